@@ -1,0 +1,348 @@
+"""The registry: every table of the feature store, once.
+
+What belongs here: tables and their columns. From it come the cast on write, Dagster's schema and lineage metadata, the
+Great Expectations suites and the data dictionary. What does not: code that reads or writes data.
+"""
+
+from resources.schema import Column, Table
+
+MONEY = "DECIMAL(18,9)"
+DIGEST = "^[0-9a-f]{64}$"
+INTERACTION_KINDS = ("view", "save", "bag", "purchase")
+SEEN = ("excluded", "allowed")
+
+
+def _article_id(description: str = "The article.", *lineage: str) -> Column:
+    return Column("article_id", "VARCHAR", description, lineage=lineage)
+
+
+def _customer_id(description: str = "The customer.", *lineage: str) -> Column:
+    return Column("customer_id", "VARCHAR", description, lineage=lineage)
+
+
+def _rank(description: str) -> Column:
+    return Column("rank", "INTEGER", description, low=1)
+
+
+_SEEN = Column(
+    "seen", "VARCHAR", "Whether the lists leave out what the customer had purchased (excluded) or may repeat it (allowed).",
+    values=SEEN,
+)  # fmt: skip
+
+ARTICLES = Table(
+    "articles", "snapshot", "What is sold, as known on ds.", key=("article_id",),
+    columns=(
+        _article_id("The article: one style in one colour, as sold."),
+        Column("product_code", "VARCHAR", "The style; several articles may share one.", nullable=True),
+        Column("name", "VARCHAR", "The title shown to customers.", nullable=True),
+        Column("description", "VARCHAR", "The running text shown to customers.", nullable=True),
+        Column("product_type", "VARCHAR", "What kind of garment it is, for example Dress.", nullable=True),
+        Column("brand", "VARCHAR", "The brand.", nullable=True),
+        Column("division", "VARCHAR", "The part of the range, for example Womenswear.", nullable=True),
+        Column("price", MONEY, "The current price.", unit="the retailer's currency", nullable=True, low=0),
+        Column("available_from", "DATE", "First day on sale; null where it was never seen on sale.", nullable=True),
+        Column("available_until", "DATE", "Last day on sale, as known on ds; null while no end is known.", nullable=True),
+        Column("in_stock", "BOOLEAN", "Whether it can be bought on ds."),
+    ),
+)  # fmt: skip
+
+CUSTOMERS = Table(
+    "customers", "snapshot", "Who buys, as known on ds.", key=("customer_id",),
+    columns=(
+        _customer_id(),
+        Column("age", "SMALLINT", "Age.", unit="years", nullable=True, low=0, high=130),
+        Column("profile", "MAP(VARCHAR, VARCHAR)", "Whatever else the retailer knows, by name.", nullable=True),
+    ),
+)  # fmt: skip
+
+INTERACTIONS = Table(
+    "interactions", "event", "What customers did on ds, one row for each unit.", key=("ordinal",), large=True,
+    columns=(
+        Column("ordinal", "BIGINT", "The row's place in that day of the source, from 0.", low=0),
+        _customer_id(),
+        _article_id(),
+        Column("occurred_at", "TIMESTAMP", "When, in the retailer's time zone; its date is ds."),
+        Column("kind", "VARCHAR", "What was done.", values=INTERACTION_KINDS),
+        Column("price", MONEY, "The price of the unit then.", unit="the retailer's currency", nullable=True, low=0),
+        Column("channel", "VARCHAR", "Where: a shop, the web, the app.", nullable=True),
+        Column("session_id", "VARCHAR", "The visit to which it belongs.", nullable=True),
+    ),
+)  # fmt: skip
+
+ANNOTATED_ATTRIBUTES = Table(
+    "annotated_attributes", "snapshot", "What people labelled; partial.", key=("article_id", "attribute"),
+    columns=(
+        _article_id(),
+        Column("attribute", "VARCHAR", "The attribute, for example neckline."),
+        Column("value", "VARCHAR", "The value that was annotated."),
+    ),
+)  # fmt: skip
+
+IMAGES = Table(
+    "images", "snapshot", "The photographs that could be decoded.", key=("article_id", "shot"),
+    columns=(
+        _article_id(),
+        Column("shot", "INTEGER", "The photograph's place among the article's, from 0.", low=0),
+        Column("path", "VARCHAR", "The file, relative to the source's folder of images."),
+        Column("digest", "VARCHAR", "SHA-256 of the file.", pattern=DIGEST),
+        Column("width", "INTEGER", "Width.", unit="pixels", low=1),
+        Column("height", "INTEGER", "Height.", unit="pixels", low=1),
+    ),
+)  # fmt: skip
+
+IMAGE_EMBEDDINGS = Table(
+    "image_embeddings", "derived", "The vectors that the photographs of ds need. They themselves lie in the cache.",
+    key=("digest", "encoder_id"), upstreams=("images",), large=True,
+    columns=(
+        Column("digest", "VARCHAR", "SHA-256 of the image file.", pattern=DIGEST, lineage=("images.digest",)),
+        Column("encoder_id", "VARCHAR", "Backbone, digest of its weights and preprocessing."),
+        Column("dimension", "INTEGER", "Length of the vector.", low=1),
+        Column("norm", "DOUBLE", "Euclidean norm of the vector.", low=0),
+    ),
+)  # fmt: skip
+
+OUTFITS = Table(
+    "outfits", "snapshot", "Articles that people put together.", key=("outfit_id", "article_id"),
+    columns=(
+        Column("outfit_id", "VARCHAR", "The outfit."),
+        _article_id(),
+        Column("role", "VARCHAR", "The article's part in it, for example top.", nullable=True),
+    ),
+)  # fmt: skip
+
+ATTRIBUTE_METRICS = Table(
+    "attribute_metrics", "derived", "How well the attribute model does on articles held out of its training.",
+    key=("model_id", "attribute", "metric"), upstreams=("annotated_attributes", "articles", "image_embeddings"),
+    columns=(
+        Column("model_id", "VARCHAR", "The bundle that was judged."),
+        Column("attribute", "VARCHAR", "The attribute, or `mean` over attributes."),
+        Column("metric", "VARCHAR", "samples, classes, accuracy, weighted_f1, majority_accuracy, majority_weighted_f1."),
+        Column("value", "DOUBLE", "The figure.", nullable=True),
+    ),
+)  # fmt: skip
+
+PREDICTED_ATTRIBUTES = Table(
+    "predicted_attributes", "derived", "The complete catalogue: a value for every applicable attribute of every article.",
+    key=("article_id", "attribute"), upstreams=("annotated_attributes", "articles", "image_embeddings", "images"), large=True,
+    columns=(
+        _article_id("The article.", "articles.article_id"),
+        Column("attribute", "VARCHAR", "The attribute.", lineage=("annotated_attributes.attribute",)),
+        Column("value", "VARCHAR", "What was annotated, otherwise the most probable value.",
+               lineage=("annotated_attributes.value", "articles.name", "articles.description", "articles.product_type",
+                        "articles.brand", "articles.division", "images.digest")),
+        Column("confidence", "DOUBLE", "The model's probability of its own prediction.", nullable=True, low=0, high=1),
+        Column("prediction", "VARCHAR", "The model's own value, also where one was annotated.", nullable=True),
+        Column("source", "VARCHAR", "Where value comes from.", values=("annotated", "predicted", "abstained")),
+        Column("alternatives", "STRUCT(\"value\" VARCHAR, probability DOUBLE)[]",
+               "The values that remain possible, most probable first.", nullable=True),
+        Column("model_id", "VARCHAR", "The bundle that predicted.", nullable=True),
+        Column("image_digests", "VARCHAR[]", "The photographs it read.", lineage=("images.digest",)),
+        Column("text_digest", "VARCHAR", "SHA-256 of the text it read.", pattern=DIGEST,
+               lineage=("articles.name", "articles.description")),
+    ),
+)  # fmt: skip
+
+CATALOGUE_ERRORS = Table(
+    "catalogue_errors", "derived", "Annotations that the model confidently contradicts.", key=("article_id", "attribute"),
+    upstreams=("annotated_attributes", "articles", "image_embeddings"),
+    columns=(
+        _article_id(),
+        Column("attribute", "VARCHAR", "The attribute."),
+        Column("annotated_value", "VARCHAR", "What people wrote."),
+        Column("predicted_value", "VARCHAR", "What the model, trained without it, says."),
+        Column("confidence", "DOUBLE", "How sure the model is.", low=0, high=1),
+        _rank("Place among the most suspicious annotations, from 1."),
+    ),
+)  # fmt: skip
+
+ARTICLE_FEATURES = Table(
+    "article_features", "derived", "What sales tell of an article, up to ds.", key=("article_id",),
+    upstreams=("articles", "interactions"),
+    columns=(
+        _article_id("The article.", "articles.article_id"),
+        Column("sales", "BIGINT", "Units sold.", unit="units", low=0, lineage=("interactions.ordinal",)),
+        Column("first_sale", "DATE", "Day of the first sale.", nullable=True, lineage=("interactions.occurred_at",)),
+        Column("last_sale", "DATE", "Day of the last sale.", nullable=True, lineage=("interactions.occurred_at",)),
+        Column("distinct_customers", "BIGINT", "Customers who bought it.", unit="customers", low=0,
+               lineage=("interactions.customer_id",)),
+        Column("price_mean", "DOUBLE", "Mean price per unit.", unit="the retailer's currency", nullable=True, low=0,
+               lineage=("interactions.price",)),
+        Column("price_std", "DOUBLE", "Sample standard deviation of the price; null below two units.",
+               unit="the retailer's currency", nullable=True, low=0, lineage=("interactions.price",)),
+        Column("price_median", "DOUBLE", "Median price per unit.", unit="the retailer's currency", nullable=True, low=0,
+               lineage=("interactions.price",)),
+        Column("most_common_channel", "VARCHAR", "Where most units were sold; ties go to the first in the alphabet.",
+               nullable=True, lineage=("interactions.channel",)),
+        Column("sales_30d", "BIGINT", "Units sold in the window that ends with ds.", unit="units", low=0,
+               lineage=("interactions.ordinal",)),
+        Column("distinct_customers_30d", "BIGINT", "Customers who bought it in the window that ends with ds.",
+               unit="customers", low=0, lineage=("interactions.customer_id",)),
+    ),
+)  # fmt: skip
+
+CUSTOMER_FEATURES = Table(
+    "customer_features", "derived", "What purchases tell of a customer, up to ds.", key=("customer_id",),
+    upstreams=("customers", "interactions"), large=True,
+    columns=(
+        _customer_id("The customer.", "customers.customer_id"),
+        Column("transactions", "BIGINT", "Units bought.", unit="units", low=0, lineage=("interactions.ordinal",)),
+        Column("first_purchase", "DATE", "Day of the first purchase.", nullable=True, lineage=("interactions.occurred_at",)),
+        Column("last_purchase", "DATE", "Day of the last purchase.", nullable=True, lineage=("interactions.occurred_at",)),
+        Column("price_mean", "DOUBLE", "Mean price per unit.", unit="the retailer's currency", nullable=True, low=0,
+               lineage=("interactions.price",)),
+        Column("price_std", "DOUBLE", "Sample standard deviation of the price; null below two units.",
+               unit="the retailer's currency", nullable=True, low=0, lineage=("interactions.price",)),
+        Column("price_min", MONEY, "Lowest price paid.", unit="the retailer's currency", nullable=True, low=0,
+               lineage=("interactions.price",)),
+        Column("price_max", MONEY, "Highest price paid.", unit="the retailer's currency", nullable=True, low=0,
+               lineage=("interactions.price",)),
+        Column("total_spend", "DECIMAL(38,9)", "Everything ever paid.", unit="the retailer's currency", low=0,
+               lineage=("interactions.price",)),
+        Column("distinct_articles", "BIGINT", "Different articles bought.", unit="articles", low=0,
+               lineage=("interactions.article_id",)),
+        Column("most_used_channel", "VARCHAR", "Where most units were bought; ties go to the first in the alphabet.",
+               nullable=True, lineage=("interactions.channel",)),
+        Column("days_active", "BIGINT", "Days from the first purchase to the last, both counted.", unit="days", low=0,
+               lineage=("interactions.occurred_at",)),
+        Column("purchase_frequency", "DOUBLE", "Units bought per active day.", unit="units per day", low=0,
+               lineage=("interactions.occurred_at",)),
+        Column("purchases_30d", "BIGINT", "Units bought in the window that ends with ds.", unit="units", low=0,
+               lineage=("interactions.ordinal",)),
+        Column("price_mean_30d", "DOUBLE", "Mean price in the window that ends with ds.", unit="the retailer's currency",
+               nullable=True, low=0, lineage=("interactions.price",)),
+        Column("spend_30d", "DECIMAL(38,9)", "Everything paid in the window that ends with ds.",
+               unit="the retailer's currency", low=0, lineage=("interactions.price",)),
+    ),
+)  # fmt: skip
+
+ARTICLE_VECTORS = Table(
+    "article_vectors", "derived", "The vector that content models read; its positions are named in its bundle.",
+    key=("article_id",), upstreams=("articles", "article_features", "predicted_attributes", "image_embeddings", "images"),
+    large=True,
+    columns=(
+        _article_id("The article.", "articles.article_id"),
+        Column("vector", "FLOAT[]", "Unit length.",
+               lineage=("articles.product_type", "articles.price", "articles.available_from", "articles.name",
+                        "articles.description", "article_features.sales_30d", "predicted_attributes.alternatives",
+                        "image_embeddings.digest")),
+    ),
+)  # fmt: skip
+
+RECOMMENDATIONS = Table(
+    "recommendations", "derived", "What each model recommends to each customer on ds.",
+    key=("model", "seen", "customer_id", "rank"), upstreams=("articles", "customers", "interactions"), part="model", large=True,
+    columns=(
+        Column("model", "VARCHAR", "The recommender."),
+        _SEEN,
+        _customer_id("The customer.", "customers.customer_id"),
+        _rank("Place in the list, from 1."),
+        _article_id("What is recommended.", "articles.article_id"),
+        Column("score", "FLOAT", "The model's own score; comparable within a list only."),
+        Column("fallback", "BOOLEAN", "The model could not serve this customer: the list is popular's."),
+        Column("reasons", "STRUCT(kind VARCHAR, \"value\" VARCHAR, weight DOUBLE)[]",
+               "Why: the articles of the history and the attributes that weighed most.", nullable=True),
+    ),
+)  # fmt: skip
+
+SIMILAR_ARTICLES = Table(
+    "similar_articles", "derived", "The nearest articles by each model.", key=("model", "article_id", "rank"),
+    upstreams=("articles", "interactions"), part="model", large=True,
+    columns=(
+        Column("model", "VARCHAR", "The recommender."),
+        _article_id("The article.", "articles.article_id"),
+        _rank("Place among the neighbours, from 1."),
+        Column("similar_article_id", "VARCHAR", "The neighbour.", lineage=("articles.article_id",)),
+        Column("similarity", "DOUBLE", "Cosine of the two vectors.", low=-1.000001, high=1.000001),
+    ),
+)  # fmt: skip
+
+COMPLEMENTARY_ARTICLES = Table(
+    "complementary_articles", "derived", "What goes with an article.", key=("article_id", "rank"),
+    upstreams=("articles", "outfits", "article_vectors"), large=True,
+    columns=(
+        _article_id(),
+        _rank("Place among the complements, from 1."),
+        Column("complement_article_id", "VARCHAR", "What goes with it."),
+        Column("score", "DOUBLE", "The model's own score."),
+    ),
+)  # fmt: skip
+
+OFFLINE_METRICS = Table(
+    "offline_metrics", "derived",
+    "The recommendations made on ds − horizon, judged by what customers did in (ds − horizon, ds].",
+    key=("model", "seen", "metric", "k", "segment"), upstreams=("recommendations", "interactions", "articles"), part="model",
+    columns=(
+        Column("model", "VARCHAR", "The recommender."),
+        _SEEN,
+        Column("metric", "VARCHAR", "The metric, for example precision."),
+        Column("k", "INTEGER", "Length of the list, or the rank for metrics by rank.", low=1),
+        Column("segment", "VARCHAR", "Whom or what it covers; `all` is everyone."),
+        Column("value", "DOUBLE", "The figure; null where it is undefined.", nullable=True),
+        Column("standard_error", "DOUBLE", "Over customers; null where that has no meaning.", nullable=True, low=0),
+        Column("customers", "BIGINT", "Customers it was computed from.", unit="customers", low=0),
+    ),
+)  # fmt: skip
+
+CUSTOMER_METRICS = Table(
+    "customer_metrics", "derived", "The values per customer behind offline_metrics, for paired tests.",
+    key=("model", "seen", "customer_id", "metric", "k"), upstreams=("recommendations", "interactions"), part="model", large=True,
+    columns=(
+        Column("model", "VARCHAR", "The recommender."),
+        _SEEN,
+        _customer_id(),
+        Column("metric", "VARCHAR", "The metric."),
+        Column("k", "INTEGER", "Length of the list.", low=1),
+        Column("value", "DOUBLE", "The figure.", low=0),
+    ),
+)  # fmt: skip
+
+MODEL_COMPARISONS = Table(
+    "model_comparisons", "derived", "Every pair of recommenders, by a paired test on the same customers with history.",
+    key=("seen", "metric", "k", "model", "baseline"), upstreams=("customer_metrics",),
+    columns=(
+        _SEEN,
+        Column("metric", "VARCHAR", "The metric."),
+        Column("k", "INTEGER", "Length of the list.", low=1),
+        Column("model", "VARCHAR", "The recommender."),
+        Column("baseline", "VARCHAR", "The recommender it is held against."),
+        Column("difference", "DOUBLE", "Mean over customers of model − baseline."),
+        Column("standard_error", "DOUBLE", "Of the difference.", nullable=True, low=0),
+        Column("p_value", "DOUBLE", "Two-sided paired t-test; null where nobody differs.", nullable=True, low=0, high=1),
+        Column("p_holm", "DOUBLE", "The same, Holm-corrected within seen, metric and k.", nullable=True, low=0, high=1),
+        Column("customers", "BIGINT", "Customers compared.", unit="customers", low=0),
+    ),
+)  # fmt: skip
+
+REJECTED = Table(
+    "rejected", "derived", "What came in wrong, and why: kept and named, never dropped in silence.",
+    key=("source_table", "source_file", "row", "column_name", "reason"), part="source_table",
+    columns=(
+        Column("source_table", "VARCHAR", "The table it was meant for."),
+        Column("source_file", "VARCHAR", "The file, relative to the source's folder."),
+        Column("row", "BIGINT", "The row in that file, from 1 after any header; 0 for a whole file.", low=0),
+        Column("column_name", "VARCHAR", "The column at fault."),
+        Column("reason", "VARCHAR", "What is wrong with it."),
+        Column("record", "VARCHAR", "The row as it came, as JSON.", nullable=True),
+    ),
+)  # fmt: skip
+
+REGISTRY: dict[str, Table] = {
+    table.name: table
+    for table in (
+        ARTICLES, CUSTOMERS, INTERACTIONS, ANNOTATED_ATTRIBUTES, IMAGES, OUTFITS, IMAGE_EMBEDDINGS, ATTRIBUTE_METRICS,
+        PREDICTED_ATTRIBUTES, CATALOGUE_ERRORS, ARTICLE_FEATURES, CUSTOMER_FEATURES, ARTICLE_VECTORS, RECOMMENDATIONS,
+        SIMILAR_ARTICLES, COMPLEMENTARY_ARTICLES, OFFLINE_METRICS, CUSTOMER_METRICS, MODEL_COMPARISONS, REJECTED,
+    )
+}  # fmt: skip
+
+
+def table(name: str) -> Table:
+    """The registered table of that name.
+
+    Raises:
+        KeyError: there is none; the message lists those there are.
+    """
+    try:
+        return REGISTRY[name]
+    except KeyError:
+        raise KeyError(f"no table {name!r} in the registry; there are {', '.join(REGISTRY)}") from None
