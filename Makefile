@@ -1,0 +1,61 @@
+# Set up, try, test. Everything happens in .venv and in $ATELIER_HOME (default ./var).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export OPENBLAS_NUM_THREADS ?= 1
+export GX_ANALYTICS_ENABLED ?= false
+export DAGSTER_DISABLE_TELEMETRY ?= 1
+export ATELIER_HOME ?= $(CURDIR)/var
+export DAGSTER_HOME = $(ATELIER_HOME)/dagster
+
+.PHONY: help setup demo test ui lint types format bench lock docs clean
+
+help:            ## what there is
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
+
+setup: $(READY)  ## the environment, exactly as locked
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Atelier needs Python 3.11 or newer; set PYTHON=…"; exit 1; }
+	@command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || { \
+	  echo "Annoy is compiled on set-up and there is no C++ compiler. Install one: Debian and Ubuntu: apt-get install g++ python3-dev; Fedora: dnf install gcc-c++ python3-devel; macOS: xcode-select --install"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+demo: setup      ## the sample retailer, two days of the daily job, the leaderboard
+	$(BIN)/python -m dagster_project.demo
+
+ui: setup        ## Dagster on loopback, with the demo's runs and assets
+	@$(BIN)/atelier init --if-absent
+	$(BIN)/dg dev --workspace workspace.yaml --host 127.0.0.1 --port $${PORT:-3000}
+
+test: setup      ## all tests
+	$(BIN)/pytest
+
+lint: setup      ## ruff, and the strict type checker
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+types: setup
+	$(BIN)/mypy
+
+format: setup    ## rewrite what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup     ## side-by-side measurements, as ratios
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+docs: setup      ## what the code writes of itself
+	$(BIN)/python -m resources.data_dictionary
+
+lock:            ## resolve the dependencies anew
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --group dev --extra deploy pyproject.toml -o requirements.lock
+
+clean:           ## remove the environment and the demo's home
+	rm -rf $(VENV) var

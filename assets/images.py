@@ -1,0 +1,139 @@
+"""Images: which photographs there are, and their vectors.
+
+What belongs here: the manifest of each day and the encoding of what is new. What does not: decoding and backbones
+(:mod:`atelier.images`), where vectors lie (:mod:`resources.embedding_cache`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from assets.raw import CHECKS, ingest, land
+from assets.stage import stage
+from assets.step import Step
+from resources.compute import gpu_pool
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    from atelier.images import Encoder
+    from atelier.sources import Landed
+    from resources.image_memory import ImageMemory
+
+GROUP = "images"
+
+
+@stage(produces=["images"], group="raw", checks=(*CHECKS, "images_decoded"), ranged=True)
+def images(step: Step) -> None:
+    """The photographs that can be decoded, with their digests."""
+    from resources.image_memory import ImageMemory
+
+    source = step.home.open_source()
+    with ImageMemory(step.home.store) as memory:
+        ingest(step, "images", _inspected(land(step, source, "images"), source.image_root, memory))
+        step.note("images", files_read=memory.files_read)
+    usable, listed = step.rows_written("images"), memory.rows_listed
+    share = usable / listed if listed else 1.0
+    step.check("images_decoded", share >= 0.99, f"images: {share:.1%} of the listed photographs can be used", share=share)
+
+
+def _inspected(
+    landings: "Iterator[tuple[date, Landed]]", root: Path, memory: "ImageMemory"
+) -> "Iterator[tuple[date, Landed]]":
+    """The listings with what the files themselves say; photographs that cannot be used become rejected rows."""
+    from resources.image_memory import concatenate
+
+    for day, landed in landings:
+        manifest, refused = memory.inspect(landed.accepted, root)
+        yield day, replace(landed, accepted=manifest, rejected=concatenate(landed.rejected, refused))
+
+
+class EncoderConfig(dg.Config):
+    """Which encoder. Left empty, it is the one that atelier.toml names: changing it is a decision, not a nightly event.
+
+    Attributes:
+        backbone: any torchvision backbone by name, or ``small``.
+        weights: ``DEFAULT``, the path of a .safetensors file, or ``none`` for seeded ones.
+        precision: ``auto``, ``float32`` or ``bf16``.
+        batch_size: images encoded together.
+    """
+
+    backbone: str | None = None
+    weights: str | None = None
+    precision: str = "auto"
+    batch_size: int = 32
+
+
+@stage(
+    produces=["image_embeddings"], deps=["images"], group=GROUP, checks=["images_encoded", "vectors_have_length"],
+    pool=gpu_pool() or "image_embeddings",
+)  # fmt: skip
+def image_embeddings(step: Step, config: EncoderConfig) -> None:
+    """Sees to it that the cache holds the vector of every photograph of the day; each is encoded once, ever."""
+    import numpy as np
+    import pandas as pd
+
+    photographs = step.read("images").drop_duplicates("digest")
+    encoder = _build_encoder(step, config)
+    missing = set(step.cache.missing(photographs["digest"].tolist(), encoder.encoder_id))
+    new = photographs[photographs["digest"].isin(missing)].sort_values("digest")
+    failed = encode_new(step, encoder, new)
+    digests = [digest for digest in photographs["digest"].tolist() if digest not in failed]
+    norms = np.linalg.norm(step.cache.read(digests, encoder.encoder_id), axis=1)
+    step.write(
+        "image_embeddings",
+        pd.DataFrame(
+            {"digest": digests, "encoder_id": encoder.encoder_id, "dimension": encoder.dimension, "norm": norms}
+        ).astype({"digest": "str", "encoder_id": "str"}),
+    )
+    step.note("image_embeddings", encoded=len(new) - len(failed), already_cached=len(photographs) - len(new))
+    step.note("image_embeddings", encoder_id=encoder.encoder_id, **step.compute.describe())
+    _check_vectors(step, failed, norms)
+
+
+def _check_vectors(step: Step, failed: set[str], norms: "npt.NDArray[np.floating]") -> None:
+    step.check("images_encoded", not failed, f"{len(failed)} photographs could not be encoded")
+    zero = int((norms == 0).sum())
+    step.check("vectors_have_length", zero == 0, f"{zero} of {len(norms)} image vectors have length 0")
+
+
+def _build_encoder(step: Step, config: EncoderConfig) -> "Encoder":
+    from atelier.images import Encoder
+
+    named = step.home.settings.encoder
+    weights = config.weights or named.weights
+    return Encoder.build(
+        config.backbone or named.backbone,
+        weights=None if weights == "none" else weights,
+        preprocessing=named.preprocessing,
+        device=str(step.compute.apply()),
+        precision=config.precision,
+        batch_size=config.batch_size,
+    )
+
+
+def encode_new(step: Step, encoder: "Encoder", new: "pd.DataFrame") -> set[str]:
+    """Encode the photographs ``new`` into the cache, some thousands at a time, so that a killed run loses little.
+
+    Returns:
+        The digests that could not be encoded.
+    """
+    root = step.home.open_source().image_root
+    failed: set[str] = set()
+    for start in range(0, len(new), 4096):
+        chunk = new.iloc[start : start + 4096]
+        encoded = encoder.encode([root / path for path in chunk["path"]])
+        step.cache.append(encoder.encoder_id, chunk["digest"][encoded.ok].tolist(), encoded.vectors)
+        failed |= set(chunk["digest"][~encoded.ok])
+        for error in encoded.errors:
+            step.log.warning(f"not encoded: {error}")
+    return failed
+
+
+STAGES = (images, image_embeddings)

@@ -1,0 +1,129 @@
+"""Raw: what the retailer's source holds of each day, checked and stored.
+
+What belongs here: one stage per raw table; the rows that came in wrong go to ``rejected``. What does not: how files are
+read and judged (:mod:`atelier.sources`), anything computed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from assets.stage import stage
+from assets.step import Step
+from resources.tables import REGISTRY
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from atelier.sources import Landed, Source
+
+GROUP = "raw"
+
+
+@dataclass
+class _Tally:
+    """What has passed through an ingest: for the check that nothing was lost, and for naming empty days."""
+
+    rows_in: int = 0
+    stored: int = 0
+    rejected: list[tuple[date, "pa.Table"]] = field(default_factory=list)
+    empty_days: list[date] = field(default_factory=list)
+    notes: set[str] = field(default_factory=set)
+
+    def count(self, day: date, landed: "Landed") -> None:
+        """Note what ``day`` brought."""
+        self.rows_in += landed.rows_in
+        self.stored += landed.accepted.num_rows
+        self.rejected.append((day, landed.rejected))
+        self.notes.update(landed.notes)
+        if landed.rows_in == 0:
+            self.empty_days.append(day)
+
+    @property
+    def refused(self) -> int:
+        """Rows that went to ``rejected``."""
+        return sum(table.num_rows for _, table in self.rejected)
+
+
+def ingest(step: Step, table: str, landings: "Iterator[tuple[date, Landed]]") -> None:
+    """Store what ``landings`` bring of ``table``, keep what was refused, and check that the counts add up."""
+    from atelier.progress import progress
+
+    tally = _Tally()
+
+    def accepted() -> Iterator[tuple[date, Any]]:
+        for day, landed in progress(landings, f"ingesting {table}", total=len(step.days), unit="day"):
+            tally.count(day, landed)
+            yield day, landed.accepted
+
+    step.write_range(table, accepted())
+    step.store.write_range("rejected", tally.rejected, part=table, run_id=step.run_id)
+    _tell(step, table, tally)
+
+
+def _tell(step: Step, table: str, tally: _Tally) -> None:
+    stored = step.rows_written(table)
+    for note in sorted(tally.notes):
+        step.log.warning(note)
+    step.note(table, rows_in=tally.rows_in, rows_rejected=tally.refused, days_without_rows=len(tally.empty_days))
+    step.check(
+        "rows_add_up",
+        tally.rows_in == stored + tally.refused,
+        f"{table}: {tally.rows_in} rows in, {stored} stored, {tally.refused} rejected",
+    )
+    named = ", ".join(day.isoformat() for day in tally.empty_days)
+    step.check(
+        "days_have_rows",
+        not tally.empty_days,
+        f"{table}: {len(tally.empty_days)} of {len(step.days)} days without rows" + (f": {named}" if named else ""),
+    )
+
+
+def land(step: Step, source: "Source", table: str) -> "Iterator[tuple[date, Landed]]":
+    """What ``source`` has of ``table`` on the step's days; a table that it does not have is empty on each of them."""
+    if table in source.tables:
+        yield from source.land(table, step.days)
+        return
+    from atelier.sources import Landed
+    from resources.frames import empty_table
+
+    step.log.warning(f"the source has no {table}: stored as empty")
+    nothing = Landed(empty_table(REGISTRY[table]))
+    yield from ((day, nothing) for day in step.days)
+
+
+CHECKS = ("rows_add_up", "days_have_rows")
+
+
+@stage(produces=["articles"], group=GROUP, checks=CHECKS, ranged=True)
+def articles(step: Step) -> None:
+    """What is sold, as known on each day."""
+    ingest(step, "articles", land(step, step.home.open_source(), "articles"))
+
+
+@stage(produces=["customers"], group=GROUP, checks=CHECKS, ranged=True)
+def customers(step: Step) -> None:
+    """Who buys, as known on each day."""
+    ingest(step, "customers", land(step, step.home.open_source(), "customers"))
+
+
+@stage(produces=["interactions"], group=GROUP, checks=CHECKS, ranged=True)
+def interactions(step: Step) -> None:
+    """What customers did on each day."""
+    ingest(step, "interactions", land(step, step.home.open_source(), "interactions"))
+
+
+@stage(produces=["annotated_attributes"], group=GROUP, checks=CHECKS, ranged=True)
+def annotated_attributes(step: Step) -> None:
+    """What people labelled."""
+    ingest(step, "annotated_attributes", land(step, step.home.open_source(), "annotated_attributes"))
+
+
+@stage(produces=["outfits"], group=GROUP, checks=CHECKS, ranged=True)
+def outfits(step: Step) -> None:
+    """What people put together."""
+    ingest(step, "outfits", land(step, step.home.open_source(), "outfits"))
+
+
+STAGES = (articles, customers, interactions, annotated_attributes, outfits)

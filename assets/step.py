@@ -1,0 +1,253 @@
+"""What a stage may use while it runs: its days, the stores, and a place to put what it made and noticed.
+
+What belongs here: :class:`Step`, the only thing between a stage and Dagster. What does not: any stage's own work.
+"""
+
+import hashlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from atelier.errors import ContractViolation
+from resources.retailer import Home, day_range
+from resources.tables import REGISTRY
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+    from resources.compute import Compute
+    from resources.embedding_cache import EmbeddingCache
+    from resources.feature_store import FeatureStore, Written
+    from resources.model_store import Bundle, ModelStore
+
+
+class Step:
+    """One run of one stage.
+
+    Attributes:
+        store: the feature store.
+        models: the model store.
+        home: where Atelier keeps its files.
+        compute: the device and the threads.
+        log: Dagster's logger.
+    """
+
+    def __init__(self, context: dg.AssetExecutionContext, produces: Sequence[str]) -> None:
+        resources = context.resources
+        self.store: FeatureStore = resources.store
+        self.models: ModelStore = resources.models
+        self.home: Home = resources.home
+        self.compute: Compute = resources.compute
+        self.log = context.log
+        self._context = context
+        self._produces = tuple(produces)
+        self._started = time.perf_counter()
+        self._written: dict[str, list[Written]] = defaultdict(list)
+        self._bundles: dict[str, Bundle] = {}
+        self._notes: dict[str, dict[str, Any]] = defaultdict(dict)
+        self._checks: list[dg.AssetCheckResult] = []
+
+    @property
+    def days(self) -> Sequence[date]:
+        """The days of this run, in order."""
+        keys = self._context.partition_key_range
+        return day_range(date.fromisoformat(keys.start), date.fromisoformat(keys.end))
+
+    @property
+    def ds(self) -> date:
+        """The day of this run.
+
+        Raises:
+            ValueError: the run covers several.
+        """
+        days = self.days
+        if len(days) != 1:
+            raise ValueError(f"{self._produces[0]} does one day at a time, and was asked for {days[0]} … {days[-1]}")
+        return days[0]
+
+    @property
+    def run_id(self) -> str:
+        """Dagster's id of the run: it goes into pointers, never into data."""
+        return str(self._context.run_id)
+
+    @property
+    def cache(self) -> "EmbeddingCache":
+        """The vectors of photographs, which all days share."""
+        from resources.embedding_cache import EmbeddingCache
+
+        return EmbeddingCache(self.home.store)
+
+    # Reading -----------------------------------------------------------------------------------------------------
+
+    def connect(self, *tables: str) -> "duckdb.DuckDBPyConnection":
+        """A DuckDB in memory with a view of each of ``tables``, as of this day.
+
+        Raises:
+            PartitionMissing: a snapshot or derived table was not made for this day.
+        """
+        return self.store.connect(as_of=self.ds, tables=tables)
+
+    def read(self, table: str) -> "pd.DataFrame":
+        """The partition of ``table`` of this day.
+
+        Raises:
+            PartitionMissing: it was not made.
+        """
+        return self.store.read(table, self.ds).to_pandas()
+
+    def bundle(self, name: str) -> "Bundle":
+        """The model ``name`` of this day.
+
+        Raises:
+            PartitionMissing: it was not trained.
+        """
+        return self.models.bundle(name, self.models.pointer(name, self.ds))
+
+    # Writing -----------------------------------------------------------------------------------------------------
+
+    def write(self, table: str, data: Any, part: str | None = None, ds: date | None = None) -> None:
+        """Stage, audit and publish the partition of ``table`` of this day.
+
+        Raises:
+            ContractViolation: the data break the table's contract; the partition stays as it was.
+        """
+        written = self.store.write(table, ds or self.ds, data, part=part, run_id=self.run_id)
+        self._written[table].append(written)
+
+    def write_range(self, table: str, partitions: Iterable[tuple[date, Any]], part: str | None = None) -> None:
+        """Stage many days in one pass over ``partitions``, audit them together, then publish all.
+
+        Raises:
+            ContractViolation: a day breaks the table's contract; every partition stays as it was.
+        """
+        self._written[table].extend(self.store.write_range(table, partitions, part=part, run_id=self.run_id))
+
+    def rows_written(self, table: str) -> int:
+        """How many rows of ``table`` this run has published so far."""
+        return sum(written.pointer.rows for written in self._written[table])
+
+    def save_model(self, name: str, save: Callable[[Path], None], *, tables: Sequence[str], seed: int) -> "Bundle":
+        """Publish a model of this day, trained on ``tables``."""
+        upstreams = self.data_versions(tables)
+        bundle = self.models.publish(name, self.ds, save, upstreams=upstreams, seed=seed)
+        self._bundles[name] = bundle
+        return bundle
+
+    def data_versions(self, tables: Sequence[str]) -> dict[str, str]:
+        """What was read of each of ``tables``: the digest of its partition, of all days up to this one for events."""
+        return {table: self._data_version(table) for table in tables}
+
+    def _data_version(self, table: str) -> str:
+        event = REGISTRY[table].kind == "event"
+        pointers = [p for p in self.store.pointers(table) if (p.ds <= self.ds if event else p.ds == self.ds)]
+        return digest_of(f"{p.ds}/{p.part}/{p.data_version}" for p in pointers)
+
+    # Telling -----------------------------------------------------------------------------------------------------
+
+    def note(self, asset: str, **figures: Any) -> None:
+        """Key figures of ``asset``: numbers become charts over the partitions in the UI."""
+        self._notes[asset].update(figures)
+
+    def check(self, name: str, passed: bool, description: str, **metadata: Any) -> None:
+        """The result of a declared, non-blocking check: a failed one is a WARN."""
+        self._checks.append(
+            dg.AssetCheckResult(
+                passed=passed, check_name=name, asset_key=self._produces[0], description=description,
+                severity=dg.AssetCheckSeverity.WARN, metadata=metadata,
+            )
+        )  # fmt: skip
+        if not passed:
+            self.log.warning(description)
+
+    def broken_contract(self, violation: ContractViolation) -> dg.AssetCheckResult:
+        """The failed check that tells of ``violation``."""
+        audit = getattr(violation, "audit", None)
+        table = getattr(violation, "table", None)
+        tables = [asset for asset in self._produces if asset in REGISTRY]
+        return dg.AssetCheckResult(
+            passed=False,
+            check_name="contract",
+            asset_key=table if table in tables else tables[0],
+            severity=dg.AssetCheckSeverity.ERROR,
+            description=str(violation),
+            metadata={"expectations": dg.MarkdownMetadataValue(audit.summary_markdown())} if audit else {},
+        )
+
+    def results(self) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        """What Dagster is told once the stage has done its work."""
+        checks = self._checks
+        for asset in self._produces:
+            if asset in self._written:
+                yield self._table_result(asset, [check for check in checks if check.asset_key == dg.AssetKey(asset)])
+            elif asset in self._bundles or asset not in REGISTRY:
+                yield self._model_result(asset, [check for check in checks if check.asset_key == dg.AssetKey(asset)])
+        if self._produces[0] in REGISTRY and self._produces[0] not in self._written:
+            yield from checks
+
+    def _table_result(self, table: str, checks: list[dg.AssetCheckResult]) -> dg.MaterializeResult[Any]:
+        written = self._written[table]
+        self._note_each_day(table, written)
+        figures = {"rows": sum(w.pointer.rows for w in written), **self._common(table)}
+        return dg.MaterializeResult(
+            asset_key=table,
+            metadata=figures,
+            data_version=dg.DataVersion(digest_of(f"{w.pointer.ds}/{w.pointer.data_version}" for w in written)),
+            check_results=[_contract_result(table, written), *checks],
+        )
+
+    def _note_each_day(self, table: str, written: Sequence["Written"]) -> None:
+        # A single-run backfill copies a result's metadata onto every partition: the rows of each day are set apart.
+        if len({w.pointer.ds for w in written}) < 2:
+            return
+        for each in written:
+            self._context.add_asset_metadata(
+                {"rows": each.pointer.rows}, asset_key=table, partition_key=each.pointer.ds.isoformat()
+            )
+
+    def _model_result(self, asset: str, checks: list[dg.AssetCheckResult]) -> dg.MaterializeResult[Any]:
+        bundle = self._bundles.get(asset)
+        figures = self._common(asset)
+        if bundle is None:
+            return dg.MaterializeResult(asset_key=asset, metadata=figures, check_results=checks)
+        return dg.MaterializeResult(
+            asset_key=asset,
+            metadata={"model_id": bundle.model_id, "path": str(bundle.path), **figures},
+            data_version=dg.DataVersion(bundle.model_id),
+            check_results=checks,
+        )
+
+    def _common(self, asset: str) -> dict[str, Any]:
+        figures: dict[str, Any] = {"seconds": round(time.perf_counter() - self._started, 3), **self._notes[asset]}
+        if asset in REGISTRY:
+            from resources.lineage_metadata import column_lineage
+
+            figures["dagster/column_lineage"] = column_lineage(REGISTRY[asset])
+        return figures
+
+
+def digest_of(texts: Iterable[str]) -> str:
+    """SHA-256 over ``texts`` in sorted order."""
+    return hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()
+
+
+def markdown(text: str) -> dg.MarkdownMetadataValue:
+    """Metadata that the UI shows as formatted text."""
+    return dg.MarkdownMetadataValue(text)
+
+
+def _contract_result(table: str, written: Sequence["Written"]) -> dg.AssetCheckResult:
+    audits = [w.audit for w in written if w.audit is not None]
+    unique = list({id(audit): audit for audit in audits}.values())
+    warnings = [r for audit in unique for r in audit.results if not r.success]
+    metadata: Mapping[str, Any] = {
+        "expectations": markdown("\n\n".join(audit.summary_markdown() for audit in unique) or "no audit configured")
+    }
+    return dg.AssetCheckResult(
+        passed=not warnings, check_name="contract", asset_key=table, severity=dg.AssetCheckSeverity.WARN, metadata=metadata
+    )

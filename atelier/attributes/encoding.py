@@ -1,0 +1,137 @@
+"""Articles as the network reads them.
+
+What belongs here: the vocabulary and the categories that were fitted, and the arrays they turn a frame into. What does
+not: standardising image vectors, which is part of the network's weights.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from atelier.attributes.config import AttributeConfig
+from atelier.attributes.errors import ArticlesError
+from atelier.attributes.frames import Frame, identifiers, text
+from atelier.attributes.shots import Shots, read_shots
+from atelier.attributes.text import Vocabulary, article_text, split_words
+
+CATEGORIES = ("product_type", "brand", "division")
+NO_CATEGORY = -1
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """n articles as arrays.
+
+    Attributes:
+        article_ids: ``pa.StringArray [n]``.
+        shots: their image vectors.
+        tokens: int32 [n, tokens], 0 is padding.
+        types: int64 [n]: product type, −1 unknown or none.
+        brands: int64 [n], likewise.
+        divisions: int64 [n], likewise.
+    """
+
+    article_ids: Any
+    shots: Shots
+    tokens: npt.NDArray[np.int32]
+    types: Integers
+    brands: Integers
+    divisions: Integers
+
+    def __len__(self) -> int:
+        return len(self.article_ids)
+
+    def take(self, chosen: Integers) -> "Encoded":
+        """The chosen articles, int64 [m], in that order."""
+        return Encoded(
+            self.article_ids.take(pa.array(chosen)), self.shots.take(chosen), self.tokens[chosen],
+            self.types[chosen], self.brands[chosen], self.divisions[chosen],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What turns articles into arrays, fitted on the articles trained on.
+
+    Attributes:
+        length: words read per text.
+        vocabulary: the known words.
+        categories: for product_type, brand and division the known names in alphabetical order, str [names].
+        dimension: length of an image vector; 0 where training saw none.
+    """
+
+    length: int
+    vocabulary: Vocabulary
+    categories: dict[str, npt.NDArray[np.object_]]
+    dimension: int
+
+    @classmethod
+    def fit(cls, articles: Frame, config: AttributeConfig) -> "Encoding":
+        """Learn vocabulary, categories and the length of image vectors from the articles, labelled or not."""
+        words = split_words(article_text(articles))
+        return cls(
+            length=max(config.tokens, config.kernel),
+            vocabulary=Vocabulary.fit(words, config.vocabulary_size, config.min_word_count),
+            categories={name: _names(text(articles, name)) for name in CATEGORIES},
+            dimension=read_shots(articles).dimension,
+        )
+
+    def encode(self, articles: Frame) -> Encoded:
+        """Turn articles into arrays.
+
+        Raises:
+            ArticlesError: no or repeated article_id; image vectors of another length than in training.
+        """
+        shots = read_shots(articles)
+        if self.dimension == 0:  # a model that was trained without photographs does not look at any
+            shots = Shots(np.zeros((0, 0), np.float32), np.zeros_like(shots.counts))
+        elif shots.dimension == 0:
+            shots = Shots(np.zeros((0, self.dimension), np.float32), shots.counts)
+        elif shots.dimension != self.dimension:
+            raise ArticlesError(
+                f"Image vectors have {shots.dimension} values, the model was trained on {self.dimension}: encode the "
+                "photographs with the backbone of training, or train again."
+            )
+        codes = {name: self._codes(articles, name) for name in CATEGORIES}
+        return Encoded(
+            article_ids=identifiers(articles),
+            shots=shots,
+            tokens=self.vocabulary.encode(split_words(article_text(articles)), self.length),
+            types=codes["product_type"],
+            brands=codes["brand"],
+            divisions=codes["division"],
+        )
+
+    def _codes(self, articles: Frame, name: str) -> Integers:
+        values = text(articles, name)
+        codes = pc.index_in(values, pa.array(self.categories[name], pa.string()), skip_nulls=True)
+        filled: Integers = pc.fill_null(codes, NO_CATEGORY).to_numpy(zero_copy_only=False).astype(np.int64)
+        return filled
+
+    def save(self, folder: Path) -> None:
+        """Write vocabulary.parquet and categories.parquet."""
+        self.vocabulary.save(folder / "vocabulary.parquet")
+        columns = [(name, str(value)) for name in CATEGORIES for value in self.categories[name]]
+        frame = pd.DataFrame(columns, columns=["column", "value"]).astype("str")
+        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+        pq.write_table(table, folder / "categories.parquet")
+
+    @classmethod
+    def load(cls, folder: Path, length: int, dimension: int) -> "Encoding":
+        """Read what :meth:`save` wrote."""
+        frame = pq.read_table(folder / "categories.parquet").to_pandas()
+        categories = {name: frame.loc[frame["column"] == name, "value"].to_numpy(dtype=object) for name in CATEGORIES}
+        return cls(length, Vocabulary.load(folder / "vocabulary.parquet"), categories, dimension)
+
+
+def _names(values: Any) -> npt.NDArray[np.object_]:
+    return np.array(sorted(pc.unique(values).drop_null().to_pylist()), dtype=object)

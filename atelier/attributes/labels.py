@@ -1,0 +1,210 @@
+"""Labels as numbers: which values an attribute can take, and to which product types it applies.
+
+What belongs here: reading the frame of labels, the heads (one for each attribute), applicability and their files. What
+does not: the network that predicts them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from atelier.attributes.errors import ArticlesError
+from atelier.attributes.frames import Frame, has, text
+
+UNLABELLED = -1
+
+Integers = npt.NDArray[np.int64]
+Booleans = npt.NDArray[np.bool_]
+
+
+def read_labels(labels: Frame) -> pd.DataFrame:
+    """The labels as a DataFrame of str columns article_id, attribute, value; rows with a null among them are left out.
+
+    Raises:
+        ArticlesError: a column is missing, or an article has two labels for one attribute.
+    """
+    names = ("article_id", "attribute", "value")
+    missing = [name for name in names if not has(labels, name)]
+    if missing:
+        raise ArticlesError(f"The frame of labels has no column {missing[0]!r}; it needs {', '.join(names)}.")
+    frame = pd.DataFrame({name: text(labels, name).to_pandas().astype("str") for name in names}).dropna()
+    twice = frame.duplicated(["article_id", "attribute"])
+    if twice.any():
+        examples = frame.loc[twice, ["article_id", "attribute"]].head(3).to_numpy().tolist()
+        raise ArticlesError(f"Articles have two labels for one attribute, for example {examples}; keep one.")
+    return frame.reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class Head:
+    """What can be predicted of one attribute.
+
+    Attributes:
+        attribute: its name.
+        values: its values in alphabetical order, str [classes]; with a single value it is predicted with certainty.
+        samples: labels of each value among the articles trained on, int64 [classes].
+    """
+
+    attribute: str
+    values: npt.NDArray[np.object_]
+    samples: Integers
+
+    @property
+    def majority(self) -> int:
+        """The position of the value with most labels; ties go to the first in the alphabet."""
+        return int(np.argmax(self.samples))
+
+
+@dataclass(frozen=True)
+class Heads:
+    """All attributes that can be predicted, in alphabetical order.
+
+    Attributes:
+        heads: one for each attribute; none where no value has enough labels.
+    """
+
+    heads: tuple[Head, ...]
+
+    @classmethod
+    def fit(cls, labels: pd.DataFrame, min_samples: int) -> "Heads":
+        """Keep the values with at least ``min_samples`` labels, and the attributes that have any."""
+        counts = labels.groupby(["attribute", "value"], sort=True).size()
+        counts = counts[counts >= min_samples]
+        heads = []
+        for attribute, group in counts.groupby(level="attribute", sort=True):
+            values = group.index.get_level_values("value").to_numpy(dtype=object)
+            heads.append(Head(str(attribute), values, np.asarray(group, dtype=np.int64)))
+        return cls(tuple(heads))
+
+    def __len__(self) -> int:
+        return len(self.heads)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The attributes' names."""
+        return tuple(head.attribute for head in self.heads)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The number of classes of each attribute."""
+        return tuple(len(head.values) for head in self.heads)
+
+    def encode(self, labels: pd.DataFrame, article_ids: Any) -> Integers:
+        """Class positions, int64 [articles, attributes]: −1 where unlabelled or labelled with a value not predicted."""
+        matrix = np.full((len(article_ids), len(self)), UNLABELLED, dtype=np.int64)
+        rows = pd.Index(article_ids).get_indexer(pd.Index(labels["article_id"]))
+        columns = pd.Index(self.attributes, dtype=object).get_indexer(pd.Index(labels["attribute"], dtype=object))
+        keep = (rows >= 0) & (columns >= 0)
+        table = self.table()
+        known = pd.MultiIndex.from_frame(table[["attribute", "value"]])
+        place = known.get_indexer(pd.MultiIndex.from_frame(labels.loc[keep, ["attribute", "value"]]))
+        positions = np.append(table["position"].to_numpy(dtype=np.int64), UNLABELLED)
+        matrix[rows[keep], columns[keep]] = positions[place]
+        return matrix
+
+    def table(self) -> pd.DataFrame:
+        """One row for each class: attribute, position, value, samples."""
+        classes = [
+            (head.attribute, position, value, samples)
+            for head in self.heads
+            for position, (value, samples) in enumerate(zip(head.values, head.samples.tolist(), strict=True))
+        ]
+        frame = pd.DataFrame(classes, columns=["attribute", "position", "value", "samples"])
+        return frame.astype({"attribute": "str", "position": "int64", "value": "str", "samples": "int64"})
+
+    def save(self, path: Path) -> None:
+        """Write the classes as Parquet."""
+        pq.write_table(pa.Table.from_pandas(self.table(), preserve_index=False).replace_schema_metadata(None), path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Heads":
+        """Read what :meth:`save` wrote."""
+        frame = pq.read_table(path).to_pandas()
+        return cls(
+            tuple(
+                Head(str(name), group["value"].to_numpy(dtype=object), group["samples"].to_numpy(dtype=np.int64))
+                for name, group in frame.groupby("attribute", sort=True)
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Applicability:
+    """To which product types each attribute applies.
+
+    Attributes:
+        types: the product types seen in training, in alphabetical order, str [types].
+        attributes: the attributes, in the order of the heads.
+        applies: bool [types, attributes].
+    """
+
+    types: npt.NDArray[np.object_]
+    attributes: tuple[str, ...]
+    applies: Booleans
+
+    @classmethod
+    def fit(
+        cls,
+        type_codes: Integers,
+        types: npt.NDArray[np.object_],
+        labelled: Booleans,
+        attributes: tuple[str, ...],
+        share: float,
+        override: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> "Applicability":
+        """Learn from annotations.
+
+        An attribute applies to a type if the share of the type's articles labelled with it is at least ``share`` times
+        the share over all types that have any such label: so neither partial labels nor a few stray ones decide.
+
+        Args:
+            type_codes: int64 [n], −1 without a type.
+            types: the names behind the codes.
+            labelled: bool [n, attributes].
+            attributes: the attributes' names.
+            share: see above; 0 lets one label suffice.
+            override: product types by attribute, which replace what is learned.
+        """
+        typed = type_codes >= 0
+        totals = np.bincount(type_codes[typed], minlength=len(types)).astype(np.float64)
+        counts = np.zeros((len(types), len(attributes)))
+        np.add.at(counts, type_codes[typed], labelled[typed])
+        some = counts > 0
+        common = counts.sum(axis=0) / np.maximum((totals[:, None] * some).sum(axis=0), 1)
+        applies = some & (counts >= share * common * totals[:, None])
+        for place, attribute in enumerate(attributes):
+            if override and attribute in override:
+                applies[:, place] = np.isin(types, np.array(override[attribute], dtype=object))
+        return cls(types, attributes, applies)
+
+    def of(self, type_codes: Integers) -> Booleans:
+        """Which attributes apply to articles of these types, bool [n, attributes].
+
+        Every attribute applies to an article without a type, or with one that was not there in training (code −1).
+        """
+        table = np.vstack([self.applies, np.ones((1, len(self.attributes)), dtype=bool)])
+        return table[type_codes]
+
+    def save(self, path: Path) -> None:
+        """Write the pairs that apply as Parquet: attribute, product_type."""
+        type_rows, attribute_rows = np.nonzero(self.applies)
+        names = np.array(self.attributes, dtype=object)
+        pairs = {"attribute": names[attribute_rows], "product_type": self.types[type_rows]}
+        pq.write_table(pa.table({name: pa.array(values, pa.string()) for name, values in pairs.items()}), path)
+
+    @classmethod
+    def load(cls, path: Path, types: npt.NDArray[np.object_], attributes: tuple[str, ...]) -> "Applicability":
+        """Read what :meth:`save` wrote; types and attributes come from the rest of the bundle."""
+        pairs = pq.read_table(path)
+        applies = np.zeros((len(types), len(attributes)), dtype=bool)
+        type_rows = pd.Index(types, dtype=object).get_indexer(pd.Index(pairs["product_type"].to_pylist(), dtype=object))
+        columns = pd.Index(attributes, dtype=object).get_indexer(pd.Index(pairs["attribute"].to_pylist(), dtype=object))
+        applies[type_rows, columns] = True
+        return cls(types, attributes, applies)

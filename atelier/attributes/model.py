@@ -1,0 +1,342 @@
+"""The attribute model: fit on partial labels, predict, save, load.
+
+What belongs here: the interface that others use. What does not: layers, training and encoding, which have modules of
+their own.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from atelier.attributes.calibration import fit_temperatures
+from atelier.attributes.config import AttributeConfig
+from atelier.attributes.encoding import Encoded, Encoding
+from atelier.attributes.feeding import Feed, fit_standardisation
+from atelier.attributes.frames import Frame, identifiers, text
+from atelier.attributes.labels import UNLABELLED, Applicability, Heads, read_labels
+from atelier.attributes.network import AttributeNetwork, Sizes
+from atelier.attributes.splits import holdout
+from atelier.attributes.training import Epoch, logits_of, train_joint
+from atelier.errors import AtelierError, BundleError
+
+Integers = npt.NDArray[np.int64]
+
+
+class NotFittedError(AtelierError):
+    """A model is used before it was fitted or loaded."""
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """What a model thinks of n articles.
+
+    Attributes:
+        article_ids: str [n], in the order of the frame that was given.
+        attributes: the attributes, in alphabetical order.
+        values: for each attribute its values, str [classes].
+        matrices: for each attribute float32 [n, classes]; rows sum to 1.
+        applies: bool [n, attributes]: whether the attribute applies to the article's product type.
+    """
+
+    article_ids: npt.NDArray[np.object_]
+    attributes: tuple[str, ...]
+    values: tuple[npt.NDArray[np.object_], ...]
+    matrices: tuple[npt.NDArray[np.float32], ...]
+    applies: npt.NDArray[np.bool_]
+
+
+class _BundleConfig(BaseModel):
+    """config.json of a bundle."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Literal["attributes"] = "attributes"
+    format: Literal[1] = 1
+    config: AttributeConfig
+    image_dimension: int
+    summary: dict[str, int]
+    history: list[Epoch]
+
+
+class AttributeModel:
+    """Predicts the attributes of articles from photographs, text and metadata.
+
+    One network serves all attributes; an attribute has a head where at least one value has enough labels. Special cases
+    have plain outcomes: without any usable label the model has no heads and predicts nothing (an empty frame); an
+    attribute with a single value is predicted with confidence 1, since the model knows no other; an article of which
+    only the id is known gets a prediction like any other, from what is common.
+
+    Args:
+        config: sizes and training; None chooses what suits the data.
+        device: where to compute, as PyTorch names it. Not part of the config: it does not belong to the bundle.
+
+    Attributes:
+        config: the config; after fitting, the one that was used.
+        history: what each epoch of training gave.
+        summary: counts that describe the fit: articles, labelled_articles, training_articles, validation_articles,
+            labels, labels_of_unknown_articles, labels_of_rare_values, attributes, attributes_without_head, epochs.
+    """
+
+    def __init__(self, config: AttributeConfig | None = None, *, device: str | torch.device = "cpu") -> None:
+        self.config = config
+        self.device = torch.device(device)
+        self.history: list[Epoch] = []
+        self.summary: dict[str, int] = {}
+        self._encoding: Encoding | None = None
+        self._heads = Heads(())
+        self._applicability: Applicability | None = None
+        self._network: AttributeNetwork | None = None
+
+    # ---- fitting
+
+    def fit(self, articles: Frame, labels: Frame) -> "AttributeModel":
+        """Train on partial labels.
+
+        Args:
+            articles: article_id; optional, and each may be null throughout: text (or name and description),
+                product_type, brand, division, embeddings (0…n vectors per article, all of one length), product_code
+                (styles, which the validation split keeps together). Articles without labels still teach words, product
+                types and where attributes apply.
+            labels: article_id, attribute, value; partial. Labels of articles that are not given are left out and
+                counted in ``summary``.
+
+        Returns:
+            The model itself.
+
+        Raises:
+            ArticlesError: missing or repeated ids, two labels for one attribute, unusable image vectors.
+        """
+        known_labels = read_labels(labels)
+        ids = identifiers(articles)
+        mine = known_labels["article_id"].isin(ids.to_numpy(zero_copy_only=False))
+        strangers, known_labels = int((~mine).sum()), known_labels[mine]
+        labelled_articles = known_labels["article_id"].nunique()
+        config = self.config or AttributeConfig.for_data(labelled_articles)
+        self._heads = Heads.fit(known_labels, config.samples_needed(len(ids)))
+        self._encoding = Encoding.fit(articles, config)
+        encoded = self._encoding.encode(articles)
+        self._applicability = self._learn_applicability(encoded, known_labels, config)
+        targets = self._heads.encode(known_labels, encoded.article_ids.to_numpy(zero_copy_only=False))
+        usable = np.flatnonzero((targets != UNLABELLED).any(axis=1)) if len(self._heads) else np.zeros(0, np.int64)
+        validation = self._validation(articles, usable, config)
+        self.config = config
+        self._train(encoded, targets, np.setdiff1d(usable, validation), validation)
+        self.summary = {
+            "articles": len(ids),
+            "labelled_articles": labelled_articles,
+            "training_articles": len(usable) - len(validation),
+            "validation_articles": len(validation),
+            "labels": len(known_labels),
+            "labels_of_unknown_articles": strangers,
+            "labels_of_rare_values": len(known_labels) - int((targets != UNLABELLED).sum()),
+            "attributes": len(self._heads),
+            "attributes_without_head": known_labels["attribute"].nunique() - len(self._heads),
+            "epochs": len(self.history),
+        }
+        return self
+
+    def _learn_applicability(self, encoded: Encoded, labels: pd.DataFrame, config: AttributeConfig) -> Applicability:
+        assert_encoding = self._require_encoding()
+        attributes = self._heads.attributes
+        labelled = np.zeros((len(encoded), len(attributes)), dtype=bool)
+        rows = pd.Index(encoded.article_ids.to_numpy(zero_copy_only=False)).get_indexer(pd.Index(labels["article_id"]))
+        columns = pd.Index(attributes, dtype=object).get_indexer(pd.Index(labels["attribute"], dtype=object))
+        keep = columns >= 0
+        labelled[rows[keep], columns[keep]] = True
+        types = assert_encoding.categories["product_type"]
+        return Applicability.fit(encoded.types, types, labelled, attributes, config.applicability_share, config.applies)
+
+    @staticmethod
+    def _validation(articles: Frame, usable: Integers, config: AttributeConfig) -> Integers:
+        """The labelled rows that validate: some styles among the labelled ones."""
+        chosen = pa.array(usable)
+        frame = pa.table(
+            {
+                "article_id": identifiers(articles).take(chosen),
+                "product_code": text(articles, "product_code").take(chosen),
+            }
+        )
+        return usable[holdout(frame, config.validation_share, seed=config.seed, purpose="validation")]
+
+    def _train(self, encoded: Encoded, targets: Integers, training: Integers, validation: Integers) -> None:
+        config = self._require_config()
+        self.history = []
+        self._network = None
+        if not len(training):
+            return
+        # A fork, so that fitting neither depends on nor changes the caller's random state.
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(config.seed)
+            network = self._build(config)
+            fit_standardisation(network, encoded.shots.take(training))
+            network.to(self.device)
+            feed = Feed(encoded, network, self.device)
+            goal = torch.from_numpy(targets).to(self.device)
+            rows, judges = (torch.from_numpy(part).to(self.device) for part in (training, validation))
+            self.history = train_joint(network, feed, goal, self._heads, config, rows, judges)
+            if len(judges):
+                logits = network.split(logits_of(network, feed, judges))
+                network.temperatures.copy_(fit_temperatures([part.cpu() for part in logits], goal[judges].cpu()))
+        self._network = network.eval()
+
+    def _build(self, config: AttributeConfig) -> AttributeNetwork:
+        encoding = self._require_encoding()
+        sizes = Sizes(
+            image=encoding.dimension,
+            types=len(encoding.categories["product_type"]),
+            words=len(encoding.vocabulary),
+            brands=len(encoding.categories["brand"]),
+            divisions=len(encoding.categories["division"]),
+            classes=self._heads.sizes,
+        )
+        return AttributeNetwork(config, sizes)
+
+    # ---- predicting
+
+    @property
+    def heads(self) -> Heads:
+        """What can be predicted: attributes, their values, and how many labels each had."""
+        return self._heads
+
+    @property
+    def network(self) -> AttributeNetwork | None:
+        """The trained network; None where there is nothing to predict."""
+        return self._network
+
+    def predict_proba(self, articles: Frame) -> Probabilities:
+        """Calibrated probabilities of every value of every attribute that can be predicted.
+
+        Args:
+            articles: as for :meth:`fit`; n rows.
+
+        Raises:
+            NotFittedError: before fitting.
+            ArticlesError: missing or repeated ids, image vectors of another length than in training.
+        """
+        encoded = self._require_encoding().encode(articles)
+        applicability = self._applicability
+        if applicability is None:
+            raise NotFittedError("The model knows no articles yet: call fit, or load a bundle.")
+        matrices: tuple[npt.NDArray[np.float32], ...] = ()
+        if self._network is not None:
+            feed = Feed(encoded, self._network, self.device)
+            with torch.inference_mode():
+                parts = self._network.probabilities(logits_of(self._network, feed))
+            matrices = tuple(part.cpu().numpy() for part in parts)
+        return Probabilities(
+            article_ids=encoded.article_ids.to_numpy(zero_copy_only=False),
+            attributes=self._heads.attributes,
+            values=tuple(head.values for head in self._heads.heads),
+            matrices=matrices,
+            applies=applicability.of(encoded.types),
+        )
+
+    def predict(self, articles: Frame) -> pd.DataFrame:
+        """The most probable value of each attribute that applies; it never abstains.
+
+        Args:
+            articles: as for :meth:`fit`.
+
+        Returns:
+            article_id, attribute, value (str), confidence (float64, 0…1): sorted by the order of the articles, then
+            by attribute. Between equally probable values the first in the alphabet is taken.
+
+        Raises:
+            NotFittedError: before fitting.
+            ArticlesError: as :meth:`predict_proba`.
+        """
+        found = self.predict_proba(articles)
+        rows, places = np.nonzero(found.applies)
+        best = [matrix.argmax(axis=1) for matrix in found.matrices]
+        values = [names[choice] for names, choice in zip(found.values, best, strict=True)]
+        confidences = [matrix.max(axis=1) for matrix in found.matrices]
+        shape = (len(found.attributes), len(found.article_ids))
+        value = np.array(values, dtype=object).reshape(shape)[places, rows]
+        confidence = np.array(confidences, dtype=np.float64).reshape(shape)[places, rows]
+        return pd.DataFrame(
+            {
+                "article_id": pd.Series(found.article_ids[rows], dtype="str"),
+                "attribute": pd.Series(np.array(found.attributes, dtype=object)[places], dtype="str"),
+                "value": pd.Series(value, dtype="str"),
+                "confidence": confidence.clip(0.0, 1.0),
+            }
+        )
+
+    # ---- on disk
+
+    def save(self, path: str | Path) -> None:
+        """Write the bundle; the same model gives the same bytes.
+
+        Files: config.json, weights.safetensors, and vocabulary, categories, classes and applicability as Parquet.
+
+        Raises:
+            NotFittedError: before fitting.
+        """
+        from safetensors.torch import save_file
+
+        folder, encoding, applicability = Path(path), self._require_encoding(), self._applicability
+        folder.mkdir(parents=True, exist_ok=True)
+        described = _BundleConfig(
+            config=self._require_config(),
+            image_dimension=encoding.dimension,
+            summary=self.summary,
+            history=self.history,
+        )
+        text_json = json.dumps(described.model_dump(mode="json"), indent=2, sort_keys=True)
+        (folder / "config.json").write_text(text_json + "\n")
+        encoding.save(folder)
+        self._heads.save(folder / "classes.parquet")
+        if applicability is not None:
+            applicability.save(folder / "applicability.parquet")
+        state = self._network.state_dict() if self._network is not None else {}
+        save_file({name: value.cpu().contiguous() for name, value in state.items()}, folder / "weights.safetensors")
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str | torch.device = "cpu") -> "AttributeModel":
+        """Read a bundle.
+
+        Raises:
+            BundleError: a file is missing, or made by an incompatible version.
+        """
+        from safetensors.torch import load_file
+
+        folder = Path(path)
+        try:
+            described = _BundleConfig.model_validate_json((folder / "config.json").read_text())
+            model = cls(described.config, device=device)
+            length = max(described.config.tokens, described.config.kernel)
+            model._encoding = Encoding.load(folder, length, described.image_dimension)
+            model._heads = Heads.load(folder / "classes.parquet")
+            types = model._encoding.categories["product_type"]
+            model._applicability = Applicability.load(folder / "applicability.parquet", types, model._heads.attributes)
+            state = load_file(folder / "weights.safetensors")
+            if state:
+                with torch.device("meta"):
+                    network = model._build(described.config)
+                network.load_state_dict(state, assign=True)
+                model._network = network.to(model.device).eval()
+        except (OSError, ValidationError, RuntimeError, KeyError, pa.ArrowInvalid) as error:
+            raise BundleError(
+                f"The attribute bundle {folder} cannot be read: {error}. Train again, or name another bundle."
+            ) from error
+        model.summary, model.history = described.summary, described.history
+        return model
+
+    def _require_encoding(self) -> Encoding:
+        if self._encoding is None:
+            raise NotFittedError("The model knows no articles yet: call fit, or load a bundle.")
+        return self._encoding
+
+    def _require_config(self) -> AttributeConfig:
+        if self.config is None:
+            raise NotFittedError("The model has no config yet: call fit, or load a bundle.")
+        return self.config

@@ -1,0 +1,132 @@
+"""The catalogue: what is sold, with the vectors that content models read.
+
+What belongs here: :class:`Catalogue` and how it is read from frames. What does not: how vectors are computed
+(:mod:`atelier.article_vectors`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from atelier.errors import AtelierError
+from atelier.ids import IdMap, some
+
+
+class CatalogueError(AtelierError, ValueError):
+    """Frames cannot be read as a catalogue."""
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """What is sold; n articles.
+
+    Attributes:
+        ids: the articles.
+        frame: their columns, sorted by ``article_id``; row i is article i of ``ids``. Not to be changed.
+        vectors: float32 [n, dim], row i is article i; None where there are none. Cannot be written to.
+        names: the names of the ``dim`` positions, or None.
+        in_stock: bool [n]; all True where the frame has no such column. Cannot be written to.
+    """
+
+    ids: IdMap
+    frame: pd.DataFrame
+    vectors: npt.NDArray[np.float32] | None
+    names: tuple[str, ...] | None
+    in_stock: npt.NDArray[np.bool_]
+
+    @classmethod
+    def from_frames(cls, articles: Any, vectors: Any = None, names: Sequence[str] | None = None) -> Self:
+        """Read a catalogue; nothing that is passed is changed.
+
+        Args:
+            articles: a frame (pandas or Arrow) with ``article_id`` (text, unique) and any columns of the table
+                ``articles``.
+            vectors: float32 [n, dim] aligned with the rows of ``articles``, or a frame of ``article_id, vector`` that
+                covers them all (further articles in it are ignored).
+            names: what each position of a vector is.
+
+        Raises:
+            CatalogueError: a column is absent, an article occurs twice, has no vector, or the sizes do not agree.
+            IdentifierError: an ``article_id`` is null or not text.
+        """
+        frame = articles.to_pandas() if isinstance(articles, pa.Table | pa.RecordBatch) else articles
+        if not isinstance(frame, pd.DataFrame) or "article_id" not in frame.columns:
+            raise CatalogueError("a catalogue is read from a frame with a column article_id")
+        ids, codes = IdMap.factorise(frame["article_id"], "article_id")
+        if len(ids) < len(codes):
+            twice = np.flatnonzero(np.bincount(codes, minlength=len(ids)) > 1)
+            raise CatalogueError(
+                f"{len(twice):,} articles occur more than once: {some(ids.take(twice).to_pylist(), len(twice))}"
+            )
+        order = np.argsort(codes)
+        matrix = _matrix(vectors, ids, order)
+        if names is not None and (matrix is None or len(names) != matrix.shape[1]):
+            raise CatalogueError(
+                f"{len(names)} names for vectors of {0 if matrix is None else matrix.shape[1]} positions"
+            )
+        sorted_frame = frame.iloc[order].reset_index(drop=True)
+        stock = _in_stock(sorted_frame)
+        for array in (matrix, stock):
+            if array is not None:
+                array.setflags(write=False)
+        return cls(ids, sorted_frame, matrix, None if names is None else tuple(names), stock)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        size = "no vectors" if self.vectors is None else f"vectors of {self.vectors.shape[1]:,}"
+        return f"Catalogue({len(self):,} articles, {int(self.in_stock.sum()):,} in stock, {size})"
+
+
+def _in_stock(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    if "in_stock" not in frame.columns:
+        return np.ones(len(frame), dtype=bool)
+    if frame["in_stock"].isna().any():
+        raise CatalogueError(
+            f"in_stock is null for {int(frame['in_stock'].isna().sum()):,} articles: say true or false"
+        )
+    return frame["in_stock"].to_numpy(dtype=bool, copy=True)
+
+
+def _matrix(vectors: Any, ids: IdMap, order: npt.NDArray[np.intp]) -> npt.NDArray[np.float32] | None:
+    """The vectors in the order of ``ids``."""
+    if vectors is None:
+        return None
+    if isinstance(vectors, pd.DataFrame | pa.Table | pa.RecordBatch):
+        return _matrix_of_frame(vectors, ids)
+    matrix = np.asarray(vectors, dtype=np.float32)
+    if matrix.ndim != 2 or len(matrix) != len(ids):
+        raise CatalogueError(f"vectors have the shape {matrix.shape}, for {len(ids)} articles")
+    return matrix[order]
+
+
+def _matrix_of_frame(vectors: Any, ids: IdMap) -> npt.NDArray[np.float32]:
+    table = pa.Table.from_pandas(vectors, preserve_index=False) if isinstance(vectors, pd.DataFrame) else vectors
+    absent = [name for name in ("article_id", "vector") if name not in table.schema.names]
+    if absent:
+        raise CatalogueError(f"the frame of vectors lacks {' and '.join(absent)}")
+    their_ids, codes = IdMap.factorise(table.column("article_id"), "article_id")
+    place = their_ids.encode(ids.values, unknown="minus_one")
+    if (place < 0).any():
+        missing = ids.take(np.flatnonzero(place < 0)).to_pylist()
+        raise CatalogueError(f"{len(missing):,} articles have no vector: {some(missing, len(missing))}")
+    column = table.column("vector")
+    lists = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    lists = lists.chunk(0) if isinstance(lists, pa.ChunkedArray) else lists
+    flat = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+    if len(their_ids) < len(codes) or lists.null_count or (len(codes) and len(flat) % len(codes)):
+        raise CatalogueError("vectors must be one per article, none null, all of one length")
+    lengths = np.asarray(lists.value_lengths().to_numpy(zero_copy_only=False))
+    if len(lengths) and lengths.min() != lengths.max():
+        raise CatalogueError(f"vectors have from {lengths.min()} to {lengths.max()} positions: all need the same")
+    row_of = np.empty(len(codes), dtype=np.int64)
+    row_of[codes] = np.arange(len(codes))
+    dimension = len(flat) // len(codes) if len(codes) else 0
+    matrix: npt.NDArray[np.float32] = flat.reshape(len(codes), dimension)[row_of[place]]
+    return matrix

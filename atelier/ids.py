@@ -1,0 +1,224 @@
+"""Identifiers: text outside, 0 … n − 1 inside, and the frozen map between the two.
+
+What belongs here: :class:`IdMap` and the one function that reads identifiers from whatever a caller has (pandas, Arrow,
+NumPy, lists). What does not: what the identifiers identify.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from atelier.errors import AtelierError, BundleError, UnknownIdentifier
+
+Codes = npt.NDArray[np.int32]
+"""Positions in an IdMap; −1 stands for none."""
+
+NAMED = 5
+"""How many identifiers an error message names."""
+
+
+class IdentifierError(AtelierError, ValueError):
+    """Identifiers that are not text, or are null."""
+
+
+def some(identifiers: Iterable[str], total: int) -> str:
+    """The first few of ``total`` identifiers, as an error message names them."""
+    names = [repr(str(value)) for _, value in zip(range(NAMED), identifiers, strict=False)]
+    return ", ".join(names) + (f" and {total - len(names):,} more" if total > len(names) else "")
+
+
+def column(values: Any, name: str) -> Any:
+    """The column ``name`` where ``values`` is a frame (pandas or Arrow); otherwise ``values`` itself.
+
+    Raises:
+        IdentifierError: it is a frame without that column.
+    """
+    if not isinstance(values, pd.DataFrame | pa.Table | pa.RecordBatch):
+        return values.values if isinstance(values, IdMap) else values
+    columns = list(values.columns) if isinstance(values, pd.DataFrame) else values.schema.names
+    if name not in columns:
+        raise IdentifierError(f"the frame has no column {name!r}; it has {', '.join(map(str, columns))}")
+    return values[name] if isinstance(values, pd.DataFrame) else values.column(name)
+
+
+def factorise(values: Any, what: str = "identifier") -> tuple[pa.LargeStringArray, Codes]:
+    """Read identifiers as a dictionary of texts and, for each row, its position in it.
+
+    Args:
+        values: texts as pandas (categorical or not), Arrow (dictionary-encoded or not), NumPy or any iterable.
+        what: what they are called in error messages, for example ``"customer_id"``.
+
+    Returns:
+        The dictionary, in no promised order and possibly with entries that no row uses, and int32 [n].
+
+    Raises:
+        IdentifierError: some are null, or they are not text (a number has lost its leading zeros already).
+    """
+    array = _dictionary(_arrow(values, what), what)
+    if array.null_count or array.dictionary.null_count:
+        nulls = np.flatnonzero(pc.is_null(array.cast(array.type.value_type)).to_numpy(zero_copy_only=False))
+        if len(nulls):
+            raise IdentifierError(
+                f"{what} is null in {len(nulls):,} rows, first in row {nulls[0]}: drop these rows or fill the column"
+            )
+    indices = array.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+    return array.dictionary.cast(pa.large_string()), indices
+
+
+def _arrow(values: Any, what: str) -> pa.Array | pa.ChunkedArray:
+    if isinstance(values, str):
+        raise IdentifierError(f"{what} is the single text {values!r}: pass a list of them")
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values
+    try:
+        if isinstance(values, pd.Series | pd.Index | pd.api.extensions.ExtensionArray | np.ndarray):
+            return pa.array(values, from_pandas=True)
+        return pa.array(list(values), from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
+        raise IdentifierError(f"{what} is not a column of text ({error}): convert it with .astype(str)") from error
+
+
+def _dictionary(array: pa.Array | pa.ChunkedArray, what: str) -> pa.DictionaryArray:
+    texts = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
+    if pa.types.is_null(texts):
+        array, texts = array.cast(pa.large_string()), pa.large_string()
+    if not (pa.types.is_string(texts) or pa.types.is_large_string(texts) or texts == pa.string_view()):
+        raise IdentifierError(f"{what} is {texts}, not text: convert it with .astype(str), mind leading zeros")
+    if texts == pa.string_view():
+        array = array.cast(pa.large_string())
+    if not pa.types.is_dictionary(array.type):
+        array = array.dictionary_encode()
+    if isinstance(array, pa.ChunkedArray):
+        array = array.unify_dictionaries().combine_chunks()
+        if isinstance(array, pa.ChunkedArray):  # older pyarrow returns the one chunk still wrapped
+            array = array.chunk(0)
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class IdMap:
+    """The identifiers that a data set or a model knows, and the number of each.
+
+    Attributes:
+        values: the identifiers, unique, in ascending order of their UTF-8 bytes; the number of one is its place here,
+            so that ordering by number is ordering by identifier.
+    """
+
+    values: pa.LargeStringArray
+
+    @classmethod
+    def from_values(cls, values: Any, what: str = "identifier") -> Self:
+        """The map of the distinct identifiers among ``values``.
+
+        Args:
+            values: anything that :func:`factorise` reads.
+            what: what they are called in error messages.
+
+        Raises:
+            IdentifierError: some are null or not text.
+        """
+        return cls.factorise(values, what)[0]
+
+    @classmethod
+    def factorise(cls, values: Any, what: str = "identifier") -> "tuple[Self, Codes]":
+        """The map of the distinct identifiers among ``values``, and the number of each row (int32 [n]).
+
+        Raises:
+            IdentifierError: some are null or not text.
+        """
+        dictionary, indices = factorise(values, what)
+        used = np.bincount(indices, minlength=len(dictionary)) > 0
+        present = dictionary.filter(pa.array(used)).unique()
+        ids = cls(present.take(pc.sort_indices(present)))
+        place = pc.index_in(dictionary, value_set=ids.values).fill_null(-1).to_numpy(zero_copy_only=False)
+        return ids, place.astype(np.int32, copy=False)[indices]
+
+    @classmethod
+    def union(cls, *maps: "IdMap") -> Self:
+        """The map of the identifiers that any of ``maps`` holds."""
+        return cls.from_values(pa.chunked_array([ids.values for ids in maps], type=pa.large_string()))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, IdMap) and self.values.equals(other.values)
+
+    def __repr__(self) -> str:
+        return f"IdMap({len(self):,} identifiers)"
+
+    def encode(self, ids: Any, unknown: Literal["raise", "minus_one"] = "raise", what: str = "identifier") -> Codes:
+        """The number of each identifier.
+
+        Args:
+            ids: anything that :func:`factorise` reads; n of them.
+            unknown: what to do about identifiers that the map does not hold: raise, or give them −1.
+            what: what they are called in error messages.
+
+        Returns:
+            int32 [n].
+
+        Raises:
+            UnknownIdentifier: some are unknown and ``unknown`` is ``"raise"``; the message names the first few.
+            IdentifierError: some are null or not text.
+        """
+        dictionary, indices = factorise(ids, what)
+        place = pc.index_in(dictionary, value_set=self.values).fill_null(-1).to_numpy(zero_copy_only=False)
+        codes: Codes = place.astype(np.int32, copy=False)[indices]
+        if unknown == "raise" and (codes < 0).any():
+            missing = np.unique(indices[codes < 0])
+            names = sorted(dictionary.take(pa.array(missing)).to_pylist())
+            raise UnknownIdentifier(f"{len(names):,} unknown {what}{'s' * (len(names) > 1)}: {some(names, len(names))}")
+        return codes
+
+    def decode(self, codes: npt.ArrayLike) -> "pd.api.extensions.ExtensionArray":
+        """The identifiers of these numbers, as a pandas array of text.
+
+        Raises:
+            IndexError: a number is negative or not below ``len(self)``.
+        """
+        texts: pd.api.extensions.ExtensionArray = self.take(codes).to_pandas().array
+        return texts
+
+    def take(self, codes: npt.ArrayLike) -> pa.LargeStringArray:
+        """The identifiers of these numbers, as an Arrow array.
+
+        Raises:
+            IndexError: a number is negative or not below ``len(self)``.
+        """
+        numbers = np.asarray(codes, dtype=np.int64)
+        if len(numbers) and (numbers.min() < 0 or numbers.max() >= len(self)):
+            raise IndexError(f"numbers must lie in 0 … {len(self) - 1}, not {numbers.min()} … {numbers.max()}")
+        return self.values.take(pa.array(numbers))
+
+    def save(self, path: str | Path) -> None:
+        """Write the map as a Parquet file of one column ``id``, in order. The same map gives the same bytes."""
+        pq.write_table(pa.table({"id": self.values}), path, compression="zstd", use_dictionary=False)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            BundleError: the file is missing or is not such a map.
+        """
+        try:
+            values = pq.read_table(path, columns=["id"]).column("id").cast(pa.large_string()).combine_chunks()
+        except (OSError, pa.ArrowException, KeyError) as error:
+            raise BundleError(
+                f"{path} is not a readable map of identifiers ({error}): train the model again"
+            ) from error
+        values = values.chunk(0) if isinstance(values, pa.ChunkedArray) else values
+        if values.null_count or (len(values) > 1 and not pc.all(pc.less(values[:-1], values[1:])).as_py()):
+            raise BundleError(
+                f"{path} holds identifiers that are null, repeated or out of order: train the model again"
+            )
+        return cls(values)

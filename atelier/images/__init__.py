@@ -1,0 +1,47 @@
+"""Photographs: decode them safely, list them, turn them into vectors.
+
+What belongs here: everything that reads pixels. What does not: where vectors are kept, and what is learned from them
+(:mod:`atelier.attributes`). Importing the package does not import torch: the names below are loaded on first use.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from atelier.images.backbones import WeightsError, save_weights
+    from atelier.images.decode import ImageRejected
+    from atelier.images.embedding import Encoded, Encoder, embed_images
+    from atelier.images.manifest import Manifest, build_manifest
+    from atelier.images.preprocessing import Preprocessing
+
+_HOMES = {
+    "Encoded": "embedding",
+    "Encoder": "embedding",
+    "ImageRejected": "decode",
+    "Manifest": "manifest",
+    "Preprocessing": "preprocessing",
+    "WeightsError": "backbones",
+    "build_manifest": "manifest",
+    "embed_images": "embedding",
+    "save_weights": "backbones",
+}
+
+__all__ = [
+    "Encoded",
+    "Encoder",
+    "ImageRejected",
+    "Manifest",
+    "Preprocessing",
+    "WeightsError",
+    "build_manifest",
+    "embed_images",
+    "save_weights",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module on first use (PEP 562)."""
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

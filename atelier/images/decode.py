@@ -1,0 +1,181 @@
+"""From a file that may be anything to an upright RGB image, or a reason why not.
+
+What belongs here: everything that stands between us and hostile or broken image files: paths that lead out of the
+source's folder, decompression bombs, truncated files, files that are no images, odd colour modes. What does not:
+scaling for a model (:mod:`atelier.images.preprocessing`), lists of images (:mod:`atelier.images.manifest`).
+"""
+
+import io
+import stat
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from atelier.errors import AtelierError
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+"""The only decoders that are ever tried: what a shop publishes. Fewer decoders, fewer ways in."""
+
+MAX_PIXELS = 50_000_000
+"""Larger images are refused from their header alone. A 50-megapixel camera's; in memory 150 MB."""
+
+MAX_BYTES = 128 * 2**20
+"""Larger files are refused unread."""
+
+_ORIENTATION = 0x0112  # the EXIF tag
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ON_ITS_SIDE = (5, 6, 7, 8)
+
+
+class ImageRejected(AtelierError):
+    """An image file that cannot be used.
+
+    Attributes:
+        path: the file, as it was named in the listing.
+        reason: what is wrong with it, for people.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+def locate(path: str | Path, root: Path | None = None) -> Path:
+    """The real file behind ``path``, which must be a regular file within ``root``.
+
+    Links and ``..`` are followed first and judged by where they end, so neither leads out of ``root``.
+
+    Args:
+        path: relative to ``root`` where there is one.
+        root: the folder that must hold the file; None: any place.
+
+    Raises:
+        ImageRejected: there is no such file, it is outside ``root``, or it is a folder, pipe or device.
+    """
+    name = str(path)
+    try:
+        real = (Path(path) if root is None else root / path).resolve(strict=True)
+        if root is not None and not real.is_relative_to(root.resolve()):
+            raise ImageRejected(name, "the path leads outside the source's folder of images")
+        if not stat.S_ISREG(real.stat().st_mode):  # reading a pipe would wait for ever
+            raise ImageRejected(name, "not a regular file")
+    except FileNotFoundError:
+        raise ImageRejected(name, "no such file") from None
+    except (OSError, ValueError, RuntimeError) as error:  # no permission, a NUL in the name, a loop of links
+        raise ImageRejected(name, f"cannot be opened: {error}") from error
+    return real
+
+
+def read(path: str | Path, root: Path | None = None) -> bytes:
+    """The bytes of an image file, which must be a regular file within ``root`` (see :func:`locate`).
+
+    Raises:
+        ImageRejected: it cannot be located or read, is empty, or exceeds ``MAX_BYTES``.
+    """
+    real = locate(path, root)
+    try:
+        size = real.stat().st_size
+        if size == 0:
+            raise ImageRejected(str(path), "the file is empty")
+        if size > MAX_BYTES:
+            raise ImageRejected(str(path), f"{size:,} bytes, more than the {MAX_BYTES:,} allowed")
+        return real.read_bytes()
+    except OSError as error:
+        raise ImageRejected(str(path), f"cannot be read: {error}") from error
+
+
+def decode(data: bytes, name: str, at_least: int | None = None) -> Image.Image:
+    """Decode an image file to upright RGB.
+
+    The header is read first; an image with too many pixels is refused before a pixel is decoded. EXIF orientation is
+    applied. Grey, palette and CMYK become RGB; transparency is laid on white. A JPEG is decoded at the fraction (1/2,
+    1/4, 1/8) of its size that still leaves ``at_least`` pixels on its shorter side, which saves most of the work.
+
+    Args:
+        data: the bytes of the file.
+        name: how errors call it.
+        at_least: pixels needed on the shorter side; None: full size.
+
+    Returns:
+        An image of mode RGB.
+
+    Raises:
+        ImageRejected: not one of ``FORMATS``, too many pixels, truncated or damaged.
+    """
+    image = _load(data, name, at_least)
+    try:
+        turn = _UPRIGHT.get(_orientation(image))
+        upright = _rgb(image)
+        return upright if turn is None else upright.transpose(turn)
+    except Exception as error:  # what a damaged file makes a decoder raise has no common class
+        raise ImageRejected(name, f"damaged: {error}") from error
+
+
+def inspect(data: bytes, name: str) -> tuple[int, int]:
+    """Width and height in pixels, upright, of an image that is sound to its last byte.
+
+    Everything is decoded once, JPEG at an eighth of its size: that reads all of its data at a fraction of the cost.
+
+    Raises:
+        ImageRejected: as :func:`decode`.
+    """
+    width, height = _open(data, name).size
+    image = _load(data, name, at_least=1)
+    return (height, width) if _orientation(image) in _ON_ITS_SIDE else (width, height)
+
+
+def _open(data: bytes, name: str) -> Image.Image:
+    """The image with its header read and its size accepted, no pixel decoded."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        width, height = image.size
+    except UnidentifiedImageError:
+        raise ImageRejected(name, f"not an image in one of the formats {', '.join(FORMATS)}") from None
+    except Image.DecompressionBombError:
+        raise ImageRejected(name, f"more than the {MAX_PIXELS:,} pixels allowed") from None
+    except Exception as error:  # what a damaged file makes a decoder raise has no common class
+        raise ImageRejected(name, f"damaged header: {error}") from error
+    if width * height > MAX_PIXELS:
+        raise ImageRejected(name, f"{width:,} × {height:,} pixels, more than the {MAX_PIXELS:,} allowed")
+    return image
+
+
+def _load(data: bytes, name: str, at_least: int | None) -> Image.Image:
+    """The image with its pixels decoded, as its file has them."""
+    image = _open(data, name)
+    try:
+        if at_least is not None:
+            image.draft(None, (at_least, at_least))  # None keeps the colour mode
+        image.load()
+    except Exception as error:  # what a damaged file makes a decoder raise has no common class
+        raise ImageRejected(name, f"truncated or damaged: {error}") from error
+    return image
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation; 1 (upright) where there is none or the EXIF block itself is broken."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # a broken EXIF block is common and says nothing about the pixels
+        return 1
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """The same picture in RGB, on white."""
+    if image.mode.startswith("I"):  # 16-bit grey: convert() would clip instead of scale
+        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        page = Image.new("RGBA", image.size, "white")
+        page.alpha_composite(image.convert("RGBA"))
+        return page.convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,315 @@
+"""Photographs in, vectors out.
+
+What belongs here: devices, precision, batches, and the overlap of decoding with computing. What does not: networks
+(:mod:`atelier.images.backbones`), storage of vectors.
+"""
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from atelier.errors import AtelierError
+from atelier.images import small
+from atelier.images.backbones import Backbone, Pool, build_backbone
+from atelier.images.decode import ImageRejected, decode, read
+from atelier.images.preprocessing import Preprocessing
+from atelier.progress import progress
+
+Precision = Literal["auto", "float32", "bf16"]
+Pixels = npt.NDArray[np.uint8]
+Vectors = npt.NDArray[np.float32]
+
+BATCH_SIZE = 32
+DECODE_THREADS = 2
+_VERSION = 1  # of everything that changes vectors but has no name of its own, such as how far a JPEG is reduced
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What came of a list of image files.
+
+    Attributes:
+        vectors: float32 [images that could be used, dimension], in the order of the list.
+        ok: bool [images], whether each could be used.
+        errors: why the others could not, in the order of the list.
+    """
+
+    vectors: Vectors
+    ok: npt.NDArray[np.bool_]
+    errors: list[ImageRejected]
+
+
+class Encoder:
+    """A backbone on a device: build once, encode many.
+
+    Every batch has the same size, filled up with black images, so an image's vector does not depend on what it is
+    encoded together with. It does depend in its last bits on ``batch_size`` (libraries choose other algorithms), on
+    the device and, visibly but slightly, on the precision, which is therefore part of ``encoder_id``.
+
+    Attributes:
+        backbone: the network.
+        preprocessing: what happens to images before it.
+        device: where it computes.
+        precision: ``float32`` or ``bf16`` (bfloat16 with float32 weights and channels last).
+        encoder_id: backbone and a digest of weights, preprocessing, pooling and precision: the vectors' identity.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        preprocessing: Preprocessing | None = None,
+        device: str | torch.device = "auto",
+        precision: Precision = "auto",
+        batch_size: int = BATCH_SIZE,
+        threads: int = DECODE_THREADS,
+    ) -> None:
+        if batch_size < 1 or threads < 1:
+            raise ValueError(f"batch_size and threads must be at least 1, not {batch_size} and {threads}")
+        self.backbone = backbone
+        self.preprocessing = preprocessing or backbone.preprocessing
+        self.device = _device(device)
+        self.precision = _precision(precision, self.device, backbone.name)
+        self.encoder_id = _encoder_id(backbone, self.preprocessing, self.precision)
+        self._threads = threads
+        self._batch_size = batch_size
+        self._module = backbone.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        statistics = torch.tensor([self.preprocessing.mean, self.preprocessing.std], device=self.device)
+        self._mean, self._std = statistics[:, None, :, None, None]  # each [1, 3, 1, 1]
+
+    @classmethod
+    def build(
+        cls,
+        backbone: str = "vgg16",
+        weights: str | Path | None = "DEFAULT",
+        preprocessing: Preprocessing | None = None,
+        *,
+        seed: int = 0,
+        pool: Pool | None = None,
+        device: str | torch.device = "auto",
+        precision: Precision = "auto",
+        batch_size: int = BATCH_SIZE,
+        threads: int = DECODE_THREADS,
+    ) -> "Encoder":
+        """Build backbone and encoder.
+
+        Args:
+            backbone: any of torchvision's classifiers by name, or ``small``.
+            weights: ``DEFAULT``, a .safetensors path, or None (see :func:`~atelier.images.backbones.build_backbone`).
+            preprocessing: None: what belongs to the weights.
+            seed: of random weights.
+            pool: ``max`` or ``avg``; None: as published for the backbone.
+            device: ``auto`` (CUDA where there is one), ``cpu`` or ``cuda``.
+            precision: ``auto`` is bf16 where the device computes it natively, else float32.
+            batch_size: images computed at a time; halved when memory runs out.
+            threads: threads that read and decode.
+
+        Raises:
+            WeightsError: unknown backbone, or weights that cannot be had or do not fit.
+            AtelierError: CUDA is demanded and there is none.
+        """
+        built = build_backbone(backbone, weights, pool, seed)
+        return cls(built, preprocessing, device, precision, batch_size, threads)
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return self.backbone.dimension
+
+    @property
+    def batch_size(self) -> int:
+        """Images computed at a time; less than asked for once memory has run out."""
+        return self._batch_size
+
+    def encode(
+        self,
+        paths: Sequence[str | Path],
+        root: str | Path | None = None,
+        digests: Sequence[str] | None = None,
+        description: str = "embedding images",
+    ) -> Encoded:
+        """Vectors of image files. Files are decoded in threads while the network computes.
+
+        Args:
+            paths: the files, relative to ``root`` where it is given.
+            root: the folder that must hold them all; None: any place.
+            digests: the SHA-256 that each file is expected to have. A file that has changed since is refused, so that
+                no vector is stored under the digest of another image.
+            description: what the progress bar says.
+
+        Returns:
+            The vectors and what went wrong. An unreadable image is an entry in ``errors``, never an exception.
+
+        Raises:
+            AtelierError: the memory does not suffice for a single image.
+        """
+        if digests is not None and len(digests) != len(paths):
+            raise ValueError(f"{len(digests)} digests for {len(paths)} paths")
+        images = progress(self._decoded(paths, root, digests), description, total=len(paths), unit="image")
+        ok = np.zeros(len(paths), bool)
+        errors: list[ImageRejected] = []
+        vectors = [np.empty((0, self.dimension), np.float32)]
+        size = self._batch_size
+        for start in range(0, len(paths), size):
+            batch = list(islice(images, size))
+            errors += [image for image in batch if isinstance(image, ImageRejected)]
+            pixels = [image for image in batch if not isinstance(image, ImageRejected)]
+            ok[start : start + len(batch)] = [not isinstance(image, ImageRejected) for image in batch]
+            if pixels:
+                vectors.append(self._vectors(np.stack(pixels)))
+        next(images, None)  # lets the bar and the threads finish
+        return Encoded(np.concatenate(vectors), ok, errors)
+
+    def _decoded(
+        self, paths: Sequence[str | Path], root: str | Path | None, digests: Sequence[str] | None
+    ) -> Iterator[Pixels | ImageRejected]:
+        """Each image's pixels or what is wrong with it, in order, two batches ahead of who asks."""
+        folder = None if root is None else Path(root).resolve()
+        ahead: deque[Future[Pixels | ImageRejected]] = deque()
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="decode") as pool:
+            try:
+                for place, path in enumerate(paths):
+                    ahead.append(pool.submit(self._pixels, path, folder, None if digests is None else digests[place]))
+                    if len(ahead) > 2 * self._batch_size:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _pixels(self, path: str | Path, root: Path | None, digest: str | None) -> Pixels | ImageRejected:
+        """uint8 [3, crop, crop] of one file, or what is wrong with it."""
+        try:
+            data = read(path, root)
+            if digest is not None and hashlib.sha256(data).hexdigest() != digest:
+                return ImageRejected(str(path), "the file has changed since it was listed; ingest that day again")
+            return self.preprocessing.pixels(decode(data, str(path), self.preprocessing.needed))
+        except ImageRejected as rejected:
+            return rejected
+
+    def _vectors(self, pixels: Pixels) -> Vectors:
+        """float32 [n, dimension] of uint8 [n, 3, crop, crop]; halves the batch until it fits into memory."""
+        while True:
+            size = self._batch_size
+            try:
+                chunks = [self._forward(pixels[start : start + size]) for start in range(0, len(pixels), size)]
+                return np.concatenate(chunks)
+            except RuntimeError as error:
+                if not _out_of_memory(error):
+                    raise
+                if size == 1:
+                    raise AtelierError(
+                        f"memory on {self.device} does not suffice for one image of {self.preprocessing.crop} pixels "
+                        f"in {self.backbone.name}; take a smaller backbone or another device"
+                    ) from error
+            self._batch_size = size // 2
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _forward(self, pixels: Pixels) -> Vectors:
+        """float32 [n, dimension] of n ≤ ``batch_size`` images, computed as a full batch."""
+        full = np.zeros((self._batch_size, *pixels.shape[1:]), np.uint8)
+        full[: len(pixels)] = pixels
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+        ):
+            batch = torch.from_numpy(full).to(self.device).float().div_(255).sub_(self._mean).div_(self._std)
+            vectors = self._module(batch.contiguous(memory_format=torch.channels_last))
+        return vectors[: len(pixels)].float().cpu().numpy()  # type: ignore[no-any-return]
+
+
+def embed_images(
+    paths: Sequence[str | Path],
+    backbone: str = "vgg16",
+    weights: str | Path | None = "DEFAULT",
+    *,
+    preprocessing: Preprocessing | None = None,
+    seed: int = 0,
+    pool: Pool | None = None,
+    device: str = "auto",
+    precision: Precision = "auto",
+    batch_size: int = BATCH_SIZE,
+    threads: int = DECODE_THREADS,
+) -> Vectors:
+    """Vectors of image files; the arguments are those of :meth:`Encoder.build`.
+
+    Returns:
+        float32 [len(paths), dimension], row by row as ``paths``.
+
+    Raises:
+        ImageRejected: an image cannot be used; the message names it, its reason and how many others there are. To go
+            on without such images, use :class:`Encoder`.
+        WeightsError: unknown backbone, or weights that cannot be had or do not fit.
+    """
+    encoder = Encoder.build(
+        backbone,
+        weights,
+        preprocessing,
+        seed=seed,
+        pool=pool,
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
+        threads=threads,
+    )
+    encoded = encoder.encode(paths)
+    if encoded.errors:
+        first, others = encoded.errors[0], len(encoded.errors) - 1
+        raise ImageRejected(first.path, f"{first.reason} (and {others} other images)" if others else first.reason)
+    return encoded.vectors
+
+
+def _device(device: str | torch.device) -> torch.device:
+    """The device; ``auto`` is CUDA where there is one.
+
+    Raises:
+        AtelierError: CUDA is demanded and there is none.
+    """
+    available = torch.cuda.is_available()
+    if str(device) == "auto":
+        return torch.device("cuda" if available else "cpu")
+    chosen = torch.device(device)
+    if chosen.type == "cuda" and not available:
+        raise AtelierError("device is 'cuda', but torch finds no CUDA device; use 'auto' or 'cpu'")
+    return chosen
+
+
+def _precision(precision: Precision, device: torch.device, backbone: str) -> Literal["float32", "bf16"]:
+    """Resolve ``auto``: bf16 where the device has instructions for it and the network is large enough to gain."""
+    if precision not in ("auto", "float32", "bf16"):
+        raise ValueError(f"precision must be auto, float32 or bf16, not {precision!r}")
+    if precision != "auto":
+        return precision
+    if backbone == small.NAME:  # histograms of few, fine differences; and it is fast enough
+        return "float32"
+    return "bf16" if bf16_is_native(device) else "float32"
+
+
+def bf16_is_native(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16; without them it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    features = torch.cpu.get_capabilities()
+    return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
+
+
+def _encoder_id(backbone: Backbone, preprocessing: Preprocessing, precision: str) -> str:
+    """Backbone and twelve hexadecimal digits of everything else that decides the vectors."""
+    parts = [backbone.weights_digest, preprocessing.model_dump(mode="json"), backbone.pool, precision, _VERSION]
+    return f"{backbone.name}-{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]}"
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch ran out of the device's memory or, with an error of no class of its own, of the machine's."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

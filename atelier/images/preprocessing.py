@@ -1,0 +1,86 @@
+"""What happens to an image between decoding and the network: the part of a set of weights that is not in its file.
+
+What belongs here: scaling, cropping, mean and deviation. What does not: reading files (:mod:`atelier.images.decode`).
+"""
+
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Triple = tuple[float, float, float]
+
+_RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_REDUCING_GAP = 2  # a JPEG is decoded at no less than twice the size needed: the difference cannot be seen
+
+
+class Preprocessing(BaseModel):
+    """How an image becomes a network's input. Belongs to the weights: other values give other vectors.
+
+    Attributes:
+        resize: pixels of the shorter side after scaling.
+        crop: pixels of the square cut out of the middle; what the network sees.
+        fit: ``crop`` scales and cuts, as torchvision does; ``stretch`` scales the whole image to the square, which
+            loses nothing at the edges but deforms it.
+        mean: subtracted from each channel (red, green, blue) of pixel / 255.
+        std: what each channel is then divided by.
+        interpolation: how pixels are resampled, always antialiased.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    resize: int = Field(default=256, ge=8, le=4096)
+    crop: int = Field(default=224, ge=8, le=4096)
+    fit: Literal["crop", "stretch"] = "crop"
+    mean: Triple = (0.485, 0.456, 0.406)
+    std: Triple = (0.229, 0.224, 0.225)
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.crop > self.resize:
+            raise ValueError(f"crop ({self.crop}) must not exceed resize ({self.resize})")
+        if min(self.std) <= 0:
+            raise ValueError(f"std must be positive, not {self.std}")
+        return self
+
+    @classmethod
+    def of_torchvision(cls, transforms: Any) -> "Preprocessing":
+        """The same as what torchvision's ``weights.transforms()`` does."""
+        return cls(
+            resize=transforms.resize_size[0],
+            crop=transforms.crop_size[0],
+            mean=tuple(transforms.mean),
+            std=tuple(transforms.std),
+            interpolation=transforms.interpolation.value,
+        )
+
+    @property
+    def needed(self) -> int:
+        """Pixels that decoding should leave on the shorter side."""
+        return _REDUCING_GAP * self.resize
+
+    def pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """Scale and crop in one step. Only what the network sees is computed, however extreme the image's shape.
+
+        Args:
+            image: RGB, of any size.
+
+        Returns:
+            uint8 [3, crop, crop]. Mean and deviation follow on the device.
+        """
+        box = self._box(*image.size) if self.fit == "crop" else None
+        scaled = image.resize((self.crop, self.crop), _RESAMPLING[self.interpolation], box=box)
+        return np.ascontiguousarray(np.asarray(scaled).transpose(2, 0, 1))
+
+    def _box(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """What torchvision's Resize and CenterCrop keep, in the coordinates of the image: left, top, right, bottom."""
+        shorter = min(width, height)
+        scaled = [self.resize * side // shorter for side in (width, height)]
+        start = [round((side - self.crop) / 2) for side in scaled]
+        left, top = (s * side / size for s, side, size in zip(start, (width, height), scaled, strict=True))
+        right = min(left + self.crop * width / scaled[0], width)
+        bottom = min(top + self.crop * height / scaled[1], height)
+        return left, top, right, bottom

@@ -1,0 +1,103 @@
+"""How well lists foresee what customers did: precision, recall, hit rate, NDCG, MAP, MRR.
+
+What belongs here: the formulas of accuracy, for each customer (or any other group of relevant pairs). What does not:
+means over customers and segments (:mod:`atelier.metrics.evaluate`).
+
+For a customer with relevant set R and list L of length k (absent ranks are misses, k stays the divisor):
+
+- precision@k = |L∩R| / k; recall@k = |L∩R| / |R|; hit_rate@k = 1 where L∩R is not empty, else 0
+- ndcg@k = Σ_{hits} 1/log2(rank + 1) over the same sum for the ranks 1 … min(k, |R|) (Järvelin & Kekäläinen 2002,
+  binary gains)
+- map@k = Σ_{hits} precision@rank / min(k, |R|)
+- mrr@k = 1 / rank of the first hit, 0 without one
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from atelier.metrics.encoding import PURCHASE, Floats, Ints, lengths
+from atelier.metrics.lists import find_hits, prepare
+
+ACCURACY = ("precision", "recall", "hit_rate", "ndcg", "map", "mrr")
+
+
+def group_metrics(group: Ints, rank: Ints, relevant: Ints, ks: Sequence[int]) -> Floats:
+    """The six metrics of each group of relevant pairs.
+
+    Args:
+        group: the group of each hit, 0 … groups − 1. [hits]
+        rank: the rank of each hit, from 1; at most one hit for each group and rank. [hits]
+        relevant: |R| of each group, at least 1. [groups]
+        ks: the list lengths, ascending.
+
+    Returns:
+        float64 [groups, len(ACCURACY), len(ks)].
+    """
+    longest = ks[-1]
+    ranks = np.arange(1, longest + 1)
+    discount = 1.0 / np.log2(ranks + 1.0)
+    hit = np.zeros((len(relevant), longest))
+    hit[group, rank - 1] = 1.0
+    found = hit.cumsum(axis=1)
+    gain = (hit * discount).cumsum(axis=1)
+    average = (hit * found / ranks).cumsum(axis=1)
+    first = np.where(found[:, -1] > 0, hit.argmax(axis=1) + 1, longest + 1)
+    values = np.empty((len(relevant), len(ACCURACY), len(ks)))
+    for i, k in enumerate(ks):
+        best = np.minimum(relevant, k)
+        values[:, 0, i] = found[:, k - 1] / k
+        values[:, 1, i] = found[:, k - 1] / relevant
+        values[:, 2, i] = found[:, k - 1] > 0
+        values[:, 3, i] = gain[:, k - 1] / discount.cumsum()[best - 1]
+        values[:, 4, i] = average[:, k - 1] / best
+        values[:, 5, i] = np.where(first <= k, 1.0 / first, 0.0)
+    return values
+
+
+def per_customer(
+    recs: Any,
+    truth: Any,
+    k: int | Iterable[int] = (10, 20),
+    *,
+    train: Any = None,
+    exclude_seen: bool = False,
+    truth_kinds: Sequence[str] = PURCHASE,
+    seen_kinds: Sequence[str] = PURCHASE,
+    customers: Iterable[Any] | None = None,
+) -> pd.DataFrame:
+    """The six metrics of accuracy for every judged customer: those whose relevant set is not empty.
+
+    Arguments as in :func:`atelier.metrics.evaluate`.
+
+    Returns:
+        customer_id (categorical), metric (categorical), k (int32), value (float64, never null), sorted by customer,
+        then metric as in :data:`ACCURACY`, then k. A customer without a list has value 0 throughout.
+
+    Raises:
+        MetricsError: a column is missing, an identifier null, a rank given twice or below 1, no k, or ``exclude_seen``
+            without ``train``.
+    """
+    ks = lengths(k)
+    asked = prepare(
+        recs, truth, ks[-1], train=train, exclude_seen=exclude_seen, truth_kinds=truth_kinds, seen_kinds=seen_kinds,
+        customers=customers,
+    )  # fmt: skip
+    judged, group, relevant = np.unique(asked.truth.customers, return_inverse=True, return_counts=True)
+    hits = find_hits(asked.truth, asked.lists, len(asked.article_ids))
+    values = group_metrics(group[hits.pair], hits.rank, relevant, ks)
+    names = asked.customer_ids.take(pa.array(judged))
+    rows = len(ACCURACY) * len(ks)
+    return pd.DataFrame(
+        {
+            "customer_id": pd.Categorical.from_codes(np.repeat(np.arange(len(judged)), rows), names.to_pandas()),
+            "metric": pd.Categorical.from_codes(
+                np.tile(np.repeat(np.arange(len(ACCURACY)), len(ks)), len(judged)), pd.Index(ACCURACY)
+            ),
+            "k": np.tile(np.array(ks, np.int32), len(ACCURACY) * len(judged)),
+            "value": values.ravel(),
+        }
+    )

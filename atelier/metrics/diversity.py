@@ -1,0 +1,83 @@
+"""What lists are like, whatever customers then did: coverage, overlap, personalization, novelty, shares.
+
+What belongs here: formulas over the matrix of lists. What does not: anything that looks at the truth
+(:mod:`atelier.metrics.accuracy`), anything by rank (:mod:`atelier.metrics.by_rank`).
+
+- coverage@k = distinct recommended articles of the catalogue / distinct articles in the catalogue
+- overlap@k = 1 − distinct recommendation sets / recommendation sets (unordered; one for each customer with a list)
+- personalization@k = 1 − mean cosine similarity over all pairs of different customers' sets. With the vectors
+  x_u = 1_{L_u}/√|L_u|, the sum over pairs is (‖Σ_u x_u‖² − U) / 2, so it is exact in one pass over the lists.
+- novelty@k = mean of −log2 p(i) over a list, then over customers; p(i) = (purchases of i + 1) / (purchases + articles),
+  over the catalogue, in training (self-information: Zhou et al. 2010, eq. 4, with add-one smoothing)
+- recommended_share@k = share of all recommended articles that have a given value of an attribute
+"""
+
+import numpy as np
+
+from atelier.metrics.encoding import Floats, Ints
+
+
+def coverage(articles: Ints, in_catalogue: Ints) -> float:
+    """Share of the catalogue that is recommended to anybody; nan without a catalogue.
+
+    Args:
+        articles: article codes, −1 where absent. [lists, k]
+        in_catalogue: the codes of the catalogue's articles, distinct.
+    """
+    if not len(in_catalogue):
+        return float("nan")
+    return float(np.isin(in_catalogue, articles).mean())
+
+
+def overlap(articles: Ints) -> float:
+    """Share of lists that repeat another customer's set; nan without a list. Articles [lists, k], −1 where absent."""
+    sets = np.ascontiguousarray(np.sort(articles, axis=1)[(articles >= 0).any(axis=1)])
+    if not len(sets):
+        return float("nan")
+    # One opaque value for each row: many times faster to sort than rows.
+    rows = sets.view(np.dtype((np.void, sets.dtype.itemsize * sets.shape[1]))).ravel()
+    return 1.0 - len(np.unique(rows)) / len(rows)
+
+
+def personalization(articles: Ints) -> float:
+    """How unlike different customers' sets are; nan below two lists. Articles [lists, k], −1 where absent."""
+    sizes = (articles >= 0).sum(axis=1)
+    count = int((sizes > 0).sum())
+    if count < 2:
+        return float("nan")
+    rows, ranks = np.nonzero(articles >= 0)
+    total = np.bincount(articles[rows, ranks], weights=1.0 / np.sqrt(sizes[rows]))
+    similarity = (float(total @ total) - count) / (count * (count - 1.0))
+    # Rounding may leave −1e−17 or 1 + 1e−16.
+    return 1.0 - min(max(similarity, 0.0), 1.0)
+
+
+def information(purchases: Ints, in_catalogue: Ints) -> Floats:
+    """Self-information −log2 p(i) of each article, in bits.
+
+    Args:
+        purchases: training purchases of each article code. [articles]
+        in_catalogue: the codes of the catalogue's articles, over which p sums to 1.
+    """
+    return np.asarray(-np.log2((purchases + 1.0) / (purchases[in_catalogue].sum() + len(in_catalogue))), np.float64)
+
+
+def novelty(articles: Ints, bits: Floats) -> Floats:
+    """Mean self-information of each list; lists without an article are left out. float64 [lists that are not empty]."""
+    present = articles >= 0
+    sizes = present.sum(axis=1)
+    total = np.where(present, bits[articles], 0.0).sum(axis=1)
+    return np.asarray(total[sizes > 0] / sizes[sizes > 0], np.float64)
+
+
+def shares(articles: Ints, places: Ints, size: int) -> Floats:
+    """Share of all recommended articles with each value of an attribute; nan without any.
+
+    Args:
+        articles: article codes, −1 where absent; any shape.
+        places: the value's place of each article code, −1 without one. [article codes]
+        size: how many values there are.
+    """
+    found = articles[articles >= 0]
+    counts = np.bincount(places[found] + 1, minlength=size + 1)[1:]
+    return np.asarray(counts / len(found) if len(found) else np.full(size, np.nan), np.float64)

@@ -1,0 +1,173 @@
+"""Frames in, small integers out: what every metric reads.
+
+What belongs here: the translation of recommendation lists, truth, training data and catalogues (pandas, Arrow, or
+Atelier's own Interactions and Catalogue) into NumPy codes over common id ranges. What does not: any metric.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from atelier.errors import AtelierError
+
+Ints: TypeAlias = NDArray[np.integer[Any]]
+Floats: TypeAlias = NDArray[np.float64]
+
+PURCHASE = ("purchase",)
+TRAIN_KINDS = ("save", "bag", "purchase")
+
+
+class MetricsError(AtelierError, ValueError):
+    """Something given to a metric cannot be judged: a missing column, a rank twice, no k."""
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A column of identifiers as codes.
+
+    Attributes:
+        codes: place in ``values`` of each row; −1 where the row's identifier is not among them.
+        values: the distinct identifiers, text.
+    """
+
+    codes: Ints
+    values: pa.Array
+
+    def within(self, universe: pa.Array) -> Ints:
+        """The codes of the rows in ``universe`` (distinct text); −1 where it lacks the identifier. int64 [rows]."""
+        places = pc.fill_null(pc.index_in(self.values, value_set=universe), -1).to_numpy(zero_copy_only=False)
+        # The last element serves code −1: absent stays absent.
+        return np.append(places, -1).astype(np.int64)[self.codes]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Who did what with which article, one row for each interaction.
+
+    Attributes:
+        customers: coded customers, one for each row.
+        articles: coded articles, one for each row.
+    """
+
+    customers: Coded
+    articles: Coded
+
+    def __len__(self) -> int:
+        return len(self.customers.codes)
+
+
+def coded(values: object, name: str) -> Coded:
+    """Code a column of identifiers: pandas (text, categorical, anything printable), Arrow (dictionary or plain), NumPy.
+
+    Raises:
+        MetricsError: an identifier is null.
+    """
+    array = _as_arrow(values)
+    if array.null_count:
+        raise MetricsError(
+            f"column {name!r} holds {array.null_count} nulls; identifiers cannot be null: drop those rows"
+        )
+    if not pa.types.is_dictionary(array.type):
+        array = array.dictionary_encode()
+    return Coded(array.indices.to_numpy(zero_copy_only=False), array.dictionary.cast(pa.string()))
+
+
+def universe(*columns: Coded) -> pa.Array:
+    """Every identifier of the columns once, sorted."""
+    distinct = pc.unique(pa.chunked_array([column.values for column in columns], type=pa.string()))
+    return distinct.take(pc.sort_indices(distinct))
+
+
+def identifiers(values: Iterable[Any]) -> Coded:
+    """Code any iterable of identifiers, for example the customers to whom a judgement is restricted."""
+    return coded(
+        values if isinstance(values, pd.Series | pd.Index | pa.Array | pa.ChunkedArray) else list(values), "ids"
+    )
+
+
+def column(data: Any, name: str, what: str) -> Any:
+    """Column ``name`` of a pandas or Arrow table.
+
+    Raises:
+        MetricsError: there is none; the message says what the table is, and which columns it has.
+    """
+    names = data.column_names if isinstance(data, pa.Table) else list(data.columns)
+    if name not in names:
+        raise MetricsError(f"{what} has no column {name!r}; it has {', '.join(map(str, names)) or 'none'}")
+    return data[name]
+
+
+def has_column(data: Any, name: str) -> bool:
+    """Whether a pandas or Arrow table has that column."""
+    return name in (data.column_names if isinstance(data, pa.Table) else data.columns)
+
+
+def pairs(data: Any, kinds: Sequence[str] | None, what: str) -> Pairs:
+    """The interactions of ``data`` that are of ``kinds`` (None: all), coded.
+
+    Args:
+        data: a frame with customer_id, article_id and, where kinds differ, kind; or Interactions.
+        kinds: which interactions count. A frame without ``kind`` is all of the kind that counts.
+        what: how error messages call it.
+
+    Raises:
+        MetricsError: a column is missing or an identifier null.
+    """
+    if hasattr(data, "customer_ids"):
+        return _pairs_of_interactions(data if kinds is None else data.of_kinds(kinds))
+    if kinds is not None and has_column(data, "kind"):
+        wanted = pc.is_in(_plain(_as_arrow(data["kind"])), value_set=pa.array(list(kinds), pa.string()))
+        mask = wanted.to_numpy(zero_copy_only=False)
+        data = data.filter(pa.array(mask)) if isinstance(data, pa.Table) else data.loc[mask]
+    return Pairs(
+        coded(column(data, "customer_id", what), "customer_id"), coded(column(data, "article_id", what), "article_id")
+    )
+
+
+def lengths(k: int | Iterable[int]) -> tuple[int, ...]:
+    """The list lengths to judge at, ascending and distinct.
+
+    Raises:
+        MetricsError: there is none, or one below 1.
+    """
+    ks = tuple(sorted({int(value) for value in ([k] if isinstance(k, int | np.integer) else k)}))
+    if not ks or ks[0] < 1:
+        raise MetricsError(f"k must be one or more list lengths of at least 1, not {k!r}")
+    return ks
+
+
+def catalogue_frame(catalogue: Any) -> Any:
+    """The table of articles (pandas or Arrow) of a Catalogue, or the frame itself."""
+    return getattr(catalogue, "frame", catalogue)
+
+
+def _as_arrow(values: Any) -> pa.Array:
+    """``values`` as one Arrow array of text or of a dictionary of text; nulls stay."""
+    if isinstance(values, pd.Series | pd.Index):
+        array = pa.Array.from_pandas(values)
+    elif isinstance(values, pa.Array | pa.ChunkedArray):
+        array = values
+    else:
+        array = pa.array(values, from_pandas=True)
+    if isinstance(array, pa.ChunkedArray):
+        array = array.unify_dictionaries().combine_chunks()
+    if pa.types.is_dictionary(array.type):
+        return array
+    return array.cast(pa.string()) if array.type != pa.string() else array
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    return array.dictionary_decode().cast(pa.string()) if pa.types.is_dictionary(array.type) else array
+
+
+def _pairs_of_interactions(data: Any) -> Pairs:
+    def of(codes: Ints, ids: Any) -> Coded:
+        return Coded(np.asarray(codes), pa.array(ids.values).cast(pa.string()))
+
+    return Pairs(of(data.customers, data.customer_ids), of(data.articles, data.article_ids))

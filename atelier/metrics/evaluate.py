@@ -1,0 +1,254 @@
+"""One table with everything that is measured of a set of recommendation lists.
+
+What belongs here: means over customers for every segment, and their assembly into one frame. What does not: formulas
+(:mod:`atelier.metrics.accuracy` and its neighbours), the membership of segments (:mod:`atelier.metrics.segments`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from atelier.metrics import diversity
+from atelier.metrics.accuracy import ACCURACY, group_metrics
+from atelier.metrics.by_rank import at_ranks, last_day, moments, quantities
+from atelier.metrics.encoding import (
+    PURCHASE,
+    TRAIN_KINDS,
+    Floats,
+    Ints,
+    MetricsError,
+    catalogue_frame,
+    coded,
+    column,
+    has_column,
+    lengths,
+    pairs,
+)
+from atelier.metrics.lists import Judgement, Lists, find_hits, list_matrix, prepare
+from atelier.metrics.segments import (
+    ACTIVITY_SEGMENTS,
+    ALL,
+    ARTICLE_SEGMENTS,
+    CANDIDATES,
+    CATALOGUE,
+    HISTORY_SEGMENTS,
+    activity_places,
+    article_places,
+    attribute_places,
+    count_codes,
+)
+
+NAN = float("nan")
+Row = tuple[str, int, str, float, float, int]  # metric, k, segment, value, standard_error, customers
+
+
+def evaluate(
+    recs: Any,
+    truth: Any,
+    k: int | Iterable[int] = (10, 20),
+    *,
+    train: Any = None,
+    catalogue: Any = None,
+    exclude_seen: bool = False,
+    truth_kinds: Sequence[str] = PURCHASE,
+    train_kinds: Sequence[str] | None = TRAIN_KINDS,
+    seen_kinds: Sequence[str] = PURCHASE,
+    customers: Iterable[Any] | None = None,
+    restricted_recs: Mapping[str, Any] | None = None,
+    attribute: str | None = "product_type",
+    as_of: date | None = None,
+) -> pd.DataFrame:
+    """Everything that is measured of recommendation lists; formulas and segments stand in docs/metrics.md.
+
+    Args:
+        recs: the lists: customer_id, article_id, rank (whole, from 1, once for each customer), pandas or Arrow.
+        truth: what customers did in the test period: customer_id, article_id[, kind]; a frame or Interactions.
+        k: the list lengths.
+        train: what was known when the lists were made: customer_id, article_id[, kind, occurred_at]; a frame or
+            Interactions. Without it: no segments by history, activity or warmth, no popularity, no novelty.
+        catalogue: the articles then: article_id[, price, available_from, the attribute]; a frame or Catalogue.
+            Without it: no coverage, novelty, price, age or attribute.
+        exclude_seen: the lists leave out what the customer had got before, so the relevant sets do too.
+        truth_kinds: kinds of interaction in ``truth`` that count as relevant.
+        train_kinds: kinds in ``train`` that count as history; None: all.
+        seen_kinds: kinds in ``train`` that count as seen.
+        customers: judge these only, and describe only their lists; None: everyone.
+        restricted_recs: for segments of articles (``article:cold``, ``product_type=Dress``) lists made from such
+            articles only (see :func:`atelier.metrics.article_segments`); each adds ``<segment>:candidates``.
+        attribute: the column of ``catalogue`` by whose values figures are also given; None: none.
+        as_of: the day of the lists, for the age of articles; None: the last day of ``train``.
+
+    Returns:
+        metric, k, segment, value, standard_error, customers, sorted by the first three, which are unique. value is
+        null where undefined (nobody judged), standard_error where it has no meaning; customers are those averaged
+        over. k is the rank for the metrics by rank, and 1 for figures without a list (segment ``catalogue``,
+        metric ``relevant_share``).
+
+    Raises:
+        MetricsError: a column is missing, an identifier null, a rank given twice or below 1, no k, ``exclude_seen``
+            without ``train``, or ``restricted_recs`` for a segment that is not one of articles.
+    """
+    ks = lengths(k)
+    table = None if catalogue is None else catalogue_frame(catalogue)
+    articles = None if table is None else coded(column(table, "article_id", "catalogue"), "article_id")
+    asked = prepare(
+        recs, truth, ks[-1], train=train, exclude_seen=exclude_seen, truth_kinds=truth_kinds, seen_kinds=seen_kinds,
+        customers=customers, articles=articles,
+    )  # fmt: skip
+    in_catalogue = np.empty(0, np.int64) if articles is None else np.unique(articles.within(asked.article_ids))
+    known = _known(asked, train, train_kinds, table, attribute)
+    rows = list(_accuracy(asked, known, ks, restricted_recs or {}))
+    rows += _diversity(asked, known, ks, in_catalogue)
+    if as_of is None and train is not None:
+        as_of = last_day(train)
+    rows += _by_rank(asked.lists, quantities(table, asked.article_ids, known.purchases, as_of), in_catalogue)
+    return _table(rows)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What training data and catalogue tell of customers and articles; None where they were not given."""
+
+    activity: Ints | None  # training interactions of each customer code
+    interactions: Ints | None  # training interactions of each article code
+    purchases: Ints | None  # training purchases of each article code
+    places: Ints  # the attribute's value of each article code, −1 without
+    values: list[str]  # the attribute's values, as `attribute=value`
+
+
+def _known(
+    asked: Judgement, train: Any, train_kinds: Sequence[str] | None, table: Any, attribute: str | None
+) -> _Known:
+    places: Ints = np.full(len(asked.article_ids), -1, np.int64)
+    values: list[str] = []
+    if table is not None and attribute is not None and has_column(table, attribute):
+        places, values = attribute_places(table, attribute, asked.article_ids)
+    if train is None:
+        return _Known(None, None, None, places, values)
+    history, bought = pairs(train, train_kinds, "train"), pairs(train, PURCHASE, "train")
+    return _Known(
+        activity=count_codes(history.customers.within(asked.customer_ids), len(asked.customer_ids)),
+        interactions=count_codes(history.articles.within(asked.article_ids), len(asked.article_ids)),
+        purchases=count_codes(bought.articles.within(asked.article_ids), len(asked.article_ids)),
+        places=places,
+        values=values,
+    )
+
+
+def _accuracy(asked: Judgement, known: _Known, ks: Sequence[int], restricted: Mapping[str, Any]) -> Iterator[Row]:
+    """The six metrics for every segment of customers and of articles."""
+    _, customers, values = _judge(asked, asked.lists, np.zeros(len(asked.article_ids), np.int64), ks)
+    yield from _means(values, np.zeros(len(values), np.int64), [ALL], ks)
+    if known.activity is not None:
+        activity = known.activity[customers]
+        yield from _means(values, np.minimum(activity, 1), HISTORY_SEGMENTS, ks)
+        yield from _means(values, activity_places(activity), ACTIVITY_SEGMENTS, ks)
+    places_of: dict[
+        str, tuple[Ints, int]
+    ] = {}  # for each segment of articles, the articles' places in its grouping and its own place there
+    for places, names in _groupings(known):
+        segments, _, values = _judge(asked, asked.lists, places, ks)
+        yield from _means(values, segments, names, ks)
+        places_of |= {name: (places, place) for place, name in enumerate(names)}
+    for name, recs in restricted.items():
+        if name not in places_of:
+            raise MetricsError(
+                f"restricted_recs has {name!r}; segments of articles are {', '.join(places_of) or 'none'}"
+            )
+        places, place = places_of[name]
+        _, _, values = _judge(asked, _lists_of(recs, asked), np.where(places == place, 0, -1), ks)
+        yield from _means(values, np.zeros(len(values), np.int64), [name + CANDIDATES], ks)
+
+
+def _groupings(known: _Known) -> Iterator[tuple[Ints, Sequence[str]]]:
+    """The ways in which articles are divided: the place of each article code, and the names of the places."""
+    if known.interactions is not None:
+        yield article_places(known.interactions), ARTICLE_SEGMENTS
+    if known.values:
+        yield known.places, known.values
+
+
+def _judge(asked: Judgement, lists: Lists, places: Ints, ks: Sequence[int]) -> tuple[Ints, Ints, Floats]:
+    """Metrics of each segment and customer that has relevant articles in the segment.
+
+    Args:
+        asked: whose relevant sets are judged.
+        lists: on which lists.
+        places: the segment of each article code; −1: in none.
+        ks: the list lengths.
+
+    Returns:
+        The segment and the customer of each such group, ascending, and its metrics [groups, metrics, ks].
+    """
+    inside = asked.truth.take(places[asked.truth.articles] >= 0)
+    width = np.int64(max(len(asked.customer_ids), 1))
+    groups, group, relevant = np.unique(
+        places[inside.articles] * width + inside.customers, return_inverse=True, return_counts=True
+    )
+    hits = find_hits(inside, lists, len(asked.article_ids))
+    return *np.divmod(groups, width), group_metrics(group[hits.pair], hits.rank, relevant, ks)
+
+
+def _lists_of(recs: Any, asked: Judgement) -> Lists:
+    """Further lists in the codes of ``asked``; articles and customers it does not know cannot be hits."""
+    listed = pairs(recs, None, "restricted_recs")
+    return list_matrix(recs, listed, asked.customer_ids, asked.article_ids, asked.lists.articles.shape[1])
+
+
+def _means(values: Floats, segment: Ints, names: Sequence[str], ks: Sequence[int]) -> Iterator[Row]:
+    """Mean and standard error over the groups of each segment; null, and 0 customers, where there is no group."""
+    order = np.argsort(segment, kind="stable")
+    bounds = np.searchsorted(segment[order], np.arange(len(names) + 1))
+    for place, name in enumerate(names):
+        chosen = values[order[bounds[place] : bounds[place + 1]]]
+        count = len(chosen)
+        mean = chosen.mean(axis=0) if count else np.full(values.shape[1:], NAN)
+        error = chosen.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.full(values.shape[1:], NAN)
+        for m, metric in enumerate(ACCURACY):
+            for i, k in enumerate(ks):
+                yield metric, k, name, float(mean[m, i]), float(error[m, i]), count
+
+
+def _diversity(asked: Judgement, known: _Known, ks: Sequence[int], in_catalogue: Ints) -> Iterator[Row]:
+    """What the lists are like at each k, judged customers or not."""
+    for k in ks:
+        articles = asked.lists.articles[:, :k]
+        listed = int((articles >= 0).any(axis=1).sum())
+        if len(in_catalogue):
+            yield "coverage", k, ALL, diversity.coverage(articles, in_catalogue), NAN, listed
+        yield "overlap", k, ALL, diversity.overlap(articles), NAN, listed
+        yield "personalization", k, ALL, diversity.personalization(articles), NAN, listed
+        if known.purchases is not None and len(in_catalogue):
+            bits = diversity.information(known.purchases, in_catalogue)
+            yield "novelty", k, ALL, *moments(diversity.novelty(articles, bits))
+        shares = diversity.shares(articles, known.places, len(known.values))
+        yield from (
+            ("recommended_share", k, name, float(share), NAN, listed)
+            for name, share in zip(known.values, shares, strict=True)
+        )
+    wanted = diversity.shares(asked.truth.articles, known.places, len(known.values))
+    judged = len(np.unique(asked.truth.customers))
+    for name, share in zip(known.values, wanted, strict=True):
+        yield "relevant_share", 1, name, float(share), NAN, judged
+
+
+def _by_rank(lists: Lists, known: Mapping[str, Floats], in_catalogue: Ints) -> Iterator[Row]:
+    """Means at each rank, and the catalogue's own."""
+    for metric, quantity in known.items():
+        for rank, found in at_ranks(lists.articles, quantity):
+            yield metric, rank, ALL, *found
+        if len(in_catalogue):
+            values = quantity[in_catalogue]
+            yield metric, 1, CATALOGUE, moments(values[~np.isnan(values)]).mean, NAN, 0
+
+
+def _table(rows: Sequence[Row]) -> pd.DataFrame:
+    names = ["metric", "k", "segment", "value", "standard_error", "customers"]
+    table = pd.DataFrame(rows, columns=names).astype({"metric": "str", "segment": "str", "k": "int32"})
+    for name in ("value", "standard_error"):
+        table[name] = pd.array(table[name].to_numpy(np.float64), dtype="Float64")
+    return table.sort_values(["metric", "k", "segment"], ignore_index=True)

@@ -1,0 +1,220 @@
+"""Recommendation lists as a matrix, and the question they are judged on.
+
+What belongs here: the matrix of recommended articles by rank, the relevant sets R, and where the two meet (the hits).
+What does not: formulas (:mod:`atelier.metrics.accuracy`, :mod:`atelier.metrics.diversity`).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from atelier.metrics.encoding import (
+    PURCHASE,
+    Coded,
+    Ints,
+    MetricsError,
+    Pairs,
+    coded,
+    column,
+    identifiers,
+    pairs,
+    universe,
+)
+
+
+@dataclass(frozen=True)
+class Lists:
+    """One list for each customer who has one.
+
+    Attributes:
+        customers: the customers' codes, ascending. int64 [lists]
+        articles: the article code at each rank (first column: rank 1); −1 where the list has none. An article that a
+            list names twice counts at its first rank only. int64 [lists, longest k]
+    """
+
+    customers: Ints
+    articles: Ints
+
+    @property
+    def sizes(self) -> Ints:
+        """Articles in each list at each k from 1: int64 [lists, longest k]."""
+        return (self.articles >= 0).cumsum(axis=1)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The relevant sets, as distinct pairs sorted by customer, then article.
+
+    Attributes:
+        customers: the customer's code of each pair. int64 [pairs]
+        articles: the article's code of each pair. int64 [pairs]
+    """
+
+    customers: Ints
+    articles: Ints
+
+    def take(self, mask: Any) -> "Truth":
+        """The pairs where ``mask`` (bool [pairs]) holds."""
+        return Truth(self.customers[mask], self.articles[mask])
+
+
+@dataclass(frozen=True)
+class Hits:
+    """The recommended articles that were relevant.
+
+    Attributes:
+        pair: which pair of the truth was hit. int64 [hits]
+        rank: at which rank, from 1. int64 [hits]
+    """
+
+    pair: Ints
+    rank: Ints
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Everything that metrics need, in common codes.
+
+    Attributes:
+        customer_ids: the customers by code, sorted text.
+        article_ids: the articles by code, sorted text; holds all of the lists, truth and catalogue.
+        truth: the relevant sets.
+        lists: the recommendation lists of the customers in question, judged or not.
+    """
+
+    customer_ids: pa.Array
+    article_ids: pa.Array
+    truth: Truth
+    lists: Lists
+
+
+def prepare(
+    recs: Any,
+    truth: Any,
+    longest: int,
+    *,
+    train: Any = None,
+    exclude_seen: bool = False,
+    truth_kinds: Sequence[str] = PURCHASE,
+    seen_kinds: Sequence[str] = PURCHASE,
+    customers: Iterable[Any] | None = None,
+    articles: Coded | None = None,
+) -> Judgement:
+    """Code lists and truth alike; arguments as in :func:`atelier.metrics.evaluate`, ``articles``: further ones to code.
+
+    Raises:
+        MetricsError: a column is missing, an identifier null, a rank given twice or below 1, or ``exclude_seen`` is
+            asked for without training data.
+    """
+    listed = Pairs(
+        coded(column(recs, "customer_id", "recs"), "customer_id"),
+        coded(column(recs, "article_id", "recs"), "article_id"),
+    )
+    relevant = pairs(truth, truth_kinds, "truth")
+    customer_ids = universe(listed.customers, relevant.customers)
+    article_ids = universe(listed.articles, relevant.articles, *([] if articles is None else [articles]))
+    allowed = (
+        None
+        if customers is None
+        else np.isin(np.arange(len(customer_ids)), identifiers(customers).within(customer_ids))
+    )
+    question = relevant_sets(relevant, customer_ids, article_ids, allowed)
+    if exclude_seen:
+        if train is None:
+            raise MetricsError("exclude_seen=True needs train: the interactions that count as seen")
+        question = _without(question, pairs(train, seen_kinds, "train"), customer_ids, article_ids)
+    matrix = list_matrix(recs, listed, customer_ids, article_ids, longest, allowed)
+    return Judgement(customer_ids, article_ids, question, matrix)
+
+
+def relevant_sets(data: Pairs, customer_ids: pa.Array, article_ids: pa.Array, allowed: Any = None) -> Truth:
+    """The distinct (customer, article) pairs of ``data``; only customers that are ``allowed`` (bool by code)."""
+    customers, articles = data.customers.within(customer_ids), data.articles.within(article_ids)
+    known = (customers >= 0) & (articles >= 0)
+    if allowed is not None:
+        known &= allowed[customers]
+    keys = np.unique(customers[known] * np.int64(len(article_ids)) + articles[known])
+    return Truth(*np.divmod(keys, max(len(article_ids), 1)))
+
+
+def list_matrix(
+    recs: Any, listed: Pairs, customer_ids: pa.Array, article_ids: pa.Array, longest: int, allowed: Any = None
+) -> Lists:
+    """The lists' first ``longest`` ranks as a matrix.
+
+    Raises:
+        MetricsError: a rank is null, not whole, below 1, or given twice for a customer.
+    """
+    rank = _ranks(column(recs, "rank", "recs"))
+    customers, articles = listed.customers.within(customer_ids), listed.articles.within(article_ids)
+    # Customers whose ranks all lie beyond `longest` still have a list, an empty one; so rows come before the cut.
+    wanted = customers >= 0 if allowed is None else (customers >= 0) & allowed[customers]
+    row_of = np.full(len(customer_ids) + 1, -1, np.int64)
+    present = np.zeros(len(customer_ids), bool)
+    present[customers[wanted]] = True
+    rows = np.flatnonzero(present)
+    row_of[rows] = np.arange(len(rows))
+    wanted &= rank <= longest
+    matrix = np.full((len(rows), longest), -1, np.int64)
+    matrix[row_of[customers[wanted]], rank[wanted] - 1] = articles[wanted]
+    if int((matrix >= 0).sum()) != int(((articles >= 0) & wanted).sum()):
+        raise MetricsError("recs give a customer the same rank twice; each (customer_id, rank) must be unique")
+    return Lists(rows, _first_mention_only(matrix))
+
+
+def find_hits(truth: Truth, lists: Lists, n_articles: int) -> Hits:
+    """Where the lists meet the relevant sets."""
+    width = np.int64(max(n_articles, 1))
+    wanted = truth.customers * width + truth.articles
+    keys = np.where(lists.articles >= 0, lists.customers[:, None] * width + lists.articles, np.int64(-1))
+    judged = np.isin(lists.customers, truth.customers)
+    rows, ranks = np.nonzero(judged[:, None] & (keys >= 0))
+    keys = keys[rows, ranks]
+    place = np.searchsorted(wanted, keys)
+    hit = place < len(wanted)
+    hit[hit] = wanted[place[hit]] == keys[hit]
+    return Hits(place[hit], ranks[hit] + 1)
+
+
+def _without(truth: Truth, seen: Pairs, customer_ids: pa.Array, article_ids: pa.Array) -> Truth:
+    """The truth less the pairs in ``seen``."""
+    width = np.int64(max(len(article_ids), 1))
+    customers, articles = seen.customers.within(customer_ids), seen.articles.within(article_ids)
+    known = (customers >= 0) & (articles >= 0)
+    keys = truth.customers * width + truth.articles
+    return truth.take(~np.isin(keys, customers[known] * width + articles[known]))
+
+
+def _ranks(values: Any) -> Ints:
+    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else pa.Array.from_pandas(values)
+    if array.null_count:
+        raise MetricsError(f"recs have {array.null_count} null ranks; ranks are whole numbers from 1")
+    try:
+        ranks = pc.cast(array, pa.int64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid as error:
+        raise MetricsError(f"recs have a rank that is not a whole number: {error}") from error
+    if len(ranks) and int(ranks.min()) < 1:
+        raise MetricsError(f"recs have rank {int(ranks.min())}; ranks count from 1")
+    return np.asarray(ranks, np.int64)
+
+
+def _first_mention_only(matrix: Ints) -> Ints:
+    """The matrix with every later mention of an article in the same list made absent."""
+    ordered = np.sort(matrix, axis=1)
+    twice = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
+    if not twice.any():
+        return matrix
+    rows = matrix[twice]
+    order = np.argsort(rows, axis=1, kind="stable")
+    ranked = np.take_along_axis(rows, order, axis=1)
+    later = np.zeros_like(rows, bool)
+    later[:, 1:] = ranked[:, 1:] == ranked[:, :-1]
+    ranked[later] = -1
+    np.put_along_axis(rows, order, ranked, axis=1)
+    result = matrix.copy()
+    result[twice] = rows
+    return result

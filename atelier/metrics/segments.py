@@ -1,0 +1,102 @@
+"""Whom and what a figure covers: segments of customers and of articles.
+
+What belongs here: the names of segments and who is in which. What does not: any metric.
+
+- ``all``: everyone.
+- ``customer:with_history``, ``customer:without_history``: whether training data hold an interaction of theirs; and by
+  how many, in bins that do not move from day to day: ``customer:activity_1-5``, ``customer:activity_6-20``,
+  ``customer:activity_21+``.
+- ``article:warm`` (at least 5 training interactions), ``article:cold`` (1 to 4), ``article:new`` (none): the relevant
+  set restricted to such articles, the lists as they are; ``article:cold:candidates``: the same relevant sets judged on
+  lists made from such articles only.
+- ``product_type=Dress``: the relevant set restricted to articles with that value of a chosen attribute.
+- ``catalogue``: all articles of the catalogue, whatever was recommended.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from atelier.metrics.encoding import TRAIN_KINDS, Coded, Ints, catalogue_frame, coded, column, pairs, universe
+
+ALL = "all"
+CATALOGUE = "catalogue"
+CANDIDATES = ":candidates"
+WARM_FROM = 5
+ARTICLE_SEGMENTS = ("article:new", "article:cold", "article:warm")
+ACTIVITY_FROM = (1, 6, 21)
+ACTIVITY_SEGMENTS = ("customer:activity_1-5", "customer:activity_6-20", "customer:activity_21+")
+HISTORY_SEGMENTS = ("customer:without_history", "customer:with_history")
+
+
+def count_codes(codes: Ints, size: int) -> Ints:
+    """How often each code 0 … size − 1 occurs; −1 is ignored. int64 [size]."""
+    return np.bincount(codes + 1, minlength=size + 1)[1:]
+
+
+def article_places(interactions: Ints) -> Ints:
+    """Place in :data:`ARTICLE_SEGMENTS` by number of training interactions."""
+    return np.digitize(interactions, (1, WARM_FROM))
+
+
+def activity_places(interactions: Ints) -> Ints:
+    """Place in :data:`ACTIVITY_SEGMENTS` by number of training interactions; −1 without any."""
+    return np.digitize(interactions, ACTIVITY_FROM) - 1
+
+
+def article_segments(articles: Any, train: Any, train_kinds: Sequence[str] | None = TRAIN_KINDS) -> pd.DataFrame:
+    """Which articles are warm, cold and new; the candidates from which restricted lists are made.
+
+    Args:
+        articles: a frame with article_id, or a Catalogue.
+        train: the training interactions; a frame or Interactions.
+        train_kinds: which kinds of them count.
+
+    Returns:
+        article_id (text, sorted), segment (one of :data:`ARTICLE_SEGMENTS`).
+
+    Raises:
+        MetricsError: a column is missing or an identifier null.
+    """
+    ids = universe(coded(column(catalogue_frame(articles), "article_id", "articles"), "article_id"))
+    counts = count_codes(pairs(train, train_kinds, "train").articles.within(ids), len(ids))
+    names = np.array(ARTICLE_SEGMENTS, dtype=object)[article_places(counts)]
+    return pd.DataFrame({"article_id": ids.to_pandas().astype("str"), "segment": pd.Series(names, dtype="str")})
+
+
+def customers_with_history(train: Any, train_kinds: Sequence[str] | None = TRAIN_KINDS) -> list[str]:
+    """The customers with a training interaction, sorted: those on whom models are compared.
+
+    Raises:
+        MetricsError: a column is missing or an identifier null.
+    """
+    found = pairs(train, train_kinds, "train").customers
+    present = Coded(np.arange(len(found.values)), found.values.take(np.unique(found.codes)))
+    return [str(name) for name in universe(present).to_pylist()]
+
+
+def attribute_places(catalogue: Any, attribute: str, article_ids: Any) -> tuple[Ints, list[str]]:
+    """The value of ``attribute`` of each article.
+
+    Args:
+        catalogue: a pandas or Arrow table with article_id and the attribute's column.
+        attribute: the column's name.
+        article_ids: the articles by code.
+
+    Returns:
+        The place in the names of each article (−1: no value, or not in the catalogue), and the sorted names
+        ``attribute=value``.
+    """
+    frame = pd.DataFrame({"value": _as_series(column(catalogue, attribute, "catalogue"))})
+    places = coded(column(catalogue, "article_id", "catalogue"), "article_id").within(article_ids)
+    keep = frame["value"].notna().to_numpy() & (places >= 0)
+    codes, values = pd.factorize(frame["value"][keep].astype(str), sort=True)
+    result = np.full(len(article_ids), -1, np.int64)
+    result[places[keep]] = codes
+    return result, [f"{attribute}={value}" for value in values]
+
+
+def _as_series(values: Any) -> pd.Series:
+    return values if isinstance(values, pd.Series) else values.to_pandas()

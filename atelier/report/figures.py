@@ -1,0 +1,178 @@
+"""Plots as inline SVG that follow the page's light or dark colours.
+
+What belongs here: drawing. What does not: choosing what is drawn (the sections), HTML around it.
+
+Colours in a plot are stand-ins that :func:`svg` replaces by the page's CSS variables, so the same bytes are readable
+in both schemes. Nothing uses pyplot: no global state, no display.
+"""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from atelier.metrics.encoding import Floats
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_INK, _LINE = "#010203", "#040506"
+_SERIES = ("#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05", "#0a0b06")
+_VARIABLES = {_INK: "var(--ink)", _LINE: "var(--line)"} | {
+    colour: f"var(--series-{place})" for place, colour in enumerate(_SERIES, start=1)
+}
+_STYLE = {
+    "svg.fonttype": "none",  # text stays text: it can be searched and read aloud
+    "svg.hashsalt": "atelier",  # the same ids each time
+    "text.parse_math": False,  # a name with two dollar signs is not a formula
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "axes.edgecolor": _LINE,
+    "axes.labelcolor": _INK,
+    "axes.titlesize": 10.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "grid.color": _LINE,
+    "legend.frameon": False,
+}
+# Markers repeat what colours say, for those who cannot tell the colours apart.
+MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+def interval_plot(
+    panels: Sequence[str], rows: Sequence[str], series: Mapping[str, tuple[Floats, Floats]], xlabel: str
+) -> str:
+    """Points with intervals, one panel beside the other, one row for each model, one colour for each series.
+
+    Args:
+        panels: the panels' titles.
+        rows: the rows' names, from the top.
+        series: name → values and half-widths, each float [panels, rows]; nan is not drawn.
+        xlabel: what the values are.
+    """
+    with _context():
+        plot, axes = _axes(len(panels), 2.9, 0.55 + 0.38 * len(rows) + 0.25 * (len(series) > 1), share_y=True)
+        offsets = np.linspace(-0.16, 0.16, len(series)) if len(series) > 1 else np.zeros(1)
+        for place, axis in enumerate(axes):
+            for i, (name, (values, half)) in enumerate(series.items()):
+                axis.errorbar(
+                    values[place], np.arange(len(rows)) + offsets[i], xerr=np.nan_to_num(half[place]), linestyle="none",
+                    marker=MARKERS[i % len(MARKERS)], markersize=5, capsize=3, color=_SERIES[i % len(_SERIES)], label=name,
+                )  # fmt: skip
+            axis.set_title(panels[place], loc="left")
+            axis.set_ylim(len(rows) - 0.5, -0.5)
+            axis.set_xlim(left=0)
+            axis.grid(axis="x", linewidth=0.6)
+            axis.locator_params(axis="x", nbins=4)
+            axis.tick_params(length=0)
+        axes[0].set_yticks(np.arange(len(rows)), _short(rows))
+        axes[0].set_xlabel(xlabel)
+        _legend(plot, axes[0], len(series))
+        return svg(plot)
+
+
+def line_plot(
+    panels: Sequence[str],
+    lines: Sequence[Mapping[str, tuple[Floats, Floats]]],
+    xlabel: str,
+    levels: Sequence[float] = (),
+    level_name: str = "catalogue",
+) -> str:
+    """Lines over a common x, one panel beside the other.
+
+    Args:
+        panels: the panels' titles, which say what y is.
+        lines: for each panel name → x and y.
+        xlabel: what x is.
+        levels: for each panel the height of a dashed line; nan: none.
+        level_name: what the dashed line is.
+    """
+    names = list(dict.fromkeys(name for panel in lines for name in panel))
+    with _context():
+        plot, axes = _axes(len(panels), 2.9, 2.5)
+        for place, axis in enumerate(axes):
+            for name, (x, y) in lines[place].items():
+                i = names.index(name)
+                axis.plot(
+                    x, y, color=_SERIES[i % len(_SERIES)], marker=MARKERS[i % len(MARKERS)], markersize=3, linewidth=1.4,
+                    label=name,
+                )  # fmt: skip
+            if len(levels) > place and not np.isnan(levels[place]):
+                axis.axhline(levels[place], color=_INK, linestyle=(0, (4, 3)), linewidth=1, label=level_name)
+            axis.set_title(panels[place], loc="left")
+            axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
+            axis.grid(axis="y", linewidth=0.6)
+            axis.set_xlabel(xlabel)
+            axis.tick_params(length=0)
+        _legend(plot, axes[0], len(names) + bool(len(levels)))
+        return svg(plot)
+
+
+def bar_plot(rows: Sequence[str], series: Mapping[str, Floats], xlabel: str) -> str:
+    """Horizontal bars, one group for each row from the top, one colour for each series; nan is not drawn."""
+    with _context():
+        thick = 0.8 / max(len(series), 1)
+        plot, axes = _axes(1, 7.6, 0.6 + len(rows) * (0.12 + 0.14 * len(series)) + 0.2 * (len(series) > 1))
+        for i, (name, values) in enumerate(series.items()):
+            y = np.arange(len(rows)) + (i - (len(series) - 1) / 2) * thick
+            axes[0].barh(y, np.nan_to_num(values), height=thick * 0.86, color=_SERIES[i % len(_SERIES)], label=name)
+        axes[0].set_yticks(np.arange(len(rows)), _short(rows))
+        axes[0].set_ylim(len(rows) - 0.5, -0.5)
+        axes[0].grid(axis="x", linewidth=0.6)
+        axes[0].set_axisbelow(True)
+        axes[0].tick_params(length=0)
+        axes[0].set_xlabel(xlabel)
+        _legend(plot, axes[0], len(series))
+        return svg(plot)
+
+
+def svg(plot: "Figure") -> str:
+    """The figure as an ``<svg>`` element in the page's colours; the same figure gives the same text."""
+    buffer = io.StringIO()
+    plot.savefig(
+        buffer, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.05,
+        metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+    )  # fmt: skip
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    # Names of groups repeat from plot to plot, and in one page an id must be unique; nothing refers to them.
+    text = re.sub(r'<g id="[A-Za-z0-9_.]+_\d+">', "<g>", text)
+    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, variable)
+    return text
+
+
+def _context():  # type: ignore[no-untyped-def] # matplotlib's context manager has no public type
+    import matplotlib as mpl
+
+    return mpl.rc_context(_STYLE)  # type: ignore[arg-type]
+
+
+def _axes(count: int, width: float, height: float, *, share_y: bool = False) -> "tuple[Figure, list[Axes]]":
+    """A figure with ``count`` panels in a row, each ``width`` × ``height`` inches."""
+    from matplotlib.figure import Figure
+
+    plot = Figure(figsize=(width * count, height), layout="constrained")
+    grid = plot.subplots(1, count, squeeze=False, sharey=share_y)
+    return plot, list(grid[0])
+
+
+def _legend(plot: "Figure", axis: "Axes", names: int) -> None:
+    """One legend for all panels, above them, where there is more than one thing to tell apart."""
+    if names > 1:
+        handles, labels = axis.get_legend_handles_labels()
+        plot.legend(
+            handles, labels, loc="outside upper left", ncols=min(len(labels), 6), borderaxespad=0, handlelength=1.4
+        )
+
+
+def _short(names: Sequence[str], longest: int = 32) -> list[str]:
+    """Names cut to a length that leaves room for the plot."""
+    return [name if len(name) <= longest else name[: longest - 1] + "…" for name in names]

@@ -1,0 +1,156 @@
+"""The pieces of which sections are made: paragraphs, tables, figures, numbers as text.
+
+What belongs here: turning values into HTML that is safe whatever the values hold. What does not: what a section says.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+NONE = "–"
+Z_95 = 1.96  # half-width of a 95% interval in standard errors
+
+
+@dataclass(frozen=True)
+class Section:
+    """What one stage contributes to the page.
+
+    Attributes:
+        title: the heading.
+        anchor: the fragment that leads to it; letters, digits and hyphens.
+        html: the body. Plain text is escaped; only Markup, as the functions of this module return it, stays as it is.
+    """
+
+    title: str
+    anchor: str
+    html: str
+
+
+@dataclass(frozen=True)
+class Badge:
+    """A cell that shows a verdict: ``good``, ``bad`` or ``warn``, in words as well as in colour."""
+
+    text: str
+    kind: str
+
+
+@cache
+def environment() -> Environment:
+    """The templates; everything that is not Markup is escaped, a missing variable is an error."""
+    return Environment(
+        loader=PackageLoader("atelier.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def paragraph(text: str) -> Markup:
+    """A paragraph of text."""
+    return Markup("<p>{}</p>\n").format(text)
+
+
+def heading(text: str) -> Markup:
+    """A heading within a section."""
+    return Markup("<h3>{}</h3>\n").format(text)
+
+
+def note(text: str, kind: str = "warn") -> Markup:
+    """A paragraph that must not be overlooked; ``kind`` as in :class:`Badge`."""
+    return Markup('<p class="note {}">{}</p>\n').format(kind, text)
+
+
+def missing(text: str, command: str) -> Markup:
+    """Says that data are absent, and which command makes them."""
+    return Markup('<p class="note none">{} Run <code>{}</code>.</p>\n').format(text, command)
+
+
+def details(summary: str, *parts: str) -> Markup:
+    """Parts that are folded away under one line."""
+    return Markup("<details><summary>{}</summary>\n{}</details>\n").format(summary, Markup("").join(parts))
+
+
+def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], numeric: Iterable[str] = ()) -> Markup:
+    """A table.
+
+    Args:
+        caption: one sentence that says what it shows.
+        columns: the headings.
+        rows: the cells, as text, Markup or :class:`Badge`; the first of a row is its heading.
+        numeric: the headings whose columns are aligned to the right.
+    """
+    right = set(numeric)
+    return Markup(  # noqa: S704 - the template escapes every cell
+        environment()
+        .get_template("table.html.j2")
+        .render(
+            caption=caption,
+            columns=[(name, name in right) for name in columns],
+            rows=[[(cell, isinstance(cell, Badge)) for cell in row] for row in rows],
+        )
+    )
+
+
+def figure(svg: str, alt: str, caption: str) -> Markup:
+    """A plot as inline SVG, with its text alternative and caption. ``svg`` comes from :mod:`atelier.report.figures`."""
+    # The plot's texts were escaped by matplotlib; the alternative is escaped here.
+    drawing = Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{Markup.escape(alt)}" ', 1))  # noqa: S704
+    return Markup("<figure>{}<figcaption>{}</figcaption></figure>\n").format(drawing, caption)
+
+
+def joined(*parts: str) -> Markup:
+    """Parts one after the other; plain text among them is escaped."""
+    return Markup("").join(parts)
+
+
+def is_absent(frame: pd.DataFrame | None) -> bool:
+    """Whether there is nothing to show."""
+    return frame is None or frame.empty
+
+
+def count_text(value: Any) -> str:
+    """A whole number with thousands separated."""
+    return NONE if _null(value) else f"{int(value):,}"
+
+
+def figure_text(value: Any, digits: int = 4) -> str:
+    """A number with fixed decimals; large ones with fewer, so that about four figures remain."""
+    if _null(value):
+        return NONE
+    shown = digits if abs(value) < 10 else max(0, digits - int(math.log10(abs(value))))
+    return f"{float(value):,.{shown}f}".replace("-", "−")
+
+
+def interval_text(value: Any, error: Any, digits: int = 4) -> str:
+    """A value with the half-width of its 95% interval, where it has one."""
+    if _null(value) or _null(error):
+        return figure_text(value, digits)
+    return f"{figure_text(value, digits)} ± {figure_text(Z_95 * float(error), digits)}"
+
+
+def percent_text(value: Any) -> str:
+    """A share as percent."""
+    return NONE if _null(value) else f"{100 * float(value):.1f}%"
+
+
+def p_text(value: Any) -> str:
+    """A p-value: three decimals, or that it is smaller."""
+    if _null(value):
+        return NONE
+    return "< 0.001" if value < 0.001 else f"{float(value):.3f}"
+
+
+def plain(value: Any) -> str:
+    """Any value as text; nothing where it is null."""
+    return NONE if _null(value) else str(value)
+
+
+def _null(value: Any) -> bool:
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value))

@@ -1,0 +1,53 @@
+"""What a source hands over for one table and one day.
+
+What belongs here: :class:`Landed` and the schema of rejected rows. What does not: how rows are read
+(:mod:`atelier.sources.reading`) or judged (:mod:`atelier.sources.validation`).
+"""
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from atelier.errors import AtelierError
+
+REJECTED_SCHEMA: pa.Schema = pa.schema(
+    [
+        ("source_table", pa.string()),
+        ("source_file", pa.string()),
+        ("row", pa.int64()),
+        ("column_name", pa.string()),
+        ("reason", pa.string()),
+        ("record", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Landed:
+    """One table on one day, as the source has it. Every row that came in is in exactly one of the two tables.
+
+    A snapshot that holds for several days is yielded as the very same object for each of them, so that
+    ``landed is previous`` tells cheaply that nothing changed.
+
+    Attributes:
+        accepted: the rows that are right, with the columns of the registry's table; types cast to the registry's.
+        rejected: the rows that are wrong, one for each (:data:`REJECTED_SCHEMA`).
+        rows_in: how many rows came in, counted in the files.
+        notes: what a person should know and what stops nothing: a day without rows, no photographs.
+
+    Raises:
+        AtelierError: the counts do not add up.
+    """
+
+    accepted: pa.Table
+    rejected: pa.Table = field(default_factory=REJECTED_SCHEMA.empty_table)
+    rows_in: int = 0
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        stored, rejected = self.accepted.num_rows, self.rejected.num_rows
+        if self.rows_in != stored + rejected:
+            raise AtelierError(
+                f"{self.rows_in} rows came in, but {stored} are accepted and {rejected} rejected: rows were lost or "
+                "doubled while reading. This is a fault of the source's code, not of its files"
+            )

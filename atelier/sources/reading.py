@@ -1,0 +1,206 @@
+"""CSV and Parquet files into DuckDB, one row for each row of the file, nothing interpreted yet.
+
+What belongs here: opening DuckDB, reading files as they are, numbering their rows, and turning what cannot be read
+into :class:`~atelier.errors.SourceError`. What does not: whether a value is right
+(:mod:`atelier.sources.validation`).
+"""
+
+import csv
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+from pydantic import BaseModel, ConfigDict, Field
+
+from atelier.sources.base import source_error
+
+ROW = "__row"
+"""The column that numbers a file's rows, from 1 after any header."""
+
+_CSV_ROWS = f"""SELECT *, row_number() OVER () AS {ROW} FROM read_csv($path, columns = $columns, all_varchar = true,
+    auto_detect = false, header = true, delim = ',', quote = '"', escape = '"', strict_mode = true,
+    null_padding = false, store_rejects = true, rejects_limit = 0, parallel = $parallel)"""  # noqa: S608 — a constant
+_PARQUET_ROWS = f"SELECT *, file_row_number + 1 AS {ROW} FROM read_parquet($path)"  # noqa: S608 — a constant
+
+
+class EngineOptions(BaseModel):
+    """How much of the machine reading may use.
+
+    Attributes:
+        threads: DuckDB's threads.
+        memory_limit: DuckDB's memory; what is larger goes to ``temp_dir``.
+        temp_dir: where temporary files go; None is the system's folder for them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threads: int = Field(default=2, ge=1)
+    memory_limit: str = "4GB"
+    temp_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A file's rows in DuckDB.
+
+    Attributes:
+        relation: the SQL name of a table with the file's columns and :data:`ROW`.
+        types: the file's columns and their DuckDB types.
+        file: the file's name, relative to the source's folder.
+        malformed: the SQL name of a table (``row``, ``record``, ``reason``) of rows that are no rows, as in broken CSV.
+    """
+
+    relation: str
+    types: dict[str, str]
+    file: str
+    malformed: str
+
+
+def quoted(identifier: str) -> str:
+    """An SQL identifier, whatever characters a file's header holds."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+@contextmanager
+def engine(options: EngineOptions) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+    """An in-memory DuckDB and a folder for temporary files, both gone at the end.
+
+    Yields:
+        The connection and the folder.
+    """
+    if options.temp_dir is not None:
+        options.temp_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="atelier-source-", dir=options.temp_dir) as folder:
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "threads": options.threads,
+            "memory_limit": options.memory_limit,
+            "temp_directory": str(Path(folder) / "spill"),
+            "autoinstall_known_extensions": False,
+        }
+        connection = duckdb.connect(":memory:", config=config)
+        try:
+            yield connection, Path(folder)
+        finally:
+            connection.close()
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Whatever DuckDB cannot read inside this block is the file's fault, and said so.
+
+    Raises:
+        SourceError: naming the file and DuckDB's first sentence.
+    """
+    if not file.is_file():
+        raise source_error(file, "there is no such file", "Put it there, or correct the source's path.")
+    try:
+        yield
+    except (duckdb.Error, UnicodeDecodeError) as error:
+        first = str(error).strip().splitlines()[0].removeprefix("Invalid Input Error: ")
+        remedy = "Write the file again: it is damaged, cut short, or not in the format that its name says."
+        raise source_error(file, f"it cannot be read ({first})", remedy) from error
+
+
+def csv_header(file: Path) -> list[str]:
+    """The column names of a CSV file; a column without a name is called ``column<n>``.
+
+    Raises:
+        SourceError: the file is absent or empty, or two columns have the same name.
+    """
+    with reading(file), file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        try:
+            names = next(csv.reader(lines), [])
+        except csv.Error as error:
+            raise source_error(file, f"its header cannot be read ({error})", "Write the file again as CSV.") from error
+    if not names:
+        raise source_error(file, "it is empty: not even a header", "Write the file again, with its header.")
+    names = [name.strip() or f"column{place}" for place, name in enumerate(names)]
+    folded = [name.casefold() for name in names]
+    twice = sorted({name for name, fold in zip(names, folded, strict=True) if folded.count(fold) > 1})
+    if twice:
+        raise source_error(file, "two columns have this name", "Rename or remove one.", column=twice[0])
+    return names
+
+
+def load(connection: duckdb.DuckDBPyConnection, file: Path, root: Path, relation: str) -> Raw:
+    """Read a whole file into a temporary table, every column as it comes (CSV: all text).
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    malformed = f"{relation}_malformed"
+    scan(connection, file, f"CREATE OR REPLACE TEMP TABLE {relation} AS FROM {{rows}}", malformed)
+    renumber(connection, relation, malformed)
+    return Raw(relation, column_types(connection, relation), str(file.relative_to(root)), malformed)
+
+
+def scan(
+    connection: duckdb.DuckDBPyConnection,
+    file: Path,
+    statement: str,
+    malformed: str,
+    parameters: dict[str, object] | None = None,
+) -> None:
+    """Run a statement over a file's rows without keeping them, and put the malformed rows into a table.
+
+    Rows are numbered without the malformed ones: see :func:`renumber`. How several threads cut a CSV with an
+    unclosed quote depends on where their pieces meet, so a CSV with malformed rows is read again by one thread: the
+    same file always gives the same rows.
+
+    Args:
+        connection: where to.
+        file: the CSV or Parquet file.
+        statement: SQL in which ``{rows}`` stands for the file's rows: its columns and :data:`ROW`.
+        malformed: the table to create, with row, record and reason.
+        parameters: what the statement binds besides.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    bound: dict[str, object] = {"path": str(file), **(parameters or {})}
+    connection.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
+    if file.suffix != ".csv":
+        with reading(file):
+            connection.execute(statement.replace("{rows}", f"({_PARQUET_ROWS})"), bound)
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {malformed} (row BIGINT, record VARCHAR, reason VARCHAR)")
+        return
+    bound["columns"] = dict.fromkeys(csv_header(file), "VARCHAR")
+    for parallel in (True, False):
+        connection.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
+        with reading(file):
+            connection.execute(statement.replace("{rows}", f"({_CSV_ROWS})"), bound | {"parallel": parallel})
+        if connection.execute("SELECT count(*) FROM reject_errors").fetchone() == (0,):
+            break
+    # A malformed row may have several errors; the first is its reason. `line` counts rows, the header included.
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE {malformed} AS
+        SELECT line - 1 AS row, to_json({{'line': first.csv_line}})::VARCHAR AS record,
+               'is not a row of CSV: ' || first.error_message AS reason
+        FROM (SELECT line, min({{'at': byte_position, 'error_message': error_message, 'csv_line': csv_line}}) AS first
+              FROM reject_errors GROUP BY line)""")  # noqa: S608 — our own names only
+
+
+def renumber(connection: duckdb.DuckDBPyConnection, relation: str, malformed: str) -> None:
+    """Make :data:`ROW` count the malformed rows too, so that it is the row's place in the file.
+
+    The j-th malformed row, at place r, has r − j well-formed ones before it (j from 1): the n-th well-formed row
+    therefore stands at n plus the number of malformed rows with r − j < n.
+    """
+    if connection.execute(f"SELECT count(*) FROM {malformed}").fetchone() == (0,):  # noqa: S608 — our own names
+        return
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE {relation} AS
+        SELECT rows.* REPLACE ({ROW} + coalesce(shift.j, 0) AS {ROW})
+        FROM {relation} AS rows ASOF LEFT JOIN (
+            SELECT max(j) AS j, before
+            FROM (SELECT row_number() OVER (ORDER BY row) AS j, row - j AS before FROM {malformed}) GROUP BY before
+        ) AS shift ON rows.{ROW} > shift.before""")  # noqa: S608 — our own names only
+
+
+def column_types(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
+    """The columns of a relation and their DuckDB types, without :data:`ROW`."""
+    described = connection.execute(f"DESCRIBE {relation}").fetchall()
+    return {name: str(kind) for name, kind, *_ in described if name != ROW}

@@ -1,0 +1,53 @@
+"""What can be asked of the sample retailer.
+
+What belongs here: the configuration, its defaults and its limits. What does not: anything that is drawn from it.
+
+The defaults of the second half were calibrated once against real transactions (``benchmarks/sample_calibration.py``;
+the table stands in ``docs/sample_retailer.md``).
+"""
+
+from datetime import date, timedelta
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class SampleConfig(BaseModel):
+    """Size, time, seed and behaviour of a sample retailer. The same configuration gives the same bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    articles: int = Field(1200, ge=20, description="Articles that are ever on sale during the history.")
+    customers: int = Field(3000, ge=1, description="Customers who are ever registered.")
+    days: int = Field(60, ge=1, le=3660, description="Days of history.")
+    first_day: date = Field(date(2025, 3, 3), description="The first day of history.")
+    seed: int = Field(20250303, ge=0, description="The seed of everything that is drawn.")
+    photographs: bool = Field(True, description="Whether photographs are drawn.")
+    image_size: int = Field(112, ge=32, le=1024, description="Width and height of a photograph, in pixels.")
+    outfits_per_article: float = Field(0.5, ge=0, description="Outfits that people put together, for each article.")
+    styles: int = Field(16, ge=2, le=64, description="Styles of the mixture from which customers choose.")
+    wrong_labels: float = Field(0.03, ge=0, le=1, description="Share of annotations that are wrong.")
+
+    sessions_per_customer: float = Field(0.06, gt=0, description="Mean sessions of a customer on a day.")
+    activity_shape: float = Field(0.9, gt=0, description="Shape of the gamma distribution of that mean.")
+    considered: float = Field(5.0, ge=1, description="Mean articles that a session considers (geometric, from 1).")
+    buying_sessions: float = Field(0.5, ge=0, le=1, description="Share of sessions in which something may be bought.")
+    bagged: float = Field(0.42, ge=0, le=1, description="Share of considered articles that are put into the bag.")
+    bought: float = Field(0.8, ge=0, le=1, description="Share of bagged articles bought, in a buying session.")
+    saved: float = Field(0.12, ge=0, le=1, description="Share of considered articles that are saved.")
+    second_unit: float = Field(0.06, ge=0, lt=1, description="Chance that a bought unit is followed by another one.")
+    repeat: float = Field(0.12, ge=0, lt=1, description="Chance, right after a purchase, to consider it again.")
+    repeat_half_life: float = Field(14.0, gt=0, description="Days after which that chance has halved.")
+    shop_sessions: float = Field(0.2, ge=0, le=1, description="Share of sessions in a shop: only purchases are seen.")
+
+    popularity_sigma: float = Field(1.0, ge=0, description="Standard deviation of an article's log popularity.")
+    style_sigma: float = Field(1.0, ge=0, description="Scale of what a style likes and dislikes.")
+    taste_concentration: float = Field(0.08, gt=0, description="Dirichlet parameter of a customer's styles.")
+    drift: float = Field(0.5, ge=0, le=1, description="Share of a customer's taste that is replaced in the drift.")
+    article_life: float = Field(140.0, gt=7, description="Mean days for which an article is on sale.")
+    novelty_days: float = Field(21.0, gt=0, description="Days after which the attraction of the new has faded to 1/e.")
+    novelty_boost: float = Field(1.5, ge=0, description="How much more often an article is chosen on its first day.")
+
+    @property
+    def last_day(self) -> date:
+        """The last day of history."""
+        return self.first_day + timedelta(days=self.days - 1)

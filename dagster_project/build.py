@@ -1,0 +1,61 @@
+"""One function that puts the code location together, so that tests can put it together otherwise.
+
+What belongs here: :func:`build_defs`. What does not: anything at import time that touches a disk.
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from assets import STAGES
+from assets.checks import build_checks
+from assets.partitions import partitioning
+from assets.stage import Stage
+from dagster_project.jobs import build_jobs
+from dagster_project.schedules import nightly
+from resources.compute import Compute
+from resources.contracts import audit
+from resources.feature_store import FeatureStore
+from resources.model_store import ModelStore
+from resources.retailer import Home
+
+#: A run uses two cores: two steps at most.
+STEPS_AT_ONCE = 2
+
+
+def build_defs(
+    home: Home,
+    *,
+    stages: Sequence[Stage] = STAGES,
+    store: FeatureStore | None = None,
+    models: ModelStore | None = None,
+    compute: Compute | None = None,
+) -> dg.Definitions:
+    """Fresh definitions for ``home``.
+
+    Args:
+        home: where Atelier keeps its files; its settings say which days there are.
+        stages: the stages of the DAG; a test may swap one.
+        store: the feature store; by default the one of ``home``, with its contracts.
+        models: the model store; by default the one of ``home``.
+        compute: the device and the threads; by default chosen for this machine.
+
+    Raises:
+        SettingsError: atelier.toml cannot be read.
+    """
+    settings = home.settings
+    partitions = partitioning(settings)
+    jobs = build_jobs(stages, partitions.days)
+    return dg.Definitions(
+        assets=[stage.asset(partitions) for stage in stages],
+        asset_checks=build_checks(partitions.days),
+        jobs=jobs,
+        schedules=[nightly(settings, {job.name: job for job in jobs})],
+        resources={
+            "home": home,
+            "store": store or FeatureStore(home.store, audit=audit),
+            "models": models or ModelStore(home.store),
+            "compute": compute or Compute(),
+        },
+        executor=dg.multiprocess_executor.configured({"max_concurrent": STEPS_AT_ONCE}),
+    )

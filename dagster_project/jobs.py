@@ -1,0 +1,42 @@
+"""The jobs: which assets are materialised together.
+
+What belongs here: selections. What does not: when they run (:mod:`dagster_project.schedules`).
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from assets import evaluation, raw
+from assets.images import images
+from assets.report import report
+from assets.stage import Stage
+
+#: The figures of a day need the next ``horizon`` days, so they are a leaf with a job of its own.
+JUDGED = (*evaluation.STAGES, report)
+
+INGESTED = (*raw.STAGES, images)
+
+
+def assets_of(stages: Sequence[Stage]) -> dg.AssetSelection:
+    """The assets that ``stages`` produce."""
+    return dg.AssetSelection.assets(*(asset for stage in stages for asset in stage.produces))
+
+
+def build_jobs(stages: Sequence[Stage], days: dg.DailyPartitionsDefinition) -> list[dg.UnresolvedAssetJobDefinition]:
+    """``ingest`` (raw tables, any range in one run), ``daily_retrain`` (everything of a day), ``judge``."""
+    judged_only = assets_of(evaluation.STAGES)
+    return [
+        dg.define_asset_job(
+            "ingest", assets_of(INGESTED), partitions_def=days,
+            description="The source's days into the store: a range of days is one run.",
+        ),
+        dg.define_asset_job(
+            "daily_retrain", assets_of(stages) - judged_only, partitions_def=days,
+            description="Everything of one day: attributes, features, models, recommendations, the database, the page.",
+        ),
+        dg.define_asset_job(
+            "judge", assets_of(JUDGED), partitions_def=days,
+            description="The recommendations of ds − horizon, judged by what customers did since.",
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,278 @@
+"""Contracts: what the registry declares, judged by Great Expectations before a partition is published.
+
+What belongs here: the evaluation of a table's suites on staged files, and the verdict. What does not: the suites
+(:mod:`resources.suites`), how rows are counted (:mod:`resources.profile`), and what a stage knows beyond the registry
+(row counts against yesterday's and the like are checks of :mod:`assets`).
+
+An audit covers one or many staged partitions of a table at once. Everything that is declared is counted exactly, in
+SQL, and Great Expectations judges the counts: one row per partition, so that a failure names its days. Declared values,
+ranges and patterns are judged once more on the rows themselves, above :data:`ROW_LIMIT` rows on a fixed sample.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from resources.profile import Staged, StagedTable, row_columns
+from resources.schema import Table
+from resources.suites import count_suite, row_suite, type_suite
+
+if TYPE_CHECKING:
+    import great_expectations as gx
+    import pandas as pd
+
+#: Above so many rows in an audit, row-level expectations run on a sample of about so many.
+ROW_LIMIT = 1_000_000
+#: How many partitions and values a result names.
+NAMED = 10
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class ExpectationResult:
+    """The outcome of one expectation. All its content is text, booleans and lists of these: safe as JSON.
+
+    Attributes:
+        name: unique within the table, for example ``null_price`` or ``row_values_kind``.
+        column: the column it is about; several, comma-separated, for a key; None for the table.
+        expected: what should be, for people.
+        success: whether it holds.
+        blocking: whether the partition must not be published where it does not hold.
+        observed: what was found; names the days at fault.
+        examples: the first offending rows: ds, key and value, as text.
+        sampled: None where every row was judged; otherwise which rows were.
+    """
+
+    name: str
+    column: str | None
+    expected: str
+    success: bool
+    blocking: bool
+    observed: str
+    examples: list[dict[str, str | None]]
+    sampled: str | None = None
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The verdict on staged partitions of one table.
+
+    Attributes:
+        table: the table.
+        partitions: how many partitions were judged.
+        rows: how many rows they hold.
+        results: one for each expectation. Where a column is missing or of another type there are only those about
+            types: nothing else can be evaluated.
+    """
+
+    table: str
+    partitions: int
+    rows: int
+    results: list[ExpectationResult]
+
+    @property
+    def failures(self) -> list[ExpectationResult]:
+        """The expectations that do not hold."""
+        return [result for result in self.results if not result.success]
+
+    @property
+    def success(self) -> bool:
+        """Whether every blocking expectation holds."""
+        return not any(result.blocking for result in self.failures)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as JSON-safe content."""
+        return asdict(self) | {"success": self.success}
+
+    def summary(self) -> str:
+        """One paragraph of plain text: the verdict, then each failure with its days and an example."""
+        head = f"{self.table}: {len(self.results)} expectations on {_count(self.rows, 'row')}"
+        head += f" in {_count(self.partitions, 'partition')}"
+        if not self.failures:
+            return f"{head}, all met"
+        return "\n".join([f"{head}, {len(self.failures)} not met", *(_line(result) for result in self.failures)])
+
+    def summary_markdown(self) -> str:
+        """The same as Markdown, failures first in a table, then what held; for Dagster's metadata and reports."""
+        verdict = "met" if not self.failures else f"**{len(self.failures)} of {len(self.results)} not met**"
+        sampled = next((result.sampled for result in self.results if result.sampled), None)
+        lines = [
+            f"Contract of `{self.table}`: {verdict} on {_count(self.rows, 'row')}"
+            f" in {_count(self.partitions, 'partition')}."
+            + (f" Row-level expectations ran on {sampled}; all others on every row." if sampled else ""),
+            "",
+            "| | expectation | column | expected | observed | examples |",
+            "|---|---|---|---|---|---|",
+        ]
+        ordered = sorted(self.results, key=lambda result: result.success)
+        return "\n".join([*lines, *(_markdown_row(result) for result in ordered)])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _example(example: dict[str, str | None]) -> str:
+    return ", ".join(f"{name}={'null' if value is None else value}" for name, value in example.items())
+
+
+def _line(result: ExpectationResult) -> str:
+    example = f", for example {_example(result.examples[0])}" if result.examples else ""
+    where = f"{result.column}: " if result.column else ""
+    return f"- {where}{result.expected}; found {result.observed}{example} [{result.name}]"
+
+
+def _markdown_row(result: ExpectationResult) -> str:
+    sign = "✓" if result.success else "✗" if result.blocking else "!"
+    examples = "; ".join(_example(example) for example in result.examples)
+    cells = [sign, result.name, result.column or "", result.expected, result.observed, examples]
+    return "| " + " | ".join(re.sub(r"\s+", " ", cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def audit(
+    table: Table,
+    staged: Sequence[Staged],
+    *,
+    threads: int = 2,
+    memory_limit: str = "4GB",
+    row_limit: int = ROW_LIMIT,
+) -> Audit:
+    """Judge staged partitions of ``table`` together.
+
+    Args:
+        table: what they should be.
+        staged: one or many partitions; no two of the same day and part.
+        threads: threads of DuckDB.
+        memory_limit: of DuckDB; beyond it, it spills to disk.
+        row_limit: above so many rows, row-level expectations run on about so many, chosen by a hash of the key.
+
+    Raises:
+        ValueError: nothing is staged, or one day and part twice.
+        duckdb.Error: a file is not readable as Parquet.
+    """
+    if not staged or len({(s.ds, s.part) for s in staged}) < len(staged):
+        raise ValueError(f"an audit of {table.name} needs one file for each day and part; got {len(staged)}")
+    with StagedTable(table, staged, threads=threads, memory_limit=memory_limit) as files:
+        results = [_type_result(found) for found in _evaluate(files.schema(), type_suite(table))]
+        if not all(result.success for result in results):
+            return Audit(table.name, len(staged), 0, results)
+        profile = files.profile()
+        total = int(profile["rows"].sum())
+        results += [_count_result(found, files, total) for found in _evaluate(profile, count_suite(table))]
+        results += _row_results(files, total, row_limit)
+    return Audit(table.name, len(staged), total, results)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What Great Expectations says of one expectation, without its wrapping."""
+
+    name: str
+    column: str | None
+    expected: str
+    success: bool
+    blocking: bool
+    details: dict[str, Any]
+    error: str | None
+
+    def result(
+        self, observed: str, examples: list[dict[str, str | None]] | None = None, sampled: str | None = None
+    ) -> ExpectationResult:
+        observed = f"it could not be evaluated: {self.error}" if self.error else observed
+        return ExpectationResult(
+            self.name, self.column, self.expected, self.success, self.blocking, observed, examples or [], sampled
+        )
+
+
+def _evaluate(frame: "pd.DataFrame", suite: "gx.ExpectationSuite") -> list[_Found]:
+    """Evaluate a suite on a frame, in the suite's order; failures carry ds and part where the frame has them."""
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+    asset = context.data_sources.add_pandas("staged").add_dataframe_asset("frame")
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
+    index = [name for name in ("ds", "part") if name in frame.columns]
+    # COMPLETE names every partition at fault, which is cheap on a profile and not on a million rows.
+    form = {"result_format": "COMPLETE", "unexpected_index_column_names": index} if index else "SUMMARY"
+    outcome = batch.validate(suite, result_format=form)
+    order = {expectation.meta["name"]: place for place, expectation in enumerate(suite.expectations)}
+    found = [_found(result) for result in outcome.results]
+    if len(found) < len(order):
+        raise RuntimeError(f"Great Expectations judged {len(found)} of {len(order)} expectations of {suite.name}")
+    return sorted(found, key=lambda one: order[one.name])
+
+
+def _found(result: Any) -> _Found:
+    config = result.expectation_config
+    meta = config.meta
+    blocking = str(config.severity or "critical").rpartition(".")[2].lower() == "critical"
+    errors = [
+        str(info["exception_message"])
+        for info in (result.exception_info, *result.exception_info.values())
+        if isinstance(info, dict) and info.get("raised_exception")
+    ]
+    error = errors[0] if errors else None
+    success = bool(result.success) and error is None
+    return _Found(meta["name"], meta["about"], meta["expected"], success, blocking, dict(result.result or {}), error)
+
+
+def _partitions(found: _Found, profile_column: str) -> list[tuple[str, Any]]:
+    """Which partitions an expectation on a profile fails for, and the profile's value there."""
+    places = []
+    for entry in found.details.get("unexpected_index_list") or []:
+        part = entry.get("part")
+        named = f"{entry['ds']}/{part}" if isinstance(part, str) else str(entry["ds"])
+        places.append((named, entry[profile_column]))
+    return places
+
+
+def _listed(texts: list[str]) -> str:
+    more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
+    return ", ".join(texts[:NAMED]) + more
+
+
+def _type_result(found: _Found) -> ExpectationResult:
+    if found.success:
+        return found.result(found.expected)
+    places = _partitions(found, found.name)
+    kinds = sorted({str(value) for _, value in places})
+    observed = f"{', '.join(kinds)} on {_listed([place for place, _ in places])}"
+    return found.result(observed, [{"ds": place, "type": str(value)} for place, value in places[:SHOWN]])
+
+
+def _count_result(found: _Found, files: StagedTable, total: int) -> ExpectationResult:
+    if found.name == "rows":
+        short = [place for place, _ in _partitions(found, "rows")]
+        return found.result(_count(total, "row") if found.success else f"no rows on {_listed(short)}")
+    if found.success:
+        return found.result("0 rows break it")
+    places = _partitions(found, found.name)
+    broken = sum(int(value) for _, value in places)
+    verb = "breaks" if broken == 1 else "break"
+    observed = f"{_count(broken, 'row')} {verb} it: " + _listed(
+        [f"{place} ({int(value):,})" for place, value in places]
+    )
+    return found.result(observed, files.examples(files.rule(found.name), SHOWN))
+
+
+def _row_results(files: StagedTable, total: int, row_limit: int) -> list[ExpectationResult]:
+    columns = row_columns(files.table)
+    if not columns:
+        return []
+    frame = files.rows(columns, total, row_limit)
+    sampled = None
+    if total > row_limit:
+        sampled = f"{len(frame):,} of {total:,} rows, chosen by a hash of the key (the same ones each time)"
+    return [_row_result(found, sampled) for found in _evaluate(frame, row_suite(files.table))]
+
+
+def _row_result(found: _Found, sampled: str | None) -> ExpectationResult:
+    broken, judged = found.details.get("unexpected_count", 0), found.details.get("element_count", 0)
+    examples: list[dict[str, str | None]] = [
+        {str(found.column): str(entry["value"]), "times": str(entry["count"])}
+        for entry in found.details.get("partial_unexpected_counts") or []
+    ]
+    return found.result(f"{broken:,} of {_count(judged, 'row')} break it", examples[:SHOWN], sampled)

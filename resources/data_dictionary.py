@@ -1,0 +1,103 @@
+"""The data dictionary: the registry as a page for people.
+
+What belongs here: the rendering of :mod:`resources.tables` as Markdown. What does not: any fact about a table, which
+belongs in the registry. ``python -m resources.data_dictionary`` rewrites ``docs/data_dictionary.md``.
+"""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from resources.profile import may_be_empty, range_text
+from resources.publishing import MATERIALISATIONS
+from resources.schema import Column, Table
+from resources.tables import REGISTRY
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "data_dictionary.md"
+
+KINDS = {
+    "snapshot": "the whole state on ds",
+    "event": "what happened on ds",
+    "derived": "computed for ds",
+}
+INTRODUCTION = """# Data dictionary
+
+What stands in every table of the feature store and of `atelier.duckdb`. Written by
+`python -m resources.data_dictionary` from the registry, `resources/tables.py`: change it there.
+
+Every table is partitioned by day, `ds`, which `atelier.duckdb` shows as the first column. A table is a *snapshot* (the
+whole state on ds), an *event* table (what happened on ds) or *derived* (computed for ds). Within a partition the key is
+unique and the rows are sorted by it. `latest_<table>` shows the newest day. What the columns "required" and "allowed"
+say is checked before a partition is published; numbers and dates must be finite as well.
+"""
+
+
+def markdown(tables: Iterable[Table] = (*REGISTRY.values(), MATERIALISATIONS)) -> str:
+    """The whole page.
+
+    Args:
+        tables: what it describes, in order.
+    """
+    tables = list(tables)
+    contents = ["| table | kind | key | holds |", "|---|---|---|---|"]
+    contents += [f"| [{t.name}](#{t.name}) | {t.kind} | {', '.join(t.key)} | {_cell(t.description)} |" for t in tables]
+    return "\n".join([INTRODUCTION, *contents, "", "\n\n".join(_section(table) for table in tables), ""])
+
+
+def _section(table: Table) -> str:
+    facts = [f"*{table.kind}*: {KINDS[table.kind]}", f"key: `{', '.join(table.key)}`"]
+    if table.part:
+        facts.append(f"written by part, `{table.part}`")
+    if table.upstreams:
+        facts.append("from " + ", ".join(f"[{name}](#{name})" for name in table.upstreams))
+    facts.append("may be empty" if may_be_empty(table) else "never empty")
+    header = ["| column | type | required | allowed | unit | holds | computed from |", "|---|---|---|---|---|---|---|"]
+    rows = [_row(table, column) for column in table.columns]
+    return "\n".join([f"## {table.name}", "", table.description, "", " · ".join(facts), "", *header, *rows])
+
+
+def _row(table: Table, column: Column) -> str:
+    name = f"**{column.name}**" if column.name in table.key else column.name
+    cells = [
+        name,
+        f"`{column.type}`",
+        "" if column.nullable else "yes",
+        allowed(column),
+        column.unit or "",
+        column.description,
+        ", ".join(f"`{source}`" for source in column.lineage),
+    ]
+    return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+
+
+def allowed(column: Column) -> str:
+    """Which values a column may hold, for people; empty where all of its type are."""
+    found = []
+    if column.values is not None:
+        found.append(", ".join(column.values))
+    if column.low is not None or column.high is not None:
+        found.append(range_text(column))
+    if column.pattern is not None:
+        found.append(f"matches `{column.pattern}`")
+    return "; ".join(found)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main(arguments: list[str]) -> int:
+    """Rewrite the page; with ``--check`` only say whether it is current. Returns the exit status."""
+    text = markdown()
+    if "--check" in arguments:
+        current = PAGE.exists() and PAGE.read_text(encoding="utf-8") == text
+        print(f"{PAGE.name} is {'current' if current else 'not current: run python -m resources.data_dictionary'}")
+        return 0 if current else 1
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(text, encoding="utf-8")
+    print(f"wrote {PAGE.name}: {len(REGISTRY)} tables")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,192 @@
+"""The embedding cache: a vector per image and encoder, computed once, shared by all days.
+
+What belongs here: appending vectors, finding which are missing, reading those asked for. What does not: computing
+them (:mod:`atelier.images`), which of them a day needs (the table ``image_embeddings``).
+
+Vectors lie in ``<root>/embedding_cache/<encoder_id>/<sha256>.parquet`` (digest, embedding), sorted by digest. Files
+are only ever added, so readers need no lock. A digest that is there keeps its vector for ever.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from atelier.errors import AtelierError
+from resources.staging import digest_of
+from resources.storage import LOCKS, replace_file, staging_folder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors: TypeAlias = NDArray[np.float32]
+
+ENCODER_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+ROW_GROUP = 1_024  # of 2,048 floats are 8 MB: what a reader holds beside its result
+NAMED = 3
+
+
+class MissingEmbeddingError(AtelierError):
+    """Vectors are asked for that were never computed; the message names the first few."""
+
+
+class EmbeddingCache:
+    """The vectors of every encoder under one root.
+
+    Args:
+        root: a local folder, ordinarily the feature store's.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        if "://" in str(root):
+            raise ValueError(f"the embedding cache needs a local folder, not {root}")
+        self._root = Path(root).expanduser().absolute()
+
+    def missing(self, digests: Sequence[str], encoder_id: str) -> list[str]:
+        """The digests that have no vector yet, each once, in the order given."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        wanted = pc.unique(pa.array(digests, pa.string()))
+        for file in self._files(encoder_id):
+            known = file.read(columns=["digest"])["digest"]
+            wanted = wanted.filter(pc.invert(pc.is_in(wanted, value_set=known)))
+        found: list[str] = wanted.to_pylist()
+        return found
+
+    def dimension(self, encoder_id: str) -> int | None:
+        """The length of the encoder's vectors; None while there is none."""
+        for file in self._files(encoder_id):
+            return int(file.schema_arrow.field("embedding").type.list_size)
+        return None
+
+    def append(self, encoder_id: str, digests: Sequence[str], vectors: "Vectors") -> int:
+        """Add vectors; digests that have one already keep it.
+
+        Append in blocks of some thousands while computing: what was appended survives a killed run.
+
+        Args:
+            encoder_id: what computed them.
+            digests: SHA-256 of the image files; the same digest twice must come with the same vector.
+            vectors: float32 ``[len(digests), dimension]``, finite.
+
+        Returns:
+            How many were new.
+
+        Raises:
+            ValueError: shapes, types or dimension do not fit, a value is not finite, or a digest has two vectors.
+        """
+        import numpy as np
+
+        self._check(encoder_id, digests, vectors)
+        names, first, inverse = np.unique(np.asarray(digests, dtype=str), return_index=True, return_inverse=True)
+        repeated = first[inverse] != np.arange(len(digests))
+        if not np.array_equal(vectors[repeated], vectors[first[inverse][repeated]]):
+            raise ValueError(f"encoder {encoder_id}: a digest comes twice with different vectors")
+        with self._lock(encoder_id), staging_folder(self._root) as folder:
+            new = np.isin(names, self.missing(names.tolist(), encoder_id))
+            if new.any():
+                path = folder / "vectors.parquet"
+                _write(path, names[new], vectors[first[new]])
+                replace_file(path, self._folder(encoder_id) / f"{digest_of(path)}.parquet")
+        return int(new.sum())
+
+    def read(self, digests: Sequence[str], encoder_id: str) -> "Vectors":
+        """The vectors of ``digests``: float32 ``[len(digests), dimension]``, aligned with them; repeats are allowed.
+
+        Beside the result only one row group and the digests are in memory.
+
+        Raises:
+            MissingEmbeddingError: some were never computed.
+        """
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not len(digests):
+            return np.zeros((0, self.dimension(encoder_id) or 0), np.float32)
+        encoded = pa.array(digests, pa.string()).dictionary_encode()
+        codes = encoded.indices.to_numpy()
+        # the position where each distinct digest first stands: filled from the files; repeats are copied afterwards
+        first = np.unique(codes, return_index=True)[1]
+        out = np.empty((len(digests), self.dimension(encoder_id) or 0), np.float32)
+        filled = np.zeros(len(first), bool)
+        for file in self._files(encoder_id):
+            _fill(out, filled, first, encoded.dictionary, file)
+        if not filled.all():
+            absent = pc.filter(encoded.dictionary, pa.array(~filled)).to_pylist()
+            raise MissingEmbeddingError(_message(absent, encoder_id))
+        repeats = np.flatnonzero(first[codes] != np.arange(len(codes)))
+        out[repeats] = out[first[codes[repeats]]]
+        return out
+
+    def _check(self, encoder_id: str, digests: Sequence[str], vectors: "Vectors") -> None:
+        import numpy as np
+
+        if vectors.ndim != 2 or len(vectors) != len(digests) or vectors.dtype != np.float32 or not vectors.shape[1]:
+            shape = f"{vectors.dtype} {list(vectors.shape)}"
+            raise ValueError(f"encoder {encoder_id}: vectors are {shape}, not float32 [{len(digests)}, dimension]")
+        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if len(bad):
+            named = ", ".join(digests[i] for i in bad[:NAMED])
+            raise ValueError(f"encoder {encoder_id}: {len(bad)} vectors are not finite, the first of {named}")
+        known = self.dimension(encoder_id)
+        if known not in (None, vectors.shape[1]):
+            raise ValueError(f"encoder {encoder_id} has vectors of {known} numbers, not {vectors.shape[1]}")
+
+    def _folder(self, encoder_id: str) -> Path:
+        if not ENCODER_ID.fullmatch(encoder_id):
+            raise ValueError(f"encoder id {encoder_id!r} may hold only letters, digits, '-', '_' and '.'")
+        return self._root / "embedding_cache" / encoder_id
+
+    def _files(self, encoder_id: str) -> Iterator[Any]:
+        import pyarrow.parquet as pq
+
+        for path in sorted(self._folder(encoder_id).glob("*.parquet")):
+            with pq.ParquetFile(path) as file:
+                yield file
+
+    def _lock(self, encoder_id: str) -> AbstractContextManager[Any]:
+        from filelock import FileLock
+
+        self._folder(encoder_id).mkdir(parents=True, exist_ok=True)
+        (self._root / LOCKS).mkdir(exist_ok=True)
+        return FileLock(self._root / LOCKS / f"embedding_cache-{encoder_id}.lock")
+
+
+def _write(path: Path, digests: "NDArray[np.str_]", vectors: "Vectors") -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    embedding = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+    table = pa.table({"digest": pa.array(digests.tolist(), pa.string()), "embedding": embedding})
+    # floats do not repeat: a dictionary of them would only cost time
+    pq.write_table(table, path, row_group_size=ROW_GROUP, compression="zstd", use_dictionary=False)
+
+
+def _fill(out: "Vectors", filled: "NDArray[np.bool_]", first: "NDArray[np.intp]", wanted: Any, file: Any) -> None:
+    """Copy what ``file`` knows of the digests ``wanted`` to the rows ``first`` of ``out``, reading few row groups."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    for group in range(file.num_row_groups):
+        digests = file.read_row_group(group, columns=["digest"], use_threads=False)["digest"].combine_chunks()
+        codes = pc.fill_null(pc.index_in(digests, value_set=wanted), -1).to_numpy()
+        rows = np.flatnonzero(codes >= 0)
+        rows = rows[~filled[codes[rows]]]
+        if not len(rows):
+            continue
+        column = file.read_row_group(group, columns=["embedding"], use_threads=False)["embedding"].combine_chunks()
+        vectors = column.flatten().to_numpy().reshape(len(column), -1)
+        out[first[codes[rows]]] = vectors[rows]
+        filled[codes[rows]] = True
+
+
+def _message(absent: list[str], encoder_id: str) -> str:
+    named = ", ".join(absent[:NAMED])
+    return (
+        f"{len(absent)} images have no vector of encoder {encoder_id}, the first: {named}; "
+        "materialise image_embeddings for the day whose images they are"
+    )

@@ -1,0 +1,276 @@
+"""The feature store: Parquet partitions behind pointers, read through DuckDB.
+
+What belongs here: writing partitions (stage, audit, publish), reading them, views as of a day, vacuum. What does not:
+the tables (:mod:`resources.tables`), casting and sorting (:mod:`resources.staging`), contracts
+(:mod:`resources.contracts`), the published ``atelier.duckdb`` (:mod:`resources.publishing`).
+
+Readers need no lock: they read the pointers once and keep the files these name, which nobody changes. A process
+killed in mid-write leaves the old pointers, and a folder in ``_staging`` that :meth:`FeatureStore.vacuum` removes.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import duckdb
+
+from atelier.errors import ContractViolation, PartitionMissing
+from resources import tables as registry
+from resources.pointers import Pointer, Pointers, check_part, file_name
+from resources.schema import Table
+from resources.staging import Data, SchemaMismatch, StagedFile, Stager, open_duckdb
+from resources.storage import open_storage
+from resources.views import view_sql
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from resources.contracts import Audit
+
+__all__ = ["Data", "FeatureStore", "Pointer", "SchemaMismatch", "StagedFile", "Written"]
+
+Auditor: TypeAlias = Callable[[Table, Sequence[StagedFile]], "Audit"]
+Remedy: TypeAlias = Callable[[str, date], str]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a write made: the pointer that stands now, and what the audit said (None where nothing audits)."""
+
+    pointer: Pointer
+    audit: "Audit | None"
+
+
+def launch_command(table: str, ds: date) -> str:
+    """The command that makes a partition whose table has the name of its asset."""
+    return f"dg launch --assets {table} --partition {ds}"
+
+
+class FeatureStore:
+    """The partitions of every registered table under one root.
+
+    Args:
+        root: a local folder, or an fsspec URL such as ``s3://bucket/atelier``.
+        threads: DuckDB's threads, for writing and for connections.
+        memory_limit: what one DuckDB connection may hold before it spills.
+        audit: judges staged files before they are published; None publishes whatever has the declared schema.
+        remedy: names the command that makes a missing partition, from table and day.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        threads: int = 2,
+        memory_limit: str = "8GB",
+        audit: Auditor | None = None,
+        remedy: Remedy = launch_command,
+    ) -> None:
+        self._storage = open_storage(root)
+        self._pointers = Pointers(self._storage)
+        self._threads = threads
+        self._memory_limit = memory_limit
+        self._audit = audit
+        self._remedy = remedy
+
+    def write(self, table: str, ds: date, data: Data, part: str | None = None, run_id: str = "") -> Written:
+        """Replace one partition (of one part): stage, audit, publish.
+
+        Args:
+            table: a registered table.
+            ds: the day.
+            data: exactly the registered columns, in any order, of types that cast to the declared ones; any row order.
+            part: which part, for tables that have parts; every row must belong to it.
+            run_id: the run, for the pointer; it never enters the data.
+
+        Raises:
+            SchemaMismatch: columns are missing, superfluous or cannot be cast.
+            ContractViolation: a blocking expectation fails; ``.audit`` holds the results. Nothing was published.
+        """
+        return self.write_range(table, [(ds, data)], part=part, run_id=run_id)[0]
+
+    def write_range(
+        self, table: str, partitions: Iterable[tuple[date, Data]], part: str | None = None, run_id: str = ""
+    ) -> list[Written]:
+        """Replace several partitions: all are staged and audited together before the first pointer flips.
+
+        Args:
+            table: a registered table.
+            partitions: day and data, consumed one at a time.
+            part: as in :meth:`write`.
+            run_id: as in :meth:`write`.
+
+        Returns:
+            What was written, by ascending day.
+
+        Raises:
+            SchemaMismatch: as in :meth:`write`.
+            ContractViolation: as in :meth:`write`; no partition of the range was published.
+            ValueError: a day comes twice.
+        """
+        declared = registry.table(table)
+        check_part(declared, part)
+        with self._storage.staging() as folder:
+            staged = self._stage(declared, partitions, part, folder)
+            audit = self._judge(declared, staged)
+            with self._storage.lock(table):
+                pointers = [self._publish(declared, file, run_id) for file in staged]
+        return [Written(pointer, audit) for pointer in pointers]
+
+    def _stage(
+        self, table: Table, partitions: Iterable[tuple[date, Data]], part: str | None, folder: Path
+    ) -> list[StagedFile]:
+        staged: dict[date, StagedFile] = {}
+        with Stager(table, folder, threads=self._threads, memory_limit=self._memory_limit) as stager:
+            for ds, data in partitions:
+                if ds in staged:
+                    raise ValueError(f"table {table.name}: ds={ds} comes twice in one write")
+                staged[ds] = stager.stage(ds, part, data)
+        return [staged[ds] for ds in sorted(staged)]
+
+    def _judge(self, table: Table, staged: Sequence[StagedFile]) -> "Audit | None":
+        if self._audit is None or not staged:
+            return None
+        audit = self._audit(table, staged)
+        if not audit.success:
+            raise violation(table, staged, audit)
+        return audit
+
+    def _publish(self, table: Table, staged: StagedFile, run_id: str) -> Pointer:
+        replaced = self._pointers.get(table, staged.ds, staged.part)
+        name = self._same_as_before(table, staged)
+        if name is None:
+            name = file_name(table, staged.ds, staged.part, staged.data_version)
+            self._storage.put(staged.path, name)
+        pointer = Pointer(
+            table.name, staged.ds, staged.part, name, staged.rows, staged.data_version, run_id, datetime.now(UTC)
+        )
+        self._pointers.put(table, pointer)
+        if replaced is not None and replaced.file != name:
+            # readers may still hold it: its age for vacuum counts from the moment it was replaced
+            self._storage.touch(replaced.file)
+        return pointer
+
+    def _same_as_before(self, table: Table, staged: StagedFile) -> str | None:
+        # an event's day is read from its file's path, so events are never shared between days
+        if table.kind == "event":
+            return None
+        before = self._pointers.get(table, staged.ds - timedelta(days=1), staged.part)
+        return before.file if before is not None and before.data_version == staged.data_version else None
+
+    def read(self, table: str, ds: date, part: str | None = None) -> "pa.Table":
+        """One partition as it lies, sorted by key, without a column ds; all its parts where ``part`` is None.
+
+        Raises:
+            PartitionMissing: it was never written; the message names the command that makes it.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        declared = registry.table(table)
+        found = self._of_day(declared, ds, part)
+        if not found:
+            raise self._missing(table, ds, part)
+        frames = []
+        for pointer in found:
+            with pq.ParquetFile(self._storage.parquet(pointer.file)) as file:
+                frames.append(file.read())
+        return pa.concat_tables(frames)
+
+    def connect(self, as_of: date, tables: Sequence[str] | None = None) -> duckdb.DuckDBPyConnection:
+        """An in-memory DuckDB with a view per table, showing nothing later than ``as_of``.
+
+        The pointers are read once, here: what others write later is not seen. Every view has the registered columns
+        and ``ds``. Events show all days up to as_of (an empty view where there is none); snapshot and derived tables
+        exactly as_of; articles that become available later are left out.
+
+        Args:
+            as_of: the day.
+            tables: which; None: every event table, and each other table that has a partition.
+
+        Raises:
+            PartitionMissing: a named snapshot or derived table has no partition at as_of; the message names the
+                command that makes it.
+        """
+        views = []
+        for name in registry.REGISTRY if tables is None else tables:
+            table = registry.table(name)
+            files = self._visible(table, as_of)
+            if not files and table.kind != "event":
+                if tables is None:
+                    continue
+                raise self._missing(name, as_of)
+            views.append(view_sql(table, [self._storage.location(file) for file in files], as_of))
+        connection = open_duckdb(self._storage.scratch(), threads=self._threads, memory_limit=self._memory_limit)
+        self._storage.prepare(connection)
+        for sql in views:
+            connection.execute(sql)
+        return connection
+
+    def _visible(self, table: Table, as_of: date) -> list[str]:
+        if table.kind == "event":
+            return [pointer.file for pointer in self._pointers.of_table(table, until=as_of)]
+        return [pointer.file for pointer in self._pointers.of_day(table, as_of)]
+
+    def _of_day(self, table: Table, ds: date, part: str | None) -> list[Pointer]:
+        if part is None:
+            return self._pointers.of_day(table, ds)
+        found = self._pointers.get(table, ds, part)
+        return [] if found is None else [found]
+
+    def _missing(self, table: str, ds: date, part: str | None = None) -> PartitionMissing:
+        which = f"partition ds={ds} of table {table}" + (f", part {part}," if part else "")
+        return PartitionMissing(f"{which} was never written; make it with: {self._remedy(table, ds)}")
+
+    def pointer(self, table: str, ds: date, part: str | None = None) -> Pointer | None:
+        """The pointer of one partition (of one part), or None where it was never written."""
+        return self._pointers.get(registry.table(table), ds, part)
+
+    def pointers(self, table: str | None = None) -> list[Pointer]:
+        """Every pointer of one table, or of all, by table, day and part.
+
+        :func:`resources.pointers.as_arrow` makes the table ``materialisations`` of them.
+        """
+        names = list(registry.REGISTRY) if table is None else [table]
+        return [pointer for name in names for pointer in self._pointers.of_table(registry.table(name))]
+
+    def location(self, pointer: Pointer) -> str:
+        """Where a pointer's file lies: an absolute path, or the URL on object storage."""
+        return self._storage.location(pointer.file)
+
+    def vacuum(self, older_than: timedelta) -> list[str]:
+        """Remove the files that no pointer names, and what killed processes left in staging.
+
+        Args:
+            older_than: only those unnamed for longer; more than the longest query or run takes.
+
+        Returns:
+            What was removed, relative to the root.
+        """
+        before = datetime.now(UTC) - older_than
+        removed = [name for table in registry.REGISTRY.values() for name in self._vacuum_table(table, before)]
+        return removed + self._storage.sweep(before)
+
+    def _vacuum_table(self, table: Table, before: datetime) -> list[str]:
+        removed = []
+        with self._storage.lock(table.name):
+            named = {pointer.file for pointer in self._pointers.of_table(table)}
+            middle = "" if table.part is None else "part=*/"
+            for name in self._storage.glob(f"{table.name}/ds=*/{middle}*.parquet"):
+                modified = self._storage.modified(name)
+                if name not in named and modified is not None and modified < before:
+                    self._storage.remove(name)
+                    removed.append(name)
+        return removed
+
+
+def violation(table: Table, staged: Sequence[StagedFile], audit: "Audit") -> ContractViolation:
+    """The error for a failed audit: it names table, days, failed expectations, and carries the audit as ``.audit``."""
+    failed = [result for result in audit.results if result.blocking and not result.success]
+    days = f"ds={staged[0].ds}" if len(staged) == 1 else f"ds={staged[0].ds} to {staged[-1].ds}"
+    named = "; ".join(f"{r.name}({r.column or ''}): observed {r.observed}" for r in failed)
+    error = ContractViolation(f"table {table.name}, {days} breaks its contract and was not published: {named}")
+    error.audit = audit  # type: ignore[attr-defined]
+    return error

@@ -1,0 +1,45 @@
+"""Small conversions between the registry, Arrow and DuckDB.
+
+What belongs here: what more than one asset needs to turn query results into what :mod:`atelier` takes. What does not:
+reading or writing partitions (:mod:`resources.feature_store`).
+"""
+
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from resources.schema import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH_ROWS = 1 << 20
+
+
+def empty_table(table: Table) -> "pa.Table":
+    """No rows, with the columns and types of ``table``."""
+    columns = ", ".join(f'CAST(NULL AS {c.type}) AS "{c.name}"' for c in table.columns)
+    return duckdb.sql(f"SELECT {columns} WHERE false").to_arrow_table()  # noqa: S608 - declared names and types
+
+
+def dictionary_table(relation: duckdb.DuckDBPyRelation) -> "pa.Table":
+    """The rows of ``relation`` with every text column dictionary-encoded, batch by batch.
+
+    Tens of millions of rows name the same customers and articles again and again: encoded they take an eighth.
+    """
+    import pyarrow as pa
+
+    batches = [pa.Table.from_batches([batch]) for batch in relation.to_arrow_reader(BATCH_ROWS)]
+    if not batches:
+        return relation.to_arrow_table()
+    encoded = [_encode(batch) for batch in batches]
+    return pa.concat_tables(encoded).unify_dictionaries()
+
+
+def _encode(table: "pa.Table") -> "pa.Table":
+    import pyarrow as pa
+
+    for place, column in enumerate(table.schema):
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            table = table.set_column(place, column.name, table.column(place).dictionary_encode())
+    return table

@@ -1,0 +1,109 @@
+"""What is already known of image files, so that a file is read and digested once and not every night.
+
+What belongs here: the file ``image_memory.parquet`` beside the store and its use over a range of days. What does not:
+looking at a file (:mod:`atelier.images.manifest`), vectors (:mod:`resources.embedding_cache`).
+"""
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from atelier.images.manifest import Manifest
+
+REJECTED_COLUMNS = ("source_table", "source_file", "row", "column_name", "reason", "record")
+
+
+class ImageMemory:
+    """Manifests of listings, remembering every file seen before by its size and time of modification.
+
+    Use it as a context manager: what was learned is kept when the block ends, also by an error. It only saves work:
+    deleting the file changes no result.
+
+    Attributes:
+        rows_listed: rows of all listings so far.
+        files_read: files that were new or had changed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._path = Path(root) / "image_memory.parquet"
+        self._known: pd.DataFrame | None = None
+        self._last: tuple[pa.Table, Manifest] | None = None
+        self.rows_listed = 0
+        self.files_read = 0
+
+    def __enter__(self) -> Self:
+        """Read what earlier runs learned."""
+        import pandas as pd
+
+        if self._path.exists():
+            self._known = pd.read_parquet(self._path)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Keep what this run learned; the last of two runs at the same time wins, which costs work but no result."""
+        if self._known is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        staged = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        self._known.to_parquet(staged, index=False)
+        staged.replace(self._path)
+
+    def inspect(self, listing: "pa.Table", root: Path) -> "tuple[pa.Table, pa.Table]":
+        """The manifest of ``listing``, and its rejected rows as the table ``rejected`` has them.
+
+        Raises:
+            SourceError: the folder of images is not there.
+        """
+        manifest = self._manifest(listing, root)
+        self.rows_listed += listing.num_rows
+        return _as_images(manifest), _as_rejected(manifest)
+
+    def _manifest(self, listing: "pa.Table", root: Path) -> "Manifest":
+        from atelier.images.manifest import build_manifest
+
+        # Most days list what the day before listed: their files are not even looked at again.
+        if self._last is not None and self._last[0].equals(listing):
+            return self._last[1]
+        frame = listing.select(["article_id", "shot", "path"]).to_pandas()
+        manifest = build_manifest(frame, root, self._known)
+        self._remember(manifest.known)
+        self.files_read += manifest.files_read
+        self._last = (listing, manifest)
+        return manifest
+
+    def _remember(self, known: "pd.DataFrame") -> None:
+        import pandas as pd
+
+        frames = [known] if self._known is None else [self._known, known]
+        self._known = pd.concat(frames).drop_duplicates("path", keep="last").sort_values("path", ignore_index=True)
+
+
+def _as_images(manifest: "Manifest") -> "pa.Table":
+    import pyarrow as pa
+
+    return pa.Table.from_pandas(manifest.accepted, preserve_index=False)
+
+
+def _as_rejected(manifest: "Manifest") -> "pa.Table":
+    import pyarrow as pa
+
+    refused = manifest.rejected
+    records = refused[["article_id", "shot", "path"]].to_json(orient="records", lines=True).splitlines()
+    frame = refused.assign(
+        source_table="images", source_file=refused["path"], row=0, column_name="path", record=records or None
+    )
+    return pa.Table.from_pandas(frame[list(REJECTED_COLUMNS)], preserve_index=False)
+
+
+def concatenate(rejected: "pa.Table", more: "pa.Table") -> "pa.Table":
+    """Rejected rows of two origins, with the types of the first."""
+    import pyarrow as pa
+
+    if not more.num_rows:
+        return rejected
+    return pa.concat_tables([rejected, more.select(rejected.column_names).cast(rejected.schema)])

@@ -1,0 +1,239 @@
+"""Model bundles: immutable folders, found by the id that a consumer recorded.
+
+What belongs here: publishing a folder of model files under the digest of its content, a pointer per day, opening and
+verifying a bundle. What does not: what the files mean, which each model's own ``save`` and ``load`` know.
+
+A bundle is ``<root>/models/<name>/<model_id>/``; ``<root>/models/<name>/ds=<day>.json`` names the bundle of a day.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from importlib import metadata
+from pathlib import Path
+
+from atelier.errors import BundleError, PartitionMissing
+from resources.staging import digest_of
+from resources.storage import replace_text, staging_folder, sync_file, sync_folder
+
+MANIFEST = "manifest.json"
+SAFE_SUFFIXES = frozenset({".json", ".safetensors", ".parquet", ".ann"})  # none of them can run code when loaded
+LIBRARIES = (
+    "atelier",
+    "annoy",
+    "implicit",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "scipy",
+    "torch",
+    "torchvision",
+)
+NAME = re.compile(r"[A-Za-z0-9_-]+")
+MODEL_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Where a bundle comes from.
+
+    Attributes:
+        name: the model's name.
+        model_id: digest of the files and of the upstream data versions.
+        training_day: the last day it has seen, ISO.
+        upstreams: data version of each upstream partition, by name, for example ``interactions/ds=2020-09-22``.
+        code_version: of the code that trained it.
+        seed: of its training; None where nothing is random.
+        libraries: versions of the libraries that were installed.
+        files: SHA-256 of each file, by path relative to the bundle.
+    """
+
+    name: str
+    model_id: str
+    training_day: str
+    upstreams: dict[str, str]
+    code_version: str
+    seed: int | None
+    libraries: dict[str, str]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk: its id, its folder, and where it comes from."""
+
+    model_id: str
+    path: Path
+    manifest: Manifest
+
+
+class ModelStore:
+    """The bundles of every model under one root.
+
+    Args:
+        root: a local folder, ordinarily the feature store's.
+        remedy: names the command that makes a missing bundle, from model name and day.
+    """
+
+    def __init__(self, root: str | Path, *, remedy: Callable[[str, date], str] | None = None) -> None:
+        if "://" in str(root):
+            raise ValueError(f"model bundles need a local folder, not {root}")
+        self._root = Path(root).expanduser().absolute()
+        self._remedy = remedy or (lambda name, ds: f"dg launch --assets {name} --partition {ds}")
+
+    def publish(
+        self,
+        name: str,
+        ds: date,
+        save: Callable[[Path], None],
+        upstreams: Mapping[str, str],
+        *,
+        seed: int | None = None,
+        code_version: str = "",
+        run_id: str = "",
+    ) -> Bundle:
+        """Store what ``save`` writes, and make it the model of ``ds``. The same content again leaves the same folder.
+
+        Args:
+            name: the model's name: letters, digits, - and _.
+            ds: the training day.
+            save: writes the model's files into the empty folder that it is given.
+            upstreams: data version of each upstream partition, by name.
+            seed: the training's.
+            code_version: the training code's.
+            run_id: the run, for the pointer; it never enters the bundle.
+
+        Raises:
+            BundleError: ``save`` wrote nothing, a link, ``manifest.json``, or a type of file that is not safe to load.
+        """
+        self._folder(name)
+        with staging_folder(self._root) as staging:
+            folder = staging / "bundle"
+            folder.mkdir()
+            save(folder)
+            files = _digests(folder, name)
+            manifest = Manifest(
+                name, model_id(files, upstreams), ds.isoformat(), dict(sorted(upstreams.items())), code_version, seed,
+                _libraries(), files,
+            )  # fmt: skip
+            (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
+            self._place(folder, name, manifest.model_id)
+        self._point(name, ds, manifest.model_id, run_id)
+        return self.bundle(name, manifest.model_id, verify=False)
+
+    def _place(self, folder: Path, name: str, identity: str) -> None:
+        target = self.path(name, identity)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for path in sorted(folder.rglob("*")):
+            sync_folder(path) if path.is_dir() else sync_file(path)
+        sync_folder(folder)
+        try:
+            folder.replace(target)
+        except OSError:
+            # a folder that is not empty is never replaced: the same content was published before
+            if not target.is_dir():
+                raise
+            self.bundle(name, identity, verify=True)
+        sync_folder(target.parent)
+
+    def _point(self, name: str, ds: date, identity: str, run_id: str) -> None:
+        record = {"model_id": identity, "run_id": run_id, "written_at": datetime.now(UTC).isoformat()}
+        replace_text(self._root, json.dumps(record) + "\n", self._folder(name) / f"ds={ds}.json")
+
+    def pointer(self, name: str, ds: date) -> str:
+        """The id of the bundle that was trained on ``ds``.
+
+        Raises:
+            PartitionMissing: there is none; the message names the command that makes it.
+        """
+        path = self._folder(name) / f"ds={ds}.json"
+        try:
+            return str(json.loads(path.read_text(encoding="utf-8"))["model_id"])
+        except FileNotFoundError:
+            command = self._remedy(name, ds)
+            raise PartitionMissing(f"no model {name} of ds={ds} was ever trained; make it with: {command}") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise BundleError(f"{path} is not a pointer ({error}); delete it and train {name} of {ds} again") from error
+
+    def path(self, name: str, model_id: str) -> Path:
+        """The bundle's folder, whether or not it exists.
+
+        Raises:
+            ValueError: name or id is none.
+        """
+        if not MODEL_ID.fullmatch(model_id):
+            raise ValueError(f"{model_id!r} is not a model id: 32 hexadecimal digits")
+        return self._folder(name) / model_id
+
+    def bundle(self, name: str, model_id: str, *, verify: bool = True) -> Bundle:
+        """Open the bundle that a consumer recorded.
+
+        Args:
+            name: the model's name.
+            model_id: its id.
+            verify: compare every file's digest with the manifest.
+
+        Raises:
+            BundleError: it is missing, incomplete, or its files are not those that were published.
+        """
+        path = self.path(name, model_id)
+        try:
+            manifest = Manifest(**json.loads((path / MANIFEST).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise BundleError(
+                f"no bundle {model_id} of model {name} under {self._folder(name)}; train it again"
+            ) from None
+        except (ValueError, TypeError) as error:
+            raise BundleError(f"{path / MANIFEST} is not a manifest: {error}; {_again(path)}") from error
+        for file, digest in manifest.files.items():
+            if not (path / file).is_file():
+                raise BundleError(f"bundle {path} lacks {file}; {_again(path)}")
+            if verify and digest_of(path / file) != digest:
+                raise BundleError(f"bundle {path}: {file} is not what was published; {_again(path)}")
+        return Bundle(model_id, path, manifest)
+
+    def _folder(self, name: str) -> Path:
+        if not NAME.fullmatch(name):
+            raise ValueError(f"model name {name!r} may hold only letters, digits, - and _")
+        return self._root / "models" / name
+
+
+def model_id(files: Mapping[str, str], upstreams: Mapping[str, str]) -> str:
+    """The id of a model: 32 hexadecimal digits of the SHA-256 of its files' digests and its upstreams' versions.
+
+    Neither run id nor clock nor host enters, so the same training gives the same id.
+    """
+    content = json.dumps({"files": dict(files), "upstreams": dict(upstreams)}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+def _digests(folder: Path, name: str) -> dict[str, str]:
+    digests = {}
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder).as_posix()
+        if path.is_symlink() or (path.is_file() and path.suffix not in SAFE_SUFFIXES) or relative == MANIFEST:
+            allowed = ", ".join(sorted(SAFE_SUFFIXES))
+            raise BundleError(f"model {name} may not save {relative}: real files of {allowed}, and no {MANIFEST}")
+        if path.is_file():
+            digests[relative] = digest_of(path)
+    if not digests:
+        raise BundleError(f"model {name} saved no file")
+    return digests
+
+
+def _libraries() -> dict[str, str]:
+    versions = {}
+    for library in LIBRARIES:
+        try:
+            versions[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue  # not every library is installed everywhere
+    return versions
+
+
+def _again(path: Path) -> str:
+    return f"remove {path} and train it again"

@@ -1,0 +1,279 @@
+"""The one DuckDB file that people open: ``atelier.duckdb``.
+
+What belongs here: building it beside and putting it in place as a whole. What does not: partitions and pointers
+(:mod:`resources.feature_store`), and views that answer one question, which stand as ``sql/views/<name>.sql``: a SELECT
+over the tables below, whose leading ``--`` lines become the view's comment.
+
+It always shows the newest state of the whole store, whichever day asked for it:
+
+- every registered table with ``ds`` as its first column: small ones copied with all their days, large ones as views
+  over the Parquet files, those never written as empty tables of the declared types;
+- ``latest_<table>``: the newest day of each (of each part, where a table has parts);
+- ``materialisations``: which run wrote which partition;
+- ``image_embeddings`` with the vectors themselves, read from the embedding cache.
+
+Views name their files by absolute path (or URL), so the file can be opened read-only from any folder; after moving
+``ATELIER_HOME``, or a vacuum, publish again. A reader that has the old file open keeps it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from atelier.errors import AtelierError
+from resources.pointers import Pointer, as_arrow
+from resources.schema import Column, Table
+from resources.storage import replace_file
+from resources.tables import REGISTRY
+from resources.views import empty_sql, quoted
+
+if TYPE_CHECKING:
+    from resources.feature_store import FeatureStore
+
+#: A table with more rows than this over all its days becomes a view even where it is not declared large.
+COPY_ROWS = 2_000_000
+VIEWS = Path(__file__).resolve().parent.parent / "sql" / "views"
+
+MATERIALISATIONS = Table(
+    "materialisations", "derived", "Which run wrote which partition: read from the pointers.", key=("table", "ds", "part"),
+    columns=(
+        Column("table", "VARCHAR", "The table."),
+        Column("ds", "DATE", "The partition's day."),
+        Column("part", "VARCHAR", "The part, for tables that several assets write.", nullable=True),
+        Column("run_id", "VARCHAR", "The Dagster run; empty outside Dagster."),
+        Column("written_at", "TIMESTAMP WITH TIME ZONE", "When it was published."),
+        Column("data_version", "VARCHAR", "SHA-256 of the file."),
+        Column("rows", "BIGINT", "Rows of the partition.", unit="rows", low=0),
+        Column("file", "VARCHAR", "The Parquet file, relative to the store's folder."),
+    ),
+)  # fmt: skip
+
+DS = Column("ds", "DATE", "The day.")
+EMBEDDING = Column("embedding", "FLOAT[]", "The vector, from the embedding cache.", nullable=True)
+
+
+class PublishError(AtelierError):
+    """A view of ``sql/views`` cannot be created; the message names its file."""
+
+
+@dataclass(frozen=True)
+class PublishedSummary:
+    """What was published.
+
+    Attributes:
+        path: the file.
+        partitions: how many partitions (of parts) it shows.
+        copied: rows of each table that was copied; empty tables included.
+        views: the tables that are views over Parquet files.
+        extra: the views of ``sql/views``.
+        size: bytes of the file.
+    """
+
+    path: Path
+    partitions: int
+    copied: dict[str, int]
+    views: tuple[str, ...]
+    extra: tuple[str, ...]
+    size: int
+
+
+def publish(
+    store: "FeatureStore",
+    path: str | Path,
+    *,
+    embedding_cache: str | Path | None = None,
+    views: Path = VIEWS,
+    threads: int = 2,
+    memory_limit: str = "4GB",
+) -> PublishedSummary:
+    """Build the database beside ``path`` and put it in place as a whole.
+
+    Publishers wait for each other; the pointers are read after the wait, so the last one shows everything. Readers
+    are never waited for: they keep the file that they opened.
+
+    Args:
+        store: whose partitions are shown.
+        path: the file, ordinarily ``$ATELIER_HOME/atelier.duckdb``; beside it lies its lock.
+        embedding_cache: the folder with a folder of vectors for each encoder; None: the one in the store.
+        views: a folder of ``<name>.sql``, further views.
+        threads: DuckDB's threads.
+        memory_limit: of DuckDB; beyond it, it spills beside the file.
+
+    Raises:
+        PublishError: a further view cannot be created; the old file stays.
+    """
+    from filelock import FileLock
+
+    target = Path(path).expanduser().absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    building = target.with_name(f"{target.name}.building")
+    with FileLock(target.with_name(f"{target.name}.lock")):
+        for leftover in target.parent.glob(f"{building.name}*"):
+            leftover.unlink() if leftover.is_file() else None  # a publisher was killed
+        config: dict[str, str | int] = {"threads": threads, "memory_limit": memory_limit}
+        config["temp_directory"] = str(target.with_name(f"{target.name}.spill"))
+        with duckdb.connect(building, config=config) as connection:
+            publisher = _Publisher(store, connection, Path(embedding_cache) if embedding_cache else None)
+            summary = publisher.build(sorted(views.glob("*.sql")))
+        replace_file(building, target)
+        return PublishedSummary(target, *summary, target.stat().st_size)
+
+
+class _Publisher:
+    """Fills one new, empty database."""
+
+    def __init__(
+        self, store: "FeatureStore", connection: duckdb.DuckDBPyConnection, embedding_cache: Path | None
+    ) -> None:
+        self._store = store
+        self._connection = connection
+        self._pointers = store.pointers()
+        self._embedding_cache = embedding_cache or self._cache_beside_tables()
+        self._copied: dict[str, int] = {}
+        self._views: list[str] = []
+
+    def build(self, extra: Sequence[Path]) -> tuple[int, dict[str, int], tuple[str, ...], tuple[str, ...]]:
+        """Create everything; returns partitions, rows copied, views, further views."""
+        self._materialisations()
+        for table in REGISTRY.values():
+            pointers = [pointer for pointer in self._pointers if pointer.table == table.name]
+            self._table(table, pointers)
+        for file in extra:
+            self._extra(file)
+        return len(self._pointers), self._copied, tuple(self._views), tuple(file.stem for file in extra)
+
+    def _materialisations(self) -> None:
+        self._connection.register("pointers", as_arrow(self._pointers))
+        self._connection.execute("CREATE TABLE materialisations AS SELECT * FROM pointers")
+        self._connection.unregister("pointers")
+        self._comment(MATERIALISATIONS, "materialisations", "TABLE", MATERIALISATIONS.columns)
+
+    def _table(self, table: Table, pointers: list[Pointer]) -> None:
+        """One table and its ``latest_`` view."""
+        columns = (DS, *table.columns)
+        as_view = bool(pointers) and (table.large or sum(pointer.rows for pointer in pointers) > COPY_ROWS)
+        if as_view:
+            vectors = self._vectors() if table.name == "image_embeddings" else None
+            columns = (*columns, EMBEDDING) if vectors else columns
+            self._execute_view(table.name, with_vectors(self._select(table, pointers), vectors))
+            latest = with_vectors(self._select(table, newest(pointers)), vectors)
+            self._views.append(table.name)
+        else:
+            self._copy(table, pointers)
+            latest = latest_sql(table)
+        self._comment(table, table.name, "VIEW" if as_view else "TABLE", columns)
+        self._execute_view(f"latest_{table.name}", latest)
+        self._comment(table, f"latest_{table.name}", "VIEW", columns, "The newest day. ")
+
+    def _copy(self, table: Table, pointers: list[Pointer]) -> None:
+        self._connection.execute(f'CREATE TABLE "{table.name}" AS {ds_first(table, empty_sql(table))}')
+        if pointers:
+            select = f"SELECT * FROM ({self._select(table, pointers)}) ORDER BY ds, {table.order}"  # noqa: S608 - registry
+            self._connection.execute(f'INSERT INTO "{table.name}" {select}')
+        counted = self._connection.execute(f'SELECT count(*) FROM "{table.name}"').fetchone()  # noqa: S608 - as above
+        self._copied[table.name] = counted[0] if counted else 0
+
+    def _select(self, table: Table, pointers: list[Pointer]) -> str:
+        return select_sql(table, [(self._store.location(pointer), pointer.ds) for pointer in pointers])
+
+    def _execute_view(self, name: str, select: str) -> None:
+        self._connection.execute(f'CREATE VIEW "{name}" AS {select}')
+
+    def _comment(self, table: Table, name: str, kind: str, columns: Sequence[Column], before: str = "") -> None:
+        self._connection.execute(f'COMMENT ON {kind} "{name}" IS {quoted(before + table.description)}')
+        for column in columns:
+            text = column.description + (f" Unit: {column.unit}." if column.unit else "")
+            self._connection.execute(f'COMMENT ON COLUMN "{name}"."{column.name}" IS {quoted(text)}')
+
+    def _cache_beside_tables(self) -> Path | None:
+        for pointer in self._pointers:
+            location = self._store.location(pointer)
+            return None if "://" in location else Path(location.removesuffix(pointer.file)) / "embedding_cache"
+        return None
+
+    def _vectors(self) -> str | None:
+        """A SELECT of digest, encoder_id and embedding over the whole cache; None while it is empty.
+
+        It names folders, not files: the cache only ever grows, and what it gains is seen at once.
+        """
+        folders = sorted(self._embedding_cache.glob("*/")) if self._embedding_cache else []
+        selects = [
+            f"SELECT digest, {quoted(folder.name)} AS encoder_id, CAST(embedding AS FLOAT[]) AS embedding"  # noqa: S608
+            f" FROM read_parquet({quoted(f'{folder.absolute()}/*.parquet')}, hive_partitioning = false)"
+            for folder in folders
+            if any(folder.glob("*.parquet"))
+        ]
+        return " UNION ALL ".join(selects) if selects else None
+
+    def _extra(self, file: Path) -> None:
+        text = file.read_text(encoding="utf-8").strip().rstrip(";")
+        comment = " ".join(line.removeprefix("--").strip() for line in leading_comment(text))
+        try:
+            self._execute_view(file.stem, text)
+            self._connection.execute(f'COMMENT ON VIEW "{file.stem}" IS {quoted(comment)}')
+        except duckdb.Error as error:
+            raise PublishError(f"{file}: {error}; it must be one SELECT over the tables of atelier.duckdb") from error
+
+
+def leading_comment(text: str) -> list[str]:
+    """The lines before the first that is not a ``--`` comment."""
+    lines = text.splitlines()
+    code = next((place for place, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    return lines[:code]
+
+
+def newest(pointers: Sequence[Pointer]) -> list[Pointer]:
+    """The newest day's pointer, or one for each part."""
+    found = {pointer.part: pointer for pointer in sorted(pointers, key=lambda pointer: pointer.ds)}
+    return list(found.values())
+
+
+def ds_first(table: Table, select: str) -> str:
+    """The same rows with ``ds`` as the first column."""
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
+    return f"SELECT ds, {names} FROM ({select})"  # noqa: S608 - names of the registry
+
+
+def select_sql(table: Table, files: Sequence[tuple[str, date]]) -> str:
+    """A SELECT of ds and the declared columns over explicit files.
+
+    Args:
+        table: the table.
+        files: file and day. A snapshot may name the file of an earlier day, so one file may stand for several days.
+    """
+    own = [name for name, ds in files if f"/ds={ds}/" in name]
+    shared = [(name, ds) for name, ds in files if f"/ds={ds}/" not in name]
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
+    selects = []
+    if own:  # the day stands in the path, so a query for one day opens that day's file only
+        listed = ", ".join(quoted(name) for name in own)
+        source = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{'ds': DATE}})"
+        selects.append(f"SELECT ds, {names} FROM {source}")  # noqa: S608 - our own names and files
+    if shared:
+        distinct = ", ".join(quoted(name) for name in sorted({name for name, _ in shared}))
+        source = f"read_parquet([{distinct}], filename = 'pointer_file', hive_partitioning = false)"
+        places = ", ".join(f"({quoted(name)}, DATE '{ds}')" for name, ds in shared)
+        joined = f"{source} JOIN (VALUES {places}) AS pointers(pointer_file, ds) USING (pointer_file)"
+        selects.append(f"SELECT ds, {names} FROM {joined}")  # noqa: S608 - as above
+    return " UNION ALL ".join(selects)
+
+
+def latest_sql(table: Table) -> str:
+    """A SELECT of the newest day of a copied table, or of each part's; by the pointers, so it may be empty."""
+    part = f' AND t."{table.part}" = newest.part' if table.part else ""
+    return (
+        f'SELECT t.* FROM "{table.name}" AS t JOIN'  # noqa: S608 - names of the registry
+        ' (SELECT part, max(ds) AS ds FROM materialisations WHERE "table" = '
+        f"{quoted(table.name)} GROUP BY part) AS newest ON t.ds = newest.ds{part}"
+    )
+
+
+def with_vectors(select: str, vectors: str | None) -> str:
+    """The rows of ``image_embeddings`` with their vectors; null where the cache has none."""
+    if vectors is None:
+        return select
+    return f"SELECT e.*, v.embedding FROM ({select}) AS e LEFT JOIN ({vectors}) AS v USING (digest, encoder_id)"  # noqa: S608

@@ -1,0 +1,26 @@
+"""What every test may use: the folder of real data, quiet and repeatable libraries."""
+
+import os
+from pathlib import Path
+
+# Before NumPy loads anywhere: ALS is several times faster with one BLAS thread, and nothing may phone home.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("atelier", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+settings.load_profile("atelier")
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data; the test is skipped where there is none."""
+    folder = Path(os.environ.get("ATELIER_REAL_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is absent; set ATELIER_REAL_DATA to try on it")
+    return folder
