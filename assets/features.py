@@ -6,7 +6,7 @@ normalised (:mod:`atelier.article_vectors`).
 
 import dagster as dg
 
-from assets.attributes import article_inputs, attribute_probabilities
+from assets.attributes import INPUTS, article_inputs
 from assets.stage import stage
 from assets.step import Step
 from sql import query
@@ -40,3 +40,27 @@ def article_features(step: Step, config: FeatureConfig) -> None:
 def customer_features(step: Step, config: FeatureConfig) -> None:
     """What purchases tell of a customer."""
     _compute(step, "customer_features", "customers", config)
+
+
+@stage(
+    produces=["article_vectors", "vector_space"], deps=[*INPUTS, "article_features", "predicted_attributes"], group=GROUP,
+)  # fmt: skip
+def article_vectors(step: Step) -> None:
+    """The vector that content models read, and in the bundle ``vector_space`` the name and norm of each position."""
+    import pyarrow as pa
+
+    from atelier.article_vectors import ArticleVectors
+
+    articles = article_inputs(step).merge(step.read("article_features")[["article_id", "sales_30d"]], on="article_id")
+    space = ArticleVectors()
+    vectors = space.fit_transform(articles, step.store.read("predicted_attributes", step.ds), as_of=step.ds)
+    read = [*INPUTS, "article_features", "predicted_attributes"]
+    bundle = step.save_model("vector_space", space.save, tables=read, seed=0)
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), space.dimension)
+    step.write("article_vectors", pa.table({"article_id": pa.array(articles["article_id"]), "vector": lists}))
+    blocks = space.positions["block"].value_counts()
+    step.note("article_vectors", dimension=space.dimension, space=bundle.model_id)
+    step.note("article_vectors", **{f"{block}_positions": int(n) for block, n in blocks.items()})
+
+
+STAGES = (article_features, customer_features, article_vectors)

@@ -104,14 +104,15 @@ def _check_vectors(step: Step, failed: set[str], norms: "npt.NDArray[np.floating
 
 
 def _build_encoder(step: Step, config: EncoderConfig) -> "Encoder":
-    from atelier.images import Encoder
+    from atelier.images import Encoder, Preprocessing
 
     named = step.home.settings.encoder
     weights = config.weights or named.weights
+    preprocessing = None if named.preprocessing is None else Preprocessing(**named.preprocessing)
     return Encoder.build(
         config.backbone or named.backbone,
         weights=None if weights == "none" else weights,
-        preprocessing=named.preprocessing,
+        preprocessing=preprocessing,
         device=str(step.compute.apply()),
         precision=config.precision,
         batch_size=config.batch_size,
@@ -128,7 +129,7 @@ def encode_new(step: Step, encoder: "Encoder", new: "pd.DataFrame") -> set[str]:
     failed: set[str] = set()
     for start in range(0, len(new), 4096):
         chunk = new.iloc[start : start + 4096]
-        encoded = encoder.encode([root / path for path in chunk["path"]])
+        encoded = encoder.encode(chunk["path"].tolist(), root, chunk["digest"].tolist())
         step.cache.append(encoder.encoder_id, chunk["digest"][encoded.ok].tolist(), encoded.vectors)
         failed |= set(chunk["digest"][~encoded.ok])
         for error in encoded.errors:

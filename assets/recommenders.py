@@ -4,17 +4,18 @@ What belongs here: fitting each model and writing the lists. What does not: the 
 (:mod:`atelier.recommenders`).
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from assets.stage import stage
 from assets.step import Step
-from resources.compute import gpu_pool
 from sql import query
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
     from atelier.catalogue import Catalogue
@@ -52,9 +53,9 @@ class AlsConfig(dg.Config):
         train_kinds: the kinds of interaction it learns from.
     """
 
-    factors: int = 64
+    factors: int = 128
     iterations: int = 15
-    regularization: float = 0.05
+    regularization: float = 0.01
     seed: int = 0
     train_kinds: list[str] = list(TRAIN_KINDS)
 
@@ -73,54 +74,63 @@ class RecommendationsConfig(dg.Config):
     exclude_seen: bool = True
 
 
-def training_interactions(step: Step, kinds: list[str]) -> "Interactions":
-    """Everything of ``kinds`` that customers did up to the step's day."""
+def training_interactions(step: Step, kinds: Sequence[str], day: date | None = None) -> "Interactions":
+    """Everything of ``kinds`` that customers did up to a day, the step's by default."""
     from atelier.interactions import Interactions
     from resources.frames import dictionary_table
 
-    with step.connect("interactions") as con:
-        return Interactions.from_frame(
-            dictionary_table(con.sql(query("training_interactions"), params={"kinds": kinds}))
-        )
+    with step.store.connect(as_of=day or step.ds, tables=["interactions"]) as con:
+        rows = con.sql(query("training_interactions"), params={"kinds": list(kinds)})
+        return Interactions.from_frame(dictionary_table(rows))
 
 
-def catalogue(step: Step) -> "Catalogue":
-    """The articles that are visible on the step's day."""
+def catalogue(step: Step, day: date | None = None) -> "Catalogue":
+    """The articles that are visible on a day, the step's by default."""
     from atelier.catalogue import Catalogue
 
-    with step.connect("articles") as con:
+    with step.store.connect(as_of=day or step.ds, tables=["articles"]) as con:
         return Catalogue.from_frames(con.table("articles").order("article_id").df())
 
 
-def _fit(step: Step, name: str, model: "Recommender", kinds: list[str], seed: int) -> None:
-    train = training_interactions(step, kinds)
-    model.fit(train, catalogue=catalogue(step))
-    step.save_model(f"{name}_model", model.save, tables=["interactions", "articles"], seed=seed)
+def known_customers(step: Step) -> "pd.DataFrame":
+    """The customers of the step's day: ``customer_id``."""
+    with step.connect("customers") as con:
+        return con.table("customers").project("customer_id").order("customer_id").df()
+
+
+def judged_customers(step: Step, size: int, day: date | None = None) -> "pd.DataFrame":
+    """Whom all models are judged on: the customers of a day (the step's by default) with the smallest hashes."""
+    with step.store.connect(as_of=day or step.ds, tables=["customers"]) as con:
+        return con.sql(query("judged_customers"), params={"size": size}).df()
+
+
+def _fit(step: Step, name: str, config: "PopularConfig | AlsConfig", **sizes: Any) -> None:
+    from atelier import recommenders
+
+    model: Recommender[Any] = recommenders.build(name, train_kinds=tuple(config.train_kinds), **sizes)
+    train = training_interactions(step, config.train_kinds)
+    model.fit(train, catalogue=catalogue(step), customers=known_customers(step))
+    seed = model.config.seed
+    step.save_model(f"{name}_model", model.save, tables=["interactions", "articles", "customers"], seed=seed)
     step.note(
         f"{name}_model", interactions=len(train), customers=len(train.customer_ids), articles=len(train.article_ids),
-        train_kinds=", ".join(kinds),
+        train_kinds=", ".join(config.train_kinds), **sizes,
     )  # fmt: skip
 
 
-@stage(produces=["popular_model"], deps=["interactions", "articles"], group=GROUP)
+@stage(produces=["popular_model"], deps=["interactions", "articles", "customers"], group=GROUP)
 def popular_model(step: Step, config: PopularConfig) -> None:
     """What sells in the recent window: the baseline, and what new customers get."""
-    from atelier import recommenders
-
-    model = recommenders.build("popular", window_days=config.window_days)
-    _fit(step, "popular", model, config.train_kinds, seed=0)
+    _fit(step, "popular", config, window_days=config.window_days)
 
 
-@stage(produces=["als_model"], deps=["interactions", "articles"], group=GROUP, pool=gpu_pool())
+@stage(produces=["als_model"], deps=["interactions", "articles", "customers"], group=GROUP)
 def als_model(step: Step, config: AlsConfig) -> None:
     """Matrix factorisation by alternating least squares over implicit feedback (Hu, Koren, Volinsky 2008)."""
-    from atelier import recommenders
-
-    model = recommenders.build(
-        "als", factors=config.factors, iterations=config.iterations, regularization=config.regularization,
-        seed=config.seed, threads=step.compute.threads,
+    _fit(
+        step, "als", config, factors=config.factors, iterations=config.iterations,
+        regularization=config.regularization, seed=config.seed, threads=step.compute.threads,
     )  # fmt: skip
-    _fit(step, "als", model, config.train_kinds, config.seed)
 
 
 @stage(
@@ -132,11 +142,13 @@ def recommendations(step: Step, config: RecommendationsConfig) -> None:
     serving = step.home.settings.serving_model
     if serving not in MODELS:
         raise dg.Failure(f"serving_model is {serving!r} in {step.home.toml}; there are {', '.join(MODELS)}")
-    everyone = step.read("customers")["customer_id"]
+    everyone, judged = known_customers(step), judged_customers(step, config.judged_sample)
     for name in MODELS:
-        lists = _Lists(step, name, config, everyone=everyone if name == serving else None)
-        step.write("recommendations", lists.reader(), part=name)
-        step.note("recommendations", **{f"{name}_fallback_share": lists.fallback_share})
+        audience = everyone if name == serving else judged
+        lists = _Lists(load_model(step, name), load_model(step, FALLBACK), config)
+        step.write("recommendations", lists.reader(audience, judged), part=name)
+        share = lists.fallback / max(lists.served, 1)
+        step.note("recommendations", **{f"{name}_customers": len(audience), f"{name}_fallback_share": share})
         if name == serving:
             step.check(
                 "every_customer_is_served", lists.served == len(everyone),
@@ -144,8 +156,69 @@ def recommendations(step: Step, config: RecommendationsConfig) -> None:
             )  # fmt: skip
 
 
-def judged_customers(step: Step, size: int) -> list[str]:
-    """Whom all models are judged on: the customers of the step's day with the smallest hashes."""
-    with step.connect("customers") as con:
-        rows = con.execute(query("judged_customers"), {"size": size}).fetchall()
-    return [row[0] for row in rows]
+def load_model(step: Step, name: str, day: date | None = None) -> "Recommender[Any]":
+    """The recommender ``name`` of a day, the step's by default.
+
+    Raises:
+        PartitionMissing: it was not trained for that day.
+    """
+    from atelier import recommenders
+
+    bundle = step.models.bundle(f"{name}_model", step.models.pointer(f"{name}_model", day or step.ds))
+    return recommenders.load(bundle.path)
+
+
+class _Lists:
+    """The lists of one model as a stream, counted as they pass.
+
+    Attributes:
+        served: customers with a list under the policy that is served.
+        fallback: those of them who got the fallback's.
+    """
+
+    def __init__(self, model: "Recommender[Any]", fallback: "Recommender[Any]", config: RecommendationsConfig) -> None:
+        self._model, self._fallback, self._config = model, fallback, config
+        self.served = 0
+        self.fallback = 0
+
+    def reader(self, audience: "pd.DataFrame", judged: "pd.DataFrame") -> "pa.RecordBatchReader":
+        """Lists under the served policy for the whole ``audience``, under the other one for the ``judged``."""
+        import pyarrow as pa
+
+        from atelier.recommenders.serving import SERVED
+
+        columns = [pa.field("model", pa.string()), pa.field("seen", pa.string()), *SERVED]
+        schema = pa.schema([*columns, pa.field("reasons", pa.null())])
+        return pa.RecordBatchReader.from_batches(schema, self._batches(schema, audience, judged))
+
+    def _batches(
+        self, schema: "pa.Schema", audience: "pd.DataFrame", judged: "pd.DataFrame"
+    ) -> "Iterator[pa.RecordBatch]":
+        from atelier.recommenders.serving import serve
+
+        served_policy = self._config.exclude_seen
+        for exclude_seen, customers in ((served_policy, audience), (not served_policy, judged)):
+            seen = "excluded" if exclude_seen else "allowed"
+            lists = serve(self._model, self._fallback, customers, k=self._config.k, exclude_seen=exclude_seen)
+            for batch in lists:
+                if exclude_seen == served_policy:
+                    self._count(batch)
+                yield _labelled(batch, self._model.name, seen, schema)
+
+    def _count(self, batch: "pa.RecordBatch") -> None:
+        import pyarrow.compute as pc
+
+        first = pc.equal(batch["rank"], 1)
+        self.served += pc.sum(first).as_py() or 0
+        self.fallback += pc.sum(pc.and_(first, batch["fallback"])).as_py() or 0
+
+
+def _labelled(batch: "pa.RecordBatch", model: str, seen: str, schema: "pa.Schema") -> "pa.RecordBatch":
+    import pyarrow as pa
+
+    rows = batch.num_rows
+    labels = [pa.repeat(pa.scalar(text), rows) for text in (model, seen)]
+    return pa.RecordBatch.from_arrays([*labels, *batch.columns, pa.nulls(rows)], schema=schema)
+
+
+STAGES = (popular_model, als_model, recommendations)

@@ -6,8 +6,10 @@ assets with partitions, contract checks, schema and lineage, the same way for al
 
 import hashlib
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,14 @@ class Partitioning:
 
     days: dg.DailyPartitionsDefinition
     horizon: int
+
+    @cached_property
+    def horizon_earlier(self) -> dg.TimeWindowPartitionMapping:
+        """From a day to the day whose recommendations it judges; the first days have none."""
+        with warnings.catch_warnings(action="ignore"):  # a parameter of Dagster's that is in beta
+            return dg.TimeWindowPartitionMapping(
+                start_offset=-self.horizon, end_offset=-self.horizon, allow_nonexistent_upstream_partitions=True
+            )
 
 
 @dataclass(frozen=True)
@@ -78,10 +88,7 @@ class Stage:
         return decorate(self._op())
 
     def _spec(self, asset: str, partitioning: Partitioning) -> dg.AssetSpec:
-        offset = -partitioning.horizon
-        earlier = dg.TimeWindowPartitionMapping(
-            start_offset=offset, end_offset=offset, allow_nonexistent_upstream_partitions=True
-        )
+        earlier = partitioning.horizon_earlier
         table = REGISTRY.get(asset)
         return dg.AssetSpec(
             asset,

@@ -41,12 +41,16 @@ def cli() -> None:
 @click.option("--articles", type=int, help="Sample retailer: how many articles.")
 @click.option("--customers", type=int, help="Sample retailer: how many customers.")
 @click.option("--days", type=int, help="Sample retailer: how many days.")
+@click.option("--if-absent", is_flag=True, help="Do nothing where the home has been initialised.")
 def init(
     source: str, path: Path | None, first_day: Any, last_day: Any, time_zone: str, horizon: int, serving_model: str,
     backbone: str, weights: str, options: tuple[str, ...], articles: int | None, customers: int | None, days: int | None,
+    if_absent: bool,
 ) -> None:  # fmt: skip
     """Write atelier.toml, once; with the sample retailer, generate it."""
     home = Home.from_environment()
+    if if_absent and home.toml.exists():
+        return
     sizes = {name: n for name, n in (("articles", articles), ("customers", customers), ("days", days)) if n is not None}
     folder = _folder(home, source, path, sizes)
     chosen = _parse_options(options)
@@ -101,6 +105,12 @@ def similar(article: str, model: str, day: Any, k: int) -> None:
     click.echo(f"similar to {article} by {model}, as of {ds}")
     for rank, other, similarity, product_type, name in rows:
         click.echo(f"{rank:3d}  {other}  {similarity:6.3f}  {product_type or '':16}  {name or ''}")
+
+
+def init_home(home: Home) -> None:
+    """What ``atelier init`` does without options, unless the home has been initialised; options from the environment."""
+    if not home.toml.exists():
+        init.main(args=[], standalone_mode=False)
 
 
 def write_dagster_yaml(home: Home) -> None:

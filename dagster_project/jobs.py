@@ -4,6 +4,7 @@ What belongs here: selections. What does not: when they run (:mod:`dagster_proje
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -11,6 +12,9 @@ from assets import evaluation, raw
 from assets.images import images
 from assets.report import report
 from assets.stage import Stage
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
 
 #: The figures of a day need the next ``horizon`` days, so they are a leaf with a job of its own.
 JUDGED = (*evaluation.STAGES, report)
@@ -23,7 +27,7 @@ def assets_of(stages: Sequence[Stage]) -> dg.AssetSelection:
     return dg.AssetSelection.assets(*(asset for stage in stages for asset in stage.produces))
 
 
-def build_jobs(stages: Sequence[Stage], days: dg.DailyPartitionsDefinition) -> list[dg.UnresolvedAssetJobDefinition]:
+def build_jobs(stages: Sequence[Stage], days: dg.DailyPartitionsDefinition) -> list["AssetJob"]:
     """``ingest`` (raw tables, any range in one run), ``daily_retrain`` (everything of a day), ``judge``."""
     judged_only = assets_of(evaluation.STAGES)
     return [

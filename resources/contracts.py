@@ -11,12 +11,12 @@ ranges and patterns are judged once more on the rows themselves, above :data:`RO
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from resources.profile import Staged, StagedTable, row_columns
 from resources.schema import Table
-from resources.suites import count_suite, row_suite, type_suite
+from resources.suites import count_suite, ephemeral_context, row_suite, type_suite
 
 if TYPE_CHECKING:
     import great_expectations as gx
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 #: Above so many rows in an audit, row-level expectations run on a sample of about so many.
 ROW_LIMIT = 1_000_000
-#: How many partitions and values a result names.
+#: How many partitions a result names, and how many examples it shows.
 NAMED = 10
 SHOWN = 5
+#: What names a failure: the columns of a frame that say where its rows come from.
+INDEX = ("ds", "part", "column")
 
 
 @dataclass(frozen=True)
@@ -186,15 +188,10 @@ class _Found:
 
 
 def _evaluate(frame: "pd.DataFrame", suite: "gx.ExpectationSuite") -> list[_Found]:
-    """Evaluate a suite on a frame, in the suite's order; failures carry ds and part where the frame has them."""
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
-
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-    asset = context.data_sources.add_pandas("staged").add_dataframe_asset("frame")
+    """Evaluate a suite on a frame, in the suite's order; failures name ds, part and column where the frame has them."""
+    asset = ephemeral_context().data_sources.add_pandas("staged").add_dataframe_asset("frame")
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-    index = [name for name in ("ds", "part") if name in frame.columns]
+    index = [name for name in INDEX if name in frame.columns]
     # COMPLETE names every partition at fault, which is cheap on a profile and not on a million rows.
     form = {"result_format": "COMPLETE", "unexpected_index_column_names": index} if index else "SUMMARY"
     outcome = batch.validate(suite, result_format=form)
@@ -219,14 +216,15 @@ def _found(result: Any) -> _Found:
     return _Found(meta["name"], meta["about"], meta["expected"], success, blocking, dict(result.result or {}), error)
 
 
-def _partitions(found: _Found, profile_column: str) -> list[tuple[str, Any]]:
-    """Which partitions an expectation on a profile fails for, and the profile's value there."""
-    places = []
-    for entry in found.details.get("unexpected_index_list") or []:
-        part = entry.get("part")
-        named = f"{entry['ds']}/{part}" if isinstance(part, str) else str(entry["ds"])
-        places.append((named, entry[profile_column]))
-    return places
+def _partition(entry: dict[str, Any]) -> str:
+    """How a partition is named: its day, and its part where it has one."""
+    part = entry.get("part")
+    return f"{entry['ds']}/{part}" if isinstance(part, str) else str(entry["ds"])
+
+
+def _partitions(found: _Found) -> dict[str, int]:
+    """The partitions that an expectation on the profile fails for, and the profile's value there."""
+    return {_partition(entry): int(entry[found.name]) for entry in found.details.get("unexpected_index_list") or []}
 
 
 def _listed(texts: list[str]) -> str:
@@ -235,27 +233,28 @@ def _listed(texts: list[str]) -> str:
 
 
 def _type_result(found: _Found) -> ExpectationResult:
-    if found.success:
-        return found.result(found.expected)
-    places = _partitions(found, found.name)
-    kinds = sorted({str(value) for _, value in places})
-    observed = f"{', '.join(kinds)} on {_listed([place for place, _ in places])}"
-    return found.result(observed, [{"ds": place, "type": str(value)} for place, value in places[:SHOWN]])
+    if found.success or found.error:
+        return found.result("as declared")
+    places: dict[tuple[str, str, str], list[str]] = {}
+    for entry in found.details["unexpected_index_list"]:
+        places.setdefault((entry["column"], entry["found"], entry["declared"]), []).append(_partition(entry))
+    texts = [f"{name} is {kind}, not {declared}: {_listed(days)}" for (name, kind, declared), days in places.items()]
+    examples: list[dict[str, str | None]] = [
+        {"ds": days[0], "column": name, "type": kind} for (name, kind, _), days in places.items()
+    ]
+    about = ", ".join(dict.fromkeys(name for name, _, _ in places))
+    return replace(found.result("; ".join(texts), examples[:SHOWN]), column=about)
 
 
 def _count_result(found: _Found, files: StagedTable, total: int) -> ExpectationResult:
+    places = _partitions(found)
     if found.name == "rows":
-        short = [place for place, _ in _partitions(found, "rows")]
-        return found.result(_count(total, "row") if found.success else f"no rows on {_listed(short)}")
-    if found.success:
-        return found.result("0 rows break it")
-    places = _partitions(found, found.name)
-    broken = sum(int(value) for _, value in places)
-    verb = "breaks" if broken == 1 else "break"
-    observed = f"{_count(broken, 'row')} {verb} it: " + _listed(
-        [f"{place} ({int(value):,})" for place, value in places]
-    )
-    return found.result(observed, files.examples(files.rule(found.name), SHOWN))
+        return found.result(_count(total, "row") if found.success else f"no rows on {_listed(list(places))}")
+    broken = sum(places.values())
+    if not broken:
+        return found.result("0 rows")
+    listed = _listed([f"{place} ({count:,})" for place, count in places.items()])
+    return found.result(f"{_count(broken, 'row')}: {listed}", files.examples(files.rule(found.name), SHOWN))
 
 
 def _row_results(files: StagedTable, total: int, row_limit: int) -> list[ExpectationResult]:
@@ -275,4 +274,4 @@ def _row_result(found: _Found, sampled: str | None) -> ExpectationResult:
         {str(found.column): str(entry["value"]), "times": str(entry["count"])}
         for entry in found.details.get("partial_unexpected_counts") or []
     ]
-    return found.result(f"{broken:,} of {_count(judged, 'row')} break it", examples[:SHOWN], sampled)
+    return found.result(f"{broken:,} of {_count(judged, 'row')}", examples[:SHOWN], sampled)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from resources.profile import may_be_empty, range_text
+from resources.profile import allowed_text, may_be_empty
 from resources.publishing import MATERIALISATIONS
 from resources.schema import Column, Table
 from resources.tables import REGISTRY
@@ -45,15 +45,21 @@ def markdown(tables: Iterable[Table] = (*REGISTRY.values(), MATERIALISATIONS)) -
 
 
 def _section(table: Table) -> str:
-    facts = [f"*{table.kind}*: {KINDS[table.kind]}", f"key: `{', '.join(table.key)}`"]
+    header = ["| column | type | required | allowed | unit | holds | computed from |", "|---|---|---|---|---|---|---|"]
+    rows = [_row(table, column) for column in table.columns]
+    return "\n".join([f"## {table.name}", "", table.description, "", " · ".join(_facts(table)), "", *header, *rows])
+
+
+def _facts(table: Table) -> list[str]:
+    key = f"key: `{', '.join(table.key)}`"
+    if table.name not in REGISTRY:
+        return [key, "made when `atelier.duckdb` is published"]
+    facts = [f"*{table.kind}*: {KINDS[table.kind]}", key, "may be empty" if may_be_empty(table) else "never empty"]
     if table.part:
         facts.append(f"written by part, `{table.part}`")
     if table.upstreams:
         facts.append("from " + ", ".join(f"[{name}](#{name})" for name in table.upstreams))
-    facts.append("may be empty" if may_be_empty(table) else "never empty")
-    header = ["| column | type | required | allowed | unit | holds | computed from |", "|---|---|---|---|---|---|---|"]
-    rows = [_row(table, column) for column in table.columns]
-    return "\n".join([f"## {table.name}", "", table.description, "", " · ".join(facts), "", *header, *rows])
+    return facts
 
 
 def _row(table: Table, column: Column) -> str:
@@ -62,24 +68,12 @@ def _row(table: Table, column: Column) -> str:
         name,
         f"`{column.type}`",
         "" if column.nullable else "yes",
-        allowed(column),
+        allowed_text(column),
         column.unit or "",
         column.description,
         ", ".join(f"`{source}`" for source in column.lineage),
     ]
     return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
-
-
-def allowed(column: Column) -> str:
-    """Which values a column may hold, for people; empty where all of its type are."""
-    found = []
-    if column.values is not None:
-        found.append(", ".join(column.values))
-    if column.low is not None or column.high is not None:
-        found.append(range_text(column))
-    if column.pattern is not None:
-        found.append(f"matches `{column.pattern}`")
-    return "; ".join(found)
 
 
 def _cell(text: str) -> str:

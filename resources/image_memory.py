@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from atelier.images.manifest import Manifest
 
-REJECTED_COLUMNS = ("source_table", "source_file", "row", "column_name", "reason", "record")
-
 
 class ImageMemory:
     """Manifests of listings, remembering every file seen before by its size and time of modification.
@@ -92,12 +90,16 @@ def _as_images(manifest: "Manifest") -> "pa.Table":
 def _as_rejected(manifest: "Manifest") -> "pa.Table":
     import pyarrow as pa
 
+    from atelier.sources.landed import REJECTED_SCHEMA
+
     refused = manifest.rejected
+    if refused.empty:
+        return REJECTED_SCHEMA.empty_table()
     records = refused[["article_id", "shot", "path"]].to_json(orient="records", lines=True).splitlines()
     frame = refused.assign(
-        source_table="images", source_file=refused["path"], row=0, column_name="path", record=records or None
+        source_table="images", source_file=refused["path"], row=0, column_name="path", record=records
     )
-    return pa.Table.from_pandas(frame[list(REJECTED_COLUMNS)], preserve_index=False)
+    return pa.Table.from_pandas(frame[REJECTED_SCHEMA.names], preserve_index=False)
 
 
 def concatenate(rejected: "pa.Table", more: "pa.Table") -> "pa.Table":

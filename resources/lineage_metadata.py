@@ -6,7 +6,7 @@ table. Attach both to an asset's metadata as ``dagster/column_schema`` and ``dag
 
 from typing import TYPE_CHECKING, Any
 
-from resources.data_dictionary import allowed
+from resources.profile import allowed_text
 from resources.schema import Column, Table
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def table_schema(table: Table) -> "dagster.TableSchema":
 def _column(table: Table, column: Column) -> "dagster.TableColumn":
     import dagster
 
-    other = [text for text in (allowed(column), f"unit: {column.unit}" if column.unit else "") if text]
+    other = [text for text in (allowed_text(column), f"unit: {column.unit}" if column.unit else "") if text]
     constraints = dagster.TableColumnConstraints(
         nullable=column.nullable, unique=table.key == (column.name,), other=other
     )

@@ -124,11 +124,22 @@ def _range_rule(column: Column) -> Rule:
 
 
 def range_text(column: Column) -> str:
-    """The allowed range, for people, for example ``from 0 to 130 years``."""
-    unit = f" {column.unit}" if column.unit else ""
+    """The allowed range in the column's unit, for people, for example ``from 0 to 130``."""
     if column.low is None:
-        return f"at most {column.high:g}{unit}"
-    return f"at least {column.low:g}{unit}" if column.high is None else f"from {column.low:g} to {column.high:g}{unit}"
+        return f"at most {column.high:g}"
+    return f"at least {column.low:g}" if column.high is None else f"from {column.low:g} to {column.high:g}"
+
+
+def allowed_text(column: Column) -> str:
+    """Which values a column may hold, for people; empty where all of its type are."""
+    found = []
+    if column.values is not None:
+        found.append(f"one of {', '.join(column.values)}")
+    if column.low is not None or column.high is not None:
+        found.append(range_text(column))
+    if column.pattern is not None:
+        found.append(f"matches `{column.pattern}`")
+    return "; ".join(found)
 
 
 def row_columns(table: Table) -> list[Column]:
@@ -188,17 +199,17 @@ class StagedTable:
         self._connection.close()
 
     def schema(self) -> "pd.DataFrame":
-        """One row per staged partition: ds, part and ``type_<column>``, the column's type or ``absent``."""
+        """One row per staged partition and column: ds, part, column, found and declared (types, or ``absent``)."""
         import pandas as pd
 
+        declared = declared_types(self.table)
         by_file = {path: self._types(path) for path in self._files}
-        rows = []
-        for s in self.staged:
-            types = by_file[str(s.path)]
-            found = {f"type_{c.name}": types.get(c.name, ABSENT) for c in self.table.columns}
-            extra = sorted(set(types) - set(self.table.by_name))
-            rows.append({"ds": s.ds.isoformat(), "part": s.part, **found, "undeclared": ", ".join(extra)})
-        return pd.DataFrame(rows)
+        rows = [
+            (s.ds.isoformat(), s.part, name, by_file[str(s.path)].get(name, ABSENT), declared.get(name, ABSENT))
+            for s in self.staged
+            for name in dict.fromkeys([*declared, *by_file[str(s.path)]])
+        ]
+        return pd.DataFrame(rows, columns=["ds", "part", "column", "found", "declared"])
 
     def _types(self, path: str) -> dict[str, str]:
         sql = "DESCRIBE SELECT * FROM read_parquet($path, hive_partitioning = false)"

@@ -39,7 +39,8 @@ COPY_ROWS = 2_000_000
 VIEWS = Path(__file__).resolve().parent.parent / "sql" / "views"
 
 MATERIALISATIONS = Table(
-    "materialisations", "derived", "Which run wrote which partition: read from the pointers.", key=("table", "ds", "part"),
+    "materialisations", "derived", "Which run wrote which partition: read from the pointers.",
+    key=("table", "ds", "part"),
     columns=(
         Column("table", "VARCHAR", "The table."),
         Column("ds", "DATE", "The partition's day."),
@@ -114,9 +115,10 @@ def publish(
     with FileLock(target.with_name(f"{target.name}.lock")):
         for leftover in target.parent.glob(f"{building.name}*"):
             leftover.unlink() if leftover.is_file() else None  # a publisher was killed
-        config: dict[str, str | int] = {"threads": threads, "memory_limit": memory_limit}
-        config["temp_directory"] = str(target.with_name(f"{target.name}.spill"))
-        with duckdb.connect(building, config=config) as connection:
+        spill = str(target.with_name(f"{target.name}.spill"))
+        with duckdb.connect(
+            building, config={"threads": threads, "memory_limit": memory_limit, "temp_directory": spill}
+        ) as connection:
             publisher = _Publisher(store, connection, Path(embedding_cache) if embedding_cache else None)
             summary = publisher.build(sorted(views.glob("*.sql")))
         replace_file(building, target)
@@ -150,41 +152,42 @@ class _Publisher:
         self._connection.register("pointers", as_arrow(self._pointers))
         self._connection.execute("CREATE TABLE materialisations AS SELECT * FROM pointers")
         self._connection.unregister("pointers")
-        self._comment(MATERIALISATIONS, "materialisations", "TABLE", MATERIALISATIONS.columns)
+        self._comment("materialisations", "TABLE", MATERIALISATIONS.description, MATERIALISATIONS.columns)
 
     def _table(self, table: Table, pointers: list[Pointer]) -> None:
         """One table and its ``latest_`` view."""
         columns = (DS, *table.columns)
-        as_view = bool(pointers) and (table.large or sum(pointer.rows for pointer in pointers) > COPY_ROWS)
-        if as_view:
-            vectors = self._vectors() if table.name == "image_embeddings" else None
-            columns = (*columns, EMBEDDING) if vectors else columns
-            self._execute_view(table.name, with_vectors(self._select(table, pointers), vectors))
-            latest = with_vectors(self._select(table, newest(pointers)), vectors)
-            self._views.append(table.name)
+        if table.name == "image_embeddings":
+            columns = (*columns, EMBEDDING)
+            latest = with_vectors(self._select(table, newest(pointers)), self._vectors())
+            self._view(table, columns, with_vectors(self._select(table, pointers), self._vectors()))
+        elif pointers and (table.large or sum(pointer.rows for pointer in pointers) > COPY_ROWS):
+            latest = self._select(table, newest(pointers))
+            self._view(table, columns, self._select(table, pointers))
         else:
-            self._copy(table, pointers)
             latest = latest_sql(table)
-        self._comment(table, table.name, "VIEW" if as_view else "TABLE", columns)
-        self._execute_view(f"latest_{table.name}", latest)
-        self._comment(table, f"latest_{table.name}", "VIEW", columns, "The newest day. ")
+            self._copy(table, columns, pointers)
+        self._connection.execute(f'CREATE VIEW "latest_{table.name}" AS {latest}')
+        self._comment(f"latest_{table.name}", "VIEW", f"The newest day. {table.description}", columns)
 
-    def _copy(self, table: Table, pointers: list[Pointer]) -> None:
-        self._connection.execute(f'CREATE TABLE "{table.name}" AS {ds_first(table, empty_sql(table))}')
-        if pointers:
-            select = f"SELECT * FROM ({self._select(table, pointers)}) ORDER BY ds, {table.order}"  # noqa: S608 - registry
-            self._connection.execute(f'INSERT INTO "{table.name}" {select}')
-        counted = self._connection.execute(f'SELECT count(*) FROM "{table.name}"').fetchone()  # noqa: S608 - as above
+    def _view(self, table: Table, columns: Sequence[Column], select: str) -> None:
+        self._connection.execute(f'CREATE VIEW "{table.name}" AS {select}')
+        self._comment(table.name, "VIEW", table.description, columns)
+        self._views.append(table.name)
+
+    def _copy(self, table: Table, columns: Sequence[Column], pointers: list[Pointer]) -> None:
+        types = ", ".join(f'"{column.name}" {column.type}' for column in columns)
+        self._connection.execute(f'CREATE TABLE "{table.name}" ({types})')
+        select = f"SELECT * FROM ({self._select(table, pointers)}) ORDER BY ds, {table.order}"  # noqa: S608 - registry
+        counted = self._connection.execute(f'INSERT INTO "{table.name}" {select}').fetchone()
         self._copied[table.name] = counted[0] if counted else 0
+        self._comment(table.name, "TABLE", table.description, columns)
 
     def _select(self, table: Table, pointers: list[Pointer]) -> str:
         return select_sql(table, [(self._store.location(pointer), pointer.ds) for pointer in pointers])
 
-    def _execute_view(self, name: str, select: str) -> None:
-        self._connection.execute(f'CREATE VIEW "{name}" AS {select}')
-
-    def _comment(self, table: Table, name: str, kind: str, columns: Sequence[Column], before: str = "") -> None:
-        self._connection.execute(f'COMMENT ON {kind} "{name}" IS {quoted(before + table.description)}')
+    def _comment(self, name: str, kind: str, text: str, columns: Sequence[Column]) -> None:
+        self._connection.execute(f'COMMENT ON {kind} "{name}" IS {quoted(text)}')
         for column in columns:
             text = column.description + (f" Unit: {column.unit}." if column.unit else "")
             self._connection.execute(f'COMMENT ON COLUMN "{name}"."{column.name}" IS {quoted(text)}')
@@ -213,7 +216,7 @@ class _Publisher:
         text = file.read_text(encoding="utf-8").strip().rstrip(";")
         comment = " ".join(line.removeprefix("--").strip() for line in leading_comment(text))
         try:
-            self._execute_view(file.stem, text)
+            self._connection.execute(f'CREATE VIEW "{file.stem}" AS {text}')
             self._connection.execute(f'COMMENT ON VIEW "{file.stem}" IS {quoted(comment)}')
         except duckdb.Error as error:
             raise PublishError(f"{file}: {error}; it must be one SELECT over the tables of atelier.duckdb") from error
@@ -244,6 +247,7 @@ def select_sql(table: Table, files: Sequence[tuple[str, date]]) -> str:
     Args:
         table: the table.
         files: file and day. A snapshot may name the file of an earlier day, so one file may stand for several days.
+            Without files the rows are none, and typed.
     """
     own = [name for name, ds in files if f"/ds={ds}/" in name]
     shared = [(name, ds) for name, ds in files if f"/ds={ds}/" not in name]
@@ -259,7 +263,7 @@ def select_sql(table: Table, files: Sequence[tuple[str, date]]) -> str:
         places = ", ".join(f"({quoted(name)}, DATE '{ds}')" for name, ds in shared)
         joined = f"{source} JOIN (VALUES {places}) AS pointers(pointer_file, ds) USING (pointer_file)"
         selects.append(f"SELECT ds, {names} FROM {joined}")  # noqa: S608 - as above
-    return " UNION ALL ".join(selects)
+    return " UNION ALL ".join(selects) or ds_first(table, empty_sql(table))
 
 
 def latest_sql(table: Table) -> str:
@@ -275,5 +279,5 @@ def latest_sql(table: Table) -> str:
 def with_vectors(select: str, vectors: str | None) -> str:
     """The rows of ``image_embeddings`` with their vectors; null where the cache has none."""
     if vectors is None:
-        return select
+        return f"SELECT *, CAST(NULL AS FLOAT[]) AS embedding FROM ({select})"  # noqa: S608 - names of the registry
     return f"SELECT e.*, v.embedding FROM ({select}) AS e LEFT JOIN ({vectors}) AS v USING (digest, encoder_id)"  # noqa: S608

@@ -5,6 +5,7 @@ declaration itself may have. What does not: their evaluation (:mod:`resources.co
 not declared in the registry. Every expectation carries ``meta``: name, about (the column at fault), expected (text).
 """
 
+import logging
 import os
 import re
 from typing import TYPE_CHECKING, Any
@@ -20,39 +21,53 @@ if TYPE_CHECKING:
     import great_expectations as gx
 
 
-def type_suite(table: Table) -> "gx.ExpectationSuite":
-    """What is expected of the columns' types: judged on a frame with a row per partition and ``type_<column>``."""
-    import_great_expectations()
+#: The severity whose failure keeps a partition from being published.
+BLOCKING: dict[str, Any] = {"severity": "critical"}
+
+
+def expectations() -> Any:
+    """Great Expectations' module of expectations; importing it takes seconds, calls nobody and logs warnings only."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     import great_expectations.expectations as gxe
 
-    types = [
-        gxe.ExpectColumnValuesToBeInSet(
-            column=f"type_{name}", value_set=[kind], severity="critical",
-            meta=_meta(f"type_{name}", name, kind),
-        )
-        for name, kind in declared_types(table).items()
-    ]  # fmt: skip
-    nothing = gxe.ExpectColumnValuesToBeInSet(
-        column="undeclared", value_set=[""], severity="critical",
-        meta=_meta("undeclared", None, "no undeclared columns"),
-    )  # fmt: skip
-    return _suite(table, "types", [*types, nothing])
+    return gxe
+
+
+def ephemeral_context() -> "gx.data_context.EphemeralDataContext":
+    """A context of Great Expectations in memory alone: no files, no progress bars, no analytics."""
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
+
+    config = DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+        progress_bars=ProgressBarsConfig(globally=False, metric_calculations=False),
+        analytics_enabled=False,
+    )
+    return gx.get_context(mode="ephemeral", project_config=config)
+
+
+def type_suite(table: Table) -> "gx.ExpectationSuite":
+    """What is expected of the columns' types: judged on a frame with a row per partition and column."""
+    gxe = expectations()
+    meta = _meta("types", None, "the declared columns and types")
+    equal = gxe.ExpectColumnPairValuesToBeEqual(column_A="found", column_B="declared", meta=meta, **BLOCKING)
+    return _suite(table, "types", [equal])
 
 
 def count_suite(table: Table) -> "gx.ExpectationSuite":
     """What is expected of the exact counts: judged on the profile, which has a row per partition."""
-    import_great_expectations()
-    import great_expectations.expectations as gxe
-
+    gxe = expectations()
     least = 0 if may_be_empty(table) else 1
     text = "any number of rows" if least == 0 else "at least 1 row"
-    rows = gxe.ExpectColumnValuesToBeBetween(
-        column="rows", min_value=least, severity="critical", meta=_meta("rows", None, text)
-    )
+    rows = gxe.ExpectColumnValuesToBeBetween(column="rows", min_value=least, meta=_meta("rows", None, text), **BLOCKING)
     counts = [
         gxe.ExpectColumnValuesToBeBetween(
-            column=rule.name, min_value=0, max_value=0, severity="critical",
-            meta=_meta(rule.name, rule.column, rule.expected),
+            column=rule.name, min_value=0, max_value=0, meta=_meta(rule.name, rule.column, rule.expected), **BLOCKING
         )
         for rule in rules(table)
     ]  # fmt: skip
@@ -61,24 +76,20 @@ def count_suite(table: Table) -> "gx.ExpectationSuite":
 
 def row_suite(table: Table) -> "gx.ExpectationSuite":
     """What is expected of single values: judged on the rows themselves; nulls are left to the counts."""
-    import_great_expectations()
-    import great_expectations.expectations as gxe
-
-    expectations = []
+    gxe = expectations()
+    made = []
     for c in row_columns(table):
-        common: dict[str, Any] = {"column": c.name, "severity": "critical"}
+        common: dict[str, Any] = {"column": c.name, **BLOCKING}
         if c.low is not None or c.high is not None:
             meta = _meta(f"row_range_{c.name}", c.name, range_text(c))
-            expectations.append(
-                gxe.ExpectColumnValuesToBeBetween(min_value=c.low, max_value=c.high, meta=meta, **common)
-            )
+            made.append(gxe.ExpectColumnValuesToBeBetween(min_value=c.low, max_value=c.high, meta=meta, **common))
         if c.values is not None:
             meta = _meta(f"row_values_{c.name}", c.name, f"one of {', '.join(c.values)}")
-            expectations.append(gxe.ExpectColumnValuesToBeInSet(value_set=list(c.values), meta=meta, **common))
+            made.append(gxe.ExpectColumnValuesToBeInSet(value_set=list(c.values), meta=meta, **common))
         if c.pattern is not None:
             meta = _meta(f"row_pattern_{c.name}", c.name, f"matches {c.pattern}")
-            expectations.append(gxe.ExpectColumnValuesToMatchRegex(regex=c.pattern, meta=meta, **common))
-    return _suite(table, "rows", expectations)
+            made.append(gxe.ExpectColumnValuesToMatchRegex(regex=c.pattern, meta=meta, **common))
+    return _suite(table, "rows", made)
 
 
 def suites(table: Table) -> list["gx.ExpectationSuite"]:
@@ -94,12 +105,6 @@ def _suite(table: Table, what: str, expectations: list[Any]) -> "gx.ExpectationS
     import great_expectations as gx
 
     return gx.ExpectationSuite(name=f"{table.name}.{what}", expectations=expectations, meta={"table": table.name})
-
-
-def import_great_expectations() -> None:
-    """Import Great Expectations (seconds) so that it calls nobody and draws no bars."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations  # noqa: F401
 
 
 def declaration_faults(table: Table, registry: "Mapping[str, Table]") -> list[str]:

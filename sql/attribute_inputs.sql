@@ -1,4 +1,4 @@
--- What the attribute model reads of each article on ds: text, metadata and the digests of its encoded photographs.
+-- What is read of each article on ds: text, metadata, and the digests of its encoded photographs in order of shots.
 WITH shots AS (
     SELECT images.article_id, list(images.digest ORDER BY images.shot) AS image_digests
     FROM images JOIN image_embeddings USING (digest)
@@ -7,10 +7,13 @@ WITH shots AS (
 SELECT
     articles.article_id,
     articles.product_code,
-    concat_ws('. ', articles.name, articles.description) AS "text",
+    articles.name,
+    articles.description,
     articles.product_type,
     articles.brand,
     articles.division,
+    CAST(articles.price AS DOUBLE) AS price,
+    articles.available_from,
     coalesce(shots.image_digests, []) AS image_digests
 FROM articles LEFT JOIN shots USING (article_id)
 ORDER BY articles.article_id

@@ -47,9 +47,9 @@ def complete(
 ) -> pa.Table:
     """The rows of the table ``predicted_attributes``.
 
-    An article has a row for each attribute that applies to its product type and for each that is annotated. ``value`` is
-    the annotation, or else the model's prediction; ``prediction`` and ``confidence`` are the model's own in both cases,
-    and null where the annotated attribute has no head.
+    An article has a row for each attribute that applies to its product type and for each that is annotated. ``value``
+    is the annotation, or else the model's prediction; ``prediction`` and ``confidence`` are the model's own in both
+    cases, and null where the annotated attribute has no head.
 
     Args:
         model: fitted.

@@ -40,8 +40,8 @@ class Epoch:
 class JointLoss(nn.Module):
     """Cross entropy over all labels of a batch; unlabelled ones are masked.
 
-    A class that holds the share s of its attribute's labels weighs s^−``class_weighting``, scaled so that a label weighs
-    1 on average; an attribute labelled on the share r of articles weighs r^−``attribute_balance``.
+    A class that holds the share s of its attribute's labels weighs s^−``class_weighting``, scaled so that a label
+    weighs 1 on average; an attribute labelled on the share r of articles weighs r^−``attribute_balance``.
     """
 
     def __init__(self, config: AttributeConfig, heads: Heads, articles: int) -> None:
@@ -179,8 +179,9 @@ def autocast(config: AttributeConfig, device: torch.device) -> Iterator[None]:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 faster than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()  # no public question exists
+        return bool(torch.cuda.is_bf16_supported())
+    # PyTorch has no public question for it.
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def _steps(articles: int, batch_size: int) -> int:

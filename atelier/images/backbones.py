@@ -86,8 +86,7 @@ def build_backbone(
     elif str(weights) == "DEFAULT":
         module = _strip(name, _pretrained(name), pool)
     else:
-        with torch.device("meta"):  # shapes only: VGG16's classifier alone would be 470 MB of random numbers
-            module = _strip(name, _model(name), pool)
+        module = _strip(name, _skeleton(name), pool)
         _load(name, module, Path(weights))
         preprocessing = _preprocessing_in(Path(weights)) or preprocessing
         if hasattr(module, "transform_input"):  # as torchvision does with its own weights of these architectures
@@ -161,6 +160,15 @@ def _model(name: str) -> nn.Module:
         warnings.simplefilter("ignore", FutureWarning)
         model: nn.Module = models.get_model(name, weights=None)
     return model
+
+
+def _skeleton(name: str) -> nn.Module:
+    """The architecture with shapes only, for weights to come: VGG16's classifier alone would be 480 MB of zeros."""
+    try:
+        with torch.device("meta"):
+            return _model(name)
+    except NotImplementedError:  # regnet computes its widths with tensors, which need values
+        return _model(name)
 
 
 def _pretrained(name: str) -> nn.Module:

@@ -144,7 +144,7 @@ def _open(data: bytes, name: str) -> Image.Image:
     except Image.DecompressionBombError:
         raise ImageRejected(name, f"more than the {MAX_PIXELS:,} pixels allowed") from None
     except Exception as error:  # what a damaged file makes a decoder raise has no common class
-        raise ImageRejected(name, f"damaged header: {error}") from error
+        raise ImageRejected(name, f"truncated or damaged: {error}") from error
     if width * height > MAX_PIXELS:
         raise ImageRejected(name, f"{width:,} × {height:,} pixels, more than the {MAX_PIXELS:,} allowed")
     return image

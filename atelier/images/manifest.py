@@ -30,7 +30,7 @@ class Manifest:
         accepted: article_id, shot, path, digest (SHA-256 of the file, hexadecimal), width, height (pixels, upright).
         rejected: path, article_id, shot, reason.
         known: path, size_bytes, modified_ns, digest, width, height of every usable file: hand it to the next call.
-        files_read: how many files had to be read because they were new or had changed.
+        files_read: how many files had to be opened because they are new, changed or unusable.
     """
 
     accepted: pd.DataFrame

@@ -89,9 +89,10 @@ def _layout(images: Tensor) -> Tensor:
 
 def _smooth_filters(filters: int, channels: int, side: int, generator: torch.Generator) -> Tensor:
     """Random filters [filters, channels, side, side] of zero mean and unit norm, faded out towards their edges."""
-    ramp = torch.linspace(-1, 1, side)
+    # From integers, in double precision: rounded to float32 they have the same bytes on every processor.
+    ramp = torch.linspace(-1, 1, side, dtype=torch.float64)
     window = torch.exp(-2 * (ramp[:, None] ** 2 + ramp[None, :] ** 2))
-    weights = torch.randn(filters, channels, side, side, generator=generator)
+    weights = torch.randint(-1000, 1001, (filters, channels, side, side), generator=generator).double()
     weights = (weights - weights.mean((2, 3), keepdim=True)) * window
     weights -= weights.mean((1, 2, 3), keepdim=True)
-    return cast(Tensor, weights / weights.norm(dim=(1, 2, 3), keepdim=True))
+    return cast(Tensor, weights / torch.linalg.vector_norm(weights, dim=(1, 2, 3), keepdim=True))

@@ -6,8 +6,23 @@ reading the store.
 
 from atelier.report.attributes import attributes_section
 from atelier.report.checks import checks_section
+from atelier.report.diversity import diversity_section
 from atelier.report.ingest import ingest_section
+from atelier.report.leaderboard import leaderboard_section
+from atelier.report.neighbours import neighbours_section
 from atelier.report.page import render_page
 from atelier.report.parts import Section
+from atelier.report.text import attribute_text, leaderboard_text
 
-__all__ = ["Section", "render_page"]
+__all__ = [
+    "Section",
+    "attribute_text",
+    "attributes_section",
+    "checks_section",
+    "diversity_section",
+    "ingest_section",
+    "leaderboard_section",
+    "leaderboard_text",
+    "neighbours_section",
+    "render_page",
+]

@@ -5,15 +5,16 @@ What belongs here: showing attribute_metrics. What does not: computing them.
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from atelier.report.figures import bar_plot
 from atelier.report.parts import (
+    NONE,
     Badge,
     Section,
     count_text,
     figure,
     figure_text,
-    is_absent,
     joined,
     missing,
     note,
@@ -27,7 +28,7 @@ ENOUGH_SAMPLES = 100  # below, a comparison with the majority value says little
 
 
 def attribute_table(attribute_metrics: pd.DataFrame) -> pd.DataFrame:
-    """One row for each attribute, most samples first and ``mean`` last; one column for each metric that was measured."""
+    """One row for each attribute, most samples first and ``mean`` last; one column for each metric."""
     wide = attribute_metrics.pivot_table(
         index="attribute", columns="metric", values="value", aggfunc="first"
     ).reset_index()
@@ -48,7 +49,7 @@ def attributes_section(
         command: what to run where there are none.
     """
     title, anchor = "Attributes", "attributes"
-    if is_absent(attribute_metrics):
+    if attribute_metrics is None or attribute_metrics.empty:
         return Section(title, anchor, missing("No attribute model has been judged yet.", command))
     rows = attribute_table(attribute_metrics)
     single = rows[rows["attribute"] != MEAN]
@@ -72,23 +73,21 @@ def attributes_section(
     return Section(title, anchor, joined(*parts))
 
 
-def _table(rows: pd.DataFrame) -> str:
+def _table(rows: pd.DataFrame) -> Markup:
     numbers = ("Samples", "Classes", "Accuracy", "Majority accuracy", "Weighted F1", "Majority F1")
+    measured = ("accuracy", "majority_accuracy", "weighted_f1", "majority_weighted_f1")
     return table(
-        "F1 is weighted by the values' support; the majority columns are what the most frequent value alone would score.",
+        "F1 is weighted by support; the majority columns are what the most frequent value alone would score.",
         ["Attribute", *numbers, "Beats majority"],
         [
             [
-                row.attribute,
-                count_text(row.samples),
-                count_text(row.classes) if row.attribute != MEAN else "–",
-                *[
-                    figure_text(v, 3)
-                    for v in (row.accuracy, row.majority_accuracy, row.weighted_f1, row.majority_weighted_f1)
-                ],
-                _verdict(row.samples, row.weighted_f1, row.majority_weighted_f1),
+                row["attribute"],
+                count_text(row["samples"]),
+                NONE if row["attribute"] == MEAN else count_text(row["classes"]),
+                *[figure_text(row[name], 3) for name in measured],
+                _verdict(row["samples"], row["weighted_f1"], row["majority_weighted_f1"]),
             ]
-            for row in rows.itertuples()
+            for row in rows.to_dict("records")
         ],
         numeric=numbers,
     )
@@ -96,7 +95,7 @@ def _table(rows: pd.DataFrame) -> str:
 
 def _verdict(samples: float, f1: float, majority: float) -> Badge | str:
     if np.isnan(f1) or np.isnan(majority):
-        return "–"
+        return NONE
     if f1 > majority:
         return Badge("yes", "good")
-    return Badge("no", "bad") if samples >= ENOUGH_SAMPLES else Badge("no, few samples", "warn")
+    return Badge("no, few samples", "warn") if samples < ENOUGH_SAMPLES else Badge("no", "bad")

@@ -4,8 +4,9 @@ What belongs here: showing the results of checks. What does not: checking.
 """
 
 import pandas as pd
+from markupsafe import Markup
 
-from atelier.report.parts import Badge, Section, details, is_absent, joined, missing, note, paragraph, plain, table
+from atelier.report.parts import Badge, Section, details, joined, missing, note, paragraph, plain, table
 
 COMMAND = "dg launch --job daily_retrain --partition <day>"
 
@@ -17,7 +18,7 @@ def checks_section(checks: pd.DataFrame | None, command: str = COMMAND) -> Secti
         checks: table, check, success, blocking (false: a warning), and where known column, observed, examples.
         command: what to run where there are none.
     """
-    if is_absent(checks):
+    if checks is None or checks.empty:
         return Section("Checks", "checks", missing("No check has run yet.", command))
     shown = checks.copy()
     shown["place"] = [_place(row.success, row.blocking) for row in shown.itertuples()]
@@ -51,7 +52,7 @@ def _place(success: object, blocking: object) -> int:
     return _PASSED if bool(success) else (0 if bool(blocking) else 1)
 
 
-def _table(caption: str, rows: pd.DataFrame) -> str:
+def _table(caption: str, rows: pd.DataFrame) -> Markup:
     optional = [name for name in ("column", "observed", "examples") if name in rows and rows[name].notna().any()]
     cells = [
         [row["table"], plain(row["check"]), *[plain(row[name]) for name in optional], _BADGES[row["place"]]]

@@ -9,7 +9,8 @@ in both schemes. Nothing uses pyplot: no global state, no display.
 import io
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -57,13 +58,13 @@ def interval_plot(
         xlabel: what the values are.
     """
     with _context():
-        plot, axes = _axes(len(panels), 2.9, 0.55 + 0.38 * len(rows) + 0.25 * (len(series) > 1), share_y=True)
+        plot, axes = _axes(len(panels), 2.9, 0.6 + 0.45 * len(rows) + 0.25 * (len(series) > 1), share_y=True)
         offsets = np.linspace(-0.16, 0.16, len(series)) if len(series) > 1 else np.zeros(1)
         for place, axis in enumerate(axes):
             for i, (name, (values, half)) in enumerate(series.items()):
                 axis.errorbar(
                     values[place], np.arange(len(rows)) + offsets[i], xerr=np.nan_to_num(half[place]), linestyle="none",
-                    marker=MARKERS[i % len(MARKERS)], markersize=5, capsize=3, color=_SERIES[i % len(_SERIES)], label=name,
+                    markersize=5, capsize=3, label=name, **_look(i),
                 )  # fmt: skip
             axis.set_title(panels[place], loc="left")
             axis.set_ylim(len(rows) - 0.5, -0.5)
@@ -99,10 +100,7 @@ def line_plot(
         for place, axis in enumerate(axes):
             for name, (x, y) in lines[place].items():
                 i = names.index(name)
-                axis.plot(
-                    x, y, color=_SERIES[i % len(_SERIES)], marker=MARKERS[i % len(MARKERS)], markersize=3, linewidth=1.4,
-                    label=name,
-                )  # fmt: skip
+                axis.plot(x, y, markersize=3, linewidth=1.4, label=name, **_look(i))
             if len(levels) > place and not np.isnan(levels[place]):
                 axis.axhline(levels[place], color=_INK, linestyle=(0, (4, 3)), linewidth=1, label=level_name)
             axis.set_title(panels[place], loc="left")
@@ -132,6 +130,24 @@ def bar_plot(rows: Sequence[str], series: Mapping[str, Floats], xlabel: str) -> 
         return svg(plot)
 
 
+def dot_plot(rows: Sequence[str], series: Mapping[str, Floats], xlabel: str) -> str:
+    """One line for each row from the top, with a mark on it for each series; nan is not drawn."""
+    with _context():
+        plot, axes = _axes(1, 8.2, 0.9 + 0.27 * len(rows))
+        for i, (name, values) in enumerate(series.items()):
+            axes[0].plot(
+                values, np.arange(len(rows)), linestyle="none", markersize=6, clip_on=False, label=name, **_look(i)
+            )
+        axes[0].set_yticks(np.arange(len(rows)), _short(rows))
+        axes[0].set_ylim(len(rows) - 0.5, -0.5)
+        axes[0].set_xlim(left=0)
+        axes[0].grid(axis="y", linewidth=0.6)
+        axes[0].tick_params(length=0)
+        axes[0].set_xlabel(xlabel)
+        _legend(plot, axes[0], len(series))
+        return svg(plot)
+
+
 def svg(plot: "Figure") -> str:
     """The figure as an ``<svg>`` element in the page's colours; the same figure gives the same text."""
     buffer = io.StringIO()
@@ -149,7 +165,7 @@ def svg(plot: "Figure") -> str:
     return text
 
 
-def _context():  # type: ignore[no-untyped-def] # matplotlib's context manager has no public type
+def _context() -> AbstractContextManager[None]:
     import matplotlib as mpl
 
     return mpl.rc_context(_STYLE)  # type: ignore[arg-type]
@@ -162,6 +178,11 @@ def _axes(count: int, width: float, height: float, *, share_y: bool = False) -> 
     plot = Figure(figsize=(width * count, height), layout="constrained")
     grid = plot.subplots(1, count, squeeze=False, sharey=share_y)
     return plot, list(grid[0])
+
+
+def _look(place: int) -> dict[str, Any]:
+    """Colour and marker of the series at that place."""
+    return {"color": _SERIES[place % len(_SERIES)], "marker": MARKERS[place % len(MARKERS)]}
 
 
 def _legend(plot: "Figure", axis: "Axes", names: int) -> None:

@@ -8,8 +8,9 @@ from datetime import date
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
-from atelier.report.parts import Section, count_text, is_absent, joined, missing, note, plain, table
+from atelier.report.parts import Section, count_text, joined, missing, note, plain, table
 
 COMMAND = "dg launch --job ingest --partition <day>"
 EXAMPLES = 10
@@ -29,7 +30,7 @@ def ingest_section(
         days_without_rows: for each table the days on which the source has no row.
         command: what to run where there is nothing.
     """
-    if is_absent(counts):
+    if counts is None or counts.empty:
         return Section("What came in", "ingest", missing("Nothing has been ingested yet.", command))
     lost = counts[counts["rows_in"] != counts["rows_stored"] + counts["rows_rejected"]]
     parts = [
@@ -51,12 +52,12 @@ def ingest_section(
              else f"No {name} on {len(days)} days: {', '.join(map(str, days[:EXAMPLES]))} …")
         for name, days in sorted((days_without_rows or {}).items()) if days
     ]  # fmt: skip
-    if not is_absent(rejected):
+    if rejected is not None and not rejected.empty:
         parts.append(_reasons(rejected))
     return Section("What came in", "ingest", joined(*parts))
 
 
-def _reasons(rejected: pd.DataFrame) -> str:
+def _reasons(rejected: pd.DataFrame) -> Markup:
     """How often each reason occurs, with the first row it befell."""
     ordered = rejected.sort_values(["source_table", "column_name", "reason", "source_file", "row"], kind="stable")
     groups = ordered.groupby(["source_table", "column_name", "reason"], sort=False)
@@ -67,7 +68,7 @@ def _reasons(rejected: pd.DataFrame) -> str:
         return f"{row.source_file}, row {row.row}" if row.row else plain(row.source_file)
 
     return table(
-        "Why rows were rejected, most frequent first; every one is kept in the table `rejected`.",
+        "Why rows were rejected, most frequent first; each is kept in the table rejected.",
         ["Table", "Column", "Reason", "First", "Rows"],
         [
             [r.source_table, plain(r.column_name), plain(r.reason), where(r), count_text(r.rows)]

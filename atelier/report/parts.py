@@ -99,7 +99,7 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], n
 
 
 def figure(svg: str, alt: str, caption: str) -> Markup:
-    """A plot as inline SVG, with its text alternative and caption. ``svg`` comes from :mod:`atelier.report.figures`."""
+    """A plot of :mod:`atelier.report.figures` as inline SVG, with its text alternative and caption."""
     # The plot's texts were escaped by matplotlib; the alternative is escaped here.
     drawing = Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{Markup.escape(alt)}" ', 1))  # noqa: S704
     return Markup("<figure>{}<figcaption>{}</figcaption></figure>\n").format(drawing, caption)
@@ -108,11 +108,6 @@ def figure(svg: str, alt: str, caption: str) -> Markup:
 def joined(*parts: str) -> Markup:
     """Parts one after the other; plain text among them is escaped."""
     return Markup("").join(parts)
-
-
-def is_absent(frame: pd.DataFrame | None) -> bool:
-    """Whether there is nothing to show."""
-    return frame is None or frame.empty
 
 
 def count_text(value: Any) -> str:
@@ -133,6 +128,14 @@ def interval_text(value: Any, error: Any, digits: int = 4) -> str:
     if _null(value) or _null(error):
         return figure_text(value, digits)
     return f"{figure_text(value, digits)} ± {figure_text(Z_95 * float(error), digits)}"
+
+
+def interval_cell(value: Any, error: Any, *, best: bool = False, digits: int = 4) -> Markup:
+    """The same for a table: the half-width small, below the value; the best of its kind marked."""
+    shown = Markup('<span class="{}">{}</span>').format("best" if best else "", figure_text(value, digits))
+    if _null(value) or _null(error):
+        return shown
+    return shown + Markup('<span class="half">± {}</span>').format(figure_text(Z_95 * float(error), digits))
 
 
 def percent_text(value: Any) -> str:

@@ -24,7 +24,8 @@ class Field:
         high: the largest right value of a number.
         values: the right texts, where they are few.
         source: the column's name in the file, where it differs.
-        transform: SQL that turns the parsed value, written ``{}``, into the table's.
+        transform: SQL that turns the parsed value, written ``{0}``, into the table's.
+        expression: SQL over the file's columns that gives the value; nothing is parsed or checked then.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Field:
     values: tuple[str, ...] | None = None
     source: str | None = None
     transform: str | None = None
+    expression: str | None = None
 
     @property
     def column(self) -> str:

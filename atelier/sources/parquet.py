@@ -1,25 +1,248 @@
-"""The Parquet landing zone: what a retailer's export job puts down every night, and the sample retailer's files.
+"""The Parquet landing zone: what a retailer's export puts down every night, and what the sample retailer generates.
 
 What belongs here: the folders and file names of the landing zone (see docs/sources.md) and which file holds on which
 day. What does not: what is right in a row (:mod:`atelier.sources.columns`, :mod:`atelier.sources.validation`).
 """
 
-import json
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
-from pydantic import ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from atelier.sources.base import check_request, source_error
 from atelier.sources.columns import LAYOUTS
 from atelier.sources.landed import Landed
-from atelier.sources.paths import path_faults
 from atelier.sources.reading import ROW, EngineOptions, engine, load
-from atelier.sources.validation import check, land
+from atelier.sources.validation import Checked, check, empty, land, remember
+
+_REQUIRED = ("articles", "interactions")
+_ALWAYS = ("articles", "customers")  # without a snapshot of these a day cannot be read at all
+
+# A snapshot holds until the next one; what its dates say of the days between is applied.
+_ARTICLES = f"""* EXCLUDE ({ROW}, column_name, reason) REPLACE (
+    in_stock AND coalesce(available_from <= $day, true) AND coalesce(available_until >= $day, true) AS in_stock)"""
+_INTERACTIONS = f"{ROW} - 1 AS ordinal, * EXCLUDE ({ROW}, column_name, reason)"
+
+
+_Files = tuple[Path | None, ...]
+
+
+class Retailer(BaseModel):
+    """What ``retailer.json`` says. Every part may be left out.
+
+    Attributes:
+        first_day: the first day the files hold.
+        last_day: the last; None for a landing zone that goes on growing.
+        time_zone: in which days begin and end.
+        currency: of every price.
+        description: for people; what generated the files, for example.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    first_day: date | None = None
+    last_day: date | None = None
+    time_zone: str | None = None
+    currency: str | None = None
+    description: Any = None
+
+
+class ParquetOptions(EngineOptions):
+    """Options of a landing zone.
+
+    Attributes:
+        first_day: the first day the files hold; None takes it from retailer.json, else from the file names.
+        last_day: the last; None takes it from retailer.json, else the landing zone goes on growing.
+    """
+
+    first_day: date | None = None
+    last_day: date | None = None
+
+
+class ParquetSource:
+    """A folder of Parquet files, one folder for each table and one file for each day (see docs/sources.md).
+
+    Attributes:
+        root: the folder.
+        image_root: the folder ``photographs`` in it.
+        options: how it is read.
+        files: for each table its files by day.
+
+    Raises:
+        SourceError: the folder, or its articles or interactions, are missing, or a file's name is not a day.
+    """
+
+    def __init__(self, root: Path, options: ParquetOptions | None = None) -> None:
+        self.root = root
+        self.image_root = root / "photographs"
+        self.options = options or ParquetOptions()
+        if not root.is_dir():
+            raise source_error(root, "there is no such folder", "Correct the source's path.")
+        self.files = {table: _files_by_day(root / table) for table in LAYOUTS}
+        for table in _REQUIRED:
+            if not self.files[table]:
+                raise source_error(root / table, "there are no files", f"Put {table}/ds=YYYY-MM-DD.parquet there.")
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """The tables that have at least one file."""
+        return frozenset(table for table, files in self.files.items() if files)
+
+    @cached_property
+    def retailer(self) -> Retailer:
+        """What retailer.json says; nothing where there is none.
+
+        Raises:
+            SourceError: the file is not what it should be.
+        """
+        file = self.root / "retailer.json"
+        if not file.exists():
+            return Retailer()
+        try:
+            return Retailer.model_validate_json(file.read_bytes())
+        except (ValidationError, OSError) as error:
+            reason = "; ".join(str(error).splitlines()[:3])
+            raise source_error(file, f"it cannot be read ({reason})", "Correct it; docs/sources.md says how.") from error
+
+    @property
+    def first_day(self) -> date:
+        """The first day the files hold."""
+        return self.options.first_day or self.retailer.first_day or min(self.files["interactions"])
+
+    @property
+    def last_day(self) -> date | None:
+        """The last day the files hold; None where they go on growing."""
+        return self.options.last_day or self.retailer.last_day
+
+    def land(self, table: str, days: Sequence[date]) -> Iterator[tuple[date, Landed]]:
+        """Read one table for a range of days: see :meth:`atelier.sources.base.Source.land`.
+
+        Yields:
+            Every day, in order. A snapshot that did not change comes as the same object.
+        """
+        check_request(self, table, days)
+        with engine(self.options) as (connection, _):
+            reader = _Reader(self, connection)
+            for day in days:
+                yield day, reader.interactions(day) if table == "interactions" else reader.snapshot(table, day)
+
+
+class _Reader:
+    """Reads days in order and remembers the snapshots that still hold."""
+
+    def __init__(self, source: ParquetSource, connection: duckdb.DuckDBPyConnection) -> None:
+        self.source = source
+        self.connection = connection
+        self.checked: dict[str, tuple[_Files, Checked]] = {}
+        self.landed: tuple[_Files, Landed] | None = None
+
+    def interactions(self, day: date) -> Landed:
+        """What happened on one day. Ordinals are the rows' places in that day's file, wrong rows included."""
+        layout, known = LAYOUTS["interactions"], self._known("interactions", day)
+        file = self.source.files["interactions"].get(day)
+        if file is None:
+            return Landed(empty(layout, ordinal=True), notes=(f"no file interactions/ds={day}.parquet: a day without rows",))
+        raw = load(self.connection, file, self.source.root, "interactions_raw")
+        checked = check(self.connection, raw, layout, self.source.root, known, day)
+        return land(self.connection, checked, _INTERACTIONS)
+
+    def snapshot(self, table: str, day: date) -> Landed:
+        """The state on one day; the very same object as before where nothing changed."""
+        files = self._files(table, day)
+        if files[0] is None:
+            return Landed(empty(LAYOUTS[table]), notes=(f"no file of {table} on or before {day}",))
+        same = self.landed is not None and self.landed[0] == files
+        if self.landed is not None and same and table != "articles":
+            return self.landed[1]
+        checked = self._check(table, day)
+        if table == "articles":
+            landed = land(self.connection, checked, _ARTICLES, {"day": day})
+        else:
+            landed = land(self.connection, checked)
+        if self.landed is not None and same and landed.accepted.equals(self.landed[1].accepted):
+            return self.landed[1]
+        self.landed = (files, landed)
+        return landed
+
+    def _files(self, table: str, day: date) -> _Files:
+        """The files that a snapshot of that day is read from: its own, then those of the tables it refers to."""
+        referred = sorted({other for _, other in LAYOUTS[table].references} & self.source.tables)
+        return tuple(self._file(name, day) for name in (table, *referred))
+
+    def _file(self, table: str, day: date) -> Path | None:
+        """The file that holds on that day.
+
+        Raises:
+            SourceError: there is none, of a table that no day can do without.
+        """
+        files = self.source.files[table]
+        place = bisect_right(list(files), day)
+        if place:
+            return list(files.values())[place - 1]
+        if table in _ALWAYS:
+            remedy = f"Put {table}/ds={day}.parquet there, or begin on {min(files)}."
+            raise source_error(self.source.root / table, f"there is no file of {day} or before", remedy)
+        return None
+
+    def _known(self, table: str, day: date) -> dict[str, str]:
+        """Tables of the values that rows of this table may refer to on that day."""
+        known = {}
+        for column, other in LAYOUTS[table].references:
+            if other in self.source.tables:
+                self._check(other, day)
+                known[other] = f"{other}_{column}"
+        return known
+
+    def _check(self, table: str, day: date) -> Checked:
+        """The rows of the snapshot that holds on that day, checked once."""
+        files = self._files(table, day)
+        if table in self.checked and self.checked[table][0] == files:
+            return self.checked[table][1]
+        known = self._known(table, day)
+        file, layout = files[0], LAYOUTS[table]
+        assert file is not None  # noqa: S101 — the caller has looked; for the type checker
+        raw = load(self.connection, file, self.source.root, f"{table}_raw")
+        image_root = self.source.image_root if table == "images" else None
+        checked = check(self.connection, raw, layout, self.source.root, known, image_root=image_root)
+        if table in _ALWAYS:
+            remember(self.connection, checked, layout.key[0])
+        self.checked[table] = (files, checked)
+        return checked
+
+
+def _files_by_day(folder: Path) -> dict[date, Path]:
+    """The files of one table by day, ascending; hidden files and those that begin with _ are not the table's.
+
+    Raises:
+        SourceError: a file is not named for a day.
+    """
+    files = {}
+    for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if file.name.startswith((".", "_")):
+            continue
+        try:
+            if not file.name.startswith("ds=") or file.suffix != ".parquet":
+                raise ValueError(file.name)
+            files[date.fromisoformat(file.stem.removeprefix("ds="))] = file
+        except ValueError as error:
+            remedy = "Name it ds=YYYY-MM-DD.parquet, or move it elsewhere."
+            raise source_error(file, "its name is not that of a day's file", remedy) from error
+    return dict(sorted(files.items()))
+
+
+class SampleSource(ParquetSource):
+    """The generated retailer: a landing zone that always says what generated it.
+
+    Raises:
+        SourceError: as a landing zone, and where retailer.json is absent.
+    """
+
+    def __init__(self, root: Path, options: ParquetOptions | None = None) -> None:
+        if not (root / "retailer.json").is_file():
+            raise source_error(root, "no sample retailer was generated there (no retailer.json)", "Generate it first.")
+        super().__init__(root, options)

@@ -137,6 +137,19 @@ def load(connection: duckdb.DuckDBPyConnection, file: Path, root: Path, relation
     return Raw(relation, column_types(connection, relation), str(file.relative_to(root)), malformed)
 
 
+def file_types(connection: duckdb.DuckDBPyConnection, file: Path) -> dict[str, str]:
+    """The columns of a file and their DuckDB types, without reading its rows.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    if file.suffix == ".csv":
+        return dict.fromkeys(csv_header(file), "VARCHAR")
+    with reading(file):
+        described = connection.execute("DESCRIBE SELECT * FROM read_parquet($path)", {"path": str(file)}).fetchall()
+    return {name: str(kind) for name, kind, *_ in described}
+
+
 def scan(
     connection: duckdb.DuckDBPyConnection,
     file: Path,
@@ -172,7 +185,7 @@ def scan(
         connection.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
         with reading(file):
             connection.execute(statement.replace("{rows}", f"({_CSV_ROWS})"), bound | {"parallel": parallel})
-        if connection.execute("SELECT count(*) FROM reject_errors").fetchone() == (0,):
+        if count(connection, "reject_errors") == 0:
             break
     # A malformed row may have several errors; the first is its reason. `line` counts rows, the header included.
     connection.execute(f"""
@@ -189,7 +202,7 @@ def renumber(connection: duckdb.DuckDBPyConnection, relation: str, malformed: st
     The j-th malformed row, at place r, has r − j well-formed ones before it (j from 1): the n-th well-formed row
     therefore stands at n plus the number of malformed rows with r − j < n.
     """
-    if connection.execute(f"SELECT count(*) FROM {malformed}").fetchone() == (0,):  # noqa: S608 — our own names
+    if count(connection, malformed) == 0:
         return
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE {relation} AS
@@ -198,6 +211,12 @@ def renumber(connection: duckdb.DuckDBPyConnection, relation: str, malformed: st
             SELECT max(j) AS j, before
             FROM (SELECT row_number() OVER (ORDER BY row) AS j, row - j AS before FROM {malformed}) GROUP BY before
         ) AS shift ON rows.{ROW} > shift.before""")  # noqa: S608 — our own names only
+
+
+def count(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
+    """How many rows a relation has."""
+    [(rows,)] = connection.execute(f"SELECT count(*) FROM {relation}").fetchall()  # noqa: S608 — our own names only
+    return int(rows)
 
 
 def column_types(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:

@@ -19,7 +19,8 @@ import pyarrow as pa
 from atelier.sources.base import source_error
 from atelier.sources.columns import Field, Layout
 from atelier.sources.landed import REJECTED_SCHEMA, Landed
-from atelier.sources.reading import ROW, Raw, quoted
+from atelier.sources.paths import path_faults
+from atelier.sources.reading import ROW, Raw, count, quoted
 
 EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)
 """Dates beyond are typing errors or placeholders such as 9999-12-31."""
@@ -77,6 +78,8 @@ def check_columns(raw: Raw, fields: tuple[Field, ...], root: Path) -> None:
         SourceError: naming file, column and remedy.
     """
     for field in fields:
+        if field.expression:
+            continue
         if field.column not in raw.types:
             if field.may_lack:
                 continue
@@ -93,6 +96,8 @@ def check_columns(raw: Raw, fields: tuple[Field, ...], root: Path) -> None:
 
 def _parsed(field: Field, types: Mapping[str, str]) -> str:
     """SQL for the field's value before its transform; null where it does not parse."""
+    if field.expression:
+        return field.expression
     if field.column not in types:
         return f"CAST(NULL AS {field.type})"
     raw, wanted = quoted(field.column), _family(field.type)
@@ -105,7 +110,7 @@ def _parsed(field: Field, types: Mapping[str, str]) -> str:
 
 def _faults(field: Field, types: Mapping[str, str]) -> list[tuple[str, str]]:
     """Pairs of a SQL condition and the reason it stands for, the first that holds counting."""
-    if field.column not in types:
+    if field.expression or field.column not in types:
         return []
     raw, value, wanted = quoted(field.column), _parsed(field, types), _family(field.type)
     text = _family(types[field.column]) in _TEXTS
@@ -204,6 +209,7 @@ def check(
     root: Path,
     known: Mapping[str, str] | None = None,
     day: date | None = None,
+    image_root: Path | None = None,
 ) -> Checked:
     """Apply the rules to every row.
 
@@ -214,6 +220,7 @@ def check(
         root: the source's folder, for messages.
         known: see :func:`rows_query`.
         day: the day on which the rows came, where the layout has one.
+        image_root: where the files named by the column ``path`` have to lie; None where there is no such column.
 
     Raises:
         SourceError: a column is missing or wrong throughout.
@@ -224,6 +231,8 @@ def check(
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {relation}_rows AS {rows_query(raw, layout, known or {})}", parameters
     )
+    if image_root is not None:
+        _mark_paths(connection, f"{relation}_rows", image_root)
     if layout.key:
         _mark_duplicates(connection, f"{relation}_rows", layout)
     connection.execute(f"""
@@ -234,6 +243,20 @@ def check(
     checked = Checked(relation, raw, layout.table)
     _refuse_wrong_columns(connection, checked, root)
     return checked
+
+
+def _mark_paths(connection: duckdb.DuckDBPyConnection, rows: str, image_root: Path) -> None:
+    """Give every right row whose path must not be opened a fault."""
+    listed = connection.sql(f"SELECT DISTINCT path FROM {rows} WHERE fault IS NULL").to_arrow_table()  # noqa: S608
+    faults = path_faults(listed.column("path").to_pylist(), image_root)
+    frame = pa.table(
+        {"path": pa.array(faults.keys(), type=pa.string()), "reason": pa.array(faults.values(), type=pa.string())}
+    )
+    connection.register("path_faults", frame)
+    connection.execute(f"""
+        UPDATE {rows} SET fault = {{'column_name': 'path', 'reason': bad.reason}}
+        FROM path_faults AS bad WHERE {rows}.fault IS NULL AND {rows}.path = bad.path""")  # noqa: S608 — our names
+    connection.unregister("path_faults")
 
 
 def _mark_duplicates(connection: duckdb.DuckDBPyConnection, rows: str, layout: Layout) -> None:
@@ -256,15 +279,18 @@ def _refuse_wrong_columns(connection: duckdb.DuckDBPyConnection, checked: Checke
     """
     found = connection.execute(f"""
         SELECT column_name, reason, count(*) AS rows FROM {checked.relation} GROUP BY ALL
-        HAVING rows > 1 AND rows = (SELECT count(*) FROM {checked.relation})""").fetchone()  # noqa: S608 — our names
-    if found is not None and found[1] in _WHOLE_COLUMN:
-        column, reason, rows = found
+        HAVING rows > 1 AND rows = (SELECT count(*) FROM {checked.relation})""").fetchall()  # noqa: S608 — our names
+    if found and found[0][1] in _WHOLE_COLUMN:
+        column, reason, rows = found[0]
         remedy = "Correct the column, or the file that was taken for this one."
         raise source_error(root / checked.raw.file, f"it {reason} in all of {rows} rows", remedy, column=column)
 
 
 def land(
-    connection: duckdb.DuckDBPyConnection, checked: Checked, columns: str = "*", notes: tuple[str, ...] = ()
+    connection: duckdb.DuckDBPyConnection,
+    checked: Checked,
+    columns: str = "*",
+    parameters: dict[str, object] | None = None,
 ) -> Landed:
     """The checked rows as Arrow tables, in the order of the file.
 
@@ -272,17 +298,15 @@ def land(
         connection: holds the checked rows.
         checked: the rows.
         columns: the SELECT list of the accepted rows, over the layout's columns and ROW.
-        notes: see :class:`~atelier.sources.landed.Landed`.
+        parameters: what ``columns`` binds.
     """
     listed = f"* EXCLUDE ({ROW}, column_name, reason)" if columns == "*" else columns
     accepted = connection.sql(
-        f"SELECT {listed} FROM {checked.relation} WHERE reason IS NULL ORDER BY {ROW}"  # noqa: S608 — declared names
+        f"SELECT {listed} FROM {checked.relation} WHERE reason IS NULL ORDER BY {ROW}",  # noqa: S608 — declared names
+        params=parameters or {},
     ).to_arrow_table()
     rejected = rejected_rows(connection, checked)
-    counted = connection.execute(
-        f"SELECT (SELECT count(*) FROM {checked.raw.relation}) + (SELECT count(*) FROM {checked.raw.malformed})"  # noqa: S608
-    ).fetchone()
-    return Landed(accepted, rejected, counted[0] if counted else 0, notes)
+    return Landed(accepted, rejected, count(connection, checked.raw.relation) + count(connection, checked.raw.malformed))
 
 
 def rejected_rows(connection: duckdb.DuckDBPyConnection, checked: Checked) -> pa.Table:
@@ -297,3 +321,25 @@ def rejected_rows(connection: duckdb.DuckDBPyConnection, checked: Checked) -> pa
             ) ORDER BY row""",  # noqa: S608 — the file's own columns, quoted
         params={"table": checked.table, "file": raw.file},
     ).to_arrow_table().cast(REJECTED_SCHEMA)
+
+
+def remember(connection: duckdb.DuckDBPyConnection, checked: Checked, column: str) -> str:
+    """Keep the right rows' values of a column as a table for references.
+
+    Returns:
+        Its SQL name, ``<table>_<column>``.
+    """
+    name = f"{checked.table}_{column}"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT DISTINCT {column} FROM {checked.relation} WHERE reason IS NULL"  # noqa: S608
+    )
+    return name
+
+
+def empty(layout: Layout, ordinal: bool = False) -> pa.Table:
+    """No rows, with the layout's columns and types."""
+    names = (["CAST(NULL AS BIGINT) AS ordinal"] if ordinal else []) + [
+        f"CAST(NULL AS {field.type}) AS {quoted(field.name)}" for field in layout.fields
+    ]
+    with duckdb.connect(":memory:") as connection:
+        return connection.sql(f"SELECT {', '.join(names)} WHERE false").to_arrow_table()  # noqa: S608 — declared names

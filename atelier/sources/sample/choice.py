@@ -34,7 +34,7 @@ from atelier.sources.sample.population import DRIFT_DAYS, Customers
 ANYTHING = 0.3  # share of sessions that look for nothing in particular
 WEEKDAYS = (0.93, 0.95, 0.85, 1.16, 1.13, 1.06, 0.92)  # Monday … Sunday, mean 1
 MARKDOWN_PULL = 1.5  # how much a reduction of 100% would add to log attraction
-NOVELTY_FLOOR = 1.0
+HAUL = 3.0  # how many times as many articles a haul considers
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ class Choice:
     def attraction(self, day: int, rows: NDArray[np.int64]) -> Floats:
         """float [Z, len(rows)]: φ_z of some articles, that is normalised over them; all of them must be available."""
         age = np.maximum(day - self.launched[rows], 0)
-        novelty = NOVELTY_FLOOR + self.config.novelty_boost * np.exp(-age / self.config.novelty_days)
+        novelty = 1 + self.config.novelty_boost * np.exp(-age / self.config.novelty_days)
+        novelty *= 1 - self.config.slow_start * np.exp(-age / self.config.slow_start_days)
         of_year = (self.config.first_day + timedelta(days=day)).timetuple().tm_yday
         season = self.seasonality[rows] * np.cos(2 * np.pi * (of_year - self.peak[rows]) / 365.25)
         reduced = MARKDOWN_PULL * np.where(self.markdown_from[rows] <= day, self.markdown[rows], 0.0)
@@ -208,27 +209,29 @@ def choice_probabilities(truth: Path, customers: Sequence[str] | None, day: date
 def expected_purchases(choice: Choice, customers: NDArray[np.int64], first: int, last: int) -> Floats:
     """float [customers, n]: Λ with P(i is bought on days first…last) = 1 − exp(−Λ), choices that repeat apart.
 
-    Sessions are a Poisson process. A session considers N articles (geometric, mean m: the generating function of N is
-    G(s) = s / (m − (m − 1)s)), each of them i and bought with probability q p; so it buys i at least once with
-    probability 1 − G(1 − q p), where p is p(i | u, t) or, in a session that looks for group g, that divided by the
-    group's share. Λ sums this over contexts and days.
+    Sessions are a Poisson process. A session considers N articles (geometric, mean m, larger in a haul: the generating
+    function of N is G(s) = s / (m − (m − 1)s)), each of them i and bought with probability q p; so it buys i at least
+    once with probability 1 − G(1 − q p), where p is p(i | u, t) or, in a session that looks for group g, that divided
+    by the group's share. Λ sums this over contexts and days.
     """
     config = choice.config
     total = np.zeros((len(customers), len(choice.articles)))
-    q, m = config.bagged * config.bought, config.considered
+    q = config.bagged * config.bought
     for day in range(first, last + 1):
         p = choice.probabilities(day, customers)
         shares = np.stack([p[:, choice.groups == g].sum(axis=1) for g in range(len(taxonomy.GROUPS))], axis=1)
         wanted = shares[:, choice.groups]  # [customers, n]: probability of looking for the article's own group
         within = np.divide(p, wanted, out=np.zeros_like(p), where=wanted > 0)
-        bought = ANYTHING * _at_least_once(q * p, m) + (1 - ANYTHING) * wanted * _at_least_once(q * within, m)
+        bought = ANYTHING * _at_least_once(config, q * p) + (1 - ANYTHING) * wanted * _at_least_once(config, q * within)
         total += (choice.sessions(day, customers) * config.buying_sessions)[:, None] * bought
     return total
 
 
-def _at_least_once(probability: Floats, mean: float) -> Floats:
-    """1 − G(1 − x) for a geometric number of trials from 1 with that mean."""
-    return probability * mean / (1 + (mean - 1) * probability)
+def _at_least_once(config: SampleConfig, probability: Floats) -> Floats:
+    """1 − G(1 − x): the chance of at least one success in a session, each article considered being one with chance x."""
+    usual, haul = config.considered, config.considered * HAUL
+    often = probability * usual / (1 + (usual - 1) * probability)
+    return (1 - config.hauls) * often + config.hauls * probability * haul / (1 + (haul - 1) * probability)
 
 
 def oracle_ranking(

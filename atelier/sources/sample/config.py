@@ -30,6 +30,7 @@ class SampleConfig(BaseModel):
     sessions_per_customer: float = Field(0.06, gt=0, description="Mean sessions of a customer on a day.")
     activity_shape: float = Field(0.9, gt=0, description="Shape of the gamma distribution of that mean.")
     considered: float = Field(5.0, ge=1, description="Mean articles that a session considers (geometric, from 1).")
+    hauls: float = Field(0.12, ge=0, le=1, description="Share of sessions that consider HAUL times as many.")
     buying_sessions: float = Field(0.5, ge=0, le=1, description="Share of sessions in which something may be bought.")
     bagged: float = Field(0.42, ge=0, le=1, description="Share of considered articles that are put into the bag.")
     bought: float = Field(0.8, ge=0, le=1, description="Share of bagged articles bought, in a buying session.")
@@ -44,8 +45,10 @@ class SampleConfig(BaseModel):
     taste_concentration: float = Field(0.08, gt=0, description="Dirichlet parameter of a customer's styles.")
     drift: float = Field(0.5, ge=0, le=1, description="Share of a customer's taste that is replaced in the drift.")
     article_life: float = Field(140.0, gt=7, description="Mean days for which an article is on sale.")
-    novelty_days: float = Field(21.0, gt=0, description="Days after which the attraction of the new has faded to 1/e.")
-    novelty_boost: float = Field(1.5, ge=0, description="How much more often an article is chosen on its first day.")
+    novelty_days: float = Field(35.0, gt=0, description="Days after which the attraction of the new has faded to 1/e.")
+    novelty_boost: float = Field(1.0, ge=0, description="That attraction, relative to an old article's.")
+    slow_start: float = Field(0.9, ge=0, lt=1, description="Share of an article's attraction that it lacks at first.")
+    slow_start_days: float = Field(10.0, gt=0, description="Days after which that lack has shrunk to 1/e.")
 
     @property
     def last_day(self) -> date:

@@ -41,8 +41,10 @@ def _where(condition: NDArray[np.bool_], yes: Any, no: Any = None) -> Any:
 
 
 def _join(separator: str, *columns: Any) -> Any:
-    """Arrow strings [n]: the columns joined, nulls skipped."""
-    return pc.binary_join_element_wise(*columns, separator, null_handling="skip")
+    """Arrow strings [n]: the columns joined, nulls skipped; empty where all are null."""
+    # pyarrow's "skip" drops a row in which every column is null, and the result is then shorter than its input.
+    first = pc.if_else(pc.is_null(pc.coalesce(*columns)), "", columns[0])
+    return pc.binary_join_element_wise(first, *columns[1:], separator, null_handling="skip")
 
 
 def _prefixed(prefix: Any, column: Any, end: str) -> Any:

@@ -1,0 +1,12 @@
+"""All stages of the daily DAG, in the order in which data flows.
+
+What belongs here: the list. What does not: which job they are in (:mod:`dagster_project.jobs`).
+"""
+
+from assets import attributes, evaluation, features, images, publishing, raw, recommenders, report, retrieval
+from assets.stage import Stage
+
+STAGES: tuple[Stage, ...] = (
+    *raw.STAGES, *images.STAGES, *attributes.STAGES, *features.STAGES, *recommenders.STAGES, *retrieval.STAGES,
+    *evaluation.STAGES, *publishing.STAGES, *report.STAGES,
+)  # fmt: skip

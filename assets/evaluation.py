@@ -1,0 +1,195 @@
+"""Evaluation: the recommendations of ``ds − horizon``, judged by what customers did since.
+
+What belongs here: which lists are held against which truth, and the leaf assets that keep the figures. What does not:
+the metrics (:mod:`atelier.metrics`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from assets.recommenders import MODELS, TRAIN_KINDS, catalogue, judged_customers, load_model, training_interactions
+from assets.stage import stage
+from assets.step import Step
+from resources.retailer import day_range
+from resources.tables import SEEN
+from sql import query
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from atelier.catalogue import Catalogue
+    from atelier.interactions import Interactions
+
+GROUP = "evaluation"
+KINDS = ("purchase",)
+FEW_CUSTOMERS = 200
+
+
+class JudgeConfig(dg.Config):
+    """How lists are judged.
+
+    Attributes:
+        k: the lengths of lists.
+        truth_kinds: the kinds of interaction that count as relevant.
+        train_kinds: the kinds that count as history.
+        attribute: figures are also given per value of this column of ``articles``.
+        judged_sample: how many customers were given the lists of every model.
+    """
+
+    k: list[int] = [10, 12, 14, 20, 30]
+    truth_kinds: list[str] = list(KINDS)
+    train_kinds: list[str] = list(TRAIN_KINDS)
+    attribute: str = "product_type"
+    judged_sample: int = 100_000
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Everything that the lists of one day are judged with; nothing in it but ``truth`` is later than ``origin``.
+
+    Attributes:
+        origin: the day of the lists.
+        train: what was known then.
+        catalogue: what was sold then.
+        customers: whom the models are judged on: ``customer_id``.
+        truth: what they did in (origin, ds].
+    """
+
+    origin: date
+    train: "Interactions"
+    catalogue: "Catalogue"
+    customers: "pd.DataFrame"
+    truth: "pd.DataFrame"
+
+
+@stage(
+    produces=["offline_metrics", "customer_metrics", "model_comparisons"], deps=["interactions"],
+    judged_deps=["recommendations", "articles", "customers", *(f"{name}_model" for name in MODELS)],
+    group=GROUP, checks=["judged", "enough_customers"], skippable=True,
+)  # fmt: skip
+def offline_metrics(step: Step, config: JudgeConfig) -> None:
+    """Judges the recommendations of ds − horizon; where they or the behaviour since are missing, says how to make them."""
+    origin = step.ds - timedelta(days=step.home.settings.horizon)
+    remedy = missing(step, origin)
+    step.check("judged", remedy is None, remedy or f"the recommendations of {origin} are judged by {origin} … {step.ds}")
+    if remedy is not None:
+        return
+    trial = prepare(step, origin, config)
+    judged = trial.truth["customer_id"].nunique()
+    step.check(
+        "enough_customers", judged >= FEW_CUSTOMERS,
+        f"{judged} customers are judged" + ("" if judged >= FEW_CUSTOMERS else ": the figures mean little"),
+    )  # fmt: skip
+    _write_metrics(step, trial, config)
+    _write_customer_metrics(step, trial, config)
+
+
+def missing(step: Step, origin: date) -> str | None:
+    """What has to be run before ``origin`` can be judged on the step's day; None where nothing is missing."""
+    if origin < step.home.settings.first_day:
+        return f"nothing to judge: {origin} is before the first day, {step.home.settings.first_day}"
+    if any(step.store.pointer("recommendations", origin, name) is None for name in MODELS):
+        return f"no recommendations of {origin}: run `dg launch --job daily_retrain --partition {origin}`"
+    days = day_range(origin + timedelta(days=1), step.ds)
+    absent = [day for day in days if step.store.pointer("interactions", day) is None]
+    if absent:
+        return (
+            f"no interactions of {absent[0]} … {absent[-1]}: run"
+            f" `dg launch --job ingest --partition-range {absent[0]}...{absent[-1]}`"
+        )
+    return None
+
+
+def prepare(step: Step, origin: date, config: JudgeConfig) -> Trial:
+    """Read what the lists of ``origin`` are judged with."""
+    customers = judged_customers(step, config.judged_sample, origin)
+    with step.connect("interactions") as con:
+        truth = con.sql(query("truth"), params={"origin": origin, "kinds": config.truth_kinds}).df()
+    return Trial(
+        origin=origin,
+        train=training_interactions(step, sorted({*config.train_kinds, *KINDS}), origin),
+        catalogue=catalogue(step, origin),
+        customers=customers,
+        truth=truth[truth["customer_id"].isin(customers["customer_id"])],
+    )
+
+
+def _lists(step: Step, trial: Trial, model: str) -> Iterator[tuple[str, "pd.DataFrame"]]:
+    """The lists of ``model`` under both policies, of the customers who are judged."""
+    with step.store.connect(as_of=trial.origin, tables=["recommendations"]) as con:
+        con.register("judged", trial.truth[["customer_id"]].drop_duplicates())
+        for seen in SEEN:
+            yield seen, con.execute(
+                "SELECT customer_id, article_id, rank, score FROM recommendations SEMI JOIN judged USING (customer_id)"
+                " WHERE model = $model AND seen = $seen ORDER BY customer_id, rank",
+                {"model": model, "seen": seen},
+            ).df()
+
+
+def _restricted(step: Step, trial: Trial, model: str, exclude_seen: bool, k: int) -> dict[str, "pd.DataFrame"]:
+    """Lists made from the articles of each segment only: warm, cold and new ones."""
+    from atelier.metrics import article_segments
+
+    recommender = load_model(step, model, trial.origin)
+    segments = article_segments(trial.catalogue, trial.train)
+    customers = trial.truth["customer_id"].drop_duplicates().sort_values()
+    served = customers[recommender.can_serve(customers)]
+    return {
+        str(name): recommender.recommend(served, k=k, exclude_seen=exclude_seen, candidates=articles["article_id"])
+        for name, articles in segments.groupby("segment")
+    }
+
+
+def _write_metrics(step: Step, trial: Trial, config: JudgeConfig) -> None:
+    import pandas as pd
+
+    from atelier.metrics import evaluate
+
+    for model in MODELS:
+        frames = []
+        for seen, lists in _lists(step, trial, model):
+            excluded = seen == "excluded"
+            figures = evaluate(
+                lists, trial.truth, config.k, train=trial.train, catalogue=trial.catalogue, exclude_seen=excluded,
+                truth_kinds=config.truth_kinds, train_kinds=config.train_kinds, attribute=config.attribute,
+                restricted_recs=_restricted(step, trial, model, excluded, max(config.k)), as_of=trial.origin,
+            )  # fmt: skip
+            frames.append(figures.assign(model=model, seen=seen))
+        step.write("offline_metrics", pd.concat(frames, ignore_index=True), part=model)
+        step.note("offline_metrics", **_key_figures(model, frames))
+
+
+def _key_figures(model: str, frames: list["pd.DataFrame"]) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for frame in frames:
+        everyone = frame[(frame["segment"] == "all") & (frame["k"] == 10) & frame["value"].notna()]
+        for row in everyone.itertuples():
+            if row.metric in ("precision", "hit_rate", "coverage"):
+                figures[f"{model}_{row.metric}_at_10_seen_{row.seen}"] = float(row.value)
+    return figures
+
+
+def _write_customer_metrics(step: Step, trial: Trial, config: JudgeConfig) -> None:
+    import pandas as pd
+
+    from atelier.metrics import compare, customers_with_history, per_customer
+
+    values: dict[str, dict[str, pd.DataFrame]] = {seen: {} for seen in SEEN}
+    for model in MODELS:
+        for seen, lists in _lists(step, trial, model):
+            values[seen][model] = per_customer(
+                lists, trial.truth, config.k, train=trial.train, exclude_seen=seen == "excluded",
+                truth_kinds=config.truth_kinds,
+            )  # fmt: skip
+        frames = [values[seen][model].assign(model=model, seen=seen) for seen in SEEN]
+        step.write("customer_metrics", pd.concat(frames, ignore_index=True), part=model)
+    known = customers_with_history(trial.train, config.train_kinds)
+    tests = [compare(values[seen], known).assign(seen=seen) for seen in SEEN]
+    step.write("model_comparisons", pd.concat(tests, ignore_index=True))
+
+
+STAGES = (offline_metrics,)

@@ -1,0 +1,28 @@
+"""Publishing: the one DuckDB file that people open.
+
+What belongs here: the asset that rebuilds it. What does not: how (:mod:`resources.publishing`).
+"""
+
+from assets.stage import stage
+from assets.step import Step
+
+GROUP = "published"
+SHOWN = (
+    "predicted_attributes", "attribute_metrics", "article_features", "customer_features", "article_vectors",
+    "recommendations", "similar_articles",
+)  # fmt: skip
+
+
+@stage(produces=["feature_store"], deps=SHOWN, group=GROUP, pool="feature_store")
+def feature_store(step: Step) -> None:
+    """atelier.duckdb: always the newest state of the whole store, whichever day triggered it."""
+    from resources.publishing import publish
+
+    summary = publish(step.store, step.home.database)
+    step.note(
+        "feature_store", path=str(summary.path), partitions=summary.partitions, bytes=summary.size,
+        copied_rows=sum(summary.copied.values()), views=len(summary.views) + len(summary.extra),
+    )  # fmt: skip
+
+
+STAGES = (feature_store,)

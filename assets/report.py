@@ -1,0 +1,135 @@
+"""Report: one self-contained page per day.
+
+What belongs here: which tables go into which section. What does not: how a section looks (:mod:`atelier.report`).
+"""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assets.publishing import GROUP, SHOWN
+from assets.raw import STAGES as RAW
+from assets.stage import stage
+from assets.step import Step, markdown
+from atelier.errors import PartitionMissing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from atelier.report import Section
+
+INGESTED = (*(each.name for each in RAW), "images")
+
+
+@stage(produces=["report"], deps=SHOWN, group=GROUP)
+def report(step: Step) -> None:
+    """The page of the day: what came in, checks, attributes, leaderboard, what is recommended, neighbours."""
+    from atelier.report import leaderboard_text, render_page
+
+    settings = step.home.settings
+    page = render_page(f"Atelier · {settings.source}", step.ds, [section(step) for section in SECTIONS])
+    target = report_path(step.home.reports, step.ds)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged = target.with_suffix(".html.new")
+    staged.write_text(page, encoding="utf-8")
+    staged.replace(target)
+    step.note("report", path=str(target), bytes=len(page.encode()))
+    metrics = _table(step, "offline_metrics")
+    if metrics is not None:
+        step.note("report", leaderboard=markdown(f"```\n{leaderboard_text(metrics)}\n```"))
+
+
+def report_path(folder: Path, ds: date) -> Path:
+    """Where the page of a day lies."""
+    return folder / f"ds={ds}.html"
+
+
+def _table(step: Step, table: str) -> "pd.DataFrame | None":
+    """The partition of the day; None where it was not made, which its section then says."""
+    try:
+        return step.read(table)
+    except PartitionMissing:
+        return None
+
+
+def _launch(job: str, step: Step) -> str:
+    return f"dg launch --job {job} --partition {step.ds}"
+
+
+def _ingest(step: Step) -> "Section":
+    import pandas as pd
+
+    from atelier.report import ingest_section
+
+    rows = []
+    for table in INGESTED:
+        stored, refused = step.store.pointer(table, step.ds), step.store.pointer("rejected", step.ds, table)
+        if stored is not None:
+            rejected = refused.rows if refused else 0
+            rows.append((table, stored.rows + rejected, stored.rows, rejected))
+    counts = pd.DataFrame(rows, columns=["table", "rows_in", "rows_stored", "rows_rejected"])
+    events = [p for p in step.store.pointers("interactions") if p.ds <= step.ds]
+    empty = {"interactions": sorted(p.ds for p in events if p.rows == 0)}
+    return ingest_section(counts, _table(step, "rejected"), empty, command=_launch("ingest", step))
+
+
+def _checks(step: Step) -> "Section":
+    from atelier.report import checks_section
+
+    return checks_section(step.check_history(), command=_launch("daily_retrain", step))
+
+
+def _attributes(step: Step) -> "Section":
+    from atelier.report import attributes_section
+
+    encoder = step.home.settings.encoder
+    untrained = (
+        f"Photographs are read by the backbone `{encoder.backbone}` with seeded weights: it was not trained."
+        if encoder.weights == "none"
+        else None
+    )
+    return attributes_section(_table(step, "attribute_metrics"), untrained, command=_launch("daily_retrain", step))
+
+
+def _leaderboard(step: Step) -> "Section":
+    from atelier.report import leaderboard_section
+
+    origin = step.ds - timedelta(days=step.home.settings.horizon)
+    return leaderboard_section(
+        _table(step, "offline_metrics"), _table(step, "model_comparisons"),
+        period=f"made on {origin}, judged by {origin + timedelta(days=1)} … {step.ds}", command=_launch("judge", step),
+    )  # fmt: skip
+
+
+def _diversity(step: Step) -> "Section":
+    from atelier.report import diversity_section
+
+    return diversity_section(_table(step, "offline_metrics"), command=_launch("judge", step))
+
+
+def _neighbours(step: Step) -> "Section":
+    from atelier.report import neighbours_section
+
+    photographs = _first_photographs(step)
+    return neighbours_section(
+        _table(step, "similar_articles"), photographs, _table(step, "articles"), command=_launch("daily_retrain", step)
+    )
+
+
+def _first_photographs(step: Step) -> dict[str, Path]:
+    """The first shot of each article that has one."""
+    images = _table(step, "images")
+    if images is None or images.empty:
+        return {}
+    root = step.home.open_source().image_root
+    first = images.sort_values(["article_id", "shot"]).drop_duplicates("article_id")
+    return {article: root / path for article, path in zip(first["article_id"], first["path"], strict=True)}
+
+
+#: What each stage contributes, in the order in which it is read.
+SECTIONS: tuple[Callable[[Step], "Section"], ...] = (
+    _leaderboard, _attributes, _diversity, _neighbours, _ingest, _checks,
+)  # fmt: skip
+
+STAGES = (report,)

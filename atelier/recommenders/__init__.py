@@ -1,0 +1,64 @@
+"""Recommenders behind one interface: ``build``, ``load`` and :class:`Recommender`.
+
+What belongs here: the list of models, by name. What does not: the models, each of which has a module and is imported
+when it is asked for.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from atelier.errors import AtelierError
+from atelier.recommenders.base import Recommender, RecommenderConfig
+from atelier.recommenders.bundle import read_config
+
+MODELS = {
+    "popular": "atelier.recommenders.popular:Popular",
+    "repeat": "atelier.recommenders.repeat:Repeat",
+    "als": "atelier.recommenders.als:ALS",
+}
+"""Where each model's class is."""
+
+__all__ = ["MODELS", "Recommender", "RecommenderConfig", "UnknownModelError", "build", "load", "model_class"]
+
+
+class UnknownModelError(AtelierError, ValueError):
+    """A model is asked for by a name that none has."""
+
+
+def model_class(name: str) -> type[Recommender[Any]]:
+    """The class of the model of that name.
+
+    Raises:
+        UnknownModelError: there is none; the message lists those there are.
+    """
+    if name not in MODELS:
+        raise UnknownModelError(f"no recommender {name!r}; there are {', '.join(MODELS)}")
+    module, attribute = MODELS[name].split(":")
+    found: type[Recommender[Any]] = getattr(import_module(module), attribute)
+    return found
+
+
+def build(name: str, **config: Any) -> Recommender[Any]:
+    """A model, not yet fitted.
+
+    Args:
+        name: one of ``MODELS``.
+        config: fields of the model's ``Config``; the others have their defaults.
+
+    Raises:
+        UnknownModelError: no model has that name.
+        pydantic.ValidationError: a field is unknown or its value not allowed.
+    """
+    found = model_class(name)
+    return found(found.Config(**config))
+
+
+def load(path: str | Path) -> Recommender[Any]:
+    """The model that was saved in a folder.
+
+    Raises:
+        BundleError: the folder is no complete bundle of a known model.
+    """
+    raw = read_config(Path(path))
+    return model_class(raw["model"]).load(path)

@@ -1,0 +1,139 @@
+"""``als``: matrix factorisation of implicit feedback by alternating least squares.
+
+What belongs here: confidence weights, the factorisation (by ``implicit``) and what follows from its factors. What does
+not: approximate search among them (:mod:`atelier.retrieval`).
+
+Source: Y. Hu, Y. Koren, C. Volinsky, Collaborative Filtering for Implicit Feedback Datasets, ICDM 2008.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from implicit.cpu.als import AlternatingLeastSquares
+from pydantic import Field
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+
+from atelier.catalogue import Catalogue
+from atelier.ids import Codes
+from atelier.interactions import Interactions
+from atelier.progress import progress
+from atelier.recommenders.base import NeighbourRanker, Ranker, Recommender, RecommenderConfig
+from atelier.recommenders.bundle import Array
+from atelier.recommenders.lists import Pairs, Places, Ranked, Scores
+from atelier.recommenders.topk import ExactTopK
+
+DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")
+
+
+class ALSConfig(RecommenderConfig):
+    """Config of ``als``.
+
+    Attributes:
+        factors: length of the vectors.
+        iterations: how often both sides are solved for.
+        regularization: λ, the weight of the vectors' squared lengths.
+        alpha: how much one purchase today raises the confidence above that of no interaction, which is 1.
+        kind_weights: how much an interaction counts, by kind; kinds that are not named count 1.
+        half_life_days: after how many days an interaction counts half; None: for ever the same.
+        threads: how many solve at once; 0: one for each core. The result does not depend on it.
+    """
+
+    factors: int = Field(default=128, ge=1)
+    iterations: int = Field(default=15, ge=1)
+    regularization: float = Field(default=0.1, ge=0)
+    alpha: float = Field(default=20.0, gt=0)
+    kind_weights: dict[str, float] = Field(default={"view": 0.1, "save": 0.5, "bag": 0.7, "purchase": 1.0})
+    half_life_days: float | None = Field(default=90.0, gt=0)
+    threads: int = Field(default=0, ge=0)
+
+
+class ALS(Recommender[ALSConfig]):
+    """Vectors x_u of customers and y_i of articles that minimise Σ c_ui (p_ui − x_uᵀ y_i)² + λ (Σ |x_u|² + Σ |y_i|²).
+
+    p_ui is 1 where the customer chose the article; the confidence is c_ui = 1 + α r_ui (eq. 3 and section 4 of the
+    paper), r_ui the sum over interactions of kind's weight × ½^(age / half-life), age in days before the last
+    interaction trained on. The score is x_uᵀ y_i; articles are compared by the cosine of their vectors. A new
+    customer's vector is solved for from its history, the articles' vectors unchanged (eq. 4).
+    """
+
+    name = "als"
+    Config = ALSConfig
+
+    def _fit(self, learn: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
+        self.weights = {"last": learn.occurred_at.max(keepdims=True).astype(np.int64)}
+        model = self._solver()
+        confidence = self._confidence(learn)
+        with _progress(self.config.iterations) as step, threadpool_limits(1, user_api="blas"):
+            model.fit(confidence, show_progress=False, callback=step)
+        self.weights["articles"] = np.asarray(model.item_factors, dtype=np.float32)
+        return {"customers": np.asarray(model.user_factors, dtype=np.float32)}
+
+    def _profile(self, history: Interactions) -> dict[str, Array]:
+        model = self._solver()
+        model.item_factors = self.weights["articles"]
+        n = len(history.customer_ids)
+        with threadpool_limits(1, user_api="blas"):
+            return {"customers": model.recalculate_user(np.arange(n), self._confidence(history))}
+
+    def _solver(self) -> AlternatingLeastSquares:
+        config = self.config
+        return AlternatingLeastSquares(
+            factors=config.factors, regularization=config.regularization, alpha=1.0, iterations=config.iterations,
+            num_threads=config.threads, random_state=config.seed,
+        )  # fmt: skip
+
+    def _confidence(self, interactions: Interactions) -> csr_matrix:
+        """The confidences c_ui of what was chosen: float32, sparse [customers, ranked articles]."""
+        amount = np.ones(len(interactions))
+        if interactions.kinds is not None:
+            weights = [self.config.kind_weights.get(kind, 1.0) for kind in interactions.kinds.categories]
+            amount *= np.array(weights, dtype=np.float64)[interactions.kinds.codes]
+        if self.config.half_life_days is not None and interactions.dated:
+            age = np.maximum(self.weights["last"] - interactions.occurred_at.astype(np.int64), 0) / DAY
+            amount *= 0.5 ** (age / self.config.half_life_days)
+        column = np.cumsum(self.ranked) - 1
+        shape = (len(interactions.customer_ids), int(self.ranked.sum()))
+        total = csr_matrix((amount, (interactions.customers, column[interactions.articles])), shape=shape)
+        total.data = 1 + self.config.alpha * total.data
+        return total.astype(np.float32)
+
+    def _ranker(self, profiles: dict[str, Array], eligible: Codes, k: int) -> Ranker:
+        vectors: Scores = profiles["customers"]
+        search = ExactTopK(self._vectors(eligible), eligible, len(self.article_ids))
+
+        def rank(rows: Places, excluded: Pairs) -> Ranked:
+            return search(vectors[rows], k, excluded)
+
+        return rank
+
+    def _neighbour_ranker(self, eligible: Codes, k: int) -> NeighbourRanker:
+        search = ExactTopK(_unit(self._vectors(eligible)), eligible, len(self.article_ids))
+
+        def neighbours(codes: Codes) -> Ranked:
+            return search(_unit(self._vectors(codes)), k, Pairs(np.arange(len(codes)), codes))
+
+        return neighbours
+
+    def _vectors(self, codes: Codes) -> Scores:
+        """The vectors of ranked articles, float32 [n, factors]."""
+        vectors: Scores = self.weights["articles"][(np.cumsum(self.ranked) - 1)[codes]]
+        return vectors
+
+
+def _unit(vectors: Scores) -> Scores:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Scores = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return scaled
+
+
+@contextmanager
+def _progress(iterations: int) -> Iterator[Any]:
+    """A callback for implicit's fit that moves our bar."""
+    bar = iter(progress(range(iterations), "als: fitting", unit="iteration"))
+    next(bar, None)
+    yield lambda *_: next(bar, None)
+    for _ in bar:  # only where the fit stopped early
+        break

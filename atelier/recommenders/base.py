@@ -1,0 +1,384 @@
+"""The interface of every recommender, and what all of them share.
+
+What belongs here: :class:`Recommender` and :class:`RecommenderConfig`: reading what is asked, filters, frames, bundles.
+What does not: any model. A model says how it learns (`_fit`), what it keeps of a customer (`_profile`), how it ranks
+(`_ranker`) and how it compares articles (`_neighbour_ranker`); it works on numbers only, never on identifiers.
+"""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from atelier.catalogue import Catalogue
+from atelier.errors import AtelierError
+from atelier.ids import Codes, IdMap, column, some
+from atelier.interactions import Interactions, InteractionsError
+from atelier.progress import progress
+from atelier.recommenders.bundle import Array, read_arrays, read_config, under, write
+from atelier.recommenders.frames import RECOMMENDED, SIMILAR, encoded, plain
+from atelier.recommenders.lists import Lists, Mask, Pairs, Places, Ranked
+
+Ranker = Callable[[Places, Pairs], Ranked]
+"""Ranks for rows of the profiles (int64 [n]), leaving out the given pairs of (place among these n, article)."""
+NeighbourRanker = Callable[[Codes], Ranked]
+"""Ranks the neighbours of articles (int32 [n]), themselves left out."""
+
+__all__ = [
+    "RECOMMENDED", "Audience", "NeighbourRanker", "NotFittedError", "Ranker", "Recommender", "RecommenderConfig",
+]  # fmt: skip
+
+BATCH = 8192
+"""Customers or articles ranked at once."""
+REQUIRED = ("article.offered", "article.ranked", "customer.served", "customer.seen.starts", "customer.seen.codes")
+"""Arrays that every bundle holds."""
+
+
+class NotFittedError(AtelierError, RuntimeError):
+    """A model is asked before it was fitted or loaded."""
+
+
+class RecommenderConfig(BaseModel):
+    """What every recommender can be told.
+
+    Attributes:
+        seed: of everything random.
+        train_kinds: the kinds of interaction it learns from.
+        seen_kinds: the kinds that make an article seen by a customer.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = Field(default=0, ge=0)
+    train_kinds: tuple[str, ...] = Field(default=("save", "bag", "purchase"), min_length=1)
+    seen_kinds: tuple[str, ...] = ("purchase",)
+
+
+ConfigT = TypeVar("ConfigT", bound=RecommenderConfig)
+
+
+@dataclass(frozen=True, eq=False)
+class Audience:
+    """Customers to rank for.
+
+    Attributes:
+        ids: all that are known.
+        served: int32 [m], ascending: those whom the model can rank for, as numbers in ``ids``.
+        seen: for each of ``ids`` the articles it has seen.
+        profiles: what the model keeps of the served customers, by name.
+    """
+
+    ids: IdMap
+    served: Codes
+    seen: Lists
+    profiles: dict[str, Array]
+
+
+class Recommender(ABC, Generic[ConfigT]):
+    """A model that ranks articles for customers and compares articles.
+
+    Attributes:
+        config: what it was told.
+        article_ids: every article it has heard of, in training or the catalogue.
+        offered: bool [n_articles]: in the catalogue and in stock (without a catalogue: all).
+        ranked: bool [n_articles]: the model has learned enough to rank it.
+        audience: the customers it was trained with.
+        weights: what it learned of articles and in general, by name.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[RecommenderConfig]]
+    serves_anyone: ClassVar[bool] = False
+    """Whether it can rank for a customer of whom nothing is known."""
+    ranks_unsold: ClassVar[bool] = False
+    """Whether it can rank an article that nobody has interacted with."""
+
+    def __init__(self, config: ConfigT | None = None) -> None:
+        self.config: ConfigT = config if config is not None else self.Config()  # type: ignore[assignment]
+        self.article_ids: IdMap
+        self.offered: Mask
+        self.ranked: Mask
+        self.audience: Audience
+        self.weights: dict[str, Array] = {}
+
+    # What a model adds
+
+    @abstractmethod
+    def _fit(self, learn: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
+        """Learn: fill ``weights`` and return the profiles, one row for each customer of ``learn.customer_ids``.
+
+        ``learn.articles`` are numbers in ``article_ids``.
+        """
+
+    @abstractmethod
+    def _profile(self, history: Interactions) -> dict[str, Array]:
+        """The profiles of new customers, one row for each of ``history.customer_ids``."""
+
+    @abstractmethod
+    def _ranker(self, profiles: dict[str, Array], eligible: Codes, k: int) -> Ranker:
+        """Prepare to rank the ``eligible`` articles (ascending) for customers with these profiles."""
+
+    @abstractmethod
+    def _neighbour_ranker(self, eligible: Codes, k: int) -> NeighbourRanker:
+        """Prepare to rank the ``eligible`` articles (ascending) as neighbours of articles."""
+
+    # Fitting
+
+    def fit(self, train: Any, catalogue: Catalogue | None = None, customers: Any = None) -> Self:
+        """Learn from interactions; nothing that is passed is changed.
+
+        Args:
+            train: :class:`Interactions` or a frame that they can be read from.
+            catalogue: what is sold. Articles that it lacks or has out of stock are learned from, never recommended.
+            customers: a frame with ``customer_id``, of customers to know beside those in ``train``.
+
+        Raises:
+            InteractionsError: there is nothing of ``train_kinds`` to learn from.
+        """
+        train = Interactions.from_frame(train)
+        learn = train.of_kinds(self.config.train_kinds)
+        if not len(learn):
+            raise InteractionsError(
+                f"{self.name} has nothing to learn from: none of {len(train):,} interactions is of the kinds "
+                f"{self._kinds}; change train_kinds or the dates"
+            )
+        self.article_ids = train.article_ids if catalogue is None else IdMap.union(train.article_ids, catalogue.ids)
+        self.offered = _offered(self.article_ids, catalogue)
+        known = train.customer_ids
+        if customers is not None:
+            known = IdMap.union(known, IdMap.from_values(column(customers, "customer_id"), "customer_id"))
+        learn = learn.aligned(known if self.serves_anyone else None, self.article_ids)
+        self.ranked = np.full(len(self.article_ids), self.ranks_unsold)
+        self.ranked[learn.articles] = True
+        profiles = self._fit(learn, catalogue, customers)
+        self.audience = Audience(known, known.encode(learn.customer_ids.values), self._seen(train, known), profiles)
+        return self
+
+    def _seen(self, interactions: Interactions, customer_ids: IdMap) -> Lists:
+        """What each customer has seen."""
+        seen = interactions.of_kinds(self.config.seen_kinds).aligned(customer_ids, self.article_ids)
+        return Lists.distinct(seen.customers, seen.articles, (len(customer_ids), len(self.article_ids)))
+
+    # Recommending
+
+    def can_serve(self, customers: Any) -> Mask:
+        """Whether the model can rank for each customer (bool [n]); False also for unknown ones."""
+        self._check_fitted()
+        codes = self.audience.ids.encode(column(customers, "customer_id"), unknown="minus_one", what="customer_id")
+        return np.isin(codes, self.audience.served)
+
+    def can_rank(self, articles: Any) -> Mask:
+        """Whether the model can rank each article, in stock or not (bool [n]); False also for unknown ones."""
+        self._check_fitted()
+        codes = self.article_ids.encode(column(articles, "article_id"), unknown="minus_one", what="article_id")
+        return np.append(self.ranked, False)[codes]
+
+    def recommend(
+        self, customers: Any = None, k: int = 12, exclude_seen: bool = True, candidates: Any = None,
+        histories: Any = None,
+    ) -> pd.DataFrame:  # fmt: skip
+        """The best articles for each customer, in stock only.
+
+        A list is shorter than ``k`` only where fewer articles are eligible.
+
+        Args:
+            customers: whom to recommend to (texts, or a frame with ``customer_id``), in this order; None: all whom the
+                model can serve. Known customers whom it cannot serve are left out, with a warning.
+            k: length of the lists.
+            exclude_seen: leave out what a customer has seen (interactions of ``seen_kinds``).
+            candidates: the articles that may be recommended (texts, or a frame with ``article_id``); None: all.
+            histories: interactions (or a frame of them) of customers to rank for by what they did, instead of those
+                trained on. Articles that the model has never heard of are left out of account.
+
+        Returns:
+            ``customer_id``, ``article_id`` (text), ``score`` (float32, falling), ``rank`` (int32, from 1).
+
+        Raises:
+            UnknownIdentifier: a customer or candidate is unknown; the message names the first few.
+            ValueError: ``k`` is below 1.
+            NotFittedError: the model was not fitted.
+        """
+        batches = list(self.recommend_batches(customers, k, exclude_seen, candidates, histories))
+        lists: pd.DataFrame = plain(batches, RECOMMENDED).to_pandas()
+        return lists
+
+    def recommend_batches(
+        self, customers: Any = None, k: int = 12, exclude_seen: bool = True, candidates: Any = None,
+        histories: Any = None, batch_size: int = BATCH,
+    ) -> Iterator[pa.RecordBatch]:  # fmt: skip
+        """:meth:`recommend` in batches of ``batch_size`` customers, with dictionary-encoded ids.
+
+        For lists that would not fit in memory as texts. Takes, gives and raises what :meth:`recommend` does; what is
+        asked is checked at once, the lists are made one batch at a time. Each batch has the schema ``RECOMMENDED``.
+        """
+        self._check_fitted()
+        _check_k(k)
+        audience = self.audience if histories is None else self._new_audience(histories, customers)
+        places = self._places(audience, customers)
+        ranker = self._ranker(audience.profiles, self._eligible(candidates), k)
+        return self._batches(ranker, audience, places, exclude_seen, batch_size)
+
+    def _batches(
+        self, ranker: Ranker, audience: Audience, places: Places, exclude_seen: bool, size: int
+    ) -> Iterator[pa.RecordBatch]:
+        starts: Any = range(0, len(places), size)
+        for start in progress(starts, f"{self.name}: recommending", unit="batch") if len(places) > size else starts:
+            chunk = places[start : start + size]
+            codes = audience.served[chunk]
+            ranked = ranker(chunk, audience.seen.of(codes) if exclude_seen else Pairs.none())
+            yield encoded(ranked, audience.ids.take(codes), self.article_ids, RECOMMENDED)
+
+    def _new_audience(self, histories: Any, customers: Any) -> Audience:
+        """The customers of ``histories``, and those asked for who have none."""
+        history = Interactions.from_frame(histories)
+        ids = history.customer_ids
+        if customers is not None:
+            ids = IdMap.union(ids, IdMap.from_values(column(customers, "customer_id"), "customer_id"))
+        history = history.aligned(article_ids=self.article_ids, unknown="drop")
+        seen = self._seen(history, ids)
+        learn = history.of_kinds(self.config.train_kinds)
+        learn = learn.aligned(ids if self.serves_anyone else None, self.article_ids)
+        return Audience(ids, ids.encode(learn.customer_ids.values), seen, self._profile(learn))
+
+    def _places(self, audience: Audience, customers: Any) -> Places:
+        """Which rows of the profiles are asked for."""
+        if customers is None:
+            return np.arange(len(audience.served))
+        codes = pd.unique(audience.ids.encode(column(customers, "customer_id"), what="customer_id"))
+        row = np.full(len(audience.ids), -1, dtype=np.int64)
+        row[audience.served] = np.arange(len(audience.served))
+        places: Places = row[codes]
+        if (places < 0).any():
+            left = codes[places < 0]
+            warnings.warn(
+                f"{self.name} leaves out {len(left):,} of {len(codes):,} customers, of whom it has no interactions "
+                f"({self._kinds}): {some(audience.ids.take(left).to_pylist(), len(left))}. "
+                "can_serve tells who they are; popular can rank for them",
+                stacklevel=4,
+            )
+        return places[places >= 0]
+
+    def _eligible(self, candidates: Any) -> Codes:
+        """The articles that may be recommended, ascending."""
+        allowed = self.offered & self.ranked
+        if candidates is not None:
+            wanted = np.zeros(len(self.article_ids), dtype=bool)
+            wanted[self.article_ids.encode(_articles(candidates), what="article_id")] = True
+            allowed = allowed & wanted
+        return np.flatnonzero(allowed).astype(np.int32)
+
+    # Comparing
+
+    def similar(self, articles: Any = None, k: int = 10) -> pd.DataFrame:
+        """The nearest articles in stock to each article, itself left out.
+
+        Args:
+            articles: which (texts, or a frame with ``article_id``), in stock or not; None: all that the model ranks.
+                Known articles that it cannot rank are left out, with a warning.
+            k: number of neighbours; fewer where the model finds fewer.
+
+        Returns:
+            ``article_id``, ``similar_article_id`` (text), ``similarity`` (float32, falling, −1 … 1), ``rank`` (int32,
+            from 1).
+
+        Raises:
+            UnknownIdentifier: an article is unknown; the message names the first few.
+            ValueError: ``k`` is below 1.
+            NotFittedError: the model was not fitted.
+        """
+        self._check_fitted()
+        _check_k(k)
+        codes = self._compared(articles)
+        ranker = self._neighbour_ranker(self._eligible(None), k)
+        starts: Any = range(0, len(codes), BATCH)
+        batches = []
+        for start in progress(starts, f"{self.name}: comparing", unit="batch") if len(codes) > BATCH else starts:
+            chunk = codes[start : start + BATCH]
+            batches.append(encoded(ranker(chunk), self.article_ids.take(chunk), self.article_ids, SIMILAR))
+        neighbours: pd.DataFrame = plain(batches, SIMILAR).to_pandas()
+        return neighbours
+
+    def _compared(self, articles: Any) -> Codes:
+        if articles is None:
+            return np.flatnonzero(self.ranked).astype(np.int32)
+        codes: Codes = pd.unique(self.article_ids.encode(_articles(articles), what="article_id"))
+        left = codes[~self.ranked[codes]]
+        if len(left):
+            warnings.warn(
+                f"{self.name} leaves out {len(left):,} of {len(codes):,} articles, of which it has no interactions "
+                f"({self._kinds}): {some(self.article_ids.take(left).to_pylist(), len(left))}. "
+                "can_rank tells which they are",
+                stacklevel=3,
+            )
+        return codes[self.ranked[codes]]
+
+    # Bundles
+
+    def save(self, path: str | Path) -> None:
+        """Write the model as a folder: config.json, weights.safetensors, id maps. The same model gives the same bytes.
+
+        Raises:
+            NotFittedError: the model was not fitted.
+        """
+        self._check_fitted()
+        folder, audience = Path(path), self.audience
+        arrays = {
+            "article.offered": self.offered, "article.ranked": self.ranked, "customer.served": audience.served,
+            "customer.seen.starts": audience.seen.starts, "customer.seen.codes": audience.seen.codes,
+            **{f"weight.{name}": array for name, array in self.weights.items()},
+            **{f"profile.{name}": array for name, array in audience.profiles.items()},
+        }  # fmt: skip
+        write(folder, self.name, self.config.model_dump(mode="json"), arrays)
+        self.article_ids.save(folder / "articles.parquet")
+        audience.ids.save(folder / "customers.parquet")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            BundleError: a file is missing or unreadable, or the bundle holds another model or format.
+        """
+        folder = Path(path)
+        model = cls(cls.Config.model_validate(read_config(folder, cls.name)["config"]))  # type: ignore[arg-type]
+        arrays = read_arrays(folder, REQUIRED)
+        model.article_ids = IdMap.load(folder / "articles.parquet")
+        model.offered, model.ranked = arrays["article.offered"], arrays["article.ranked"]
+        model.weights = under(arrays, "weight.")
+        model.audience = Audience(
+            IdMap.load(folder / "customers.parquet"), arrays["customer.served"],
+            Lists(arrays["customer.seen.starts"], arrays["customer.seen.codes"]), under(arrays, "profile."),
+        )  # fmt: skip
+        return model
+
+    @property
+    def _kinds(self) -> str:
+        return ", ".join(self.config.train_kinds)
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "audience"):
+            raise NotFittedError(f"{self.name} was not fitted: call fit, or load a saved model")
+
+
+def _articles(values: Any) -> Any:
+    return values.ids.values if isinstance(values, Catalogue) else column(values, "article_id")
+
+
+def _offered(article_ids: IdMap, catalogue: Catalogue | None) -> Mask:
+    if catalogue is None:
+        return np.ones(len(article_ids), dtype=bool)
+    offered = np.zeros(len(article_ids), dtype=bool)
+    offered[article_ids.encode(catalogue.ids.values)] = catalogue.in_stock
+    return offered
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise ValueError(f"k is the length of a list and at least 1, not {k}")

@@ -1,0 +1,48 @@
+"""Lists for every customer: a model's own where it can rank, the fallback's for all others.
+
+What belongs here: who is served by which model, in batches. What does not: ranking (the models), writing lists.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from atelier.ids import column
+from atelier.recommenders.base import RECOMMENDED, Recommender
+
+SERVED: pa.Schema = RECOMMENDED.append(pa.field("fallback", pa.bool_()))
+
+
+def serve(
+    model: Recommender[Any], fallback: Recommender[Any], customers: Any, *, k: int, exclude_seen: bool = True
+) -> Iterator[pa.RecordBatch]:
+    """Lists of ``k`` articles for all ``customers``, batch by batch.
+
+    Args:
+        model: whose lists are wanted.
+        fallback: who makes the lists of customers whom ``model`` cannot serve; it has to serve anyone it knows.
+        customers: texts, or a frame with ``customer_id``; each once.
+        k: length of the lists.
+        exclude_seen: whether lists leave out what the customer has seen.
+
+    Yields:
+        Batches of customer_id, article_id (dictionary-encoded), score, rank and ``fallback``, in the order of
+        ``customers`` within each of the two groups.
+
+    Raises:
+        UnknownIdentifier: a customer is unknown to ``fallback`` as well.
+    """
+    ids = pd.Series(column(customers, "customer_id"))
+    own = model.can_serve(ids)
+    for chosen, server, is_fallback in ((own, model, False), (~own, fallback, True)):
+        if chosen.any():
+            for batch in server.recommend_batches(ids[chosen], k, exclude_seen):
+                yield _marked(batch, is_fallback)
+
+
+def _marked(batch: pa.RecordBatch, is_fallback: bool) -> pa.RecordBatch:
+    flags = pa.array(np.full(batch.num_rows, is_fallback))
+    return pa.RecordBatch.from_arrays([*batch.columns, flags], schema=SERVED)

@@ -1,0 +1,73 @@
+"""The leaderboard and the attribute table for the terminal.
+
+What belongs here: aligned plain text. What does not: HTML.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from atelier.metrics import ACCURACY
+from atelier.metrics.segments import ALL
+from atelier.report.attributes import attribute_table
+from atelier.report.measured import (
+    DAILY_K,
+    EVALUATIONS,
+    chosen,
+    evaluations,
+    grid,
+    nearest_k,
+    ranked_models,
+)
+from atelier.report.parts import count_text, figure_text, interval_text, percent_text
+
+
+def leaderboard_text(offline_metrics: pd.DataFrame, k: int = DAILY_K) -> str:
+    """The leaderboard at ``k`` (or the nearest length judged), best model first: value ± half a 95% interval.
+
+    Args:
+        offline_metrics: the table of that name; empty gives a line that says so.
+        k: the list length.
+    """
+    if offline_metrics.empty:
+        return "No recommendations have been judged yet."
+    k = nearest_k(offline_metrics, k)
+    models = ranked_models(offline_metrics, k)
+    blocks = []
+    for seen in evaluations(offline_metrics):
+        rows = chosen(offline_metrics, k=k, segment=ALL, seen=seen)
+        values, errors = (grid(rows, "model", models, "metric", ACCURACY, name) for name in ("value", "standard_error"))
+        others = grid(rows, "model", models, "metric", ("coverage", "personalization"), "value")
+        customers = grid(rows, "model", models, "metric", ["precision"], "customers")[:, 0]
+        lines = [["model", *[f"{name}@{k}" for name in ACCURACY], "coverage", "personal.", "customers"]]
+        lines += [
+            [model, *map(interval_text, v, e), *map(percent_text, o), count_text(count)]
+            for model, v, e, o, count in zip(models, values, errors, others, customers, strict=True)
+            if not np.isnan(count)
+        ]
+        blocks.append(EVALUATIONS[seen] + "\n" + aligned(lines))
+    return "\n\n".join(blocks)
+
+
+def attribute_text(attribute_metrics: pd.DataFrame) -> str:
+    """The attribute table: accuracy and weighted F1 beside the majority value's; empty gives a line that says so."""
+    if attribute_metrics.empty:
+        return "No attribute model has been judged yet."
+    names = ("accuracy", "majority_accuracy", "weighted_f1", "majority_weighted_f1")
+    lines = [["attribute", "samples", "classes", "accuracy", "(majority)", "weighted F1", "(majority)"]]
+    for row in attribute_table(attribute_metrics).to_dict("records"):
+        figures = [figure_text(row[name], 3) for name in names]
+        lines.append([str(row["attribute"]), count_text(row["samples"]), figure_text(row["classes"], 0), *figures])
+    return aligned(lines)
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell; the first to the left, the others to the right; a rule below the head."""
+    printable = [["".join(c if c.isprintable() else "?" for c in cell) for cell in line] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*printable, strict=True)]
+    rows = [
+        "  ".join([line[0].ljust(widths[0]), *[c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True)]])
+        for line in printable
+    ]
+    return "\n".join([rows[0], "─" * len(rows[0]), *rows[1:]])

@@ -1,0 +1,139 @@
+"""The H&M Kaggle files: their columns, what each becomes, and the options of reading them.
+
+What belongs here: the mapping (see the table in docs/sources.md) and :class:`HmOptions`. What does not: reading
+(:mod:`atelier.sources.hm`).
+"""
+
+from datetime import date
+from typing import Any, Literal, Self
+
+from pydantic import field_validator, model_validator
+
+from atelier.sources.columns import MONEY, Field, Layout
+from atelier.sources.hidden_labels import HideLabels
+from atelier.sources.reading import ROW, EngineOptions, quoted
+
+ALL_ATTRIBUTES = (
+    "product_type_name", "product_group_name", "graphical_appearance_name", "colour_group_name",
+    "perceived_colour_value_name", "perceived_colour_master_name", "index_group_name", "section_name",
+    "garment_group_name",
+)  # fmt: skip
+"""What people labelled. The other columns are numbers of the same, or where in the company an article is looked after."""
+
+CHANNELS = ("store", "online")
+"""What sales_channel_id 1 and 2 mean."""
+
+# Kaggle's article ids have ten digits; whoever reads them as numbers loses the leading zero.
+_TEN_DIGITS = "CASE WHEN length({0}) < 10 AND regexp_full_match({0}, '[0-9]+') THEN lpad({0}, 10, '0') ELSE {0} END"
+_ARTICLE = Field("article_id", required=True, transform=_TEN_DIGITS)
+
+
+class HmOptions(EngineOptions):
+    """Options of the H&M source. A column of articles is metadata or attribute, never both.
+
+    Attributes:
+        product_type: the column that becomes ``product_type``; None leaves it null.
+        division: the column that becomes ``division``; None leaves it null.
+        attributes: the columns that become annotated attributes; ``"all"`` means all nine, and no product type or
+            division unless they are named too.
+        hide_labels: which labels to keep aside; a number is a fraction with seed 0.
+        first_day: the first day of interest, which rows without a readable date are rejected on; None takes the first
+            of the file.
+        last_day: the last day the files hold; None takes the last of the file.
+        after_last_day: what becomes of transactions after a given ``last_day``: they are wrong and rejected on it, or,
+            for trying a part of the files' history, ignored.
+    """
+
+    product_type: str | None = "product_type_name"
+    division: str | None = "index_name"
+    attributes: tuple[str, ...] = ALL_ATTRIBUTES[1:]
+    hide_labels: HideLabels | None = None
+    first_day: date | None = None
+    last_day: date | None = None
+    after_last_day: Literal["reject", "ignore"] = "reject"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_attributes(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("attributes") == "all":
+            return {"product_type": None, "division": None, **values, "attributes": ALL_ATTRIBUTES}
+        return values
+
+    @field_validator("hide_labels", mode="before")
+    @classmethod
+    def _fraction_alone(cls, value: Any) -> Any:
+        return {"fraction": value} if isinstance(value, int | float) else value
+
+    @model_validator(mode="after")
+    def _one_role_each(self) -> Self:
+        named = [*self.attributes, *filter(None, (self.product_type, self.division))]
+        twice = sorted({column for column in named if named.count(column) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)}: a column is metadata or attribute, and only once")
+        if isinstance(hidden := self.hide_labels and self.hide_labels.fraction, dict) and set(hidden) - {*self.attributes}:
+            raise ValueError(f"hide_labels names {sorted(set(hidden) - {*self.attributes})}, which are no attributes")
+        if self.first_day and self.last_day and self.first_day > self.last_day:
+            raise ValueError(f"first_day {self.first_day} is after last_day {self.last_day}")
+        return self
+
+
+def articles_layout(options: HmOptions) -> Layout:
+    """articles: the columns of the table, then one for each attribute."""
+    metadata = tuple(
+        Field(name, source=source) if source else Field(name, expression="CAST(NULL AS VARCHAR)")
+        for name, source in (("product_type", options.product_type), ("division", options.division))
+    )
+    return Layout(
+        "articles",
+        (
+            _ARTICLE, Field("product_code", may_lack=True), Field("name", source="prod_name"),
+            Field("description", source="detail_desc"), *metadata,
+            *(Field(f"attribute:{column}", source=column) for column in options.attributes),
+        ),
+        key=("article_id",),
+    )  # fmt: skip
+
+
+def customers_layout(types: dict[str, str]) -> Layout:
+    """customers: id and age; every other column, whichever there are, goes into the profile where it says something."""
+    others = [name for name in types if name not in ("customer_id", "age")]
+    entries = ", ".join(
+        f"{{'k': '{name.replace(chr(39), chr(39) * 2)}', 'v': nullif(CAST({quoted(name)} AS VARCHAR), '')}}"
+        for name in others
+    )
+    said = f"list_filter([{entries}], lambda entry: entry.v IS NOT NULL)"
+    profile = f"CASE WHEN len({said}) > 0 THEN map_from_entries({said}) END"
+    return Layout(
+        "customers",
+        (
+            Field("customer_id", required=True),
+            Field("age", "SMALLINT", may_lack=True, low=0, high=130),
+            Field("profile", expression=profile if others else "CAST(NULL AS MAP(VARCHAR, VARCHAR))"),
+        ),
+        key=("customer_id",),
+    )
+
+
+_SALE = (
+    Field("customer_id", required=True),
+    _ARTICLE,
+    Field("occurred_at", "DATE", required=True, source="t_dat", transform="CAST({0} AS TIMESTAMP)"),
+    Field("kind", expression="'purchase'"),
+    Field("price", MONEY, low=0),
+    Field(
+        "channel", "INTEGER", may_lack=True, low=1, high=2, source="sales_channel_id",
+        transform=f"CASE {{0}} WHEN 1 THEN '{CHANNELS[0]}' WHEN 2 THEN '{CHANNELS[1]}' END",
+    ),
+    Field("session_id", expression="CAST(NULL AS VARCHAR)"),
+)  # fmt: skip
+_REFERENCES = (("article_id", "articles"), ("customer_id", "customers"))
+# Rows without a readable date have no place among the day's: they stand apart and disturb no ordinal.
+_PLACE = f"row_number() OVER (PARTITION BY TRY_CAST(t_dat AS DATE) ORDER BY {ROW}) - 1"
+
+SALES = Layout("interactions", _SALE, references=_REFERENCES)
+"""transactions_train as one stream, days mixed."""
+
+SALES_OF_A_DAY = Layout(
+    "interactions", (Field("ordinal", expression=_PLACE), *_SALE), references=_REFERENCES, day="occurred_at"
+)
+"""The transactions of one day, with their places in it."""

@@ -1,0 +1,149 @@
+"""The sample retailer beside real transactions: the figures to which its defaults were calibrated, side by side.
+
+    python -m benchmarks.sample_calibration HM_FOLDER HM_WEEK_FOLDER [--demo FOLDER] [--quick]
+
+HM_FOLDER holds two years of a sample of customers, HM_WEEK_FOLDER every transaction of one week, both in the H&M
+Kaggle layout (transactions_train.csv or .parquet). Like is compared with like: the sample retailer is generated once in
+the shape of each (as many articles, customers and days, no photographs), once as the demo has it.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from atelier.sources.sample import SampleConfig, generate
+
+WINDOW = 60
+HELD = 3  # days at the start of a week in which a new article must not have been sold
+BUYERS = 20  # from so many buyers on, an article unsold for three days is new rather than slow
+
+
+def read_hm(folder: Path) -> pd.DataFrame:
+    """Purchases in the H&M layout: day (from 0), customer_id, article_id."""
+    file = next(path for path in (folder / f"transactions_train.{end}" for end in ("parquet", "csv")) if path.exists())
+    relation = duckdb.read_parquet(str(file)) if file.suffix == ".parquet" else duckdb.read_csv(str(file))
+    frame = relation.project("t_dat::DATE AS t_dat, customer_id, article_id::VARCHAR AS article_id").df()
+    days = pd.to_datetime(frame["t_dat"])
+    return frame.assign(day=(days - days.min()).dt.days).drop(columns="t_dat")
+
+
+def read_sample(root: Path, config: SampleConfig, first: int = 0) -> pd.DataFrame:
+    """Purchases of a generated retailer from a day on: day (from 0), customer_id, article_id, new (launched ≤ 6 days ago)."""
+    frames = []
+    for day in range(first, config.days):
+        ds = (config.first_day + pd.Timedelta(days=day)).isoformat()[:10]
+        frame = pd.read_parquet(root / "interactions" / f"ds={ds}.parquet", columns=["customer_id", "article_id", "kind"])
+        frames.append(frame[frame["kind"] == "purchase"].drop(columns="kind").assign(day=day))
+    launched = pd.read_parquet(root / "truth" / "choice_articles.parquet").set_index("article_id")["launched"]
+    frame = pd.concat(frames, ignore_index=True)
+    new = frame["day"] - frame["article_id"].map(launched).astype(int) < 7
+    return frame.assign(day=frame["day"] - first, new=new)
+
+
+def gini(counts: np.ndarray) -> float:
+    """Gini coefficient of positive counts."""
+    counts = np.sort(counts)
+    n = len(counts)
+    return float(((2 * np.arange(1, n + 1) - n - 1) * counts).sum() / (n * counts.sum()))
+
+
+def repeats(frame: pd.DataFrame) -> float:
+    """Of what customers bought on a day after their first one, the share they had bought on an earlier day."""
+    known = frame["day"] > frame.groupby("customer_id")["day"].transform("min")
+    again = frame["day"] > frame.groupby(["customer_id", "article_id"])["day"].transform("min")
+    return float(again[known].mean())
+
+
+def week_figures(frame: pd.DataFrame) -> dict[str, float]:
+    """The figures of one week with all its customers."""
+    articles = frame.groupby("article_id").size().to_numpy()
+    buyers, baskets = frame.groupby("customer_id"), frame.groupby(["customer_id", "day"])
+    late = frame[frame["day"] >= HELD]
+    popular = late.groupby("article_id")["customer_id"].nunique().loc[lambda count: count >= BUYERS].index
+    appeared = popular.difference(frame.loc[frame["day"] < HELD, "article_id"].unique())
+    figures = {
+        "articles sold": float(len(articles)),
+        "units per article sold": float(articles.mean()),
+        "Gini of units over articles sold": gini(articles),
+        "share of the best-selling 1%": float(np.sort(articles)[-max(len(articles) // 100, 1) :].sum() / articles.sum()),
+        "units per buyer": float(buyers.size().mean()),
+        "days per buyer": float(buyers["day"].nunique().mean()),
+        "units per buyer and day, mean": float(baskets.size().mean()),
+        **{f"units per buyer and day, {q:.0%} quantile": float(baskets.size().quantile(q)) for q in (0.5, 0.75, 0.9, 0.99)},
+        "further units of the same on a day": float(1 - baskets["article_id"].nunique().sum() / len(frame)),
+        "repeat share of later days": repeats(frame),
+        "sales on articles that appear on day 4–7": float(late["article_id"].isin(appeared).mean()),
+    }
+    if "new" in frame:
+        figures["sales on articles new that week (truth)"] = float(frame["new"].mean())
+    return figures
+
+
+def window_figures(frame: pd.DataFrame) -> dict[str, float]:
+    """The figures of 60-day windows, averaged over them."""
+    frame = frame[frame["day"] < frame["day"].max() // WINDOW * WINDOW if frame["day"].max() >= WINDOW else frame["day"] >= 0]
+    frame = frame.assign(window=frame["day"] // WINDOW)
+    customers = frame["customer_id"].nunique() * frame["window"].nunique()
+    frame["customer_id"] = frame["customer_id"] + "/" + frame["window"].astype(str)
+    buyers = frame.groupby("customer_id")
+    units, days = buyers.size(), buyers["day"].nunique()
+    return {
+        "60 days: share of those who ever buy": len(units) / customers,
+        "60 days: units per buyer": float(units.mean()),
+        "60 days: its coefficient of variation": float(units.std() / units.mean()),
+        **{f"60 days: units per buyer, {q:.0%} quantile": float(units.quantile(q)) for q in (0.5, 0.9, 0.99)},
+        "60 days: days per buyer": float(days.mean()),
+        **{f"60 days: days per buyer, {q:.0%} quantile": float(days.quantile(q)) for q in (0.9, 0.99)},
+        "60 days: repeat share of later days": repeats(frame),
+    }
+
+
+def generated(config: SampleConfig, first: int = 0) -> pd.DataFrame:
+    """Purchases of a retailer generated for the purpose."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "retailer"
+        generate(root, config)
+        return read_sample(root, config, first)
+
+
+def table(columns: dict[str, dict[str, float]]) -> str:
+    """A Markdown table of figures by column."""
+    frame = pd.DataFrame(columns)
+    lines = ["| figure | " + " | ".join(frame.columns) + " |", "|---|" + "---:|" * frame.shape[1]]
+    for name, row in frame.iterrows():
+        cells = ("–" if np.isnan(value) else f"{value:,.0f}" if value >= 1000 else f"{value:.3g}" for value in row)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("hm", type=Path, help="folder with two years of a sample of customers")
+    parser.add_argument("hm_week", type=Path, help="folder with one whole week")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="other values of the configuration")
+    arguments = parser.parse_args()
+    changed = {name: float(value) for name, value in (pair.split("=") for pair in arguments.set)}
+    demo = SampleConfig(photographs=False, **changed)
+    # A fifth of the week's customers on a fifth of its articles; three weeks before it fill the memories.
+    week = demo.model_copy(update={"articles": 5_000, "customers": 85_000, "days": 28})
+    long = demo.model_copy(update={"articles": 60_000, "customers": 1_364, "days": 720})
+    demo_frame = generated(demo)
+    last_week = demo_frame[demo_frame["day"] >= demo.days - 7].assign(day=lambda f: f["day"] - (demo.days - 7))
+    print(
+        table(
+            {
+                "H&M": week_figures(read_hm(arguments.hm_week)) | window_figures(read_hm(arguments.hm)),
+                "sample, in H&M's shape": week_figures(generated(week, 21)) | window_figures(generated(long)),
+                "sample, the demo": week_figures(last_week) | window_figures(demo_frame),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

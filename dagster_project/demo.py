@@ -1,0 +1,127 @@
+"""``make demo``: the sample retailer through the daily DAG, in one process, against the home's own Dagster storage.
+
+What belongs here: which days are run, what is printed, and the two results that have to make sense. What does not: the
+work itself.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from assets.report import report_path
+from dagster_project.build import build_defs
+from dagster_project.cli import init_home
+from resources.retailer import Home
+
+if TYPE_CHECKING:
+    from resources.feature_store import FeatureStore
+
+
+def main() -> int:
+    """Run the demo; the exit status is 1 where a result makes no sense."""
+    started = time.perf_counter()
+    home = Home.from_environment()
+    init_home(home)
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    settings = home.settings
+    ds = settings.last_day or date.today() - timedelta(days=1)
+    with dg.DagsterInstance.get() as instance:
+        run = runner(home, instance)
+        run("ingest", settings.first_day, ds)
+        run("daily_retrain", ds - timedelta(days=settings.horizon))
+        run("daily_retrain", ds)
+        run("judge", ds)
+    return tell(home, ds, time.perf_counter() - started)
+
+
+def runner(home: Home, instance: dg.DagsterInstance) -> Callable[..., None]:
+    """A function that runs a job of a day, or of a range of days, in this process."""
+    repository = build_defs(home).get_repository_def()
+
+    def run(job: str, first: date, last: date | None = None) -> None:
+        """Raises DagsterError where a step fails."""
+        started = time.perf_counter()
+        days = f"{first}" if last is None else f"{first} … {last}"
+        say(f"▶ {job} {days}")
+        repository.get_job(job).execute_in_process(instance=instance, **_partitions(first, last))
+        say(f"✓ {job} {days}: {time.perf_counter() - started:.0f} s")
+
+    return run
+
+
+def _partitions(first: date, last: date | None) -> dict[str, Any]:
+    if last is None:
+        return {"partition_key": first.isoformat()}
+    return {
+        "tags": {
+            "dagster/asset_partition_range_start": first.isoformat(),
+            "dagster/asset_partition_range_end": last.isoformat(),
+        }
+    }
+
+
+def say(text: str) -> None:
+    """A line of the demo's own, apart from Dagster's log."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def tell(home: Home, ds: date, seconds: float) -> int:
+    """Print the leaderboard, the attribute table and where everything is; 1 where a result makes no sense."""
+    from atelier.report import attribute_text, leaderboard_text
+    from resources.feature_store import FeatureStore
+
+    store = FeatureStore(home.store)
+    origin = ds - timedelta(days=home.settings.horizon)
+    say(f"\nRecommenders: lists made on {origin}, judged by purchases of {origin + timedelta(days=1)} … {ds}\n")
+    say(leaderboard_text(store.read("offline_metrics", ds).to_pandas()))
+    say(f"\nAttributes on {ds}: styles held out of training\n")
+    say(attribute_text(store.read("attribute_metrics", ds).to_pandas()))
+    encoder = home.settings.encoder
+    if encoder.weights == "none":
+        say(f"\nPhotographs are read by the backbone {encoder.backbone!r} with seeded weights: it was not trained.")
+    say(f"\nReport    {_shown(report_path(home.reports, ds))}")
+    say(f"Database  {_shown(home.database)}   (duckdb -readonly, or any DuckDB client)")
+    say("UI        make ui")
+    say(f"\n{seconds:.0f} s after set-up")
+    faults = nonsense(store, ds)
+    for fault in faults:
+        say(f"✗ {fault}")
+    return 1 if faults else 0
+
+
+def _shown(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def nonsense(store: "FeatureStore", ds: date) -> list[str]:
+    """What cannot be if everything works: attributes below the majority baseline, als not above popular."""
+    from assets.attributes import below_majority
+
+    metrics = store.read("attribute_metrics", ds).to_pandas()
+    labels = store.read("annotated_attributes", ds).to_pandas()
+    faults = [
+        f"{attribute}: the attribute model is not above the majority baseline"
+        for attribute in below_majority(metrics, labels)
+    ]
+    comparisons = store.read("model_comparisons", ds).to_pandas()
+    rows = comparisons[
+        (comparisons["model"] == "als") & (comparisons["baseline"] == "popular") & (comparisons["seen"] == "excluded")
+        & (comparisons["metric"] == "recall") & (comparisons["k"] == 10)
+    ]  # fmt: skip
+    ahead = rows["difference"] > 2 * rows["standard_error"]
+    if not ahead.any():
+        gap = rows[["difference", "standard_error"]].round(5).to_dict("records")
+        faults.append(f"als is not above popular by two standard errors in recall@10: {gap}")
+    return faults
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,232 @@
+"""What each section says, and the terminal's tables."""
+
+import base64
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from atelier.report import (
+    attribute_text,
+    attributes_section,
+    checks_section,
+    diversity_section,
+    ingest_section,
+    leaderboard_section,
+    leaderboard_text,
+    neighbours_section,
+)
+from atelier.report.neighbours import SIZE, _picture
+from atelier.report.parts import count_text, figure_text, interval_text, p_text, percent_text
+
+
+def text(html: str) -> str:
+    """What a reader sees, blanks joined."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", re.sub(r"<svg.*?</svg>", "", html, flags=re.DOTALL)))
+
+
+def metrics(rows: list[tuple[str, str, str, int, str, float | None, float | None, int]]) -> pd.DataFrame:
+    table = pd.DataFrame(
+        rows, columns=["model", "seen", "metric", "k", "segment", "value", "standard_error", "customers"]
+    )
+    return table.astype({"value": "Float64", "standard_error": "Float64"})
+
+
+JUDGED = metrics(
+    [
+        (model, seen, metric, k, "all", value + (seen == "allowed") * 0.01, 0.001, 250)
+        for model, value in (("als", 0.05), ("popular", 0.02))
+        for seen in ("allowed", "excluded")
+        for metric in ("precision", "recall", "hit_rate", "ndcg", "map", "mrr")
+        for k in (10, 12)
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.012345, "0.0123"), (-0.5, "−0.5000"), (12.3456, "12.346"), (98765.4, "98,765"), (None, "–"), (pd.NA, "–"), (np.nan, "–"), (0, "0.0000")],
+)  # fmt: skip
+def test_numbers(value: object, shown: str) -> None:
+    assert figure_text(value) == shown
+
+
+def test_other_numbers() -> None:
+    assert interval_text(0.05, 0.001) == "0.0500 ± 0.0020"
+    assert interval_text(0.05, pd.NA) == "0.0500"
+    assert (count_text(1234567.0), count_text(pd.NA)) == ("1,234,567", "–")
+    assert (percent_text(0.1234), percent_text(None)) == ("12.3%", "–")
+    assert (p_text(0.0004), p_text(0.0123), p_text(np.nan)) == ("< 0.001", "0.012", "–")
+
+
+def test_leaderboard_orders_models_and_names_both_evaluations() -> None:
+    shown = text(leaderboard_section(JUDGED, truth_kinds=("purchase",), period="made on 2024-02-01").html)
+    assert "Lists made on 2024-02-01." in shown
+    assert "save, bag and purchase" in shown
+    assert shown.index("Seen articles excluded") < shown.index("Seen articles allowed")
+    assert shown.index("als 0.0500 ± 0.0020") < shown.index("popular 0.0200 ± 0.0020")
+    assert "als 0.0600 ± 0.0020" in shown
+    assert "mean little" not in shown
+    assert "No two models have been compared" in shown
+
+
+def test_leaderboard_warns_of_few_customers() -> None:
+    assert "Only 199 customers" in text(leaderboard_section(JUDGED.assign(customers=199)).html)
+
+
+def test_leaderboard_takes_the_nearest_length() -> None:
+    assert "precision@12" in text(leaderboard_section(JUDGED, k=100).html)
+
+
+def test_comparisons_say_who_is_better() -> None:
+    columns = [
+        "seen",
+        "metric",
+        "k",
+        "model",
+        "baseline",
+        "difference",
+        "standard_error",
+        "p_value",
+        "p_holm",
+        "customers",
+    ]
+    rows = [
+        ("excluded", "precision", 10, "als", "popular", 0.03, 0.001, 1e-9, 1e-8, 240),
+        ("allowed", "precision", 10, "als", "popular", -0.03, 0.001, 1e-9, 1e-8, 240),
+        ("excluded", "precision", 10, "hybrid", "als", 0.001, 0.001, 0.2, 0.2, 240),
+        ("excluded", "precision", 10, "twin", "als", 0.0, 0.0, None, None, 240),
+    ]
+    comparisons = pd.DataFrame(rows, columns=columns).astype({"p_value": "Float64", "p_holm": "Float64"})
+    shown = text(leaderboard_section(JUDGED, comparisons).html)
+    assert "als − popular seen excluded 0.0300 ± 0.0020 < 0.001 240 als is better" in shown
+    assert "als − popular seen allowed −0.0300 ± 0.0020 < 0.001 240 popular is better" in shown
+    assert "0.200 240 no difference shown" in shown
+    assert "– 240 no difference shown" in shown
+
+
+def test_values_from_a_parquet_file_show_the_same() -> None:
+    """A table read back has plain floats with nan, or Arrow types: nothing may change."""
+    buffer = io.BytesIO()
+    JUDGED.to_parquet(buffer)
+    for engine in ("numpy_nullable", "pyarrow"):
+        read = pd.read_parquet(buffer, dtype_backend=engine)
+        assert leaderboard_section(read).html == leaderboard_section(JUDGED).html
+        assert diversity_section(read).html == diversity_section(JUDGED).html
+    plain = JUDGED.astype({"value": "float64", "standard_error": "float64"})
+    assert leaderboard_section(plain).html == leaderboard_section(JUDGED).html
+
+
+def test_a_model_with_one_evaluation_only() -> None:
+    table = JUDGED[(JUDGED["model"] == "als") | (JUDGED["seen"] == "excluded")]
+    shown = text(leaderboard_section(table).html)
+    assert shown.count("popular 0.0200 ± 0.0020") == 1
+    assert leaderboard_text(table).count("popular") == 1
+
+
+def test_checks_put_failures_first_and_fold_what_passed() -> None:
+    checks = pd.DataFrame(
+        {
+            "table": ["a", "b", "c"],
+            "check": ["x", "y", "z"],
+            "success": [True, False, False],
+            "blocking": [True, False, True],
+        }
+    )
+    html = checks_section(checks).html
+    shown = text(html)
+    assert "1 failed, 1 warned, 1 passed" in shown
+    assert shown.index("c z failed") < shown.index("b y warning") < shown.index("The 1 checks that passed")
+    assert "All 1 checks passed" in text(checks_section(checks.iloc[:1]).html)
+
+
+def test_ingest_says_where_counts_do_not_add_up() -> None:
+    counts = pd.DataFrame({"table": ["a", "b"], "rows_in": [5, 5], "rows_stored": [4, 4], "rows_rejected": [1, 0]})
+    shown = text(ingest_section(counts, days_without_rows={"interactions": ["2024-01-03"], "views": range(99)}).html)
+    assert "The counts of b do not add up" in shown
+    assert "The counts of a" not in shown
+    assert "No interactions on 2024-01-03." in shown
+    assert "No views on 99 days: 0, 1, 2" in shown
+
+
+def test_ingest_counts_reasons() -> None:
+    counts = pd.DataFrame({"table": ["a"], "rows_in": [5], "rows_stored": [2], "rows_rejected": [3]})
+    rejected = pd.DataFrame(
+        {"source_table": "a", "source_file": ["f", "e", "e"], "row": [1, 9, 2], "column_name": "price",
+         "reason": ["null", "negative", "negative"]}
+    )  # fmt: skip
+    shown = text(ingest_section(counts, rejected).html)
+    assert shown.index("a price negative e, row 2 2") < shown.index("a price null f, row 1 1")
+
+
+def attribute_metrics(f1: float, samples: int) -> pd.DataFrame:
+    figures = {"samples": samples, "classes": 3, "accuracy": 0.5, "weighted_f1": f1, "majority_weighted_f1": 0.4}
+    return pd.DataFrame(
+        [("m", "neckline", m, v) for m, v in figures.items()], columns=["model_id", "attribute", "metric", "value"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("f1", "samples", "verdict"), [(0.5, 100, "yes"), (0.3, 100, "no"), (0.3, 99, "no, few samples")]
+)
+def test_attributes_are_held_against_the_majority(f1: float, samples: int, verdict: str) -> None:
+    shown = text(attributes_section(attribute_metrics(f1, samples)).html)
+    assert f"neckline {samples} 3 0.500 – {f1:.3f} 0.400 {verdict} " in shown
+
+
+def test_attribute_text_is_aligned() -> None:
+    table = pd.concat([attribute_metrics(0.5, 100), attribute_metrics(0.5, 2000).assign(attribute="sleeve\nlength")])
+    lines = attribute_text(table).splitlines()
+    assert len(lines) == 4
+    assert len(set(map(len, lines))) == 1
+    assert lines[2].startswith("sleeve?length    2,000")  # most samples first; a line break cannot break the table
+    assert attribute_text(table.iloc[:0]) == "No attribute model has been judged yet."
+
+
+def test_leaderboard_text() -> None:
+    shown = leaderboard_text(JUDGED)
+    lines = shown.splitlines()
+    assert lines[0].startswith("Seen articles excluded")
+    assert lines[3].startswith("als      0.0500 ± 0.0020")
+    assert lines[4].startswith("popular  0.0200 ± 0.0020")
+    assert lines[3].endswith("250")
+    assert leaderboard_text(JUDGED.iloc[:0]) == "No recommendations have been judged yet."
+
+
+def test_neighbours_shown_are_spread_and_asked_for() -> None:
+    ids = [f"a{i}" for i in range(9)]
+    similar = pd.DataFrame(
+        [("als", a, rank, f"n{rank}", 1 - rank / 10) for a in ids for rank in (2, 1, 3)],
+        columns=["model", "article_id", "rank", "similar_article_id", "similarity"],
+    )
+    shown = text(neighbours_section(similar, count=3, neighbours=2).html)
+    assert [a for a in ids if f" {a} " in shown] == ["a0", "a4", "a8"]
+    assert "n3" not in shown
+    assert shown.index("cosine 0.90") < shown.index("cosine 0.80")
+    assert " a7 " in text(neighbours_section(similar, shown=["a7"]).html)
+
+
+def test_photographs_are_made_small_whatever_they_are(tmp_path: Path) -> None:
+    Image.new("RGBA", (600, 100), (1, 2, 3, 4)).save(tmp_path / "a.png")
+    Image.new("L", (4000, 6000)).save(tmp_path / "b.jpg")
+    (tmp_path / "c.jpg").write_text("no image")
+    for name in ("a.png", "b.jpg"):
+        uri = _picture(tmp_path / name)
+        assert uri is not None
+
+        with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as image:
+            assert image.mode == "RGB"
+            assert all(side <= limit for side, limit in zip(image.size, SIZE, strict=True))
+    assert _picture(tmp_path / "c.jpg") is None
+    assert _picture(tmp_path / "absent.jpg") is None
+    assert _picture(None) is None
+
+
+def test_a_decompression_bomb_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (300, 300)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert _picture(tmp_path / "bomb.png") is None
