@@ -5,11 +5,15 @@ What belongs here: comparisons between partitions. What does not: what a table p
 """
 
 import warnings
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
+from statistics import median
 from typing import TYPE_CHECKING
 
 import dagster as dg
+
+from resources.retailer import day_range
 
 if TYPE_CHECKING:
     from resources.feature_store import FeatureStore
@@ -22,6 +26,8 @@ SNAPSHOT_CHANGE = 0.2
 EVENTS_CHANGE = 3.0
 #: How far an attribute's labels may move in a day: total variation distance between the shares of its values.
 LABEL_SHIFT = 0.1
+#: How many faults a check's description names.
+SHOWN = 10
 
 
 def build_checks(days: dg.DailyPartitionsDefinition) -> list[dg.AssetChecksDefinition]:
@@ -38,49 +44,61 @@ def build_checks(days: dg.DailyPartitionsDefinition) -> list[dg.AssetChecksDefin
 
     @dg.multi_asset_check(name="against_other_days", specs=specs, required_resource_keys={"store", "home"})
     def against_other_days(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        ds, store = date.fromisoformat(context.partition_key), context.resources.store
+        keys = context.op_execution_context.partition_key_range
+        days = day_range(date.fromisoformat(keys.start), date.fromisoformat(keys.end))
+        store = context.resources.store
         for table in COUNTED:
-            yield rows_against_earlier_days(store, table, ds)
-        yield label_distribution(store, ds)
-        yield days_are_complete(store, context.resources.home.settings.first_day, ds)
+            yield _result(table, "rows_against_earlier_days", changed_rows(store, table, days))
+        yield _result(LABELS, "label_distribution", moved_labels(store, days))
+        first_day = context.resources.home.settings.first_day
+        yield _result("interactions", "days_are_complete", missing_days(store, first_day, days[-1]))
 
     return [against_other_days]
 
 
-def _result(table: str, name: str, passed: bool, description: str) -> dg.AssetCheckResult:
+def _result(table: str, name: str, faults: Sequence[str]) -> dg.AssetCheckResult:
+    shown = "; ".join(faults[:SHOWN]) + (f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else "")
     return dg.AssetCheckResult(
-        asset_key=table, check_name=name, passed=passed, severity=dg.AssetCheckSeverity.WARN, description=description
-    )
+        asset_key=table, check_name=name, passed=not faults, severity=dg.AssetCheckSeverity.WARN,
+        description=shown or "nothing unusual",
+    )  # fmt: skip
 
 
-def rows_against_earlier_days(store: "FeatureStore", table: str, ds: date) -> dg.AssetCheckResult:
-    """Rows of ``table`` on ``ds`` against those of the days before."""
-    before = 7 if table == "interactions" else 1
-    pointers = {p.ds: p.rows for p in store.pointers(table)}
-    earlier = sorted(rows for n in range(1, before + 1) if (rows := pointers.get(ds - timedelta(days=n))) is not None)
-    name = "rows_against_earlier_days"
-    if not earlier or ds not in pointers:
-        return _result(table, name, True, f"{table}: no earlier day to compare {ds} with")
-    usual, rows = earlier[len(earlier) // 2], pointers[ds]
-    factor = EVENTS_CHANGE if table == "interactions" else 1 + SNAPSHOT_CHANGE
-    passed = usual / factor <= rows <= usual * factor
-    return _result(table, name, passed, f"{table}: {rows} rows on {ds}, {usual} before")
+def changed_rows(store: "FeatureStore", table: str, days: Sequence[date]) -> list[str]:
+    """The days whose number of rows is far from that of the days before, each with both numbers."""
+    rows = {pointer.ds: pointer.rows for pointer in store.pointers(table)}
+    events = table == "interactions"
+    factor = EVENTS_CHANGE if events else 1 + SNAPSHOT_CHANGE
+    faults = []
+    for ds in days:
+        before = [ds - timedelta(days=n) for n in range(1, 8 if events else 2)]
+        earlier = [rows[day] for day in before if day in rows]
+        usual = median(earlier) if earlier else None
+        if usual is not None and ds in rows and not usual / factor <= rows[ds] <= usual * factor:
+            faults.append(f"{table}: {rows[ds]} rows on {ds}, {usual:g} before")
+    return faults
 
 
-def label_distribution(store: "FeatureStore", ds: date) -> dg.AssetCheckResult:
-    """Whether the shares of any attribute's values moved since yesterday."""
-    name, yesterday = "label_distribution", ds - timedelta(days=1)
-    if any(store.pointer(LABELS, day) is None for day in (ds, yesterday)):
-        return _result(LABELS, name, True, f"no labels of both {yesterday} and {ds}")
-    shares = [_shares(store, day) for day in (yesterday, ds)]
-    keys = {key for share in shares for key in share}
-    moved: dict[str, float] = {}
-    for attribute, value in keys:
-        change = abs(shares[1].get((attribute, value), 0.0) - shares[0].get((attribute, value), 0.0)) / 2
-        moved[attribute] = moved.get(attribute, 0.0) + change
-    far = sorted(attribute for attribute, distance in moved.items() if distance > LABEL_SHIFT)
-    text = f"labels of {', '.join(far)} moved" if far else f"{len(moved)} attributes, none moved"
-    return _result(LABELS, name, not far, f"{text} between {yesterday} and {ds}")
+def moved_labels(store: "FeatureStore", days: Sequence[date]) -> list[str]:
+    """The days on which the shares of an attribute's values moved against the day before, with the attributes."""
+    versions = {pointer.ds: pointer.data_version for pointer in store.pointers(LABELS)}
+    faults = []
+    for ds in days:
+        yesterday = ds - timedelta(days=1)
+        if not {ds, yesterday} <= versions.keys() or versions[ds] == versions[yesterday]:
+            continue
+        far = _moved(_shares(store, yesterday), _shares(store, ds))
+        if far:
+            faults.append(f"labels of {', '.join(far)} moved between {yesterday} and {ds}")
+    return faults
+
+
+def _moved(before: dict[tuple[str, str], float], after: dict[tuple[str, str], float]) -> list[str]:
+    """The attributes whose shares differ by more than LABEL_SHIFT in total variation."""
+    distances: dict[str, float] = defaultdict(float)
+    for key in {*before, *after}:
+        distances[key[0]] += abs(after.get(key, 0.0) - before.get(key, 0.0)) / 2
+    return sorted(attribute for attribute, distance in distances.items() if distance > LABEL_SHIFT)
 
 
 def _shares(store: "FeatureStore", ds: date) -> dict[tuple[str, str], float]:
@@ -92,11 +110,7 @@ def _shares(store: "FeatureStore", ds: date) -> dict[tuple[str, str], float]:
     return {(attribute, value): share for attribute, value, share in rows}
 
 
-def days_are_complete(store: "FeatureStore", first_day: date, ds: date) -> dg.AssetCheckResult:
-    """Whether interactions of every day up to ``ds`` are in the store."""
-    there = {p.ds for p in store.pointers("interactions")}
-    days = [first_day + timedelta(days=n) for n in range((ds - first_day).days + 1)]
-    missing = [day.isoformat() for day in days if day not in there]
-    shown = ", ".join(missing[:10]) + (" …" if len(missing) > 10 else "")
-    text = f"{len(missing)} days are not ingested: {shown}" if missing else f"all {len(days)} days are ingested"
-    return _result("interactions", "days_are_complete", not missing, text)
+def missing_days(store: "FeatureStore", first_day: date, ds: date) -> list[str]:
+    """The days up to ``ds`` of which no interactions are in the store."""
+    there = {pointer.ds for pointer in store.pointers("interactions")}
+    return [f"{day} is not ingested" for day in day_range(first_day, ds) if day not in there]

@@ -19,7 +19,7 @@ from assets.step import Step
 from atelier.errors import ContractViolation
 from resources.tables import REGISTRY
 
-RESOURCES = frozenset({"store", "models", "home", "compute"})
+RESOURCES = frozenset({"store", "models", "home", "compute", "check_keys"})
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ class Step:
         """The latest result of every check on the step's day: table, check, success, blocking, observed."""
         from resources.check_history import latest_checks
 
-        return latest_checks(self._context.instance, self._context.repository_def.asset_graph, self.ds)
+        return latest_checks(self._context.instance, self._context.resources.check_keys, self.ds)
 
     def broken_contract(self, violation: ContractViolation) -> dg.AssetCheckResult:
         """The failed check that tells of ``violation``."""

@@ -320,7 +320,7 @@ def _probabilities(attributes: Frame | None) -> pa.Table:
 
 def _named(ids: Any, names: Any, values: Any, probabilities: Any) -> pa.Table:
     joined = pc.binary_join_element_wise(names, values, "=")
-    return pa.table({"article_id": ids, "name": joined, "probability": probabilities})
+    return pa.table({"article_id": ids, "name": joined, "probability": probabilities}).drop_null()
 
 
 def _price(articles: Frame) -> npt.NDArray[np.float64]:

@@ -50,9 +50,11 @@ def build_defs(
     settings = home.settings
     partitions = partitioning(settings)
     jobs = build_jobs(stages, partitions.days)
+    assets = [stage.asset(partitions) for stage in stages]
+    checks = build_checks(partitions.days)
     return dg.Definitions(
-        assets=[stage.asset(partitions) for stage in stages],
-        asset_checks=build_checks(partitions.days),
+        assets=assets,
+        asset_checks=checks,
         jobs=jobs,
         schedules=[nightly(job, settings) for job in jobs if job.name in NIGHTLY],
         resources={
@@ -60,6 +62,7 @@ def build_defs(
             "store": store or FeatureStore(home.store, audit=audit),
             "models": models or ModelStore(home.store),
             "compute": compute or Compute(),
+            "check_keys": tuple(key for each in (*assets, *checks) for key in each.check_keys),
         },
         executor=dg.multiprocess_executor.configured({"max_concurrent": STEPS_AT_ONCE}),
     )

@@ -3,7 +3,7 @@
 What belongs here: the latest result of each check on a day, as a frame. What does not: any check.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,12 @@ COLUMNS = ("table", "check", "success", "blocking", "observed")
 SEARCHED = 100
 
 
-def latest_checks(instance: "DagsterInstance", asset_graph: Any, ds: date) -> "pd.DataFrame":
+def latest_checks(instance: "DagsterInstance", keys: "Iterable[AssetCheckKey]", ds: date) -> "pd.DataFrame":
     """The latest evaluation of every check that covers the day ``ds``.
 
     Args:
         instance: Dagster's storage.
-        asset_graph: the code location's assets and their checks.
+        keys: the checks of the code location.
         ds: the day.
 
     Returns:
@@ -30,7 +30,7 @@ def latest_checks(instance: "DagsterInstance", asset_graph: Any, ds: date) -> "p
     """
     import pandas as pd
 
-    rows = [row for key in asset_graph.asset_check_keys for row in _latest(instance, key, ds)]
+    rows = [row for key in keys for row in _latest(instance, key, ds)]
     return pd.DataFrame(sorted(rows), columns=list(COLUMNS))
 
 

@@ -113,8 +113,8 @@ def publish(
     target.parent.mkdir(parents=True, exist_ok=True)
     building = target.with_name(f"{target.name}.building")
     with FileLock(target.with_name(f"{target.name}.lock")):
-        for leftover in target.parent.glob(f"{building.name}*"):
-            leftover.unlink() if leftover.is_file() else None  # a publisher was killed
+        for leftover in target.parent.glob(f"{building.name}*"):  # of a publisher that was killed
+            leftover.unlink()
         spill = str(target.with_name(f"{target.name}.spill"))
         with duckdb.connect(
             building, config={"threads": threads, "memory_limit": memory_limit, "temp_directory": spill}
@@ -140,12 +140,14 @@ class _Publisher:
 
     def build(self, extra: Sequence[Path]) -> tuple[int, dict[str, int], tuple[str, ...], tuple[str, ...]]:
         """Create everything; returns partitions, rows copied, views, further views."""
+        self._connection.begin()  # hundreds of statements: one write to disk, not one each
         self._materialisations()
         for table in REGISTRY.values():
             pointers = [pointer for pointer in self._pointers if pointer.table == table.name]
             self._table(table, pointers)
         for file in extra:
             self._extra(file)
+        self._connection.commit()
         return len(self._pointers), self._copied, tuple(self._views), tuple(file.stem for file in extra)
 
     def _materialisations(self) -> None:

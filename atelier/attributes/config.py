@@ -29,6 +29,7 @@ class AttributeConfig(BaseModel):
         dropout: share of units dropped after each dense layer in training.
         modality_dropout: share of articles that lose their photographs, their text, their product type, their brand or
             their division in a training step (each drawn apart), so that lacking one is ordinary.
+        word_dropout: share of words that read as unknown in a training step; it also teaches what an unknown word is.
         vocabulary_size: words that are known, the most frequent first.
         min_word_count: how often a word must occur to be known.
         min_samples: labels that a value needs to be predicted; None suits the data.
@@ -65,6 +66,7 @@ class AttributeConfig(BaseModel):
     joint_units: int = Field(default=512, ge=1)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     modality_dropout: float = Field(default=0.05, ge=0, lt=1)
+    word_dropout: float = Field(default=0.1, ge=0, lt=1)
 
     vocabulary_size: int = Field(default=20_000, ge=0)
     min_word_count: int = Field(default=2, ge=1)
@@ -90,7 +92,8 @@ class AttributeConfig(BaseModel):
         """The published sizes (KDD 2018, figure 3): 4 shots, 50 tokens, 2,048 filters, a joint layer of 8,192."""
         sizes: dict[str, object] = {
             "image_pooling": "concatenate", "image_units": 1024, "filters": 2048, "text_units": 1024,
-            "brand_dim": 32, "joint_units": 8192, "dropout": 0.0, "modality_dropout": 0.0, "min_samples": 500,
+            "brand_dim": 32, "joint_units": 8192, "dropout": 0.0, "modality_dropout": 0.0, "word_dropout": 0.0,
+            "min_samples": 500,
         }  # fmt: skip
         return cls.model_validate(sizes | changes)
 

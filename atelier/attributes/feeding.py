@@ -15,7 +15,7 @@ from torch import Tensor
 from atelier.attributes.encoding import Encoded
 from atelier.attributes.network import AttributeNetwork, Batch
 from atelier.attributes.shots import Shots
-from atelier.attributes.text import PADDING
+from atelier.attributes.text import PADDING, UNKNOWN
 
 Floats = npt.NDArray[np.float32]
 
@@ -87,6 +87,14 @@ class Feed:
         for part in torch.split(chosen, size):
             if len(part):
                 yield self.batch(part)
+
+
+def forget_words(batch: Batch, share: float, generator: torch.Generator) -> Batch:
+    """Make a share of the words unknown, each drawn apart."""
+    if share == 0:
+        return batch
+    drawn = (torch.rand(batch.tokens.shape, generator=generator) < share).to(batch.tokens.device)
+    return replace(batch, tokens=batch.tokens.masked_fill(drawn & (batch.tokens != PADDING), UNKNOWN))
 
 
 def leave_out(batch: Batch, share: float, generator: torch.Generator) -> Batch:

@@ -16,6 +16,8 @@ from torch.nn import functional
 from atelier.attributes.config import AttributeConfig
 from atelier.attributes.text import PADDING, SPECIAL
 
+EMBEDDING_SCALE = 0.1
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -84,6 +86,8 @@ class TextBranch(nn.Module):
         self.length = max(config.tokens, config.kernel)
         self.positions = self.length - self.kernel + 1
         self.embedding = nn.Embedding(words + SPECIAL, config.token_dim, padding_idx=PADDING)
+        # Small at first, so that a word too rare to be learned says little; normalisation restores the scale.
+        nn.init.normal_(self.embedding.weight[SPECIAL - 1 :].detach(), std=EMBEDDING_SCALE)
         # A convolution over words as one product of matrices: several times faster than Conv1d on a processor.
         self.convolution = nn.Linear(config.kernel * config.token_dim, config.filters, bias=False)
         self.norm = nn.BatchNorm1d(config.filters)

@@ -30,9 +30,9 @@ def article_text(articles: Frame) -> Any:
     """
     if has(articles, "text"):
         return pc.fill_null(text(articles, "text"), "")
-    joined = pc.binary_join_element_wise(
-        text(articles, "name"), text(articles, "description"), " ", null_handling="skip"
-    )
+    name, description = (pc.fill_null(text(articles, part), "") for part in ("name", "description"))
+    # Not null_handling="skip": it drops the rows in which all parts are null (pyarrow 26).
+    joined = pc.binary_join_element_wise(name, description, " ")
     return pc.utf8_trim_whitespace(joined)
 
 

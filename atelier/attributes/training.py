@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.feeding import Feed, leave_out
+from atelier.attributes.feeding import Feed, forget_words, leave_out
 from atelier.attributes.labels import UNLABELLED, Heads
 from atelier.attributes.network import AttributeNetwork
 from atelier.attributes.scores import weighted_f1
@@ -133,6 +133,7 @@ def _run_epoch(
     total = torch.zeros((), device=targets.device)
     for rows in parts:
         batch = leave_out(feed.batch(rows), config.modality_dropout, generator)
+        batch = forget_words(batch, config.word_dropout, generator)
         with autocast(config, targets.device):
             logits = network(batch)
         value = loss(network.split(logits), targets[rows])

@@ -74,7 +74,7 @@ def coded(values: object, name: str) -> Coded:
             f"column {name!r} holds {array.null_count} nulls; identifiers cannot be null: drop those rows"
         )
     if not pa.types.is_dictionary(array.type):
-        array = array.dictionary_encode()
+        array = array.dictionary_encode()  # before the cast to text, which then touches the distinct ones only
     return Coded(array.indices.to_numpy(zero_copy_only=False), array.dictionary.cast(pa.string()))
 
 
@@ -122,7 +122,7 @@ def pairs(data: Any, kinds: Sequence[str] | None, what: str) -> Pairs:
     if hasattr(data, "customer_ids"):
         return _pairs_of_interactions(data if kinds is None else data.of_kinds(kinds))
     if kinds is not None and has_column(data, "kind"):
-        wanted = pc.is_in(_plain(_as_arrow(data["kind"])), value_set=pa.array(list(kinds), pa.string()))
+        wanted = pc.is_in(_text(_as_arrow(data["kind"])), value_set=pa.array(list(kinds), pa.string()))
         mask = wanted.to_numpy(zero_copy_only=False)
         data = data.filter(pa.array(mask)) if isinstance(data, pa.Table) else data.loc[mask]
     return Pairs(
@@ -148,7 +148,7 @@ def catalogue_frame(catalogue: Any) -> Any:
 
 
 def _as_arrow(values: Any) -> pa.Array:
-    """``values`` as one Arrow array of text or of a dictionary of text; nulls stay."""
+    """``values`` as one Arrow array, a dictionary where it was one; nulls stay."""
     if isinstance(values, pd.Series | pd.Index):
         array = pa.Array.from_pandas(values)
     elif isinstance(values, pa.Array | pa.ChunkedArray):
@@ -157,13 +157,11 @@ def _as_arrow(values: Any) -> pa.Array:
         array = pa.array(values, from_pandas=True)
     if isinstance(array, pa.ChunkedArray):
         array = array.unify_dictionaries().combine_chunks()
-    if pa.types.is_dictionary(array.type):
-        return array
-    return array.cast(pa.string()) if array.type != pa.string() else array
+    return array
 
 
-def _plain(array: pa.Array) -> pa.Array:
-    return array.dictionary_decode().cast(pa.string()) if pa.types.is_dictionary(array.type) else array
+def _text(array: pa.Array) -> pa.Array:
+    return (array.dictionary_decode() if pa.types.is_dictionary(array.type) else array).cast(pa.string())
 
 
 def _pairs_of_interactions(data: Any) -> Pairs:

@@ -159,25 +159,23 @@ def list_matrix(
     rows = np.flatnonzero(present)
     row_of[rows] = np.arange(len(rows))
     wanted &= rank <= longest
-    matrix = np.full((len(rows), longest), -1, np.int64)
-    matrix[row_of[customers[wanted]], rank[wanted] - 1] = articles[wanted]
-    if int((matrix >= 0).sum()) != int(((articles >= 0) & wanted).sum()):
+    matrix = np.full(len(rows) * longest, -1, np.int64)
+    matrix[row_of[customers[wanted]] * longest + rank[wanted] - 1] = articles[wanted]
+    if np.count_nonzero(matrix >= 0) != np.count_nonzero((articles >= 0) & wanted):
         raise MetricsError("recs give a customer the same rank twice; each (customer_id, rank) must be unique")
-    return Lists(rows, _first_mention_only(matrix))
+    return Lists(rows, _first_mention_only(matrix.reshape(len(rows), longest)))
 
 
 def find_hits(truth: Truth, lists: Lists, n_articles: int) -> Hits:
     """Where the lists meet the relevant sets."""
     width = np.int64(max(n_articles, 1))
-    wanted = truth.customers * width + truth.articles
-    keys = np.where(lists.articles >= 0, lists.customers[:, None] * width + lists.articles, np.int64(-1))
-    judged = np.isin(lists.customers, truth.customers)
-    rows, ranks = np.nonzero(judged[:, None] & (keys >= 0))
-    keys = keys[rows, ranks]
-    place = np.searchsorted(wanted, keys)
-    hit = place < len(wanted)
-    hit[hit] = wanted[place[hit]] == keys[hit]
-    return Hits(place[hit], ranks[hit] + 1)
+    wanted = np.append(truth.customers * width + truth.articles, -1)  # the last one is never found
+    rows = np.flatnonzero(np.isin(lists.customers, truth.customers))
+    articles = lists.articles[rows]
+    keys = lists.customers[rows, None] * width + articles
+    place = np.searchsorted(wanted[:-1], keys)
+    rows, ranks = np.nonzero((wanted[place] == keys) & (articles >= 0))
+    return Hits(place[rows, ranks], ranks + 1)
 
 
 def _without(truth: Truth, seen: Pairs, customer_ids: pa.Array, article_ids: pa.Array) -> Truth:

@@ -47,7 +47,7 @@ class ExactTopK:
         size = max(1, BLOCK // max(m, 1))
         for start in range(0, n if m else 0, size):
             stop = min(start + size, n)
-            scores = torch.from_numpy(np.ascontiguousarray(queries[start:stop])) @ self._columns  # [rows, m]
+            scores = torch.from_numpy(np.array(queries[start:stop], dtype=np.float32)) @ self._columns  # [rows, m]
             found = self._best(scores, k, excluded.within(start, stop))
             ranked.codes[start:stop], ranked.scores[start:stop] = found
         return ranked

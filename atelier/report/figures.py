@@ -6,6 +6,7 @@ Colours in a plot are stand-ins that :func:`svg` replaces by the page's CSS vari
 in both schemes. Nothing uses pyplot: no global state, no display.
 """
 
+import hashlib
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -140,7 +141,7 @@ def dot_plot(rows: Sequence[str], series: Mapping[str, Floats], xlabel: str) -> 
             )
         axes[0].set_yticks(np.arange(len(rows)), _short(rows))
         axes[0].set_ylim(len(rows) - 0.5, -0.5)
-        axes[0].set_xlim(left=0)
+        axes[0].set_xlim(left=-0.015 * axes[0].get_xlim()[1])  # room for a mark at nought
         axes[0].grid(axis="y", linewidth=0.6)
         axes[0].tick_params(length=0)
         axes[0].set_xlabel(xlabel)
@@ -157,9 +158,10 @@ def svg(plot: "Figure") -> str:
     )  # fmt: skip
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
-    # Names of groups repeat from plot to plot, and in one page an id must be unique; nothing refers to them.
-    text = re.sub(r'<g id="[A-Za-z0-9_.]+_\d+">', "<g>", text)
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # In one page an id must be unique, but plots use the same ones: each gets its plot's own prefix.
+    prefix = f"plot-{hashlib.sha256(text.encode()).hexdigest()[:12]}-"
+    text = re.sub(r'(<[a-zA-Z]+ id="|url\(#|xlink:href="#)', rf"\g<1>{prefix}", text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, variable)
     return text

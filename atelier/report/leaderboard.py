@@ -12,7 +12,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from atelier.metrics import ACCURACY, FEW_CUSTOMERS
-from atelier.metrics.segments import ALL
+from atelier.metrics.segments import ACTIVITY_SEGMENTS, ALL, ARTICLE_SEGMENTS, CANDIDATES, HISTORY_SEGMENTS
 from atelier.report.figures import interval_plot
 from atelier.report.measured import (
     DAILY_K,
@@ -44,6 +44,11 @@ from atelier.report.parts import (
 COMMAND = "dg launch --job judge --partition <day>"
 PLOTTED = ("precision", "recall", "ndcg")
 MOST_VALUES = 25
+SEGMENTS = (
+    *HISTORY_SEGMENTS,
+    *ACTIVITY_SEGMENTS,
+    *(name + lists for name in ARTICLE_SEGMENTS for lists in ("", CANDIDATES)),
+)
 SIGNIFICANT = 0.05
 
 
@@ -137,7 +142,8 @@ def _folded(metrics: pd.DataFrame, models: Sequence[str], seen: str, k: int) -> 
     """What not everyone looks at: segments, values of the attribute, other list lengths."""
     rows = chosen(metrics, seen=seen)
     recall = chosen(rows, metric="recall", k=k)
-    names = [name for name in sorted(set(recall["segment"])) if name.startswith(("customer:", "article:"))]
+    measured = set(recall.loc[recall["value"].notna(), "segment"])
+    names = [name for name in SEGMENTS if name in measured]
     parts = []
     if names:
         text = f"Recall@{k} by segment; :candidates are lists made from articles of the segment only."

@@ -1,7 +1,7 @@
 """Sources of raw data: the sample retailer, the H&M files, a Parquet landing zone.
 
-What belongs here: :func:`open_source`. This package alone in ``atelier`` may use DuckDB, to parse files; it yields Arrow
-tables. What does not: where the rows are stored, photographs' contents (:mod:`atelier.images.manifest`).
+What belongs here: :func:`open_source`. This package alone in ``atelier`` may use DuckDB, to parse files; it yields
+Arrow tables. What does not: where the rows are stored, photographs' contents (:mod:`atelier.images.manifest`).
 """
 
 from pathlib import Path

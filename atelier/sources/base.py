@@ -6,6 +6,7 @@ format.
 
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -67,6 +68,6 @@ def check_request(source: Source, table: str, days: Sequence[date]) -> None:
     """
     if table not in source.tables:
         raise ValueError(f"this source has no table {table!r}; it has {', '.join(sorted(source.tables))}")
-    gaps = [later for earlier, later in zip(days, days[1:], strict=False) if later - earlier != timedelta(days=1)]
+    gaps = [later for earlier, later in pairwise(days) if later - earlier != timedelta(days=1)]
     if gaps:
         raise ValueError(f"days have to be ascending and without gaps; before {gaps[0]} there is one")

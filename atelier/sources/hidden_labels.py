@@ -40,10 +40,12 @@ def is_hidden(hide: HideLabels, article_id: str, attribute: str) -> bool:
     """Whether this label is hidden: the definition that :func:`split_labels` follows for whole tables."""
     text = _SEPARATOR.join((str(hide.seed), article_id, attribute))
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return int(digest[:_DIGITS], 16) < hide.share(attribute) * 16**_DIGITS
+    return int(digest[:_DIGITS], 16) < int(hide.share(attribute) * 16**_DIGITS)
 
 
-def split_labels(connection: duckdb.DuckDBPyConnection, labels: str, attributes: tuple[str, ...], hide: HideLabels) -> str:
+def split_labels(
+    connection: duckdb.DuckDBPyConnection, labels: str, attributes: tuple[str, ...], hide: HideLabels
+) -> str:
     """Mark the hidden rows of a table of labels.
 
     Args:
@@ -59,7 +61,8 @@ def split_labels(connection: duckdb.DuckDBPyConnection, labels: str, attributes:
     bounds = [(name, format(int(hide.share(name) * 16**_DIGITS), f"0{_DIGITS}x")) for name in attributes]
     connection.execute("CREATE OR REPLACE TEMP TABLE label_bounds (attribute VARCHAR, bound VARCHAR)")
     connection.executemany(
-        "INSERT INTO label_bounds VALUES (?, ?)", [(name, "g" if len(bound) > _DIGITS else bound) for name, bound in bounds]
+        "INSERT INTO label_bounds VALUES (?, ?)",
+        [(name, "g" if len(bound) > _DIGITS else bound) for name, bound in bounds],
     )
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE {labels}_split AS

@@ -1,6 +1,7 @@
-"""The H&M Kaggle files as a source: articles, customers, transactions_train (CSV or Parquet), images/NNN/0NNNNNNNNN.jpg.
+"""The H&M Kaggle files as a source: articles, customers and transactions_train (CSV or Parquet), and photographs.
 
-What belongs here: how the files become days. What does not: which column becomes what (:mod:`atelier.sources.hm_layout`).
+What belongs here: how the files become days. What does not: which column becomes what
+(:mod:`atelier.sources.hm_layout`), the folder of photographs (:mod:`atelier.sources.hm_images`).
 
 Nothing of a later day shows on a day: an article's first sale, price and stock are computed from the sales up to that
 day, so an article that is sold later looks like one that is never sold.
@@ -18,13 +19,21 @@ import pyarrow as pa
 from atelier.sources.base import check_request, source_error
 from atelier.sources.columns import LAYOUTS
 from atelier.sources.hidden_labels import HideLabels, split_labels
+from atelier.sources.hm_images import land_photographs
 from atelier.sources.hm_layout import SALES, SALES_OF_A_DAY, HmOptions, articles_layout, customers_layout
-from atelier.sources.landed import REJECTED_SCHEMA, Landed
-from atelier.sources.paths import files_below, path_faults
-from atelier.sources.reading import ROW, Raw, count, engine, file_types, load, quoted, renumber, scan
+from atelier.sources.landed import Landed
+from atelier.sources.reading import ROW, Raw, count, engine, file_types, literal, load, quoted, renumber, scan
 from atelier.sources.validation import (
-    EARLIEST, LATEST, Checked, check, check_columns, empty, land, remember, rows_query,
-)  # fmt: skip
+    EARLIEST,
+    LATEST,
+    Checked,
+    check,
+    check_columns,
+    empty,
+    land,
+    remember,
+    rows_query,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,8 +99,10 @@ class HmSource:
         file = self.files["transactions_train"]
         with engine(self.options) as (connection, _):
             _check_sales_columns(connection, self)
-            span = "CREATE TEMP TABLE span AS SELECT min(day), max(day) FROM (SELECT TRY_CAST(t_dat AS DATE) AS day FROM {rows})"
-            scan(connection, file, f"{span} WHERE day BETWEEN $earliest AND $latest", "malformed", _BOUNDS)
+            statement = """
+                CREATE OR REPLACE TEMP TABLE span AS SELECT min(day), max(day)
+                FROM (SELECT TRY_CAST(t_dat AS DATE) AS day FROM {rows}) WHERE day BETWEEN $earliest AND $latest"""
+            scan(connection, file, statement, "malformed", _BOUNDS)
             [(first, last)] = connection.execute("FROM span").fetchall()
         if first is None:
             raise source_error(file, "no row has a readable date", "Write dates as YYYY-MM-DD.", column="t_dat")
@@ -168,31 +179,33 @@ class _Reader:
         """The catalogue as it looks from each day, up to ``last``."""
         checked = self._check_articles()
         self._summarise_sales(checked, last)
-        yesterday: list[Landed] = []
+        fixed = land(self.connection, checked, "article_id, product_code, name, description, product_type, division")
+        yesterday: list[pa.Table] = []
+        landed: list[Landed] = []
 
         def on(day: date) -> Landed:
-            landed = self._articles_on(checked, day)
-            if yesterday and landed.accepted.equals(yesterday[0].accepted):
-                return yesterday[0]
-            yesterday[:] = [landed]
-            return landed
+            today = self._sold_by(checked, day)
+            if not yesterday or not today.equals(yesterday[0]):
+                yesterday[:] = [today]
+                columns = {name: fixed.accepted.column(name) for name in fixed.accepted.column_names}
+                columns |= {name: today.column(name) for name in today.column_names}
+                ordered = {field.name: columns[field.name] for field in LAYOUTS["articles"].fields}
+                landed[:] = [Landed(pa.table(ordered), fixed.rejected, fixed.rows_in)]
+            return landed[0]
 
         return on
 
-    def _articles_on(self, checked: Checked, day: date) -> Landed:
-        self.connection.execute(
-            f"""CREATE OR REPLACE TEMP TABLE articles_today AS
-                SELECT checked.*, spell.first_sale, spell.day AS last_sale, spell.price
-                FROM {checked.relation} AS checked LEFT JOIN (
-                    FROM spells WHERE day <= $day AND (next_day IS NULL OR next_day > $day)
-                ) AS spell ON checked.article_id = spell.article_id""",  # noqa: S608 — our own names only
-            {"day": day},
-        )
-        columns = """article_id, product_code, name, description, product_type, CAST(NULL AS VARCHAR) AS brand, division,
-            price, first_sale AS available_from, CAST(NULL AS DATE) AS available_until,
-            coalesce(last_sale > CAST($day AS DATE) - $window, false) AS in_stock"""
-        today = Checked("articles_today", checked.raw, checked.table)
-        return land(self.connection, today, columns, {"day": day, "window": IN_STOCK_DAYS})
+    def _sold_by(self, checked: Checked, day: date) -> pa.Table:
+        """What changes from day to day, for every right article in the order of the file."""
+        return self.connection.sql(
+            f"""SELECT CAST(NULL AS VARCHAR) AS brand, price, first_sale AS available_from,
+                       CAST(NULL AS DATE) AS available_until,
+                       coalesce(day > CAST($day AS DATE) - $window, false) AS in_stock
+                FROM (SELECT {ROW}, article_id FROM {checked.relation} WHERE reason IS NULL) AS article
+                LEFT JOIN (FROM spells WHERE day <= $day AND (next_day IS NULL OR next_day > $day)) USING (article_id)
+                ORDER BY {ROW}""",  # noqa: S608 — our own names only
+            params={"day": day, "window": IN_STOCK_DAYS},
+        ).to_arrow_table()
 
     def _summarise_sales(self, articles: Checked, last: date) -> None:
         """The table ``spells``: for each article and day with sales, what holds until its next such day."""
@@ -200,7 +213,7 @@ class _Reader:
         last = min(last, self.options.last_day or last)
         raw = Raw("{rows}", _check_sales_columns(self.connection, self.source), "", "")
         statement = f"""
-            CREATE TEMP TABLE sales AS
+            CREATE OR REPLACE TEMP TABLE sales AS
             SELECT article_id, CAST(occurred_at AS DATE) AS day, arg_max(price, {ROW}) AS price
             FROM ({rows_query(raw, SALES, known)})
             WHERE fault IS NULL AND day <= $last GROUP BY ALL"""  # noqa: S608 — our own names only
@@ -219,7 +232,7 @@ class _Reader:
         _check_sales_columns(self.connection, self.source)
         source_first = self.source.first_day
         late = "$last_day" if self.options.after_last_day == "reject" else "NULL"
-        target = str(folder / "days").replace("'", "''")
+        target = literal(str(folder / "days"))
         statement = f"""
             COPY (
                 SELECT * EXCLUDE (__date),
@@ -227,7 +240,7 @@ class _Reader:
                             WHEN __date > $last_day THEN {late} ELSE __date END AS __ds
                 FROM (SELECT *, TRY_CAST(t_dat AS DATE) AS __date FROM {{rows}})
                 WHERE __ds BETWEEN $first AND $last
-            ) TO '{target}' (FORMAT parquet, PARTITION_BY (__ds), OVERWRITE)"""  # noqa: S608 — our own temporary folder
+            ) TO {target} (FORMAT parquet, PARTITION_BY (__ds), OVERWRITE)"""  # noqa: S608 — our own temporary folder
         days = {"first": first, "last": last, "first_day": source_first, "last_day": self.options.last_day or LATEST}
         scan(self.connection, self.source.files["transactions_train"], statement, "sales_malformed", _BOUNDS | days)
         return partial(self._interactions_on, known, folder / "days", source_first)
@@ -265,7 +278,9 @@ class _Reader:
             [(late,)] = self.connection.execute(after, {**staged, "last_day": self.options.last_day}).fetchall()
             if late > TOO_MANY_LATE:
                 problem = f"{late} rows are after last_day {self.options.last_day}"
-                raise source_error(file, problem, 'Correct last_day, or set after_last_day to "ignore".', column="t_dat")
+                raise source_error(
+                    file, problem, 'Correct last_day, or set after_last_day to "ignore".', column="t_dat"
+                )
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE sales_raw AS FROM {rows} ORDER BY {ROW}", staged)
         return types
 
@@ -279,7 +294,7 @@ class _Reader:
     def label_table(self, hidden: bool) -> pa.Table:
         """The labels that are hidden, or those that are not, by article and attribute."""
         attributes, checked = self.options.attributes, self._check_articles()
-        columns = ", ".join(f'{quoted(f"attribute:{name}")} AS {quoted(name)}' for name in attributes)
+        columns = ", ".join(f"{quoted(f'attribute:{name}')} AS {quoted(name)}" for name in attributes)
         names = ", ".join(quoted(name) for name in attributes)
         if not attributes:
             return empty(LAYOUTS["annotated_attributes"])
@@ -288,49 +303,17 @@ class _Reader:
             SELECT article_id, attribute, value
             FROM (SELECT article_id, {columns} FROM {checked.relation} WHERE reason IS NULL)
             UNPIVOT (value FOR attribute IN ({names}))""")  # noqa: S608 — the options' columns, checked and quoted
-        split = split_labels(self.connection, "labels", attributes, self.options.hide_labels or HideLabels(fraction=0.0))
+        hide = self.options.hide_labels or HideLabels(fraction=0.0)
+        split = split_labels(self.connection, "labels", attributes, hide)
         return self.connection.sql(
             f"SELECT article_id, attribute, value FROM {split} WHERE hidden = $hidden ORDER BY article_id, attribute",  # noqa: S608
             params={"hidden": hidden},
         ).to_arrow_table()
 
     def images(self) -> Landed:
-        """The photographs in the folder, one for each article; a file that is no known article's is rejected."""
+        """The photographs in the folder."""
         known = remember(self.connection, self._check_articles(), "article_id")
-        root = self.source.image_root
-        if not root.is_dir():
-            return Landed(empty(LAYOUTS["images"]), notes=("there is no folder images: no article has a photograph",))
-        plain, links = files_below(root)
-        paths = sorted(plain | links)
-        faults = path_faults(links, root)
-        listing = pa.table(
-            {"path": pa.array(paths, pa.string()), "fault": pa.array([faults.get(path) for path in paths], pa.string())}
-        )
-        self.connection.register("image_listing", listing)
-        self.connection.execute(_IMAGES.format(known=known))
-        accepted = self.connection.sql(
-            "SELECT article_id, 0 AS shot, path FROM listed_images WHERE reason IS NULL ORDER BY path"
-        ).to_arrow_table()
-        rejected = self.connection.sql("""
-            SELECT 'images' AS source_table, 'images/' || path AS source_file, 0 AS row, column_name, reason,
-                   NULL AS record FROM listed_images WHERE reason IS NOT NULL ORDER BY path""")
-        without = count(self.connection, known) - accepted.num_rows
-        notes = (f"{without} of {count(self.connection, known)} articles have no photograph",) if without else ()
-        return Landed(accepted, rejected.to_arrow_table().cast(REJECTED_SCHEMA), len(paths), notes)
-
-
-_IMAGES = """
-    CREATE OR REPLACE TEMP TABLE listed_images AS
-    SELECT path, article_id, fault.column_name AS column_name, fault.reason AS reason FROM (
-        SELECT path, article_id, CASE
-            WHEN fault IS NOT NULL THEN {{'column_name': 'path', 'reason': fault}}
-            WHEN NOT regexp_full_match(path, '[0-9]{{3}}/[0-9]{{10}}\.jpg') OR path[:3] <> article_id[:3]
-            THEN {{'column_name': 'path', 'reason': 'is not named NNN/NNNNNNNNNN.jpg, the folder by the first three digits'}}
-            WHEN NOT EXISTS (FROM {known} AS known WHERE known.article_id = named.article_id)
-            THEN {{'column_name': 'article_id', 'reason': 'is unknown: there is no such row in articles'}}
-        END AS fault
-        FROM (SELECT path, fault, path[5:14] AS article_id FROM image_listing) AS named
-    )"""
+        return land_photographs(self.connection, self.source.image_root, known)
 
 
 def _always(landed: Landed) -> Callable[[date], Landed]:

@@ -11,14 +11,14 @@ from pydantic import field_validator, model_validator
 
 from atelier.sources.columns import MONEY, Field, Layout
 from atelier.sources.hidden_labels import HideLabels
-from atelier.sources.reading import ROW, EngineOptions, quoted
+from atelier.sources.reading import ROW, EngineOptions, literal, quoted
 
 ALL_ATTRIBUTES = (
     "product_type_name", "product_group_name", "graphical_appearance_name", "colour_group_name",
     "perceived_colour_value_name", "perceived_colour_master_name", "index_group_name", "section_name",
     "garment_group_name",
 )  # fmt: skip
-"""What people labelled. The other columns are numbers of the same, or where in the company an article is looked after."""
+"""What people labelled. The other columns are numbers of the same, or say which department looks after an article."""
 
 CHANNELS = ("store", "online")
 """What sales_channel_id 1 and 2 mean."""
@@ -70,7 +70,9 @@ class HmOptions(EngineOptions):
         twice = sorted({column for column in named if named.count(column) > 1})
         if twice:
             raise ValueError(f"{', '.join(twice)}: a column is metadata or attribute, and only once")
-        if isinstance(hidden := self.hide_labels and self.hide_labels.fraction, dict) and set(hidden) - {*self.attributes}:
+        if isinstance(hidden := self.hide_labels and self.hide_labels.fraction, dict) and set(hidden) - {
+            *self.attributes
+        }:
             raise ValueError(f"hide_labels names {sorted(set(hidden) - {*self.attributes})}, which are no attributes")
         if self.first_day and self.last_day and self.first_day > self.last_day:
             raise ValueError(f"first_day {self.first_day} is after last_day {self.last_day}")
@@ -98,8 +100,7 @@ def customers_layout(types: dict[str, str]) -> Layout:
     """customers: id and age; every other column, whichever there are, goes into the profile where it says something."""
     others = [name for name in types if name not in ("customer_id", "age")]
     entries = ", ".join(
-        f"{{'k': '{name.replace(chr(39), chr(39) * 2)}', 'v': nullif(CAST({quoted(name)} AS VARCHAR), '')}}"
-        for name in others
+        f"{{'k': {literal(name)}, 'v': nullif(CAST({quoted(name)} AS VARCHAR), '')}}" for name in others
     )
     said = f"list_filter([{entries}], lambda entry: entry.v IS NOT NULL)"
     profile = f"CASE WHEN len({said}) > 0 THEN map_from_entries({said}) END"

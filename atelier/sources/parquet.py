@@ -107,7 +107,9 @@ class ParquetSource:
             return Retailer.model_validate_json(file.read_bytes())
         except (ValidationError, OSError) as error:
             reason = "; ".join(str(error).splitlines()[:3])
-            raise source_error(file, f"it cannot be read ({reason})", "Correct it; docs/sources.md says how.") from error
+            raise source_error(
+                file, f"it cannot be read ({reason})", "Correct it; docs/sources.md says how."
+            ) from error
 
     @property
     def first_day(self) -> date:
@@ -146,7 +148,9 @@ class _Reader:
         layout, known = LAYOUTS["interactions"], self._known("interactions", day)
         file = self.source.files["interactions"].get(day)
         if file is None:
-            return Landed(empty(layout, ordinal=True), notes=(f"no file interactions/ds={day}.parquet: a day without rows",))
+            return Landed(
+                empty(layout, ordinal=True), notes=(f"no file interactions/ds={day}.parquet: a day without rows",)
+            )
         raw = load(self.connection, file, self.source.root, "interactions_raw")
         checked = check(self.connection, raw, layout, self.source.root, known, day)
         return land(self.connection, checked, _INTERACTIONS)

@@ -64,6 +64,11 @@ def quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
+def literal(text: str) -> str:
+    """An SQL text, whatever characters it holds."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 @contextmanager
 def engine(options: EngineOptions) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     """An in-memory DuckDB and a folder for temporary files, both gone at the end.

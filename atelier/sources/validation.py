@@ -20,7 +20,7 @@ from atelier.sources.base import source_error
 from atelier.sources.columns import Field, Layout
 from atelier.sources.landed import REJECTED_SCHEMA, Landed
 from atelier.sources.paths import path_faults
-from atelier.sources.reading import ROW, Raw, count, quoted
+from atelier.sources.reading import ROW, Raw, count, literal, quoted
 
 EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)
 """Dates beyond are typing errors or placeholders such as 9999-12-31."""
@@ -127,7 +127,7 @@ def _faults(field: Field, types: Mapping[str, str]) -> list[tuple[str, str]]:
         plausible = f"CAST({value} AS DATE) BETWEEN DATE '{EARLIEST}' AND DATE '{LATEST}'"
         faults.append((f"NOT ({plausible})", f"is not between {EARLIEST.year} and {LATEST.year}"))
     if field.values:
-        allowed = ", ".join(f"'{choice}'" for choice in field.values)
+        allowed = ", ".join(map(literal, field.values))
         faults.append((f"{value} NOT IN ({allowed})", f"is none of {', '.join(field.values)}"))
     return faults
 
@@ -169,8 +169,7 @@ def rows_query(raw: Raw, layout: Layout, known: Mapping[str, str]) -> str:
 
 
 def _case(column: str, condition: str, reason: str) -> str:
-    text = "'" + column.replace("'", "''") + "'"
-    return f"WHEN {condition} THEN {{'column_name': {text}, 'reason': '{reason}'}}"
+    return f"WHEN {condition} THEN {{'column_name': {literal(column)}, 'reason': {literal(reason)}}}"
 
 
 def _cases(cases: list[str]) -> str:
@@ -263,9 +262,9 @@ def _mark_duplicates(connection: duckdb.DuckDBPyConnection, rows: str, layout: L
     """Give every right row whose key stood in an earlier right row a fault that names that row."""
     keys = ", ".join(layout.key)
     source = {field.name: field.column for field in layout.fields}
-    column = ", ".join(source[name] for name in layout.key).replace("'", "''")
+    column = literal(", ".join(source[name] for name in layout.key))
     connection.execute(f"""
-        UPDATE {rows} SET fault = {{'column_name': '{column}', 'reason': 'is a duplicate: row ' || kept || ' is kept'}}
+        UPDATE {rows} SET fault = {{'column_name': {column}, 'reason': 'is a duplicate: row ' || kept || ' is kept'}}
         FROM (SELECT {keys}, min({ROW}) AS kept FROM {rows} WHERE fault IS NULL GROUP BY {keys}) AS first
         WHERE {rows}.fault IS NULL AND {rows}.{ROW} > first.kept
           AND {" AND ".join(f"{rows}.{key} = first.{key}" for key in layout.key)}""")  # noqa: S608 — declared names
@@ -306,21 +305,27 @@ def land(
         params=parameters or {},
     ).to_arrow_table()
     rejected = rejected_rows(connection, checked)
-    return Landed(accepted, rejected, count(connection, checked.raw.relation) + count(connection, checked.raw.malformed))
+    return Landed(
+        accepted, rejected, count(connection, checked.raw.relation) + count(connection, checked.raw.malformed)
+    )
 
 
 def rejected_rows(connection: duckdb.DuckDBPyConnection, checked: Checked) -> pa.Table:
     """The rows with a fault and those that are malformed, each as it came, as JSON of texts."""
     raw = checked.raw
     texts = ", ".join(f"{quoted(name)} := CAST(raw.{quoted(name)} AS VARCHAR)" for name in raw.types)
-    return connection.sql(
-        f"""SELECT $table AS source_table, $file AS source_file, * FROM (
+    return (
+        connection.sql(
+            f"""SELECT $table AS source_table, $file AS source_file, * FROM (
                 SELECT {ROW} AS row, column_name, reason, to_json(struct_pack({texts}))::VARCHAR AS record
                 FROM {checked.relation} JOIN {raw.relation} AS raw USING ({ROW}) WHERE reason IS NOT NULL
                 UNION ALL SELECT row, '' AS column_name, reason, record FROM {raw.malformed}
             ) ORDER BY row""",  # noqa: S608 — the file's own columns, quoted
-        params={"table": checked.table, "file": raw.file},
-    ).to_arrow_table().cast(REJECTED_SCHEMA)
+            params={"table": checked.table, "file": raw.file},
+        )
+        .to_arrow_table()
+        .cast(REJECTED_SCHEMA)
+    )
 
 
 def remember(connection: duckdb.DuckDBPyConnection, checked: Checked, column: str) -> str:
@@ -342,4 +347,4 @@ def empty(layout: Layout, ordinal: bool = False) -> pa.Table:
         f"CAST(NULL AS {field.type}) AS {quoted(field.name)}" for field in layout.fields
     ]
     with duckdb.connect(":memory:") as connection:
-        return connection.sql(f"SELECT {', '.join(names)} WHERE false").to_arrow_table()  # noqa: S608 — declared names
+        return connection.sql(f"SELECT {', '.join(names)} WHERE false").to_arrow_table()

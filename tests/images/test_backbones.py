@@ -136,7 +136,7 @@ def test_preprocessing_travels_with_the_file(resnet_file: Path, tmp_path: Path) 
 def test_invalid_preprocessing_in_the_file_is_refused(resnet_file: Path, tmp_path: Path) -> None:
     bad = json.dumps({"resize": 10, "crop": 20})
     save_file(backbones._read(resnet_file), tmp_path / "bad.safetensors", {"preprocessing": bad})
-    with pytest.raises(WeightsError, match="metadata of .*bad.safetensors"):
+    with pytest.raises(WeightsError, match=r"metadata of .*bad\.safetensors"):
         build_backbone("resnet18", tmp_path / "bad.safetensors")
 
 
@@ -194,7 +194,7 @@ def test_missing_unexpected_and_misshapen_weights_are_named(resnet_file: Path, t
 
 
 def test_the_weights_of_another_network_are_refused(resnet_file: Path) -> None:
-    with pytest.raises(WeightsError, match="26 missing.*unexpected"):
+    with pytest.raises(WeightsError, match=r"26 missing.*unexpected"):
         build_backbone("vgg16", resnet_file)
 
 
@@ -207,11 +207,11 @@ def test_counters_of_batches_may_be_absent(resnet_file: Path, tmp_path: Path) ->
 
 def test_unreadable_files_and_unknown_names_are_refused(tmp_path: Path) -> None:
     (tmp_path / "junk.safetensors").write_bytes(b"\x80\x04junk")
-    with pytest.raises(WeightsError, match="not a readable .safetensors"):
+    with pytest.raises(WeightsError, match=r"not a readable \.safetensors"):
         build_backbone("resnet18", tmp_path / "junk.safetensors")
     with pytest.raises(WeightsError, match="no file of weights"):
         build_backbone("resnet18", tmp_path / "gone.safetensors")
-    with pytest.raises(WeightsError, match="no backbone 'resnet_18'.*resnet18"):
+    with pytest.raises(WeightsError, match=r"no backbone 'resnet_18'.*resnet18"):
         build_backbone("resnet_18", None)
 
 

@@ -1,5 +1,6 @@
 """Hostile, broken and odd image files."""
 
+import contextlib
 import io
 import os
 import struct
@@ -117,13 +118,15 @@ def test_huge_files_are_refused_unread(tmp_path: Path, monkeypatch: pytest.Monke
 def test_bombs_are_rejected_before_decoding(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("a pixel was decoded"))
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda _: pytest.fail("a pixel was decoded"))
-    with pytest.raises(ImageRejected, match="bomb.png: .*50,000,000 (pixels )?allowed"):
+    with pytest.raises(ImageRejected, match=r"bomb\.png: .*50,000,000 (pixels )?allowed"):
         decode.inspect(png_header_claiming(*size), "bomb.png")
 
 
-@pytest.mark.parametrize("data", [b"", b"not an image", b"%PDF-1.7", b"GIF89a" + bytes(100), b"\xff\xd8\xff", bytes(999)])
+@pytest.mark.parametrize(
+    "data", [b"", b"not an image", b"%PDF-1.7", b"GIF89a" + bytes(100), b"\xff\xd8\xff", bytes(999)]
+)
 def test_what_is_no_image_is_rejected(data: bytes) -> None:
-    with pytest.raises(ImageRejected, match="JPEG, PNG, WEBP|damaged"):
+    with pytest.raises(ImageRejected, match=r"JPEG, PNG, WEBP|damaged"):
         decode.decode(data, "x.jpg")
 
 
@@ -150,12 +153,8 @@ def test_damage_gives_an_image_or_a_rejection_and_nothing_else(data: st.DataObje
     whole = bytearray(encoded(picture(), form))
     for _ in range(data.draw(st.integers(1, 4))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
-    try:
-        image = decode.decode(bytes(whole), "x", at_least=8)
-    except ImageRejected as rejected:
-        assert rejected.reason
-    else:
-        assert image.mode == "RGB"
+    with contextlib.suppress(ImageRejected):  # and no other
+        assert decode.decode(bytes(whole), "x", at_least=8).mode == "RGB"
 
 
 # --- what becomes of it

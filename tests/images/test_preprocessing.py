@@ -33,7 +33,9 @@ def test_same_pixels_as_torchvision(size: tuple[int, int], interpolation: str) -
 def test_extreme_shapes_cost_no_more_than_others(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
     resize = Image.Image.resize
-    monkeypatch.setattr(Image.Image, "resize", lambda self, size, *a, **k: sizes.append(size) or resize(self, size, *a, **k))
+    monkeypatch.setattr(
+        Image.Image, "resize", lambda self, size, *a, **k: sizes.append(size) or resize(self, size, *a, **k)
+    )
     for size in [(1, 40_000), (40_000, 1), (1, 1)]:
         assert Preprocessing().pixels(Image.new("RGB", size, "red")).shape == (3, 224, 224)
     assert set(sizes) == {(224, 224)}

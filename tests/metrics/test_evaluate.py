@@ -216,7 +216,7 @@ PAIRS = st.lists(st.tuples(CUSTOMER, st.sampled_from(list("abcdefz"))), max_size
 LISTS = st.dictionaries(CUSTOMER, st.permutations("abcdefy").map(lambda p: "".join(p[:4])), max_size=5)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(lists=LISTS, pairs=PAIRS, seen=PAIRS, exclude=st.booleans())
 def test_every_segment_is_per_customer_on_a_smaller_truth(
     lists: dict[str, str], pairs: list[tuple[str, str]], seen: list[tuple[str, str]], exclude: bool

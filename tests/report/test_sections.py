@@ -1,6 +1,7 @@
 """What each section says, and the terminal's tables."""
 
 import base64
+import html
 import io
 import re
 from pathlib import Path
@@ -24,9 +25,10 @@ from atelier.report.neighbours import SIZE, _picture
 from atelier.report.parts import count_text, figure_text, interval_text, p_text, percent_text
 
 
-def text(html: str) -> str:
+def text(markup: str) -> str:
     """What a reader sees, blanks joined."""
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", re.sub(r"<svg.*?</svg>", "", html, flags=re.DOTALL)))
+    bare = re.sub(r"<[^>]*>", " ", re.sub(r"<svg.*?</svg>", "", markup, flags=re.DOTALL))
+    return re.sub(r"\s+", " ", html.unescape(bare))
 
 
 def metrics(rows: list[tuple[str, str, str, int, str, float | None, float | None, int]]) -> pd.DataFrame:
@@ -49,7 +51,10 @@ JUDGED = metrics(
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0.012345, "0.0123"), (-0.5, "−0.5000"), (12.3456, "12.346"), (98765.4, "98,765"), (None, "–"), (pd.NA, "–"), (np.nan, "–"), (0, "0.0000")],
+    [
+        (0.012345, "0.0123"), (-0.5, "−0.5000"), (12.3456, "12.346"), (98765.4, "98,765"), (0, "0.0000"),
+        (None, "–"), (pd.NA, "–"), (np.nan, "–"),
+    ],
 )  # fmt: skip
 def test_numbers(value: object, shown: str) -> None:
     assert figure_text(value) == shown
@@ -137,8 +142,7 @@ def test_checks_put_failures_first_and_fold_what_passed() -> None:
             "blocking": [True, False, True],
         }
     )
-    html = checks_section(checks).html
-    shown = text(html)
+    shown = text(checks_section(checks).html)
     assert "1 failed, 1 warned, 1 passed" in shown
     assert shown.index("c z failed") < shown.index("b y warning") < shown.index("The 1 checks that passed")
     assert "All 1 checks passed" in text(checks_section(checks.iloc[:1]).html)

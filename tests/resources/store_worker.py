@@ -8,14 +8,18 @@ import random
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
-import duckdb
+# loaded before forking, so that each child starts at once
+import duckdb  # noqa: F401
+import filelock  # noqa: F401
 import numpy as np
+import pandas as pd  # noqa: F401 - pyarrow asks for it
 import pyarrow as pa
-import pyarrow.parquet  # noqa: F401 - loaded before forking, so that each child starts at once
+import pyarrow.parquet
 
 from resources.embedding_cache import EmbeddingCache
 from resources.feature_store import FeatureStore
@@ -87,16 +91,24 @@ def die_at(step: int) -> None:
     Path.replace = counted(Path.replace)  # type: ignore[method-assign, assignment]
 
 
+def run_and_exit(work: Callable[[], None]) -> None:
+    """Run ``work`` as the whole life of a forked child, and say on stderr what went wrong."""
+    status = 1
+    try:
+        work()
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+        raise
+    finally:
+        os._exit(status)
+
+
 def in_child(work: Callable[[], None]) -> int:
     """Run ``work`` in a forked process; its wait status. This process itself starts no thread before."""
     child = os.fork()
     if child == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        finally:
-            os._exit(status)
+        run_and_exit(work)
     return os.waitpid(child, 0)[1]
 
 
@@ -131,42 +143,62 @@ def random_kills(roots: list[str]) -> None:
         os.waitpid(child, 0)
 
 
-def keep_writing(root: str, seconds: str, first: str, *offsets: str) -> None:
-    """Write the days at ``offsets`` again and again, each time as another version."""
-    store = FeatureStore(root, threads=1)
-    version = int(first)
+def meet(root: str, seconds: str) -> None:
+    """Two processes write the same two days, one the third, while two read; prints what each one did."""
     deadline = time.monotonic() + float(seconds)
-    while time.monotonic() < deadline:
-        store.write_range("interactions", [(DAYS[int(i)], rows_of(version)) for i in offsets], run_id=first)
-        version += 10
-    print(version)
+    works = [
+        lambda: keep_writing(Path(root), deadline, 3, [0, 1]),
+        lambda: keep_writing(Path(root), deadline, 4, [1, 0]),
+        lambda: keep_writing(Path(root), deadline, 5, [2]),
+        lambda: keep_reading(Path(root), deadline),
+        lambda: keep_reading(Path(root), deadline),
+    ]
+    children = []
+    for work in works:
+        child = os.fork()
+        if child == 0:
+            run_and_exit(work)
+        children.append(child)
+    statuses = [os.waitpid(child, 0)[1] for child in children]
+    if any(statuses):
+        raise SystemExit(f"processes failed: {statuses}")
 
 
-def keep_reading(root: str, seconds: str) -> None:
+def keep_writing(root: Path, deadline: float, first: int, days: list[int]) -> None:
+    """Write those days again and again, each time as another version."""
+    store = FeatureStore(root, threads=1)
+    count = 0
+    while not count or time.monotonic() < deadline:
+        partitions = [(DAYS[i], rows_of(first + 10 * count)) for i in days]
+        store.write_range("interactions", partitions, run_id=str(first))
+        count += 1
+    os.write(1, f"wrote {count}\n".encode())  # one system call: the processes share the pipe
+
+
+def keep_reading(root: Path, deadline: float) -> None:
     """Connect and query again and again: every day whole and of one version, twice the same within a connection."""
     store = FeatureStore(root, threads=1)
-    deadline = time.monotonic() + float(seconds)
-    reads = 0
-    sql = "SELECT ds, count(*), count(DISTINCT customer_id), sum(ordinal), min(customer_id) FROM interactions GROUP BY ds ORDER BY ds"
-    while time.monotonic() < deadline:
+    count = 0
+    sql = (
+        "SELECT ds, count(*), count(DISTINCT customer_id), sum(ordinal), min(customer_id)"
+        " FROM interactions GROUP BY ds ORDER BY ds"
+    )
+    while not count or time.monotonic() < deadline:
         with store.connect(DAYS[-1], ["interactions"]) as connection:
             seen = connection.sql(sql).fetchall()
             assert [row[:4] for row in seen] == [(ds, ROWS, 1, ROWS * (ROWS - 1) // 2) for ds in DAYS], seen
             assert connection.sql(sql).fetchall() == seen
         assert store.read("interactions", DAYS[0]).num_rows == ROWS
         store.vacuum(timedelta(minutes=5))
-        reads += 1
-    print(reads)
+        count += 1
+    os.write(1, f"read {count}\n".encode())  # one system call: the processes share the pipe
 
 
 if __name__ == "__main__":
-    assert duckdb.__version__
     name, *arguments = sys.argv[1:]
     if name == "killed":
         killed(arguments[0], arguments[1:])
     elif name == "random_kills":
         random_kills(arguments)
-    elif name == "keep_writing":
-        keep_writing(*arguments)
     else:
-        keep_reading(*arguments)
+        meet(*arguments)

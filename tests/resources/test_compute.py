@@ -28,7 +28,10 @@ def test_importing_it_loads_neither_numpy_nor_torch() -> None:
     assert run(code) == "[]"
 
 
-BLAS = "from threadpoolctl import threadpool_info; print({i['num_threads'] for i in threadpool_info() if i['user_api'] == 'blas'})"
+BLAS = """
+from threadpoolctl import threadpool_info
+print({library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"})
+"""
 
 
 @pytest.mark.parametrize("order", ["before", "after"])

@@ -83,7 +83,13 @@ def test_a_partition_comes_back_cast_sorted_and_without_ds(store: FeatureStore, 
     assert table.schema.field("available_from").type == pa.date32()
 
     pointer = written.pointer
-    assert (pointer.table, pointer.ds, pointer.part, pointer.rows, pointer.run_id) == ("articles", DAY, None, 3, "run-7")
+    assert (pointer.table, pointer.ds, pointer.part, pointer.rows, pointer.run_id) == (
+        "articles",
+        DAY,
+        None,
+        3,
+        "run-7",
+    )
     assert pointer.file == f"articles/ds={DAY}/{pointer.data_version}.parquet"
     assert (tmp_path / "store" / f"articles/ds={DAY}.json").is_file()
     assert store.location(pointer) == str(tmp_path / "store" / pointer.file)
@@ -145,7 +151,9 @@ def test_a_reader_is_consumed_batch_by_batch(store: FeatureStore) -> None:
             made.append(weakref.ref(ordinals))
             most = max(most, sum(reference() is not None for reference in made))
             # the batch borrows the array's memory, so the array lives as long as the batch does anywhere
-            yield sample.set_column(0, "ordinal", pa.Array.from_buffers(pa.int64(), 1_000, [None, pa.py_buffer(ordinals)]))
+            yield sample.set_column(
+                0, "ordinal", pa.Array.from_buffers(pa.int64(), 1_000, [None, pa.py_buffer(ordinals)])
+            )
 
     reader = pa.RecordBatchReader.from_batches(sample.schema, batches())
     assert store.write("interactions", DAY, reader).pointer.rows == 100_000
@@ -223,6 +231,8 @@ def test_equal_events_of_two_days_stay_two_files(store: FeatureStore) -> None:
 
 @dataclass
 class Result:
+    """What the store reads of an expectation's result."""
+
     name: str = "unique"
     column: str | None = "article_id"
     success: bool = False
@@ -232,6 +242,8 @@ class Result:
 
 @dataclass
 class Verdict:
+    """What the store reads of an audit."""
+
     success: bool
     results: list[Result] = field(default_factory=list)
 
@@ -259,7 +271,9 @@ def test_a_range_is_audited_once_and_published_only_as_a_whole(tmp_path: Path) -
     assert [(file.ds, file.rows) for file in auditor.calls[0]] == [(first, 1), (second, 1)]
 
     before = store.pointers()
-    with pytest.raises(ContractViolation, match=r"articles, ds=2020-09-22 to 2020-09-23 .*unique\(article_id\)") as error:
+    with pytest.raises(
+        ContractViolation, match=r"articles, ds=2020-09-22 to 2020-09-23 .*unique\(article_id\)"
+    ) as error:
         store.write_range("articles", [(first, articles("a", "c")), (second, articles("bad"))])
     assert error.value.audit.results[0].observed == "2 duplicates"  # type: ignore[attr-defined]
     assert len(auditor.calls) == 2
@@ -319,7 +333,11 @@ def test_an_event_table_without_partitions_is_empty_but_typed(store: FeatureStor
 
 def test_articles_that_come_later_are_invisible(store: FeatureStore) -> None:
     frame = pd.concat(
-        [articles("never"), articles("now", available_from=DAY), articles("later", available_from=DAY + timedelta(days=1))]
+        [
+            articles("never"),
+            articles("now", available_from=DAY),
+            articles("later", available_from=DAY + timedelta(days=1)),
+        ]
     )
     store.write("articles", DAY, frame)
     seen = store.connect(DAY, ["articles"]).sql("SELECT article_id FROM articles ORDER BY 1").fetchall()

@@ -38,7 +38,9 @@ def test_json_round_trip(original: Pointer) -> None:
     assert Pointer.from_json(text, "x.json") == original
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"table": "articles"', pointer().to_json().replace("rows", "lines")])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[1]", '{"table": "articles"', pointer().to_json().replace("rows", "lines")]
+)
 def test_what_is_no_pointer_is_named(text: str) -> None:
     with pytest.raises(PointerError, match=r"articles/ds=2020-09-22\.json is not a pointer"):
         Pointer.from_json(text, "articles/ds=2020-09-22.json")

@@ -15,9 +15,13 @@ from atelier.sources.sample.catalogue import Articles, Codes, Floats
 from atelier.sources.sample.config import SampleConfig
 
 DRIFT_DAYS = 21.0
-JOINED_BEFORE = 0.8
+JOINED_BEFORE = 0.88
 MEMBERSHIPS = ("none", "member", "gold")
 NEWSLETTER = ("never", "monthly", "weekly")
+# How strongly styles differ in what they like: standard deviations of log preference, times SampleConfig.style_sigma.
+OF_TYPE, OF_BRAND, OF_PRODUCT, OF_ARTICLE, OF_OTHER_VALUES = 1.9, 0.9, 1.4, 0.5, 0.4
+OF_VALUE = {"colour": 0.8, "pattern": 0.7, "occasion": 1.4, "material": 0.6, "fit": 0.6}
+FOREIGN = 3.0  # how much less a style likes the articles of another division
 
 
 @dataclass(frozen=True)
@@ -115,17 +119,21 @@ def draw_affinities(config: SampleConfig, articles: Articles, divisions: Codes, 
     is its own and stands in no attribute, as in real life: only behaviour tells of it.
     """
     n, sigma = len(articles), config.style_sigma
-    liking = 0.5 * sigma * rng.standard_normal((config.styles, n))
-    weights = {"colour": 0.7, "pattern": 0.8, "occasion": 1.2, "material": 0.5, "fit": 0.5}
+
+    def taste(kinds: int, strength: float) -> Floats:
+        return strength * sigma * rng.standard_normal((config.styles, kinds))
+
+    _, product = np.unique(articles.product_codes, return_inverse=True)
+    liking = taste(n, OF_ARTICLE) + taste(int(product.max()) + 1, OF_PRODUCT)[:, product]
     for index, attribute in enumerate(taxonomy.ATTRIBUTES):
-        taste = weights.get(attribute.name, 0.35) * sigma * rng.standard_normal((config.styles, len(attribute.values)))
         codes = articles.attributes[:, index]
-        liking += np.where(codes >= 0, taste[:, codes], 0.0)
-    liking += (0.6 * sigma * rng.standard_normal((config.styles, len(taxonomy.BRANDS))))[:, articles.brands]
-    liking += (0.6 * sigma * rng.standard_normal((config.styles, len(taxonomy.TYPES))))[:, articles.types]
+        of_value = taste(len(attribute.values), OF_VALUE.get(attribute.name, OF_OTHER_VALUES))
+        liking += np.where(codes >= 0, of_value[:, codes], 0.0)
+    liking += taste(len(taxonomy.BRANDS), OF_BRAND)[:, articles.brands]
+    liking += taste(len(taxonomy.TYPES), OF_TYPE)[:, articles.types]
     level = np.log(np.array(taxonomy.BRAND_PRICE))[articles.brands]
     liking -= sigma * 2.0 * (level[None, :] - rng.normal(0.0, 0.25, size=(config.styles, 1))) ** 2
-    return np.asarray(liking - 3.0 * (divisions[:, None] != articles.divisions[None, :]), dtype=np.float64)
+    return np.asarray(liking - FOREIGN * (divisions[:, None] != articles.divisions[None, :]), dtype=np.float64)
 
 
 def snapshot(customers: Customers, day: int) -> pa.Table:

@@ -1,0 +1,77 @@
+"""The table of figures."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from atelier.attributes import AttributeModel, evaluate, fit_and_evaluate, holdout
+from atelier.attributes.evaluation import METRICS
+from atelier.attributes.labels import Head, Heads
+from atelier.attributes.model import Probabilities
+
+
+class _Fixed(AttributeModel):
+    """Predicts ``v`` for the first two articles and ``round`` for the others, colour ``red`` for all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heads = Heads(
+            (
+                Head("colour", np.array(["red"], dtype=object), np.array([4])),
+                Head("neck", np.array(["round", "v"], dtype=object), np.array([9, 3])),
+            )
+        )
+
+    def predict_proba(self, articles: pd.DataFrame) -> Probabilities:  # type: ignore[override]
+        neck = np.array([[0.2, 0.8], [0.4, 0.6], [0.9, 0.1], [0.7, 0.3]], dtype=np.float32)
+        heads = self.heads.heads
+        return Probabilities(
+            articles["article_id"].to_numpy(dtype=object), self.heads.attributes, tuple(head.values for head in heads),
+            (np.ones((4, 1), dtype=np.float32), neck), np.ones((4, 2), dtype=bool),
+        )  # fmt: skip
+
+
+def test_figures_by_hand() -> None:
+    articles = pd.DataFrame({"article_id": ["a", "b", "c", "d"]})
+    labels = pd.DataFrame(
+        [("a", "neck", "v"), ("b", "neck", "round"), ("c", "neck", "round"), ("d", "neck", "never seen"),
+         ("a", "sleeve", "long"), ("stranger", "neck", "v")],
+        columns=["article_id", "attribute", "value"],
+    )  # fmt: skip
+    table = evaluate(_Fixed(), articles, labels)
+    assert table["attribute"].tolist() == [name for name in ("colour", "neck", "sleeve", "mean") for _ in METRICS]
+    wide = table.pivot(index="attribute", columns="metric", values="value")
+    # neck: predicted v, v, round, round. F1 of round 2·1/(2+2) = 1/2 (2 of 4), of v 2/3 (1 of 4), of the rare value 0.
+    neck = wide.loc["neck"]
+    assert (neck["samples"], neck["classes"]) == (4, 2)
+    assert neck["accuracy"] == pytest.approx(0.5)
+    assert neck["weighted_f1"] == pytest.approx(0.5 * 0.5 + 0.25 * 2 / 3)
+    # The majority of training is round: right for two of four; its F1 is 2·2/(2+4).
+    assert neck["majority_accuracy"] == pytest.approx(0.5)
+    assert neck["majority_weighted_f1"] == pytest.approx(0.5 * 2 / 3)
+    assert wide.loc["colour"].isna().sum() == 4
+    assert (wide.loc["sleeve", "samples"], wide.loc["sleeve", "classes"]) == (1, 0)
+    assert wide.loc["sleeve"].isna().sum() == 4
+    assert wide.loc["mean", "weighted_f1"] == pytest.approx(neck["weighted_f1"])
+    assert (wide.loc["mean", "samples"], wide.loc["mean", "classes"]) == (5, 3)
+
+
+def test_the_daily_figures_are_of_articles_that_were_held_out(planted, tiny) -> None:
+    config = tiny.model_copy(update={"max_epochs": 3})
+    model, table = fit_and_evaluate(planted.articles, planted.labels, config, test_share=0.25)
+    held = holdout(planted.articles, 0.25)
+    unseen = planted.articles[held]
+    mine = planted.labels[planted.labels["article_id"].isin(unseen["article_id"])]
+    pd.testing.assert_frame_equal(table, evaluate(model, unseen, mine))
+    assert model.summary["articles"] == int((~held).sum())
+    assert model.summary["labels"] == len(planted.labels) - len(mine)
+    assert model.summary["labels_of_unknown_articles"] == 0
+    # What was held out cannot have mattered: the same training articles give the same model.
+    again = AttributeModel(config).fit(planted.articles[~held], planted.labels)
+    pd.testing.assert_frame_equal(model.predict(unseen), again.predict(unseen))
+
+
+def test_nothing_to_judge(planted, tiny) -> None:
+    _, table = fit_and_evaluate(planted.articles, planted.labels.iloc[:0], tiny)
+    assert table["attribute"].unique().tolist() == ["mean"]
+    assert table.set_index("metric")["value"][["samples", "classes"]].tolist() == [0, 0]

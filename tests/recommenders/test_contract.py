@@ -1,0 +1,402 @@
+"""What every recommender must do, whatever it is: one suite, run for each registered model.
+
+A new model joins by its name in ``MODELS``; ``SMALL`` may give it a config that suits forty customers.
+"""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
+
+from atelier import recommenders
+from atelier.catalogue import Catalogue
+from atelier.errors import BundleError, UnknownIdentifier
+from atelier.interactions import Interactions, InteractionsError
+from atelier.recommenders import MODELS, Recommender, UnknownModelError
+from atelier.recommenders.base import NotFittedError
+
+SMALL: dict[str, dict[str, Any]] = {"als": {"factors": 8, "threads": 1}}
+OUT_OF_STOCK, UNSOLD, DELISTED, UNPOPULAR = ["a03", "a11"], "a90", "a20", "a19"
+NOBODY = "c99"  # known from the customers frame only
+
+
+def world(seed: int = 0) -> pd.DataFrame:
+    """Forty customers, twenty-one articles in two tastes, three kinds, no two rows at one time."""
+    random = np.random.default_rng(seed)
+    customers = np.repeat(np.arange(40), 9)
+    # A customer of an even number likes even articles.
+    strays = random.random(len(customers)) < 0.15
+    articles = (random.zipf(1.6, len(customers)) - 1) % 10 * 2 + (customers + strays) % 2
+    frame = pd.DataFrame({
+        "customer_id": [f"c{c:02d}" for c in customers], "article_id": [f"a{a:02d}" for a in articles],
+        "occurred_at": pd.Timestamp("2020-03-01") + pd.to_timedelta(random.permutation(len(customers)), unit="h"),
+        "kind": random.choice(["view", "bag", "purchase"], len(customers)),
+    })  # fmt: skip
+    rare = pd.DataFrame({
+        "customer_id": ["c00", "c01"], "article_id": [DELISTED, UNPOPULAR], "kind": ["purchase", "bag"],
+        "occurred_at": [pd.Timestamp("2020-02-01"), pd.Timestamp("2020-02-02")],
+    })  # fmt: skip
+    return pd.concat([frame, rare], ignore_index=True)
+
+
+FRAME = world()
+ARTICLES = pd.DataFrame({"article_id": [*sorted(set(FRAME.article_id) - {DELISTED}), UNSOLD]})
+ARTICLES["in_stock"] = ~ARTICLES.article_id.isin(OUT_OF_STOCK)
+ARTICLES["product_type"] = np.where(ARTICLES.article_id.str[-1].astype(int) % 2 == 0, "Dress", "Shirt")
+VECTORS = np.random.default_rng(1).normal(size=(len(ARTICLES), 6)).astype(np.float32)
+CUSTOMERS = pd.DataFrame({"customer_id": [*sorted(set(FRAME.customer_id)), NOBODY]})
+TRAIN_KINDS = ["save", "bag", "purchase"]
+PURCHASED = FRAME[FRAME.kind == "purchase"].groupby("customer_id").article_id.agg(set).to_dict()
+
+
+def catalogue() -> Catalogue:
+    return Catalogue.from_frames(ARTICLES, VECTORS)
+
+
+def build(name: str, **config: Any) -> Recommender[Any]:
+    return recommenders.build(name, **{**SMALL.get(name, {}), **config})
+
+
+@pytest.fixture(scope="module", params=sorted(MODELS))
+def model(request: pytest.FixtureRequest) -> Recommender[Any]:
+    return build(request.param).fit(FRAME, catalogue=catalogue(), customers=CUSTOMERS)
+
+
+def eligible(model: Recommender[Any]) -> set[str]:
+    """What may be recommended to someone who has seen nothing."""
+    stocked = set(ARTICLES[ARTICLES.in_stock].article_id)
+    return stocked if model.ranks_unsold else stocked & set(FRAME[FRAME.kind.isin(TRAIN_KINDS)].article_id)
+
+
+def lists(recs: pd.DataFrame) -> dict[str, list[str]]:
+    return recs.groupby("customer_id", sort=False).article_id.agg(list).to_dict()
+
+
+def bundle(path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(path.iterdir())}
+
+
+def check_frame(recs: pd.DataFrame, score: str, owner: str, item: str) -> None:
+    assert list(recs.columns) == [owner, item, score, "rank"]
+    assert (recs[score].dtype, recs["rank"].dtype) == (np.float32, np.int32)
+    assert pd.api.types.is_string_dtype(recs[owner])
+    assert pd.api.types.is_string_dtype(recs[item])
+    for _, rows in recs.groupby(owner, sort=False):
+        assert rows["rank"].tolist() == list(range(1, len(rows) + 1))
+        assert (rows[score].diff().dropna() <= 0).all()
+        assert rows[item].is_unique
+    assert np.isfinite(recs[score]).all()
+
+
+# Learning
+
+
+def test_refit_equals_fit(model: Recommender[Any], tmp_path: Path) -> None:
+    model.save(tmp_path / "first")
+    again = build(model.name).fit(FRAME, catalogue=catalogue(), customers=CUSTOMERS)
+    again.save(tmp_path / "again")
+    again.fit(FRAME, catalogue=catalogue(), customers=CUSTOMERS).save(tmp_path / "refitted")
+    assert bundle(tmp_path / "first") == bundle(tmp_path / "again") == bundle(tmp_path / "refitted")
+
+
+def test_the_order_of_input_rows_does_not_matter(model: Recommender[Any], tmp_path: Path) -> None:
+    shuffled = FRAME.sample(frac=1, random_state=3)
+    other = Catalogue.from_frames(ARTICLES.iloc[::-1], VECTORS[::-1])
+    build(model.name).fit(shuffled, catalogue=other, customers=CUSTOMERS[::-1]).save(tmp_path / "shuffled")
+    model.save(tmp_path / "model")
+    assert bundle(tmp_path / "shuffled") == bundle(tmp_path / "model")
+
+
+def test_frames_and_interactions_are_the_same(model: Recommender[Any]) -> None:
+    other = build(model.name).fit(Interactions.from_frame(pa.Table.from_pandas(FRAME)), catalogue(), CUSTOMERS)
+    pd.testing.assert_frame_equal(other.recommend(), model.recommend())
+
+
+def test_no_input_is_changed(model: Recommender[Any]) -> None:
+    frame, articles, vectors, customers = FRAME.copy(), ARTICLES.copy(), VECTORS.copy(), CUSTOMERS.copy()
+    asked, histories, candidates = ["c03", "c01"], FRAME.iloc[:9].copy(), np.array(["a02", "a01"], dtype=object)
+    fitted = build(model.name).fit(frame, Catalogue.from_frames(articles, vectors), customers)
+    fitted.recommend(asked, candidates=candidates)
+    fitted.recommend(histories=histories)
+    fitted.similar(candidates)
+    pd.testing.assert_frame_equal(frame, FRAME)
+    pd.testing.assert_frame_equal(articles, ARTICLES)
+    pd.testing.assert_frame_equal(customers, CUSTOMERS)
+    pd.testing.assert_frame_equal(histories, FRAME.iloc[:9])
+    np.testing.assert_array_equal(vectors, VECTORS)
+    assert (asked, candidates.tolist()) == (["c03", "c01"], ["a02", "a01"])
+
+
+def test_only_train_kinds_teach(model: Recommender[Any], tmp_path: Path) -> None:
+    """Views, which no default learns from, change nothing about articles and customers that others mention too."""
+    views = FRAME[FRAME.kind == "purchase"].assign(kind="view")
+    build(model.name).fit(pd.concat([FRAME, views]), catalogue(), CUSTOMERS).save(tmp_path / "more")
+    model.save(tmp_path / "model")
+    assert bundle(tmp_path / "more") == bundle(tmp_path / "model")
+
+
+def test_nothing_to_learn_from_is_an_error(model: Recommender[Any]) -> None:
+    for frame in (FRAME.iloc[:0], FRAME[FRAME.kind == "view"]):
+        with pytest.raises(InteractionsError, match=r"nothing to learn from.* save, bag, purchase"):
+            build(model.name).fit(frame)
+
+
+def test_without_catalogue_customers_kinds_and_dates(model: Recommender[Any]) -> None:
+    bare = build(model.name).fit(FRAME[["customer_id", "article_id"]])
+    recs = bare.recommend(k=5)
+    check_frame(recs, "score", "customer_id", "article_id")
+    assert set(recs.customer_id) == set(FRAME.customer_id)
+    bought = FRAME.groupby("customer_id").article_id.agg(set)
+    assert not any(set(articles) & bought[customer] for customer, articles in lists(recs).items())
+
+
+def test_asked_before_fitting(model: Recommender[Any], tmp_path: Path) -> None:
+    new = build(model.name)
+    others = (lambda: new.save(tmp_path), lambda: new.can_serve([]), lambda: new.can_rank([]))
+    for ask in (new.recommend, new.recommend_batches, new.similar, *others):
+        with pytest.raises(NotFittedError, match="was not fitted"):
+            ask()
+
+
+# Lists
+
+
+@pytest.mark.parametrize("exclude_seen", [True, False])
+@pytest.mark.parametrize("k", [1, 5, 1000])
+def test_lists_are_as_long_as_can_be_and_hold_only_what_may_be(
+    model: Recommender[Any], k: int, exclude_seen: bool
+) -> None:
+    recs = model.recommend(k=k, exclude_seen=exclude_seen)
+    check_frame(recs, "score", "customer_id", "article_id")
+    asked = CUSTOMERS[model.can_serve(CUSTOMERS)].customer_id.tolist()
+    assert len(asked) >= 40
+    assert list(lists(recs)) == asked
+    for customer, articles in lists(recs).items():
+        allowed = eligible(model) - (PURCHASED.get(customer, set()) if exclude_seen else set())
+        assert set(articles) <= allowed
+        assert len(articles) == min(k, len(allowed))
+
+
+def test_seen_kinds_can_be_chosen(model: Recommender[Any]) -> None:
+    wide = build(model.name, seen_kinds=("view", "bag", "purchase")).fit(FRAME, catalogue(), CUSTOMERS)
+    seen = FRAME.groupby("customer_id").article_id.agg(set)
+    recs = lists(wide.recommend(seen.index, k=1000))
+    assert all(set(recs[customer]) == eligible(wide) - seen[customer] for customer in seen.index)
+
+
+def test_unsold_articles_are_for_models_that_can_rank_them(model: Recommender[Any]) -> None:
+    found = set(model.recommend(k=1000, exclude_seen=False).article_id)
+    assert (UNSOLD in found) == model.ranks_unsold
+    assert model.can_rank([UNSOLD, "a00", "?"]).tolist() == [model.ranks_unsold, True, False]
+
+
+def test_the_order_asked_is_kept_and_each_is_served_once(model: Recommender[Any]) -> None:
+    asked = ["c07", "c01", "c07", "c30"]
+    for form in (asked, pd.Series(asked), pa.array(asked), pd.DataFrame({"customer_id": asked})):
+        recs = model.recommend(form, k=3)
+        assert list(lists(recs)) == ["c07", "c01", "c30"]
+        everyone = lists(model.recommend(k=3))
+        assert all(everyone[customer] == articles for customer, articles in lists(recs).items())
+
+
+def test_candidates_are_an_allow_list(model: Recommender[Any]) -> None:
+    few = ["a08", "a02", "a05", OUT_OF_STOCK[0], UNSOLD]
+    for form in (few, pd.DataFrame({"article_id": few}), Catalogue.from_frames(pd.DataFrame({"article_id": few}))):
+        for customer, articles in lists(model.recommend(k=4, candidates=form)).items():
+            assert set(articles) == (set(few) & eligible(model)) - PURCHASED.get(customer, set())
+    whole = lists(model.recommend(k=1000))
+    for customer, articles in lists(model.recommend(k=1000, candidates=few)).items():
+        assert articles == [article for article in whole[customer] if article in few]
+    empty = model.recommend(candidates=[])
+    assert len(empty) == 0
+    check_frame(empty, "score", "customer_id", "article_id")
+
+
+def test_unknown_identifiers_are_named(model: Recommender[Any]) -> None:
+    with pytest.raises(UnknownIdentifier, match="2 unknown customer_ids: 'nobody', 'somebody'"):
+        model.recommend(["c01", "somebody", "nobody"])
+    with pytest.raises(UnknownIdentifier, match="1 unknown article_id: 'nothing'"):
+        model.recommend(["c01"], candidates=["a01", "nothing"])
+    with pytest.raises(UnknownIdentifier, match="1 unknown article_id: 'nothing'"):
+        model.similar(["nothing"])
+    with pytest.raises(UnknownIdentifier):  # at once, not with the first batch
+        model.recommend_batches(["nobody"])
+    assert model.can_serve(["c01", "nobody"]).tolist() == [True, False]
+
+
+def test_known_customers_without_history_are_served_or_left_out_aloud(model: Recommender[Any]) -> None:
+    assert model.can_serve([NOBODY]).tolist() == [model.serves_anyone]
+    if model.serves_anyone:
+        assert len(model.recommend([NOBODY], k=4)) == 4
+    else:
+        with pytest.warns(UserWarning, match=r"leaves out 1 of 2 customers.*'c99'.*popular"):
+            recs = model.recommend([NOBODY, "c01"], k=4)
+        assert list(lists(recs)) == ["c01"]
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_k_below_one_is_an_error(model: Recommender[Any], k: int) -> None:
+    for ask in (model.recommend, model.similar):
+        with pytest.raises(ValueError, match=f"at least 1, not {k}"):
+            ask(k=k)
+
+
+def test_asking_for_nobody_gives_an_empty_frame(model: Recommender[Any]) -> None:
+    check_frame(model.recommend([]), "score", "customer_id", "article_id")
+    check_frame(model.similar([]), "similarity", "article_id", "similar_article_id")
+
+
+def test_batches_make_up_the_frame(model: Recommender[Any]) -> None:
+    batches = list(model.recommend_batches(k=4, batch_size=7))
+    assert len(batches) == -(-int(model.can_serve(CUSTOMERS).sum()) // 7)
+    assert all(pa.types.is_dictionary(batch.schema.field(place).type) for batch in batches for place in (0, 1))
+    frame = pa.Table.from_batches(batches).to_pandas()
+    whole = model.recommend(k=4)
+    for name in ("customer_id", "article_id", "rank"):
+        assert frame[name].tolist() == whole[name].tolist()
+    np.testing.assert_allclose(frame["score"], whole["score"], rtol=1e-5)
+
+
+# New customers
+
+
+def history(customer: str, articles: list[str], kind: str = "purchase") -> pd.DataFrame:
+    times = pd.Timestamp("2020-03-10") + pd.to_timedelta(range(len(articles)), unit="h")
+    return pd.DataFrame({"customer_id": customer, "article_id": articles, "occurred_at": times, "kind": kind})
+
+
+def test_new_customers_are_served_from_their_histories(model: Recommender[Any]) -> None:
+    new = pd.concat([history("z", ["a00", "a02"]), history("y", ["a01"], "bag")])
+    recs = model.recommend(histories=new, k=1000)
+    check_frame(recs, "score", "customer_id", "article_id")
+    assert list(lists(recs)) == ["y", "z"]
+    assert set(lists(recs)["z"]) == eligible(model) - {"a00", "a02"}
+    assert set(lists(recs)["y"]) == eligible(model)
+    assert set(lists(model.recommend(histories=new, k=1000, exclude_seen=False))["z"]) == eligible(model)
+    assert list(lists(model.recommend(["z"], histories=Interactions.from_frame(new)))) == ["z"]
+    assert set(model.recommend(histories=new, candidates=["a05"]).article_id) == {"a05"}
+
+
+def test_a_history_takes_the_place_of_what_was_trained_on(model: Recommender[Any]) -> None:
+    fresh = lists(model.recommend(histories=history("c01", ["a00"]), k=1000))
+    assert set(fresh["c01"]) == eligible(model) - {"a00"}
+
+
+def test_unknown_articles_in_histories_do_not_count(model: Recommender[Any]) -> None:
+    known = model.recommend(histories=history("z", ["a00"]), k=5)
+    mixed = history("z", ["a00", "newer than the model"])
+    pd.testing.assert_frame_equal(model.recommend(histories=mixed, k=5), known)
+
+
+def test_empty_histories_are_served_or_left_out_aloud(model: Recommender[Any]) -> None:
+    nothing = FRAME.iloc[:0]
+    assert len(model.recommend(histories=nothing)) == 0
+    for empty in (nothing, history("z", ["newer than the model"])):
+        if model.serves_anyone:
+            assert len(lists(model.recommend(["z"], histories=empty, k=4))["z"]) == 4
+        else:
+            with pytest.warns(UserWarning, match="leaves out 1 of 1 customers"):
+                assert len(model.recommend(["z"], histories=empty, k=4)) == 0
+
+
+# Neighbours
+
+
+def test_neighbours(model: Recommender[Any]) -> None:
+    near = model.similar(k=5)
+    check_frame(near, "similarity", "article_id", "similar_article_id")
+    assert set(near.article_id) <= set(model.article_ids.values.to_pylist())
+    assert set(near.similar_article_id) <= eligible(model)
+    assert (near.article_id != near.similar_article_id).all()
+    assert near.similarity.abs().max() <= 1 + 1e-6
+    assert near.groupby("article_id").size().max() == 5
+    few = model.similar(["a08", OUT_OF_STOCK[0]], k=5)
+    assert list(few.article_id.unique()) == ["a08", OUT_OF_STOCK[0]]
+    for article, rows in few.groupby("article_id"):
+        assert rows.similar_article_id.tolist() == near[near.article_id == article].similar_article_id.tolist()
+    assert model.similar(["a08"], k=1000).similar_article_id.is_unique
+
+
+def test_articles_that_cannot_be_compared_are_left_out_aloud(model: Recommender[Any]) -> None:
+    if model.ranks_unsold:
+        assert len(model.similar([UNSOLD])) > 0
+    else:
+        with pytest.warns(UserWarning, match=r"leaves out 1 of 2 articles.*'a90'"):
+            near = model.similar([UNSOLD, "a00"])
+        assert set(near.article_id) == {"a00"}
+
+
+# Bundles and configs
+
+
+def test_load_equals_save(model: Recommender[Any], tmp_path: Path) -> None:
+    model.save(tmp_path / "model")
+    loaded = recommenders.load(tmp_path / "model")
+    assert type(loaded) is type(model)
+    assert loaded.config == model.config
+    for exclude_seen in (True, False):
+        pd.testing.assert_frame_equal(
+            loaded.recommend(k=9, exclude_seen=exclude_seen), model.recommend(k=9, exclude_seen=exclude_seen)
+        )
+    new = history("z", ["a00", "a02"])
+    pd.testing.assert_frame_equal(loaded.recommend(histories=new), model.recommend(histories=new))
+    pd.testing.assert_frame_equal(loaded.similar(), model.similar())
+    loaded.save(tmp_path / "again")
+    assert bundle(tmp_path / "model") == bundle(tmp_path / "again")
+    assert all(Path(name).suffix in {".json", ".parquet", ".safetensors"} for name in bundle(tmp_path / "model"))
+
+
+def test_config_round_trip(model: Recommender[Any]) -> None:
+    raw = json.loads(json.dumps(model.config.model_dump(mode="json")))
+    assert recommenders.build(model.name, **raw).config == model.config
+    assert model.Config.model_validate_json(model.config.model_dump_json()) == model.config
+    with pytest.raises(ValidationError, match="no_such_field"):
+        recommenders.build(model.name, no_such_field=1)
+
+
+def test_broken_bundles_are_refused(model: Recommender[Any], tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no model bundle"):
+        recommenders.load(tmp_path)
+    for name in ("config.json", "weights.safetensors", "articles.parquet", "customers.parquet"):
+        for content in (None, b"", b"{}"):
+            model.save(tmp_path)
+            (tmp_path / name).unlink() if content is None else (tmp_path / name).write_bytes(content)
+            with pytest.raises(BundleError, match=str(tmp_path)):
+                recommenders.load(tmp_path)
+    model.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "format": 99}))
+    with pytest.raises(BundleError, match="format 99"):
+        recommenders.load(tmp_path)
+
+
+def test_names() -> None:
+    with pytest.raises(UnknownModelError, match="no recommender 'best'; there are popular"):
+        recommenders.build("best")
+    assert all(recommenders.model_class(name).name == name for name in MODELS)
+
+
+def test_a_bundle_is_read_by_its_own_class_only(tmp_path: Path) -> None:
+    build("popular").fit(FRAME).save(tmp_path)
+    with pytest.raises(BundleError, match="holds the model popular, not als"):
+        recommenders.model_class("als").load(tmp_path)
+
+
+def test_the_package_does_not_load_models_until_asked() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, atelier.recommenders; sys.exit(any(m in sys.modules for m in ('torch', 'implicit')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_serving_all_is_quiet(model: Recommender[Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.recommend(k=2)

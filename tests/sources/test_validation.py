@@ -1,0 +1,204 @@
+"""The rules, one by one and all together against a slow obvious version."""
+
+import math
+import re
+import tempfile
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from atelier.errors import AtelierError, SourceError
+from atelier.sources.columns import Field, Layout
+from atelier.sources.landed import Landed
+from atelier.sources.reading import load
+from atelier.sources.validation import check, land
+
+DAY = date(2020, 9, 1)
+
+
+@cache
+def database() -> duckdb.DuckDBPyConnection:
+    """One DuckDB for all tests of this file: most of an example's time would be opening it."""
+    return duckdb.connect(":memory:", config={"threads": 1})
+
+
+def land_file(data: pa.Table, layout: Layout, known: dict[str, str] | None = None, day: date | None = None) -> Landed:
+    """Check and land a Parquet file of that content."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "t.parquet"
+        pq.write_table(data, file)
+        raw = load(database(), file, Path(folder), "t_raw")
+        return land(database(), check(database(), raw, layout, Path(folder), known, day))
+
+
+def judge(field: Field, values: list[Any], kind: pa.DataType | None = None) -> tuple[list[Any], list[str]]:
+    """The accepted values and the reasons of the others, of a file with that one column and a row number."""
+    columns = {"n": pa.array(range(len(values) + 1)), field.name: pa.array([*values, _right(field)], type=kind)}
+    landed = land_file(pa.table(columns), Layout("t", (field,)))
+    assert landed.rejected.column("column_name").to_pylist() == [field.name] * landed.rejected.num_rows
+    return landed.accepted.column(field.name).to_pylist()[:-1], landed.rejected.column("reason").to_pylist()
+
+
+def _right(field: Field) -> Any:
+    """A right value as text, so that no column is wrong as a whole."""
+    return {"VARCHAR": "x", "DATE": "2020-01-01", "TIMESTAMP": "2020-01-01", "BOOLEAN": "true"}.get(field.type, "1")
+
+
+MONEY = Field("price", "DECIMAL(18,9)", low=0)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "outcome"),
+    [
+        (MONEY, "0.0209152542372881", Decimal("0.020915254")),
+        (MONEY, "0", Decimal(0)),
+        (MONEY, "-0.01", "is negative"),
+        (MONEY, "nan", "is not finite"),
+        (MONEY, "inf", "is not finite"),
+        (MONEY, "-Infinity", "is not finite"),
+        (MONEY, "1e400", "is not finite|is not a number"),
+        (MONEY, "cheap", "is not a number"),
+        (MONEY, "1,5", "is not a number"),
+        (MONEY, "1e10", r"does not fit DECIMAL\(18,9\)"),
+        (MONEY, None, None),
+        (Field("age", "SMALLINT", low=0, high=130), "21.0", 21),
+        (Field("age", "SMALLINT", low=0, high=130), "21.5", "is not a whole number"),
+        (Field("age", "SMALLINT", low=0, high=130), "131", "is above 130"),
+        (Field("age", "SMALLINT"), "99999", "does not fit SMALLINT"),
+        (Field("day", "DATE"), "2020-02-29", date(2020, 2, 29)),
+        (Field("day", "DATE"), "2020-02-30", "is not a date"),
+        (Field("day", "DATE"), "infinity", "is not between 1900 and 2199"),
+        (Field("day", "DATE"), "9999-12-31", "is not between 1900 and 2199"),
+        (Field("day", "DATE"), "0001-01-01", "is not between 1900 and 2199"),
+        (Field("at", "TIMESTAMP"), "2020-02-29 13:14:15", datetime(2020, 2, 29, 13, 14, 15)),
+        (Field("at", "TIMESTAMP"), "2020-02-29T13:14:15+02:00", "has a time zone: give the retailer's own time"),
+        (Field("at", "TIMESTAMP"), "2020-02-29T13:14:15Z", "has a time zone: give the retailer's own time"),
+        (Field("at", "TIMESTAMP"), "noon", "is not a time"),
+        (Field("ok", "BOOLEAN"), "yes", True),
+        (Field("ok", "BOOLEAN"), "perhaps", "is not true or false"),
+        (Field("id", required=True), None, "is null"),
+        (Field("id", required=True), "", "is blank"),
+        (Field("id", required=True), " \t", "is blank"),
+        (Field("id", required=True), "'; DROP TABLE t; --", "'; DROP TABLE t; --"),
+        (Field("note"), "", None),
+        (Field("kind", values=("x", "y")), "z", "is none of x, y"),
+        (Field("kind", values=("x", "y")), "X", "is none of x, y"),
+    ],
+)  # fmt: skip
+def test_a_text_is_parsed_or_refused(field: Field, text: str | None, outcome: Any) -> None:
+    accepted, reasons = judge(field, [text], pa.string())
+    if reasons:
+        assert re.fullmatch(outcome, reasons[0])
+    else:
+        assert accepted == [outcome]
+
+
+def test_numbers_that_are_not_finite_are_refused_in_a_column_of_numbers() -> None:
+    landed = land_file(pa.table({"price": [math.nan, math.inf, -math.inf, -1.0, 1.5]}), Layout("t", (MONEY,)))
+    assert landed.accepted.column("price").to_pylist() == [Decimal("1.5")]
+    assert landed.rejected.column("reason").to_pylist() == ["is not finite"] * 3 + ["is negative"]
+    assert landed.rejected.column("row").to_pylist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("field", "column", "message"),
+    [
+        (MONEY, pa.array([[1.0]]), "DOUBLE\\[\\].*not a number"),
+        (MONEY, pa.array([True]), "BOOLEAN.*not a number"),
+        (MONEY, pa.array([DAY]), "DATE.*not a number"),
+        (Field("id"), pa.array([1.5]), "DOUBLE.*not text"),
+        (Field("id"), pa.array([b"x"]), "BLOB.*not text"),
+        (Field("at", "TIMESTAMP"), pa.array([20200901]), "BIGINT.*not a time"),
+        (
+            Field("at", "TIMESTAMP"),
+            pa.array([datetime(2020, 9, 1, tzinfo=timezone(timedelta(hours=2)))]),
+            "without a time zone",
+        ),
+        (Field("profile", "MAP(VARCHAR, VARCHAR)"), pa.array([{"a": "b"}]), "STRUCT.*not a map"),
+        (Field("other", required=True), pa.array([1]), "the column is missing; there are x"),
+        (MONEY, pa.array(["cheap", "dear"]), "is not a number in all of 2 rows"),
+        (Field("id", required=True), pa.array([None, None], pa.string()), "is null in all of 2 rows"),
+    ],
+)  # fmt: skip
+def test_a_column_that_is_wrong_as_a_whole_is_fatal_and_named(field: Field, column: pa.Array, message: str) -> None:
+    with pytest.raises(SourceError, match=message) as raised:
+        land_file(pa.table({"x" if field.name == "other" else field.name: column}), Layout("t", (field,)))
+    assert "t.parquet" in str(raised.value)
+    assert repr(field.name) in str(raised.value)
+
+
+def test_a_column_of_nulls_is_an_ordinary_value_where_null_is() -> None:
+    assert judge(Field("age", "SMALLINT"), [None, None], pa.string()) == ([None, None], [])
+
+
+# For each column of a file some texts, and what is wrong with them.
+COLUMNS: dict[str, list[tuple[str | None, str | None]]] = {
+    "id": [("a", None), ("b", None), ("c", None), ("", "is blank"), (None, "is null"), (" ", "is blank")],
+    "price": [("1.5", None), (None, None), ("-1", "is negative"), ("x", "is not a number"), ("nan", "is not finite")],
+    "at": [("2020-09-01 08:00", None), ("2020-09-02", "is after the day on which it came"),
+           ("2020-08-31", "is before the day on which it came"), ("x", "is not a time"), (None, "is null")],
+    "kind": [("view", None), ("look", "is none of view, bag"), (None, "is null")],
+}  # fmt: skip
+LAYOUT = Layout(
+    "t",
+    (
+        Field("id", required=True), MONEY, Field("at", "TIMESTAMP", required=True),
+        Field("kind", required=True, values=("view", "bag")),
+    ),
+    key=("id",), references=(("id", "known"),), day="at",
+)  # fmt: skip
+KNOWN = {"a", "b"}
+Rows = list[tuple[tuple[str | None, str | None], ...]]
+
+
+def slowly(rows: Rows) -> list[tuple[str, str] | None]:
+    """The fault of each row, row by row."""
+    faults: list[tuple[str, str] | None] = []
+    kept: dict[str | None, int] = {}
+    for number, row in enumerate(rows, start=1):
+        named = dict(zip(COLUMNS, row, strict=True))
+        late = " the day on which it came"
+        own = [(name, reason) for name, (_, reason) in named.items() if reason and late not in reason]
+        day = [(name, reason) for name, (_, reason) in named.items() if reason and late in reason]
+        unknown = [] if named["id"][0] in KNOWN else [("id", "is unknown: there is no such row in known")]
+        twice = [("id", f"is a duplicate: row {kept[named['id'][0]]} is kept")] if named["id"][0] in kept else []
+        fault = next(iter([*own, *unknown, *day, *twice]), None)
+        if fault is None:
+            kept[named["id"][0]] = number
+        faults.append(fault)
+    return faults
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(*(st.sampled_from(choices) for choices in COLUMNS.values())), max_size=12))
+def test_every_row_has_the_fault_that_a_slow_reading_finds(rows: Rows) -> None:
+    expected = slowly(rows)
+    texts = {name: pa.array([row[place][0] for row in rows], pa.string()) for place, name in enumerate(COLUMNS)}
+    database().execute("CREATE OR REPLACE TABLE known_ids AS SELECT unnest(['a', 'b']) AS id")
+    try:
+        landed = land_file(pa.table(texts), LAYOUT, {"known": "known_ids"}, DAY)
+    except SourceError as error:
+        assert "in all of" in str(error)  # noqa: PT017 — either outcome is right for a file of nothing but faults
+        assert len(rows) > 1
+        assert len(set(expected)) == 1
+        return
+    found = {row["row"]: (row["column_name"], row["reason"]) for row in landed.rejected.to_pylist()}
+    assert found == {number: fault for number, fault in enumerate(expected, start=1) if fault}
+    assert landed.accepted.column("id").to_pylist() == [
+        row[0][0] for row, fault in zip(rows, expected, strict=True) if not fault
+    ]
+    assert landed.rows_in == len(rows)
+
+
+def test_landed_refuses_counts_that_do_not_add_up() -> None:
+    with pytest.raises(AtelierError, match="2 rows came in, but 1 are accepted and 0 rejected"):
+        Landed(pa.table({"x": [1]}), rows_in=2)
