@@ -27,13 +27,13 @@ class AttributeTraining(dg.Config):
         preset: ``auto``, ``small`` or ``published``.
         test_share: share of the styles held out to judge the model.
         seed: of the first weights, the batches and the split.
-        epochs: at most so many passes over the data.
+        max_epochs: at most so many passes over the data.
     """
 
     preset: str = "auto"
     test_share: float = 0.1
     seed: int = 0
-    epochs: int | None = None
+    max_epochs: int | None = None
 
 
 def article_inputs(step: Step) -> "pd.DataFrame":
@@ -115,7 +115,7 @@ def attribute_config(config: AttributeTraining, articles: int) -> "AttributeConf
     }
     if config.preset not in presets:
         raise dg.Failure(f"preset is {config.preset!r}; there are {', '.join(presets)}")
-    changes = {"seed": config.seed} | ({} if config.epochs is None else {"epochs": config.epochs})
+    changes = {"seed": config.seed} | ({} if config.max_epochs is None else {"max_epochs": config.max_epochs})
     return presets[config.preset](**changes)
 
 

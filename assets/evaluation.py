@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 GROUP = "evaluation"
 KINDS = ("purchase",)
-FEW_CUSTOMERS = 200
 
 
 class JudgeConfig(dg.Config):
@@ -78,6 +77,8 @@ def offline_metrics(step: Step, config: JudgeConfig) -> None:
     step.check("judged", remedy is None, remedy or f"the recommendations of {origin} are judged by {origin} … {step.ds}")
     if remedy is not None:
         return
+    from atelier.metrics import FEW_CUSTOMERS
+
     trial = prepare(step, origin, config)
     judged = trial.truth["customer_id"].nunique()
     step.check(
@@ -119,9 +120,9 @@ def prepare(step: Step, origin: date, config: JudgeConfig) -> Trial:
 
 
 def _lists(step: Step, trial: Trial, model: str) -> Iterator[tuple[str, "pd.DataFrame"]]:
-    """The lists of ``model`` under both policies, of the customers who are judged."""
+    """The lists of ``model`` under both policies, of the whole sample: coverage is not of buyers only."""
     with step.store.connect(as_of=trial.origin, tables=["recommendations"]) as con:
-        con.register("judged", trial.truth[["customer_id"]].drop_duplicates())
+        con.register("judged", trial.customers)
         for seen in SEEN:
             yield seen, con.execute(
                 "SELECT customer_id, article_id, rank, score FROM recommendations SEMI JOIN judged USING (customer_id)"
@@ -130,12 +131,14 @@ def _lists(step: Step, trial: Trial, model: str) -> Iterator[tuple[str, "pd.Data
             ).df()
 
 
-def _restricted(step: Step, trial: Trial, model: str, exclude_seen: bool, k: int) -> dict[str, "pd.DataFrame"]:
+def _restricted(
+    step: Step, trial: Trial, model: str, exclude_seen: bool, config: JudgeConfig
+) -> dict[str, "pd.DataFrame"]:
     """Lists made from the articles of each segment only: warm, cold and new ones."""
     from atelier.metrics import article_segments
 
-    recommender = load_model(step, model, trial.origin)
-    segments = article_segments(trial.catalogue, trial.train)
+    recommender, k = load_model(step, model, trial.origin), max(config.k)
+    segments = article_segments(trial.catalogue, trial.train, config.train_kinds)
     customers = trial.truth["customer_id"].drop_duplicates().sort_values()
     served = customers[recommender.can_serve(customers)]
     return {
@@ -156,7 +159,8 @@ def _write_metrics(step: Step, trial: Trial, config: JudgeConfig) -> None:
             figures = evaluate(
                 lists, trial.truth, config.k, train=trial.train, catalogue=trial.catalogue, exclude_seen=excluded,
                 truth_kinds=config.truth_kinds, train_kinds=config.train_kinds, attribute=config.attribute,
-                restricted_recs=_restricted(step, trial, model, excluded, max(config.k)), as_of=trial.origin,
+                restricted_recs=_restricted(step, trial, model, excluded, config), as_of=trial.origin,
+                customers=trial.customers["customer_id"],
             )  # fmt: skip
             frames.append(figures.assign(model=model, seen=seen))
         step.write("offline_metrics", pd.concat(frames, ignore_index=True), part=model)

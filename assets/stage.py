@@ -169,7 +169,7 @@ def _table_metadata(asset: str) -> Mapping[str, Any]:
 
 def _run(stage: Stage, context: dg.AssetExecutionContext, arguments: Mapping[str, Any]) -> Iterator[Any]:
     """Run the stage's function and tell Dagster what it wrote; a broken contract is told before it stops the run."""
-    step = Step(context, stage.produces)
+    step = Step(context, stage.produces, code_version(stage.compute))
     try:
         stage.compute(step, **arguments)
     except ContractViolation as violation:

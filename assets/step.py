@@ -38,7 +38,7 @@ class Step:
         log: Dagster's logger.
     """
 
-    def __init__(self, context: dg.AssetExecutionContext, produces: Sequence[str]) -> None:
+    def __init__(self, context: dg.AssetExecutionContext, produces: Sequence[str], code_version: str) -> None:
         resources = context.resources
         self.store: FeatureStore = resources.store
         self.models: ModelStore = resources.models
@@ -47,6 +47,7 @@ class Step:
         self.log = context.log
         self._context = context
         self._produces = tuple(produces)
+        self._code_version = code_version
         self._started = time.perf_counter()
         self._written: dict[str, list[Written]] = defaultdict(list)
         self._bundles: dict[str, Bundle] = {}
@@ -135,7 +136,9 @@ class Step:
     def save_model(self, name: str, save: Callable[[Path], None], *, tables: Sequence[str], seed: int) -> "Bundle":
         """Publish a model of this day, trained on ``tables``."""
         upstreams = self.data_versions(tables)
-        bundle = self.models.publish(name, self.ds, save, upstreams=upstreams, seed=seed)
+        bundle = self.models.publish(
+            name, self.ds, save, upstreams, seed=seed, code_version=self._code_version, run_id=self.run_id
+        )
         self._bundles[name] = bundle
         return bundle
 

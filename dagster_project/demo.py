@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from assets.report import report_path
 from dagster_project.build import build_defs
 from dagster_project.cli import init_home
+from dagster_project.run import run_job
 from resources.retailer import Home
 
 if TYPE_CHECKING:
@@ -41,29 +42,17 @@ def main() -> int:
 
 
 def runner(home: Home, instance: dg.DagsterInstance) -> Callable[..., None]:
-    """A function that runs a job of a day, or of a range of days, in this process."""
-    repository = build_defs(home).get_repository_def()
+    """A function that runs a job of a day, or of a range of days, and says how long it took."""
+    definitions = build_defs(home)
 
     def run(job: str, first: date, last: date | None = None) -> None:
-        """Raises DagsterError where a step fails."""
         started = time.perf_counter()
         days = f"{first}" if last is None else f"{first} … {last}"
         say(f"▶ {job} {days}")
-        repository.get_job(job).execute_in_process(instance=instance, **_partitions(first, last))
+        run_job(definitions, instance, job, first, last)
         say(f"✓ {job} {days}: {time.perf_counter() - started:.0f} s")
 
     return run
-
-
-def _partitions(first: date, last: date | None) -> dict[str, Any]:
-    if last is None:
-        return {"partition_key": first.isoformat()}
-    return {
-        "tags": {
-            "dagster/asset_partition_range_start": first.isoformat(),
-            "dagster/asset_partition_range_end": last.isoformat(),
-        }
-    }
 
 
 def say(text: str) -> None:

@@ -307,6 +307,7 @@ class AttributeModel:
         Raises:
             BundleError: a file is missing, or made by an incompatible version.
         """
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         folder = Path(path)
@@ -324,7 +325,7 @@ class AttributeModel:
                     network = model._build(described.config)
                 network.load_state_dict(state, assign=True)
                 model._network = network.to(model.device).eval()
-        except (OSError, ValidationError, RuntimeError, KeyError, pa.ArrowInvalid) as error:
+        except (OSError, ValidationError, RuntimeError, KeyError, pa.ArrowInvalid, SafetensorError) as error:
             raise BundleError(
                 f"The attribute bundle {folder} cannot be read: {error}. Train again, or name another bundle."
             ) from error

@@ -51,7 +51,8 @@ class SmallBackbone(nn.Module):
         """Features [n, 578] of images [n, 3, h, w]."""
         half = functional.avg_pool2d(images, 2)  # [n, 3, h/2, w/2]: noise is averaged out, hue is not
         opponent = functional.conv2d(images, self.opponent)
-        blocks = (self._histograms(half), self._silhouette(half), _layout(half), *self._patterns(opponent))
+        colours = self._histograms(functional.avg_pool2d(half, 2))
+        blocks = (colours, self._silhouette(half), _layout(half), *self._patterns(opponent))
         return torch.cat([block.flatten(1).float() for block in blocks], dim=1)
 
     def _histograms(self, images: Tensor) -> Tensor:
@@ -73,12 +74,13 @@ class SmallBackbone(nn.Module):
         return functional.adaptive_avg_pool2d(distance, _LAYOUT)
 
     def _patterns(self, opponent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Random convolutions: mean and deviation of the first layer, the second on a grid of 2 × 2."""
+        """Random convolutions: mean and energy of the first layer, the second on a grid of 2 × 2."""
         edges = self.first(opponent)
         first = torch.cat([edges.relu(), (-edges).relu()], dim=1)  # [n, 64, h/2, w/2]: both signs are kept
         pooled = functional.avg_pool2d(first, 4)
         second = self.second(pooled).relu()  # [n, 48, h/8, w/8]
-        return first.mean((2, 3)), first.float().std((2, 3)), functional.adaptive_avg_pool2d(second, 2)
+        energy = first.float().square().mean((2, 3)).sqrt()
+        return first.mean((2, 3)), energy, functional.adaptive_avg_pool2d(second, 2)
 
 
 def _layout(images: Tensor) -> Tensor:

@@ -5,14 +5,16 @@ What belongs here: :class:`ExactTopK`, the only place where vectors become lists
 """
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from atelier.ids import Codes
-from atelier.recommenders.lists import Pairs, Ranked, Scores, best
+from atelier.recommenders.lists import Mask, Pairs, Ranked, Scores, best
 
-BLOCK = 16 * 1024 * 1024
-"""Scores held at once: 64 MiB of float32."""
-SPREAD = 16
+BLOCK = 8 * 1024 * 1024
+"""Scores held at once: 32 MiB of float32."""
+GROUPS = 16
+"""Groups of articles for each place in a list: more make the bound tighter, fewer make it cheaper."""
 
 
 class ExactTopK:
@@ -42,32 +44,42 @@ class ExactTopK:
             excluded: what each query must not get.
         """
         n, m = len(queries), len(self._codes)
-        excluded = excluded.where(self._place[excluded.codes] >= 0)
         ranked = Ranked(np.full((n, k), -1, np.int32), np.zeros((n, k), np.float32))
-        size = max(1, BLOCK // max(m, 1))
-        for start in range(0, n if m else 0, size):
+        size = min(n, max(1, BLOCK // max(m, 1)))
+        if not size or not m:
+            return ranked
+        excluded = excluded.where(self._place[excluded.codes] >= 0)
+        # Written again by each block: fresh memory costs as much as the product itself.
+        products, reach = torch.empty(size, m), np.empty((size, m), dtype=bool)
+        for start in range(0, n, size):
             stop = min(start + size, n)
-            scores = torch.from_numpy(np.array(queries[start:stop], dtype=np.float32)) @ self._columns  # [rows, m]
-            found = self._best(scores, k, excluded.within(start, stop))
+            block = torch.from_numpy(np.array(queries[start:stop], dtype=np.float32))
+            scores = torch.mm(block, self._columns, out=products[: stop - start])  # [rows, m]
+            found = self._best(scores, reach[: stop - start], k, excluded.within(start, stop))
             ranked.codes[start:stop], ranked.scores[start:stop] = found
         return ranked
 
-    def _best(self, scores: torch.Tensor, k: int, excluded: Pairs) -> Ranked:
+    def _best(self, scores: torch.Tensor, reach: Mask, k: int, excluded: Pairs) -> Ranked:
+        """The best of a block of scores, which is written to, as is ``reach``."""
         n, m = scores.shape
-        scores[torch.from_numpy(excluded.rows), torch.from_numpy(self._place[excluded.codes])] = -torch.inf
-        reach = (scores >= _bound(scores, k)) & (scores > -torch.inf)
-        flat = np.flatnonzero(reach.numpy())
+        values: Scores = scores.numpy()
+        values[excluded.rows, self._place[excluded.codes]] = -np.inf
+        np.greater_equal(values, _bound(scores, k), out=reach)
+        flat = np.flatnonzero(reach)
+        found = values.reshape(-1)[flat]
+        flat, found = flat[found > -np.inf], found[found > -np.inf]
         rows, places = np.divmod(flat, m)
-        return best(rows, self._codes[places], scores.numpy().reshape(-1)[flat], n, k)
+        return best(rows, self._codes[places], found, n, k)
 
 
-def _bound(scores: torch.Tensor, k: int) -> torch.Tensor:
+def _bound(scores: torch.Tensor, k: int) -> npt.NDArray[np.float32]:
     """A lower bound of each row's k-th highest score, [n, 1]; −∞ where a row has fewer than k."""
     n, m = scores.shape
     if m <= k:
-        return torch.full((n, 1), -torch.inf)
-    groups = min(SPREAD * k, m)
+        return np.full((n, 1), -np.inf, dtype=np.float32)
+    groups = min(GROUPS * k, m)
     depth = m // groups
     # Group g holds the articles g, g + groups, …: neighbours in id, which are alike, fall into different groups.
-    maxima = scores[:, : groups * depth].view(n, depth, groups).amax(dim=1) if depth > 1 else scores
-    return torch.topk(maxima, k, dim=1, sorted=True).values[:, -1:]
+    maxima = scores[:, : groups * depth].view(n, depth, groups).amax(dim=1).numpy()  # [n, groups]
+    bound: npt.NDArray[np.float32] = np.partition(maxima, groups - k, axis=1)[:, groups - k, None]
+    return bound

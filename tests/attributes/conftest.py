@@ -23,7 +23,7 @@ def one_thread() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Planted:
-    """Articles whose colour shows in the photographs only, whose neckline in the text only, whose sleeve in the type."""
+    """Articles whose colour shows in the photographs only, their neckline in the text, their sleeve in the type."""
 
     articles: pd.DataFrame
     truth: pd.DataFrame

@@ -249,7 +249,7 @@ def test_ids_are_checked(fitted, articles, message) -> None:
 
 
 def test_vectors_of_another_backbone_are_refused(planted, fitted) -> None:
-    with pytest.raises(ArticlesError, match="5 values.*trained on 8"):
+    with pytest.raises(ArticlesError, match=r"5 values.*trained on 8"):
         fitted.predict(planted.articles.assign(embeddings=[np.zeros((1, 5))] * len(planted.articles)))
 
 
@@ -275,5 +275,5 @@ def test_a_bundle_of_another_version_or_damaged_is_an_error(fitted, tmp_path) ->
 
 
 def test_the_package_does_not_import_torch_before_it_is_needed() -> None:
-    code = "import sys, atelier.attributes as a; a.AttributeConfig; assert 'torch' not in sys.modules; a.AttributeModel"
+    code = "import sys, atelier.attributes as a; a.AttributeConfig; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -175,7 +175,7 @@ def test_missing_extra_and_uncastable_columns_are_named(store: FeatureStore) -> 
     with pytest.raises(SchemaMismatch, match=r"articles, ds=2020-09-22: cannot cast.*cheap"):
         store.write("articles", DAY, good.assign(price="cheap"))
     with pytest.raises(TypeError, match="list"):
-        store.write("articles", DAY, [])  # type: ignore[arg-type]
+        store.write("articles", DAY, [])
     with pytest.raises(KeyError, match="no table 'nonsense'"):
         store.write("nonsense", DAY, good)
     assert store.pointers() == []

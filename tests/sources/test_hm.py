@@ -153,7 +153,7 @@ SALES = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(sales=SALES, until=st.integers(0, 4))
 def test_a_day_is_the_same_whatever_comes_later_and_however_it_is_asked_for(
     make_hm: Callable[[Path], Any], sales: list[tuple[int, str, str, str, str]], until: int
@@ -171,7 +171,7 @@ def test_a_day_is_the_same_whatever_comes_later_and_however_it_is_asked_for(
             before = dict(open_source("hm", hm.root, first_day=FIRST, threads=1).land(table, days[: until + 1]))
             for other in (alone, before[days[until]]):
                 assert other.accepted.equals(whole[days[until]].accepted)
-                assert reasons(other)[:0] == reasons(whole[days[until]])[:0]
+                assert other.rejected.equals(whole[days[until]].rejected)
             if table == "interactions":
                 assert sum(landed.rows_in for landed in whole.values()) == len(sales)
                 for day, landed in whole.items():
@@ -223,8 +223,9 @@ def test_far_too_many_rows_after_last_day_are_fatal(hm: Any, on: Land, monkeypat
 
 def test_malformed_rows_are_rejected_and_the_others_keep_their_numbers(hm: Any) -> None:
     lines = [
-        "t_dat,customer_id,article_id,price,sales_channel_id", f"2020-09-01,u,{A},1,1", "2020-09-01,u", f"2020-09-02,u,{A},-1,1",
-        "a,b,c,d,e,f,g", "\udcff,u,x,1,1", f'"2020-09-02"x,u,{A},1,1', f"2020-09-02,u,{A},1,1",
+        "t_dat,customer_id,article_id,price,sales_channel_id", f"2020-09-01,u,{A},1,1", "2020-09-01,u",
+        f"2020-09-02,u,{A},-1,1", "a,b,c,d,e,f,g", "\udcff,u,x,1,1",
+        f'"2020-09-02"x,u,{A},1,1', f"2020-09-02,u,{A},1,1",
     ]  # fmt: skip
     (hm.root / "transactions_train.csv").write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
     source = open_source("hm", hm.root)
@@ -330,11 +331,15 @@ def test_every_transaction_of_a_real_week_is_there(real_data: Path) -> None:
 @pytest.mark.real_data
 def test_a_real_day_without_sales_is_named(real_data: Path) -> None:
     source = open_source("hm", real_data / "hm")
-    days = [source.first_day + timedelta(days=n) for n in range(734)]
+    assert (source.first_day, source.last_day) == (date(2018, 9, 20), date(2020, 9, 22))
+    days = [date(2018, 12, 20) + timedelta(days=n) for n in range(9)]
     landed = dict(source.land("interactions", days))
-    assert sum(day.accepted.num_rows for day in landed.values()) == 31_662
+    written = pa_csv.read_csv(real_data / "hm" / "transactions_train.csv").column("t_dat").to_pylist()
+    assert len(written) == 31_662
+    assert [landed[day].accepted.num_rows for day in days] == [written.count(day) for day in days]
     assert [day for day, x in landed.items() if x.notes] == [date(2018, 12, 25)]
-    assert landed[date(2020, 9, 22)].accepted.num_rows == 34
+    [(_, last)] = source.land("interactions", [date(2020, 9, 22)])
+    assert (last.accepted.num_rows, last.rejected.num_rows) == (34, 0)
     images = next(x for _, x in source.land("images", days[:1]))
     assert (images.accepted.num_rows, images.rejected.num_rows) == (8024, 0)
     articles = next(x for _, x in source.land("articles", days[-1:]))

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from atelier.sources.sample import taxonomy
-from atelier.sources.sample.catalogue import Articles, Codes, Floats, money
+from atelier.sources.sample.catalogue import Articles, Codes, Floats, money, pick
 from atelier.sources.sample.choice import ANYTHING, HAUL, Choice
 
 KINDS = ("view", "save", "bag", "purchase")
@@ -121,8 +121,8 @@ class Shelf:
 
     @property
     def group_shares(self) -> Floats:
-        """float [Z, groups]: the share of each group in each style's choices."""
-        return np.diff(self.cumulative[:, self.bounds], axis=1)
+        """Float [Z, groups]: the share of each group in each style's choices."""
+        return np.asarray(np.diff(self.cumulative[:, self.bounds], axis=1))
 
     def draw(self, rng: np.random.Generator, tastes: Floats, groups: Codes) -> Codes:
         """One article for each row of ``tastes`` [d, Z] and group (−1: any), from p(i | u, t) within the group."""
@@ -134,14 +134,7 @@ class Shelf:
         found = np.searchsorted(self.flat, style + position, side="right") - style * len(self.rows)
         first = np.where(groups >= 0, self.bounds[groups], 0)
         last = np.where(groups >= 0, self.bounds[groups + 1], len(self.rows)) - 1
-        return self.rows[np.clip(found, first, last)]  # rounding at a group's edge must not leave the group
-
-
-def pick(rng: np.random.Generator, weights: Floats) -> Codes:
-    """One column for each row of ``weights`` [n, k], with probability proportional to the weight."""
-    cumulative = np.cumsum(weights, axis=1)
-    position = rng.random(len(weights)) * cumulative[:, -1]
-    return np.minimum((position[:, None] >= cumulative).sum(axis=1), weights.shape[1] - 1)
+        return np.asarray(self.rows[np.clip(found, first, last)])  # rounding at a group's edge must not leave the group
 
 
 def _start_seconds(rng: np.random.Generator, n: int) -> Codes:
@@ -170,9 +163,7 @@ def draw_sessions(choice: Choice, shelf: Shelf, day: int, rng: np.random.Generat
     return Sessions(customers, groups, channels, buying, starts, considered), tastes
 
 
-def draw_day(
-    choice: Choice, articles: Articles, memory: Memory, day: int, rng: np.random.Generator
-) -> pa.Table:
+def draw_day(choice: Choice, articles: Articles, memory: Memory, day: int, rng: np.random.Generator) -> pa.Table:
     """What happens on a day.
 
     Args:

@@ -55,11 +55,11 @@ class Articles:
         return len(self.ids)
 
     def available(self, day: int) -> NDArray[np.bool_]:
-        """bool [n]: which articles can be bought on that day."""
+        """Bool [n]: which articles can be bought on that day."""
         return (self.launched <= day) & (day <= self.leaves)
 
     def price_on(self, day: int) -> Floats:
-        """float [n]: the price asked on that day, in whole pence."""
+        """Float [n]: the price asked on that day, in whole pence."""
         reduced = np.round(self.prices * (1.0 - self.markdown), 2)
         return np.where(self.markdown_from <= day, reduced, self.prices)
 
@@ -72,18 +72,19 @@ def is_snapshot_day(day: int) -> bool:
 def _on_snapshot_days(days: Codes) -> Codes:
     """Move each day back to the last snapshot day."""
     rest = days % 7
-    return days - np.where(rest >= 3, rest - 3, rest)
+    return np.asarray(days - np.where(rest >= 3, rest - 3, rest))
 
 
-def _weighted_choice(rng: np.random.Generator, weights: Floats) -> Codes:
+def pick(rng: np.random.Generator, weights: Floats) -> Codes:
     """One column for each row of ``weights`` [n, k], with probability proportional to the weight."""
     cumulative = np.cumsum(weights, axis=1)
     position = rng.random(len(weights)) * cumulative[:, -1]
-    return (position[:, None] >= cumulative).sum(axis=1).astype(np.int64)
+    passed = (position[:, None] >= cumulative).sum(axis=1)
+    return np.asarray(np.minimum(passed, weights.shape[1] - 1), dtype=np.int64)
 
 
 def _tilted_shares(index: int, types: Codes, divisions: Codes, brands: Codes) -> Floats:
-    """float [n, values]: an attribute's shares for each article's product type, division and brand."""
+    """Float [n, values]: an attribute's shares for each article's product type, division and brand."""
     attribute = taxonomy.ATTRIBUTES[index]
     shares = np.tile(np.array(list(attribute.values.values()), dtype=np.float64), (len(types), 1))
     for names, tilts, codes in (
@@ -141,14 +142,14 @@ def draw_articles(config: SampleConfig, rng: np.random.Generator) -> Articles:
     n = config.articles
     styles, place = _style_of_article(rng, n)
     count = int(styles.max()) + 1
-    divisions = _weighted_choice(rng, np.tile(np.array(taxonomy.DIVISION_SHARES), (count, 1)))
+    divisions = pick(rng, np.tile(np.array(taxonomy.DIVISION_SHARES), (count, 1)))
     type_shares = np.array([kind.share for kind in taxonomy.TYPES], dtype=np.float64).T
-    types = _weighted_choice(rng, (type_shares / type_shares.sum(axis=1, keepdims=True))[divisions])
+    types = pick(rng, (type_shares / type_shares.sum(axis=1, keepdims=True))[divisions])
     at_home = np.where(np.array(taxonomy.BRAND_HOME)[None, :] == divisions[:, None], 1.0, 0.06)
-    brands = _weighted_choice(rng, at_home)
+    brands = pick(rng, at_home)
     values = np.full((count, len(taxonomy.ATTRIBUTES)), -1, dtype=np.int64)
     for index in range(len(taxonomy.ATTRIBUTES)):
-        drawn = _weighted_choice(rng, _tilted_shares(index, types, divisions, brands))
+        drawn = pick(rng, _tilted_shares(index, types, divisions, brands))
         values[:, index] = np.where(taxonomy.applicability()[types, index], drawn, -1)
     per_article = values[styles]
     colour = taxonomy.ATTRIBUTE_NAMES.index("colour")
@@ -164,7 +165,7 @@ def _distinct_colours(rng: np.random.Generator, shares: Floats, styles: Codes, p
     left = shares.copy()
     for turn in range(int(place.max()) + 1):
         rows = np.flatnonzero(place == turn)
-        colours[rows] = _weighted_choice(rng, left[rows])
+        colours[rows] = pick(rng, left[rows])
         siblings = np.flatnonzero(place > turn)
         taken = rows[np.searchsorted(styles[rows], styles[siblings])]
         left[siblings, colours[taken]] = 0.0
@@ -224,7 +225,9 @@ def snapshot(articles: Articles, texts: pa.Table, day: int, first_day: date) -> 
             "division": names_of(taxonomy.DIVISIONS, articles.divisions[known]),
             "price": money(prices),
             "available_from": pa.array((articles.launched[known] + epoch).astype(np.int32)).cast(pa.date32()),
-            "available_until": pa.array((articles.leaves[known] + epoch).astype(np.int32), mask=~gone).cast(pa.date32()),
+            "available_until": pa.array((articles.leaves[known] + epoch).astype(np.int32), mask=~gone).cast(
+                pa.date32()
+            ),
             "in_stock": pa.array(~gone),
         }
     )

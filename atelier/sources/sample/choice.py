@@ -97,11 +97,11 @@ class Choice:
         return (day - self.config.first_day).days
 
     def available(self, day: int) -> NDArray[np.bool_]:
-        """bool [n]: which articles can be bought on that day."""
+        """Bool [n]: which articles can be bought on that day."""
         return (self.launched <= day) & (day <= self.leaves)
 
     def attraction(self, day: int, rows: NDArray[np.int64]) -> Floats:
-        """float [Z, len(rows)]: φ_z of some articles, that is normalised over them; all of them must be available."""
+        """Float [Z, len(rows)]: φ_z of some articles, that is normalised over them; all of them must be available."""
         age = np.maximum(day - self.launched[rows], 0)
         novelty = 1 + self.config.novelty_boost * np.exp(-age / self.config.novelty_days)
         novelty *= 1 - self.config.slow_start * np.exp(-age / self.config.slow_start_days)
@@ -113,18 +113,18 @@ class Choice:
         return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
     def tastes(self, day: int, customers: NDArray[np.int64]) -> Floats:
-        """float [len(customers), Z]: θ_u on that day; every row sums to one."""
+        """Float [len(customers), Z]: θ_u on that day; every row sums to one."""
         moved = np.clip((day - self.drift_from[customers]) / DRIFT_DAYS, 0.0, 1.0)[:, None]
         tastes = (1 - moved) * self.taste_before[customers] + moved * self.taste_after[customers]
         return np.asarray(tastes / tastes.sum(axis=1, keepdims=True))
 
     def sessions(self, day: int, customers: NDArray[np.int64]) -> Floats:
-        """float [len(customers)]: expected sessions on that day; zero before registration."""
+        """Float [len(customers)]: expected sessions on that day; zero before registration."""
         weekday = (self.config.first_day + timedelta(days=day)).weekday()
         return np.where(self.joined[customers] <= day, self.rate[customers] * WEEKDAYS[weekday], 0.0)
 
     def probabilities(self, day: int, customers: NDArray[np.int64]) -> Floats:
-        """float [len(customers), n]: p(i | u, t), zero for what is not on sale."""
+        """Float [len(customers), n]: p(i | u, t), zero for what is not on sale."""
         result = np.zeros((len(customers), len(self.articles)))
         rows = np.flatnonzero(self.available(day))
         if len(rows):
@@ -164,7 +164,8 @@ class Choice:
         likings = articles["likings"].combine_chunks().flatten().to_numpy().reshape(articles.num_rows, -1).T
         return cls(
             config=config, articles=articles["article_id"].to_numpy().astype(np.str_),
-            customers=customers["customer_id"].to_numpy().astype(np.str_), likings=np.ascontiguousarray(likings), **columns,
+            customers=customers["customer_id"].to_numpy().astype(np.str_), likings=np.ascontiguousarray(likings),
+            **columns,
         )  # fmt: skip
 
 
@@ -207,7 +208,7 @@ def choice_probabilities(truth: Path, customers: Sequence[str] | None, day: date
 
 
 def expected_purchases(choice: Choice, customers: NDArray[np.int64], first: int, last: int) -> Floats:
-    """float [customers, n]: Λ with P(i is bought on days first…last) = 1 − exp(−Λ), choices that repeat apart.
+    """Float [customers, n]: Λ with P(i is bought on days first…last) = 1 − exp(−Λ), choices that repeat apart.
 
     Sessions are a Poisson process. A session considers N articles (geometric, mean m, larger in a haul: the generating
     function of N is G(s) = s / (m − (m − 1)s)), each of them i and bought with probability q p; so it buys i at least
@@ -228,7 +229,7 @@ def expected_purchases(choice: Choice, customers: NDArray[np.int64], first: int,
 
 
 def _at_least_once(config: SampleConfig, probability: Floats) -> Floats:
-    """1 − G(1 − x): the chance of at least one success in a session, each article considered being one with chance x."""
+    """1 − G(1 − x): the chance of a success in a session, where each article considered is one with chance x."""
     usual, haul = config.considered, config.considered * HAUL
     often = probability * usual / (1 + (usual - 1) * probability)
     return (1 - config.hauls) * often + config.hauls * probability * haul / (1 + (haul - 1) * probability)

@@ -16,39 +16,57 @@ class SampleConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    articles: int = Field(1200, ge=20, description="Articles that are ever on sale during the history.")
-    customers: int = Field(3000, ge=1, description="Customers who are ever registered.")
-    days: int = Field(60, ge=1, le=3660, description="Days of history.")
-    first_day: date = Field(date(2025, 3, 3), description="The first day of history.")
-    seed: int = Field(20250303, ge=0, description="The seed of everything that is drawn.")
-    photographs: bool = Field(True, description="Whether photographs are drawn.")
-    image_size: int = Field(112, ge=32, le=1024, description="Width and height of a photograph, in pixels.")
-    outfits_per_article: float = Field(0.5, ge=0, description="Outfits that people put together, for each article.")
-    styles: int = Field(16, ge=2, le=64, description="Styles of the mixture from which customers choose.")
-    wrong_labels: float = Field(0.03, ge=0, le=1, description="Share of annotations that are wrong.")
+    articles: int = Field(default=1200, ge=20, description="Articles that are ever on sale during the history.")
+    customers: int = Field(default=3000, ge=1, description="Customers who are ever registered.")
+    days: int = Field(default=60, ge=1, le=3660, description="Days of history.")
+    first_day: date = Field(default=date(2025, 3, 3), description="The first day of history.")
+    seed: int = Field(default=0, ge=0, description="The seed of everything that is drawn.")
+    photographs: bool = Field(default=True, description="Whether photographs are drawn.")
+    image_size: int = Field(default=112, ge=32, le=1024, description="Width and height of a photograph, in pixels.")
+    outfits_per_article: float = Field(
+        default=0.5, ge=0, description="Outfits that people put together, for each article."
+    )
+    styles: int = Field(default=24, ge=2, le=64, description="Styles of the mixture from which customers choose.")
+    wrong_labels: float = Field(default=0.03, ge=0, le=1, description="Share of annotations that are wrong.")
 
-    sessions_per_customer: float = Field(0.06, gt=0, description="Mean sessions of a customer on a day.")
-    activity_shape: float = Field(0.9, gt=0, description="Shape of the gamma distribution of that mean.")
-    considered: float = Field(5.0, ge=1, description="Mean articles that a session considers (geometric, from 1).")
-    hauls: float = Field(0.12, ge=0, le=1, description="Share of sessions that consider HAUL times as many.")
-    buying_sessions: float = Field(0.5, ge=0, le=1, description="Share of sessions in which something may be bought.")
-    bagged: float = Field(0.42, ge=0, le=1, description="Share of considered articles that are put into the bag.")
-    bought: float = Field(0.8, ge=0, le=1, description="Share of bagged articles bought, in a buying session.")
-    saved: float = Field(0.12, ge=0, le=1, description="Share of considered articles that are saved.")
-    second_unit: float = Field(0.06, ge=0, lt=1, description="Chance that a bought unit is followed by another one.")
-    repeat: float = Field(0.12, ge=0, lt=1, description="Chance, right after a purchase, to consider it again.")
-    repeat_half_life: float = Field(14.0, gt=0, description="Days after which that chance has halved.")
-    shop_sessions: float = Field(0.2, ge=0, le=1, description="Share of sessions in a shop: only purchases are seen.")
+    sessions_per_customer: float = Field(default=0.046, gt=0, description="Mean sessions of a customer on a day.")
+    activity_shape: float = Field(default=1.0, gt=0, description="Shape of the gamma distribution of that mean.")
+    considered: float = Field(
+        default=5.4, ge=1, description="Mean articles that a session considers (geometric, from 1)."
+    )
+    hauls: float = Field(default=0.12, ge=0, le=1, description="Share of sessions that consider HAUL times as many.")
+    buying_sessions: float = Field(
+        default=0.5, ge=0, le=1, description="Share of sessions in which something may be bought."
+    )
+    bagged: float = Field(
+        default=0.42, ge=0, le=1, description="Share of considered articles that are put into the bag."
+    )
+    bought: float = Field(default=0.8, ge=0, le=1, description="Share of bagged articles bought, in a buying session.")
+    saved: float = Field(default=0.12, ge=0, le=1, description="Share of considered articles that are saved.")
+    second_unit: float = Field(
+        default=0.02, ge=0, lt=1, description="Chance that a bought unit is followed by another one."
+    )
+    repeat: float = Field(default=0.23, ge=0, lt=1, description="Chance, right after a purchase, to consider it again.")
+    repeat_half_life: float = Field(default=3.5, gt=0, description="Days after which that chance has halved.")
+    shop_sessions: float = Field(
+        default=0.2, ge=0, le=1, description="Share of sessions in a shop: only purchases are seen."
+    )
 
-    popularity_sigma: float = Field(1.0, ge=0, description="Standard deviation of an article's log popularity.")
-    style_sigma: float = Field(1.0, ge=0, description="Scale of what a style likes and dislikes.")
-    taste_concentration: float = Field(0.08, gt=0, description="Dirichlet parameter of a customer's styles.")
-    drift: float = Field(0.5, ge=0, le=1, description="Share of a customer's taste that is replaced in the drift.")
-    article_life: float = Field(140.0, gt=7, description="Mean days for which an article is on sale.")
-    novelty_days: float = Field(35.0, gt=0, description="Days after which the attraction of the new has faded to 1/e.")
-    novelty_boost: float = Field(1.0, ge=0, description="That attraction, relative to an old article's.")
-    slow_start: float = Field(0.9, ge=0, lt=1, description="Share of an article's attraction that it lacks at first.")
-    slow_start_days: float = Field(10.0, gt=0, description="Days after which that lack has shrunk to 1/e.")
+    popularity_sigma: float = Field(default=1.0, ge=0, description="Standard deviation of an article's log popularity.")
+    style_sigma: float = Field(default=1.0, ge=0, description="Scale of what a style likes and dislikes.")
+    taste_concentration: float = Field(default=0.03, gt=0, description="Dirichlet parameter of a customer's styles.")
+    drift: float = Field(
+        default=0.5, ge=0, le=1, description="Share of a customer's taste that is replaced in the drift."
+    )
+    article_life: float = Field(default=140.0, gt=7, description="Mean days for which an article is on sale.")
+    novelty_days: float = Field(
+        default=35.0, gt=0, description="Days after which the attraction of the new has faded to 1/e."
+    )
+    novelty_boost: float = Field(default=1.0, ge=0, description="That attraction, relative to an old article's.")
+    slow_start: float = Field(
+        default=0.8, ge=0, lt=1, description="Share of an article's attraction that it lacks at first."
+    )
+    slow_start_days: float = Field(default=10.0, gt=0, description="Days after which that lack has shrunk to 1/e.")
 
     @property
     def last_day(self) -> date:

@@ -7,7 +7,6 @@ outlines (:mod:`~atelier.sources.sample.shapes`).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +22,7 @@ SHOTS = (0.2, 0.32, 0.28, 0.2)  # share of articles with 1, 2, 3, 4 photographs
 SECOND_GARMENT = 0.25  # share of the photographs after the first that show another garment as well
 SUPERSAMPLING = 2
 JPEG_QUALITY = 88
+PHOTOGRAPHS = 1_000  # the stream of random numbers of photographs: each has one of its own
 _RGB = {
     "black": (28, 28, 30), "white": (244, 243, 238), "grey": (135, 137, 140), "neutral": (212, 190, 152),
     "brown": (105, 68, 42), "red": (190, 30, 40), "pink": (238, 150, 178), "orange": (226, 118, 38),
@@ -89,7 +89,7 @@ def draw_photographs(folder: Path, config: SampleConfig, articles: Articles, sho
     folder.mkdir(parents=True, exist_ok=True)
     names = _file_names(articles.ids[shots.articles], shots.shots)
     for row in progress(range(len(names)), "sample retailer: photographs", unit="photograph"):
-        rng = np.random.default_rng([config.seed, 1_000, row])
+        rng = np.random.default_rng([config.seed, PHOTOGRAPHS, row])
         article, second = int(shots.articles[row]), int(shots.second[row])
         image = photograph(articles, article, rng, config.image_size, plain=shots.shots[row] == 0, second=second)
         image.save(folder / str(names[row]), quality=JPEG_QUALITY)
@@ -131,14 +131,14 @@ def values_of(articles: Articles, article: int) -> Mapping[str, str]:
 
 
 def _background(rng: np.random.Generator, size: int, plain: bool) -> Pixels:
-    """float [size, size, 3]: a studio's white, or a tinted wall with a floor."""
+    """Float [size, size, 3]: a studio's white, or a tinted wall with a floor."""
     if plain:
         return np.full((size, size, 3), rng.uniform(228, 250)) + rng.normal(0, 2, size=3)
     wall, floor = rng.uniform(150, 245, size=3), rng.uniform(120, 225, size=3)
     wall, floor = (0.4 * colour + 0.6 * colour.mean() for colour in (wall, floor))
     down = np.arange(size)[:, None, None] / size
     horizon = rng.uniform(0.7, 1.2)
-    return np.where(down < horizon, wall * (1.05 - 0.15 * down), floor) * np.ones((size, size, 1))
+    return np.asarray(np.where(down < horizon, wall * (1.05 - 0.15 * down), floor) * np.ones((size, size, 1)))
 
 
 def _put(
@@ -160,7 +160,7 @@ def _put(
 def _masks(
     shape: shapes.Shape, rotation: NDArray[np.float64], shift: NDArray[np.float64], size: int
 ) -> tuple[Pixels, Pixels]:
-    """float [size, size] twice, 0…1: where the garment is, and where lines are drawn on it."""
+    """Float [size, size] twice, 0…1: where the garment is, and where lines are drawn on it."""
     large = size * SUPERSAMPLING
 
     def place(points: NDArray[np.float64]) -> list[tuple[float, float]]:
@@ -176,16 +176,19 @@ def _masks(
         draw.polygon(place(points), fill=0)
     for points, width in shape.ink:
         pen.line(place(points), fill=255, width=max(int(width * large), 1))
-    small = (np.asarray(image.reduce(SUPERSAMPLING), dtype=np.float64) / 255.0 for image in (mask, ink))
-    first, last = small
-    return first, last
+    return _shrunk(mask), _shrunk(ink)
+
+
+def _shrunk(image: Image.Image) -> Pixels:
+    """float, 0…1: an image without its supersampling."""
+    return np.asarray(image.reduce(SUPERSAMPLING), dtype=np.float64) / 255.0
 
 
 def _cloth(
     values: Mapping[str, str], rng: np.random.Generator, rotation: NDArray[np.float64], shift: NDArray[np.float64],
     size: int,
 ) -> Pixels:  # fmt: skip
-    """float [size, size, 3]: the material everywhere, in the garment's own coordinates."""
+    """Float [size, size, 3]: the material everywhere, in the garment's own coordinates."""
     base = np.array(_RGB[values["colour"]], dtype=np.float64) + rng.normal(0, 9, size=3)
     dark = base.mean() < 120
     second = base + (np.array([150.0, 150, 145]) if dark else np.array([-130.0, -130, -120]))
@@ -202,7 +205,7 @@ def _cloth(
 
 
 def _pattern(name: str, rng: np.random.Generator, x: Pixels, y: Pixels) -> Pixels:
-    """float [size, size], 0…1: where the second colour of a pattern is."""
+    """Float [size, size], 0…1: where the second colour of a pattern is."""
     period = rng.uniform(0.075, 0.11)
     if name == "stripes":
         across = x if rng.random() < 0.5 else y
@@ -226,13 +229,3 @@ def _pattern(name: str, rng: np.random.Generator, x: Pixels, y: Pixels) -> Pixel
 def _soft(height: Pixels) -> Pixels:
     """0 below zero, 1 above it, with a soft edge."""
     return np.clip(0.5 + 2.5 * height, 0.0, 1.0)
-
-
-def contact_sheet(files: list[Path], columns: int = 12) -> Any:
-    """One picture of many photographs, for people to look at."""
-    tiles = [Image.open(file) for file in files]
-    size = tiles[0].width
-    sheet = Image.new("RGB", (columns * size, -(-len(tiles) // columns) * size), "white")
-    for index, tile in enumerate(tiles):
-        sheet.paste(tile, (index % columns * size, index // columns * size))
-    return sheet

@@ -78,7 +78,7 @@ def draw_labels(config: SampleConfig, articles: Articles, rng: np.random.Generat
 
 
 def _missing_rates(rng: np.random.Generator) -> NDArray[np.float64]:
-    """float [types, attributes]: how often each attribute is not annotated; it varies a little between types."""
+    """Float [types, attributes]: how often each attribute is not annotated; it varies a little between types."""
     rates = np.array([attribute.missing for attribute in taxonomy.ATTRIBUTES])
     spread = rng.uniform(-WITHIN_TYPE_SPREAD, WITHIN_TYPE_SPREAD, size=(len(taxonomy.TYPES), len(rates)))
     return np.where((rates > 0.5) & (rates < 0.9), rates + spread, rates)
@@ -89,7 +89,8 @@ def _another_value(
 ) -> NDArray[np.int64]:
     """For each a value of the attribute that is not the true one."""
     counts = np.array([len(attribute.values) for attribute in taxonomy.ATTRIBUTES])[attributes]
-    return (truth + 1 + np.floor(rng.random(len(truth)) * (counts - 1)).astype(np.int64)) % counts
+    step = 1 + np.floor(rng.random(len(truth)) * (counts - 1)).astype(np.int64)
+    return np.asarray((truth + step) % counts)
 
 
 def _split_codes() -> NDArray[np.int64]:
@@ -155,7 +156,7 @@ def truth_table(articles: Articles) -> pa.Table:
 
 
 def planted_errors(articles: Articles, labels: Labels, first_day: Any) -> pa.Table:
-    """Every annotation with whether it is wrong: article_id, attribute, value, truth, wrong, annotated_on, withdrawn."""
+    """Every annotation: article_id, attribute, value, truth, wrong, annotated_on, withdrawn."""
     return pa.table(
         {
             "article_id": pa.array(articles.ids[labels.articles], pa.string()),

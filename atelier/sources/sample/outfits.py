@@ -74,7 +74,7 @@ def draw_outfits(config: SampleConfig, articles: Articles, likings: Floats, rng:
     """
     role_of_type = np.array([taxonomy.ROLES.index(kind.role) for kind in taxonomy.TYPES])
     roles = role_of_type[articles.types]
-    count = int(round(config.outfits_per_article * len(articles)))
+    count = round(config.outfits_per_article * len(articles))
     template = rng.integers(0, len(TEMPLATES), size=count)
     parts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = []
     for index, names in enumerate(TEMPLATES):
@@ -99,7 +99,7 @@ def draw_outfits(config: SampleConfig, articles: Articles, likings: Floats, rng:
 def _compose(
     articles: Articles, likings: Floats, pools: list[NDArray[np.int64]], count: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """int [count, roles]: one article of each pool, chosen one after another to go with those before."""
+    """Int [count, roles]: one article of each pool, chosen one after another to go with those before."""
     style = rng.integers(0, len(likings), size=count)[:, None]
     chosen = np.empty((count, len(pools)), dtype=np.int64)
     for place, pool in enumerate(pools):

@@ -61,7 +61,7 @@ def is_snapshot_day(day: int) -> bool:
 
 
 def style_divisions(config: SampleConfig, rng: np.random.Generator) -> Codes:
-    """int [styles]: the division at home in which each style is; every division has one where there are enough."""
+    """Int [styles]: the division at home in which each style is; every division has one where there are enough."""
     shares = np.array(taxonomy.DIVISION_SHARES)
     rest = rng.choice(len(shares), p=shares, size=max(config.styles - len(shares), 0))
     return np.concatenate([np.arange(len(shares)), rest])[: config.styles].astype(np.int64)
@@ -113,7 +113,7 @@ def _dirichlet(rng: np.random.Generator, concentration: NDArray[np.float32]) -> 
 
 
 def draw_affinities(config: SampleConfig, articles: Articles, divisions: Codes, rng: np.random.Generator) -> Floats:
-    """float [styles, n]: the logarithm of how much each style likes each article, beside its general popularity.
+    """Float [styles, n]: the logarithm of how much each style likes each article, beside its general popularity.
 
     Styles like values of attributes, brands, types and a level of prices; the rest of an article's appeal to a style
     is its own and stands in no attribute, as in real life: only behaviour tells of it.

@@ -1,7 +1,7 @@
 """The outlines of garments: what the sample retailer's photographs show, as polygons.
 
-What belongs here: an article's product type, neckline, sleeves, length, fit and heel as outlines in the unit square (x to
-the right, y downward). What does not: colours, patterns, pixels (:mod:`~atelier.sources.sample.drawing`).
+What belongs here: an article's product type, neckline, sleeves, length, fit and heel as outlines in the unit square
+(x to the right, y downward). What does not: colours, patterns, pixels (:mod:`~atelier.sources.sample.drawing`).
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ HEMS = {
     "Top": 0.6, "T-shirt": 0.62, "Shirt": 0.66, "Knitwear": 0.64, "Jacket": 0.64, "Coat": 0.84, "Dress": 0.8,
 }  # fmt: skip
 _SHOULDER_Y, _SHOULDER_X, _NECK_X = 0.17, 0.17, 0.07
+_LARGEST_ZOOM, _FRAME = 1.3, 0.9
 
 
 @dataclass
@@ -55,8 +56,26 @@ def outline(kind: str, values: Mapping[str, str]) -> Shape:
         values: its attributes that apply, by name.
 
     Returns:
-        Its outline in the unit square.
+        Its outline in the unit square, centred, and enlarged where it is small: by so little that a short hem remains
+        shorter than a long one.
     """
+    shape = _drawn(kind, values)
+    corners = np.concatenate(shape.body)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    zoom = min(_LARGEST_ZOOM, _FRAME / float((high - low).max()))
+
+    def framed(points: Points) -> Points:
+        return np.asarray((points - (low + high) / 2) * zoom + 0.5)
+
+    return Shape(
+        [framed(points) for points in shape.body],
+        [framed(points) for points in shape.cut],
+        [(framed(points), width * zoom) for points, width in shape.ink],
+    )
+
+
+def _drawn(kind: str, values: Mapping[str, str]) -> Shape:
+    """The outline before it is brought into the frame."""
     width = FIT[values.get("fit", "regular")]
     if kind in ("Trousers", "Jeans", "Shorts"):
         return _legs(kind, width)
@@ -108,7 +127,9 @@ def _add_sleeves(shape: Shape, sleeve: str, width: float) -> None:
     reach = {"short": 0.42, "long": 1.0}[sleeve]
     x, y = 0.5 - _SHOULDER_X - 0.13 * reach * (0.8 + 0.2 * width), _SHOULDER_Y + 0.42 * reach
     cuff = 0.055 * width
-    left = _polygon((0.5 - _SHOULDER_X + 0.02, _SHOULDER_Y - 0.005), (x - cuff / 2, y), (x + cuff, y + 0.02), (0.37, 0.33))
+    left = _polygon(
+        (0.5 - _SHOULDER_X + 0.02, _SHOULDER_Y - 0.005), (x - cuff / 2, y), (x + cuff, y + 0.02), (0.37, 0.33)
+    )
     shape.body += [left, _mirror(left)]
 
 
@@ -165,7 +186,9 @@ def _footwear(kind: str, values: Mapping[str, str]) -> Shape:
     elif heel == "stiletto":
         shape.body.append(_polygon((0.18, ground - lift), (0.26, ground - lift), (0.215, ground), (0.195, ground)))
     else:
-        shape.body.append(_polygon((0.17, ground - 0.01), (0.89, ground - 0.01), (0.89, ground + 0.04), (0.17, ground + 0.04)))
+        shape.body.append(
+            _polygon((0.17, ground - 0.01), (0.89, ground - 0.01), (0.89, ground + 0.04), (0.17, ground + 0.04))
+        )
     return shape
 
 

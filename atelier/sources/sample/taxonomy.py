@@ -111,7 +111,8 @@ ATTRIBUTES = (
         "neckline", UPPER,
         {"crew": 34, "v-neck": 26, "square": 14, "high neck": 16, "off-shoulder": 10},
         {"crew": ("crew neck", "round neck"), "v-neck": ("v-neckline", "plunging neck"),
-         "square": ("square neckline", "straight-cut neckline"), "high neck": ("roll neck", "turtleneck", "high collar"),
+         "square": ("square neckline", "straight-cut neckline"),
+         "high neck": ("roll neck", "turtleneck", "high collar"),
          "off-shoulder": ("Bardot neckline", "off-the-shoulder cut")},
         mentioned=0.6, missing=0.7,
     ),
@@ -172,7 +173,8 @@ ATTRIBUTES = (
     Attribute(
         "embellishment", CLOTHES | {"Bag"},
         {"sequins": 40, "embroidery": 35, "fringe": 25},
-        {"sequins": ("sequins", "beading"), "embroidery": ("embroidery", "stitched motifs"), "fringe": ("fringe", "tassels")},
+        {"sequins": ("sequins", "beading"), "embroidery": ("embroidery", "stitched motifs"),
+         "fringe": ("fringe", "tassels")},
         mentioned=0.1, missing=0.999,
     ),
 )  # fmt: skip
@@ -231,7 +233,7 @@ OLD_VALUES = {"neutral": "beige", "light blue": "blue", "navy": "blue"}
 
 @cache
 def applicability() -> NDArray[np.bool_]:
-    """bool [types, attributes]: whether the attribute applies to the product type."""
+    """Bool [types, attributes]: whether the attribute applies to the product type."""
     return np.array([[kind.name in attribute.types for attribute in ATTRIBUTES] for kind in TYPES])
 
 

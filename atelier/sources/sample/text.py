@@ -26,7 +26,8 @@ _DETAILS = ("It has", "Details:", "Finished with", "Features include", "Look out
 _MADE = ("Made from", "Woven in soft", "Crafted in", "In a fine quality of", "The fabric is mostly")
 _COMES = ("Comes in", "Shown here in", "This colour is", "Dyed in")
 _FILLERS = ("Machine wash at 30 degrees.", "Model wears size M.", "Take your usual size.", "Part of our core range.",
-            "Lined for comfort.", "Ships within two days.", "Inspired by vintage finds.", "Wipe clean only.")  # fmt: skip
+            "Lined for comfort.", "Ships within two days.", "Inspired by vintage finds.",
+            "Wipe clean only.")  # fmt: skip
 _PAIRINGS = ("Wear it with", "Style it alongside", "It looks great next to")
 
 
@@ -104,7 +105,9 @@ def _description(rng: np.random.Generator, said: dict[str, Any], noun: Any) -> A
     n = len(noun)
     purpose = _prefixed(_one_of(rng, _PURPOSES, n), said["occasion"], "")
     opener = _join(" ", _one_of(rng, _OPENERS, n), noun, pc.coalesce(purpose, _one_of(rng, _NO_PURPOSE, n)))
-    details = [said[name] for name in ("neckline", "sleeve_length", "length", "fit", "closure", "heel", "embellishment")]
+    details = [
+        said[name] for name in ("neckline", "sleeve_length", "length", "fit", "closure", "heel", "embellishment")
+    ]
     orders = (details, details[::-1], details[3:] + details[:3])
     order = rng.integers(0, len(orders), size=n)
     listed = pa.nulls(n, pa.string())

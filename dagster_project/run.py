@@ -1,0 +1,45 @@
+"""Running a job in this process: what the demo and the tests do, and a notebook may.
+
+What belongs here: :func:`run_job`. What does not: which jobs are run, and long-lived services (those are Dagster's).
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+
+def run_job(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job: str,
+    first: date,
+    last: date | None = None,
+    *,
+    config: Mapping[str, Mapping[str, Any]] | None = None,
+    raise_on_error: bool = True,
+) -> dg.ExecuteInProcessResult:
+    """Run ``job`` for a day, or for the range of days ``first`` … ``last`` in one run.
+
+    Args:
+        definitions: the code location, from :func:`dagster_project.build.build_defs`.
+        instance: Dagster's storage: the runs and assets appear in its UI.
+        job: ``ingest``, ``daily_retrain`` or ``judge``.
+        first: the day, or the first of the range.
+        last: the last day of the range; None for a single day.
+        config: typed config of stages, by stage.
+        raise_on_error: whether a failed step raises.
+    """
+    if last is None:
+        days: dict[str, Any] = {"partition_key": first.isoformat()}
+    else:
+        days = {
+            "tags": {
+                "dagster/asset_partition_range_start": first.isoformat(),
+                "dagster/asset_partition_range_end": last.isoformat(),
+            }
+        }
+    run_config = {"ops": {stage: {"config": dict(values)} for stage, values in (config or {}).items()}}
+    found = definitions.get_repository_def().get_job(job)
+    return found.execute_in_process(instance=instance, raise_on_error=raise_on_error, run_config=run_config, **days)

@@ -1,0 +1,56 @@
+"""A small retailer, and a home through which the whole DAG has run once."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from atelier.sources.sample import SampleConfig, generate
+from resources.retailer import Home, Settings, write_settings
+from tests.end_to_end.house import HORIZON, House
+
+
+@pytest.fixture(scope="session")
+def retailer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SampleConfig]:
+    """The files of a small sample retailer."""
+    config = SampleConfig(articles=120, customers=300, days=12, image_size=48, sessions_per_customer=0.3)
+    folder = tmp_path_factory.mktemp("retailer")
+    generate(folder, config)
+    return folder, config
+
+
+@pytest.fixture(scope="session")
+def make_house(
+    retailer: tuple[Path, SampleConfig], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., House]]:
+    """Makes homes that serve the small retailer, or a copy of its files that a test may spoil."""
+    folder, config = retailer
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def make(copy: bool = False, path: Path | None = None) -> House:
+            home = Home(tmp_path_factory.mktemp("home"))
+            files = path or folder
+            if copy:
+                files = home.root / "files"
+                shutil.copytree(folder, files)
+            settings = Settings(
+                source="sample", path=str(files), first_day=config.first_day, last_day=config.last_day, horizon=HORIZON
+            )
+            write_settings(home, settings)
+            return House(home, instance, config.last_day)
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def house(make_house: Callable[..., House]) -> House:
+    """A home in which history is ingested, two days are complete, and the first of them is judged. Do not change it."""
+    made = make_house()
+    made.run("ingest", made.home.settings.first_day, made.ds)
+    made.run("daily_retrain", made.ds - timedelta(days=HORIZON))
+    made.run("daily_retrain", made.ds)
+    made.run("judge", made.ds)
+    return made

@@ -1,0 +1,57 @@
+"""A home for the tests: its files, its Dagster storage, and ways to run jobs and to look at what they left."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from dagster_project.build import build_defs
+from dagster_project.run import run_job
+from resources.feature_store import FeatureStore
+from resources.model_store import ModelStore
+from resources.retailer import Home
+
+HORIZON = 4
+#: Small and quick: what is tested here is the plumbing.
+CONFIG: dict[str, dict[str, Any]] = {
+    "attribute_model": {"max_epochs": 2, "preset": "small"},
+    "als_model": {"factors": 8, "iterations": 3},
+}
+
+
+@dataclass
+class House:
+    """A home of the small retailer.
+
+    Attributes:
+        home: where its files are.
+        instance: Dagster's storage.
+        ds: the last day.
+    """
+
+    home: Home
+    instance: dg.DagsterInstance
+    ds: date
+
+    @property
+    def store(self) -> FeatureStore:
+        """The feature store."""
+        return FeatureStore(self.home.store)
+
+    def run(self, job: str, first: date, last: date | None = None, **options: Any) -> dg.ExecuteInProcessResult:
+        """Run a job of a day or a range of days in this process."""
+        definitions = options.pop("definitions", None) or build_defs(self.home)
+        config = CONFIG if job == "daily_retrain" else {}
+        return run_job(definitions, self.instance, job, first, last, config=config, **options)
+
+    def files(self, ds: date, *tables: str) -> dict[str, str]:
+        """The digest of the file of each partition of a day."""
+        pointers = [p for p in self.store.pointers() if p.ds == ds and (not tables or p.table in tables)]
+        return {f"{p.table}/{p.part}": p.data_version for p in pointers}
+
+    def models(self, ds: date) -> dict[str, str]:
+        """The id of each model of a day."""
+        models = ModelStore(self.home.store)
+        names = [path.parent.name for path in (self.home.store / "models").glob(f"*/ds={ds}.json")]
+        return {name: models.pointer(name, ds) for name in sorted(names)}
