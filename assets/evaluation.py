@@ -76,6 +76,7 @@ def offline_metrics(step: Step, config: JudgeConfig) -> None:
     remedy = missing(step, origin)
     step.check("judged", remedy is None, remedy or f"the recommendations of {origin} are judged by {origin} … {step.ds}")
     if remedy is not None:
+        step.check("enough_customers", True, "nobody is judged")
         return
     from atelier.metrics import FEW_CUSTOMERS
 

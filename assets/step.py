@@ -190,14 +190,18 @@ class Step:
 
     def results(self) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         """What Dagster is told once the stage has done its work."""
-        checks = self._checks
         for asset in self._produces:
+            checks = [check for check in self._checks if check.asset_key == dg.AssetKey(asset)]
             if asset in self._written:
-                yield self._table_result(asset, [check for check in checks if check.asset_key == dg.AssetKey(asset)])
-            elif asset in self._bundles or asset not in REGISTRY:
-                yield self._model_result(asset, [check for check in checks if check.asset_key == dg.AssetKey(asset)])
-        if self._produces[0] in REGISTRY and self._produces[0] not in self._written:
-            yield from checks
+                yield self._table_result(asset, checks)
+            elif asset in REGISTRY:
+                # Dagster wants a result of every declared check, also where there was nothing to write.
+                yield dg.AssetCheckResult(
+                    passed=True, check_name="contract", asset_key=asset, description="nothing was written"
+                )
+                yield from checks
+            else:
+                yield self._model_result(asset, checks)
 
     def _table_result(self, table: str, checks: list[dg.AssetCheckResult]) -> dg.MaterializeResult[Any]:
         written = self._written[table]

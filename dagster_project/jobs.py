@@ -10,6 +10,7 @@ import dagster as dg
 
 from assets import evaluation, raw
 from assets.images import images
+from assets.publishing import feature_store
 from assets.report import report
 from assets.stage import Stage
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
 
 #: The figures of a day need the next ``horizon`` days, so they are a leaf with a job of its own.
-JUDGED = (*evaluation.STAGES, report)
+JUDGED = (*evaluation.STAGES, feature_store, report)
 
 INGESTED = (*raw.STAGES, images)
 

@@ -58,15 +58,15 @@ class AttributeConfig(BaseModel):
     image_units: int = Field(default=256, ge=1)
     tokens: int = Field(default=50, ge=1)
     token_dim: int = Field(default=64, ge=1)
-    filters: int = Field(default=256, ge=1)
+    filters: int = Field(default=512, ge=1)
     kernel: int = Field(default=3, ge=1)
     text_units: int = Field(default=256, ge=1)
     brand_dim: int = Field(default=16, ge=1)
     division_dim: int = Field(default=2, ge=1)
     joint_units: int = Field(default=512, ge=1)
-    dropout: float = Field(default=0.2, ge=0, lt=1)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
     modality_dropout: float = Field(default=0.05, ge=0, lt=1)
-    word_dropout: float = Field(default=0.1, ge=0, lt=1)
+    word_dropout: float = Field(default=0.2, ge=0, lt=1)
 
     vocabulary_size: int = Field(default=20_000, ge=0)
     min_word_count: int = Field(default=2, ge=1)
@@ -76,12 +76,12 @@ class AttributeConfig(BaseModel):
 
     training: Literal["joint"] = "joint"
     batch_size: int = Field(default=128, ge=2)
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=0.02, ge=0)
     max_epochs: int = Field(default=30, ge=1)
     patience: int = Field(default=6, ge=1)
     validation_share: float = Field(default=0.1, ge=0, lt=1)
-    class_weighting: float = Field(default=0.2, ge=0, le=1)
+    class_weighting: float = Field(default=0.1, ge=0, le=1)
     attribute_balance: float = Field(default=0.5, ge=0, le=1)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -113,7 +113,7 @@ class AttributeConfig(BaseModel):
             return cls.small(batch_size=64)
         if articles < 30_000:
             return cls.small()
-        return cls.small(batch_size=512, max_epochs=12, patience=3, min_word_count=3)
+        return cls.small(filters=256, batch_size=512, max_epochs=12, patience=3, min_word_count=3)
 
     def samples_needed(self, articles: int) -> int:
         """Labels that a value needs to be predicted: ``min_samples``, or 2 to 5 growing with the catalogue.

@@ -32,7 +32,8 @@ class ALSConfig(RecommenderConfig):
     """Config of ``als``.
 
     Attributes:
-        factors: length of the vectors.
+        factors: length of the vectors; None: √articles in whole eights, 16 to 256. More of them fit a small catalogue
+            by heart: on the sample retailer (945 articles) 32 find twice what 128 do, on 46,000 articles 256 a tenth more.
         iterations: how often both sides are solved for.
         regularization: λ, the weight of the vectors' squared lengths.
         alpha: how much one purchase today raises the confidence above that of no interaction, which is 1.
@@ -41,12 +42,12 @@ class ALSConfig(RecommenderConfig):
         threads: how many solve at once; 0: one for each core. The result does not depend on it.
     """
 
-    factors: int = Field(default=128, ge=1)
+    factors: int | None = Field(default=None, ge=1)
     iterations: int = Field(default=15, ge=1)
-    regularization: float = Field(default=0.1, ge=0)
-    alpha: float = Field(default=20.0, gt=0)
+    regularization: float = Field(default=10.0, ge=0)
+    alpha: float = Field(default=10.0, gt=0)
     kind_weights: dict[str, float] = Field(default={"view": 0.1, "save": 0.5, "bag": 0.7, "purchase": 1.0})
-    half_life_days: float | None = Field(default=90.0, gt=0)
+    half_life_days: float | None = Field(default=30.0, gt=0)
     threads: int = Field(default=0, ge=0)
 
 
@@ -64,7 +65,7 @@ class ALS(Recommender[ALSConfig]):
 
     def _fit(self, learn: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
         self.weights = {"last": learn.occurred_at.max(keepdims=True).astype(np.int64)}
-        model = self._solver()
+        model = self._solver(self.config.factors or _factors(int(self.ranked.sum())))
         confidence = self._confidence(learn)
         with _progress(self.config.iterations) as step, threadpool_limits(1, user_api="blas"):
             model.fit(confidence, show_progress=False, callback=step)
@@ -72,16 +73,16 @@ class ALS(Recommender[ALSConfig]):
         return {"customers": np.asarray(model.user_factors, dtype=np.float32)}
 
     def _profile(self, history: Interactions) -> dict[str, Array]:
-        model = self._solver()
+        model = self._solver(self.weights["articles"].shape[1])
         model.item_factors = self.weights["articles"]
         n = len(history.customer_ids)
         with threadpool_limits(1, user_api="blas"):
             return {"customers": model.recalculate_user(np.arange(n), self._confidence(history))}
 
-    def _solver(self) -> AlternatingLeastSquares:
+    def _solver(self, factors: int) -> AlternatingLeastSquares:
         config = self.config
         return AlternatingLeastSquares(
-            factors=config.factors, regularization=config.regularization, alpha=1.0, iterations=config.iterations,
+            factors=factors, regularization=config.regularization, alpha=1.0, iterations=config.iterations,
             num_threads=config.threads, random_state=config.seed,
         )  # fmt: skip
 
@@ -121,6 +122,11 @@ class ALS(Recommender[ALSConfig]):
         """The vectors of ranked articles, float32 [n, factors]."""
         vectors: Scores = self.weights["articles"][(np.cumsum(self.ranked) - 1)[codes]]
         return vectors
+
+
+def _factors(articles: int) -> int:
+    """A length of vectors that suits so many articles."""
+    return int(np.clip(8 * round(articles**0.5 / 8), 16, 256))
 
 
 def _unit(vectors: Scores) -> Scores:

@@ -248,5 +248,6 @@ class SampleSource(ParquetSource):
 
     def __init__(self, root: Path, options: ParquetOptions | None = None) -> None:
         if not (root / "retailer.json").is_file():
-            raise source_error(root, "no sample retailer was generated there (no retailer.json)", "Generate it first.")
+            remedy = "Generate it with `atelier init`, or atelier.sources.sample.generate."
+            raise source_error(root, "no sample retailer was generated there (no retailer.json)", remedy)
         super().__init__(root, options)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -341,6 +342,7 @@ def remember(connection: duckdb.DuckDBPyConnection, checked: Checked, column: st
     return name
 
 
+@cache
 def empty(layout: Layout, ordinal: bool = False) -> pa.Table:
     """No rows, with the layout's columns and types."""
     names = (["CAST(NULL AS BIGINT) AS ordinal"] if ordinal else []) + [

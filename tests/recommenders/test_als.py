@@ -10,6 +10,7 @@ import pytest
 
 from atelier import recommenders
 from atelier.interactions import Interactions
+from atelier.recommenders.als import _factors
 
 
 def build(**config: Any) -> recommenders.Recommender[Any]:
@@ -74,6 +75,11 @@ def test_threads_do_not_change_the_result() -> None:
     one, two = (build(factors=8, threads=threads).fit(two_tastes()) for threads in (1, 2))
     np.testing.assert_array_equal(one.weights["articles"], two.weights["articles"])
     np.testing.assert_array_equal(one.audience.profiles["customers"], two.audience.profiles["customers"])
+
+
+def test_the_length_of_vectors_suits_the_catalogue() -> None:
+    assert [_factors(articles) for articles in (1, 945, 17_161, 46_167, 105_542)] == [16, 32, 128, 216, 256]
+    assert build(factors=None).fit(two_tastes()).weights["articles"].shape == (20, 16)
 
 
 def test_the_seed_matters() -> None:

@@ -169,9 +169,11 @@ def test_a_day_is_the_same_whatever_comes_later_and_however_it_is_asked_for(
             [(_, alone)] = source.land(table, days[until : until + 1])
             hm.sales([row for row in dated if row[0] <= str(days[until])])
             before = dict(open_source("hm", hm.root, first_day=FIRST, threads=1).land(table, days[: until + 1]))
-            for other in (alone, before[days[until]]):
-                assert other.accepted.equals(whole[days[until]].accepted)
-                assert other.rejected.equals(whole[days[until]].rejected)
+            now, earlier = whole[days[until]], before[days[until]]
+            assert alone.accepted.equals(now.accepted)
+            assert earlier.accepted.equals(now.accepted)
+            assert alone.rejected.equals(now.rejected)
+            assert [r for _, *r in reasons(earlier)] == [r for _, *r in reasons(now)]  # rows have other places
             if table == "interactions":
                 assert sum(landed.rows_in for landed in whole.values()) == len(sales)
                 for day, landed in whole.items():

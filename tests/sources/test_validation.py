@@ -178,7 +178,7 @@ def slowly(rows: Rows) -> list[tuple[str, str] | None]:
     return faults
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(*(st.sampled_from(choices) for choices in COLUMNS.values())), max_size=12))
 def test_every_row_has_the_fault_that_a_slow_reading_finds(rows: Rows) -> None:
     expected = slowly(rows)

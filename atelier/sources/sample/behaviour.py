@@ -9,11 +9,10 @@ from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from atelier.sources.sample import taxonomy
-from atelier.sources.sample.catalogue import Articles, Codes, Floats, money, pick
+from atelier.sources.sample.catalogue import Articles, Codes, Floats, money, numbered, pick
 from atelier.sources.sample.choice import ANYTHING, HAUL, Choice
 
 KINDS = ("view", "save", "bag", "purchase")
@@ -140,7 +139,7 @@ class Shelf:
 def _start_seconds(rng: np.random.Generator, n: int) -> Codes:
     """Seconds of the day at which sessions start: a peak at noon and a higher one in the evening."""
     hours = np.where(rng.random(n) < 0.35, rng.normal(12.5, 2.0, n), rng.normal(20.0, 2.0, n))
-    return np.clip(hours * 3600, 6 * 3600, 23.6 * 3600).astype(np.int64)
+    return np.asarray(np.clip(hours * 3600, 6 * 3600, 23.6 * 3600), dtype=np.int64)
 
 
 def draw_sessions(choice: Choice, shelf: Shelf, day: int, rng: np.random.Generator) -> tuple[Sessions, Floats]:
@@ -238,7 +237,6 @@ def _table(
     ds: date = choice.config.first_day + timedelta(days=day)
     midnight = np.datetime64(ds, "us")
     pence = np.round(articles.price_on(day) * 100).astype(np.int64)
-    number = pc.utf8_lpad(pa.array(session).cast(pa.string()), 7, "0")
     return pa.table(
         {
             "customer_id": pa.array(choice.customers[customers], pa.string()),
@@ -247,6 +245,6 @@ def _table(
             "kind": pa.array(KINDS, pa.string()).take(pa.array(kind)),
             "price": money(pence[chosen]),
             "channel": pa.array(CHANNELS, pa.string()).take(pa.array(channels)),
-            "session_id": pc.binary_join_element_wise(pa.scalar(f"{ds:%Y%m%d}"), number, "-"),
+            "session_id": numbered(f"{ds:%Y%m%d}-", session, 7),
         }
     )

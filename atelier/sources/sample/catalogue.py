@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from atelier.sources.sample import taxonomy
@@ -184,13 +185,21 @@ def _priced(
     kind = rng.random(n)
     ends = _on_snapshot_days(leaves + 1 - rng.integers(14, 36, size=n))
     markdown_from = np.where(kind < 0.1, launched, np.where(kind < 0.43, np.maximum(ends, launched), NEVER))
-    codes = np.char.add("", (110_000 + styles).astype(np.str_))
-    ids = np.char.add(codes, np.char.zfill((place + 1).astype(np.str_), 3))
+    number = 110_000 + styles
+    ids, codes = (
+        numbered("", numbers, 6).to_numpy(False).astype(np.str_) for numbers in (number * 1000 + place + 1, number)
+    )
     return Articles(
         ids=ids, product_codes=codes, types=types[styles], divisions=divisions[styles], brands=brands[styles],
         attributes=attributes, prices=price[styles], launched=launched, leaves=leaves, markdown_from=markdown_from,
         markdown=rng.choice([0.1, 0.2, 0.3, 0.5], p=[0.3, 0.35, 0.2, 0.15], size=n),
     )  # fmt: skip
+
+
+def numbered(prefix: str, numbers: Codes, digits: int) -> Any:
+    """Arrow strings: ``prefix`` and the number, with leading zeros up to a number of digits."""
+    padded = pc.utf8_lpad(pa.array(numbers, pa.int64()).cast(pa.string()), digits, "0")
+    return pc.binary_join_element_wise(pa.scalar(prefix), padded, "")
 
 
 def names_of(names: tuple[str, ...], codes: Codes) -> Any:

@@ -7,15 +7,17 @@ outlines (:mod:`~atelier.sources.sample.shapes`).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from atelier.progress import progress
 from atelier.sources.sample import shapes, taxonomy
-from atelier.sources.sample.catalogue import Articles, Codes
+from atelier.sources.sample.catalogue import Articles, Codes, numbered
 from atelier.sources.sample.config import SampleConfig
 
 SHOTS = (0.2, 0.32, 0.28, 0.2)  # share of articles with 1, 2, 3, 4 photographs
@@ -67,14 +69,14 @@ def snapshot(articles: Articles, shots: Shots | None, day: int) -> pa.Table:
         {
             "article_id": pa.array(ids, pa.string()),
             "shot": pa.array(places.astype(np.int32)),
-            "path": pa.array(_file_names(ids, places), pa.string()),
+            "path": _file_names(ids, places),
         }
     )
 
 
-def _file_names(ids: NDArray[np.str_], places: Codes) -> NDArray[np.str_]:
-    """The file of each photograph."""
-    return np.char.add(np.char.add(np.char.add(ids, "_"), places.astype(np.str_)), ".jpg")
+def _file_names(ids: NDArray[np.str_], places: Codes) -> Any:
+    """Arrow strings: the file of each photograph."""
+    return pc.binary_join_element_wise(pa.array(ids, pa.string()), numbered("_", places, 1), pa.scalar(".jpg"), "")
 
 
 def draw_photographs(folder: Path, config: SampleConfig, articles: Articles, shots: Shots) -> None:
@@ -87,12 +89,12 @@ def draw_photographs(folder: Path, config: SampleConfig, articles: Articles, sho
         shots: what to draw.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = _file_names(articles.ids[shots.articles], shots.shots)
+    names = _file_names(articles.ids[shots.articles], shots.shots).to_pylist()
     for row in progress(range(len(names)), "sample retailer: photographs", unit="photograph"):
         rng = np.random.default_rng([config.seed, PHOTOGRAPHS, row])
         article, second = int(shots.articles[row]), int(shots.second[row])
         image = photograph(articles, article, rng, config.image_size, plain=shots.shots[row] == 0, second=second)
-        image.save(folder / str(names[row]), quality=JPEG_QUALITY)
+        image.save(folder / names[row], quality=JPEG_QUALITY)
 
 
 def photograph(

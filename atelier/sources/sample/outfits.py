@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from atelier.sources.sample import taxonomy
-from atelier.sources.sample.catalogue import Articles, Codes, Floats
+from atelier.sources.sample.catalogue import Articles, Codes, Floats, numbered
 from atelier.sources.sample.config import SampleConfig
 
 TEMPLATES = (
@@ -118,7 +118,7 @@ def snapshot(articles: Articles, outfits: Outfits, day: int) -> pa.Table:
     rows = np.flatnonzero(outfits.visible_from <= day)
     return pa.table(
         {
-            "outfit_id": np.char.add("o", np.char.zfill(outfits.outfits[rows].astype(np.str_), 6)),
+            "outfit_id": numbered("o", outfits.outfits[rows], 6),
             "article_id": pa.array(articles.ids[outfits.articles[rows]], pa.string()),
             "role": pa.array(taxonomy.ROLES, pa.string()).take(pa.array(outfits.roles[rows])),
         }

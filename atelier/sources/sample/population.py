@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from atelier.sources.sample import taxonomy
-from atelier.sources.sample.catalogue import Articles, Codes, Floats
+from atelier.sources.sample.catalogue import Articles, Codes, Floats, numbered
 from atelier.sources.sample.config import SampleConfig
 
 DRIFT_DAYS = 21.0
@@ -89,7 +89,7 @@ def draw_customers(config: SampleConfig, divisions: Codes, rng: np.random.Genera
     young = rng.random(n) < 0.6
     ages = np.clip(np.round(np.where(young, rng.normal(27, 5, n), rng.normal(49, 8, n))), 16, 90).astype(np.int64)
     return Customers(
-        ids=np.char.add("c", np.char.zfill(np.arange(n).astype(np.str_), 8)),
+        ids=numbered("c", np.arange(n), 8).to_numpy(zero_copy_only=False).astype(np.str_),
         joined=joined.astype(np.int64),
         rate=rng.gamma(config.activity_shape, config.sessions_per_customer / config.activity_shape, size=n),
         taste_before=before,

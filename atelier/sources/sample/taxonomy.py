@@ -114,7 +114,7 @@ ATTRIBUTES = (
          "square": ("square neckline", "straight-cut neckline"),
          "high neck": ("roll neck", "turtleneck", "high collar"),
          "off-shoulder": ("Bardot neckline", "off-the-shoulder cut")},
-        mentioned=0.6, missing=0.7,
+        mentioned=0.6, missing=0.72,
     ),
     Attribute(
         "sleeve_length", UPPER | {"Shirt"},
@@ -128,14 +128,14 @@ ATTRIBUTES = (
         {"short": 38, "midi": 36, "maxi": 26},
         {"short": ("mini length", "above-the-knee hem", "short hem"), "midi": ("midi length", "calf-length hem"),
          "maxi": ("maxi length", "floor-sweeping hem", "ankle-length hem")},
-        mentioned=0.5, missing=0.7,
+        mentioned=0.5, missing=0.72,
     ),
     Attribute(
         "fit", CLOTHES - {"Knitwear"},
         {"slim": 26, "regular": 34, "relaxed": 24, "oversized": 16},
         {"slim": ("slim fit", "close cut", "body-skimming fit"), "regular": ("regular fit", "classic cut"),
          "relaxed": ("relaxed fit", "easy cut", "loose fit"), "oversized": ("oversized fit", "boxy cut")},
-        mentioned=0.75, missing=0.75,
+        mentioned=0.75, missing=0.735,
     ),
     Attribute(
         "material", frozenset(TYPE_NAMES) - {"Jeans"},
@@ -153,7 +153,7 @@ ATTRIBUTES = (
          "party": ("parties", "evenings out", "dancing till late"),
          "holiday": ("the beach", "summer holidays", "poolside days"),
          "sport": ("training", "the gym", "long runs")},
-        mentioned=0.7, missing=0.75,
+        mentioned=0.7, missing=0.735,
     ),
     Attribute(
         "closure", frozenset({"Dress", "Shirt", "Jacket", "Coat", "Trousers", "Shoes", "Boots", "Bag"}),
@@ -168,7 +168,7 @@ ATTRIBUTES = (
         {"flat": 46, "block": 30, "stiletto": 24},
         {"flat": ("flat sole", "low profile"), "block": ("block heel", "chunky heel"),
          "stiletto": ("stiletto heel", "spike heel")},
-        mentioned=0.4, missing=0.7,
+        mentioned=0.4, missing=0.72,
     ),
     Attribute(
         "embellishment", CLOTHES | {"Bag"},
