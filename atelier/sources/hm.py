@@ -168,7 +168,9 @@ class _Reader:
         """What transactions may refer to."""
         known = {"articles": remember(self.connection, articles or self._check_articles(), "article_id")}
         if "customers" in self.source.tables:
-            known["customers"] = remember(self.connection, self._check_customers(), "customer_id")
+            customers = self._check_customers()
+            known["customers"] = remember(self.connection, customers, "customer_id")
+            self.connection.execute(f"DROP TABLE {customers.relation}; DROP TABLE {customers.raw.relation}")
         return known
 
     def customers(self) -> Landed:

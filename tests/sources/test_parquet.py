@@ -10,6 +10,8 @@ import pytest
 from atelier.errors import SourceError
 from atelier.sources import Landed, Source, open_source
 from atelier.sources.columns import INTERACTION_KINDS, LAYOUTS
+from atelier.sources.sample.config import SampleConfig
+from atelier.sources.sample.generate import generate
 from resources.tables import INTERACTION_KINDS as REGISTERED_KINDS
 from resources.tables import REGISTRY
 
@@ -209,6 +211,18 @@ def test_the_sample_retailer_says_what_generated_it(zone: Any) -> None:
         open_source("sample", zone.root)
     (zone.root / "retailer.json").write_text('{"first_day": "2020-09-01", "last_day": "2020-09-03"}')
     assert open_source("sample", zone.root).last_day == zone.days[2]
+
+
+def test_a_generated_retailer_is_landed_without_a_fault(tmp_path: Any) -> None:
+    generate(tmp_path / "sample", SampleConfig(articles=40, customers=40, days=9, photographs=False))
+    source = open_source("sample", tmp_path / "sample")
+    assert source.last_day is not None
+    days = [source.first_day + timedelta(days=n) for n in range((source.last_day - source.first_day).days + 1)]
+    for table in sorted(source.tables):
+        landed = [x for _, x in source.land(table, days)]
+        assert len(landed) == 9
+        assert sum(x.rejected.num_rows for x in landed) == 0, table
+        assert sum(x.accepted.num_rows for x in landed) > 0 or table == "images"
 
 
 def test_only_ranges_and_known_tables_are_landed(zone: Any) -> None:

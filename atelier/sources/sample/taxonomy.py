@@ -109,19 +109,19 @@ ATTRIBUTES = (
     ),
     Attribute(
         "neckline", UPPER,
-        {"crew": 34, "v-neck": 26, "square": 14, "high neck": 16, "off-shoulder": 10},
+        {"crew": 30, "v-neck": 26, "square": 15, "high neck": 17, "off-shoulder": 12},
         {"crew": ("crew neck", "round neck"), "v-neck": ("v-neckline", "plunging neck"),
          "square": ("square neckline", "straight-cut neckline"),
          "high neck": ("roll neck", "turtleneck", "high collar"),
          "off-shoulder": ("Bardot neckline", "off-the-shoulder cut")},
-        mentioned=0.6, missing=0.72,
+        mentioned=0.85, missing=0.72,
     ),
     Attribute(
         "sleeve_length", UPPER | {"Shirt"},
         {"sleeveless": 26, "short": 36, "long": 38},
         {"sleeveless": ("sleeveless shape", "bare shoulders", "tank straps"),
          "short": ("short sleeves", "cap sleeves", "half sleeves"), "long": ("long sleeves", "full-length sleeves")},
-        mentioned=0.45, missing=0.72,
+        mentioned=0.6, missing=0.72,
     ),
     Attribute(
         "length", frozenset({"Dress", "Skirt", "Coat"}),
@@ -139,11 +139,11 @@ ATTRIBUTES = (
     ),
     Attribute(
         "material", frozenset(TYPE_NAMES) - {"Jeans"},
-        {"cotton": 30, "polyester": 18, "viscose": 14, "linen": 10, "wool": 14, "leather": 8, "suede": 6},
+        {"cotton": 26, "polyester": 18, "viscose": 15, "linen": 12, "wool": 14, "leather": 8, "suede": 7},
         {"cotton": ("cotton", "organic cotton", "combed cotton"), "polyester": ("polyester", "recycled polyester"),
          "viscose": ("viscose", "rayon", "lyocell"), "linen": ("linen", "flax weave"),
          "wool": ("wool", "merino", "lambswool"), "leather": ("leather", "nappa"), "suede": ("suede", "nubuck")},
-        mentioned=0.8, missing=0.73,
+        mentioned=0.9, missing=0.73,
     ),
     Attribute(
         "occasion", frozenset(TYPE_NAMES),

@@ -1,0 +1,83 @@
+"""For every table a stage writes: corrupted, its check fails, nothing is published and what follows does not run."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from assets.daily import STAGES
+from assets.stage import Stage
+from assets.step import Step
+from dagster_project.build import build_defs
+from resources.retailer import Home
+from resources.tables import REGISTRY
+from tests.end_to_end.house import House
+
+pytestmark = pytest.mark.end_to_end
+
+WRITTEN = [(stage.name, table) for stage in STAGES for table in stage.produces if table in REGISTRY]
+
+
+@pytest.fixture(scope="module")
+def spoiled(house: House, tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A copy of the complete home."""
+    root = tmp_path_factory.mktemp("spoiled") / "home"
+    shutil.copytree(house.home.root, root)
+    return House(Home(root), house.instance, house.ds)
+
+
+def writing_twice(stage: Stage, table: str) -> Stage:
+    """The stage, but it writes the rows of ``table`` that are there already, the first one doubled."""
+
+    def compute(step: Step) -> None:
+        part = next(pointer.part for pointer in step.store.pointers(table) if pointer.ds == step.ds)
+        rows = step.store.read(table, step.ds, part=part)
+        step.write(table, pa.concat_tables([rows, rows.slice(0, 1)]), part=part)
+
+    compute.__name__ = stage.name
+    return replace(stage, compute=compute)
+
+
+def _downstream(stage: Stage) -> Stage:
+    return next(other for other in STAGES if set(stage.produces) & set(other.deps))
+
+
+@pytest.mark.parametrize(("stage_name", "table"), WRITTEN, ids=[table for _, table in WRITTEN])
+def test_a_corrupt_partition_fails_its_check_stays_unpublished_and_stops_what_follows(
+    spoiled: House, stage_name: str, table: str
+) -> None:
+    stages = [writing_twice(stage, table) if stage.name == stage_name else stage for stage in STAGES]
+    (stage,) = [stage for stage in stages if stage.name == stage_name]
+    following = _downstream(stage)
+    before = spoiled.files(spoiled.ds)
+    job = build_defs(spoiled.home, stages=stages).get_implicit_global_asset_job_def()
+    result = job.execute_in_process(
+        instance=spoiled.instance, partition_key=spoiled.ds.isoformat(), raise_on_error=False,
+        asset_selection=[dg.AssetKey(asset) for asset in (*stage.produces, *following.produces)],
+    )  # fmt: skip
+    assert not result.success
+    evaluations = {(e.asset_key.to_user_string(), e.check_name): e for e in result.get_asset_check_evaluations()}
+    contract = evaluations[table, "contract"]
+    assert not contract.passed
+    assert contract.severity == dg.AssetCheckSeverity.ERROR
+    assert "unique" in str(contract.description).lower() or "duplicate" in str(contract.description).lower()
+    assert spoiled.files(spoiled.ds) == before
+    assert not [e for e in result.all_events if e.is_step_start and e.step_key == following.name]
+    assert not result.get_asset_materialization_events()
+
+
+def test_the_rejected_rows_have_a_contract_too(make_house: Callable[..., House]) -> None:
+    house = make_house()
+    day = house.home.settings.first_day
+    house.run("ingest", day)
+    from atelier.errors import ContractViolation
+    from resources.contracts import audit
+    from resources.feature_store import FeatureStore
+
+    store = FeatureStore(house.home.store, audit=audit)
+    rows = {"source_table": ["images"], "source_file": ["a"], "row": [-1], "column_name": ["path"], "reason": ["bad"]}
+    with pytest.raises(ContractViolation, match="row"):
+        store.write("rejected", day, pa.table({**rows, "record": pa.nulls(1, pa.string())}), part="images")
