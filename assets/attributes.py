@@ -16,6 +16,8 @@ from sql import query
 if TYPE_CHECKING:
     import pandas as pd
 
+    from atelier.attributes import AttributeConfig
+
 GROUP = "attributes"
 INPUTS = ("articles", "images", "image_embeddings")
 
@@ -39,7 +41,7 @@ class AttributeTraining(dg.Config):
 def article_inputs(step: Step) -> "pd.DataFrame":
     """What is read of every article of the day: text, metadata, photographs (``image_digests``, ``embeddings``)."""
     with step.connect(*INPUTS) as con:
-        inputs = con.sql(query("attribute_inputs")).df()
+        inputs: pd.DataFrame = con.sql(query("attribute_inputs")).df()
         encoders = [row[0] for row in con.sql("SELECT DISTINCT encoder_id FROM image_embeddings").fetchall()]
     return inputs.assign(embeddings=_embeddings(step, inputs, encoders))
 
@@ -92,7 +94,7 @@ def below_majority(metrics: "pd.DataFrame", labels: "pd.DataFrame") -> list[str]
     """
     wide = metrics.pivot(index="attribute", columns="metric", values="value").drop(index="mean", errors="ignore")
     counts = labels.groupby("attribute").size()
-    enough = wide[(wide.index.map(counts).fillna(0) >= ENOUGH_LABELS) & (wide["classes"] > 1)]
+    enough = wide[(wide.index.map(counts.to_dict()).fillna(0) >= ENOUGH_LABELS) & (wide["classes"] > 1)]
     return sorted(enough.index[~(enough["weighted_f1"] > enough["majority_weighted_f1"])])
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 GROUP = "evaluation"
 KINDS = ("purchase",)
+KEY_METRICS = ("precision", "hit_rate", "coverage")
 
 
 class JudgeConfig(dg.Config):
@@ -71,10 +72,10 @@ class Trial:
     group=GROUP, checks=["judged", "enough_customers"], skippable=True,
 )  # fmt: skip
 def offline_metrics(step: Step, config: JudgeConfig) -> None:
-    """Judges the recommendations of ds − horizon; where they or the behaviour since are missing, says how to make them."""
+    """Judges the recommendations of ds − horizon; where something is missing for it, says how to make that."""
     origin = step.ds - timedelta(days=step.home.settings.horizon)
     remedy = missing(step, origin)
-    step.check("judged", remedy is None, remedy or f"the recommendations of {origin} are judged by {origin} … {step.ds}")
+    step.check("judged", remedy is None, remedy or f"the lists of {origin} are judged by what followed until {step.ds}")
     if remedy is not None:
         step.check("enough_customers", True, "nobody is judged")
         return
@@ -125,11 +126,15 @@ def _lists(step: Step, trial: Trial, model: str) -> Iterator[tuple[str, "pd.Data
     with step.store.connect(as_of=trial.origin, tables=["recommendations"]) as con:
         con.register("judged", trial.customers)
         for seen in SEEN:
-            yield seen, con.execute(
-                "SELECT customer_id, article_id, rank, score FROM recommendations SEMI JOIN judged USING (customer_id)"
-                " WHERE model = $model AND seen = $seen ORDER BY customer_id, rank",
-                {"model": model, "seen": seen},
-            ).df()
+            yield (
+                seen,
+                con.execute(
+                    "SELECT customer_id, article_id, rank, score"
+                    " FROM recommendations SEMI JOIN judged USING (customer_id)"
+                    " WHERE model = $model AND seen = $seen ORDER BY customer_id, rank",
+                    {"model": model, "seen": seen},
+                ).df(),
+            )
 
 
 def _restricted(
@@ -171,11 +176,10 @@ def _write_metrics(step: Step, trial: Trial, config: JudgeConfig) -> None:
 def _key_figures(model: str, frames: list["pd.DataFrame"]) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for frame in frames:
-        everyone = frame[(frame["segment"] == "all") & (frame["k"] == 10) & frame["value"].notna()]
-        for row in everyone.itertuples():
-            if row.metric in ("precision", "hit_rate", "coverage"):
-                figures[f"{model}_{row.metric}_at_10_seen_{row.seen}"] = float(row.value)
-    return figures
+        everyone = frame[(frame["segment"] == "all") & (frame["k"] == 10) & frame["metric"].isin(KEY_METRICS)]
+        named = model + "_" + everyone["metric"].astype("str") + "_at_10_seen_" + everyone["seen"]
+        figures |= dict(zip(named, everyone["value"].astype(float), strict=True))
+    return {name: value for name, value in figures.items() if value == value}  # undefined ones are no points of a chart
 
 
 def _write_customer_metrics(step: Step, trial: Trial, config: JudgeConfig) -> None:

@@ -43,7 +43,8 @@ def customer_features(step: Step, config: FeatureConfig) -> None:
 
 
 @stage(
-    produces=["article_vectors", "vector_space"], deps=[*INPUTS, "article_features", "predicted_attributes"], group=GROUP,
+    produces=["article_vectors", "vector_space"], deps=[*INPUTS, "article_features", "predicted_attributes"],
+    group=GROUP,
 )  # fmt: skip
 def article_vectors(step: Step) -> None:
     """The vector that content models read, and in the bundle ``vector_space`` the name and norm of each position."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 
@@ -40,7 +40,9 @@ def images(step: Step) -> None:
         step.note("images", files_read=memory.files_read)
     usable, listed = step.rows_written("images"), memory.rows_listed
     share = usable / listed if listed else 1.0
-    step.check("images_decoded", share >= 0.99, f"images: {share:.1%} of the listed photographs can be used", share=share)
+    step.check(
+        "images_decoded", share >= 0.99, f"images: {share:.1%} of the listed photographs can be used", share=share
+    )
 
 
 def _inspected(
@@ -66,7 +68,7 @@ class EncoderConfig(dg.Config):
 
     backbone: str | None = None
     weights: str | None = None
-    precision: str = "auto"
+    precision: Literal["auto", "float32", "bf16"] = "auto"
     batch_size: int = 32
 
 

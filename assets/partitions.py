@@ -12,7 +12,7 @@ from resources.retailer import Settings
 
 
 def partitioning(settings: Settings) -> Partitioning:
-    """The daily partitions from the first day to the last, in the retailer's time zone; open-ended for a live source."""
+    """The days from the first to the last, in the retailer's time zone; open-ended for a live source."""
     end = None if settings.last_day is None else (settings.last_day + timedelta(days=1)).isoformat()
     days = dg.DailyPartitionsDefinition(
         start_date=settings.first_day.isoformat(), end_date=end, timezone=settings.time_zone

@@ -95,13 +95,15 @@ def catalogue(step: Step, day: date | None = None) -> "Catalogue":
 def known_customers(step: Step) -> "pd.DataFrame":
     """The customers of the step's day: ``customer_id``."""
     with step.connect("customers") as con:
-        return con.table("customers").project("customer_id").order("customer_id").df()
+        frame: pd.DataFrame = con.table("customers").project("customer_id").order("customer_id").df()
+    return frame
 
 
 def judged_customers(step: Step, size: int, day: date | None = None) -> "pd.DataFrame":
     """Whom all models are judged on: the customers of a day (the step's by default) with the smallest hashes."""
     with step.store.connect(as_of=day or step.ds, tables=["customers"]) as con:
-        return con.sql(query("judged_customers"), params={"size": size}).df()
+        frame: pd.DataFrame = con.sql(query("judged_customers"), params={"size": size}).df()
+    return frame
 
 
 def _fit(step: Step, name: str, config: "PopularConfig | AlsConfig", **sizes: Any) -> None:

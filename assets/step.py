@@ -100,7 +100,8 @@ class Step:
         Raises:
             PartitionMissing: it was not made.
         """
-        return self.store.read(table, self.ds).to_pandas()
+        frame: pd.DataFrame = self.store.read(table, self.ds).to_pandas()
+        return frame
 
     def bundle(self, name: str) -> "Bundle":
         """The model ``name`` of this day.
@@ -176,8 +177,7 @@ class Step:
 
     def broken_contract(self, violation: ContractViolation) -> dg.AssetCheckResult:
         """The failed check that tells of ``violation``."""
-        audit = getattr(violation, "audit", None)
-        table = getattr(violation, "table", None)
+        audit, table = violation.audit, violation.table
         tables = [asset for asset in self._produces if asset in REGISTRY]
         return dg.AssetCheckResult(
             passed=False,
@@ -262,5 +262,6 @@ def _contract_result(table: str, written: Sequence["Written"]) -> dg.AssetCheckR
         "expectations": markdown("\n\n".join(audit.summary_markdown() for audit in unique) or "no audit configured")
     }
     return dg.AssetCheckResult(
-        passed=not warnings, check_name="contract", asset_key=table, severity=dg.AssetCheckSeverity.WARN, metadata=metadata
-    )
+        passed=not warnings, check_name="contract", asset_key=table, metadata=metadata,
+        severity=dg.AssetCheckSeverity.WARN,
+    )  # fmt: skip

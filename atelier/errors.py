@@ -4,6 +4,8 @@ What belongs here: exception classes that more than one package raises or catche
 wrong (file, table, column, rows) and the remedy. What does not: errors of one module, which stand beside their code.
 """
 
+from typing import Any
+
 
 class AtelierError(Exception):
     """Base of every error that Atelier raises on purpose."""
@@ -18,7 +20,18 @@ class PartitionMissing(AtelierError):
 
 
 class ContractViolation(AtelierError):
-    """A staged partition breaks its table's contract, and was not published."""
+    """A staged partition breaks its table's contract, and was not published.
+
+    Args:
+        message: what is broken, with the first few examples.
+        table: the table.
+        audit: what was expected and found, where it came to an audit.
+    """
+
+    def __init__(self, message: str, table: str | None = None, audit: Any = None) -> None:
+        super().__init__(message)
+        self.table = table
+        self.audit = audit
 
 
 class BundleError(AtelierError):

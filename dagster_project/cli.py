@@ -25,27 +25,61 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--source", type=click.Choice(["sample", "hm", "parquet"]), default="sample", envvar="ATELIER_SOURCE",
-              show_default=True, help="What kind of source is read.")
+@click.option(
+    "--source",
+    type=click.Choice(["sample", "hm", "parquet"]),
+    default="sample",
+    envvar="ATELIER_SOURCE",
+    show_default=True,
+    help="What kind of source is read.",
+)
 @click.option("--path", type=click.Path(path_type=Path), envvar="ATELIER_PATH", help="The source's folder.")
-@click.option("--first-day", type=click.DateTime(["%Y-%m-%d"]), envvar="ATELIER_FIRST_DAY", help="First day; default: the source's.")
-@click.option("--last-day", type=click.DateTime(["%Y-%m-%d"]), envvar="ATELIER_LAST_DAY", help="Last day; default: the source's.")
+@click.option(
+    "--first-day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    envvar="ATELIER_FIRST_DAY",
+    help="First day; default: the source's.",
+)
+@click.option(
+    "--last-day", type=click.DateTime(["%Y-%m-%d"]), envvar="ATELIER_LAST_DAY", help="Last day; default: the source's."
+)
 @click.option("--time-zone", default="Europe/London", envvar="ATELIER_TIME_ZONE", show_default=True)
-@click.option("--horizon", type=click.IntRange(min=1), default=7, envvar="ATELIER_HORIZON", show_default=True,
-              help="Days of behaviour that judge a day's recommendations.")
-@click.option("--serving-model", default="als", envvar="ATELIER_SERVING_MODEL", show_default=True, help="Whose lists every customer gets.")
-@click.option("--backbone", default="small", envvar="ATELIER_BACKBONE", show_default=True, help="The encoder of photographs.")
-@click.option("--weights", default="none", envvar="ATELIER_WEIGHTS", show_default=True,
-              help="DEFAULT, a .safetensors file, or none (seeded).")
-@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="A further option of the source; JSON or text.")
+@click.option(
+    "--horizon",
+    type=click.IntRange(min=1),
+    default=7,
+    envvar="ATELIER_HORIZON",
+    show_default=True,
+    help="Days of behaviour that judge a day's recommendations.",
+)
+@click.option(
+    "--serving-model",
+    default="als",
+    envvar="ATELIER_SERVING_MODEL",
+    show_default=True,
+    help="Whose lists every customer gets.",
+)
+@click.option(
+    "--backbone", default="small", envvar="ATELIER_BACKBONE", show_default=True, help="The encoder of photographs."
+)
+@click.option(
+    "--weights",
+    default="none",
+    envvar="ATELIER_WEIGHTS",
+    show_default=True,
+    help="DEFAULT, a .safetensors file, or none (seeded).",
+)
+@click.option(
+    "--option", "options", multiple=True, metavar="NAME=VALUE", help="A further option of the source; JSON or text."
+)
 @click.option("--articles", type=int, help="Sample retailer: how many articles.")
 @click.option("--customers", type=int, help="Sample retailer: how many customers.")
 @click.option("--days", type=int, help="Sample retailer: how many days.")
 @click.option("--if-absent", is_flag=True, help="Do nothing where the home has been initialised.")
 def init(
     source: str, path: Path | None, first_day: Any, last_day: Any, time_zone: str, horizon: int, serving_model: str,
-    backbone: str, weights: str, options: tuple[str, ...], articles: int | None, customers: int | None, days: int | None,
-    if_absent: bool,
+    backbone: str, weights: str, options: tuple[str, ...], articles: int | None, customers: int | None,
+    days: int | None, if_absent: bool,
 ) -> None:  # fmt: skip
     """Write atelier.toml, once; with the sample retailer, generate it."""
     home = Home.from_environment()
@@ -68,7 +102,9 @@ def init(
     )
     write_settings(home, settings)
     write_dagster_yaml(home)
-    click.echo(f"{home.toml}: {settings.source} at {settings.path}, {settings.first_day} … {settings.last_day or 'live'}")
+    click.echo(
+        f"{home.toml}: {settings.source} at {settings.path}, {settings.first_day} … {settings.last_day or 'live'}"
+    )
 
 
 @cli.command()
@@ -108,7 +144,7 @@ def similar(article: str, model: str, day: Any, k: int) -> None:
 
 
 def init_home(home: Home) -> None:
-    """What ``atelier init`` does without options, unless the home has been initialised; options from the environment."""
+    """What ``atelier init`` does without options, unless it has run; options come from the environment."""
     if not home.toml.exists():
         init.main(args=[], standalone_mode=False)
 
@@ -128,7 +164,7 @@ def _folder(home: Home, source: str, path: Path | None, sizes: dict[str, int]) -
         from atelier.sources.sample import SampleConfig, generate
 
         folder = (path or home.root / SAMPLE_FOLDER).resolve()
-        generate(folder, SampleConfig(**sizes))
+        generate(folder, SampleConfig.model_validate(sizes))
         return folder
     if path is None:
         raise click.UsageError(f"--path: where are the files of the source {source!r}?")
@@ -164,7 +200,7 @@ def _weights(weights: str) -> str:
 
 
 def _newest_day(store: Any, table: str) -> date:
-    days = [pointer.ds for pointer in store.pointers(table)]
+    days: list[date] = [pointer.ds for pointer in store.pointers(table)]
     if not days:
         raise AtelierError(f"there is no {table} yet; run `make demo`, or daily_retrain for a day")
     return max(days)

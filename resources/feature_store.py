@@ -271,6 +271,5 @@ def violation(table: Table, staged: Sequence[StagedFile], audit: "Audit") -> Con
     failed = [result for result in audit.results if result.blocking and not result.success]
     days = f"ds={staged[0].ds}" if len(staged) == 1 else f"ds={staged[0].ds} to {staged[-1].ds}"
     named = "; ".join(f"{r.name}({r.column or ''}): observed {r.observed}" for r in failed)
-    error = ContractViolation(f"table {table.name}, {days} breaks its contract and was not published: {named}")
-    error.audit = audit  # type: ignore[attr-defined]
-    return error
+    message = f"table {table.name}, {days} breaks its contract and was not published: {named}"
+    return ContractViolation(message, table.name, audit)

@@ -92,7 +92,9 @@ class Stager:
         try:
             rows = self._write(path)
         except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.BinderException) as error:
-            raise SchemaMismatch(f"{self._where(ds)}: cannot cast to the declared types: {error}") from error
+            raise SchemaMismatch(
+                f"{self._where(ds)}: cannot cast to the declared types: {error}", self._table.name
+            ) from error
         finally:
             self._connection.unregister("incoming")
         self._check_part(path, ds, part)
@@ -109,7 +111,7 @@ class Stager:
         for problem, columns in (("lacks", missing), ("does not know", extra), ("has twice", repeated)):
             if columns:
                 message = f"{self._where(ds)}: {problem} column {', '.join(columns)}; declared: {', '.join(declared)}"
-                raise SchemaMismatch(message)
+                raise SchemaMismatch(message, self._table.name)
 
     def _write(self, path: Path) -> int:
         import pyarrow as pa
@@ -136,7 +138,8 @@ class Stager:
         strangers = self._connection.execute(sql, [str(path), part]).fetchmany(3)
         if strangers:
             named = ", ".join(repr(value) for (value,) in strangers)
-            raise SchemaMismatch(f"{self._where(ds)}, part {part}: column {self._table.part} also holds {named}")
+            message = f"{self._where(ds)}, part {part}: column {self._table.part} also holds {named}"
+            raise SchemaMismatch(message, self._table.name)
 
 
 def open_duckdb(spill: Path, *, threads: int, memory_limit: str) -> duckdb.DuckDBPyConnection:

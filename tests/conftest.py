@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+from resources.compute import pin_blas_threads
+
 # Before NumPy loads anywhere: ALS is several times faster with one BLAS thread, and nothing may phone home.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+pin_blas_threads()
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 

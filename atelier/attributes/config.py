@@ -110,7 +110,10 @@ class AttributeConfig(BaseModel):
             articles: labelled articles to train on.
         """
         if articles < 3_000:
-            return cls.small(batch_size=64)
+            # Chosen on the sample retailer: with few labels, more noise and more steps.
+            return cls.small(
+                filters=256, dropout=0.4, modality_dropout=0.2, word_dropout=0.1, batch_size=32, patience=10
+            )
         if articles < 30_000:
             return cls.small()
         return cls.small(filters=256, batch_size=512, max_epochs=12, patience=3, min_word_count=3)

@@ -41,8 +41,9 @@ def writing_twice(stage: Stage, table: str) -> Stage:
     return replace(stage, compute=compute)
 
 
-def _downstream(stage: Stage) -> Stage:
-    return next(other for other in STAGES if set(stage.produces) & set(other.deps))
+def _following(stage: Stage) -> list[Stage]:
+    """A stage that reads what ``stage`` makes; none where nothing does yet."""
+    return [other for other in STAGES if set(stage.produces) & set(other.deps)][:1]
 
 
 @pytest.mark.parametrize(("stage_name", "table"), WRITTEN, ids=[table for _, table in WRITTEN])
@@ -51,12 +52,13 @@ def test_a_corrupt_partition_fails_its_check_stays_unpublished_and_stops_what_fo
 ) -> None:
     stages = [writing_twice(stage, table) if stage.name == stage_name else stage for stage in STAGES]
     (stage,) = [stage for stage in stages if stage.name == stage_name]
-    following = _downstream(stage)
+    following = _following(stage)
+    assert following or table == "outfits", "only outfits are read by nobody yet"
     before = spoiled.files(spoiled.ds)
     job = build_defs(spoiled.home, stages=stages).get_implicit_global_asset_job_def()
     result = job.execute_in_process(
         instance=spoiled.instance, partition_key=spoiled.ds.isoformat(), raise_on_error=False,
-        asset_selection=[dg.AssetKey(asset) for asset in (*stage.produces, *following.produces)],
+        asset_selection=[dg.AssetKey(asset) for each in (stage, *following) for asset in each.produces],
     )  # fmt: skip
     assert not result.success
     evaluations = {(e.asset_key.to_user_string(), e.check_name): e for e in result.get_asset_check_evaluations()}
@@ -65,7 +67,8 @@ def test_a_corrupt_partition_fails_its_check_stays_unpublished_and_stops_what_fo
     assert contract.severity == dg.AssetCheckSeverity.ERROR
     assert "unique" in str(contract.description).lower() or "duplicate" in str(contract.description).lower()
     assert spoiled.files(spoiled.ds) == before
-    assert not [e for e in result.all_events if e.is_step_start and e.step_key == following.name]
+    started = {event.step_key for event in result.all_events if event.is_step_start}
+    assert not started & {each.name for each in following}
     assert not result.get_asset_materialization_events()
 
 

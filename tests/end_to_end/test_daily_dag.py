@@ -29,7 +29,9 @@ def test_every_table_of_the_day_has_rows(house: House, table: str) -> None:
 
 
 def test_every_customer_has_a_full_list_of_articles_in_stock_that_they_have_not_bought(house: House) -> None:
-    with house.store.connect(as_of=house.ds, tables=["recommendations", "customers", "articles", "interactions"]) as con:
+    with house.store.connect(
+        as_of=house.ds, tables=["recommendations", "customers", "articles", "interactions"]
+    ) as con:
         served = con.sql(
             "SELECT customer_id, count(*) AS articles, count(DISTINCT article_id) AS different, max(rank) AS last"
             " FROM recommendations WHERE model = 'als' AND seen = 'excluded' GROUP BY customer_id"
@@ -37,11 +39,13 @@ def test_every_customer_has_a_full_list_of_articles_in_stock_that_they_have_not_
         customers = con.sql("SELECT customer_id FROM customers").df()
         wrong = con.sql(
             "SELECT r.* FROM recommendations r LEFT JOIN articles a USING (article_id)"
-            " WHERE a.in_stock IS NOT true OR (seen = 'excluded' AND EXISTS (FROM interactions i WHERE i.kind = 'purchase'"
+            " WHERE a.in_stock IS NOT true OR (seen = 'excluded' AND EXISTS ("
+            "FROM interactions i WHERE i.kind = 'purchase'"
             " AND i.customer_id = r.customer_id AND i.article_id = r.article_id))"
         ).df()
         counts = con.sql(
-            "SELECT fallback, count(DISTINCT customer_id) AS n FROM recommendations WHERE model = 'als' GROUP BY fallback"
+            "SELECT fallback, count(DISTINCT customer_id) AS n FROM recommendations"
+            " WHERE model = 'als' GROUP BY fallback"
         ).df()
     assert set(served["customer_id"]) == set(customers["customer_id"])
     assert (served[["articles", "different", "last"]] == 30).all(axis=None)
@@ -61,7 +65,10 @@ def test_a_customer_without_history_gets_the_list_of_popular(house: House) -> No
 def test_the_figures_are_those_of_the_lists_of_the_day_before_the_horizon(house: House) -> None:
     metrics = house.store.read("offline_metrics", house.ds).to_pandas()
     stored = metrics[
-        (metrics["model"] == "als") & (metrics["seen"] == "allowed") & (metrics["segment"] == "all") & (metrics["k"] == 10)
+        (metrics["model"] == "als")
+        & (metrics["seen"] == "allowed")
+        & (metrics["segment"] == "all")
+        & (metrics["k"] == 10)
     ].set_index("metric")
     origin = house.ds - timedelta(days=HORIZON)
     with house.store.connect(as_of=house.ds, tables=["interactions"]) as con:
@@ -129,7 +136,9 @@ def test_nothing_of_a_day_depends_on_what_comes_later(house: House, make_house: 
     assert blind.models(early) == house.models(early)
 
 
-def test_a_day_that_cannot_be_judged_warns_with_the_command_and_writes_nothing(make_house: Callable[..., House]) -> None:
+def test_a_day_that_cannot_be_judged_warns_with_the_command_and_writes_nothing(
+    make_house: Callable[..., House],
+) -> None:
     house = make_house()
     result = house.run("judge", house.ds)
     (judged,) = [e for e in result.get_asset_check_evaluations() if e.check_name == "judged"]

@@ -1,0 +1,284 @@
+"""The code location as a whole: it loads as the server loads it, quickly, and holds what it should, by name."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+import assets.daily
+from assets.daily import STAGES
+from assets.stage import Stage, code_version, stage
+from assets.step import Step
+from dagster_project.build import build_defs
+from dagster_project.cli import write_dagster_yaml
+from resources.feature_store import FeatureStore
+from resources.retailer import Home, Settings, SettingsError, write_settings
+from resources.tables import REGISTRY
+
+REPOSITORY = Path(assets.daily.__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+
+GROUPS = {
+    "raw": {"articles", "customers", "interactions", "annotated_attributes", "outfits", "images"},
+    "images": {"image_embeddings"},
+    "attributes": {"attribute_model", "attribute_metrics", "predicted_attributes"},
+    "features": {"article_features", "customer_features", "article_vectors", "vector_space"},
+    "recommenders": {"popular_model", "als_model", "recommendations", "similar_articles"},
+    "evaluation": {"offline_metrics", "customer_metrics", "model_comparisons"},
+    "published": {"feature_store", "report"},
+}
+ASSETS = set().union(*GROUPS.values())
+JUDGED = GROUPS["evaluation"]
+#: Not tables: models, and what is made for people.
+NO_CONTRACT = {"attribute_model", "vector_space", "popular_model", "als_model", "feature_store", "report"}
+CHECKS = {
+    **{table: {"contract"} for table in ASSETS - NO_CONTRACT},
+    **{
+        table: {"contract", "rows_add_up", "days_have_rows", "rows_against_earlier_days"}
+        for table in ("articles", "customers")
+    },
+    "outfits": {"contract", "rows_add_up", "days_have_rows"},
+    "images": {"contract", "rows_add_up", "days_have_rows", "images_decoded", "rows_against_earlier_days"},
+    "interactions": {
+        "contract", "rows_add_up", "days_have_rows", "rows_against_earlier_days", "days_are_complete",
+    },
+    "annotated_attributes": {
+        "contract", "rows_add_up", "days_have_rows", "rows_against_earlier_days", "label_distribution",
+    },
+    "image_embeddings": {"contract", "images_encoded", "vectors_have_length"},
+    "attribute_model": {"above_majority"},
+    "predicted_attributes": {"contract", "every_article_has_attributes"},
+    "recommendations": {"contract", "every_customer_is_served"},
+    "offline_metrics": {"contract", "judged", "enough_customers"},
+}  # fmt: skip
+
+#: Each takes from a third of a second to several; a step is a process and would pay for all of them.
+HEAVY = [
+    "torch", "torchvision", "pandas", "pyarrow", "numpy", "great_expectations", "implicit", "sklearn", "scipy",
+    "matplotlib", "PIL", "annoy",
+]  # fmt: skip
+
+#: Loads what workspace.yaml names, as the code server does, and says what that brought with it.
+PROBE = f"""
+import importlib, json, os, sys, yaml
+(target,) = yaml.safe_load(open("workspace.yaml"))["load_from"]
+module = importlib.import_module(target["python_module"]["module_name"])
+heavy = [name for name in {HEAVY!r} if name in sys.modules]
+graph = module.defs.get_repository_def().asset_graph
+print(json.dumps({{
+    "location": target["python_module"]["location_name"],
+    "heavy": heavy,
+    "blas_threads": os.environ.get("OPENBLAS_NUM_THREADS"),
+    "assets": [key.to_user_string() for key in graph.get_all_asset_keys()],
+    "first_day": module.defs.get_repository_def().get_job("ingest").partitions_def.get_first_partition_key(),
+}}))
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A home that nobody has initialised."""
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def environment(home: Home, tmp_path: Path) -> dict[str, str]:
+    """The environment of somebody who has just cloned the repository, with their own home folder."""
+    unset = ("OPENBLAS_NUM_THREADS", "DAGSTER_DISABLE_TELEMETRY", "DAGSTER_HOME", "PYTHONPATH", "VIRTUAL_ENV")
+    kept = {name: value for name, value in os.environ.items() if name not in unset}
+    return kept | {"ATELIER_HOME": str(home.root), "HOME": str(tmp_path / "me")}
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> dg.RepositoryDefinition:
+    """The definitions of a home that nobody has initialised."""
+    return build_defs(Home(tmp_path_factory.mktemp("home") / "none")).get_repository_def()
+
+
+def write_settings_of(home: Home, **changes: Any) -> Settings:
+    settings = Settings(
+        source="sample", path="retailer", first_day=date(2024, 12, 30), last_day=date(2025, 1, 2), horizon=2, **changes
+    )
+    write_settings(home, settings)
+    return settings
+
+
+def test_a_fresh_clone_loads_without_a_heavy_library_and_writes_nothing(
+    environment: dict[str, str], home: Home
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE], cwd=REPOSITORY, env=environment, check=True, capture_output=True, text=True
+    )
+    loaded = json.loads(done.stdout)
+    assert loaded["location"] == "atelier"
+    assert loaded["heavy"] == []
+    assert loaded["blas_threads"] == "1", "ALS gives other numbers with more, whoever starts the code server"
+    assert set(loaded["assets"]) == ASSETS
+    assert loaded["first_day"] == "2025-03-03", "the demo's retailer, until another one is chosen"
+    assert not home.root.exists()
+
+
+def test_dg_checks_the_definitions_and_phones_nobody(environment: dict[str, str], home: Home, tmp_path: Path) -> None:
+    write_dagster_yaml(home)
+    environment |= {"DAGSTER_HOME": str(home.dagster), "VIRTUAL_ENV": str(BIN.parent)}
+    done = subprocess.run(
+        [BIN / "dg", "check", "defs"], cwd=REPOSITORY, env=environment, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All definitions loaded successfully" in done.stdout
+    written = [path for folder in (home.root, tmp_path / "me") for path in folder.rglob("*") if path.is_file()]
+    assert not [path for path in written if "telemetry" in path.as_posix()]
+    assert "telemetry" not in (done.stdout + done.stderr).lower()
+
+
+def test_assets_stand_in_their_groups(repository: dg.RepositoryDefinition) -> None:
+    graph = repository.asset_graph
+    found: dict[str, set[str]] = {}
+    for key in graph.get_all_asset_keys():
+        found.setdefault(graph.get(key).group_name or "", set()).add(key.to_user_string())
+    assert found == GROUPS
+
+
+def test_every_asset_has_its_checks(repository: dg.RepositoryDefinition) -> None:
+    found: dict[str, set[str]] = {}
+    for key in repository.asset_graph.asset_check_keys:
+        found.setdefault(key.asset_key.to_user_string(), set()).add(key.name)
+    assert found == CHECKS
+
+
+def test_every_table_of_the_registry_that_a_stage_writes_has_a_blocking_contract() -> None:
+    produced = {asset for each in STAGES for asset in each.produces}
+    assert produced & REGISTRY.keys() == ASSETS - NO_CONTRACT
+    # `rejected` is written beside the raw tables; the other tables belong to stages that are not here yet.
+    assert {"articles", "interactions", "recommendations", "offline_metrics"} <= produced & REGISTRY.keys()
+
+
+def test_only_contracts_block(repository: dg.RepositoryDefinition) -> None:
+    graph = repository.asset_graph
+    blocking = {key for key in graph.asset_check_keys if graph.get(key).blocking}
+    assert blocking == {key for key in graph.asset_check_keys if key.name == "contract"}
+
+
+def test_every_asset_has_a_description_a_code_version_and_tables_their_columns(
+    repository: dg.RepositoryDefinition,
+) -> None:
+    graph = repository.asset_graph
+    for each in STAGES:
+        for asset in each.produces:
+            node = graph.get(dg.AssetKey(asset))
+            assert node.description, asset
+            assert node.code_version == code_version(each.compute), asset
+            if asset in REGISTRY:
+                schema = node.metadata["dagster/column_schema"]
+                assert [column.name for column in schema.columns] == [c.name for c in REGISTRY[asset].columns], asset
+
+
+def test_jobs_hold_what_their_names_say(repository: dg.RepositoryDefinition) -> None:
+    jobs = {
+        job.name: {key.to_user_string() for key in job.asset_layer.selected_asset_keys}
+        for job in repository.get_all_jobs()
+        if job.name != "__ASSET_JOB"
+    }
+    assert jobs == {
+        "ingest": GROUPS["raw"],
+        "daily_retrain": ASSETS - JUDGED,
+        "judge": JUDGED | {"report"},
+    }
+
+
+def test_schedules_are_there_and_stopped(repository: dg.RepositoryDefinition) -> None:
+    schedules = {schedule.name: schedule for schedule in repository.schedule_defs}
+    assert {name: each.job_name for name, each in schedules.items()} == {
+        "daily_retrain_nightly": "daily_retrain",
+        "judge_nightly": "judge",
+    }
+    assert {each.default_status for each in schedules.values()} == {dg.DefaultScheduleStatus.STOPPED}
+
+
+def test_history_is_one_run_and_a_model_is_trained_for_one_day(repository: dg.RepositoryDefinition) -> None:
+    graph = repository.asset_graph
+    ranged = {
+        key.to_user_string()
+        for key in graph.get_all_asset_keys()
+        if graph.get(key).backfill_policy == dg.BackfillPolicy.single_run()
+    }
+    assert ranged == GROUPS["raw"]
+
+
+def test_the_days_are_those_of_the_settings(home: Home) -> None:
+    settings = write_settings_of(home, time_zone="Asia/Tokyo")
+    repository = build_defs(home).get_repository_def()
+    for key in repository.asset_graph.get_all_asset_keys():
+        days = repository.asset_graph.get(key).partitions_def
+        assert isinstance(days, dg.DailyPartitionsDefinition)
+        assert days.get_partition_keys() == ["2024-12-30", "2024-12-31", "2025-01-01", "2025-01-02"]
+        assert days.timezone == settings.time_zone
+
+
+def test_a_live_source_has_no_last_day(home: Home) -> None:
+    write_settings(home, Settings(source="parquet", path="landing", first_day=date(2024, 12, 30)))
+    days = build_defs(home).get_repository_def().get_job("ingest").partitions_def
+    assert isinstance(days, dg.DailyPartitionsDefinition)
+    assert days.end is None
+    assert days.get_first_partition_key() == "2024-12-30"
+
+
+def test_the_day_that_is_judged_is_a_horizon_earlier(home: Home) -> None:
+    write_settings_of(home)
+    repository = build_defs(home).get_repository_def()
+    judged = dg.AssetKey("offline_metrics")
+    days = repository.get_job("judge").partitions_def
+    assert days is not None
+    (assets_def,) = [each for each in repository.assets_defs_by_key.values() if judged in each.keys]
+    mapping = assets_def.get_partition_mapping(dg.AssetKey("recommendations"))
+    assert mapping is not None
+
+    def upstream(day: str) -> list[str]:
+        subset = days.empty_subset().with_partition_keys([day])
+        mapped = mapping.get_upstream_mapped_partitions_result_for_partitions(subset, days, days)
+        return list(mapped.partitions_subset.get_partition_keys())
+
+    assert upstream("2025-01-02") == ["2024-12-31"]
+    assert upstream("2024-12-31") == []
+
+
+def test_broken_settings_stop_the_code_location_with_the_remedy(home: Home) -> None:
+    home.root.mkdir(parents=True)
+    home.toml.write_text('source = "sample"\npath = "retailer"\nfirst_day = "some day"\n')
+    with pytest.raises(SettingsError, match=r"first_day.*atelier init"):
+        build_defs(home)
+
+
+def test_a_test_may_swap_a_stage_and_the_store(home: Home, tmp_path: Path) -> None:
+    @stage(produces=["customers"], group="raw", ranged=True)
+    def customers(step: Step) -> None:
+        """Two customers."""
+        import pandas as pd
+
+        step.write("customers", pd.DataFrame({"customer_id": ["b", "a"]}))
+
+    write_settings_of(home)
+    store = FeatureStore(tmp_path / "elsewhere")
+    stages: list[Stage] = [customers if each.name == "customers" else each for each in STAGES]
+    job = build_defs(home, stages=stages, store=store).get_repository_def().get_job("ingest")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(
+            instance=instance, partition_key="2025-01-01", asset_selection=[dg.AssetKey("customers")]
+        )
+    assert result.success
+    assert store.read("customers", date(2025, 1, 1)).column("customer_id").to_pylist() == ["a", "b"]
+    assert not home.store.exists()
+    assert code_version(customers.compute) != code_version(STAGES[1].compute)
+
+
+@pytest.mark.parametrize("table", sorted(GROUPS["raw"]))
+def test_one_table_of_ingest_can_be_selected_alone(repository: dg.RepositoryDefinition, table: str) -> None:
+    """What the UI does when somebody materialises one table: the checks of the others are not asked for."""
+    job = repository.get_job("ingest").get_subset(asset_selection={dg.AssetKey(table)})
+    assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == {table}
