@@ -31,31 +31,35 @@ FALLBACK = "popular"
 
 
 class PopularConfig(dg.Config):
-    """What ``popular`` counts.
+    """What ``popular`` counts. What is left empty is the model's default.
 
     Attributes:
         window_days: how many days that end with ds.
         train_kinds: the kinds of interaction it learns from.
     """
 
-    window_days: int = 7
+    window_days: int | None = None
     train_kinds: list[str] = list(TRAIN_KINDS)
 
 
 class AlsConfig(dg.Config):
-    """The sizes of ``als``.
+    """How ``als`` is trained. What is left empty is the model's default, which suits the size of the data.
 
     Attributes:
         factors: length of the vectors.
         iterations: alternations.
         regularization: weight of the squared norms.
+        alpha: by how much an interaction raises the confidence.
+        half_life_days: after how many days an interaction counts half.
         seed: of the first vectors.
         train_kinds: the kinds of interaction it learns from.
     """
 
-    factors: int = 128
-    iterations: int = 15
-    regularization: float = 0.01
+    factors: int | None = None
+    iterations: int | None = None
+    regularization: float | None = None
+    alpha: float | None = None
+    half_life_days: float | None = None
     seed: int = 0
     train_kinds: list[str] = list(TRAIN_KINDS)
 
@@ -109,30 +113,28 @@ def judged_customers(step: Step, size: int, day: date | None = None) -> "pd.Data
 def _fit(step: Step, name: str, config: "PopularConfig | AlsConfig", **sizes: Any) -> None:
     from atelier import recommenders
 
-    model: Recommender[Any] = recommenders.build(name, train_kinds=tuple(config.train_kinds), **sizes)
+    chosen = {field: value for field, value in {**config.model_dump(), **sizes}.items() if value is not None}
+    model: Recommender[Any] = recommenders.build(name, **chosen)
     train = training_interactions(step, config.train_kinds)
     model.fit(train, catalogue=catalogue(step), customers=known_customers(step))
     seed = model.config.seed
     step.save_model(f"{name}_model", model.save, tables=["interactions", "articles", "customers"], seed=seed)
     step.note(
         f"{name}_model", interactions=len(train), customers=len(train.customer_ids), articles=len(train.article_ids),
-        train_kinds=", ".join(config.train_kinds), **sizes,
+        config=model.config.model_dump(mode="json"),
     )  # fmt: skip
 
 
 @stage(produces=["popular_model"], deps=["interactions", "articles", "customers"], group=GROUP)
 def popular_model(step: Step, config: PopularConfig) -> None:
     """What sells in the recent window: the baseline, and what new customers get."""
-    _fit(step, "popular", config, window_days=config.window_days)
+    _fit(step, "popular", config)
 
 
 @stage(produces=["als_model"], deps=["interactions", "articles", "customers"], group=GROUP)
 def als_model(step: Step, config: AlsConfig) -> None:
     """Matrix factorisation by alternating least squares over implicit feedback (Hu, Koren, Volinsky 2008)."""
-    _fit(
-        step, "als", config, factors=config.factors, iterations=config.iterations,
-        regularization=config.regularization, seed=config.seed, threads=step.compute.threads,
-    )  # fmt: skip
+    _fit(step, "als", config, threads=step.compute.threads)
 
 
 @stage(

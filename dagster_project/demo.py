@@ -49,7 +49,7 @@ def runner(home: Home, instance: dg.DagsterInstance) -> Callable[..., None]:
         started = time.perf_counter()
         days = f"{first}" if last is None else f"{first} … {last}"
         say(f"▶ {job} {days}")
-        run_job(definitions, instance, job, first, last)
+        run_job(definitions, instance, job, first, last, log_level="WARNING")
         say(f"✓ {job} {days}: {time.perf_counter() - started:.0f} s")
 
     return run
@@ -103,12 +103,12 @@ def nonsense(store: "FeatureStore", ds: date) -> list[str]:
     comparisons = store.read("model_comparisons", ds).to_pandas()
     rows = comparisons[
         (comparisons["model"] == "als") & (comparisons["baseline"] == "popular") & (comparisons["seen"] == "excluded")
-        & (comparisons["metric"] == "recall") & (comparisons["k"] == 10)
+        & (comparisons["metric"] == "precision") & (comparisons["k"] == 10)
     ]  # fmt: skip
     ahead = rows["difference"] > 2 * rows["standard_error"]
     if not ahead.any():
         gap = rows[["difference", "standard_error"]].round(5).to_dict("records")
-        faults.append(f"als is not above popular by two standard errors in recall@10: {gap}")
+        faults.append(f"als is not above popular by two standard errors in precision@10: {gap}")
     return faults
 
 

@@ -18,6 +18,7 @@ def run_job(
     last: date | None = None,
     *,
     config: Mapping[str, Mapping[str, Any]] | None = None,
+    log_level: str = "INFO",
     raise_on_error: bool = True,
 ) -> dg.ExecuteInProcessResult:
     """Run ``job`` for a day, or for the range of days ``first`` … ``last`` in one run.
@@ -29,6 +30,7 @@ def run_job(
         first: the day, or the first of the range.
         last: the last day of the range; None for a single day.
         config: typed config of stages, by stage.
+        log_level: what is shown of Dagster's log; its storage keeps all.
         raise_on_error: whether a failed step raises.
     """
     if last is None:
@@ -40,6 +42,9 @@ def run_job(
                 "dagster/asset_partition_range_end": last.isoformat(),
             }
         }
-    run_config = {"ops": {stage: {"config": dict(values)} for stage, values in (config or {}).items()}}
+    run_config = {
+        "ops": {stage: {"config": dict(values)} for stage, values in (config or {}).items()},
+        "loggers": {"console": {"config": {"log_level": log_level}}},
+    }
     found = definitions.get_repository_def().get_job(job)
     return found.execute_in_process(instance=instance, raise_on_error=raise_on_error, run_config=run_config, **days)

@@ -5,6 +5,7 @@ What belongs here: the nightly requests. What does not: what the jobs contain (:
 
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
@@ -33,7 +34,8 @@ def nightly(job: "AssetJob", settings: Settings) -> dg.ScheduleDefinition:
         description=f"Requests yesterday's {job.name}.",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        yesterday = context.scheduled_execution_time.date() - timedelta(days=1)
+        now = context.scheduled_execution_time.astimezone(ZoneInfo(settings.time_zone))
+        yesterday = now.date() - timedelta(days=1)
         reason = outside(yesterday, settings)
         if reason:
             return dg.SkipReason(reason)

@@ -33,7 +33,8 @@ class ALSConfig(RecommenderConfig):
 
     Attributes:
         factors: length of the vectors; None: √articles in whole eights, from 16 to 256. Too many learn a small
-            catalogue by heart: 32 found more than 128 among the sample retailer's 945 articles, and 256 than 128 among 46,000.
+            catalogue by heart: among the sample retailer's 945 articles 32 found more than 128, among 46,000 real ones
+            256 more than 128.
         iterations: how often both sides are solved for.
         regularization: λ, the weight of the vectors' squared lengths.
         alpha: how much one purchase today raises the confidence above that of no interaction, which is 1.
