@@ -16,6 +16,7 @@ from assets.raw import CHECKS, ingest, land
 from assets.stage import stage
 from assets.step import Step
 from resources.compute import gpu_pool
+from resources.tables import REGISTRY
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,9 +50,13 @@ def _inspected(
     landings: "Iterator[tuple[date, Landed]]", root: Path, memory: "ImageMemory"
 ) -> "Iterator[tuple[date, Landed]]":
     """The listings with what the files themselves say; photographs that cannot be used become rejected rows."""
+    from resources.frames import empty_table
     from resources.image_memory import concatenate
 
     for day, landed in landings:
+        if not landed.accepted.num_rows:  # the folder of images may not exist
+            yield day, replace(landed, accepted=empty_table(REGISTRY["images"]))
+            continue
         manifest, refused = memory.inspect(landed.accepted, root)
         yield day, replace(landed, accepted=manifest, rejected=concatenate(landed.rejected, refused))
 

@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from atelier.sources import Landed, Source
 
 GROUP = "raw"
+#: Without these there is no day.
+NEEDED = ("articles", "customers")
+#: More than this share of rejected rows is told as a warning: one whole id mismatch would reject everything.
+FEW = 0.01
 
 
 @dataclass
-class _Tally:
+class Tally:
     """What has passed through an ingest: for the check that nothing was lost, and for naming empty days."""
 
     rows_in: int = 0
-    stored: int = 0
     rejected: list[tuple[date, "pa.Table"]] = field(default_factory=list)
     empty_days: list[date] = field(default_factory=list)
     notes: set[str] = field(default_factory=set)
@@ -34,7 +37,6 @@ class _Tally:
     def count(self, day: date, landed: "Landed") -> None:
         """Note what ``day`` brought."""
         self.rows_in += landed.rows_in
-        self.stored += landed.accepted.num_rows
         self.rejected.append((day, landed.rejected))
         self.notes.update(landed.notes)
         if landed.rows_in == 0:
@@ -46,11 +48,11 @@ class _Tally:
         return sum(table.num_rows for _, table in self.rejected)
 
 
-def ingest(step: Step, table: str, landings: "Iterator[tuple[date, Landed]]") -> None:
+def ingest(step: Step, table: str, landings: "Iterator[tuple[date, Landed]]") -> Tally:
     """Store what ``landings`` bring of ``table``, keep what was refused, and check that the counts add up."""
     from atelier.progress import progress
 
-    tally = _Tally()
+    tally = Tally()
 
     def accepted() -> Iterator[tuple[date, Any]]:
         for day, landed in progress(landings, f"ingesting {table}", total=len(step.days), unit="day"):
@@ -60,9 +62,10 @@ def ingest(step: Step, table: str, landings: "Iterator[tuple[date, Landed]]") ->
     step.write_range(table, accepted())
     step.store.write_range("rejected", tally.rejected, part=table, run_id=step.run_id)
     _tell(step, table, tally)
+    return tally
 
 
-def _tell(step: Step, table: str, tally: _Tally) -> None:
+def _tell(step: Step, table: str, tally: Tally) -> None:
     stored = step.rows_written(table)
     for note in sorted(tally.notes):
         step.log.warning(note)
@@ -72,12 +75,8 @@ def _tell(step: Step, table: str, tally: _Tally) -> None:
         tally.rows_in == stored + tally.refused,
         f"{table}: {tally.rows_in} rows in, {stored} stored, {tally.refused} rejected",
     )
-    named = ", ".join(day.isoformat() for day in tally.empty_days)
-    step.check(
-        "days_have_rows",
-        not tally.empty_days,
-        f"{table}: {len(tally.empty_days)} of {len(step.days)} days without rows" + (f": {named}" if named else ""),
-    )
+    share = tally.refused / max(tally.rows_in, 1)
+    step.check("few_rows_rejected", share <= FEW, f"{table}: {share:.2%} of the rows are rejected")
 
 
 def land(step: Step, source: "Source", table: str) -> "Iterator[tuple[date, Landed]]":
@@ -85,15 +84,17 @@ def land(step: Step, source: "Source", table: str) -> "Iterator[tuple[date, Land
     if table in source.tables:
         yield from source.land(table, step.days)
         return
+    from atelier.errors import SourceError
     from atelier.sources import Landed
     from resources.frames import empty_table
 
-    step.log.warning(f"the source has no {table}: stored as empty")
-    nothing = Landed(empty_table(REGISTRY[table]))
+    if table in NEEDED:
+        raise SourceError(f"{step.home.toml}: the source has no {table}, and nothing can be done without; add its file")
+    nothing = Landed(empty_table(REGISTRY[table]), notes=(f"the source has no {table}: stored as empty",))
     yield from ((day, nothing) for day in step.days)
 
 
-CHECKS = ("rows_add_up", "days_have_rows")
+CHECKS = ("rows_add_up", "few_rows_rejected")
 
 
 @stage(produces=["articles"], group=GROUP, checks=CHECKS, ranged=True)
@@ -108,10 +109,15 @@ def customers(step: Step) -> None:
     ingest(step, "customers", land(step, step.home.open_source(), "customers"))
 
 
-@stage(produces=["interactions"], group=GROUP, checks=CHECKS, ranged=True)
+@stage(produces=["interactions"], group=GROUP, checks=(*CHECKS, "days_have_rows"), ranged=True)
 def interactions(step: Step) -> None:
-    """What customers did on each day."""
-    ingest(step, "interactions", land(step, step.home.open_source(), "interactions"))
+    """What customers did on each day; a day without any is ordinary, and named."""
+    tally = ingest(step, "interactions", land(step, step.home.open_source(), "interactions"))
+    named = ", ".join(day.isoformat() for day in tally.empty_days)
+    step.check(
+        "days_have_rows", not tally.empty_days,
+        f"{len(tally.empty_days)} of {len(step.days)} days without interactions" + (f": {named}" if named else ""),
+    )  # fmt: skip
 
 
 @stage(produces=["annotated_attributes"], group=GROUP, checks=CHECKS, ranged=True)

@@ -146,7 +146,8 @@ class Home:
         from atelier.sources import open_source
 
         settings = self.settings
-        return open_source(settings.source, self.root / settings.path, **settings.options)
+        days = {"first_day": settings.first_day, "last_day": settings.last_day}
+        return open_source(settings.source, self.root / settings.path, **days, **settings.options)
 
 
 def read_settings(path: Path) -> Settings:
