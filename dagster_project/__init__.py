@@ -3,7 +3,7 @@
 What belongs here: wiring. What does not: what a stage does (:mod:`assets`).
 """
 
-from resources.compute import pin_blas_threads
+from resources.compute import pin_threads
 
 # Whoever starts a code server, a step or the command: before NumPy loads, since ALS differs with the BLAS threads.
-pin_blas_threads()
+pin_threads()

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from resources.compute import pin_blas_threads
+from resources.compute import pin_threads
 
 # Before NumPy loads anywhere: ALS is several times faster with one BLAS thread, and nothing may phone home.
-pin_blas_threads()
+pin_threads()
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 

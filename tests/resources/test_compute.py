@@ -9,7 +9,7 @@ import pytest
 
 from atelier.errors import AtelierError
 from resources import compute
-from resources.compute import Compute, gpu_pool, pin_blas_threads
+from resources.compute import Compute, gpu_pool, pin_threads
 
 HERE = Path(compute.__file__).parents[1]
 
@@ -36,7 +36,7 @@ print({library["num_threads"] for library in threadpool_info() if library["user_
 
 @pytest.mark.parametrize("order", ["before", "after"])
 def test_blas_gets_one_thread_before_and_after_numpy(order: str) -> None:
-    pin = "from resources.compute import pin_blas_threads; pin_blas_threads()"
+    pin = "from resources.compute import pin_threads; pin_threads()"
     lines = [pin, "import numpy"] if order == "before" else ["import numpy", pin]
     assert run("\n".join([*lines, BLAS])) == "{1}"
 
@@ -44,7 +44,7 @@ def test_blas_gets_one_thread_before_and_after_numpy(order: str) -> None:
 def test_what_the_environment_says_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(compute.BLAS_THREADS, "2")
     monkeypatch.delitem(sys.modules, "numpy", raising=False)  # as before its first import
-    pin_blas_threads()
+    pin_threads()
     assert os.environ[compute.BLAS_THREADS] == "2"
 
 
