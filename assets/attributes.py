@@ -123,7 +123,7 @@ def attribute_config(config: AttributeTraining, articles: int) -> "AttributeConf
 
 @stage(
     produces=["predicted_attributes"], deps=["attribute_model", *INPUTS, "annotated_attributes"], group=GROUP,
-    checks=["every_article_has_attributes"],
+    checks=["every_article_has_attributes"], pool=gpu_pool(),
 )  # fmt: skip
 def predicted_attributes(step: Step) -> None:
     """The complete catalogue: what was annotated, otherwise what the model says, with its confidence."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.recommenders import MODELS, TRAIN_KINDS, catalogue, judged_customers, load_model, training_interactions
+from assets.recommenders import MODELS, TRAIN_KINDS, catalogue, training_interactions
 from assets.stage import stage
 from assets.step import Step
 from resources.retailer import day_range
@@ -20,9 +20,11 @@ from sql import query
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from atelier.catalogue import Catalogue
     from atelier.interactions import Interactions
+    from atelier.recommenders import Recommender
 
 GROUP = "evaluation"
 KINDS = ("purchase",)
@@ -37,14 +39,12 @@ class JudgeConfig(dg.Config):
         truth_kinds: the kinds of interaction that count as relevant.
         train_kinds: the kinds that count as history.
         attribute: figures are also given per value of this column of ``articles``.
-        judged_sample: how many customers were given the lists of every model.
     """
 
     k: list[int] = [10, 12, 14, 20, 30]
     truth_kinds: list[str] = list(KINDS)
     train_kinds: list[str] = list(TRAIN_KINDS)
     attribute: str = "product_type"
-    judged_sample: int = 100_000
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,8 @@ def missing(step: Step, origin: date) -> str | None:
 
 def prepare(step: Step, origin: date, config: JudgeConfig) -> Trial:
     """Read what the lists of ``origin`` are judged with."""
-    customers = judged_customers(step, config.judged_sample, origin)
+    with step.store.connect(as_of=origin, tables=["recommendations"]) as con:
+        customers: pd.DataFrame = con.sql(query("judged_lists")).df()
     with step.connect("interactions") as con:
         truth = con.sql(query("truth"), params={"origin": origin, "kinds": config.truth_kinds}).df()
     return Trial(
@@ -121,34 +122,42 @@ def prepare(step: Step, origin: date, config: JudgeConfig) -> Trial:
     )
 
 
-def _lists(step: Step, trial: Trial, model: str) -> Iterator[tuple[str, "pd.DataFrame"]]:
+def _lists(step: Step, trial: Trial, model: str) -> Iterator[tuple[str, "pa.Table"]]:
     """The lists of ``model`` under both policies, of the whole sample: coverage is not of buyers only."""
+    from resources.frames import dictionary_table
+
     with step.store.connect(as_of=trial.origin, tables=["recommendations"]) as con:
         con.register("judged", trial.customers)
         for seen in SEEN:
-            yield (
-                seen,
-                con.execute(
-                    "SELECT customer_id, article_id, rank, score"
-                    " FROM recommendations SEMI JOIN judged USING (customer_id)"
-                    " WHERE model = $model AND seen = $seen ORDER BY customer_id, rank",
-                    {"model": model, "seen": seen},
-                ).df(),
+            rows = con.sql(
+                "SELECT customer_id, article_id, rank FROM recommendations SEMI JOIN judged USING (customer_id)"
+                " WHERE model = $model AND seen = $seen ORDER BY customer_id, rank",
+                params={"model": model, "seen": seen},
             )
+            yield seen, dictionary_table(rows)
+
+
+def _maker(step: Step, trial: Trial, model: str) -> "Recommender[Any]":
+    """The very model that made the lists, by the id recorded beside them."""
+    from atelier import recommenders
+
+    with step.store.connect(as_of=trial.origin, tables=["recommendations"]) as con:
+        found = con.execute(
+            "SELECT DISTINCT model_id FROM recommendations WHERE model = $model AND NOT fallback", {"model": model}
+        ).fetchall()
+    name = f"{model}_model"
+    model_id = found[0][0] if found else step.models.pointer(name, trial.origin)
+    return recommenders.load(step.models.bundle(name, model_id).path)
 
 
 def _restricted(
-    step: Step, trial: Trial, model: str, exclude_seen: bool, config: JudgeConfig
+    maker: "Recommender[Any]", trial: Trial, segments: "pd.DataFrame", exclude_seen: bool, k: int
 ) -> dict[str, "pd.DataFrame"]:
     """Lists made from the articles of each segment only: warm, cold and new ones."""
-    from atelier.metrics import article_segments
-
-    recommender, k = load_model(step, model, trial.origin), max(config.k)
-    segments = article_segments(trial.catalogue, trial.train, config.train_kinds)
     customers = trial.truth["customer_id"].drop_duplicates().sort_values()
-    served = customers[recommender.can_serve(customers)]
+    served = customers[maker.can_serve(customers)]
     return {
-        str(name): recommender.recommend(served, k=k, exclude_seen=exclude_seen, candidates=articles["article_id"])
+        str(name): maker.recommend(served, k=k, exclude_seen=exclude_seen, candidates=articles["article_id"])
         for name, articles in segments.groupby("segment")
     }
 
@@ -156,16 +165,17 @@ def _restricted(
 def _write_metrics(step: Step, trial: Trial, config: JudgeConfig) -> None:
     import pandas as pd
 
-    from atelier.metrics import evaluate
+    from atelier.metrics import article_segments, evaluate
 
+    segments = article_segments(trial.catalogue, trial.train, config.train_kinds)
     for model in MODELS:
-        frames = []
+        frames, maker = [], _maker(step, trial, model)
         for seen, lists in _lists(step, trial, model):
             excluded = seen == "excluded"
             figures = evaluate(
                 lists, trial.truth, config.k, train=trial.train, catalogue=trial.catalogue, exclude_seen=excluded,
                 truth_kinds=config.truth_kinds, train_kinds=config.train_kinds, attribute=config.attribute,
-                restricted_recs=_restricted(step, trial, model, excluded, config), as_of=trial.origin,
+                restricted_recs=_restricted(maker, trial, segments, excluded, max(config.k)), as_of=trial.origin,
                 customers=trial.customers["customer_id"],
             )  # fmt: skip
             frames.append(figures.assign(model=model, seen=seen))

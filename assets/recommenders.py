@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from atelier.catalogue import Catalogue
     from atelier.interactions import Interactions
     from atelier.recommenders import Recommender
+    from resources.model_store import Bundle
 
 GROUP = "recommenders"
 TRAIN_KINDS = ("save", "bag", "purchase")
@@ -103,9 +104,9 @@ def known_customers(step: Step) -> "pd.DataFrame":
     return frame
 
 
-def judged_customers(step: Step, size: int, day: date | None = None) -> "pd.DataFrame":
-    """Whom all models are judged on: the customers of a day (the step's by default) with the smallest hashes."""
-    with step.store.connect(as_of=day or step.ds, tables=["customers"]) as con:
+def judged_customers(step: Step, size: int) -> "pd.DataFrame":
+    """Whom all models make lists for, to be judged on: the customers of the day with the smallest hashes."""
+    with step.connect("customers") as con:
         frame: pd.DataFrame = con.sql(query("judged_customers"), params={"size": size}).df()
     return frame
 
@@ -115,7 +116,8 @@ def _fit(step: Step, name: str, config: "PopularConfig | AlsConfig", **sizes: An
 
     chosen = {field: value for field, value in {**config.model_dump(), **sizes}.items() if value is not None}
     model: Recommender[Any] = recommenders.build(name, **chosen)
-    train = training_interactions(step, config.train_kinds)
+    # What a customer purchased is left out of the lists whatever the model learns from.
+    train = training_interactions(step, sorted({*config.train_kinds, *model.config.seen_kinds}))
     model.fit(train, catalogue=catalogue(step), customers=known_customers(step))
     seed = model.config.seed
     step.save_model(f"{name}_model", model.save, tables=["interactions", "articles", "customers"], seed=seed)
@@ -149,7 +151,7 @@ def recommendations(step: Step, config: RecommendationsConfig) -> None:
     everyone, judged = known_customers(step), judged_customers(step, config.judged_sample)
     for name in MODELS:
         audience = everyone if name == serving else judged
-        lists = _Lists(load_model(step, name), load_model(step, FALLBACK), config)
+        lists = _Lists(step.bundle(f"{name}_model"), step.bundle(f"{FALLBACK}_model"), config)
         step.write("recommendations", lists.reader(audience, judged), part=name)
         share = lists.fallback / max(lists.served, 1)
         step.note("recommendations", **{f"{name}_customers": len(audience), f"{name}_fallback_share": share})
@@ -160,18 +162,6 @@ def recommendations(step: Step, config: RecommendationsConfig) -> None:
             )  # fmt: skip
 
 
-def load_model(step: Step, name: str, day: date | None = None) -> "Recommender[Any]":
-    """The recommender ``name`` of a day, the step's by default.
-
-    Raises:
-        PartitionMissing: it was not trained for that day.
-    """
-    from atelier import recommenders
-
-    bundle = step.models.bundle(f"{name}_model", step.models.pointer(f"{name}_model", day or step.ds))
-    return recommenders.load(bundle.path)
-
-
 class _Lists:
     """The lists of one model as a stream, counted as they pass.
 
@@ -180,8 +170,12 @@ class _Lists:
         fallback: those of them who got the fallback's.
     """
 
-    def __init__(self, model: "Recommender[Any]", fallback: "Recommender[Any]", config: RecommendationsConfig) -> None:
-        self._model, self._fallback, self._config = model, fallback, config
+    def __init__(self, model: "Bundle", fallback: "Bundle", config: RecommendationsConfig) -> None:
+        from atelier import recommenders
+
+        self._model, self._fallback = recommenders.load(model.path), recommenders.load(fallback.path)
+        self._ids = {False: model.model_id, True: fallback.model_id}
+        self._config = config
         self.served = 0
         self.fallback = 0
 
@@ -192,7 +186,7 @@ class _Lists:
         from atelier.recommenders.serving import SERVED
 
         columns = [pa.field("model", pa.string()), pa.field("seen", pa.string()), *SERVED]
-        schema = pa.schema([*columns, pa.field("reasons", pa.null())])
+        schema = pa.schema([*columns, pa.field("model_id", pa.string()), pa.field("reasons", pa.null())])
         return pa.RecordBatchReader.from_batches(schema, self._batches(schema, audience, judged))
 
     def _batches(
@@ -207,7 +201,7 @@ class _Lists:
             for batch in lists:
                 if exclude_seen == served_policy:
                     self._count(batch)
-                yield _labelled(batch, self._model.name, seen, schema)
+                yield self._labelled(batch, seen, schema)
 
     def _count(self, batch: "pa.RecordBatch") -> None:
         import pyarrow.compute as pc
@@ -216,13 +210,14 @@ class _Lists:
         self.served += pc.sum(first).as_py() or 0
         self.fallback += pc.sum(pc.and_(first, batch["fallback"])).as_py() or 0
 
+    def _labelled(self, batch: "pa.RecordBatch", seen: str, schema: "pa.Schema") -> "pa.RecordBatch":
+        """The batch with what is the same in all its rows; each comes from one model, its own or the fallback."""
+        import pyarrow as pa
 
-def _labelled(batch: "pa.RecordBatch", model: str, seen: str, schema: "pa.Schema") -> "pa.RecordBatch":
-    import pyarrow as pa
-
-    rows = batch.num_rows
-    labels = [pa.repeat(pa.scalar(text), rows) for text in (model, seen)]
-    return pa.RecordBatch.from_arrays([*labels, *batch.columns, pa.nulls(rows)], schema=schema)
+        rows = batch.num_rows
+        maker = self._ids[bool(rows and batch["fallback"][0].as_py())]
+        model, policy, model_id = (pa.repeat(pa.scalar(text), rows) for text in (self._model.name, seen, maker))
+        return pa.RecordBatch.from_arrays([model, policy, *batch.columns, model_id, pa.nulls(rows)], schema=schema)
 
 
 STAGES = (popular_model, als_model, recommendations)

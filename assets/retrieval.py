@@ -6,7 +6,7 @@ What belongs here: the neighbours of every article, by each model that has vecto
 
 import dagster as dg
 
-from assets.recommenders import GROUP, load_model
+from assets.recommenders import GROUP
 from assets.stage import stage
 from assets.step import Step
 
@@ -27,9 +27,12 @@ class SimilarConfig(dg.Config):
 @stage(produces=["similar_articles"], deps=[f"{name}_model" for name in MODELS], group=GROUP)
 def similar_articles(step: Step, config: SimilarConfig) -> None:
     """The nearest articles in stock to every article that a model ranks."""
+    from atelier import recommenders
+
     for name in MODELS:
-        near = load_model(step, name).similar(k=config.k)
-        step.write("similar_articles", near.assign(model=name), part=name)
+        bundle = step.bundle(f"{name}_model")
+        near = recommenders.load(bundle.path).similar(k=config.k)
+        step.write("similar_articles", near.assign(model=name, model_id=bundle.model_id), part=name)
         step.note("similar_articles", **{f"{name}_articles": int(near["article_id"].nunique())})
 
 

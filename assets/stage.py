@@ -9,7 +9,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -155,8 +155,20 @@ def stage(
 
 
 def code_version(compute: Callable[..., None]) -> str:
-    """A short digest of the module that defines ``compute``: it changes when the stage's code does."""
-    return hashlib.sha256(Path(inspect.getfile(compute)).read_bytes()).hexdigest()[:12]
+    """A short digest of the stage's module and of everything below it: it changes when what the stage does may change."""
+    return hashlib.sha256(_foundations() + Path(inspect.getfile(compute)).read_bytes()).hexdigest()[:12]
+
+
+@cache
+def _foundations() -> bytes:
+    """A digest of the code of models, stores and SQL."""
+    root = Path(__file__).resolve().parent.parent
+    files = sorted(path for package in ("atelier", "resources", "sql") for path in (root / package).rglob("*"))
+    code = hashlib.sha256()
+    for path in files:
+        if path.suffix in (".py", ".sql", ".j2"):
+            code.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return code.digest()
 
 
 def _table_metadata(asset: str) -> Mapping[str, Any]:

@@ -130,6 +130,10 @@ class Step:
         """
         self._written[table].extend(self.store.write_range(table, partitions, part=part, run_id=self.run_id))
 
+    def record(self, table: str, written: "Sequence[Written]") -> None:
+        """Note what was published of ``table`` otherwise than by :meth:`write` and :meth:`write_range`."""
+        self._written[table].extend(written)
+
     def rows_written(self, table: str) -> int:
         """How many rows of ``table`` this run has published so far."""
         return sum(written.pointer.rows for written in self._written[table])
@@ -157,6 +161,13 @@ class Step:
     def note(self, asset: str, **figures: Any) -> None:
         """Key figures of ``asset``: numbers become charts over the partitions in the UI."""
         self._notes[asset].update(figures)
+
+    def note_day(self, asset: str, day: date, **figures: Any) -> None:
+        """Key figures of one day of ``asset``: a run over a range would otherwise put its sums onto every day."""
+        if len(self.days) == 1:
+            self.note(asset, **figures)
+        else:
+            self._context.add_asset_metadata(figures, asset_key=asset, partition_key=day.isoformat())
 
     def check(self, name: str, passed: bool, description: str, **metadata: Any) -> None:
         """The result of a declared, non-blocking check: a failed one is a WARN."""
@@ -205,23 +216,19 @@ class Step:
 
     def _table_result(self, table: str, checks: list[dg.AssetCheckResult]) -> dg.MaterializeResult[Any]:
         written = self._written[table]
-        self._note_each_day(table, written)
-        figures = {"rows": sum(w.pointer.rows for w in written), **self._common(table)}
+        rows: dict[date, int] = defaultdict(int)
+        for each in written:
+            rows[each.pointer.ds] += each.pointer.rows
+        for day, count in rows.items():
+            self.note_day(table, day, rows=count)
+        # A range has no data version: Dagster would put the same one onto every day of it.
+        versions = [f"{each.pointer.part}/{each.pointer.data_version}" for each in written]
         return dg.MaterializeResult(
             asset_key=table,
-            metadata=figures,
-            data_version=dg.DataVersion(digest_of(f"{w.pointer.ds}/{w.pointer.data_version}" for w in written)),
+            metadata=self._common(table),
+            data_version=dg.DataVersion(digest_of(versions)) if len(rows) == 1 else None,
             check_results=[_contract_result(table, written), *checks],
         )
-
-    def _note_each_day(self, table: str, written: Sequence["Written"]) -> None:
-        # A single-run backfill copies a result's metadata onto every partition: the rows of each day are set apart.
-        if len({w.pointer.ds for w in written}) < 2:
-            return
-        for each in written:
-            self._context.add_asset_metadata(
-                {"rows": each.pointer.rows}, asset_key=table, partition_key=each.pointer.ds.isoformat()
-            )
 
     def _model_result(self, asset: str, checks: list[dg.AssetCheckResult]) -> dg.MaterializeResult[Any]:
         bundle = self._bundles.get(asset)

@@ -17,7 +17,7 @@ import dagster as dg
 from assets.report import report_path
 from dagster_project.build import build_defs
 from dagster_project.cli import init_home
-from dagster_project.run import run_job
+from dagster_project.run import run_job, without_pools
 from resources.retailer import Home
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def main() -> int:
 
 def runner(home: Home, instance: dg.DagsterInstance) -> Callable[..., None]:
     """A function that runs a job of a day, or of a range of days, and says how long it took."""
-    definitions = build_defs(home)
+    definitions = build_defs(home, stages=without_pools())
 
     def run(job: str, first: date, last: date | None = None) -> None:
         started = time.perf_counter()

@@ -1,13 +1,27 @@
 """Running a job in this process: what the demo and the tests do, and a notebook may.
 
-What belongs here: :func:`run_job`. What does not: which jobs are run, and long-lived services (those are Dagster's).
+What belongs here: :func:`run_job`, and what it needs to be safe to kill. What does not: which jobs are run, and
+long-lived services (those are Dagster's).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import dagster as dg
+
+from assets.daily import STAGES
+from assets.stage import Stage
+
+
+def without_pools(stages: Sequence[Stage] = STAGES) -> tuple[Stage, ...]:
+    """The stages for runs in this process, which does one step at a time and needs no concurrency pools.
+
+    A process that is killed never gives back its slot of a pool, and only Dagster's daemon frees it: where none runs,
+    the next run would wait for ever.
+    """
+    return tuple(replace(stage, pool=None) for stage in stages)
 
 
 def run_job(
@@ -24,7 +38,8 @@ def run_job(
     """Run ``job`` for a day, or for the range of days ``first`` … ``last`` in one run.
 
     Args:
-        definitions: the code location, from :func:`dagster_project.build.build_defs`.
+        definitions: the code location, from :func:`dagster_project.build.build_defs`; against a storage that outlives
+            this process with stages :func:`without_pools`.
         instance: Dagster's storage: the runs and assets appear in its UI.
         job: ``ingest``, ``daily_retrain`` or ``judge``.
         first: the day, or the first of the range.

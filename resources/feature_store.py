@@ -44,8 +44,8 @@ class Written:
 
 
 def launch_command(table: str, ds: date) -> str:
-    """The command that makes a partition whose table has the name of its asset."""
-    return f"dg launch --assets {table} --partition {ds}"
+    """The command that makes a partition: the job of its table, since a stage may make several tables at once."""
+    return f"dg launch --job {registry.table(table).job} --partition {ds}"
 
 
 class FeatureStore:

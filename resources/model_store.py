@@ -83,7 +83,7 @@ class ModelStore:
         if "://" in str(root):
             raise ValueError(f"model bundles need a local folder, not {root}")
         self._root = Path(root).expanduser().absolute()
-        self._remedy = remedy or (lambda name, ds: f"dg launch --assets {name} --partition {ds}")
+        self._remedy = remedy or (lambda name, ds: f"dg launch --job daily_retrain --partition {ds}")
 
     def publish(
         self,

@@ -30,7 +30,7 @@ _SEEN = Column(
 )  # fmt: skip
 
 ARTICLES = Table(
-    "articles", "snapshot", "What is sold, as known on ds.", key=("article_id",),
+    "articles", "snapshot", "What is sold, as known on ds.", key=("article_id",), job="ingest",
     columns=(
         _article_id("The article: one style in one colour, as sold."),
         Column("product_code", "VARCHAR", "The style; several articles may share one.", nullable=True),
@@ -47,7 +47,7 @@ ARTICLES = Table(
 )  # fmt: skip
 
 CUSTOMERS = Table(
-    "customers", "snapshot", "Who buys, as known on ds.", key=("customer_id",),
+    "customers", "snapshot", "Who buys, as known on ds.", key=("customer_id",), job="ingest",
     columns=(
         _customer_id(),
         Column("age", "SMALLINT", "Age.", unit="years", nullable=True, low=0, high=130),
@@ -57,6 +57,7 @@ CUSTOMERS = Table(
 
 INTERACTIONS = Table(
     "interactions", "event", "What customers did on ds, one row for each unit.", key=("ordinal",), large=True,
+    job="ingest",
     columns=(
         Column("ordinal", "BIGINT", "The row's place in that day of the source, from 0.", low=0),
         _customer_id(),
@@ -70,7 +71,7 @@ INTERACTIONS = Table(
 )  # fmt: skip
 
 ANNOTATED_ATTRIBUTES = Table(
-    "annotated_attributes", "snapshot", "What people labelled; partial.", key=("article_id", "attribute"),
+    "annotated_attributes", "snapshot", "What people labelled; partial.", key=("article_id", "attribute"), job="ingest",
     columns=(
         _article_id(),
         Column("attribute", "VARCHAR", "The attribute, for example neckline."),
@@ -79,7 +80,7 @@ ANNOTATED_ATTRIBUTES = Table(
 )  # fmt: skip
 
 IMAGES = Table(
-    "images", "snapshot", "The photographs that could be decoded.", key=("article_id", "shot"),
+    "images", "snapshot", "The photographs that could be decoded.", key=("article_id", "shot"), job="ingest",
     columns=(
         _article_id(),
         Column("shot", "INTEGER", "The photograph's place among the article's, from 0.", low=0),
@@ -102,7 +103,7 @@ IMAGE_EMBEDDINGS = Table(
 )  # fmt: skip
 
 OUTFITS = Table(
-    "outfits", "snapshot", "Articles that people put together.", key=("outfit_id", "article_id"),
+    "outfits", "snapshot", "Articles that people put together.", key=("outfit_id", "article_id"), job="ingest",
     columns=(
         Column("outfit_id", "VARCHAR", "The outfit."),
         _article_id(),
@@ -239,6 +240,7 @@ RECOMMENDATIONS = Table(
         _article_id("What is recommended.", "articles.article_id"),
         Column("score", "FLOAT", "The model's own score; comparable within a list only."),
         Column("fallback", "BOOLEAN", "The model could not serve this customer: the list is popular's."),
+        Column("model_id", "VARCHAR", "The bundle that made the list."),
         Column("reasons", "STRUCT(kind VARCHAR, \"value\" VARCHAR, weight DOUBLE)[]",
                "Why: the articles of the history and the attributes that weighed most.", nullable=True),
     ),
@@ -253,6 +255,7 @@ SIMILAR_ARTICLES = Table(
         _rank("Place among the neighbours, from 1."),
         Column("similar_article_id", "VARCHAR", "The neighbour.", lineage=("articles.article_id",)),
         Column("similarity", "DOUBLE", "Cosine of the two vectors.", low=-1.000001, high=1.000001),
+        Column("model_id", "VARCHAR", "The bundle that compared them."),
     ),
 )  # fmt: skip
 
@@ -271,6 +274,7 @@ OFFLINE_METRICS = Table(
     "offline_metrics", "derived",
     "The recommendations made on ds − horizon, judged by what customers did in (ds − horizon, ds].",
     key=("model", "seen", "metric", "k", "segment"), upstreams=("recommendations", "interactions", "articles"), part="model",
+    job="judge",
     columns=(
         Column("model", "VARCHAR", "The recommender."),
         _SEEN,
@@ -286,6 +290,7 @@ OFFLINE_METRICS = Table(
 CUSTOMER_METRICS = Table(
     "customer_metrics", "derived", "The values per customer behind offline_metrics, for paired tests.",
     key=("model", "seen", "customer_id", "metric", "k"), upstreams=("recommendations", "interactions"), part="model", large=True,
+    job="judge",
     columns=(
         Column("model", "VARCHAR", "The recommender."),
         _SEEN,
@@ -298,7 +303,7 @@ CUSTOMER_METRICS = Table(
 
 MODEL_COMPARISONS = Table(
     "model_comparisons", "derived", "Every pair of recommenders, by a paired test on the same customers with history.",
-    key=("seen", "metric", "k", "model", "baseline"), upstreams=("customer_metrics",),
+    key=("seen", "metric", "k", "model", "baseline"), upstreams=("customer_metrics",), job="judge",
     columns=(
         _SEEN,
         Column("metric", "VARCHAR", "The metric."),
@@ -316,6 +321,7 @@ MODEL_COMPARISONS = Table(
 REJECTED = Table(
     "rejected", "derived", "What came in wrong, and why: kept and named, never dropped in silence.",
     key=("source_table", "source_file", "row", "column_name", "reason"), part="source_table",
+    job="ingest",
     columns=(
         Column("source_table", "VARCHAR", "The table it was meant for."),
         Column("source_file", "VARCHAR", "The file, relative to the source's folder."),

@@ -300,7 +300,7 @@ def test_a_missing_snapshot_names_the_command(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path)
     store.write("articles", DAY, articles("a"))
     tomorrow = DAY + timedelta(days=1)
-    command = r"dg launch --assets articles --partition 2020-09-23"
+    command = r"dg launch --job ingest --partition 2020-09-23"
     with pytest.raises(PartitionMissing, match=command):
         store.connect(tomorrow, ["articles"])
     with pytest.raises(PartitionMissing, match=command):

@@ -72,7 +72,9 @@ def test_concurrent_publishers_of_the_same_content_agree(store: ModelStore) -> N
 
 
 def test_what_is_missing_is_named_with_its_remedy(store: ModelStore, tmp_path: Path) -> None:
-    with pytest.raises(PartitionMissing, match=r"als of ds=2020-09-22.*dg launch --assets als --partition 2020-09-22"):
+    with pytest.raises(
+        PartitionMissing, match=r"als of ds=2020-09-22.*dg launch --job daily_retrain --partition 2020-09-22"
+    ):
         store.pointer("als", DAY)
     own = ModelStore(tmp_path, remedy=lambda name, ds: f"train {name} on {ds}")
     with pytest.raises(PartitionMissing, match="train als on 2020-09-22"):
