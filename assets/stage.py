@@ -155,7 +155,7 @@ def stage(
 
 
 def code_version(compute: Callable[..., None]) -> str:
-    """A short digest of the stage's module and of everything below it: it changes when what the stage does may change."""
+    """A short digest of the stage's module and of everything below it: it changes when what a stage does may."""
     return hashlib.sha256(_foundations() + Path(inspect.getfile(compute)).read_bytes()).hexdigest()[:12]
 
 
