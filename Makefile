@@ -50,7 +50,8 @@ format: setup    ## rewrite what ruff can
 	$(BIN)/ruff format .
 
 bench: setup     ## side-by-side measurements, as ratios
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	$(BIN)/python -m benchmarks.als_against_implicit
+	$(BIN)/python -m benchmarks.image_embedding
 
 docs: setup      ## what the code writes of itself
 	$(BIN)/python -m resources.data_dictionary

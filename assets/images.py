@@ -6,7 +6,7 @@ What belongs here: the manifest of each day and the encoding of what is new. Wha
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -83,7 +83,6 @@ class EncoderConfig(dg.Config):
 )  # fmt: skip
 def image_embeddings(step: Step, config: EncoderConfig) -> None:
     """Sees to it that the cache holds the vector of every photograph of the day; each is encoded once, ever."""
-    import numpy as np
     import pandas as pd
 
     photographs = step.read("images").drop_duplicates("digest")
@@ -92,7 +91,7 @@ def image_embeddings(step: Step, config: EncoderConfig) -> None:
     new = photographs[photographs["digest"].isin(missing)].sort_values("digest")
     failed = encode_new(step, encoder, new)
     digests = [digest for digest in photographs["digest"].tolist() if digest not in failed]
-    norms = np.linalg.norm(step.cache.read(digests, encoder.encoder_id), axis=1)
+    norms = norms_of(step, digests, encoder.encoder_id, missing)
     step.write(
         "image_embeddings",
         pd.DataFrame(
@@ -102,6 +101,39 @@ def image_embeddings(step: Step, config: EncoderConfig) -> None:
     step.note("image_embeddings", encoded=len(new) - len(failed), already_cached=len(photographs) - len(new))
     step.note("image_embeddings", encoder_id=encoder.encoder_id, **step.compute.describe())
     _check_vectors(step, failed, norms)
+
+
+def norms_of(step: Step, digests: list[str], encoder_id: str, new: set[str]) -> "npt.NDArray[np.floating]":
+    """The norms of the vectors of ``digests``: yesterday's where it has them, so that few vectors are read.
+
+    Args:
+        step: the day, the store and the cache.
+        digests: all of them in the cache; each once.
+        encoder_id: whose vectors.
+        new: those encoded just now: of these, whatever yesterday says does not count.
+
+    Returns:
+        float64 ``[len(digests)]``, aligned with ``digests``; the same numbers whether yesterday is there or not.
+    """
+    import numpy as np
+
+    known = _norms_of_day(step, step.ds - timedelta(days=1), encoder_id)
+    norms = known[~known.index.isin(new)].reindex(digests).to_numpy(copy=True)
+    unknown = np.flatnonzero(np.isnan(norms))
+    vectors = step.cache.read([digests[i] for i in unknown], encoder_id)
+    norms[unknown] = np.linalg.norm(vectors, axis=1)
+    return norms
+
+
+def _norms_of_day(step: Step, ds: date, encoder_id: str) -> "pd.Series[float]":
+    """The norms that ``ds`` has of the encoder's vectors, by digest; none where that day was not made."""
+    import pandas as pd
+
+    if step.store.pointer("image_embeddings", ds) is None:
+        return pd.Series(dtype="float64", index=pd.Index([], dtype="str"))
+    stored = step.store.read("image_embeddings", ds).select(["digest", "encoder_id", "norm"]).to_pandas()
+    norms: pd.Series[float] = stored[stored["encoder_id"] == encoder_id].set_index("digest")["norm"]
+    return norms
 
 
 def _check_vectors(step: Step, failed: set[str], norms: "npt.NDArray[np.floating]") -> None:

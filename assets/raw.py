@@ -49,7 +49,11 @@ class Tally:
 
 
 def ingest(step: Step, table: str, landings: "Iterator[tuple[date, Landed]]") -> Tally:
-    """Store what ``landings`` bring of ``table``, keep what was refused, and check that the counts add up."""
+    """Store what ``landings`` bring of ``table``, keep what was refused, and check that the counts add up.
+
+    Raises:
+        ContractViolation: the rows, or those refused, break their contract; neither table has changed.
+    """
     from atelier.progress import progress
 
     tally = Tally()
@@ -59,8 +63,14 @@ def ingest(step: Step, table: str, landings: "Iterator[tuple[date, Landed]]") ->
             tally.count(day, landed)
             yield day, landed.accepted
 
-    step.write_range(table, accepted())
-    step.store.write_range("rejected", tally.rejected, part=table, run_id=step.run_id)
+    # Both are judged before either is published, and the table that makes the day last: who stops in between, by a
+    # broken contract or by being killed, leaves no day whose rows do not add up.
+    with (
+        step.store.stage_range(table, accepted(), run_id=step.run_id) as stored,
+        step.store.stage_range("rejected", tally.rejected, part=table, run_id=step.run_id) as refused,
+    ):
+        refused.publish()
+        step.record(table, stored.publish())
     _tell(step, table, tally)
     return tally
 

@@ -111,20 +111,19 @@ def _diversity(step: Step) -> "Section":
 def _neighbours(step: Step) -> "Section":
     from atelier.report import neighbours_section
 
-    photographs = _first_photographs(step)
     return neighbours_section(
-        _table(step, "similar_articles"), photographs, _table(step, "articles"), command=_launch("daily_retrain", step)
-    )
+        _table(step, "similar_articles"), _first_photographs(step), _table(step, "articles"),
+        root=step.home.open_source().image_root, command=_launch("daily_retrain", step),
+    )  # fmt: skip
 
 
 def _first_photographs(step: Step) -> dict[str, Path]:
-    """The first shot of each article that has one."""
+    """The first shot of each article that has one, relative to the source's folder of images."""
     images = _table(step, "images")
     if images is None or images.empty:
         return {}
-    root = step.home.open_source().image_root
     first = images.sort_values(["article_id", "shot"]).drop_duplicates("article_id")
-    return {article: root / path for article, path in zip(first["article_id"], first["path"], strict=True)}
+    return {article: Path(path) for article, path in zip(first["article_id"], first["path"], strict=True)}
 
 
 #: What each stage contributes, in the order in which it is read.

@@ -42,12 +42,13 @@ def build_defs(
         stages: the stages of the DAG; a test may swap one.
         store: the feature store; by default the one of ``home``, with its contracts.
         models: the model store; by default the one of ``home``.
-        compute: the device and the threads; by default chosen for this machine.
+        compute: the device and the threads; by default as the settings say.
 
     Raises:
         SettingsError: atelier.toml cannot be read.
     """
     settings = home.settings
+    allowed = settings.compute
     partitions = partitioning(settings)
     jobs = build_jobs(stages, partitions.days)
     assets = [stage.asset(partitions) for stage in stages]
@@ -59,9 +60,9 @@ def build_defs(
         schedules=[nightly(job, settings) for job in jobs if job.name in NIGHTLY],
         resources={
             "home": home,
-            "store": store or FeatureStore(home.store, audit=audit),
+            "store": store or home.open_store(audit),
             "models": models or ModelStore(home.store),
-            "compute": compute or Compute(),
+            "compute": compute or Compute(allowed.device, allowed.threads),
             "check_keys": tuple(key for each in (*assets, *checks) for key in each.check_keys),
         },
         executor=dg.multiprocess_executor.configured({"max_concurrent": STEPS_AT_ONCE}),

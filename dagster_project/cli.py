@@ -6,16 +6,30 @@ itself. Heavy imports stand inside the commands, so that ``--help`` is quick.
 
 import os
 import sys
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from pydantic import ValidationError
 
 from atelier.errors import AtelierError
-from resources.retailer import EncoderSettings, Home, Settings, write_settings
+from resources.retailer import (
+    ComputeSettings,
+    EncoderSettings,
+    Home,
+    Settings,
+    SettingsError,
+    check_settings,
+    faults,
+    write_settings,
+)
+
+if TYPE_CHECKING:
+    from atelier.sources.sample import SampleConfig
 
 SAMPLE_FOLDER = "retailer"
+SAMPLE_SIZES = ("articles", "customers", "days")
 
 
 @click.group()
@@ -70,36 +84,51 @@ def cli() -> None:
     help="DEFAULT, a .safetensors file, or none (seeded).",
 )
 @click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    envvar="ATELIER_DEVICE",
+    show_default=True,
+    help="Where to embed and train; auto: CUDA where there is one.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=2,
+    envvar="ATELIER_THREADS",
+    show_default=True,
+    help="Threads of torch, ALS and each DuckDB.",
+)
+@click.option(
+    "--memory-limit",
+    default="4GB",
+    envvar="ATELIER_MEMORY_LIMIT",
+    show_default=True,
+    help="Memory of one DuckDB; up to four run at once.",
+)
+@click.option(
     "--option", "options", multiple=True, metavar="NAME=VALUE", help="A further option of the source; JSON or text."
 )
 @click.option("--articles", type=int, help="Sample retailer: how many articles.")
 @click.option("--customers", type=int, help="Sample retailer: how many customers.")
 @click.option("--days", type=int, help="Sample retailer: how many days.")
 @click.option("--if-absent", is_flag=True, help="Do nothing where the home has been initialised.")
-def init(
-    source: str, path: Path | None, first_day: Any, last_day: Any, time_zone: str, horizon: int, serving_model: str,
-    backbone: str, weights: str, options: tuple[str, ...], articles: int | None, customers: int | None,
-    days: int | None, if_absent: bool,
-) -> None:  # fmt: skip
+def init(if_absent: bool, **asked: Any) -> None:
     """Write atelier.toml, once; with the sample retailer, generate it."""
     home = Home.from_environment()
     if if_absent and home.toml.exists():
         return
-    sizes = {name: n for name, n in (("articles", articles), ("customers", customers), ("days", days)) if n is not None}
-    folder = _folder(home, source, path, sizes)
-    chosen = _parse_options(options)
-    first, last = _days(source, folder, chosen)
-    settings = Settings(
-        source=source,  # type: ignore[arg-type]  # click admits only the three kinds
-        path=os.path.relpath(folder, home.root) if folder.is_relative_to(home.root) else str(folder),
-        first_day=first_day.date() if first_day else first,
-        last_day=last_day.date() if last_day else last,
-        time_zone=time_zone,
-        horizon=horizon,
-        serving_model=serving_model,
-        encoder=EncoderSettings(backbone=backbone, weights=_weights(weights)),
-        options=chosen,
-    )
+    sizes = {name: asked[name] for name in SAMPLE_SIZES if asked[name] is not None}
+    if asked["source"] == "sample":
+        settings, sample = _of_sample(home, asked, sizes)
+    elif sizes:
+        raise click.UsageError(f"--{next(iter(sizes))} belongs to --source sample")
+    else:
+        settings, sample = _of_files(home, asked), None
+    if not check_settings(home, settings):
+        check_names(settings)
+    if sample is not None:
+        _generate(home.root / settings.path, sample)
     write_settings(home, settings)
     write_dagster_yaml(home)
     click.echo(
@@ -110,12 +139,29 @@ def init(
 @cli.command()
 def publish() -> None:
     """Rebuild atelier.duckdb from the store."""
-    from resources.feature_store import FeatureStore
     from resources.publishing import publish as rebuild
 
     home = Home.from_environment()
-    summary = rebuild(FeatureStore(home.store), home.database)
+    allowed = home.settings.compute
+    summary = rebuild(home.open_store(), home.database, threads=allowed.threads, memory_limit=allowed.memory_limit)
     click.echo(f"{home.database}: {summary}")
+
+
+@cli.command()
+@click.option(
+    "--older-than",
+    type=click.IntRange(min=1),
+    default=7,
+    show_default=True,
+    metavar="DAYS",
+    help="Only what has lain unnamed for so many days: longer than any run or query takes.",
+)
+def vacuum(older_than: int) -> None:
+    """Remove the files of the store that no pointer names, and what killed runs left. Models are kept."""
+    removed = Home.from_environment().open_store().vacuum(timedelta(days=older_than))
+    for name in removed:
+        click.echo(name)
+    click.echo(f"removed {len(removed)} that nothing has named for {older_than} days")
 
 
 @cli.command()
@@ -125,9 +171,7 @@ def publish() -> None:
 @click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many.")
 def similar(article: str, model: str, day: Any, k: int) -> None:
     """The articles most similar to ARTICLE."""
-    from resources.feature_store import FeatureStore
-
-    store = FeatureStore(Home.from_environment().store)
+    store = Home.from_environment().open_store()
     ds = day.date() if day else _newest_day(store, "similar_articles")
     with store.connect(as_of=ds, tables=["similar_articles", "articles"]) as con:
         rows = con.execute(
@@ -144,9 +188,17 @@ def similar(article: str, model: str, day: Any, k: int) -> None:
 
 
 def init_home(home: Home) -> None:
-    """What ``atelier init`` does without options, unless it has run; options come from the environment."""
-    if not home.toml.exists():
+    """What ``atelier init`` does without options, unless it has run; options come from the environment.
+
+    Raises:
+        SettingsError: what the environment asks for is not allowed.
+    """
+    if home.toml.exists():
+        return
+    try:
         init.main(args=[], standalone_mode=False)
+    except click.UsageError as error:
+        raise SettingsError(f"atelier init: {error.format_message()}") from error
 
 
 def write_dagster_yaml(home: Home) -> None:
@@ -159,18 +211,122 @@ def write_dagster_yaml(home: Home) -> None:
         target.write_text((files("dagster_project") / "dagster.yaml").read_text(encoding="utf-8"), encoding="utf-8")
 
 
-def _folder(home: Home, source: str, path: Path | None, sizes: dict[str, int]) -> Path:
-    if source == "sample":
-        from atelier.sources.sample import SampleConfig, generate
+def check_names(settings: Settings) -> None:
+    """Refuse a serving model or an encoder that no nightly run could build. Nothing is downloaded.
 
-        folder = (path or home.root / SAMPLE_FOLDER).resolve()
-        generate(folder, SampleConfig.model_validate(sizes))
-        return folder
-    if path is None:
-        raise click.UsageError(f"--path: where are the files of the source {source!r}?")
-    if sizes:
-        raise click.UsageError(f"--{next(iter(sizes))} belongs to --source sample")
-    return path.resolve()
+    Raises:
+        UsageError: the model or backbone is unknown, or the weights are not there; the message names the option.
+    """
+    from assets.recommenders import MODELS
+
+    if settings.serving_model not in MODELS:
+        raise click.UsageError(f"--serving-model: no model {settings.serving_model!r}; there are {', '.join(MODELS)}")
+    backbone, weights = settings.encoder.backbone, settings.encoder.weights
+    if backbone != EncoderSettings().backbone:  # which needs no torchvision, and that takes seconds to import
+        from torchvision import models
+
+        if backbone not in (names := models.list_models(module=models)):
+            raise click.UsageError(f"--backbone: no backbone {backbone!r}; there are small, {', '.join(names)}")
+    elif weights not in ("none", "DEFAULT"):
+        raise click.UsageError("--weights: the backbone small is made from a seed; say none, or name a --backbone")
+    if weights not in ("none", "DEFAULT") and not (weights.endswith(".safetensors") and Path(weights).is_file()):
+        raise click.UsageError(f"--weights: no .safetensors file {weights}; give one that exists, DEFAULT, or none")
+
+
+def _of_sample(home: Home, asked: dict[str, Any], sizes: dict[str, int]) -> "tuple[Settings, SampleConfig]":
+    """The settings of a sample retailer, and what to generate; neither looks at the disk."""
+    from atelier.sources.parquet import ParquetOptions
+    from atelier.sources.sample import SampleConfig
+
+    folder = (asked["path"] or home.root / SAMPLE_FOLDER).resolve()
+    options = _parse_options(asked["options"])
+    try:
+        sample = SampleConfig.model_validate(sizes)
+    except ValidationError as error:
+        raise click.UsageError(faults(error, _option)) from error
+    try:
+        ParquetOptions.model_validate(options)
+    except ValidationError as error:
+        raise click.UsageError(f"--option: {faults(error)}; docs/sources.md lists them") from error
+    return _settings(home, folder, asked, options, (sample.first_day, sample.last_day)), sample
+
+
+def _of_files(home: Home, asked: dict[str, Any]) -> Settings:
+    """The settings of a source whose files are there; these say which days they hold."""
+    if asked["path"] is None:
+        raise click.UsageError(f"--path: where are the files of the source {asked['source']!r}?")
+    folder, options = asked["path"].resolve(), _parse_options(asked["options"])
+    return _settings(home, folder, asked, options, _days(asked["source"], folder, options))
+
+
+def _settings(
+    home: Home, folder: Path, asked: dict[str, Any], options: dict[str, Any], held: tuple[date, date | None]
+) -> Settings:
+    """What was asked for, checked one key at a time."""
+    first, last = asked["first_day"], asked["last_day"]
+    try:
+        return Settings(
+            source=asked["source"],
+            path=os.path.relpath(folder, home.root) if folder.is_relative_to(home.root) else str(folder),
+            first_day=first.date() if first else held[0],
+            last_day=last.date() if last else held[1],
+            time_zone=asked["time_zone"],
+            horizon=asked["horizon"],
+            serving_model=asked["serving_model"],
+            encoder=EncoderSettings(backbone=asked["backbone"], weights=_weights(asked["weights"])),
+            compute=ComputeSettings(
+                device=asked["device"], threads=asked["threads"], memory_limit=asked["memory_limit"]
+            ),
+            options=options,
+        )
+    except ValidationError as error:
+        raise click.UsageError(faults(error, _option)) from error
+
+
+def _generate(folder: Path, config: "SampleConfig") -> None:
+    """Generate the sample retailer, unless the folder holds anything else: another one may be in use.
+
+    Raises:
+        SettingsError: it does, or it cannot be written to.
+    """
+    from atelier.sources.sample import generate, is_complete
+
+    if is_complete(folder, config):
+        return
+    if is_complete(folder):
+        raise SettingsError(
+            f"{folder} holds another sample retailer ({_other_sizes(folder, config)}); ask for that one, set"
+            " ATELIER_HOME to another folder, or delete it if nothing uses it"
+        )
+    if folder.is_dir() and any(folder.iterdir()) and not _half_generated(folder):
+        raise SettingsError(
+            f"--path {folder} holds files that the sample retailer did not write; give it an empty folder, or read"
+            " them with --source parquet"
+        )
+    try:
+        generate(folder, config)
+    except OSError as error:
+        raise SettingsError(f"--path {folder}: the sample retailer cannot be written there: {error}") from error
+
+
+def _half_generated(folder: Path) -> bool:
+    """Whether an interrupted generation left it: the truth is written first, the manifest last."""
+    return (folder / "truth").is_dir() and not (folder / "retailer.json").exists()
+
+
+def _other_sizes(folder: Path, config: "SampleConfig") -> str:
+    """In what a generated retailer differs from ``config``."""
+    import json
+
+    found = json.loads((folder / "retailer.json").read_text(encoding="utf-8"))["generator"].get("config", {})
+    asked = config.model_dump(mode="json")
+    other = [f"{name} is {found.get(name)}, asked for {n}" for name, n in asked.items() if found.get(name) != n]
+    return ", ".join(other) or "made by another version of the generator"
+
+
+def _option(key: str) -> str:
+    """The option that sets a key of the settings or of the sample retailer."""
+    return "--option" if key.startswith("options") else f"--{key.rpartition('.')[2].replace('_', '-')}"
 
 
 def _parse_options(options: tuple[str, ...]) -> dict[str, Any]:
@@ -181,6 +337,8 @@ def _parse_options(options: tuple[str, ...]) -> dict[str, Any]:
         name, separator, value = option.partition("=")
         if not separator:
             raise click.UsageError(f"--option {option}: write NAME=VALUE")
+        if name in ("first_day", "last_day"):
+            raise click.UsageError(f"--option {option}: that is --{name.replace('_', '-')} {value}")
         try:
             parsed[name] = json.loads(value)
         except json.JSONDecodeError:

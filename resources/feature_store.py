@@ -8,9 +8,11 @@ Readers need no lock: they read the pointers once and keep the files these name,
 killed in mid-write leaves the old pointers, and a folder in ``_staging`` that :meth:`FeatureStore.vacuum` removes.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from resources.contracts import Audit
 
-__all__ = ["Data", "FeatureStore", "Pointer", "SchemaMismatch", "StagedFile", "Written"]
+__all__ = ["Data", "FeatureStore", "Pointer", "SchemaMismatch", "StagedFile", "StagedRange", "Written"]
 
 Auditor: TypeAlias = Callable[[Table, Sequence[StagedFile]], "Audit"]
 Remedy: TypeAlias = Callable[[str, date], str]
@@ -41,6 +43,19 @@ class Written:
 
     pointer: Pointer
     audit: "Audit | None"
+
+
+@dataclass(frozen=True)
+class StagedRange:
+    """Partitions that are finished and audited, and that nobody sees before ``publish()``.
+
+    Attributes:
+        rows: of all partitions together.
+        publish: flips their pointers and returns what was written, by ascending day.
+    """
+
+    rows: int
+    publish: Callable[[], list[Written]]
 
 
 def launch_command(table: str, ds: date) -> str:
@@ -110,14 +125,32 @@ class FeatureStore:
             ContractViolation: as in :meth:`write`; no partition of the range was published.
             ValueError: a day comes twice.
         """
+        with self.stage_range(table, partitions, part=part, run_id=run_id) as staged:
+            return staged.publish()
+
+    @contextmanager
+    def stage_range(
+        self, table: str, partitions: Iterable[tuple[date, Data]], part: str | None = None, run_id: str = ""
+    ) -> Iterator[StagedRange]:
+        """:meth:`write_range` in two steps: stage and audit on entering; publishing is the block's decision.
+
+        So that several tables can all be judged before the first of them changes. What the block has not published
+        when it ends is gone.
+
+        Raises:
+            SchemaMismatch: on entering, as in :meth:`write`.
+            ContractViolation: on entering, as in :meth:`write`.
+            ValueError: a day comes twice.
+        """
         declared = registry.table(table)
         check_part(declared, part)
         with self._storage.staging() as folder:
             staged = self._stage(declared, partitions, part, folder)
             audit = self._judge(declared, staged)
-            with self._storage.lock(table):
-                pointers = [self._publish(declared, file, run_id) for file in staged]
-        return [Written(pointer, audit) for pointer in pointers]
+            yield StagedRange(
+                rows=sum(file.rows for file in staged),
+                publish=partial(self._publish_all, declared, staged, audit, run_id),
+            )
 
     def _stage(
         self, table: Table, partitions: Iterable[tuple[date, Data]], part: str | None, folder: Path
@@ -137,6 +170,12 @@ class FeatureStore:
         if not audit.success:
             raise violation(table, staged, audit)
         return audit
+
+    def _publish_all(
+        self, table: Table, staged: Sequence[StagedFile], audit: "Audit | None", run_id: str
+    ) -> list[Written]:
+        with self._storage.lock(table.name):
+            return [Written(self._publish(table, file, run_id), audit) for file in staged]
 
     def _publish(self, table: Table, staged: StagedFile, run_id: str) -> Pointer:
         replaced = self._pointers.get(table, staged.ds, staged.part)

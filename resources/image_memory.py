@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from atelier.images.manifest import Manifest
 
+LISTED = ["article_id", "shot", "path"]
+
 
 class ImageMemory:
     """Manifests of listings, remembering every file seen before by its size and time of modification.
@@ -54,12 +56,15 @@ class ImageMemory:
     def inspect(self, listing: "pa.Table", root: Path) -> "tuple[pa.Table, pa.Table]":
         """The manifest of ``listing``, and its rejected rows as the table ``rejected`` has them.
 
+        A rejected row names the photograph, relative to the source's folder, and as ``row`` its place in ``listing``,
+        from 1: the same file may stand there several times.
+
         Raises:
             SourceError: the folder of images is not there.
         """
         manifest = self._manifest(listing, root)
         self.rows_listed += listing.num_rows
-        return _as_images(manifest), _as_rejected(manifest)
+        return _as_images(manifest), _as_rejected(manifest, listing, root.name)
 
     def _manifest(self, listing: "pa.Table", root: Path) -> "Manifest":
         from atelier.images.manifest import build_manifest
@@ -67,7 +72,7 @@ class ImageMemory:
         # Most days list what the day before listed: their files are not even looked at again.
         if self._last is not None and self._last[0].equals(listing):
             return self._last[1]
-        frame = listing.select(["article_id", "shot", "path"]).to_pandas()
+        frame = listing.select(LISTED).to_pandas()
         manifest = build_manifest(frame, root, self._known)
         self._remember(manifest.known)
         self.files_read += manifest.files_read
@@ -87,7 +92,7 @@ def _as_images(manifest: "Manifest") -> "pa.Table":
     return pa.Table.from_pandas(manifest.accepted, preserve_index=False)
 
 
-def _as_rejected(manifest: "Manifest") -> "pa.Table":
+def _as_rejected(manifest: "Manifest", listing: "pa.Table", folder: str) -> "pa.Table":
     import pyarrow as pa
 
     from atelier.sources.landed import REJECTED_SCHEMA
@@ -95,11 +100,26 @@ def _as_rejected(manifest: "Manifest") -> "pa.Table":
     refused = manifest.rejected
     if refused.empty:
         return REJECTED_SCHEMA.empty_table()
-    records = refused[["article_id", "shot", "path"]].to_json(orient="records", lines=True).splitlines()
+    records = refused[LISTED].to_json(orient="records", lines=True).splitlines()
     frame = refused.assign(
-        source_table="images", source_file=refused["path"], row=0, column_name="path", record=records
+        source_table="images",
+        source_file=folder + "/" + refused["path"],
+        row=_places(refused, listing),
+        column_name="path",
+        record=records,
     )
     return pa.Table.from_pandas(frame[REJECTED_SCHEMA.names], preserve_index=False)
+
+
+def _places(refused: "pd.DataFrame", listing: "pa.Table") -> "pd.Series[int]":
+    """Where the rows of ``refused`` stand in ``listing``, from 1."""
+    listed = listing.select(LISTED).to_pandas()
+    # Of rows that say the same, the manifest takes the first or none: refused are the last of them.
+    from_last = [
+        frame.assign(nth=frame.groupby(LISTED).cumcount(ascending=False))
+        for frame in (refused[LISTED], listed.assign(row=range(1, len(listed) + 1)))
+    ]
+    return from_last[0].merge(from_last[1], on=[*LISTED, "nth"], how="left", validate="one_to_one")["row"]
 
 
 def concatenate(rejected: "pa.Table", more: "pa.Table") -> "pa.Table":

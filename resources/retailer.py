@@ -1,13 +1,15 @@
 """The retailer: where Atelier keeps its files, and which source of data it serves.
 
 What belongs here: :class:`Home` (the folder ``$ATELIER_HOME`` and the places in it) and :class:`Settings` (its
-``atelier.toml``, written once by ``atelier init``). What does not: how a source is read (:mod:`atelier.sources`), and
-anything that may be changed from run to run, which is Dagster config.
+``atelier.toml``, written once by ``atelier init``), with the rules that one key of it must obey. What does not: how a
+source is read (:mod:`atelier.sources`), rules that need torch or the stages (:mod:`dagster_project.cli`), and anything
+that may be changed from run to run, which is Dagster config.
 """
 
 import os
+import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,11 +18,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from atelier.errors import AtelierError
+from resources.compute import Device
 
 if TYPE_CHECKING:
     from atelier.sources import Source
+    from resources.feature_store import Auditor, FeatureStore
 
 SourceKind = Literal["sample", "hm", "parquet"]
+MEMORY = re.compile(r"[1-9]\d*(\.\d+)? ?[MGT]i?B", re.IGNORECASE)
 
 
 class SettingsError(AtelierError):
@@ -43,6 +48,31 @@ class EncoderSettings(BaseModel):
     preprocessing: dict[str, Any] | None = None
 
 
+class ComputeSettings(BaseModel):
+    """What of the machine a step may use. It may be edited at any time: it says nothing about the data.
+
+    Two steps may run at once, and a step that builds features holds two DuckDBs: four limits must fit in memory.
+
+    Attributes:
+        device: for embedding and training: ``cpu``, ``cuda``, or ``auto``, which is CUDA where torch finds one.
+        threads: of torch and ALS on the CPU, and of each DuckDB. torch repeats its numbers at a fixed count only.
+        memory_limit: what one DuckDB may hold before it spills to disk, for example ``4GB``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    device: Device = "auto"
+    threads: int = Field(default=2, ge=1)
+    memory_limit: str = "4GB"
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _with_unit(cls, value: str) -> str:
+        if not MEMORY.fullmatch(value):
+            raise ValueError(f"{value!r} is not an amount of memory; write a number and MB, GB or GiB, such as 4GB")
+        return value
+
+
 class Settings(BaseModel):
     """What ``atelier.toml`` says. Written once; everything else is Dagster config.
 
@@ -55,6 +85,7 @@ class Settings(BaseModel):
         horizon: how many days of behaviour judge the recommendations of a day.
         serving_model: whose lists every customer gets.
         encoder: which encoder turns photographs into vectors.
+        compute: what of the machine a step may use.
         options: further options of the source, by name.
     """
 
@@ -68,6 +99,7 @@ class Settings(BaseModel):
     horizon: int = Field(default=7, ge=1)
     serving_model: str = "als"
     encoder: EncoderSettings = EncoderSettings()
+    compute: ComputeSettings = ComputeSettings()
     options: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("time_zone")
@@ -77,8 +109,18 @@ class Settings(BaseModel):
 
         try:
             ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as error:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a region alone is a folder
             raise ValueError(f"unknown time zone {value!r}; use a name such as Europe/London") from error
+        return value
+
+    @field_validator("options")
+    @classmethod
+    def _options_of_their_own(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in ("first_day", "last_day"):
+            if name in value:
+                raise ValueError(f"{name} is a setting of its own, not an option of the source")
+        if _holds_none(value):
+            raise ValueError("null cannot be written; leave the option out")
         return value
 
     @model_validator(mode="after")
@@ -137,17 +179,29 @@ class Home:
         """
         return read_settings(self.toml) if self.toml.exists() else UNINITIALISED
 
+    def open_store(self, audit: "Auditor | None" = None) -> "FeatureStore":
+        """The feature store, with the threads and the memory that the settings allow.
+
+        Args:
+            audit: judges what is written; a store that is only read needs none.
+        """
+        from resources.feature_store import FeatureStore
+
+        allowed = self.settings.compute
+        return FeatureStore(self.store, threads=allowed.threads, memory_limit=allowed.memory_limit, audit=audit)
+
     def open_source(self) -> "Source":
         """The retailer's source, opened.
 
         Raises:
-            SourceError: its files are not there or not readable.
+            SourceError: its files are not there or not readable, or an option is wrong.
         """
         from atelier.sources import open_source
 
         settings = self.settings
         days = {"first_day": settings.first_day, "last_day": settings.last_day}
-        return open_source(settings.source, self.root / settings.path, **days, **settings.options)
+        engine = {"threads": settings.compute.threads, "memory_limit": settings.compute.memory_limit}
+        return open_source(settings.source, self.root / settings.path, **(days | engine | settings.options))
 
 
 def read_settings(path: Path) -> Settings:
@@ -160,40 +214,80 @@ def read_settings(path: Path) -> Settings:
         return Settings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not TOML ({error}); mend it, or delete it and run `atelier init`") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read ({error.strerror}); set ATELIER_HOME to another folder") from error
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        raise SettingsError(f"{path}: {faults}; mend it, or delete it and run `atelier init`") from error
+        raise SettingsError(f"{path}: {faults(error)}; mend it, or delete it and run `atelier init`") from error
+
+
+def faults(error: ValidationError, name: Callable[[str], str] = str) -> str:
+    """What is wrong, on one line, each fault after its key.
+
+    Args:
+        error: what pydantic found.
+        name: what to call a key; by default as it is, with dots.
+    """
+    each = [(".".join(map(str, e["loc"])), e["msg"].removeprefix("Value error, ")) for e in error.errors()]
+    return "; ".join(f"{name(key)}: {message}" if key else message for key, message in each)
+
+
+def check_settings(home: Home, settings: Settings) -> bool:
+    """Whether the home serves these settings already; False where it serves none. Nothing is written.
+
+    Raises:
+        SettingsError: it serves others, or its file cannot be read.
+    """
+    if not home.toml.exists():
+        return False
+    existing = read_settings(home.toml)
+    different = list(_differences(existing.model_dump(), settings.model_dump()))
+    if not different:
+        return True
+    if all(line.startswith("compute.") for line in different):
+        raise SettingsError(f"{home.toml} says otherwise: {', '.join(different)}; edit its section [compute] instead")
+    raise SettingsError(
+        f"{home.toml} already serves {existing.source} at {existing.path} ({', '.join(different)});"
+        " one home serves one source: set ATELIER_HOME to another folder"
+    )
 
 
 def write_settings(home: Home, settings: Settings) -> None:
-    """Write ``atelier.toml``, once.
+    """Write ``atelier.toml``, once; the same settings again change nothing.
 
     Raises:
-        SettingsError: the home already serves other settings.
+        SettingsError: the home already serves other settings, or cannot be written to.
     """
     import tomlkit
 
-    if home.toml.exists():
-        existing = read_settings(home.toml)
-        if existing != settings:
-            raise SettingsError(
-                f"{home.toml} already serves {existing.source} at {existing.path} ({_differences(existing, settings)});"
-                " one home serves one source: set ATELIER_HOME to another folder"
-            )
+    if check_settings(home, settings):
         return
-    home.root.mkdir(parents=True, exist_ok=True)
     document = tomlkit.document()
-    document.add(tomlkit.comment("Written once by `atelier init`. Everything else is Dagster config."))
-    for name, value in settings.model_dump(exclude_none=True, exclude_defaults=False).items():
+    document.add(tomlkit.comment("Written once by `atelier init`; of what is here only [compute] may be edited later."))
+    document.add(tomlkit.comment("Everything else is Dagster config."))
+    for name, value in settings.model_dump(exclude_none=True).items():
         document.add(name, value)
     staged = home.toml.with_suffix(".toml.new")
-    staged.write_text(tomlkit.dumps(document), encoding="utf-8")
-    staged.replace(home.toml)
+    try:
+        home.root.mkdir(parents=True, exist_ok=True)
+        staged.write_text(tomlkit.dumps(document), encoding="utf-8")
+        staged.replace(home.toml)
+    except OSError as error:
+        raise SettingsError(f"{home.toml} cannot be written ({error}); set ATELIER_HOME to another folder") from error
 
 
-def _differences(existing: Settings, asked: Settings) -> str:
-    old, new = existing.model_dump(), asked.model_dump()
-    return ", ".join(f"{name} is {old[name]!r}, asked for {new[name]!r}" for name in old if old[name] != new[name])
+def _differences(existing: Mapping[str, Any], asked: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    for name in sorted(existing.keys() | asked.keys()):
+        old, new = existing.get(name), asked.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new, f"{within}{name}.")
+        elif old != new:
+            yield f"{within}{name} is {old!r}, asked for {new!r}"
+
+
+def _holds_none(value: Any) -> bool:
+    """Whether there is a None anywhere in what came from JSON: TOML has no such thing."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value is None or any(map(_holds_none, inner))
 
 
 def day_range(first: date, last: date) -> Sequence[date]:

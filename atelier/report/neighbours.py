@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from atelier.images.decode import ImageRejected, decode, read
 from atelier.report.parts import Section, figure_text, heading, joined, missing, paragraph, plain
 
 COMMAND = "dg launch --job daily_retrain --partition <day>"
@@ -29,6 +30,7 @@ def neighbours_section(
     count: int = 4,
     neighbours: int = 6,
     command: str = COMMAND,
+    root: Path | None = None,
 ) -> Section:
     """A few articles and what each model holds to be most like them.
 
@@ -40,6 +42,8 @@ def neighbours_section(
         count: how many articles to show.
         neighbours: how many neighbours of each.
         command: what to run where there are none.
+        root: the folder that must hold the photographs, and that relative paths start from; one that a link or ``..``
+            leads out of it is not shown. None: any place.
     """
     title, anchor = "Similar articles", "neighbours"
     if similar is None or similar.empty:
@@ -49,7 +53,7 @@ def neighbours_section(
     names = {} if articles is None else dict(zip(articles["article_id"].astype(str), articles["name"], strict=True))
     rows = similar[similar["article_id"].isin(asked) & (similar["rank"] <= neighbours)]
     wanted = list(dict.fromkeys([*asked, *rows["similar_article_id"].astype(str)]))
-    pictures = {article: _picture(find(article)) for article in wanted}
+    pictures = {article: _picture(find(article), root) for article in wanted}
     parts = [
         paragraph("Each row is an article (left) and the articles nearest to it, with the cosine of their vectors.")
     ]
@@ -99,19 +103,15 @@ def _card(article: str, names: Mapping[str, object], pictures: Mapping[str, str 
     return Markup('<li{}><div class="photograph">{}</div>{}</li>').format(kind, inside, below)
 
 
-def _picture(path: Path | str | None) -> str | None:
-    """The photograph made small, as a data URI; None where it cannot be read as an image."""
+def _picture(path: Path | str | None, root: Path | None = None) -> str | None:
+    """The photograph made small, as a data URI; None where it is refused, as every stage that opens images refuses."""
     if path is None:
         return None
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(path) as image:
-            image.draft("RGB", SIZE)  # a JPEG is decoded at a fraction of its size
-            small = image.convert("RGB")
-            small.thumbnail(SIZE)
-            buffer = io.BytesIO()
-            small.save(buffer, "JPEG", quality=80)
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+        small = decode(read(path, root), str(path), at_least=min(SIZE))  # a JPEG is decoded at a fraction of its size
+    except ImageRejected:
         return None  # shown as "no photograph"; the images table says why
+    small.thumbnail(SIZE)
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

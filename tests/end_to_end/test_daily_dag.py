@@ -189,6 +189,6 @@ def test_a_corrupt_photograph_is_rejected_and_the_run_goes_on(make_house: Callab
     result = house.run("ingest", day)
     assert result.success
     rejected = house.store.read("rejected", day, part="images").to_pandas()
-    assert set(rejected["source_file"]) == {first, second}
+    assert set(rejected["source_file"]) == {f"photographs/{first}", f"photographs/{second}"}
     assert rejected["reason"].str.len().min() > 10
     assert house.store.read("images", day).num_rows == landed.accepted.num_rows - 2

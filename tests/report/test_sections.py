@@ -3,7 +3,10 @@
 import base64
 import html
 import io
+import os
 import re
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -234,3 +237,47 @@ def test_a_decompression_bomb_is_not_shown(tmp_path: Path, monkeypatch: pytest.M
     Image.new("RGB", (300, 300)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     assert _picture(tmp_path / "bomb.png") is None
+
+
+def header_of(width: int, height: int) -> bytes:
+    """A PNG whose header promises so many pixels, and that holds none."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def test_hostile_photographs_are_shown_as_missing(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    inside.mkdir()
+    outside.mkdir()
+    for path in (inside / "good.jpg", outside / "secret.jpg"):
+        Image.effect_noise((300, 400), 50).save(path)
+    data = (inside / "good.jpg").read_bytes()
+    (inside / "truncated.jpg").write_bytes(data[: len(data) // 2])
+    (inside / "bomb.png").write_bytes(header_of(50_000, 50_000))
+    Image.new("RGB", (30, 30)).save(inside / "rare.tiff")  # a decoder that we never try
+    (inside / "link.jpg").symlink_to(outside / "secret.jpg")
+    (inside / "within.jpg").symlink_to(inside / "good.jpg")
+    os.mkfifo(inside / "pipe.jpg")  # opening it would wait for ever
+    shown = {"good.jpg", "within.jpg"}
+    refused = {
+        "truncated.jpg", "bomb.png", "rare.tiff", "link.jpg", "pipe.jpg", "../outside/secret.jpg",
+        str(outside / "secret.jpg"),
+    }  # fmt: skip
+    for root, base in ((inside, Path()), (inside, inside)):  # relative to the root, and from anywhere
+        assert {name for name in shown | refused if _picture(base / name, root)} == shown
+    assert _picture(inside / "link.jpg") is not None  # without a root a link may lead anywhere
+
+
+def test_the_section_shows_only_photographs_within_the_root(tmp_path: Path) -> None:
+    similar = pd.DataFrame(
+        [("als", "a", 1, "b", 0.5)], columns=["model", "article_id", "rank", "similar_article_id", "similarity"]
+    )
+    (tmp_path / "shop").mkdir()
+    Image.new("RGB", (30, 40)).save(tmp_path / "shop" / "a.jpg")
+    Image.new("RGB", (30, 40)).save(tmp_path / "b.jpg")
+    photographs = {"a": tmp_path / "shop" / "a.jpg", "b": tmp_path / "b.jpg"}
+    assert neighbours_section(similar, photographs).html.count("<img") == 2
+    confined = neighbours_section(similar, photographs, root=tmp_path / "shop").html
+    assert confined.count("<img") == 1
+    assert "article a" in confined
+    assert confined.count("no photograph") == 1

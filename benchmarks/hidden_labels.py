@@ -1,0 +1,187 @@
+"""How right the day's predicted attributes are on labels that the source kept aside.
+
+    python -m benchmarks.hidden_labels [--day YYYY-MM-DD]
+
+It judges the home in ``$ATELIER_HOME``, by default on the last day that has predictions. Kept aside are, of the H&M
+files, the labels that the option ``hide_labels`` hides; of the sample retailer, every true value that was not annotated
+by that day. No stage of the pipeline reads either, so unlike ``attribute_metrics`` nothing here was chosen on them.
+
+What belongs here: reading both sides, and their comparison. What does not: the metrics' arithmetic
+(:mod:`atelier.attributes.scores`).
+"""
+
+import argparse
+from collections.abc import Sequence
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from atelier.attributes.labels import read_labels
+from atelier.attributes.scores import accuracy, weighted_f1
+from atelier.errors import AtelierError, PartitionMissing, SourceError
+from atelier.sources import Source
+from atelier.sources.hm import HmSource
+from atelier.sources.parquet import SampleSource
+from atelier.sources.sample import SampleConfig
+from atelier.sources.sample.labels import taxonomy_change_day
+from resources.feature_store import FeatureStore
+from resources.retailer import Home
+
+SCORES = ("accuracy", "weighted_f1", "majority_accuracy", "majority_weighted_f1")
+KEY = ["article_id", "attribute"]
+
+
+def kept_aside(source: Source, day: date) -> pd.DataFrame:
+    """The labels that a source keeps aside: article_id, attribute, value; some of the sample retailer's are annotated.
+
+    Args:
+        source: the home's.
+        day: the sample retailer renames values of one attribute half-way: the names are those of this day.
+
+    Raises:
+        SourceError: the source keeps none aside.
+    """
+    if isinstance(source, SampleSource):
+        return sample_truth(source.root / "truth", day)
+    if not isinstance(source, HmSource):
+        raise SourceError(
+            "a Parquet landing zone keeps no labels aside: every label in annotated_attributes is trained on."
+            " attribute_metrics holds figures on articles held out; or judge a home of kind sample or hm"
+        )
+    labels = source.hidden_labels() if source.options.hide_labels else pd.DataFrame()
+    if labels.empty:
+        raise SourceError(
+            f"{source.root}: no label is kept aside;"
+            " begin a new home with a hide_labels above 0 among the source's options"
+        )
+    return labels
+
+
+def sample_truth(folder: Path, day: date) -> pd.DataFrame:
+    """Every true value of the sample retailer's articles, named as on ``day``: article_id, attribute, value.
+
+    Raises:
+        SourceError: a file of the folder ``truth`` is absent.
+    """
+    config_file, values_file = folder / "config.json", folder / "attributes.parquet"
+    for file in (config_file, values_file):
+        if not file.is_file():
+            raise SourceError(f"{file} is absent, so no labels are kept aside; generate the sample retailer again")
+    config = SampleConfig.model_validate_json(config_file.read_bytes())
+    renamed = day >= config.first_day + timedelta(days=taxonomy_change_day(config))
+    truth = pd.read_parquet(values_file)
+    return truth[KEY].assign(value=truth["value" if renamed else "old_value"])
+
+
+def judge(predicted: pd.DataFrame, hidden: pd.DataFrame) -> pd.DataFrame:
+    """Hold the model's own values against labels that nobody showed it.
+
+    A value too rare to be predicted is a miss, as in :func:`atelier.attributes.evaluation.evaluate`. The majority
+    baseline always says the value annotated most often (of equals the first in the alphabet) and is judged on the same
+    labels as the model.
+
+    Args:
+        predicted: rows of predicted_attributes: article_id, attribute, value, prediction (null where there is none),
+            source.
+        hidden: article_id, attribute, value. Those with an annotation in ``predicted`` are left out.
+
+    Returns:
+        For each attribute with a hidden label, in alphabetical order: attribute, hidden (labels), judged (those that
+        got a prediction), accuracy, weighted_f1, majority_accuracy, majority_weighted_f1 (nan without any judged, the
+        baseline's also without an annotation); then ``mean``: the labels in all, and of each score the unweighted mean
+        over attributes that have it.
+
+    Raises:
+        ArticlesError: a column is missing, or ``hidden`` has two labels for one attribute of an article.
+    """
+    annotated = predicted["source"] == "annotated"
+    known = predicted.loc[annotated]
+    both = read_labels(hidden).merge(predicted.loc[:, [*KEY, "prediction", "source"]], on=KEY, how="left")
+    both = both[both["source"] != "annotated"].drop(columns="source")
+    rows = {
+        str(attribute): _judge(labels, known.loc[known["attribute"] == attribute, "value"])
+        for attribute, labels in both.groupby("attribute", sort=True)
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["hidden", "judged", *SCORES], dtype=np.float64)
+    mean = {"hidden": table["hidden"].sum(), "judged": table["judged"].sum()} | table[list(SCORES)].mean().to_dict()
+    table = pd.concat([table, pd.DataFrame(mean, index=["mean"])])
+    return table.astype({"hidden": "int64", "judged": "int64"}).rename_axis("attribute").reset_index()
+
+
+def _judge(labels: pd.DataFrame, annotated: pd.Series) -> dict[str, float]:
+    """The figures of one attribute; ``labels``: value, prediction."""
+    judged = labels[labels["prediction"].notna()]
+    names = pd.Index(sorted({*judged["value"], *judged["prediction"], *annotated}), dtype=object)
+    truth = names.get_indexer(pd.Index(judged["value"], dtype=object)).astype(np.int64)
+    said = names.get_indexer(pd.Index(judged["prediction"], dtype=object)).astype(np.int64)
+    figures = {
+        "hidden": float(len(labels)),
+        "judged": float(len(judged)),
+        "accuracy": accuracy(truth, said),
+        "weighted_f1": weighted_f1(truth, said),
+    }
+    if annotated.empty:
+        return figures
+    counts = np.bincount(names.get_indexer(pd.Index(annotated, dtype=object)), minlength=len(names))
+    majority = np.full_like(truth, counts.argmax())
+    baseline = {"majority_accuracy": accuracy(truth, majority), "majority_weighted_f1": weighted_f1(truth, majority)}
+    return figures | baseline
+
+
+def as_text(table: pd.DataFrame) -> str:
+    """The table of :func:`judge`, aligned, and below it the share of the hidden labels that got a prediction."""
+    width = max(map(len, ["attribute", *table["attribute"]]))
+    lines = [
+        f"{'':<{width}}{'':>9}{'':>9}{'model':>20}{'majority':>20}",
+        f"{'attribute':<{width}}{'hidden':>9}{'n':>9}" + f"{'accuracy':>10}{'F1':>10}" * 2,
+    ]
+    for row in table.itertuples(index=False):
+        figures = "".join("–".rjust(10) if np.isnan(x) else f"{x:>10.4f}" for x in (getattr(row, s) for s in SCORES))
+        lines.append(f"{row.attribute:<{width}}{row.hidden:>9}{row.judged:>9}{figures}")
+    hidden, judged = table["hidden"].iloc[-1], table["judged"].iloc[-1]
+    share = f"{judged / hidden:.2%}" if hidden else "–"
+    return "\n".join([*lines, f"{judged:,} of {hidden:,} hidden labels ({share}) got a prediction; F1 is weighted."])
+
+
+def of_home(home: Home, day: date | None = None) -> tuple[date, pd.DataFrame]:
+    """The day and :func:`judge`'s table for a home. Articles that the day does not know are left out.
+
+    Args:
+        home: where the store and the settings are.
+        day: None takes the last one that has predictions.
+
+    Raises:
+        SourceError: the source cannot be opened or keeps no labels aside.
+        PartitionMissing: the day, or where none is given any day, has no predictions.
+    """
+    store = FeatureStore(home.store)
+    days = [pointer.ds for pointer in store.pointers("predicted_attributes")]
+    if day is None and not days:
+        raise PartitionMissing(f"{home.root} has no predicted_attributes; run `dg launch --job daily_retrain` first")
+    day = max(days) if day is None else day
+    columns = [*KEY, "value", "prediction", "source"]
+    predicted = store.read("predicted_attributes", day).select(columns).to_pandas()
+    with store.connect(day, ["articles"]) as connection:
+        articles = connection.sql("SELECT article_id FROM articles").df()["article_id"]
+    hidden = kept_aside(home.open_source(), day)
+    return day, judge(predicted, hidden[hidden["article_id"].isin(articles)])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Judge and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--day", type=date.fromisoformat, help="the day of the predictions; the last one if left out")
+    options = parser.parse_args(arguments)
+    home = Home.from_environment()
+    try:
+        day, table = of_home(home, options.day)
+    except AtelierError as error:
+        raise SystemExit(f"error: {error}") from error
+    print(f"Predictions of {day} on labels kept aside by the source ({home.settings.source})")
+    print(as_text(table))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""What people see, in a real headless browser: the page of a day, and our assets in Dagster's UI.
+
+The browser reaches loopback only: every other name is unknown to it.
+"""
+
+import base64
+import io
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from assets.report import report_path
+from tests.end_to_end.conftest import house, make_house, retailer
+from tests.end_to_end.house import House
+from tests.end_to_end.server import Server, server
+
+__all__ = ["house", "make_house", "retailer", "server"]  # fixtures
+
+pytestmark = pytest.mark.browser
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--hide-scrollbars", "--window-size=1280,2000",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--enable-logging=stderr",
+)  # fmt: skip
+CONSOLE = re.compile(r':CONSOLE:\d+\] "(.*)", source: ')
+SECONDS = 180
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a browser made of an address.
+
+    Attributes:
+        dom: the document once its scripts have run.
+        console: what was said on its console.
+        requests: what the document asked for, its own address included.
+        picture: what it looks like.
+    """
+
+    dom: str
+    console: Sequence[str]
+    requests: Sequence[str]
+    picture: Image.Image
+
+
+@dataclass(frozen=True)
+class Browser:
+    """A headless browser: each look is a new one, with a profile of its own."""
+
+    program: str
+    folder: Path
+
+    def look(self, address: str, *, expecting: Sequence[str] = (), milliseconds: int = 10_000) -> Seen:
+        """Open an address, again and with more time where something that is expected is not there yet."""
+        for attempt in range(1, ATTEMPTS + 1):
+            seen = self._look(address, milliseconds * attempt)
+            if all(text in seen.dom for text in expecting):
+                break
+        return seen
+
+    def _look(self, address: str, milliseconds: int) -> Seen:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        log, picture = self.folder / "network.json", self.folder / "picture.png"
+        arguments = [
+            f"--user-data-dir={self.folder / 'profile'}", f"--virtual-time-budget={milliseconds}",
+            f"--log-net-log={log}", f"--screenshot={picture}", "--dump-dom", address,
+        ]  # fmt: skip
+        done = subprocess.run(
+            [self.program, *FLAGS, *arguments], check=True, capture_output=True, text=True, timeout=SECONDS
+        )
+        with Image.open(picture) as image:
+            image.load()
+        return Seen(done.stdout, CONSOLE.findall(done.stderr), requested(log), image)
+
+
+def requested(log: Path) -> list[str]:
+    """What the document asked for: the browser's own business, which has no origin, is left out."""
+    told = json.loads(log.read_text(encoding="utf-8"))
+    start = told["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
+    starts = [
+        event["params"] for event in told["events"] if event["type"] == start and "url" in event.get("params", {})
+    ]
+    return [params["url"] for params in starts if params.get("initiator") != "not an origin"]
+
+
+@dataclass
+class Page(HTMLParser):
+    """The tables, pictures and words of each section of a report.
+
+    Attributes:
+        tables: how many tables there are in a section.
+        cells: the text of the cells of a section's tables.
+        pictures: the addresses of a section's pictures.
+    """
+
+    tables: dict[str, int] = field(default_factory=dict)
+    cells: dict[str, list[str]] = field(default_factory=dict)
+    pictures: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self._section, self._in_cell = "", False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag == "section":
+            self._section = values.get("id") or ""
+        if tag == "table":
+            self.tables[self._section] = self.tables.get(self._section, 0) + 1
+        if tag == "img":
+            self.pictures.setdefault(self._section, []).append(values.get("src") or "")
+        if tag in ("td", "th"):
+            self._in_cell = True
+            self.cells.setdefault(self._section, []).append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self._in_cell = False
+
+    def handle_data(self, data: str) -> None:
+        if self._in_cell:
+            self.cells[self._section][-1] += data.strip()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Browser:
+    """The browser of this machine; the test is skipped where there is none."""
+    program = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if program is None:
+        pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
+    return Browser(program, tmp_path_factory.mktemp("browser") / "look")
+
+
+def test_the_browser_notices_requests_and_errors(browser: Browser, tmp_path: Path) -> None:
+    """A page that does what ours must not, so that the tests below are known to see it."""
+    page = tmp_path / "page.html"
+    page.write_text(
+        '<img src="http://127.0.0.1:9/pixel.png"><img src="http://atelier.example/far.png"><script>'
+        "document.body.append('written by a script'); console.error('said'); throw new Error('thrown')</script>"
+    )
+    seen = browser.look(page.as_uri())
+    assert "written by a script</body>" in seen.dom
+    assert {"http://127.0.0.1:9/pixel.png", "http://atelier.example/far.png"} <= set(seen.requests)
+    assert "said" in seen.console
+    assert any("thrown" in line for line in seen.console)
+
+
+def test_the_page_of_a_day_shows_the_leaderboard_and_photographs(browser: Browser, house: House) -> None:
+    path = report_path(house.home.reports, house.ds)
+    seen = browser.look(path.as_uri())
+    page = Page()
+    page.feed(seen.dom)
+    assert page.tables.get("leaderboard")
+    assert {"als", "popular"} <= set(page.cells["leaderboard"])
+    photographs = page.pictures["neighbours"]
+    assert photographs
+    for address in {picture for pictures in page.pictures.values() for picture in pictures}:
+        kind, _, content = address.partition(";base64,")
+        assert kind.startswith("data:image/")
+        with Image.open(io.BytesIO(base64.b64decode(content, validate=True))) as image:
+            image.load()
+    colours = seen.picture.convert("RGB").getcolors(1 << 24)
+    assert colours is not None
+    assert len(colours) > 50, "the page is painted in a few colours only: no photograph is seen"
+
+
+def test_the_page_of_a_day_asks_for_nothing_and_complains_of_nothing(browser: Browser, house: House) -> None:
+    address = report_path(house.home.reports, house.ds).as_uri()
+    seen = browser.look(address)
+    assert seen.dom.count("<section") >= 6
+    assert seen.console == []
+    assert {request for request in seen.requests if not request.startswith("data:")} <= {address}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/assets/recommendations", ["recommendations", "daily_retrain", "customer_id", "recommenders"]),
+        ("/locations/atelier/asset-groups/recommenders", ["recommendations", "als_model", "similar_articles"]),
+        ("/overview/jobs", ["ingest", "daily_retrain", "judge"]),
+    ],
+)
+def test_dagster_shows_our_assets_and_jobs(browser: Browser, server: Server, path: str, expected: list[str]) -> None:
+    seen = browser.look(server.url + path, expecting=expected, milliseconds=30_000)
+    for text in expected:
+        assert text in seen.dom, text
+    assert "Join the Dagster community" not in seen.dom
+    assert not [line for line in seen.console if "Uncaught" in line or "Failed to load" in line]
+    here = (server.url, server.url.replace("http:", "ws:"), "data:", "blob:")
+    assert seen.requests
+    assert [request for request in seen.requests if not request.startswith(here)] == []
