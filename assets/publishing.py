@@ -18,7 +18,8 @@ def feature_store(step: Step) -> None:
     """atelier.duckdb: always the newest state of the whole store, whichever day triggered it."""
     from resources.publishing import publish
 
-    summary = publish(step.store, step.home.database)
+    compute = step.home.settings.compute
+    summary = publish(step.store, step.home.database, threads=compute.threads, memory_limit=compute.memory_limit)
     step.note(
         "feature_store", path=str(summary.path), partitions=summary.partitions, bytes=summary.size,
         copied_rows=sum(summary.copied.values()), views=len(summary.views) + len(summary.extra),

@@ -84,6 +84,12 @@ def cli() -> None:
     help="DEFAULT, a .safetensors file, or none (seeded).",
 )
 @click.option(
+    "--preprocessing",
+    envvar="ATELIER_PREPROCESSING",
+    metavar="JSON",
+    help='What the weights expect, where their file does not say, for example {"mean": [0.5, 0.5, 0.5]}.',
+)
+@click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
@@ -154,14 +160,14 @@ def publish() -> None:
     default=7,
     show_default=True,
     metavar="DAYS",
-    help="Only what has lain unnamed for so many days: longer than any run or query takes.",
+    help="Only files older than so many days: longer than any run or query takes.",
 )
 def vacuum(older_than: int) -> None:
     """Remove the files of the store that no pointer names, and what killed runs left. Models are kept."""
     removed = Home.from_environment().open_store().vacuum(timedelta(days=older_than))
     for name in removed:
         click.echo(name)
-    click.echo(f"removed {len(removed)} that nothing has named for {older_than} days")
+    click.echo(f"removed {len(removed)} that no pointer names, older than {older_than} days")
 
 
 @cli.command()
@@ -273,7 +279,11 @@ def _settings(
             time_zone=asked["time_zone"],
             horizon=asked["horizon"],
             serving_model=asked["serving_model"],
-            encoder=EncoderSettings(backbone=asked["backbone"], weights=_weights(asked["weights"])),
+            encoder=EncoderSettings(
+                backbone=asked["backbone"],
+                weights=_weights(asked["weights"]),
+                preprocessing=_preprocessing(asked["preprocessing"]),
+            ),
             compute=ComputeSettings(
                 device=asked["device"], threads=asked["threads"], memory_limit=asked["memory_limit"]
             ),
@@ -351,6 +361,17 @@ def _days(source: str, folder: Path, options: dict[str, Any]) -> tuple[date, dat
 
     opened = open_source(source, folder, **options)
     return opened.first_day, opened.last_day
+
+
+def _preprocessing(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    from atelier.images import Preprocessing
+
+    try:
+        return Preprocessing.model_validate_json(text).model_dump(mode="json", exclude_unset=True)
+    except ValidationError as error:
+        raise click.UsageError(f"--preprocessing: {faults(error)}; docs/images.md lists its fields") from error
 
 
 def _weights(weights: str) -> str:

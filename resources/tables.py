@@ -325,7 +325,7 @@ REJECTED = Table(
     columns=(
         Column("source_table", "VARCHAR", "The table it was meant for."),
         Column("source_file", "VARCHAR", "The file, relative to the source's folder."),
-        Column("row", "BIGINT", "The row in that file, from 1 after any header; 0 for a whole file.", low=0),
+        Column("row", "BIGINT", "The row in that file, from 1 after any header; for photographs the place in the day's listing.", low=0),
         Column("column_name", "VARCHAR", "The column at fault."),
         Column("reason", "VARCHAR", "What is wrong with it."),
         Column("record", "VARCHAR", "The row as it came, as JSON.", nullable=True),

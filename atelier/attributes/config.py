@@ -116,7 +116,7 @@ class AttributeConfig(BaseModel):
             )
         if articles < 30_000:
             return cls.small()
-        return cls.small(filters=256, batch_size=512, max_epochs=12, patience=3, min_word_count=3)
+        return cls.small(filters=256, batch_size=512, max_epochs=6, patience=3, min_word_count=3)
 
     def samples_needed(self, articles: int) -> int:
         """Labels that a value needs to be predicted: ``min_samples``, or 2 to 5 growing with the catalogue.

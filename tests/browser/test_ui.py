@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -163,7 +164,11 @@ def test_the_page_of_a_day_shows_the_leaderboard_and_photographs(browser: Browse
     page = Page()
     page.feed(seen.dom)
     assert page.tables.get("leaderboard")
-    assert {"als", "popular"} <= set(page.cells["leaderboard"])
+    assert {"als", "popular", "recall@10"} <= set(page.cells["leaderboard"])
+    metrics = house.store.read("offline_metrics", house.ds).to_pandas()
+    wanted = {"model": "als", "metric": "recall", "k": 10, "segment": "all", "seen": "excluded"}
+    (row,) = metrics[(metrics[list(wanted)] == pd.Series(wanted)).all(axis=1)].itertuples()
+    assert any(cell.startswith(f"{row.value:.4f}") for cell in page.cells["leaderboard"])
     photographs = page.pictures["neighbours"]
     assert photographs
     for address in {picture for pictures in page.pictures.values() for picture in pictures}:

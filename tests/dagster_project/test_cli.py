@@ -249,7 +249,7 @@ def test_publish_shows_an_almost_empty_store(home: Home, run: Run) -> None:
     assert done.exit_code == 0, done.output
     assert str(home.database) in done.output
     with duckdb.connect(str(home.database), read_only=True) as con:
-        assert con.execute("SELECT table_name FROM materialisations ORDER BY 1").fetchall() == [
+        assert con.execute("SELECT \"table\" FROM materialisations ORDER BY 1").fetchall() == [
             ("articles",), ("similar_articles",)
         ]  # fmt: skip
         assert con.execute("SELECT name FROM latest_articles WHERE article_id = 'b'").fetchall() == [("Cape",)]
@@ -287,7 +287,7 @@ def test_vacuum_removes_what_lay_unnamed_for_long(home: Home, run: Run) -> None:
     done = run("vacuum")
     assert done.output.splitlines() == [
         unnamed[0].relative_to(home.store).as_posix(),
-        "removed 1 that nothing has named for 7 days",
+        "removed 1 that no pointer names, older than 7 days",
     ]
     assert {str(path) for path in home.store.rglob("*.parquet")} == now
     assert "--older-than" in refusal(run("vacuum", "--older-than", 0))

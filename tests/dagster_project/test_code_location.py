@@ -40,16 +40,16 @@ NO_CONTRACT = {"attribute_model", "vector_space", "popular_model", "als_model", 
 CHECKS = {
     **{table: {"contract"} for table in ASSETS - NO_CONTRACT},
     **{
-        table: {"contract", "rows_add_up", "days_have_rows", "rows_against_earlier_days"}
+        table: {"contract", "rows_add_up", "few_rows_rejected", "rows_against_earlier_days"}
         for table in ("articles", "customers")
     },
-    "outfits": {"contract", "rows_add_up", "days_have_rows"},
-    "images": {"contract", "rows_add_up", "days_have_rows", "images_decoded", "rows_against_earlier_days"},
+    "outfits": {"contract", "rows_add_up", "few_rows_rejected"},
+    "images": {"contract", "rows_add_up", "few_rows_rejected", "images_decoded", "rows_against_earlier_days"},
     "interactions": {
-        "contract", "rows_add_up", "days_have_rows", "rows_against_earlier_days", "days_are_complete",
+        "contract", "rows_add_up", "few_rows_rejected", "days_have_rows", "rows_against_earlier_days", "days_are_complete",
     },
     "annotated_attributes": {
-        "contract", "rows_add_up", "days_have_rows", "rows_against_earlier_days", "label_distribution",
+        "contract", "rows_add_up", "few_rows_rejected", "rows_against_earlier_days", "label_distribution",
     },
     "image_embeddings": {"contract", "images_encoded", "vectors_have_length"},
     "attribute_model": {"above_majority"},

@@ -58,7 +58,7 @@ def interactions(rows: int, ds: date = DAY, mark: str = "c") -> pa.Table:
 
 def neighbours(model: str, *ids: str) -> pd.DataFrame:
     frame = pd.DataFrame({"article_id": list(ids), "similar_article_id": "z", "rank": 1, "similarity": 0.5})
-    return frame.assign(model=model)
+    return frame.assign(model=model, model_id="m")
 
 
 def files_of(root: Path) -> list[str]:

@@ -50,7 +50,14 @@ def metrics(model: str, value: float) -> pd.DataFrame:
 
 def similar(model: str, similarity: float = 0.5) -> pd.DataFrame:
     return pd.DataFrame(
-        {"model": [model], "article_id": "a", "rank": 1, "similar_article_id": "b", "similarity": similarity}
+        {
+            "model": [model],
+            "article_id": "a",
+            "rank": 1,
+            "similar_article_id": "b",
+            "similarity": similarity,
+            "model_id": "m",
+        }  # fmt: skip
     )
 
 

@@ -161,7 +161,7 @@ def test_other_compute_is_to_be_edited(tmp_path: Path) -> None:
 
 def test_a_home_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SettingsError, match="cannot be written.*ATELIER_HOME"):
+    with pytest.raises(SettingsError, match=r"cannot be written.*ATELIER_HOME"):
         write_settings(Home(tmp_path / "file" / "home"), some_settings())
 
 
