@@ -46,7 +46,8 @@ CHECKS = {
     "outfits": {"contract", "rows_add_up", "few_rows_rejected"},
     "images": {"contract", "rows_add_up", "few_rows_rejected", "images_decoded", "rows_against_earlier_days"},
     "interactions": {
-        "contract", "rows_add_up", "few_rows_rejected", "days_have_rows", "rows_against_earlier_days", "days_are_complete",
+        "contract", "rows_add_up", "few_rows_rejected", "days_have_rows", "rows_against_earlier_days",
+        "days_are_complete",
     },
     "annotated_attributes": {
         "contract", "rows_add_up", "few_rows_rejected", "rows_against_earlier_days", "label_distribution",

@@ -57,7 +57,7 @@ def similar(model: str, similarity: float = 0.5) -> pd.DataFrame:
             "similar_article_id": "b",
             "similarity": similarity,
             "model_id": "m",
-        }  # fmt: skip
+        }
     )
 
 
