@@ -32,7 +32,7 @@ class ImageMemory:
     def __init__(self, root: Path) -> None:
         self._path = Path(root) / "image_memory.parquet"
         self._known: pd.DataFrame | None = None
-        self._last: tuple[pa.Table, Manifest] | None = None
+        self._last: tuple[pa.Table, tuple[pa.Table, pa.Table]] | None = None
         self.rows_listed = 0
         self.files_read = 0
 
@@ -62,21 +62,20 @@ class ImageMemory:
         Raises:
             SourceError: the folder of images is not there.
         """
-        manifest = self._manifest(listing, root)
         self.rows_listed += listing.num_rows
-        return _as_images(manifest), _as_rejected(manifest, listing, root.name)
+        # Most days list what the day before listed: their files are not even looked at again.
+        if self._last is None or not self._last[0].equals(listing):
+            manifest = self._manifest(listing, root)
+            self._last = (listing, (_as_images(manifest), _as_rejected(manifest, listing, root.name)))
+        return self._last[1]
 
     def _manifest(self, listing: "pa.Table", root: Path) -> "Manifest":
         from atelier.images.manifest import build_manifest
 
-        # Most days list what the day before listed: their files are not even looked at again.
-        if self._last is not None and self._last[0].equals(listing):
-            return self._last[1]
         frame = listing.select(LISTED).to_pandas()
         manifest = build_manifest(frame, root, self._known)
         self._remember(manifest.known)
         self.files_read += manifest.files_read
-        self._last = (listing, manifest)
         return manifest
 
     def _remember(self, known: "pd.DataFrame") -> None:

@@ -37,27 +37,22 @@ ASSETS = set().union(*GROUPS.values())
 JUDGED = GROUPS["evaluation"]
 #: Not tables: models, and what is made for people.
 NO_CONTRACT = {"attribute_model", "vector_space", "popular_model", "als_model", "feature_store", "report"}
+INGESTED = {"contract", "rows_add_up", "few_rows_rejected"}
+EARLIER = "rows_against_earlier_days"
 CHECKS = {
     **{table: {"contract"} for table in ASSETS - NO_CONTRACT},
-    **{
-        table: {"contract", "rows_add_up", "few_rows_rejected", "rows_against_earlier_days"}
-        for table in ("articles", "customers")
-    },
-    "outfits": {"contract", "rows_add_up", "few_rows_rejected"},
-    "images": {"contract", "rows_add_up", "few_rows_rejected", "images_decoded", "rows_against_earlier_days"},
-    "interactions": {
-        "contract", "rows_add_up", "few_rows_rejected", "days_have_rows", "rows_against_earlier_days",
-        "days_are_complete",
-    },
-    "annotated_attributes": {
-        "contract", "rows_add_up", "few_rows_rejected", "rows_against_earlier_days", "label_distribution",
-    },
+    "articles": {*INGESTED, EARLIER},
+    "customers": {*INGESTED, EARLIER},
+    "interactions": {*INGESTED, EARLIER, "days_have_rows", "days_are_complete"},
+    "annotated_attributes": {*INGESTED, EARLIER, "label_distribution"},
+    "outfits": INGESTED,
+    "images": {*INGESTED, EARLIER, "images_decoded"},
     "image_embeddings": {"contract", "images_encoded", "vectors_have_length"},
     "attribute_model": {"above_majority"},
     "predicted_attributes": {"contract", "every_article_has_attributes"},
     "recommendations": {"contract", "every_customer_is_served"},
     "offline_metrics": {"contract", "judged", "enough_customers"},
-}  # fmt: skip
+}
 
 #: Each takes from a third of a second to several; a step is a process and would pay for all of them.
 HEAVY = [

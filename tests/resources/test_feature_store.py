@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from atelier.errors import ContractViolation, PartitionMissing
 from resources import tables
+from resources.contracts import Audit
 from resources.feature_store import FeatureStore
 from resources.schema import Table
 from resources.staging import ROW_GROUP, SchemaMismatch, StagedFile
@@ -476,3 +477,20 @@ def test_a_root_may_be_relative_or_a_file_url(tmp_path: Path, monkeypatch: pytes
     assert again.pointers() == store.pointers()
     with pytest.raises(ValueError, match="pattern"):
         FeatureStore(tmp_path / "a[b]")
+
+
+def test_a_snapshot_that_is_the_same_object_is_staged_and_audited_once(tmp_path: Path) -> None:
+    judged: list[list[date]] = []
+
+    def audit(table: Table, staged: Sequence[StagedFile]) -> Audit:
+        judged.append([file.ds for file in staged])
+        return Audit(table.name, len(staged), 0, [])
+
+    store = FeatureStore(tmp_path / "store", threads=1, audit=audit)
+    rows = pa.table({"outfit_id": ["o"], "article_id": ["a"], "role": ["top"]})
+    other = pa.table({"outfit_id": ["o"], "article_id": ["b"], "role": ["top"]})
+    days = [date(2024, 1, day) for day in range(1, 6)]
+    store.write_range("outfits", zip(days, [rows, rows, rows, other, rows], strict=True))
+    assert judged == [[days[0], days[3], days[4]]]
+    assert [store.read("outfits", day)["article_id"].to_pylist() for day in days] == [["a"], ["a"], ["a"], ["b"], ["a"]]
+    assert len({pointer.file for pointer in store.pointers("outfits")}) == 3
