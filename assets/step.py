@@ -75,7 +75,7 @@ class Step:
     @property
     def run_id(self) -> str:
         """Dagster's id of the run: it goes into pointers, never into data."""
-        return str(self._context.run_id)
+        return str(self._context.run.run_id)
 
     @property
     def cache(self) -> "EmbeddingCache":

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 #: When what is requested, in the retailer's time zone. The judge needs the behaviour that daily_retrain ingests: it is
 #: requested later, and the queue runs one run of a day at a time (``DAY_TAG``).
 NIGHTLY = {"daily_retrain": "0 4 * * *", "judge": "5 4 * * *"}
-DAY_TAG = "atelier/ds"
+#: Dagster puts it onto every run of a single day: from a schedule, a backfill, the launchpad.
+DAY_TAG = "dagster/partition"
 
 
 def nightly(job: "AssetJob", settings: Settings) -> dg.ScheduleDefinition:
@@ -40,7 +41,7 @@ def nightly(job: "AssetJob", settings: Settings) -> dg.ScheduleDefinition:
         if reason:
             return dg.SkipReason(reason)
         key = yesterday.isoformat()
-        return dg.RunRequest(run_key=f"{job.name}/{key}", partition_key=key, tags={DAY_TAG: key})
+        return dg.RunRequest(run_key=f"{job.name}/{key}", partition_key=key)
 
     return schedule
 

@@ -16,6 +16,9 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("atelier", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("atelier")
 
+#: Made once for all tests that need them: a small retailer through the whole DAG, and Dagster's services.
+pytest_plugins = ["tests.end_to_end.fixtures", "tests.end_to_end.server"]
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

@@ -19,11 +19,8 @@ import pytest
 from PIL import Image
 
 from assets.report import report_path
-from tests.end_to_end.conftest import house, make_house, retailer
 from tests.end_to_end.house import House
-from tests.end_to_end.server import Server, server
-
-__all__ = ["house", "make_house", "retailer", "server"]  # fixtures
+from tests.end_to_end.server import Server
 
 pytestmark = pytest.mark.browser
 

@@ -72,7 +72,6 @@ def test_at_four_yesterday_is_requested(london: dg.RepositoryDefinition, schedul
     request = requested(london, schedule, datetime(2025, 2, 11, 4, 0, tzinfo=LONDON))
     assert request.partition_key == "2025-02-10"
     assert request.tags[DAY_TAG] == "2025-02-10"
-    assert request.tags["dagster/partition"] == "2025-02-10"
     assert request.run_key is not None
     assert "2025-02-10" in request.run_key
 

@@ -13,9 +13,7 @@ import pytest
 
 from assets.daily import STAGES
 from resources.retailer import day_range
-from tests.end_to_end.server import CODE, Server, server
-
-__all__ = ["server"]  # the fixture
+from tests.end_to_end.server import CODE, Server
 
 pytestmark = pytest.mark.end_to_end
 
@@ -118,7 +116,7 @@ def test_the_shipped_queue_takes_one_run_at_a_time(server: Server) -> None:
     instance = server.ask(QUEUE)["instance"]
     assert instance["runQueuingSupported"]
     assert instance["runQueueConfig"]["maxConcurrentRuns"] == 1
-    assert "atelier/ds" in instance["runQueueConfig"]["tagConcurrencyLimitsYaml"]
+    assert "dagster/partition" in instance["runQueueConfig"]["tagConcurrencyLimitsYaml"]
 
 
 def test_a_schedule_can_be_tried_in_the_ui(server: Server) -> None:
@@ -134,7 +132,7 @@ def test_a_schedule_can_be_tried_in_the_ui(server: Server) -> None:
     assert result["error"] is None
     (request,) = result["runRequests"]
     tags = tags_of(request)
-    assert tags["dagster/partition"] == tags["atelier/ds"] == settings.last_day.isoformat()
+    assert tags["dagster/partition"] == settings.last_day.isoformat()
     later = server.ask(DRY_RUN, selector=selector, at=at + 24 * 3600)["scheduleDryRun"]["evaluationResult"]
     assert later["runRequests"] == []
     assert settings.last_day.isoformat() in later["skipReason"]
