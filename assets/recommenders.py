@@ -35,7 +35,7 @@ class PopularConfig(dg.Config):
     """What ``popular`` counts. What is left empty is the model's default.
 
     Attributes:
-        window_days: how many days that end with ds.
+        window_days: how many days, the last of them that of the last interaction.
         train_kinds: the kinds of interaction it learns from.
     """
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from assets.report import report_path
+from atelier.errors import AtelierError
 from dagster_project.build import build_defs
 from dagster_project.cli import init_home
 from dagster_project.run import run_job, without_pools
@@ -113,4 +114,7 @@ def nonsense(store: "FeatureStore", ds: date) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except AtelierError as error:
+        sys.exit(f"demo: {error}")

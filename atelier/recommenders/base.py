@@ -150,7 +150,7 @@ class Recommender(ABC, Generic[ConfigT]):
                 f"{self._kinds}; change train_kinds or the dates"
             )
         self.article_ids = train.article_ids if catalogue is None else IdMap.union(train.article_ids, catalogue.ids)
-        self.offered = _offered(self.article_ids, catalogue)
+        self.offered = offered_articles(self.article_ids, catalogue, unsold=self.ranks_unsold)
         known = train.customer_ids
         if customers is not None:
             known = IdMap.union(known, IdMap.from_values(column(customers, "customer_id"), "customer_id"))
@@ -371,11 +371,19 @@ def _articles(values: Any) -> Any:
     return values.ids.values if isinstance(values, Catalogue) else column(values, "article_id")
 
 
-def _offered(article_ids: IdMap, catalogue: Catalogue | None) -> Mask:
+def offered_articles(article_ids: IdMap, catalogue: Catalogue | None, *, unsold: bool) -> Mask:
+    """Which articles may be recommended: those of the catalogue in stock, and with ``unsold`` those never yet on sale.
+
+    An article that was never seen on sale (``available_from`` null) has no stock that anybody knows of: it is a
+    candidate for models that read its content, and for no others.
+    """
     if catalogue is None:
         return np.ones(len(article_ids), dtype=bool)
+    candidates = catalogue.in_stock
+    if unsold and "available_from" in catalogue.frame:
+        candidates = candidates | catalogue.frame["available_from"].isna().to_numpy()
     offered = np.zeros(len(article_ids), dtype=bool)
-    offered[article_ids.encode(catalogue.ids.values)] = catalogue.in_stock
+    offered[article_ids.encode(catalogue.ids.values)] = candidates
     return offered
 
 
