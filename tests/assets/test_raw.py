@@ -53,7 +53,7 @@ def step_of(home: Path, days: Sequence[date] = DAYS, broken: str = "") -> Step:
         resources=SimpleNamespace(store=store, models=None, home=SimpleNamespace(store=home), compute=None),
         log=logging.getLogger("test"),
         partition_key_range=dg.PartitionKeyRange(days[0].isoformat(), days[-1].isoformat()),
-        run_id="run",
+        run=SimpleNamespace(run_id="run"),
         add_asset_metadata=lambda *_, **__: None,
     )
     return Step(cast("Any", context), [TABLE], "1")
