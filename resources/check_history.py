@@ -30,27 +30,31 @@ def latest_checks(instance: "DagsterInstance", keys: "Iterable[AssetCheckKey]", 
     """
     import pandas as pd
 
-    rows = [row for key in keys for row in _latest(instance, key, ds)]
+    runs: dict[str, bool] = {}
+    rows = [row for key in keys for row in _latest(instance, key, ds, runs)]
     return pd.DataFrame(sorted(rows), columns=list(COLUMNS))
 
 
-def _latest(instance: "DagsterInstance", key: "AssetCheckKey", ds: date) -> Iterator[tuple[Any, ...]]:
-    from dagster import AssetCheckSeverity
+def _latest(
+    instance: "DagsterInstance", key: "AssetCheckKey", ds: date, runs: dict[str, bool]
+) -> Iterator[tuple[Any, ...]]:
+    from dagster import AssetCheckSeverity, DagsterEventType
 
-    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=SEARCHED)
-    for record in records:
-        event = record.event
-        if event is None or not _covers(instance, record, ds):
+    for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=SEARCHED):
+        event = record.event.dagster_event if record.event else None
+        # A check that was planned, in a run that died before it, has no evaluation.
+        if event is None or event.event_type != DagsterEventType.ASSET_CHECK_EVALUATION:
             continue
-        evaluation = event.dagster_event.asset_check_evaluation_data if event.dagster_event else None
-        if evaluation is not None:
+        if _covers(instance, record, ds, runs):
+            evaluation = event.asset_check_evaluation_data
             blocking = not evaluation.passed and evaluation.severity == AssetCheckSeverity.ERROR
             table = key.asset_key.to_user_string()
             yield table, key.name, bool(evaluation.passed), blocking, evaluation.description or ""
             return
 
 
-def _covers(instance: "DagsterInstance", record: Any, ds: date) -> bool:
+def _covers(instance: "DagsterInstance", record: Any, ds: date, runs: dict[str, bool]) -> bool:
+    """Whether an evaluation is of the day; ``runs`` remembers it of the runs that were asked for."""
     from dagster._core.storage.tags import (
         ASSET_PARTITION_RANGE_END_TAG,
         ASSET_PARTITION_RANGE_START_TAG,
@@ -59,8 +63,10 @@ def _covers(instance: "DagsterInstance", record: Any, ds: date) -> bool:
 
     if record.partition is not None:
         return bool(record.partition == ds.isoformat())
-    run = instance.get_run_by_id(record.run_id)
-    tags = run.tags if run else {}
-    first = tags.get(ASSET_PARTITION_RANGE_START_TAG, tags.get(PARTITION_NAME_TAG, ""))
-    last = tags.get(ASSET_PARTITION_RANGE_END_TAG, tags.get(PARTITION_NAME_TAG, ""))
-    return bool(first) and first <= ds.isoformat() <= last
+    if record.run_id not in runs:
+        run = instance.get_run_by_id(record.run_id)
+        tags = run.tags if run else {}
+        first = tags.get(ASSET_PARTITION_RANGE_START_TAG, tags.get(PARTITION_NAME_TAG, ""))
+        last = tags.get(ASSET_PARTITION_RANGE_END_TAG, tags.get(PARTITION_NAME_TAG, ""))
+        runs[record.run_id] = bool(first) and first <= ds.isoformat() <= last
+    return runs[record.run_id]
