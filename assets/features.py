@@ -48,17 +48,14 @@ def customer_features(step: Step, config: FeatureConfig) -> None:
 )  # fmt: skip
 def article_vectors(step: Step) -> None:
     """The vector that content models read, and in the bundle ``vector_space`` the name and norm of each position."""
-    import pyarrow as pa
-
-    from atelier.article_vectors import ArticleVectors
+    from atelier.article_vectors import ArticleVectors, vectors_table
 
     articles = article_inputs(step).merge(step.read("article_features")[["article_id", "sales_30d"]], on="article_id")
     space = ArticleVectors()
     vectors = space.fit_transform(articles, step.store.read("predicted_attributes", step.ds), as_of=step.ds)
     read = [*INPUTS, "article_features", "predicted_attributes"]
     bundle = step.save_model("vector_space", space.save, tables=read, seed=0)
-    lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), space.dimension)
-    step.write("article_vectors", pa.table({"article_id": pa.array(articles["article_id"]), "vector": lists}))
+    step.write("article_vectors", vectors_table(articles, vectors))
     blocks = space.positions["block"].value_counts()
     step.note("article_vectors", dimension=space.dimension, space=bundle.model_id)
     step.note("article_vectors", **{f"{block}_positions": int(n) for block, n in blocks.items()})

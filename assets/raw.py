@@ -29,23 +29,28 @@ FEW = 0.01
 class Tally:
     """What has passed through an ingest: for the check that nothing was lost, and for naming empty days."""
 
-    rows_in: int = 0
+    days: list[tuple[date, int, int]] = field(default_factory=list)
     rejected: list[tuple[date, "pa.Table"]] = field(default_factory=list)
     empty_days: list[date] = field(default_factory=list)
     notes: set[str] = field(default_factory=set)
 
     def count(self, day: date, landed: "Landed") -> None:
         """Note what ``day`` brought."""
-        self.rows_in += landed.rows_in
+        self.days.append((day, landed.rows_in, landed.rejected.num_rows))
         self.rejected.append((day, landed.rejected))
         self.notes.update(landed.notes)
         if landed.rows_in == 0:
             self.empty_days.append(day)
 
     @property
+    def rows_in(self) -> int:
+        """Rows that came in."""
+        return sum(rows for _, rows, _ in self.days)
+
+    @property
     def refused(self) -> int:
         """Rows that went to ``rejected``."""
-        return sum(table.num_rows for _, table in self.rejected)
+        return sum(rows for _, _, rows in self.days)
 
 
 def ingest(step: Step, table: str, landings: "Iterator[tuple[date, Landed]]") -> Tally:
@@ -79,7 +84,8 @@ def _tell(step: Step, table: str, tally: Tally) -> None:
     stored = step.rows_written(table)
     for note in sorted(tally.notes):
         step.log.warning(note)
-    step.note(table, rows_in=tally.rows_in, rows_rejected=tally.refused, days_without_rows=len(tally.empty_days))
+    for day, rows_in, refused in tally.days:
+        step.note_day(table, day, rows_in=rows_in, rows_rejected=refused)
     step.check(
         "rows_add_up",
         tally.rows_in == stored + tally.refused,

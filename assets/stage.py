@@ -174,9 +174,9 @@ def _foundations() -> bytes:
 def _table_metadata(asset: str) -> Mapping[str, Any]:
     if asset not in REGISTRY:
         return {}
-    from resources.lineage_metadata import table_schema
+    from resources.lineage_metadata import table_metadata
 
-    return {"dagster/column_schema": table_schema(REGISTRY[asset])}
+    return table_metadata(REGISTRY[asset])
 
 
 def _run(stage: Stage, context: dg.AssetExecutionContext, arguments: Mapping[str, Any]) -> Iterator[Any]:
