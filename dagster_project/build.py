@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from assets.checks import build_checks
-from assets.daily import STAGES
+from assets.on_demand import STAGES
 from assets.partitions import partitioning
 from assets.stage import Stage
 from dagster_project.jobs import build_jobs
@@ -39,7 +39,7 @@ def build_defs(
 
     Args:
         home: where Atelier keeps its files; its settings say which days there are.
-        stages: the stages of the DAG; a test may swap one.
+        stages: the stages of the code location; a test may swap one.
         store: the feature store; by default the one of ``home``, with its contracts.
         models: the model store; by default the one of ``home``.
         compute: the device and the threads; by default as the settings say.

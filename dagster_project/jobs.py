@@ -10,6 +10,7 @@ import dagster as dg
 
 from assets import evaluation, raw
 from assets.images import images
+from assets.on_demand import JOBS as ON_DEMAND
 from assets.publishing import feature_store
 from assets.report import report
 from assets.stage import Stage
@@ -29,19 +30,23 @@ def assets_of(stages: Sequence[Stage]) -> dg.AssetSelection:
 
 
 def build_jobs(stages: Sequence[Stage], days: dg.DailyPartitionsDefinition) -> list["AssetJob"]:
-    """``ingest`` (raw tables, any range in one run), ``daily_retrain`` (everything of a day), ``judge``."""
-    judged_only = assets_of(evaluation.STAGES)
+    """``ingest`` (raw tables, any range in one run), ``daily_retrain`` (all of a day), ``judge``, those on demand."""
+    not_daily = assets_of((*evaluation.STAGES, *(stage for job in ON_DEMAND for stage in job.stages)))
     return [
         dg.define_asset_job(
             "ingest", assets_of(INGESTED), partitions_def=days,
             description="The source's days into the store: a range of days is one run.",
         ),
         dg.define_asset_job(
-            "daily_retrain", assets_of(stages) - judged_only, partitions_def=days,
+            "daily_retrain", assets_of(stages) - not_daily, partitions_def=days,
             description="Everything of one day: attributes, features, models, recommendations, the database, the page.",
         ),
         dg.define_asset_job(
             "judge", assets_of(JUDGED), partitions_def=days,
             description="The recommendations of ds − horizon, judged by what customers did since.",
+        ),
+        *(
+            dg.define_asset_job(job.name, assets_of(job.stages), partitions_def=days, description=job.description)
+            for job in ON_DEMAND
         ),
     ]  # fmt: skip

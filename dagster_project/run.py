@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.daily import STAGES
+from assets.on_demand import STAGES
 from assets.stage import Stage
 
 
@@ -41,7 +41,7 @@ def run_job(
         definitions: the code location, from :func:`dagster_project.build.build_defs`; against a storage that outlives
             this process with stages :func:`without_pools`.
         instance: Dagster's storage: the runs and assets appear in its UI.
-        job: ``ingest``, ``daily_retrain`` or ``judge``.
+        job: its name: ``ingest``, ``daily_retrain``, ``judge``, or one of :mod:`assets.on_demand`.
         first: the day, or the first of the range.
         last: the last day of the range; None for a single day.
         config: typed config of stages, by stage.

@@ -117,8 +117,40 @@ ATTRIBUTE_METRICS = Table(
     columns=(
         Column("model_id", "VARCHAR", "The bundle that was judged."),
         Column("attribute", "VARCHAR", "The attribute, or `mean` over attributes."),
-        Column("metric", "VARCHAR", "samples, classes, accuracy, weighted_f1, majority_accuracy, majority_weighted_f1."),
+        Column("metric", "VARCHAR", "samples, classes, accuracy, weighted_f1, majority_accuracy, majority_weighted_f1, "
+               "expected_calibration_error (and _raw, before the temperature), coverage, set_size, abstained."),
         Column("value", "DOUBLE", "The figure.", nullable=True),
+    ),
+)  # fmt: skip
+
+ATTRIBUTE_STUDY = Table(
+    "attribute_study", "derived", "The attribute network taken apart: by split, without a modality, by training step, "
+    "against linear classifiers.", key=("split", "variant", "attribute", "metric", "side", "step"),
+    upstreams=("annotated_attributes", "articles", "image_embeddings"), job="attribute_study",
+    columns=(
+        Column("split", "VARCHAR", "random: a tenth of the articles, as published; style: no style on both sides.",
+               values=("random", "style")),
+        Column("variant", "VARCHAR", "What was trained: all, without_text, without_images, without_metadata, text_only, "
+               "a training, or a linear peer."),
+        Column("attribute", "VARCHAR", "The attribute, or `mean` over attributes."),
+        Column("metric", "VARCHAR", "As in attribute_metrics, and seconds of training."),
+        Column("side", "VARCHAR", "Which articles were judged.", values=("train", "test")),
+        Column("step", "BIGINT", "Steps of the optimiser until then; the largest is the end of training.", low=0),
+        Column("value", "DOUBLE", "The figure.", nullable=True),
+    ),
+)  # fmt: skip
+
+ATTRIBUTE_CONFUSIONS = Table(
+    "attribute_confusions", "derived", "What the attribute network takes for what, on articles held out.",
+    key=("split", "attribute", "actual", "predicted"), upstreams=("annotated_attributes", "articles", "image_embeddings"),
+    job="attribute_study",
+    columns=(
+        Column("split", "VARCHAR", "As in attribute_study.", values=("random", "style")),
+        Column("attribute", "VARCHAR", "The attribute."),
+        Column("actual", "VARCHAR", "The annotated value."),
+        Column("predicted", "VARCHAR", "The network's value."),
+        Column("articles", "BIGINT", "Held-out articles with both.", unit="articles", low=1),
+        Column("share", "DOUBLE", "The same, over all with that annotated value.", low=0, high=1),
     ),
 )  # fmt: skip
 
@@ -336,7 +368,7 @@ REGISTRY: dict[str, Table] = {
     table.name: table
     for table in (
         ARTICLES, CUSTOMERS, INTERACTIONS, ANNOTATED_ATTRIBUTES, IMAGES, OUTFITS, IMAGE_EMBEDDINGS, ATTRIBUTE_METRICS,
-        PREDICTED_ATTRIBUTES, CATALOGUE_ERRORS, ARTICLE_FEATURES, CUSTOMER_FEATURES, ARTICLE_VECTORS, RECOMMENDATIONS,
+        ATTRIBUTE_STUDY, ATTRIBUTE_CONFUSIONS, PREDICTED_ATTRIBUTES, CATALOGUE_ERRORS, ARTICLE_FEATURES, CUSTOMER_FEATURES, ARTICLE_VECTORS, RECOMMENDATIONS,
         SIMILAR_ARTICLES, COMPLEMENTARY_ARTICLES, OFFLINE_METRICS, CUSTOMER_METRICS, MODEL_COMPARISONS, REJECTED,
     )
 }  # fmt: skip
