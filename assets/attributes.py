@@ -7,6 +7,7 @@ What belongs here: gathering what the network reads, training, completing. What 
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from pydantic import Field
 
 from assets.stage import stage
 from assets.step import Step
@@ -30,12 +31,16 @@ class AttributeTraining(dg.Config):
         test_share: share of the styles held out to judge the model.
         seed: of the first weights, the batches and the split.
         max_epochs: at most so many passes over the data.
+        coverage: the probability with which the set of values that remain possible is to hold the true one.
+        applies: product types to which an attribute applies, by attribute; overrides what is learned from annotations.
     """
 
     preset: str = "auto"
     test_share: float = 0.1
     seed: int = 0
     max_epochs: int | None = None
+    coverage: float = 0.9
+    applies: dict[str, list[str]] = Field(default_factory=dict)
 
 
 def article_inputs(step: Step) -> "pd.DataFrame":
@@ -63,11 +68,12 @@ def _embeddings(step: Step, inputs: "pd.DataFrame", encoders: list[str]) -> "pd.
 
 @stage(
     produces=["attribute_model", "attribute_metrics"], deps=[*INPUTS, "annotated_attributes"], group=GROUP,
-    checks=["above_majority"], pool=gpu_pool(),
+    checks=["above_majority", "coverage"], pool=gpu_pool(),
 )  # fmt: skip
 def attribute_model(step: Step, config: AttributeTraining) -> None:
     """The multi-modal multi-task network, trained on the day's partial labels and judged on styles held out."""
     from atelier.attributes import fit_and_evaluate
+    from atelier.attributes.evaluation import METRICS
 
     articles, labels = article_inputs(step), step.read("annotated_attributes")
     model, metrics = fit_and_evaluate(
@@ -77,9 +83,11 @@ def attribute_model(step: Step, config: AttributeTraining) -> None:
     bundle = step.save_model("attribute_model", model.save, tables=[*INPUTS, "annotated_attributes"], seed=config.seed)
     step.write("attribute_metrics", metrics.assign(model_id=bundle.model_id))
     mean = metrics[metrics["attribute"] == "mean"].set_index("metric")["value"].dropna()
-    step.note("attribute_metrics", **{f"mean_{name}": float(value) for name, value in mean.items()})
+    figures = {str(name): float(value) for name, value in mean.items() if name in METRICS}
+    step.note("attribute_metrics", **{f"mean_{name}": value for name, value in figures.items()})
     step.note("attribute_model", articles=len(articles), labels=len(labels), **step.compute.describe())
     _check_majority(step, metrics)
+    _check_coverage(step, metrics, config.coverage, styles_per_article(articles))
 
 
 ENOUGH_LABELS = 100
@@ -106,10 +114,63 @@ def _check_majority(step: Step, metrics: "pd.DataFrame") -> None:
     )  # fmt: skip
 
 
+CHANCE = 0.01
+
+
+def short_of_coverage(metrics: "pd.DataFrame", coverage: float, independent: float = 1.0) -> list[str]:
+    """The attributes whose prediction sets hold the true value less often than promised, beyond what is chance.
+
+    Args:
+        metrics: attribute, metric, value, on held-out articles.
+        coverage: what was promised.
+        independent: the part of the labels that counts: articles of a style look and read alike, so their labels are
+            not independent, and as many labels as there are styles is a safe count.
+
+    Returns:
+        Those whose coverage would be as low as it is with a probability of less than 1% over the number of attributes:
+        so the check cries wolf on one day in a hundred at most.
+    """
+    from atelier.attributes.conformal import chance_of_covering_so_few
+
+    wide = metrics.pivot(index="attribute", columns="metric", values="value").drop(index="mean", errors="ignore")
+    judged = wide[wide["coverage"].notna()]
+    chances = {
+        str(name): chance_of_covering_so_few(
+            row["coverage"], row["samples"] * independent, row["calibration_samples"] * independent, coverage
+        )
+        for name, row in judged.iterrows()
+    }
+    return sorted(name for name, chance in chances.items() if chance < CHANCE / len(chances))
+
+
+def styles_per_article(articles: "pd.DataFrame") -> float:
+    """Styles over articles; an article without a style is one of its own."""
+    codes = articles["product_code"]
+    return float((codes.nunique() + codes.isna().sum()) / max(len(codes), 1))
+
+
+def _check_coverage(step: Step, metrics: "pd.DataFrame", coverage: float, independent: float) -> None:
+    short = short_of_coverage(metrics, coverage, independent)
+    mean = metrics[metrics["attribute"] == "mean"].set_index("metric")["value"]
+    names = ("coverage", "set_size", "abstained", "expected_calibration_error_raw", "expected_calibration_error")
+    step.check(
+        "coverage", not short,
+        f"the sets hold the true value less often than the promised {coverage:.0%}: {', '.join(short)}" if short
+        else f"no attribute's sets fall short of the promised {coverage:.0%} by more than chance",
+        **{f"mean_{name}": float(mean[name]) for name in names if mean[name] == mean[name]},
+    )  # fmt: skip
+
+
 def attribute_config(config: AttributeTraining, articles: int) -> "AttributeConfig":
-    """The network's config: a preset, with what was asked otherwise."""
+    """The network's config: a preset, with what was asked otherwise.
+
+    Raises:
+        dagster.Failure: an unknown preset, or a value out of range.
+    """
     from atelier.attributes import AttributeConfig
 
+    if not 0 < config.coverage < 1:
+        raise dg.Failure(f"coverage is {config.coverage}; it is a probability, for example 0.9")
     presets = {
         "auto": lambda **changes: AttributeConfig.for_data(articles).model_copy(update=changes),
         "small": AttributeConfig.small,
@@ -117,7 +178,11 @@ def attribute_config(config: AttributeTraining, articles: int) -> "AttributeConf
     }
     if config.preset not in presets:
         raise dg.Failure(f"preset is {config.preset!r}; there are {', '.join(presets)}")
-    changes = {"seed": config.seed} | ({} if config.max_epochs is None else {"max_epochs": config.max_epochs})
+    changes: dict[str, object] = {"seed": config.seed, "coverage": config.coverage}
+    if config.max_epochs is not None:
+        changes["max_epochs"] = config.max_epochs
+    if config.applies:
+        changes["applies"] = {name: tuple(types) for name, types in config.applies.items()}
     return presets[config.preset](**changes)
 
 
@@ -126,7 +191,7 @@ def attribute_config(config: AttributeTraining, articles: int) -> "AttributeConf
     checks=["every_article_has_attributes"], pool=gpu_pool(),
 )  # fmt: skip
 def predicted_attributes(step: Step) -> None:
-    """The complete catalogue: what was annotated, otherwise what the model says, with its confidence."""
+    """The complete catalogue: what was annotated, otherwise what the model says, with what else remains possible."""
     from atelier.attributes import AttributeModel, complete
 
     bundle = step.bundle("attribute_model")
@@ -134,8 +199,9 @@ def predicted_attributes(step: Step) -> None:
     articles = article_inputs(step)
     table = complete(model, articles, step.read("annotated_attributes"), model_id=bundle.model_id)
     step.write("predicted_attributes", table)
-    sources = table["source"].value_counts().to_pylist()
-    step.note("predicted_attributes", **{each["values"]: each["counts"] for each in sources})
+    sources = {each["values"]: each["counts"] for each in table["source"].value_counts().to_pylist()}
+    own = sources.get("predicted", 0) + sources.get("abstained", 0)
+    step.note("predicted_attributes", **sources, abstained_share=sources.get("abstained", 0) / max(own, 1))
     described = len(table["article_id"].unique())
     step.check(
         "every_article_has_attributes", described == len(articles) or not model.heads.attributes,

@@ -35,6 +35,7 @@ def build_checks(days: dg.DailyPartitionsDefinition) -> list[dg.AssetChecksDefin
     rows = "Rows against yesterday's; for interactions against the median of the seven days before."
     described = [("rows_against_earlier_days", table, rows) for table in COUNTED]
     described.append(("label_distribution", LABELS, "Shares of each attribute's values against yesterday's."))
+    described.append(("label_values", LABELS, "Values that were not there yesterday, and values that are no longer."))
     described.append(("days_are_complete", "interactions", "Every day from the first one on has been ingested."))
     with warnings.catch_warnings(action="ignore"):  # partitioned checks are in preview
         specs = [
@@ -62,6 +63,8 @@ def _faults(store: "FeatureStore", table: str, check: str, days: Sequence[date],
     """What the check named ``check`` finds in ``table``."""
     if check == "label_distribution":
         return moved_labels(store, days)
+    if check == "label_values":
+        return changed_values(store, days)
     if check == "days_are_complete":
         return missing_days(store, first_day, days[-1])
     return changed_rows(store, table, days)
@@ -92,16 +95,36 @@ def changed_rows(store: "FeatureStore", table: str, days: Sequence[date]) -> lis
 
 def moved_labels(store: "FeatureStore", days: Sequence[date]) -> list[str]:
     """The days on which the shares of an attribute's values moved against the day before, with the attributes."""
-    versions = {pointer.ds: pointer.data_version for pointer in store.pointers(LABELS)}
     faults = []
-    for ds in days:
-        yesterday = ds - timedelta(days=1)
-        if not {ds, yesterday} <= versions.keys() or versions[ds] == versions[yesterday]:
-            continue
+    for yesterday, ds in _changed_days(store, days):
         far = _moved(_shares(store, yesterday), _shares(store, ds))
         if far:
             faults.append(f"labels of {', '.join(far)} moved between {yesterday} and {ds}")
     return faults
+
+
+def changed_values(store: "FeatureStore", days: Sequence[date]) -> list[str]:
+    """The days on which an attribute's values came or went against the day before: a taxonomy changes so.
+
+    Where old labels are not taken over to the new names, both stay: the model then learns them as two values.
+    """
+    faults = []
+    for yesterday, ds in _changed_days(store, days):
+        before, after = _shares(store, yesterday).keys(), _shares(store, ds).keys()
+        changes = [("new", after - before), ("gone", before - after)]
+        told = [f"{word} {attribute}={value}" for word, found in changes for attribute, value in sorted(found)]
+        if told:
+            faults.append(f"{ds}: {', '.join(told)}")
+    return faults
+
+
+def _changed_days(store: "FeatureStore", days: Sequence[date]) -> Iterator[tuple[date, date]]:
+    """Yesterday and today, for each of the days whose labels are others than yesterday's."""
+    versions = {pointer.ds: pointer.data_version for pointer in store.pointers(LABELS)}
+    for ds in days:
+        yesterday = ds - timedelta(days=1)
+        if {ds, yesterday} <= versions.keys() and versions[ds] != versions[yesterday]:
+            yield yesterday, ds
 
 
 def _moved(before: dict[tuple[str, str], float], after: dict[tuple[str, str], float]) -> list[str]:

@@ -3,10 +3,21 @@
 What belongs here: the list. What does not: which job they are in (:mod:`dagster_project.jobs`).
 """
 
-from assets import attributes, evaluation, features, images, publishing, raw, recommenders, report, retrieval
+from assets import (
+    attributes,
+    catalogue_errors,
+    evaluation,
+    features,
+    images,
+    publishing,
+    raw,
+    recommenders,
+    report,
+    retrieval,
+)
 from assets.stage import Stage
 
 STAGES: tuple[Stage, ...] = (
-    *raw.STAGES, *images.STAGES, *attributes.STAGES, *features.STAGES, *recommenders.STAGES, *retrieval.STAGES,
-    *evaluation.STAGES, *publishing.STAGES, *report.STAGES,
+    *raw.STAGES, *images.STAGES, *attributes.STAGES, *catalogue_errors.STAGES, *features.STAGES,
+    *recommenders.STAGES, *retrieval.STAGES, *evaluation.STAGES, *publishing.STAGES, *report.STAGES,
 )  # fmt: skip

@@ -4,12 +4,19 @@ What belongs here: the feature tables and article_vectors. What does not: their 
 normalised (:mod:`atelier.article_vectors`).
 """
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from assets.attributes import INPUTS, article_inputs
 from assets.stage import stage
 from assets.step import Step
+from resources.compute import gpu_pool
 from sql import query
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 GROUP = "features"
 
@@ -44,7 +51,7 @@ def customer_features(step: Step, config: FeatureConfig) -> None:
 
 @stage(
     produces=["article_vectors", "vector_space"], deps=[*INPUTS, "article_features", "predicted_attributes"],
-    group=GROUP,
+    group=GROUP, pool=gpu_pool(),
 )  # fmt: skip
 def article_vectors(step: Step) -> None:
     """The vector that content models read, and in the bundle ``vector_space`` the name and norm of each position."""
@@ -52,13 +59,32 @@ def article_vectors(step: Step) -> None:
 
     articles = article_inputs(step).merge(step.read("article_features")[["article_id", "sales_30d"]], on="article_id")
     space = ArticleVectors()
-    vectors = space.fit_transform(articles, step.store.read("predicted_attributes", step.ds), as_of=step.ds)
+    vectors = space.fit_transform(articles, _attributes(step, articles), as_of=step.ds)
     read = [*INPUTS, "article_features", "predicted_attributes"]
     bundle = step.save_model("vector_space", space.save, tables=read, seed=0)
     step.write("article_vectors", vectors_table(articles, vectors))
     blocks = space.positions["block"].value_counts()
     step.note("article_vectors", dimension=space.dimension, space=bundle.model_id)
     step.note("article_vectors", **{f"{block}_positions": int(n) for block, n in blocks.items()})
+
+
+def _attributes(step: Step, articles: "pd.DataFrame") -> "pa.Table":
+    """The rows of predicted_attributes, their sets replaced by what the same bundle says of every value.
+
+    A set leaves out what is improbable, and of a doubtful attribute holds everything: a vector wants to know how
+    probable each value is.
+    """
+    import pyarrow.compute as pc
+
+    from atelier.attributes import AttributeModel, complete
+
+    rows = step.store.read("predicted_attributes", step.ds)
+    bundles = pc.unique(rows["model_id"]).drop_null().to_pylist()
+    if not bundles:  # annotations only
+        return rows
+    bundle = step.models.bundle("attribute_model", bundles[0])
+    model = AttributeModel.load(bundle.path, device=str(step.compute.apply()))
+    return complete(model, articles, rows.filter(pc.equal(rows["source"], "annotated")), whole=True)
 
 
 STAGES = (article_features, customer_features, article_vectors)

@@ -65,7 +65,7 @@ class EncoderConfig(dg.Config):
     """Which encoder. Left empty, it is the one that atelier.toml names: changing it is a decision, not a nightly event.
 
     Attributes:
-        backbone: any torchvision backbone by name, or ``small``.
+        backbone: any torchvision backbone by name, or ``small``; given, a promoted backbone is not used.
         weights: ``DEFAULT``, the path of a .safetensors file, or ``none`` for seeded ones.
         precision: ``auto``, ``float32`` or ``bf16``.
         batch_size: images encoded together.
@@ -78,7 +78,8 @@ class EncoderConfig(dg.Config):
 
 
 @stage(
-    produces=["image_embeddings"], deps=["images"], group=GROUP, checks=["images_encoded", "vectors_have_length"],
+    produces=["image_embeddings"], deps=["images"], group=GROUP,
+    checks=["images_encoded", "vectors_have_length", "encoder_not_from_future"],
     pool=gpu_pool() or "image_embeddings",
 )  # fmt: skip
 def image_embeddings(step: Step, config: EncoderConfig) -> None:
@@ -86,7 +87,7 @@ def image_embeddings(step: Step, config: EncoderConfig) -> None:
     import pandas as pd
 
     photographs = step.read("images").drop_duplicates("digest")
-    encoder = _build_encoder(step, config)
+    encoder, learned_until = build_encoder(step, config)
     missing = set(step.cache.missing(photographs["digest"].tolist(), encoder.encoder_id))
     new = photographs[photographs["digest"].isin(missing)].sort_values("digest")
     failed = encode_new(step, encoder, new)
@@ -101,6 +102,7 @@ def image_embeddings(step: Step, config: EncoderConfig) -> None:
     step.note("image_embeddings", encoded=len(new) - len(failed), already_cached=len(photographs) - len(new))
     step.note("image_embeddings", encoder_id=encoder.encoder_id, **step.compute.describe())
     _check_vectors(step, failed, norms)
+    _check_encoder(step, learned_until)
 
 
 def norms_of(step: Step, digests: list[str], encoder_id: str, new: set[str]) -> "npt.NDArray[np.floating]":
@@ -142,20 +144,41 @@ def _check_vectors(step: Step, failed: set[str], norms: "npt.NDArray[np.floating
     step.check("vectors_have_length", zero == 0, f"{zero} of {len(norms)} image vectors have length 0")
 
 
-def _build_encoder(step: Step, config: EncoderConfig) -> "Encoder":
-    from atelier.images import Encoder, Preprocessing
+def _check_encoder(step: Step, learned_until: date | None) -> None:
+    """Vectors of a day should know nothing of later days; where they do, it is said, since nothing else shows it."""
+    ahead = learned_until is not None and learned_until > step.ds
+    step.check(
+        "encoder_not_from_future", not ahead,
+        f"photographs of {step.ds} are encoded with a backbone that learned from labels of {learned_until}: figures of "
+        "this day are better than they could have been" if ahead else "the encoder has seen nothing of later days",
+    )  # fmt: skip
+
+
+def build_encoder(step: Step, config: EncoderConfig) -> "tuple[Encoder, date | None]":
+    """The encoder of photographs, and the day whose labels it has learned from; None for weights from elsewhere.
+
+    It is what the launchpad says, or else the promoted backbone, or else what ``atelier init`` wrote.
+
+    Raises:
+        BundleError: the promoted backbone is missing or damaged.
+        WeightsError: the weights cannot be had.
+    """
+    from atelier.images import Encoder, FineTuned, Preprocessing
 
     named = step.home.settings.encoder
+    device = str(step.compute.apply())
+    if named.promoted and config.backbone is None and config.weights is None:
+        bundle = step.models.bundle("image_backbone", named.promoted)
+        tuned = FineTuned.load(bundle.path)
+        encoder = Encoder(tuned.backbone, device=device, precision=config.precision, batch_size=config.batch_size)
+        return encoder, date.fromisoformat(bundle.manifest.training_day)
     weights = config.weights or named.weights
-    preprocessing = None if named.preprocessing is None else Preprocessing(**named.preprocessing)
     return Encoder.build(
         config.backbone or named.backbone,
         weights=None if weights == "none" else weights,
-        preprocessing=preprocessing,
-        device=str(step.compute.apply()),
-        precision=config.precision,
-        batch_size=config.batch_size,
-    )
+        preprocessing=None if named.preprocessing is None else Preprocessing(**named.preprocessing),
+        device=device, precision=config.precision, batch_size=config.batch_size,
+    ), None  # fmt: skip
 
 
 def encode_new(step: Step, encoder: "Encoder", new: "pd.DataFrame") -> set[str]:

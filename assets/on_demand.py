@@ -5,7 +5,7 @@ What belongs here: which job makes which stages. What does not: the stages' own 
 
 from dataclasses import dataclass
 
-from assets import daily
+from assets import attribute_study, daily, image_backbone
 from assets.stage import Stage
 
 
@@ -24,7 +24,18 @@ class OnDemand:
     description: str
 
 
-JOBS: tuple[OnDemand, ...] = ()
+JOBS: tuple[OnDemand, ...] = (
+    OnDemand(
+        "attribute_study", attribute_study.STAGES,
+        "The attribute network of a day taken apart: by split, without a modality, by training step, against linear "
+        "classifiers. It takes minutes; killed, it goes on where it was.",
+    ),
+    OnDemand(
+        "image_backbone", image_backbone.STAGES,
+        "The last layers of the backbone learn the retailer's own attributes. Nothing uses the result until `atelier "
+        "promote image_backbone`; from then on photographs are encoded with it.",
+    ),
+)  # fmt: skip
 
 #: Every stage of the code location.
 STAGES: tuple[Stage, ...] = (*daily.STAGES, *(stage for job in JOBS for stage in job.stages))

@@ -8,8 +8,9 @@ from assets.step import Step
 
 GROUP = "published"
 SHOWN = (
-    "predicted_attributes", "attribute_metrics", "article_features", "customer_features", "article_vectors",
-    "recommendations", "similar_articles", "offline_metrics", "customer_metrics", "model_comparisons",
+    "predicted_attributes", "attribute_metrics", "catalogue_errors", "article_features", "customer_features",
+    "article_vectors", "recommendations", "similar_articles", "offline_metrics", "customer_metrics",
+    "model_comparisons",
 )  # fmt: skip
 
 

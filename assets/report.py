@@ -45,12 +45,13 @@ def report_path(folder: Path, ds: date) -> Path:
     return folder / f"ds={ds}.html"
 
 
-def _table(step: Step, table: str) -> "pd.DataFrame | None":
-    """The partition of the day; None where it was not made, which its section then says."""
+def _table(step: Step, table: str, ds: date | None = None) -> "pd.DataFrame | None":
+    """The partition of the day, or of another one; None where it was not made, which its section then says."""
     try:
-        return step.read(table)
+        partition: pd.DataFrame = step.store.read(table, ds or step.ds).to_pandas()
     except PartitionMissing:
         return None
+    return partition
 
 
 def _launch(job: str, step: Step) -> str:
@@ -86,10 +87,41 @@ def _attributes(step: Step) -> "Section":
     encoder = step.home.settings.encoder
     untrained = (
         f"Photographs are read by the backbone `{encoder.backbone}` with seeded weights: it was not trained."
-        if encoder.weights == "none"
+        if encoder.weights == "none" and not encoder.promoted
         else None
     )
     return attributes_section(_table(step, "attribute_metrics"), untrained, command=_launch("daily_retrain", step))
+
+
+def _attribute_study(step: Step) -> "Section":
+    """The newest study of this day or an earlier one: it is made when somebody asks for it, not every day."""
+    from atelier.report import attribute_study_section
+
+    days = [pointer.ds for pointer in step.store.pointers("attribute_study") if pointer.ds <= step.ds]
+    if not days:
+        return attribute_study_section(None, command=_launch("attribute_study", step))
+    study, confusions = (_table(step, table, max(days)) for table in ("attribute_study", "attribute_confusions"))
+    return attribute_study_section(study, confusions, max(days))
+
+
+def _lineage(step: Step) -> "Section":
+    """A few values, each with a page of its own, which is written here."""
+    from atelier.report import lineage_section
+    from resources.attribute_lineage import Tracer, image_root
+    from resources.lineage_pages import write_examples
+
+    tracer = Tracer(step.store, step.models, step.cache, image_root(step.home))
+    examples = write_examples(step.store, tracer, step.ds, step.home.reports)
+    return lineage_section(examples, command=_launch("daily_retrain", step))
+
+
+def _catalogue_errors(step: Step) -> "Section":
+    from atelier.report import catalogue_errors_section
+
+    return catalogue_errors_section(
+        _table(step, "catalogue_errors"), _first_photographs(step), _table(step, "articles"),
+        root=step.home.open_source().image_root, command=_launch("daily_retrain", step),
+    )  # fmt: skip
 
 
 def _leaderboard(step: Step) -> "Section":
@@ -128,7 +160,7 @@ def _first_photographs(step: Step) -> dict[str, Path]:
 
 #: What each stage contributes, in the order in which it is read.
 SECTIONS: tuple[Callable[[Step], "Section"], ...] = (
-    _leaderboard, _attributes, _diversity, _neighbours, _ingest, _checks,
+    _leaderboard, _attributes, _catalogue_errors, _lineage, _attribute_study, _diversity, _neighbours, _ingest, _checks,
 )  # fmt: skip
 
 STAGES = (report,)

@@ -4,6 +4,7 @@ What belongs here: which days are run, what is printed, and the two results that
 work itself.
 """
 
+import json
 import os
 import sys
 import time
@@ -17,8 +18,10 @@ import dagster as dg
 from assets.report import report_path
 from atelier.errors import AtelierError
 from dagster_project.build import build_defs
-from dagster_project.cli import init_home
+from dagster_project.commands.init import init_home
+from dagster_project.commands.promote import BACKBONE, promote_backbone
 from dagster_project.run import run_job, without_pools
+from resources.model_store import ModelStore
 from resources.retailer import Home
 
 if TYPE_CHECKING:
@@ -34,9 +37,11 @@ def main() -> int:
     settings = home.settings
     ds = settings.last_day or date.today() - timedelta(days=1)
     with dg.DagsterInstance.get() as instance:
-        run = runner(home, instance)
+        run, origin = runner(home, instance), ds - timedelta(days=settings.horizon)
         run("ingest", settings.first_day, ds)
-        run("daily_retrain", ds - timedelta(days=settings.horizon))
+        run(BACKBONE, origin)
+        say(promote_backbone(home, origin))
+        run("daily_retrain", origin)
         run("daily_retrain", ds)
         run("judge", ds)
     return tell(home, ds, time.perf_counter() - started)
@@ -73,9 +78,7 @@ def tell(home: Home, ds: date, seconds: float) -> int:
     say(leaderboard_text(store.read("offline_metrics", ds).to_pandas()))
     say(f"\nAttributes on {ds}: styles held out of training\n")
     say(attribute_text(store.read("attribute_metrics", ds).to_pandas()))
-    encoder = home.settings.encoder
-    if encoder.weights == "none":
-        say(f"\nPhotographs are read by the backbone {encoder.backbone!r} with seeded weights: it was not trained.")
+    say(f"\n{photographs_text(home)}")
     say(f"\nReport    {_shown(report_path(home.reports, ds))}")
     say(f"Database  {_shown(home.database)}   (duckdb -readonly, or any DuckDB client)")
     say("UI        make ui")
@@ -84,6 +87,20 @@ def tell(home: Home, ds: date, seconds: float) -> int:
     for fault in faults:
         say(f"✗ {fault}")
     return 1 if faults else 0
+
+
+def photographs_text(home: Home) -> str:
+    """What photographs are read by, and what it learned from."""
+    encoder = home.settings.encoder
+    if encoder.promoted is None:
+        trained = "with seeded weights: it was not trained" if encoder.weights == "none" else f"({encoder.weights})"
+        return f"Photographs are read by the backbone {encoder.backbone!r} {trained}."
+    bundle = ModelStore(home.store).bundle(BACKBONE, encoder.promoted)
+    name = json.loads((bundle.path / "config.json").read_text(encoding="utf-8"))["backbone"]
+    return (
+        f"Photographs are read by the backbone {name!r}. The job {BACKBONE} trained it on this retailer's own labels of"
+        f" {bundle.manifest.training_day}, without those of the styles by which the attributes are judged here."
+    )
 
 
 def _shown(path: Path) -> str:

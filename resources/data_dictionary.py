@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from resources.model_bundles import MODEL_BUNDLES
 from resources.profile import allowed_text, may_be_empty
-from resources.publishing import MATERIALISATIONS
+from resources.publishing import MATERIALISATIONS, VIEWS, leading_comment
 from resources.schema import Column, Table
 from resources.tables import REGISTRY
 
@@ -32,7 +33,7 @@ say is checked before a partition is published; numbers and dates must be finite
 """
 
 
-def markdown(tables: Iterable[Table] = (*REGISTRY.values(), MATERIALISATIONS)) -> str:
+def markdown(tables: Iterable[Table] = (*REGISTRY.values(), MATERIALISATIONS, MODEL_BUNDLES)) -> str:
     """The whole page.
 
     Args:
@@ -41,13 +42,22 @@ def markdown(tables: Iterable[Table] = (*REGISTRY.values(), MATERIALISATIONS)) -
     tables = list(tables)
     contents = ["| table | kind | key | holds |", "|---|---|---|---|"]
     contents += [f"| [{t.name}](#{t.name}) | {t.kind} | {', '.join(t.key)} | {_cell(t.description)} |" for t in tables]
-    return "\n".join([INTRODUCTION, *contents, "", "\n\n".join(_section(table) for table in tables), ""])
+    return "\n".join([INTRODUCTION, *contents, "", "\n\n".join(_section(table) for table in tables), _views(), ""])
 
 
 def _section(table: Table) -> str:
     header = ["| column | type | required | allowed | unit | holds | computed from |", "|---|---|---|---|---|---|---|"]
     rows = [_row(table, column) for column in table.columns]
     return "\n".join([f"## {table.name}", "", table.description, "", " · ".join(_facts(table)), "", *header, *rows])
+
+
+def _views() -> str:
+    """What ``sql/views`` adds to ``atelier.duckdb``: of each file its leading comment."""
+    sections = ["\n## Views\n\nEach answers one question in `atelier.duckdb`; its text is `sql/views/<name>.sql`."]
+    for file in sorted(VIEWS.glob("*.sql")):
+        lines = (line.removeprefix("--").strip() for line in leading_comment(file.read_text(encoding="utf-8")))
+        sections.append(f"### {file.stem}\n\n{' '.join(lines)}")
+    return "\n\n".join(sections)
 
 
 def _facts(table: Table) -> list[str]:

@@ -159,6 +159,11 @@ class ModelStore:
         except (ValueError, KeyError, TypeError) as error:
             raise BundleError(f"{path} is not a pointer ({error}); delete it and train {name} of {ds} again") from error
 
+    def days(self, name: str) -> list[date]:
+        """The days on which ``name`` was trained, in order."""
+        found = sorted(path.stem.removeprefix("ds=") for path in self._folder(name).glob("ds=*.json"))
+        return [date.fromisoformat(day) for day in found]
+
     def path(self, name: str, model_id: str) -> Path:
         """The bundle's folder, whether or not it exists.
 

@@ -10,6 +10,7 @@ It always shows the newest state of the whole store, whichever day asked for it:
   over the Parquet files, those never written as empty tables of the declared types;
 - ``latest_<table>``: the newest day of each (of each part, where a table has parts);
 - ``materialisations``: which run wrote which partition;
+- ``model_bundles``: what each model was trained on, read from the manifests;
 - ``image_embeddings`` with the vectors themselves, read from the embedding cache.
 
 Views name their files by absolute path (or URL), so the file can be opened read-only from any folder; after moving
@@ -25,6 +26,8 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from atelier.errors import AtelierError
+from resources.model_bundles import MODEL_BUNDLES, manifests
+from resources.model_bundles import as_arrow as bundles_as_arrow
 from resources.pointers import Pointer, as_arrow
 from resources.schema import Column, Table
 from resources.storage import replace_file
@@ -87,6 +90,7 @@ def publish(
     path: str | Path,
     *,
     embedding_cache: str | Path | None = None,
+    models: str | Path | None = None,
     views: Path = VIEWS,
     threads: int = 2,
     memory_limit: str = "4GB",
@@ -100,6 +104,7 @@ def publish(
         store: whose partitions are shown.
         path: the file, ordinarily ``$ATELIER_HOME/atelier.duckdb``; beside it lies its lock.
         embedding_cache: the folder with a folder of vectors for each encoder; None: the one in the store.
+        models: the root of the model store; None: the feature store's own.
         views: a folder of ``<name>.sql``, further views.
         threads: DuckDB's threads.
         memory_limit: of DuckDB; beyond it, it spills beside the file.
@@ -119,7 +124,9 @@ def publish(
         with duckdb.connect(
             building, config={"threads": threads, "memory_limit": memory_limit, "temp_directory": spill}
         ) as connection:
-            publisher = _Publisher(store, connection, Path(embedding_cache) if embedding_cache else None)
+            publisher = _Publisher(
+                store, connection, *(Path(each) if each else None for each in (embedding_cache, models))
+            )
             summary = publisher.build(sorted(views.glob("*.sql")))
         replace_file(building, target)
         return PublishedSummary(target, *summary, target.stat().st_size)
@@ -129,12 +136,18 @@ class _Publisher:
     """Fills one new, empty database."""
 
     def __init__(
-        self, store: "FeatureStore", connection: duckdb.DuckDBPyConnection, embedding_cache: Path | None
+        self,
+        store: "FeatureStore",
+        connection: duckdb.DuckDBPyConnection,
+        embedding_cache: Path | None,
+        models: Path | None,
     ) -> None:
         self._store = store
         self._connection = connection
         self._pointers = store.pointers()
-        self._embedding_cache = embedding_cache or self._cache_beside_tables()
+        root = self._local_root()
+        self._embedding_cache = embedding_cache or (root / "embedding_cache" if root else None)
+        self._models = models or root
         self._copied: dict[str, int] = {}
         self._views: list[str] = []
 
@@ -142,6 +155,7 @@ class _Publisher:
         """Create everything; returns partitions, rows copied, views, further views."""
         self._connection.begin()  # hundreds of statements: one write to disk, not one each
         self._materialisations()
+        self._model_bundles()
         for table in REGISTRY.values():
             pointers = [pointer for pointer in self._pointers if pointer.table == table.name]
             self._table(table, pointers)
@@ -155,6 +169,14 @@ class _Publisher:
         self._connection.execute("CREATE TABLE materialisations AS SELECT * FROM pointers")
         self._connection.unregister("pointers")
         self._comment("materialisations", "TABLE", MATERIALISATIONS.description, MATERIALISATIONS.columns)
+
+    def _model_bundles(self) -> None:
+        names = ", ".join(f'"{column.name}" {column.type}' for column in MODEL_BUNDLES.columns)
+        self._connection.execute(f"CREATE TABLE model_bundles ({names})")
+        self._connection.register("manifests", bundles_as_arrow(manifests(self._models) if self._models else []))
+        self._connection.execute("INSERT INTO model_bundles BY NAME SELECT * FROM manifests")
+        self._connection.unregister("manifests")
+        self._comment("model_bundles", "TABLE", MODEL_BUNDLES.description, MODEL_BUNDLES.columns)
 
     def _table(self, table: Table, pointers: list[Pointer]) -> None:
         """One table and its ``latest_`` view."""
@@ -194,10 +216,11 @@ class _Publisher:
             text = column.description + (f" Unit: {column.unit}." if column.unit else "")
             self._connection.execute(f'COMMENT ON COLUMN "{name}"."{column.name}" IS {quoted(text)}')
 
-    def _cache_beside_tables(self) -> Path | None:
+    def _local_root(self) -> Path | None:
+        """The store's folder; None where it is no folder, or nothing was written to it."""
         for pointer in self._pointers:
             location = self._store.location(pointer)
-            return None if "://" in location else Path(location.removesuffix(pointer.file)) / "embedding_cache"
+            return None if "://" in location else Path(location.removesuffix(pointer.file))
         return None
 
     def _vectors(self) -> str | None:

@@ -2,8 +2,8 @@
 
 What belongs here: :class:`Home` (the folder ``$ATELIER_HOME`` and the places in it) and :class:`Settings` (its
 ``atelier.toml``, written once by ``atelier init``), with the rules that one key of it must obey. What does not: how a
-source is read (:mod:`atelier.sources`), rules that need torch or the stages (:mod:`dagster_project.cli`), and anything
-that may be changed from run to run, which is Dagster config.
+source is read (:mod:`atelier.sources`), rules that need torch or the stages (:mod:`dagster_project.commands.init`), and
+anything that may be changed from run to run, which is Dagster config.
 """
 
 import os
@@ -39,6 +39,8 @@ class EncoderSettings(BaseModel):
         backbone: any torchvision backbone by name, or ``small``.
         weights: ``DEFAULT``, the path of a .safetensors file, or ``none`` for seeded ones.
         preprocessing: what the weights expect, where it is not what their file or torchvision says.
+        promoted: the model id of an ``image_backbone`` that photographs are encoded with instead; ``atelier promote``
+            writes it. What is above stays: the next fine-tuning starts from there.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,6 +48,7 @@ class EncoderSettings(BaseModel):
     backbone: str = "small"
     weights: str = "none"
     preprocessing: dict[str, Any] | None = None
+    promoted: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
 
 
 class ComputeSettings(BaseModel):
@@ -240,7 +243,9 @@ def check_settings(home: Home, settings: Settings) -> bool:
     if not home.toml.exists():
         return False
     existing = read_settings(home.toml)
-    different = list(_differences(existing.model_dump(), settings.model_dump()))
+    # What was promoted since is no other request: init knows nothing of it.
+    asked = settings.model_copy(update={"encoder": _with_promoted(settings.encoder, existing.encoder.promoted)})
+    different = list(_differences(existing.model_dump(), asked.model_dump()))
     if not different:
         return True
     if all(line.startswith("compute.") for line in different):
@@ -263,13 +268,51 @@ def write_settings(home: Home, settings: Settings) -> None:
         return
     document = tomlkit.document()
     document.add(tomlkit.comment("Written once by `atelier init`; of what is here only [compute] may be edited later."))
-    document.add(tomlkit.comment("Everything else is Dagster config."))
+    document.add(tomlkit.comment("`atelier promote` writes encoder.promoted. Everything else is Dagster config."))
     for name, value in settings.model_dump(exclude_none=True).items():
         document.add(name, value)
+    _replace(home, tomlkit.dumps(document))
+
+
+def promote_encoder(home: Home, model_id: str | None) -> bool:
+    """Let photographs be encoded with a fine-tuned backbone from now on. The rest of the file stays byte for byte.
+
+    Args:
+        home: whose atelier.toml.
+        model_id: the bundle of ``image_backbone``; None: back to the backbone and weights that ``atelier init`` wrote.
+
+    Returns:
+        Whether that changed anything.
+
+    Raises:
+        SettingsError: the home has no settings yet, or they cannot be read or written.
+    """
+    import tomlkit
+
+    if not home.toml.exists():
+        raise SettingsError(f"there is no {home.toml}; run `atelier init`")
+    if read_settings(home.toml).encoder.promoted == model_id:
+        return False
+    document = tomlkit.parse(home.toml.read_text(encoding="utf-8"))
+    section = document.setdefault("encoder", tomlkit.table())
+    if model_id is None:
+        section.remove("promoted")
+    else:
+        section["promoted"] = model_id
+    _replace(home, tomlkit.dumps(document))
+    return True
+
+
+def _with_promoted(encoder: EncoderSettings, promoted: str | None) -> EncoderSettings:
+    return encoder if encoder.promoted else encoder.model_copy(update={"promoted": promoted})
+
+
+def _replace(home: Home, text: str) -> None:
+    """Put ``text`` in the place of atelier.toml: nobody ever reads half of it."""
     staged = home.toml.with_suffix(".toml.new")
     try:
         home.root.mkdir(parents=True, exist_ok=True)
-        staged.write_text(tomlkit.dumps(document), encoding="utf-8")
+        staged.write_text(text, encoding="utf-8")
         staged.replace(home.toml)
     except OSError as error:
         raise SettingsError(f"{home.toml} cannot be written ({error}); set ATELIER_HOME to another folder") from error

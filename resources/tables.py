@@ -24,6 +24,12 @@ def _rank(description: str) -> Column:
     return Column("rank", "INTEGER", description, low=1)
 
 
+#: What the attribute network reads of an article, and learns from.
+_READ_BY_MODEL = (
+    "annotated_attributes.value", "articles.name", "articles.description", "articles.product_type", "articles.brand",
+    "articles.division", "images.digest",
+)  # fmt: skip
+
 _SEEN = Column(
     "seen", "VARCHAR", "Whether the lists leave out what the customer had purchased (excluded) or may repeat it (allowed).",
     values=SEEN,
@@ -118,7 +124,8 @@ ATTRIBUTE_METRICS = Table(
         Column("model_id", "VARCHAR", "The bundle that was judged."),
         Column("attribute", "VARCHAR", "The attribute, or `mean` over attributes."),
         Column("metric", "VARCHAR", "samples, classes, accuracy, weighted_f1, majority_accuracy, majority_weighted_f1, "
-               "expected_calibration_error (and _raw, before the temperature), coverage, set_size, abstained."),
+               "expected_calibration_error (and _raw, before the temperature), coverage, set_size, abstained, "
+               "calibration_samples; of `mean` also the reliability diagram's bins."),
         Column("value", "DOUBLE", "The figure.", nullable=True),
     ),
 )  # fmt: skip
@@ -130,12 +137,15 @@ ATTRIBUTE_STUDY = Table(
     columns=(
         Column("split", "VARCHAR", "random: a tenth of the articles, as published; style: no style on both sides.",
                values=("random", "style")),
-        Column("variant", "VARCHAR", "What was trained: all, without_text, without_images, without_metadata, text_only, "
-               "a training, or a linear peer."),
+        Column("variant", "VARCHAR", "What was trained: all (the network on all inputs), published (the same, trained the "
+               "published way), without_text, without_images, without_metadata, text_only, images_only; linear_text, "
+               "linear_images, linear_joined."),
         Column("attribute", "VARCHAR", "The attribute, or `mean` over attributes."),
-        Column("metric", "VARCHAR", "As in attribute_metrics, and seconds of training."),
+        Column("metric", "VARCHAR", "samples, classes, accuracy, weighted_f1, majority_accuracy, majority_weighted_f1; "
+               "weighted_f1_by_step: with the weights as they were at that step."),
         Column("side", "VARCHAR", "Which articles were judged.", values=("train", "test")),
-        Column("step", "BIGINT", "Steps of the optimiser until then; the largest is the end of training.", low=0),
+        Column("step", "BIGINT", "Steps of the optimiser until then; but for weighted_f1_by_step those of the whole training, "
+               "and 0 for a linear classifier.", low=0),
         Column("value", "DOUBLE", "The figure.", nullable=True),
     ),
 )  # fmt: skip
@@ -161,13 +171,14 @@ PREDICTED_ATTRIBUTES = Table(
         _article_id("The article.", "articles.article_id"),
         Column("attribute", "VARCHAR", "The attribute.", lineage=("annotated_attributes.attribute",)),
         Column("value", "VARCHAR", "What was annotated, otherwise the most probable value.",
-               lineage=("annotated_attributes.value", "articles.name", "articles.description", "articles.product_type",
-                        "articles.brand", "articles.division", "images.digest")),
+               lineage=_READ_BY_MODEL),
         Column("confidence", "DOUBLE", "The model's probability of its own prediction.", nullable=True, low=0, high=1),
         Column("prediction", "VARCHAR", "The model's own value, also where one was annotated.", nullable=True),
-        Column("source", "VARCHAR", "Where value comes from.", values=("annotated", "predicted", "abstained")),
+        Column("source", "VARCHAR", "annotated by people; predicted where a single value remains possible; abstained where "
+               "several do, so that value is only the most probable.", values=("annotated", "predicted", "abstained")),
         Column("alternatives", "STRUCT(\"value\" VARCHAR, probability DOUBLE)[]",
-               "The values that remain possible, most probable first.", nullable=True),
+               "The values that remain possible with the promised coverage (the conformal set), most probable first.",
+               nullable=True),
         Column("model_id", "VARCHAR", "The bundle that predicted.", nullable=True),
         Column("image_digests", "VARCHAR[]", "The photographs it read.", lineage=("images.digest",)),
         Column("text_digest", "VARCHAR", "SHA-256 of the text it read.", pattern=DIGEST,
@@ -176,15 +187,21 @@ PREDICTED_ATTRIBUTES = Table(
 )  # fmt: skip
 
 CATALOGUE_ERRORS = Table(
-    "catalogue_errors", "derived", "Annotations that the model confidently contradicts.", key=("article_id", "attribute"),
-    upstreams=("annotated_attributes", "articles", "image_embeddings"),
+    "catalogue_errors", "derived",
+    "Annotations that a model trained without them confidently contradicts, for people to go through.",
+    key=("article_id", "attribute"), upstreams=("annotated_attributes", "articles", "image_embeddings", "images"),
     columns=(
-        _article_id(),
-        Column("attribute", "VARCHAR", "The attribute."),
-        Column("annotated_value", "VARCHAR", "What people wrote."),
-        Column("predicted_value", "VARCHAR", "What the model, trained without it, says."),
-        Column("confidence", "DOUBLE", "How sure the model is.", low=0, high=1),
-        _rank("Place among the most suspicious annotations, from 1."),
+        _article_id("The article.", "annotated_attributes.article_id"),
+        Column("attribute", "VARCHAR", "The attribute.", lineage=("annotated_attributes.attribute",)),
+        Column("annotated_value", "VARCHAR", "What people wrote.", lineage=("annotated_attributes.value",)),
+        Column("annotated_probability", "DOUBLE", "The model's probability of it, calibrated.", low=0, high=1,
+               lineage=_READ_BY_MODEL),
+        Column("predicted_value", "VARCHAR", "What the model, trained without the article's style, says instead.",
+               lineage=_READ_BY_MODEL),
+        Column("confidence", "DOUBLE", "The model's probability of its own value, calibrated.", low=0, high=1,
+               lineage=_READ_BY_MODEL),
+        Column("fold", "INTEGER", "The fold of styles with which the annotation was left out, from 0.", low=0),
+        _rank("Place among all suspicious annotations of the day, from 1: the largest confidence against annotated_probability."),
     ),
 )  # fmt: skip
 
@@ -256,8 +273,8 @@ ARTICLE_VECTORS = Table(
         _article_id("The article.", "articles.article_id"),
         Column("vector", "FLOAT[]", "Unit length.",
                lineage=("articles.product_type", "articles.price", "articles.available_from", "articles.name",
-                        "articles.description", "article_features.sales_30d", "predicted_attributes.alternatives",
-                        "image_embeddings.digest")),
+                        "articles.description", "article_features.sales_30d", "predicted_attributes.value",
+                        "predicted_attributes.model_id", "image_embeddings.digest")),
     ),
 )  # fmt: skip
 

@@ -4,20 +4,30 @@ What belongs here: the table of figures per attribute, its baseline, and the dai
 arithmetic (:mod:`atelier.attributes.scores`), studies that train several models.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from atelier.attributes.calibration import uncalibrated
 from atelier.attributes.config import AttributeConfig
 from atelier.attributes.frames import Frame, identifiers
 from atelier.attributes.labels import Head, read_labels
 from atelier.attributes.model import AttributeModel
-from atelier.attributes.scores import accuracy, weighted_f1
+from atelier.attributes.scores import Reliability, accuracy, weighted_f1
 from atelier.attributes.splits import holdout
 
-METRICS = ("samples", "classes", "accuracy", "weighted_f1", "majority_accuracy", "majority_weighted_f1")
-AVERAGED = METRICS[2:]
+COUNTS = ("samples", "classes", "calibration_samples")
+AVERAGED = (
+    "accuracy", "weighted_f1", "majority_accuracy", "majority_weighted_f1", "expected_calibration_error_raw",
+    "expected_calibration_error", "coverage", "set_size", "abstained",
+)  # fmt: skip
+METRICS = (*COUNTS, *AVERAGED)
+MEAN = "mean"
 TEST_SHARE = 0.1
 
 __all__ = ["METRICS", "TEST_SHARE", "evaluate", "fit_and_evaluate", "holdout"]
@@ -36,10 +46,15 @@ def evaluate(model: AttributeModel, articles: Frame, labels: Frame) -> pd.DataFr
 
     Returns:
         attribute, metric, value (float64): for each attribute that has a head or a label ``samples`` (labels judged),
-        ``classes`` (values that can be predicted; 0 without a head), ``accuracy``, ``weighted_f1`` (F1 by class, by
-        support), ``majority_accuracy``, ``majority_weighted_f1`` (null where there is nothing to judge); then the
-        attribute ``mean``: labels and classes in all, and the unweighted mean of the others over attributes that have
-        a head and a label.
+        ``classes`` (values that can be predicted; 0 without a head), ``calibration_samples`` (labels behind temperature
+        and prediction sets), ``accuracy``, ``weighted_f1`` (F1 by class, by support), ``majority_accuracy``,
+        ``majority_weighted_f1``, ``expected_calibration_error`` and the same before the temperature
+        (``expected_calibration_error_raw``), ``coverage`` (share of the labels that the prediction set holds),
+        ``set_size`` (its mean number of values), ``abstained`` (share of the sets that are not a single value): null
+        where there is nothing to judge. Then the attribute ``mean``: the counts in all, and the unweighted mean of the
+        others over attributes that have a head and a label; and, of all labels together by their confidence, for each
+        bin of :class:`atelier.attributes.scores.Reliability` that has any, numbered from 01,
+        ``reliability_labels_01``, ``reliability_confidence_01`` and ``reliability_accuracy_01``.
 
     Raises:
         ArticlesError: as :meth:`AttributeModel.predict_proba`, and two labels for one attribute.
@@ -47,41 +62,103 @@ def evaluate(model: AttributeModel, articles: Frame, labels: Frame) -> pd.DataFr
     truth = read_labels(labels)
     ids = pd.Index(identifiers(articles).to_numpy(zero_copy_only=False))
     truth = truth[truth["article_id"].isin(ids)]
+    judged = _judged(model, articles, truth, ids)
+    others = sorted(set(truth["attribute"].unique()) - judged.keys())
+    headless = {
+        name: {"samples": float((truth["attribute"] == name).sum()), "classes": 0.0, "calibration_samples": 0.0}
+        for name in others
+    }
+    rows = {name: each.figures() for name, each in judged.items()} | headless
+    return pd.concat([_table(dict(sorted(rows.items()))), _reliability(list(judged.values()))], ignore_index=True)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What a model says of m labelled articles, of one attribute.
+
+    ``actual``: int64 [m], the true values' positions, behind the classes where they cannot be predicted; ``matrix``:
+    float32 [m, classes], calibrated; ``sets``: bool [m, classes].
+    """
+
+    head: Head
+    actual: npt.NDArray[np.int64]
+    matrix: npt.NDArray[np.float32]
+    sets: npt.NDArray[np.bool_]
+    temperature: float
+    calibration_samples: int
+
+    @property
+    def predicted(self) -> npt.NDArray[np.int64]:
+        best: npt.NDArray[np.int64] = self.matrix.argmax(axis=1).astype(np.int64)
+        return best
+
+    def reliability(self, matrix: npt.NDArray[np.floating[Any]]) -> Reliability:
+        return Reliability.of(matrix.max(axis=1).astype(np.float64), self.predicted == self.actual)
+
+    def figures(self) -> dict[str, float]:
+        counts = {
+            "samples": float(len(self.actual)),
+            "classes": float(len(self.head.values)),
+            "calibration_samples": float(self.calibration_samples),
+        }
+        if not len(self.actual):
+            return counts
+        majority = np.full_like(self.actual, self.head.majority)
+        sizes = self.sets.sum(axis=1)
+        held = np.zeros(len(self.actual), dtype=bool)
+        known = self.actual < len(self.head.values)
+        held[known] = self.sets[known, self.actual[known]]
+        raw = uncalibrated(self.matrix, self.temperature)
+        return counts | {
+            "accuracy": accuracy(self.actual, self.predicted),
+            "weighted_f1": weighted_f1(self.actual, self.predicted),
+            "majority_accuracy": accuracy(self.actual, majority),
+            "majority_weighted_f1": weighted_f1(self.actual, majority),
+            "expected_calibration_error_raw": self.reliability(raw).expected_calibration_error,
+            "expected_calibration_error": self.reliability(self.matrix).expected_calibration_error,
+            "coverage": float(held.mean()),
+            "set_size": float(sizes.mean()),
+            "abstained": float((sizes != 1).mean()),
+        }
+
+
+def _judged(model: AttributeModel, articles: Frame, truth: pd.DataFrame, ids: pd.Index) -> dict[str, _Judged]:
+    """Of each attribute that has a head, what the model says of the articles that are labelled with it."""
     found = model.predict_proba(articles)
-    heads = {head.attribute: (head, matrix) for head, matrix in zip(model.heads.heads, found.matrices, strict=False)}
+    judged = {}
+    for place, head in enumerate(model.heads.heads if found.matrices else ()):
+        mine = truth[truth["attribute"] == head.attribute]
+        rows = ids.get_indexer(pd.Index(mine["article_id"]))
+        # Values that cannot be predicted get positions of their own behind the classes.
+        known = pd.Index([*head.values, *sorted(set(mine["value"]) - set(head.values))], dtype=object)
+        actual = known.get_indexer(pd.Index(mine["value"], dtype=object)).astype(np.int64)
+        judged[head.attribute] = _Judged(
+            head, actual, found.matrices[place][rows], found.sets[place][rows], float(model.temperatures[place]),
+            int(model.prediction_sets.labels[place]),
+        )  # fmt: skip
+    return judged
+
+
+def _reliability(judged: Sequence[_Judged]) -> pd.DataFrame:
+    """The bins of all labels together, as rows of the attribute ``mean``."""
+    confidence = [each.matrix.max(axis=1).astype(np.float64) for each in judged]
+    correct = [each.predicted == each.actual for each in judged]
+    bins = Reliability.of(np.concatenate([np.zeros(0), *confidence]), np.concatenate([np.zeros(0, bool), *correct]))
+    some = np.flatnonzero(bins.labels)
     rows = {
-        attribute: _judge(*heads[attribute], truth[truth["attribute"] == attribute], ids)
-        if attribute in heads
-        else {"samples": float((truth["attribute"] == attribute).sum()), "classes": 0.0}
-        for attribute in sorted({*heads, *truth["attribute"].unique()})
+        f"reliability_{name}_{place + 1:02d}": float(values[place])
+        for place in some
+        for name, values in (("labels", bins.labels), ("confidence", bins.confidence), ("accuracy", bins.accuracy))
     }
-    return _table(rows)
-
-
-def _judge(head: Head, matrix: npt.NDArray[np.float32], truth: pd.DataFrame, ids: pd.Index) -> dict[str, float]:
-    """The figures of one attribute; ``matrix`` is [articles, classes]."""
-    places = ids.get_indexer(pd.Index(truth["article_id"]))
-    predicted = matrix.argmax(axis=1)[places].astype(np.int64)
-    # Values that cannot be predicted get positions of their own behind the classes.
-    rare = sorted(set(truth["value"]) - set(head.values))
-    known = pd.Index([*head.values, *rare], dtype=object)
-    actual = known.get_indexer(pd.Index(truth["value"], dtype=object)).astype(np.int64)
-    majority = np.full_like(actual, head.majority)
-    return {
-        "samples": float(len(actual)),
-        "classes": float(len(head.values)),
-        "accuracy": accuracy(actual, predicted),
-        "weighted_f1": weighted_f1(actual, predicted),
-        "majority_accuracy": accuracy(actual, majority),
-        "majority_weighted_f1": weighted_f1(actual, majority),
-    }
+    frame = pd.DataFrame({"attribute": MEAN, "metric": list(rows), "value": list(rows.values())})
+    return frame.astype({"attribute": "str", "metric": "str", "value": "float64"})
 
 
 def _table(rows: dict[str, dict[str, float]]) -> pd.DataFrame:
     wide = pd.DataFrame.from_dict(rows, orient="index", columns=list(METRICS), dtype=np.float64)
     judged = wide[wide["accuracy"].notna()]
-    means = {name: wide[name].sum() for name in METRICS[:2]} | {name: judged[name].mean() for name in AVERAGED}
-    wide = pd.concat([wide, pd.DataFrame(means, index=["mean"], dtype=np.float64)])
+    means = {name: wide[name].sum() for name in COUNTS} | {name: judged[name].mean() for name in AVERAGED}
+    wide = pd.concat([wide, pd.DataFrame(means, index=[MEAN], dtype=np.float64)])
     long = wide.rename_axis("attribute").reset_index().melt("attribute", var_name="metric", value_name="value")
     order = {name: place for place, name in enumerate(wide.index)}
     long = long.assign(place=long["attribute"].map(order)).sort_values("place", kind="stable")

@@ -4,7 +4,9 @@ What belongs here: the interface that others use. What does not: layers, trainin
 their own.
 """
 
+import copy
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,13 +20,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from atelier.attributes.calibration import fit_temperatures
 from atelier.attributes.config import AttributeConfig
+from atelier.attributes.conformal import RARE, PredictionSets
 from atelier.attributes.encoding import Encoded, Encoding
 from atelier.attributes.feeding import Feed, fit_standardisation
 from atelier.attributes.frames import Frame, identifiers, text
 from atelier.attributes.labels import UNLABELLED, Applicability, Heads, read_labels
 from atelier.attributes.network import AttributeNetwork, Sizes
 from atelier.attributes.splits import holdout
-from atelier.attributes.training import Epoch, logits_of, train_joint
+from atelier.attributes.training import Epoch, Observer, logits_of, train
 from atelier.errors import AtelierError, BundleError
 
 Integers = npt.NDArray[np.int64]
@@ -44,6 +47,8 @@ class Probabilities:
         values: for each attribute its values, str [classes].
         matrices: for each attribute float32 [n, classes]; rows sum to 1.
         applies: bool [n, attributes]: whether the attribute applies to the article's product type.
+        sets: for each attribute bool [n, classes]: the values that remain possible, of which the true one is among with
+            the probability ``coverage`` of the config; the most probable one is always in it.
     """
 
     article_ids: npt.NDArray[np.object_]
@@ -51,6 +56,21 @@ class Probabilities:
     values: tuple[npt.NDArray[np.object_], ...]
     matrices: tuple[npt.NDArray[np.float32], ...]
     applies: npt.NDArray[np.bool_]
+    sets: tuple[npt.NDArray[np.bool_], ...]
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """Somebody who looks on while a model is trained, without any influence on the weights.
+
+    Attributes:
+        every: steps of the optimiser between two looks; there is one before the first step as well.
+        look: is called with the steps so far (0 before the first) and the model as it is then, uncalibrated. It may
+            predict with it; the model is valid until it returns.
+    """
+
+    every: int
+    look: Callable[[int, "AttributeModel"], None]
 
 
 class _BundleConfig(BaseModel):
@@ -59,7 +79,7 @@ class _BundleConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: Literal["attributes"] = "attributes"
-    format: Literal[1] = 1
+    format: Literal[2] = 2  # 2: with prediction sets
     config: AttributeConfig
     image_dimension: int
     summary: dict[str, int]
@@ -94,10 +114,11 @@ class AttributeModel:
         self._heads = Heads(())
         self._applicability: Applicability | None = None
         self._network: AttributeNetwork | None = None
+        self._sets = PredictionSets.of_everything(0)
 
     # ---- fitting
 
-    def fit(self, articles: Frame, labels: Frame) -> "AttributeModel":
+    def fit(self, articles: Frame, labels: Frame, *, monitor: Monitor | None = None) -> "AttributeModel":
         """Train on partial labels.
 
         Args:
@@ -107,6 +128,7 @@ class AttributeModel:
                 types and where attributes apply.
             labels: article_id, attribute, value; partial. Labels of articles that are not given are left out and
                 counted in ``summary``.
+            monitor: looks on while the network is trained, see :class:`Monitor`.
 
         Returns:
             The model itself.
@@ -123,53 +145,66 @@ class AttributeModel:
         self._heads = Heads.fit(known_labels, config.samples_needed(len(ids)))
         self._encoding = Encoding.fit(articles, config)
         encoded = self._encoding.encode(articles)
-        self._applicability = self._learn_applicability(encoded, known_labels, config)
+        labelled = self._labelled(encoded, known_labels)
+        types = self._encoding.categories["product_type"]
+        self._applicability = Applicability.fit(
+            encoded.types, types, labelled, self._heads.attributes, config.applicability_share, config.applies
+        )
         targets = self._heads.encode(known_labels, encoded.article_ids.to_numpy(zero_copy_only=False))
-        usable = np.flatnonzero((targets != UNLABELLED).any(axis=1)) if len(self._heads) else np.zeros(0, np.int64)
-        validation = self._validation(articles, usable, config)
+        targets[labelled & (targets == UNLABELLED)] = RARE
+        # Labels of rare values are calibrated on, as they will be judged on: otherwise sets would promise too much.
+        validation = self._validation(articles, np.flatnonzero(labelled.any(axis=1)), config)
+        training = np.setdiff1d(np.flatnonzero((targets >= 0).any(axis=1)), validation)
         self.config = config
-        self._train(encoded, targets, np.setdiff1d(usable, validation), validation)
+        self._train(encoded, targets, training, validation, monitor)
         self.summary = {
             "articles": len(ids),
             "labelled_articles": labelled_articles,
-            "training_articles": len(usable) - len(validation),
+            "training_articles": len(training),
             "validation_articles": len(validation),
             "labels": len(known_labels),
             "labels_of_unknown_articles": strangers,
-            "labels_of_rare_values": len(known_labels) - int((targets != UNLABELLED).sum()),
+            "labels_of_rare_values": len(known_labels) - int((targets >= 0).sum()),
             "attributes": len(self._heads),
             "attributes_without_head": known_labels["attribute"].nunique() - len(self._heads),
             "epochs": len(self.history),
         }
         return self
 
-    def _learn_applicability(self, encoded: Encoded, labels: pd.DataFrame, config: AttributeConfig) -> Applicability:
-        assert_encoding = self._require_encoding()
+    def _labelled(self, encoded: Encoded, labels: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        """Which articles are labelled with which attributes that have a head, bool [n, attributes]."""
         attributes = self._heads.attributes
         labelled = np.zeros((len(encoded), len(attributes)), dtype=bool)
         rows = pd.Index(encoded.article_ids.to_numpy(zero_copy_only=False)).get_indexer(pd.Index(labels["article_id"]))
         columns = pd.Index(attributes, dtype=object).get_indexer(pd.Index(labels["attribute"], dtype=object))
         keep = columns >= 0
         labelled[rows[keep], columns[keep]] = True
-        types = assert_encoding.categories["product_type"]
-        return Applicability.fit(encoded.types, types, labelled, attributes, config.applicability_share, config.applies)
+        return labelled
 
     @staticmethod
-    def _validation(articles: Frame, usable: Integers, config: AttributeConfig) -> Integers:
+    def _validation(articles: Frame, labelled: Integers, config: AttributeConfig) -> Integers:
         """The labelled rows that validate: some styles among the labelled ones."""
-        chosen = pa.array(usable)
+        chosen = pa.array(labelled)
         frame = pa.table(
             {
                 "article_id": identifiers(articles).take(chosen),
                 "product_code": text(articles, "product_code").take(chosen),
             }
         )
-        return usable[holdout(frame, config.validation_share, seed=config.seed, purpose="validation")]
+        return labelled[holdout(frame, config.validation_share, seed=config.seed, purpose="validation")]
 
-    def _train(self, encoded: Encoded, targets: Integers, training: Integers, validation: Integers) -> None:
+    def _train(
+        self,
+        encoded: Encoded,
+        targets: Integers,
+        training: Integers,
+        validation: Integers,
+        monitor: Monitor | None,
+    ) -> None:
         config = self._require_config()
         self.history = []
         self._network = None
+        self._sets = PredictionSets.of_everything(len(self._heads))
         if not len(training):
             return
         # A fork, so that fitting neither depends on nor changes the caller's random state.
@@ -180,13 +215,27 @@ class AttributeModel:
             fit_standardisation(network, encoded.shots.take(training))
             network.to(self.device)
             feed = Feed(encoded, network, self.device)
-            goal = torch.from_numpy(targets).to(self.device)
+            goal = torch.from_numpy(np.maximum(targets, UNLABELLED)).to(self.device)
             rows, judges = (torch.from_numpy(part).to(self.device) for part in (training, validation))
-            self.history = train_joint(network, feed, goal, self._heads, config, rows, judges)
+            observer = Observer(monitor.every, self._shown(monitor)) if monitor else None
+            self.history = train(network, feed, goal, self._heads, config, rows, judges, observer)
             if len(judges):
-                logits = network.split(logits_of(network, feed, judges))
-                network.temperatures.copy_(fit_temperatures([part.cpu() for part in logits], goal[judges].cpu()))
+                logits = logits_of(network, feed, judges)
+                parts = [part.cpu() for part in network.split(logits)]
+                network.temperatures.copy_(fit_temperatures(parts, goal[judges].cpu()))
+                matrices = [part.cpu().numpy() for part in network.probabilities(logits)]
+                self._sets = PredictionSets.fit(matrices, targets[validation], config.coverage)
         self._network = network.eval()
+
+    def _shown(self, monitor: Monitor) -> Callable[[int, AttributeNetwork], None]:
+        """What shows a monitor the model as it is: a copy that shares all but the network, which this one lacks yet."""
+
+        def look(step: int, network: AttributeNetwork) -> None:
+            shown = copy.copy(self)
+            shown._network = network
+            monitor.look(step, shown)
+
+        return look
 
     def _build(self, config: AttributeConfig) -> AttributeNetwork:
         encoding = self._require_encoding()
@@ -206,6 +255,19 @@ class AttributeModel:
     def heads(self) -> Heads:
         """What can be predicted: attributes, their values, and how many labels each had."""
         return self._heads
+
+    @property
+    def temperatures(self) -> npt.NDArray[np.float64]:
+        """What each attribute's logits are divided by, float64 [attributes]."""
+        if self._network is None:
+            return np.ones(len(self._heads))
+        temperatures: npt.NDArray[np.float64] = self._network.temperatures.cpu().numpy().astype(np.float64)
+        return temperatures
+
+    @property
+    def prediction_sets(self) -> PredictionSets:
+        """The thresholds of the prediction sets, attribute by attribute."""
+        return self._sets
 
     @property
     def network(self) -> AttributeNetwork | None:
@@ -238,6 +300,7 @@ class AttributeModel:
             values=tuple(head.values for head in self._heads.heads),
             matrices=matrices,
             applies=applicability.of(encoded.types),
+            sets=self._sets.of(matrices) if matrices else (),
         )
 
     def predict(self, articles: Frame) -> pd.DataFrame:
@@ -276,7 +339,8 @@ class AttributeModel:
     def save(self, path: str | Path) -> None:
         """Write the bundle; the same model gives the same bytes.
 
-        Files: config.json, weights.safetensors, and vocabulary, categories, classes and applicability as Parquet.
+        Files: config.json, weights.safetensors, and vocabulary, categories, classes, applicability and prediction_sets
+        as Parquet.
 
         Raises:
             NotFittedError: before fitting.
@@ -295,6 +359,7 @@ class AttributeModel:
         (folder / "config.json").write_text(text_json + "\n")
         encoding.save(folder)
         self._heads.save(folder / "classes.parquet")
+        self._sets.save(folder / "prediction_sets.parquet", self._heads.attributes)
         if applicability is not None:
             applicability.save(folder / "applicability.parquet")
         state = self._network.state_dict() if self._network is not None else {}
@@ -317,6 +382,7 @@ class AttributeModel:
             length = max(described.config.tokens, described.config.kernel)
             model._encoding = Encoding.load(folder, length, described.image_dimension)
             model._heads = Heads.load(folder / "classes.parquet")
+            model._sets = PredictionSets.load(folder / "prediction_sets.parquet", model._heads.attributes)
             types = model._encoding.categories["product_type"]
             model._applicability = Applicability.load(folder / "applicability.parquet", types, model._heads.attributes)
             state = load_file(folder / "weights.safetensors")

@@ -12,13 +12,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atelier.attributes.errors import ArticlesError
 from atelier.attributes.frames import Frame, column, identifiers
 from atelier.attributes.labels import read_labels
 from atelier.attributes.model import AttributeModel, Probabilities
 from atelier.attributes.text import article_text, text_digests
 
-ALTERNATIVES_MASS = 0.9
+NEGLIGIBLE = 0.001  # of a whole distribution, values less probable than this are left out
 ALTERNATIVE = pa.struct([("value", pa.string()), ("probability", pa.float64())])
 DIGESTS = pa.list_(pa.string())
 SCHEMA = pa.schema(
@@ -43,13 +42,15 @@ def complete(
     labels: Frame,
     *,
     model_id: str | None = None,
-    mass: float = ALTERNATIVES_MASS,
+    whole: bool = False,
 ) -> pa.Table:
     """The rows of the table ``predicted_attributes``.
 
     An article has a row for each attribute that applies to its product type and for each that is annotated. ``value``
-    is the annotation, or else the model's prediction; ``prediction`` and ``confidence`` are the model's own in both
-    cases, and null where the annotated attribute has no head.
+    is the annotation, or else the model's most probable value; ``prediction`` and ``confidence`` are the model's own in
+    both cases, and null where the annotated attribute has no head. ``alternatives`` is the prediction set. ``source``
+    is ``annotated``; otherwise ``predicted`` where the set is a single value, and ``abstained`` where several, or all,
+    remain possible: people should look before they rely on ``value``.
 
     Args:
         model: fitted.
@@ -57,22 +58,21 @@ def complete(
             photographs behind ``embeddings``.
         labels: article_id, attribute, value: what people annotated. Labels of other articles are left out.
         model_id: the bundle, recorded beside each prediction.
-        mass: ``alternatives`` are the fewest values whose probabilities sum to at least this, most probable first.
+        whole: ``alternatives`` are not the set, but the whole distribution: the most probable value and all that have a
+            probability of at least 0.001.
 
     Returns:
         A table with :data:`SCHEMA`, sorted by article_id and attribute.
 
     Raises:
-        ArticlesError: as :meth:`AttributeModel.predict_proba`; ``mass`` outside (0, 1].
+        ArticlesError: as :meth:`AttributeModel.predict_proba`.
     """
-    if not 0 < mass <= 1:
-        raise ArticlesError(f"mass is {mass}; it is a probability: above 0, at most 1.")
     found = model.predict_proba(articles)
     annotated = read_labels(labels)
     places = pd.Index(found.article_ids).get_indexer(pd.Index(annotated["article_id"]))
     annotated = annotated.assign(place=places)[places >= 0]
     parts = [
-        _predicted_rows(found, place, annotated[annotated["attribute"] == attribute], mass)
+        _predicted_rows(found, place, annotated[annotated["attribute"] == attribute], whole)
         for place, attribute in enumerate(found.attributes)
     ]
     headless = annotated[~annotated["attribute"].isin(found.attributes)]
@@ -80,12 +80,13 @@ def complete(
     return _finish(table, articles, model_id)
 
 
-def _predicted_rows(found: Probabilities, place: int, annotated: pd.DataFrame, mass: float) -> pa.Table:
+def _predicted_rows(found: Probabilities, place: int, annotated: pd.DataFrame, whole: bool) -> pa.Table:
     """The rows of one attribute that has a head; column ``place`` is the article's row in the frame of articles."""
     applies = found.applies[:, place].copy()
     applies[annotated["place"]] = True
     chosen = np.flatnonzero(applies)
-    matrix, names = found.matrices[place][chosen], found.values[place]
+    matrix, sets, names = found.matrices[place][chosen], found.sets[place][chosen], found.values[place]
+    own = pa.array(np.where(sets.sum(axis=1) == 1, "predicted", "abstained"), pa.string())
     best = matrix.argmax(axis=1)
     prediction = pa.array(names[best], pa.string())
     labels = np.full(len(applies), None, dtype=object)
@@ -98,10 +99,16 @@ def _predicted_rows(found: Probabilities, place: int, annotated: pd.DataFrame, m
             "value": pc.coalesce(label, prediction),
             "confidence": pa.array(matrix.max(axis=1).astype(np.float64).clip(0.0, 1.0), pa.float64()),
             "prediction": prediction,
-            "source": pc.if_else(pc.is_valid(label), "annotated", "predicted"),
-            "alternatives": alternatives(matrix, names, mass),
+            "source": pc.if_else(pc.is_valid(label), "annotated", own),
+            "alternatives": alternatives(matrix, names, _telling(matrix) if whole else sets),
         }
     )
+
+
+def _telling(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Which probabilities are not negligible; the largest of a row never is."""
+    telling: npt.NDArray[np.bool_] = matrix >= np.minimum(NEGLIGIBLE, matrix.max(axis=1, keepdims=True))
+    return telling
 
 
 def _annotated_rows(annotated: pd.DataFrame) -> pa.Table:
@@ -120,21 +127,20 @@ def _annotated_rows(annotated: pd.DataFrame) -> pa.Table:
     )
 
 
-def alternatives(matrix: npt.NDArray[np.float32], names: npt.NDArray[np.object_], mass: float) -> Any:
-    """The fewest values of each row whose probabilities sum to at least ``mass``, most probable first.
+def alternatives(matrix: npt.NDArray[np.float32], names: npt.NDArray[np.object_], sets: npt.NDArray[np.bool_]) -> Any:
+    """The values of each row that are in its set, most probable first.
 
     Args:
         matrix: [n, classes]: probabilities.
         names: str [classes].
-        mass: above 0, at most 1.
+        sets: [n, classes]: which values to name.
 
     Returns:
         ``pa.ListArray [n]`` of :data:`ALTERNATIVE`; equal probabilities stand in alphabetical order.
     """
     order = np.argsort(-matrix, axis=1, kind="stable")
     ranked = np.take_along_axis(matrix, order, axis=1).astype(np.float64)
-    before = np.cumsum(ranked, axis=1) - ranked
-    kept = before < mass - 1e-6  # float32 probabilities may sum to a little less than 1
+    kept = np.take_along_axis(sets, order, axis=1)
     offsets = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
     values = pa.DictionaryArray.from_arrays(pa.array(order[kept], pa.int32()), pa.array(names, pa.string()))
     structs = pa.StructArray.from_arrays(

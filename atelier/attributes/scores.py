@@ -1,13 +1,19 @@
 """How good predictions of one attribute are.
 
-What belongs here: accuracy and weighted F1 of class positions. What does not: splits and baselines
-(:mod:`atelier.attributes.evaluation`).
+What belongs here: accuracy and weighted F1 of class positions, and whether confidence is honest. What does not: splits
+and baselines (:mod:`atelier.attributes.evaluation`).
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+BINS = 15
+
 Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
 
 
 def accuracy(truth: Integers, predicted: Integers) -> float:
@@ -38,3 +44,44 @@ def weighted_f1(truth: Integers, predicted: Integers) -> float:
     hits = np.bincount(truth[truth == predicted], minlength=classes)
     f1 = 2 * hits / np.maximum(support + claimed, 1)
     return float((support * f1).sum() / len(truth))
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Predictions by their confidence, in bins of equal width (i/15, (i+1)/15]: what a reliability diagram shows.
+
+    Attributes:
+        labels: int64 [bins]: predictions in each bin.
+        confidence: float64 [bins]: their mean confidence; nan where there is none.
+        accuracy: float64 [bins]: the share of them that is right; nan where there is none.
+    """
+
+    labels: Integers
+    confidence: Floats
+    accuracy: Floats
+
+    @classmethod
+    def of(cls, confidence: Floats, correct: Booleans) -> "Reliability":
+        """Sort predictions into bins.
+
+        Args:
+            confidence: float64 [n], 0…1.
+            correct: bool [n]: whether the prediction was right.
+        """
+        places = (np.ceil(confidence * BINS).astype(np.int64) - 1).clip(0, BINS - 1)
+        labels = np.bincount(places, minlength=BINS)
+        some = np.where(labels > 0, labels, np.nan)
+        mean_confidence = np.bincount(places, confidence, minlength=BINS) / some
+        return cls(labels, mean_confidence, np.bincount(places, correct, minlength=BINS) / some)
+
+    @property
+    def expected_calibration_error(self) -> float:
+        """Σ_b n_b/n · |accuracy_b − confidence_b|; nan without any prediction.
+
+        As in Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017), equation 3, after Naeini, Cooper and
+        Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning" (AAAI 2015). With few predictions
+        chance alone makes it large: about 0.13 with 30, 0.07 with 100, 0.02 with 1,000.
+        """
+        if not self.labels.sum():
+            return float("nan")
+        return float(np.nansum(self.labels * np.abs(self.accuracy - self.confidence)) / self.labels.sum())

@@ -29,13 +29,42 @@ def holdout(articles: Frame, share: float, *, seed: int = 0, purpose: str = "tes
     Returns:
         bool [n]: held out.
     """
+    groups, rows = _styles(articles)
+    order = np.argsort(_hashes(groups, f"{purpose} {seed}"), kind="stable")
+    chosen = np.zeros(len(groups), dtype=bool)
+    chosen[order[: floor(share * len(groups))]] = True
+    return chosen[rows]
+
+
+def folds(articles: Frame, count: int, *, seed: int = 0, purpose: str = "folds") -> npt.NDArray[np.int64]:
+    """Divide articles into folds of about one size, style by style.
+
+    A style's fold depends on its name alone, so it stays the same from day to day, whatever else the catalogue holds.
+
+    Args:
+        articles: article_id and, if known, product_code.
+        count: how many folds.
+        seed: another seed gives other folds.
+        purpose: so does another purpose.
+
+    Returns:
+        int64 [n]: each article's fold, 0…count−1. With few styles a fold may be empty.
+    """
+    groups, rows = _styles(articles)
+    numbers = _hashes(groups, f"{purpose} {seed}") % np.uint64(count)
+    return numbers.astype(np.int64)[rows]
+
+
+def _styles(articles: Frame) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.intp]]:
+    """The distinct styles, and of each article its style's place among them."""
     ids = identifiers(articles).to_numpy(zero_copy_only=False)
     codes = text(articles, "product_code").to_numpy(zero_copy_only=False)
     none = pd.isna(codes)
     styles = np.where(none, "article " + ids, "style " + np.where(none, "", codes).astype(object))
     groups, rows = np.unique(styles.astype(str), return_inverse=True)
-    salted = np.array([f"{purpose} {seed} "], dtype=object) + groups.astype(object)
-    order = np.argsort(pd.util.hash_array(salted, categorize=False), kind="stable")
-    chosen = np.zeros(len(groups), dtype=bool)
-    chosen[order[: floor(share * len(groups))]] = True
-    return chosen[rows]
+    return groups, rows
+
+
+def _hashes(groups: npt.NDArray[np.str_], salt: str) -> npt.NDArray[np.uint64]:
+    salted = np.array([f"{salt} "], dtype=object) + groups.astype(object)
+    return pd.util.hash_array(salted, categorize=False)

@@ -1,7 +1,8 @@
 """Photographs: decode them safely, list them, turn them into vectors.
 
-What belongs here: everything that reads pixels. What does not: where vectors are kept, and what is learned from them
-(:mod:`atelier.attributes`). Importing the package does not import torch: the names below are loaded on first use.
+What belongs here: everything that reads pixels, and the networks that do. What does not: where vectors are kept, and
+what is learned from them (:mod:`atelier.attributes`). Importing the package does not import torch: the names below are
+loaded on first use.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,30 +11,39 @@ if TYPE_CHECKING:
     from atelier.images.backbones import WeightsError, save_weights
     from atelier.images.decode import ImageRejected
     from atelier.images.embedding import Encoded, Encoder, embed_images
+    from atelier.images.finetuning import FineTuned, FineTuningConfig, FineTuningError, finetune
     from atelier.images.manifest import Manifest, build_manifest
     from atelier.images.preprocessing import Preprocessing
 
 _HOMES = {
     "Encoded": "embedding",
     "Encoder": "embedding",
+    "FineTuned": "finetuning",
+    "FineTuningConfig": "finetuning",
+    "FineTuningError": "finetuning",
     "ImageRejected": "decode",
     "Manifest": "manifest",
     "Preprocessing": "preprocessing",
     "WeightsError": "backbones",
     "build_manifest": "manifest",
     "embed_images": "embedding",
+    "finetune": "finetuning",
     "save_weights": "backbones",
 }
 
 __all__ = [
     "Encoded",
     "Encoder",
+    "FineTuned",
+    "FineTuningConfig",
+    "FineTuningError",
     "ImageRejected",
     "Manifest",
     "Preprocessing",
     "WeightsError",
     "build_manifest",
     "embed_images",
+    "finetune",
     "save_weights",
 ]
 

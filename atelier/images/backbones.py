@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from atelier.errors import AtelierError
-from atelier.images import small
+from atelier.images import compact, small
 from atelier.images.preprocessing import Preprocessing
 
 Pool = Literal["avg", "max"]
@@ -28,6 +28,7 @@ PREPROCESSING_KEY = "preprocessing"
 _HEADS = ("classifier", "fc", "head", "heads")
 _AUXILIARY = ("aux1", "aux2", "AuxLogits")  # of googlenet and inception_v3: used in training only
 _SMALL_PREPROCESSING = Preprocessing(resize=128, crop=128, fit="stretch", mean=(0, 0, 0), std=(1, 1, 1))
+_COMPACT_PREPROCESSING = Preprocessing(resize=96, crop=96, fit="stretch", mean=(0, 0, 0), std=(1, 1, 1))
 
 
 class WeightsError(AtelierError):
@@ -39,12 +40,13 @@ class Backbone:
     """A network without its classifier.
 
     Attributes:
-        name: torchvision's name, or ``small``.
+        name: torchvision's name, ``small``, or ``compact``.
         module: float [n, 3, h, w], normalised, → [n, dimension].
         dimension: length of a vector.
         pool: how the last feature map becomes a vector.
         preprocessing: what belongs to the weights.
         weights_digest: SHA-256 over names, shapes and values: the same however the weights came in.
+        seeded: whether the weights are random, so that all of them have yet to be learned.
     """
 
     name: str
@@ -53,10 +55,15 @@ class Backbone:
     pool: Pool
     preprocessing: Preprocessing
     weights_digest: str
+    seeded: bool = False
 
 
 def build_backbone(
-    name: str, weights: str | Path | None = "DEFAULT", pool: Pool | None = None, seed: int = 0
+    name: str,
+    weights: str | Path | None = "DEFAULT",
+    pool: Pool | None = None,
+    seed: int = 0,
+    preprocessing: Preprocessing | None = None,
 ) -> Backbone:
     """Build a backbone with its weights.
 
@@ -66,19 +73,23 @@ def build_backbone(
     classifier sees, averaged over positions.
 
     Args:
-        name: any of ``torchvision.models.list_models(module=torchvision.models)``, or ``small``.
+        name: any of ``torchvision.models.list_models(module=torchvision.models)``, ``small`` or
+            ``compact``.
         weights: ``DEFAULT``, torchvision's best, downloaded once into torch's cache; the path of a .safetensors file
             in torchvision's layout, with or without the classifier; None: random, from ``seed``.
         pool: ``max`` or ``avg``; None: ``max`` for VGG, ``avg`` for the others.
         seed: of random weights.
+        preprocessing: what the weights expect, where it is not what their file or torchvision says.
 
     Raises:
         WeightsError: an unknown name; weights that cannot be downloaded, do not exist or do not fit.
     """
     if name == small.NAME:
-        return _small(weights, pool, seed)
+        return _small(weights, pool, seed, preprocessing)
+    if name == compact.NAME:
+        return _compact(weights, pool, seed, preprocessing)
     pool = pool or ("max" if name.startswith("vgg") else "avg")
-    preprocessing = _torchvision_preprocessing(name)
+    usual = _torchvision_preprocessing(name)
     if weights is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -88,10 +99,10 @@ def build_backbone(
     else:
         module = _strip(name, _skeleton(name), pool)
         _load(name, module, Path(weights))
-        preprocessing = _preprocessing_in(Path(weights)) or preprocessing
+        usual = _preprocessing_in(Path(weights)) or usual
         if hasattr(module, "transform_input"):  # as torchvision does with its own weights of these architectures
             module.transform_input = True  # type: ignore[assignment]  # any attribute counts as a tensor
-    return _finish(name, module, pool, preprocessing)
+    return finish(name, module, pool, preprocessing or usual, seeded=weights is None)
 
 
 def save_weights(backbone: Backbone, path: str | Path) -> None:
@@ -101,7 +112,8 @@ def save_weights(backbone: Backbone, path: str | Path) -> None:
     """
     from safetensors.torch import save_file
 
-    metadata = {"backbone": backbone.name, PREPROCESSING_KEY: backbone.preprocessing.model_dump_json()}
+    # One entry only: safetensors writes several in an order of chance, and the same weights must give the same bytes.
+    metadata = {PREPROCESSING_KEY: backbone.preprocessing.model_dump_json()}
     save_file({k: v.contiguous() for k, v in backbone.module.state_dict().items()}, path, metadata)
 
 
@@ -194,7 +206,9 @@ def _torchvision_preprocessing(name: str) -> Preprocessing:
 
     names = models.list_models(module=models)
     if name not in names:
-        raise WeightsError(f"no backbone {name!r}; there are {small.NAME} and torchvision's {', '.join(names)}")
+        raise WeightsError(
+            f"no backbone {name!r}; there are {small.NAME}, {compact.NAME} and torchvision's {', '.join(names)}"
+        )
     return Preprocessing.of_torchvision(models.get_model_weights(name).DEFAULT.transforms())
 
 
@@ -256,22 +270,38 @@ def _preprocessing_in(path: Path) -> Preprocessing | None:
         raise WeightsError(f"the preprocessing in the metadata of {path} is not valid: {error}") from error
 
 
-def _small(weights: str | Path | None, pool: Pool | None, seed: int) -> Backbone:
+def _small(weights: str | Path | None, pool: Pool | None, seed: int, preprocessing: Preprocessing | None) -> Backbone:
     """The seeded backbone; it has no other weights."""
     if weights is not None and str(weights) != "DEFAULT":
         raise WeightsError(f"backbone {small.NAME!r} is made from a seed; weights must be None, not {weights}")
     if pool == "max":
         raise WeightsError(f"backbone {small.NAME!r} pools in its own ways; leave pool out")
-    return _finish(small.NAME, small.SmallBackbone(seed), "avg", _SMALL_PREPROCESSING)
+    return finish(small.NAME, small.SmallBackbone(seed), "avg", preprocessing or _SMALL_PREPROCESSING, seeded=True)
 
 
-def _finish(name: str, module: nn.Module, pool: Pool, preprocessing: Preprocessing) -> Backbone:
-    """Freeze, measure and digest."""
+def _compact(weights: str | Path | None, pool: Pool | None, seed: int, preprocessing: Preprocessing | None) -> Backbone:
+    """The network to fine-tune where there are no weights from elsewhere; its weights come from that, or a seed."""
+    if pool == "max":
+        raise WeightsError(f"backbone {compact.NAME!r} pools in its own ways; leave pool out")
+    if str(weights) == "DEFAULT":
+        raise WeightsError(f"backbone {compact.NAME!r} has no published weights; say none, or name a file of weights")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = compact.CompactBackbone()
+    usual = _COMPACT_PREPROCESSING
+    if weights is not None:
+        _load(compact.NAME, module, Path(weights))
+        usual = _preprocessing_in(Path(weights)) or usual
+    return finish(compact.NAME, module, "avg", preprocessing or usual, seeded=weights is None)
+
+
+def finish(name: str, module: nn.Module, pool: Pool, preprocessing: Preprocessing, *, seeded: bool) -> Backbone:
+    """Freeze a network without its classifier, measure it and digest its weights."""
     module.eval().requires_grad_(False)
     side = preprocessing.crop
     with torch.inference_mode():
         dimension = module(torch.zeros(1, 3, side, side)).shape[1]
-    return Backbone(name, module, dimension, pool, preprocessing, _digest(module.state_dict().items()))
+    return Backbone(name, module, dimension, pool, preprocessing, _digest(module.state_dict().items()), seeded)
 
 
 def _digest(state: Iterable[tuple[str, Tensor]]) -> str:

@@ -6,9 +6,7 @@ What belongs here: devices, precision, batches, and the overlap of decoding with
 
 import hashlib
 import json
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,20 +15,20 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 
 from atelier.errors import AtelierError
 from atelier.images import small
 from atelier.images.backbones import Backbone, Pool, build_backbone
-from atelier.images.decode import ImageRejected, decode, read
+from atelier.images.decode import ImageRejected
+from atelier.images.loading import DECODE_THREADS, Pixels, load
 from atelier.images.preprocessing import Preprocessing
 from atelier.progress import progress
 
 Precision = Literal["auto", "float32", "bf16"]
-Pixels = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
 
 BATCH_SIZE = 32
-DECODE_THREADS = 2
 _VERSION = 1  # of everything that changes vectors but has no name of its own, such as how far a JPEG is reduced
 
 
@@ -117,8 +115,8 @@ class Encoder:
             WeightsError: unknown backbone, or weights that cannot be had or do not fit.
             AtelierError: CUDA is demanded and there is none.
         """
-        built = build_backbone(backbone, weights, pool, seed)
-        return cls(built, preprocessing, device, precision, batch_size, threads)
+        built = build_backbone(backbone, weights, pool, seed, preprocessing)
+        return cls(built, None, device, precision, batch_size, threads)
 
     @property
     def dimension(self) -> int:
@@ -154,7 +152,11 @@ class Encoder:
         """
         if digests is not None and len(digests) != len(paths):
             raise ValueError(f"{len(digests)} digests for {len(paths)} paths")
-        images = progress(self._decoded(paths, root, digests), description, total=len(paths), unit="image")
+        decoded = load(
+            paths, self._pixels, needed=self.preprocessing.needed, ahead=2 * self._batch_size, root=root,
+            digests=digests, threads=self._threads,
+        )  # fmt: skip
+        images = progress(decoded, description, total=len(paths), unit="image")
         ok = np.zeros(len(paths), bool)
         errors: list[ImageRejected] = []
         vectors = [np.empty((0, self.dimension), np.float32)]
@@ -169,32 +171,8 @@ class Encoder:
         next(images, None)  # lets the bar and the threads finish
         return Encoded(np.concatenate(vectors), ok, errors)
 
-    def _decoded(
-        self, paths: Sequence[str | Path], root: str | Path | None, digests: Sequence[str] | None
-    ) -> Iterator[Pixels | ImageRejected]:
-        """Each image's pixels or what is wrong with it, in order, two batches ahead of who asks."""
-        folder = None if root is None else Path(root).resolve()
-        ahead: deque[Future[Pixels | ImageRejected]] = deque()
-        with ThreadPoolExecutor(self._threads, thread_name_prefix="decode") as pool:
-            try:
-                for place, path in enumerate(paths):
-                    ahead.append(pool.submit(self._pixels, path, folder, None if digests is None else digests[place]))
-                    if len(ahead) > 2 * self._batch_size:
-                        yield ahead.popleft().result()
-                while ahead:
-                    yield ahead.popleft().result()
-            finally:
-                pool.shutdown(cancel_futures=True)
-
-    def _pixels(self, path: str | Path, root: Path | None, digest: str | None) -> Pixels | ImageRejected:
-        """uint8 [3, crop, crop] of one file, or what is wrong with it."""
-        try:
-            data = read(path, root)
-            if digest is not None and hashlib.sha256(data).hexdigest() != digest:
-                return ImageRejected(str(path), "the file has changed since it was listed; ingest that day again")
-            return self.preprocessing.pixels(decode(data, str(path), self.preprocessing.needed))
-        except ImageRejected as rejected:
-            return rejected
+    def _pixels(self, _place: int, image: Image.Image) -> Pixels:
+        return self.preprocessing.pixels(image)
 
     def _vectors(self, pixels: Pixels) -> Vectors:
         """float32 [n, dimension] of uint8 [n, 3, crop, crop]; halves the batch until it fits into memory."""

@@ -11,6 +11,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Triple = tuple[float, float, float]
+Box = tuple[float, float, float, float]
 
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _REDUCING_GAP = 2  # a JPEG is decoded at no less than twice the size needed: the difference cannot be seen
@@ -62,20 +63,23 @@ class Preprocessing(BaseModel):
         """Pixels that decoding should leave on the shorter side."""
         return _REDUCING_GAP * self.resize
 
-    def pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+    def pixels(self, image: Image.Image, part: Box | None = None) -> npt.NDArray[np.uint8]:
         """Scale and crop in one step. Only what the network sees is computed, however extreme the image's shape.
 
         Args:
             image: RGB, of any size.
+            part: of what would be seen, what is to fill the square: left, top, width and height as shares; None: all.
 
         Returns:
             uint8 [3, crop, crop]. Mean and deviation follow on the device.
         """
         box = self._box(*image.size) if self.fit == "crop" else None
+        if part is not None:
+            box = _within(box or (0, 0, *image.size), part)
         scaled = image.resize((self.crop, self.crop), _RESAMPLING[self.interpolation], box=box)
         return np.ascontiguousarray(np.asarray(scaled).transpose(2, 0, 1))
 
-    def _box(self, width: int, height: int) -> tuple[float, float, float, float]:
+    def _box(self, width: int, height: int) -> Box:
         """What torchvision's Resize and CenterCrop keep, in the coordinates of the image: left, top, right, bottom."""
         shorter = min(width, height)
         scaled = [self.resize * side // shorter for side in (width, height)]
@@ -84,3 +88,11 @@ class Preprocessing(BaseModel):
         right = min(left + self.crop * width / scaled[0], width)
         bottom = min(top + self.crop * height / scaled[1], height)
         return left, top, right, bottom
+
+
+def _within(box: Box, part: Box) -> Box:
+    """The part (left, top, width, height as shares) of a box (left, top, right, bottom)."""
+    left, top, right, bottom = box
+    start = left + part[0] * (right - left), top + part[1] * (bottom - top)
+    end = start[0] + part[2] * (right - left), start[1] + part[3] * (bottom - top)
+    return *start, min(end[0], right), min(end[1], bottom)

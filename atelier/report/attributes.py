@@ -1,4 +1,4 @@
-"""The section on predicted attributes: how often they are right, against the majority value.
+"""The section on predicted attributes: how often they are right, and whether their confidence is honest.
 
 What belongs here: showing attribute_metrics. What does not: computing them.
 """
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from atelier.report.figures import bar_plot
+from atelier.report.figures import bar_plot, line_plot
 from atelier.report.parts import (
     NONE,
     Badge,
@@ -15,15 +15,24 @@ from atelier.report.parts import (
     count_text,
     figure,
     figure_text,
+    heading,
     joined,
     missing,
     note,
     paragraph,
+    percent_text,
     table,
 )
 
 COMMAND = "dg launch --job daily_retrain --partition <day>"
 MEAN = "mean"
+CONFIDENCE = (
+    "expected_calibration_error_raw", "expected_calibration_error", "coverage", "set_size", "abstained",
+    "calibration_samples",
+)  # fmt: skip
+METRICS = (
+    "samples", "classes", "accuracy", "weighted_f1", "majority_accuracy", "majority_weighted_f1", *CONFIDENCE
+)  # fmt: skip
 ENOUGH_SAMPLES = 100  # below, a comparison with the majority value says little
 
 
@@ -32,7 +41,7 @@ def attribute_table(attribute_metrics: pd.DataFrame) -> pd.DataFrame:
     wide = attribute_metrics.pivot_table(
         index="attribute", columns="metric", values="value", aggfunc="first"
     ).reset_index()
-    for name in ("samples", "classes", "accuracy", "weighted_f1", "majority_accuracy", "majority_weighted_f1"):
+    for name in METRICS:
         wide[name] = wide[name].astype("float64") if name in wide else np.nan
     order = [wide["attribute"] == MEAN, -wide["samples"].fillna(0), wide["attribute"]]
     return wide.iloc[np.lexsort([np.asarray(key) for key in reversed(order)])].reset_index(drop=True)
@@ -70,7 +79,56 @@ def attributes_section(
             )
         )  # fmt: skip
     parts.append(_table(rows))
+    if rows["coverage"].notna().any():
+        parts += [heading("How sure is it, and is it right to be?"), _reliability(rows), _confidence(rows)]
     return Section(title, anchor, joined(*parts))
+
+
+def _reliability(rows: pd.DataFrame) -> Markup:
+    """The reliability diagram; nothing where no bin was told."""
+    mean = rows[rows["attribute"] == MEAN].iloc[0]
+    bins = sorted(str(name)[-2:] for name in rows.columns if str(name).startswith("reliability_labels_"))
+    if not bins:
+        return Markup("")
+    confidence, accuracy, labels = (
+        np.array([float(mean[f"reliability_{what}_{place}"]) for place in bins])
+        for what in ("confidence", "accuracy", "labels")
+    )
+    error = float(np.nansum(labels * np.abs(accuracy - confidence)) / labels.sum())
+    diagonal = np.array([0.0, 1.0])
+    drawing = line_plot(
+        ["share that is right"],
+        [{"predictions": (confidence, accuracy), "honest": (diagonal, diagonal)}],
+        "confidence",
+    )
+    return figure(
+        drawing, f"The share of right predictions over their confidence, in {len(bins)} bins, beside the diagonal.",
+        f"{int(labels.sum()):,} held-out labels of all attributes in bins of confidence: expected calibration error "
+        f"{figure_text(error, 3)}. Below the diagonal the model is surer than it should be. Bins of few labels jump.",
+    )  # fmt: skip
+
+
+def _confidence(rows: pd.DataFrame) -> Markup:
+    numbers = ("ECE before", "ECE after", "Coverage", "Set size", "Abstained", "Calibration labels")
+    return table(
+        "Expected calibration error (ECE) before and after the temperature: how far confidence is from the share that "
+        "is right. Coverage: how often the set of values that remain possible holds the annotated one; set size: its "
+        "mean number of values; abstained: how often it is not a single one. With too few calibration labels every "
+        "value remains possible.",
+        ["Attribute", *numbers],
+        [
+            [
+                row["attribute"],
+                *[figure_text(row[name], 3) for name in CONFIDENCE[:2]],
+                percent_text(row["coverage"]),
+                figure_text(row["set_size"], 2),
+                percent_text(row["abstained"]),
+                count_text(row["calibration_samples"]),
+            ]
+            for row in rows.to_dict("records")
+        ],
+        numeric=numbers,
+    )
 
 
 def _table(rows: pd.DataFrame) -> Markup:

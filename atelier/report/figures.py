@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_INK, _LINE = "#010203", "#040506"
+_INK, _LINE, _CARD = "#010203", "#040506", "#070809"
 _SERIES = ("#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05", "#0a0b06")
-_VARIABLES = {_INK: "var(--ink)", _LINE: "var(--line)"} | {
+_VARIABLES = {_INK: "var(--ink)", _LINE: "var(--line)", _CARD: "var(--card)"} | {
     colour: f"var(--series-{place})" for place, colour in enumerate(_SERIES, start=1)
 }
 _STYLE = {
@@ -43,8 +43,18 @@ _STYLE = {
     "grid.color": _LINE,
     "legend.frameon": False,
 }
-# Markers repeat what colours say, for those who cannot tell the colours apart.
+# Markers and dashes repeat what colours say, for those who cannot tell the colours apart.
 MARKERS = ("o", "s", "^", "D", "v", "P")
+DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+# The page's colours, for plots that stand alone; a test holds them against the page's style sheet.
+LIGHT: Mapping[str, str] = {
+    "ink": "#22211f", "line": "#e2ded7", "card": "#ffffff", "series-1": "#8a3b5e", "series-2": "#2b6a8f",
+    "series-3": "#b0711a", "series-4": "#3f7d4e", "series-5": "#6b55a3", "series-6": "#a04a2b",
+}  # fmt: skip
+DARK: Mapping[str, str] = {
+    "ink": "#ece8e1", "line": "#3a3732", "card": "#201f1c", "series-1": "#e59bbb", "series-2": "#7fbce0",
+    "series-3": "#e9b56a", "series-4": "#8ccf9d", "series-5": "#b9a6ee", "series-6": "#eb9a7a",
+}  # fmt: skip
 
 
 def interval_plot(
@@ -147,6 +157,103 @@ def dot_plot(rows: Sequence[str], series: Mapping[str, Floats], xlabel: str) -> 
         axes[0].set_xlabel(xlabel)
         _legend(plot, axes[0], len(series))
         return svg(plot)
+
+
+def density_plot(panels: Sequence[str], series: Sequence[Mapping[str, Floats]], xlabel: str) -> str:
+    """Kernel densities of shares, one panel beside the other; below them every value as a tick and the mean as a mark.
+
+    Args:
+        panels: the panels' titles.
+        series: for each panel name → values between 0 and 1; nan is left out. Fewer than three values, or all the
+            same, have no density, only their ticks.
+        xlabel: what the values are.
+    """
+    names = list(dict.fromkeys(name for panel in series for name in panel))
+    drawn = [{name: values[~np.isnan(values)] for name, values in panel.items()} for panel in series]
+    grid = np.linspace(0, 1, 401)
+    curves = [{name: _density(values, grid) for name, values in panel.items()} for panel in drawn]
+    highest = max((curve.max(initial=0.0) for panel in curves for curve in panel.values()), default=0.0) or 1.0
+    with _context():
+        plot, axes = _axes(len(panels), 4.2, 2.6 + 0.13 * len(names), share_y=True)
+        plot.set_layout_engine("constrained", wspace=0.08)
+        for place, axis in enumerate(axes):
+            for name, values in drawn[place].items():
+                i = names.index(name)
+                colour, height = _SERIES[i % len(_SERIES)], -highest * (0.07 + 0.06 * i)
+                curve = curves[place][name]
+                axis.plot(grid[: len(curve)], curve, linestyle=DASHES[i % len(DASHES)], color=colour, label=name)
+                axis.plot(values, np.full(len(values), height), "|", color=colour, markersize=6)
+                if len(values):
+                    axis.plot(values.mean(), height, MARKERS[i % len(MARKERS)], color=colour, markersize=4.5)
+            axis.axhline(0, color=_LINE, linewidth=0.8)
+            axis.set_xlim(-0.01, 1.01)
+            axis.set_ylim(-highest * (0.1 + 0.06 * len(names)), highest * 1.06)
+            axis.set_yticks([])
+            axis.spines["left"].set_visible(False)
+            axis.set_title(panels[place], loc="left")
+            axis.set_xlabel(xlabel)
+            axis.tick_params(length=0)
+        _legend(plot, axes[0], len(names))
+        return svg(plot)
+
+
+def _density(values: Floats, grid: Floats) -> Floats:
+    """A Gaussian kernel density on 0 … 1, mirrored at both ends so that none of it lies outside; empty: no density."""
+    from scipy.stats import gaussian_kde
+
+    if len(values) < 3 or np.ptp(values) < 1e-9:
+        return np.zeros(0)
+    density = gaussian_kde(values)
+    mirrored: Floats = density(grid) + density(-grid) + density(2 - grid)
+    return mirrored
+
+
+def matrix_plot(
+    title: str, rows: Sequence[str], columns: Sequence[str], values: Floats, xlabel: str, ylabel: str
+) -> str:
+    """A matrix of shares: the larger, the fuller the cell; up to 12 columns with the numbers in per cent.
+
+    Args:
+        title: what the matrix is of.
+        rows: the rows' names, from the top.
+        columns: the columns' names.
+        values: float [rows, columns], 0 … 1; nan is not drawn.
+        xlabel: what the columns are.
+        ylabel: what the rows are.
+    """
+    from matplotlib.patches import Rectangle
+
+    with _context():
+        side = 0.42 if len(columns) <= 12 else 0.3
+        plot, (axis,) = _axes(1, 2.6 + side * len(columns), 1.7 + side * len(rows))
+        # Only cells that hold something: most of a matrix of many classes is empty.
+        for row, column in np.argwhere(np.nan_to_num(values) > 0):
+            share = float(values[row, column])
+            axis.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color=_SERIES[1], alpha=share, linewidth=0))
+            if len(columns) <= 12 and share >= 0.005:
+                colour = _CARD if share > 0.55 else _INK
+                axis.text(column, row, f"{100 * share:.0f}", color=colour, ha="center", va="center", fontsize=8)
+        axis.set_xlim(-0.5, len(columns) - 0.5)
+        axis.set_ylim(len(rows) - 0.5, -0.5)
+        axis.set_aspect("equal")
+        turned = {"rotation": 90} if len(columns) > 5 else {"rotation": 35, "ha": "right"}
+        axis.set_xticks(np.arange(len(columns)), _short(columns, 20), **turned)
+        axis.set_yticks(np.arange(len(rows)), _short(rows, 24))
+        axis.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
+        axis.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
+        axis.grid(which="minor", linewidth=0.5)
+        axis.tick_params(which="both", length=0)
+        axis.set_title(title, loc="left")
+        axis.set_xlabel(xlabel)
+        axis.set_ylabel(ylabel)
+        return svg(plot)
+
+
+def standalone(drawing: str) -> str:
+    """A plot of this module as a file of its own: with the colours that the page would give it, light or dark."""
+    light, dark = ("".join(f"--{name}:{value};" for name, value in palette.items()) for palette in (LIGHT, DARK))
+    style = f"<style>svg{{{light}background:var(--card)}}@media (prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
+    return re.sub(r"(<svg [^>]*>)", rf"\g<1>{style}", drawing, count=1) + "\n"
 
 
 def svg(plot: "Figure") -> str:

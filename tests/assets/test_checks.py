@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from assets.checks import changed_rows, missing_days, moved_labels
+from assets.checks import changed_rows, changed_values, missing_days, moved_labels
 from resources.feature_store import FeatureStore
 
 DAY = date(2026, 3, 1)
@@ -152,3 +152,17 @@ def test_every_day_from_the_first_on_must_be_there(store: FeatureStore) -> None:
     assert missing_days(store, DAY, day(5)) == [f"{day(n)} is not ingested" for n in (1, 3, 5)]
     assert missing_days(store, day(2), day(2)) == []
     assert missing_days(store, day(-1), day(0)) == [f"{day(-1)} is not ingested"]
+
+
+def test_values_that_come_or_go_are_named(store: FeatureStore) -> None:
+    store.write_range(
+        LABELS,
+        [
+            (day(0), labels(colour={"beige": 3, "blue": 3}, fit={"slim": 1})),
+            (day(1), labels(colour={"beige": 3, "blue": 3}, fit={"slim": 2})),
+            (day(2), labels(colour={"neutral": 3, "blue": 2, "navy": 1}, fit={"slim": 2})),
+            (day(4), labels(colour={"red": 1})),
+        ],
+    )
+    expected = f"{day(2)}: new colour=navy, new colour=neutral, gone colour=beige"
+    assert changed_values(store, days(0, 1, 2, 3, 4)) == [expected]

@@ -5,13 +5,17 @@ import pandas as pd
 import pytest
 
 from atelier.attributes import AttributeModel, evaluate, fit_and_evaluate, holdout
-from atelier.attributes.evaluation import METRICS
+from atelier.attributes.conformal import PredictionSets
+from atelier.attributes.evaluation import AVERAGED, METRICS
 from atelier.attributes.labels import Head, Heads
 from atelier.attributes.model import Probabilities
 
 
 class _Fixed(AttributeModel):
-    """Predicts ``v`` for the first two articles and ``round`` for the others, colour ``red`` for all."""
+    """Predicts ``v`` for the first two articles and ``round`` for the others, colour ``red`` for all.
+
+    Of the second article's neck both values remain possible.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -21,13 +25,19 @@ class _Fixed(AttributeModel):
                 Head("neck", np.array(["round", "v"], dtype=object), np.array([9, 3])),
             )
         )
+        self._sets = PredictionSets(np.array([0.0, 0.35]), np.array([0, 12]))
+
+    @property
+    def temperatures(self) -> np.ndarray:  # type: ignore[override]
+        return np.array([1.0, 2.0])
 
     def predict_proba(self, articles: pd.DataFrame) -> Probabilities:  # type: ignore[override]
-        neck = np.array([[0.2, 0.8], [0.4, 0.6], [0.9, 0.1], [0.7, 0.3]], dtype=np.float32)
+        neck = np.array([[0.18, 0.82], [0.38, 0.62], [0.9, 0.1], [0.7, 0.3]], dtype=np.float32)
         heads = self.heads.heads
         return Probabilities(
             articles["article_id"].to_numpy(dtype=object), self.heads.attributes, tuple(head.values for head in heads),
             (np.ones((4, 1), dtype=np.float32), neck), np.ones((4, 2), dtype=bool),
+            self._sets.of((np.ones((4, 1), dtype=np.float32), neck)),
         )  # fmt: skip
 
 
@@ -39,7 +49,8 @@ def test_figures_by_hand() -> None:
         columns=["article_id", "attribute", "value"],
     )  # fmt: skip
     table = evaluate(_Fixed(), articles, labels)
-    assert table["attribute"].tolist() == [name for name in ("colour", "neck", "sleeve", "mean") for _ in METRICS]
+    figures = table[~table["metric"].str.startswith("reliability")]
+    assert figures["attribute"].tolist() == [name for name in ("colour", "neck", "sleeve", "mean") for _ in METRICS]
     wide = table.pivot(index="attribute", columns="metric", values="value")
     # neck: predicted v, v, round, round. F1 of round 2·1/(2+2) = 1/2 (2 of 4), of v 2/3 (1 of 4), of the rare value 0.
     neck = wide.loc["neck"]
@@ -49,9 +60,23 @@ def test_figures_by_hand() -> None:
     # The majority of training is round: right for two of four; its F1 is 2·2/(2+4).
     assert neck["majority_accuracy"] == pytest.approx(0.5)
     assert neck["majority_weighted_f1"] == pytest.approx(0.5 * 2 / 3)
-    assert wide.loc["colour"].isna().sum() == 4
+    assert wide.loc["colour", list(METRICS)].isna().sum() == len(AVERAGED)
     assert (wide.loc["sleeve", "samples"], wide.loc["sleeve", "classes"]) == (1, 0)
-    assert wide.loc["sleeve"].isna().sum() == 4
+    assert wide.loc["sleeve", list(METRICS)].isna().sum() == len(AVERAGED)
+    # Confidence .82 right, .62 wrong, .9 right, .7 wrong (the value never seen): each in a bin of its own.
+    assert neck["expected_calibration_error"] == pytest.approx((0.18 + 0.62 + 0.1 + 0.7) / 4)
+    # Before the temperature of 2: p² over its sum with (1 − p)².
+    raw = [p**2 / (p**2 + (1 - p) ** 2) for p in (0.82, 0.62, 0.9, 0.7)]
+    errors = [1 - raw[0], raw[1], 1 - raw[2], raw[3]]
+    assert neck["expected_calibration_error_raw"] == pytest.approx(sum(errors) / 4, rel=1e-5)
+    # Sets: {v}, {v, round}, {round}, {round}; the last label cannot be held.
+    assert (neck["coverage"], neck["set_size"], neck["abstained"]) == (0.75, 1.25, 0.25)
+    assert neck["calibration_samples"] == 12
+    mean = wide.loc["mean"].dropna()
+    bins = [mean[f"reliability_confidence_{place:02d}"] for place in (10, 11, 13, 14)]  # ⌈15 · confidence⌉
+    assert bins == pytest.approx([0.62, 0.7, 0.82, 0.9])
+    assert [mean[f"reliability_accuracy_{place:02d}"] for place in (10, 11, 13, 14)] == [0, 0, 1, 1]
+    assert sum(mean.filter(like="reliability_labels")) == 4
     assert wide.loc["mean", "weighted_f1"] == pytest.approx(neck["weighted_f1"])
     assert (wide.loc["mean", "samples"], wide.loc["mean", "classes"]) == (5, 3)
 

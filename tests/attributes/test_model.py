@@ -216,7 +216,8 @@ def test_a_single_labelled_article_is_enough_to_run(planted, tiny) -> None:
 def test_sizes_suit_the_data(articles) -> None:
     config = AttributeConfig.for_data(articles)
     assert 2 <= config.samples_needed(articles) <= 5
-    assert config.samples_needed(4000) == 5
+    assert [config.samples_needed(n) for n in (1_200, 2_000, 105_000)] == [3, 5, 5]
+    assert AttributeConfig.published().samples_needed(articles) == 500
     assert config.max_epochs <= 30
 
 
@@ -253,7 +254,10 @@ def test_vectors_of_another_backbone_are_refused(planted, fitted) -> None:
         fitted.predict(planted.articles.assign(embeddings=[np.zeros((1, 5))] * len(planted.articles)))
 
 
-@pytest.mark.parametrize("name", ["config.json", "weights.safetensors", "classes.parquet", "vocabulary.parquet"])
+@pytest.mark.parametrize(
+    "name",
+    ["config.json", "weights.safetensors", "classes.parquet", "vocabulary.parquet", "prediction_sets.parquet"],
+)
 def test_an_incomplete_bundle_is_an_error(fitted, tmp_path, name) -> None:
     fitted.save(tmp_path)
     (tmp_path / name).unlink()

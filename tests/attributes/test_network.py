@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch.nn import functional
 
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.network import AttributeNetwork, Batch, Sizes, TextBranch
+from atelier.attributes.network import PAIR_FACTORS, AttributeNetwork, Batch, PairBranch, Sizes, TextBranch
 
 
 def _batch(articles: int, sizes: Sizes, shots: int, tokens: torch.Tensor) -> Batch:
@@ -81,3 +82,61 @@ def test_temperatures_divide_logits() -> None:
     first, second = network.probabilities(logits)
     torch.testing.assert_close(first, torch.softmax(torch.tensor([[1.0, 0.0, -1.0]]), dim=1))
     torch.testing.assert_close(second, torch.softmax(torch.tensor([[1.0, 0.0]]), dim=1))
+
+
+def _texts(*rows: list[int]) -> torch.Tensor:
+    return torch.tensor(rows)
+
+
+def test_the_bag_is_words_and_pairs_of_neighbours() -> None:
+    torch.manual_seed(0)
+    config = AttributeConfig(pair_units=3, pair_slots=50)
+    branch = PairBranch(config, words=8).eval()
+    rows, first = branch.bag.weight, 10  # 8 words and 2 special ids, then the slots of pairs
+
+    def slot(left: int, right: int) -> int:
+        return first + (left * PAIR_FACTORS[0] + right * PAIR_FACTORS[1]) % 50
+
+    # 4 5 1 4: an unknown word counts as a word, but makes no pair.
+    read = torch.stack([rows[4], rows[5], rows[1], rows[4], rows[slot(4, 5)]]).sum(0) / 5**0.5
+    expected = functional.relu(branch.norm(read[None]))
+    torch.testing.assert_close(branch(_texts([4, 5, 1, 4, 0, 0])), expected)
+    torch.testing.assert_close(branch(_texts([4, 5, 1, 4])), expected)
+    assert not torch.equal(branch(_texts([5, 4, 1, 4])), expected)  # the order of neighbours shows
+
+
+def test_the_bag_of_an_empty_text_is_that_of_no_words() -> None:
+    branch = PairBranch(AttributeConfig(pair_units=3), words=0).eval()
+    empty = branch(torch.zeros((2, 3), dtype=torch.int64))
+    torch.testing.assert_close(empty, functional.relu(branch.norm(torch.zeros(2, 3))))
+
+
+def test_members_are_trained_side_by_side_and_their_mean_predicts() -> None:
+    torch.manual_seed(0)
+    sizes = Sizes(4, 3, 9, 2, 1, (3, 2))
+    config = AttributeConfig.small(filters=4, tokens=5, members=3, pair_units=2, dropout=0.0)
+    network = AttributeNetwork(config, sizes)
+    batch = _batch(6, sizes, network.shots, torch.randint(0, 11, (6, 5)))
+    together = network(batch)
+    assert together.shape == (18, 5)
+    members = [super(AttributeNetwork, network).forward(batch), *(member(batch) for member in network.others)]
+    torch.testing.assert_close(together, torch.cat(members))
+    assert not torch.allclose(members[0], members[1])
+    network.eval()
+    alone = [super(AttributeNetwork, network).forward(batch), *(member(batch) for member in network.others)]
+    torch.testing.assert_close(network(batch), torch.stack(alone).mean(0))
+
+
+def test_no_member_learns_from_another() -> None:
+    sizes = Sizes(4, 3, 9, 2, 1, (3, 2))
+    network = AttributeNetwork(AttributeConfig.small(filters=4, tokens=5, members=2), sizes)
+    network(_batch(6, sizes, network.shots, torch.randint(0, 11, (6, 5))))[:6].sum().backward()
+    assert network.heads.weight.grad is not None
+    assert all(p.grad is None or not p.grad.any() for p in network.others.parameters())
+
+
+def test_published_has_neither_members_nor_pairs() -> None:
+    config = AttributeConfig.published()
+    assert (config.members, config.pair_units, config.label_smoothing) == (1, 0, 0.0)
+    with pytest.raises(ValidationError, match="members=2"):
+        AttributeConfig.published(members=2)

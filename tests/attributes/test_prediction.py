@@ -8,11 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from atelier.attributes import AttributeConfig, AttributeModel, complete
-from atelier.attributes.errors import ArticlesError
 from atelier.attributes.prediction import SCHEMA, alternatives
 from resources.tables import PREDICTED_ATTRIBUTES
 
@@ -37,11 +34,13 @@ def test_rows_equal_the_obvious_version(planted, model) -> None:
     annotated = {(a, b): c for a, b, c in labels.itertuples(index=False) if a != "stranger"}
     found = model.predict_proba(planted.articles)
     own: dict[tuple[str, str], tuple[str, float]] = {}
+    possible: dict[tuple[str, str], set[str]] = {}
     applicable = set()
     for row, article in enumerate(found.article_ids):
         for place, attribute in enumerate(found.attributes):
             best = int(found.matrices[place][row].argmax())
             own[article, attribute] = (found.values[place][best], float(found.matrices[place][row, best]))
+            possible[article, attribute] = set(found.values[place][found.sets[place][row]])
             if found.applies[row, place]:
                 applicable.add((article, attribute))
     assert [(row["article_id"], row["attribute"]) for row in rows] == sorted(applicable | set(annotated))
@@ -52,13 +51,18 @@ def test_rows_equal_the_obvious_version(planted, model) -> None:
         assert row["prediction"] == prediction
         assert row["confidence"] == (None if confidence is None else pytest.approx(confidence, rel=1e-6))
         assert row["value"] == annotated.get(key, prediction)
-        assert row["source"] == ("annotated" if key in annotated else "predicted")
+        single = "predicted" if len(possible.get(key, ())) == 1 else "abstained"
+        assert row["source"] == ("annotated" if key in annotated else single)
         assert row["model_id"] == (None if prediction is None else "bundle")
         assert row["text_digest"] == hashlib.sha256(texts[key[0]].encode()).hexdigest()
         assert row["image_digests"] == []
         assert (row["alternatives"] is None) == (prediction is None)
         if prediction is not None:
             assert row["alternatives"][0] == {"value": prediction, "probability": row["confidence"]}
+            assert {each["value"] for each in row["alternatives"]} == possible[key]
+            probabilities = [each["probability"] for each in row["alternatives"]]
+            assert probabilities == sorted(probabilities, reverse=True)
+    assert {"annotated", "predicted", "abstained"} == {row["source"] for row in rows}
 
 
 def test_digests_of_photographs_are_recorded(planted, model) -> None:
@@ -88,30 +92,23 @@ def test_a_model_without_heads_leaves_the_annotations(planted) -> None:
 
 def test_alternatives_by_hand() -> None:
     matrix = np.array([[0.5, 0.1, 0.4], [0.95, 0.03, 0.02], [0.3, 0.3, 0.4]], dtype=np.float32)
-    names = np.array(["x", "y", "z"], dtype=object)
-    lists = alternatives(matrix, names, 0.9).to_pylist()
+    sets = np.array([[True, False, True], [True, False, False], [True, True, True]])
+    lists: list[Any] = alternatives(matrix, np.array(["x", "y", "z"], dtype=object), sets).to_pylist()
+    # Equal probabilities stand in alphabetical order.
     assert [[item["value"] for item in items] for items in lists] == [["x", "z"], ["x"], ["z", "x", "y"]]
     assert [item["probability"] for item in lists[0]] == pytest.approx([0.5, 0.4])
 
 
-@given(st.lists(st.lists(st.integers(1, 50), min_size=4, max_size=4), max_size=6), st.floats(0.01, 1.0))
-def test_alternatives_are_the_fewest_that_suffice(weights: list[list[int]], mass: float) -> None:
-    matrix = np.array(weights, dtype=np.float32).reshape(-1, 4)
-    matrix /= matrix.sum(axis=1, keepdims=True)
-    names = np.array(list("abcd"), dtype=object)
-    lists: list[Any] = alternatives(matrix, names, mass).to_pylist()
-    assert len(lists) == len(matrix)
-    for items, row in zip(lists, matrix, strict=True):
-        probabilities = [item["probability"] for item in items]
-        assert probabilities == sorted(probabilities, reverse=True)
-        assert probabilities[0] == pytest.approx(float(row.max()))
-        assert sum(probabilities) >= mass - 1e-5
-        assert sum(probabilities[:-1]) < mass
-
-
-def test_mass_is_a_probability(planted, model) -> None:
-    with pytest.raises(ArticlesError, match="mass"):
-        complete(model, planted.articles, planted.labels, mass=0.0)
+def test_whole_distributions_leave_out_only_what_is_negligible(planted, model) -> None:
+    found = model.predict_proba(planted.articles)
+    lists = complete(model, planted.articles, planted.labels, whole=True).to_pandas().set_index("attribute")
+    for place, attribute in enumerate(found.attributes):
+        rows = lists.loc[attribute]
+        for article, items in zip(rows["article_id"], rows["alternatives"], strict=True):
+            row = found.matrices[place][int(article[1:])]
+            told = {item["value"]: item["probability"] for item in items}
+            assert set(told) == set(found.values[place][row >= 0.001])
+            assert sum(told.values()) == pytest.approx(1, abs=0.003)
 
 
 def test_articles_keep_their_key_order_whatever_order_they_come_in(planted, model) -> None:

@@ -1,7 +1,9 @@
-"""Loss, batches, calibration, scores and splits."""
+"""Loss, batches, when training stops, who looks on; calibration, scores and splits."""
 
+import json
 import math
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,13 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from atelier.attributes import AttributeConfig, holdout
-from atelier.attributes.calibration import fit_temperatures
+from atelier.attributes import AttributeConfig, AttributeModel, evaluate, holdout
+from atelier.attributes.calibration import fit_temperatures, uncalibrated
 from atelier.attributes.feeding import forget_words, leave_out
+from atelier.attributes.joint_training import JointLoss
 from atelier.attributes.labels import Head, Heads
+from atelier.attributes.model import Monitor
 from atelier.attributes.network import Batch
-from atelier.attributes.scores import accuracy, weighted_f1
-from atelier.attributes.training import JointLoss
+from atelier.attributes.scores import Reliability, accuracy, weighted_f1
+from atelier.attributes.training import DivergedError
 
 
 def _heads() -> Heads:
@@ -91,12 +95,50 @@ def test_temperature_undoes_overconfidence() -> None:
     generator = torch.Generator().manual_seed(0)
     honest = torch.randn((4000, 3), generator=generator)
     truth = torch.multinomial(torch.softmax(honest, 1), 1, generator=generator)
-    few = torch.where(torch.arange(4000)[:, None] < 20, truth, -1)
-    targets = torch.cat([truth, truth, few, torch.zeros_like(truth)], dim=1)
-    temperatures = fit_temperatures([honest * 3, honest, honest * 3, honest[:, :1]], targets)
+    targets = torch.cat([truth, truth, torch.zeros_like(truth)], dim=1)
+    temperatures = fit_temperatures([honest * 3, honest, honest[:, :1]], targets)
     assert temperatures[0].item() == pytest.approx(3.0, rel=0.1)
     assert temperatures[1].item() == pytest.approx(1.0, rel=0.1)
-    assert temperatures[2:].tolist() == [1.0, 1.0]
+    assert temperatures[2].item() == 1.0
+
+
+def test_with_few_labels_the_temperature_is_what_suits_the_others() -> None:
+    generator = torch.Generator().manual_seed(0)
+    honest = torch.randn((4000, 3), generator=generator)
+    truth = torch.multinomial(torch.softmax(honest, 1), 1, generator=generator)
+    none = torch.full_like(truth, -1)
+    wrong = torch.where(torch.arange(4000)[:, None] < 2, (truth + 1) % 3, -1)  # two labels, both missed
+    parts, targets = [honest * 3] * 3 + [honest * 3], torch.cat([truth, truth, wrong, none], dim=1)
+    temperatures = fit_temperatures(parts, targets)
+    assert temperatures[:2].tolist() == pytest.approx([3.0, 3.0], rel=0.1)
+    assert 3.0 <= temperatures[2].item() <= 4.0
+    assert 2.7 <= temperatures[3].item() <= 4.0
+    assert fit_temperatures(parts, none.expand(-1, 4)).tolist() == [1.0] * 4
+    assert fit_temperatures([], none[:, :0]).tolist() == []
+
+
+@pytest.mark.parametrize("temperature", [0.25, 1.0, 3.0])
+def test_what_probabilities_were_before_the_temperature(temperature: float) -> None:
+    logits = 4 * torch.randn((50, 6), generator=torch.Generator().manual_seed(0))
+    found = uncalibrated(torch.softmax(logits / temperature, dim=1).numpy(), temperature)
+    np.testing.assert_allclose(found, torch.softmax(logits.double(), dim=1).numpy(), rtol=1e-4, atol=1e-7)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=40))
+def test_calibration_error_equals_the_obvious_version(predictions: list[tuple[float, bool]]) -> None:
+    found = Reliability.of(np.array([c for c, _ in predictions]), np.array([r for _, r in predictions], dtype=bool))
+    expected = 0.0
+    for place in range(15):
+        mine = [p for p in predictions if place == min(max(math.ceil(p[0] * 15) - 1, 0), 14)]
+        assert found.labels[place] == len(mine)
+        if mine:
+            confidence, right = (sum(column) / len(mine) for column in zip(*mine, strict=True))
+            assert found.confidence[place] == pytest.approx(confidence)
+            expected += len(mine) / len(predictions) * abs(right - confidence)
+    if predictions:
+        assert found.expected_calibration_error == pytest.approx(expected, abs=1e-12)
+    else:
+        assert math.isnan(found.expected_calibration_error)
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=30))
@@ -150,3 +192,96 @@ def test_seeds_and_purposes_choose_apart() -> None:
     )  # fmt: skip
     assert (first & other).mean() == pytest.approx(0.25, abs=0.05)
     assert (first & validation).mean() == pytest.approx(0.25, abs=0.05)
+
+
+def _files(model: AttributeModel, folder: Path) -> dict[str, bytes]:
+    model.save(folder)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+WAYS = [{"training": "joint", "max_epochs": 6}, {"training": "published", "learning_rate": 0.1, "max_epochs": 10}]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: str(way["training"]))
+def test_a_monitor_sees_the_model_learn_and_changes_nothing(planted, tiny, tmp_path, way) -> None:
+    config = tiny.model_copy(update=way)
+    seen: list[tuple[int, float]] = []
+
+    def look(step: int, model: AttributeModel) -> None:
+        torch.rand(3)  # takes from the random state that dropout takes from
+        scores = evaluate(model, planted.articles, planted.truth).set_index(["attribute", "metric"])["value"]
+        seen.append((step, scores["mean", "weighted_f1"]))
+
+    alone = AttributeModel(config).fit(planted.articles, planted.labels)
+    watched = AttributeModel(config).fit(planted.articles, planted.labels, monitor=Monitor(25, look))
+    assert _files(alone, tmp_path / "alone") == _files(watched, tmp_path / "watched")
+    steps = [step for step, _ in seen]
+    assert steps == list(range(0, watched.history[-1].step + 1, 25))
+    assert seen[-1][1] > seen[0][1] + 0.2
+
+
+def test_a_monitor_sees_weights_that_do_not_move_while_it_looks(planted, tiny) -> None:
+    seen: list[tuple[bool, float]] = []
+
+    def look(step: int, model: AttributeModel) -> None:
+        assert model.network is not None
+        seen.append((model.network.training, float(model.network.heads.weight.detach().abs().sum())))
+
+    model = AttributeModel(tiny.model_copy(update={"max_epochs": 1}))
+    model.fit(planted.articles, planted.labels, monitor=Monitor(1, look))
+    assert len({weight for _, weight in seen}) == len(seen) == model.history[-1].step + 1
+    assert not any(training for training, _ in seen)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: str(way["training"]))
+def test_the_score_is_looked_at_every_so_many_steps_and_at_the_end(planted, tiny, way) -> None:
+    config = tiny.model_copy(update=way | {"evaluate_every": 5, "max_epochs": 3, "patience": 99})
+    model = AttributeModel(config).fit(planted.articles, planted.labels)
+    steps = [epoch.step for epoch in model.history]
+    total = steps[-1]
+    assert steps == [*range(5, total, 5), total]
+    assert [epoch.epoch for epoch in model.history] == list(range(1, len(steps) + 1))
+    whole = AttributeModel(config.model_copy(update={"evaluate_every": None})).fit(planted.articles, planted.labels)
+    assert [epoch.step for epoch in whole.history] == [total // 3, 2 * total // 3, total]
+    # The losses of the looks are those of the epochs, divided otherwise.
+    spans = np.diff([0, *steps])
+    joined = sum(epoch.loss * span for epoch, span in zip(model.history, spans, strict=True)) / total
+    assert joined == pytest.approx(np.mean([epoch.loss for epoch in whole.history]), rel=1e-4)
+
+
+def test_published_training_stops_early_and_keeps_the_best_look(planted, tiny) -> None:
+    way = {"training": "published", "learning_rate": 0.1, "max_epochs": 200, "evaluate_every": 10, "patience": 3}
+    model = AttributeModel(tiny.model_copy(update=way)).fit(planted.articles, planted.labels)
+    scores = [epoch.validation_weighted_f1 for epoch in model.history]
+    assert model.history[-1].step < 200 * 12
+    assert np.argmax(scores) == len(scores) - 4
+
+
+def test_published_training_learns_the_planted_attributes_and_repeats(planted, tiny, tmp_path) -> None:
+    way = {"training": "published", "learning_rate": 0.1, "max_epochs": 20, "dropout": 0.0, "patience": 20}
+    config = tiny.model_copy(update=way)
+    one, two = (AttributeModel(config).fit(planted.articles, planted.labels) for _ in range(2))
+    assert _files(one, tmp_path / "one") == _files(two, tmp_path / "two")
+    scores = evaluate(one, planted.articles, planted.truth).set_index(["attribute", "metric"])["value"]
+    assert scores["mean", "weighted_f1"] > 0.85
+
+
+@pytest.mark.parametrize("training", ["joint", "published"])
+def test_training_that_diverges_says_so(planted, tiny, training) -> None:
+    config = tiny.model_copy(update={"training": training, "learning_rate": 1e30, "max_epochs": 2})
+    model = AttributeModel(config)
+    with pytest.raises(DivergedError, match="lower learning_rate"):
+        model.fit(planted.articles, planted.labels)
+    assert model.network is None
+
+
+def test_bundles_without_steps_can_be_read(planted, tiny, tmp_path) -> None:
+    model = AttributeModel(tiny.model_copy(update={"max_epochs": 1})).fit(planted.articles, planted.labels)
+    model.save(tmp_path)
+    file = tmp_path / "config.json"
+    described = json.loads(file.read_text())
+    for epoch in described["history"]:
+        del epoch["step"]
+    del described["config"]["evaluate_every"]
+    file.write_text(json.dumps(described))
+    assert [epoch.step for epoch in AttributeModel.load(tmp_path).history] == [0]

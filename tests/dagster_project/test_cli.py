@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from atelier.errors import AtelierError
 from dagster_project import cli
 from dagster_project.build import build_defs
+from dagster_project.commands.init import check_names, init_home
 from resources.compute import Compute
 from resources.feature_store import FeatureStore
 from resources.retailer import ComputeSettings, Home, SettingsError
@@ -185,7 +186,7 @@ def test_real_names_pass_without_a_download(home: Home, tmp_path: Path, old: Hom
     (tmp_path / "w.safetensors").touch()
     for backbone, weights in (("vgg16", "DEFAULT"), ("resnet50", "none"), ("vgg16", str(tmp_path / "w.safetensors"))):
         encoder = old.settings.encoder.model_copy(update={"backbone": backbone, "weights": weights})
-        cli.check_names(old.settings.model_copy(update={"encoder": encoder}))
+        check_names(old.settings.model_copy(update={"encoder": encoder}))
 
 
 def test_a_landing_zone_is_served_with_its_own_days(initialised: Path, home: Home, run: Run) -> None:
@@ -207,18 +208,18 @@ def test_the_environment_configures_too(initialised: Path, home: Home, monkeypat
     }  # fmt: skip
     for name, value in asked.items():
         monkeypatch.setenv(f"ATELIER_{name}", value)
-    cli.init_home(home)
+    init_home(home)
     assert home.settings.compute == ComputeSettings(device="cpu", threads=1, memory_limit="600MB")
     assert home.settings.serving_model == "popular"
     monkeypatch.setenv("ATELIER_THREADS", "2")
-    cli.init_home(home)  # has been initialised: nothing is asked
+    init_home(home)  # has been initialised: nothing is asked
     assert home.settings.compute.threads == 1
 
 
 def test_a_wrong_environment_is_an_error_on_purpose(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATELIER_TIME_ZONE", "Foo")
     with pytest.raises(SettingsError, match="--time-zone: unknown time zone 'Foo'"):
-        cli.init_home(home)
+        init_home(home)
 
 
 def test_the_definitions_compute_as_the_settings_say(old: Home) -> None:

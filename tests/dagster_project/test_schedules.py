@@ -10,7 +10,7 @@ import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 from dagster_project.build import build_defs
-from dagster_project.cli import write_dagster_yaml
+from dagster_project.commands.init import write_dagster_yaml
 from dagster_project.schedules import DAY_TAG, outside
 from resources.retailer import Home, Settings, write_settings
 

@@ -23,7 +23,7 @@ import requests
 import dagster_project
 from atelier.sources.sample import SampleConfig, generate
 from dagster_project.build import build_defs
-from dagster_project.cli import write_dagster_yaml
+from dagster_project.commands.init import write_dagster_yaml
 from dagster_project.run import run_job
 from resources.feature_store import FeatureStore
 from resources.retailer import Home, Settings, write_settings

@@ -23,7 +23,7 @@ import pytest
 import dagster_project
 from assets.daily import STAGES
 from dagster_project.build import build_defs
-from dagster_project.cli import write_dagster_yaml
+from dagster_project.commands.init import write_dagster_yaml
 from dagster_project.run import without_pools
 from resources.embedding_cache import EmbeddingCache
 from resources.pointers import Pointers

@@ -8,6 +8,7 @@ import pytest
 from resources import data_dictionary
 from resources.data_dictionary import PAGE, main, markdown
 from resources.lineage_metadata import column_lineage, table_metadata, table_schema
+from resources.publishing import VIEWS
 from resources.schema import Column, Table
 from resources.tables import REGISTRY
 
@@ -37,6 +38,14 @@ def test_every_table_and_column_is_described(table: Table) -> None:
         assert column.description in row
         assert f"`{column.type}`" in row
         assert (" yes " in row) is not column.nullable
+
+
+def test_every_view_is_described() -> None:
+    views = markdown().split("\n## Views\n")[1]
+    for file in VIEWS.glob("*.sql"):
+        assert f"\n### {file.stem}\n\n" in views
+    assert "how do floral dresses sell? Purchases only." in views
+    assert "--" not in views
 
 
 def test_a_table_reads_well(monkeypatch: pytest.MonkeyPatch) -> None:

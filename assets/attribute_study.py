@@ -1,0 +1,151 @@
+"""The attribute study: many trainings of one day's data, started when somebody wants to know, not every night.
+
+What belongs here: what the study reads, where its results are kept, its tables, pictures and key figures. What does
+not: the trainings (:mod:`atelier.attributes.study`), how the pictures look (:mod:`atelier.report`).
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from assets.attributes import GROUP, INPUTS, AttributeTraining, article_inputs, attribute_config
+from assets.stage import stage
+from assets.step import Step, markdown
+from resources.compute import gpu_pool
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    import pandas as pd
+
+    from atelier.attributes.study import StudyPlan
+    from atelier.report import Drawing
+
+READ = (*INPUTS, "annotated_attributes")
+NAME = "attribute_study"
+#: An image in metadata is stored with every event that tells of it: larger ones are named by their file.
+LARGEST_IMAGE = 200_000  # bytes
+
+
+class AttributeStudy(AttributeTraining):
+    """Which trainings the study is made of. What is left empty suits the size of the catalogue.
+
+    Attributes:
+        splits: ``random``: articles are held out, as published; ``style``: whole styles.
+        variants: ``all``, ``without_text``, ``without_images``, ``without_metadata``, ``text_only``, ``images_only``,
+            and the linear classifiers ``linear_text``, ``linear_images``, ``linear_joined``.
+        trainings: ``joint``, by which every variant is trained, and ``published``, by which the network with all inputs
+            is trained once more; it takes many times as long.
+        follow_every: steps of the optimiser between two looks at F1; 0: none; empty: after each pass, in the published
+            training every 1,000, on small data more often.
+    """
+
+    splits: list[str] = ["random", "style"]
+    variants: list[str] = [
+        "all", "without_text", "without_images", "without_metadata", "text_only", "images_only", "linear_text",
+        "linear_images", "linear_joined",
+    ]  # fmt: skip
+    trainings: list[str] = ["joint"]
+    follow_every: int | None = None
+
+
+@stage(produces=[NAME, "attribute_confusions"], deps=READ, group=GROUP, pool=gpu_pool())
+def study_attributes(step: Step, config: AttributeStudy) -> None:
+    """The attribute network by split, without a modality, by training step, and against linear classifiers."""
+    from atelier.attributes.kept import Kept
+    from atelier.attributes.study import confusions_of, run_study, scores_of
+
+    articles, labels = article_inputs(step), step.read("annotated_attributes")
+    plan = study_plan(config, articles)
+    device = str(step.compute.apply())
+    results = run_study(
+        articles, labels, plan, kept=Kept(kept_folder(step.home.root, step.ds)), data=step.data_versions(READ),
+        device=device,
+    )  # fmt: skip
+    scores, confusions = scores_of(results), confusions_of(results)
+    step.write(NAME, scores)
+    step.write("attribute_confusions", confusions)
+    step.note(NAME, fits=len(results), **_means(scores), **step.compute.describe())
+    seconds = {f"seconds_{each.split}_{each.variant}": round(each.seconds, 1) for each in results}
+    step.note(NAME, **seconds)
+    _draw(step, scores, confusions)
+
+
+def study_plan(config: AttributeStudy, articles: "pd.DataFrame") -> "StudyPlan":
+    """What the config asks for, with sizes that suit the articles.
+
+    Raises:
+        Failure: a split, variant, training or number that is not possible.
+    """
+    from pydantic import ValidationError
+
+    from atelier.attributes.study import StudyPlan, trained_as
+    from resources.retailer import faults
+
+    chosen = attribute_config(config, len(articles))
+    asked = {} if config.max_epochs is None else {"max_epochs": config.max_epochs}
+    unknown = sorted(set(config.trainings) - {"joint", "published"})
+    if unknown:
+        raise dg.Failure(f"trainings holds {unknown[0]!r}; there are joint, published")
+    variants = config.variants if "joint" in config.trainings else []
+    if "published" in config.trainings:
+        variants = [*variants, "published"]
+    try:
+        return StudyPlan.model_validate(
+            {
+                "network": trained_as(chosen, "joint").model_copy(update=asked),
+                "published": trained_as(chosen, "published").model_copy(update=asked),
+                "variants": variants,
+                **config.model_dump(include={"splits", "test_share", "seed", "follow_every"}),
+            }
+        )
+    except ValidationError as error:
+        raise dg.Failure(f"the study's config cannot be used: {faults(error)}") from error
+
+
+def kept_folder(root: Path, ds: "date") -> Path:
+    """Where the result of each training of a day's study is kept, so that a killed study goes on where it was."""
+    return root / "studies" / NAME / f"ds={ds}"
+
+
+def pictures_folder(reports: Path, ds: "date") -> Path:
+    """Where the pictures of a day's study lie."""
+    return reports / NAME / f"ds={ds}"
+
+
+def _means(scores: "pd.DataFrame") -> dict[str, float]:
+    """Mean weighted F1 on test articles, by split and variant: charts over the days in the UI."""
+    rows = scores[
+        (scores["attribute"] == "mean") & (scores["metric"] == "weighted_f1") & (scores["side"] == "test")
+    ].dropna(subset=["value"])
+    return dict(zip(rows["split"] + "_" + rows["variant"], rows["value"].astype(float).tolist(), strict=True))
+
+
+def _draw(step: Step, scores: "pd.DataFrame", confusions: "pd.DataFrame") -> None:
+    """Write the pictures as files, and put them into the metadata of the asset that they show."""
+    import shutil
+
+    from atelier.report import standalone, study_drawings
+
+    folder = pictures_folder(step.home.reports, step.ds)
+    shutil.rmtree(folder, ignore_errors=True)  # a study of fewer attributes leaves none of another's behind
+    folder.mkdir(parents=True)
+    for drawing in study_drawings(scores, confusions):
+        path = folder / f"{drawing.name}.svg"
+        path.write_text(standalone(drawing.svg), encoding="utf-8")
+        asset = "attribute_confusions" if drawing.name.startswith("confusion") else NAME
+        step.note(asset, **{f"picture_{drawing.name}": markdown(_embedded(drawing, path))})
+
+
+def _embedded(drawing: "Drawing", path: Path) -> str:
+    """A picture as the UI shows it, with its caption; a large one by its file."""
+    from base64 import b64encode
+
+    content = path.read_bytes()
+    if len(content) > LARGEST_IMAGE:
+        return f"{drawing.caption} See {path}"
+    return f"![{drawing.alt}](data:image/svg+xml;base64,{b64encode(content).decode()})\n\n{drawing.caption}"
+
+
+STAGES = (study_attributes,)

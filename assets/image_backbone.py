@@ -1,0 +1,165 @@
+"""A backbone that has learned the retailer's own attributes: a job of its own, which somebody starts.
+
+What belongs here: gathering photographs and labels, telling how good it became. What does not: fine-tuning
+(:mod:`atelier.images.finetuning`), who uses it (:mod:`dagster_project.commands.promote` writes that into the settings,
+:func:`assets.images.build_encoder` reads it).
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from assets.attributes import AttributeTraining, attribute_config
+from assets.images import GROUP
+from assets.stage import stage
+from assets.step import Step, markdown
+from resources.compute import gpu_pool
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from atelier.images import FineTuned, FineTuningConfig
+    from atelier.images.backbones import Backbone
+
+NAME = "image_backbone"
+READ = ("articles", "images", "annotated_attributes")
+CATEGORY = "product_type"
+
+
+class BackboneTraining(dg.Config):
+    """The fine-tuning. What is left empty suits the backbone.
+
+    Attributes:
+        backbone: where it starts; empty: as atelier.toml says, or ``compact`` where that is ``small``, which cannot
+            learn.
+        weights: ``DEFAULT``, a .safetensors file, or ``none`` (seeded).
+        share: how many of the last layers are trained.
+        views: views of each photograph.
+        epochs: passes at most.
+        batch_size: photographs per step.
+        learning_rate: the largest step of the heads.
+        memory_gib: what the activations of the other layers may take.
+        seed: of everything that is drawn.
+    """
+
+    backbone: str | None = None
+    weights: str | None = None
+    share: float | None = None
+    views: int | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    memory_gib: float | None = None
+    seed: int = 0
+
+
+@stage(produces=[NAME], deps=READ, group=GROUP, checks=["better_than_before"], pool=gpu_pool() or "image_embeddings")
+def fine_tune_backbone(step: Step, config: BackboneTraining) -> None:
+    """A backbone whose last layers have learned the annotated attributes and the category from photographs.
+
+    The styles by which the day's attribute model is judged, stopped and calibrated teach it nothing. Nothing uses it
+    until ``atelier promote image_backbone``.
+    """
+    from atelier.images import finetune
+
+    device = step.compute.apply()
+    photographs, labels = learnable(step)
+    tuned = finetune(
+        _start(step, config), photographs, labels, root=step.home.open_source().image_root,
+        config=_tuning(config), device=device,
+    )  # fmt: skip
+    step.save_model(NAME, tuned.save, tables=READ, seed=config.seed)
+    _tell(step, tuned)
+
+
+def learnable(step: Step) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """The photographs that may be learned from, with their styles, and the labels: annotations and the category."""
+    import pandas as pd
+
+    from atelier.attributes.reserved import reserved
+
+    articles, labels = step.read("articles"), step.read("annotated_attributes")
+    training = AttributeTraining()  # what the daily attribute model does by default
+    kept_back = reserved(
+        articles, labels, attribute_config(training, len(articles)), test_share=training.test_share, seed=training.seed
+    )
+    free = articles.loc[~kept_back, ["article_id", "product_code"]]
+    photographs = step.read("images").merge(free, on="article_id", how="inner", validate="many_to_one")
+    category = articles[["article_id", CATEGORY]].dropna().rename(columns={CATEGORY: "value"})
+    named = [] if (labels["attribute"] == CATEGORY).any() else [category.assign(attribute=CATEGORY)]
+    columns = ["article_id", "attribute", "value"]
+    step.note(NAME, styles_kept_back=int(articles.loc[kept_back, "product_code"].nunique()))
+    return photographs.sort_values(["article_id", "shot"], ignore_index=True), pd.concat(
+        [labels[columns], *(each[columns] for each in named)], ignore_index=True
+    ).astype("str")
+
+
+def _start(step: Step, config: BackboneTraining) -> "Backbone":
+    """The backbone to start from; never one that was promoted: fine-tuning upon fine-tuning would not repeat."""
+    from atelier.images import Preprocessing, backbones, compact, small
+
+    named = step.home.settings.encoder
+    name, weights = config.backbone or named.backbone, config.weights or named.weights
+    if name == small.NAME:
+        name = compact.NAME
+    preprocessing = None if named.preprocessing is None or config.backbone else Preprocessing(**named.preprocessing)
+    return backbones.build_backbone(
+        name, None if weights == "none" else weights, seed=config.seed, preprocessing=preprocessing
+    )
+
+
+def _tuning(config: BackboneTraining) -> "FineTuningConfig":
+    """What the config asks for.
+
+    Raises:
+        Failure: a number that is not possible.
+    """
+    from pydantic import ValidationError
+
+    from atelier.images import FineTuningConfig
+    from resources.retailer import faults
+
+    asked = config.model_dump(exclude_none=True, exclude={"backbone", "weights"})
+    try:
+        return FineTuningConfig.model_validate(asked)
+    except ValidationError as error:
+        raise dg.Failure(f"the fine-tuning's config cannot be used: {faults(error)}") from error
+
+
+def _tell(step: Step, tuned: "FineTuned") -> None:
+    """Metadata: figures before and after, the counts, a picture of the training."""
+    from atelier.report.finetuning import finetuning_text
+
+    means = mean_figures(tuned.metrics)
+    figures: dict[str, Any] = {f"mean_{name}": value for name, value in means.items() if value == value}
+    step.note(NAME, backbone=tuned.backbone.name, trained_from=tuned.cut, **tuned.summary, **figures)
+    step.note(NAME, **step.compute.describe())
+    step.note(NAME, figures=markdown(f"```\n{finetuning_text(tuned.metrics)}\n```"), training=markdown(_picture(tuned)))
+    before, after = means.get("weighted_f1_before", 0.0), means.get("weighted_f1_after", 0.0)
+    step.check(
+        "better_than_before", after > before,
+        f"mean weighted F1 on its validation styles: {before:.3f} with the vectors before, {after:.3f} after",
+    )  # fmt: skip
+
+
+def _picture(tuned: "FineTuned") -> str:
+    """Loss and weighted F1 by epoch, as the UI shows it."""
+    from base64 import b64encode
+
+    from atelier.report.finetuning import finetuning_picture
+
+    history = tuned.history
+    drawn = finetuning_picture(
+        [each.loss for each in history], [each.validation_loss for each in history],
+        [each.validation_weighted_f1 for each in history],
+    )  # fmt: skip
+    return f"![Loss and weighted F1 by epoch](data:image/svg+xml;base64,{b64encode(drawn.encode()).decode()})"
+
+
+def mean_figures(metrics: "pd.DataFrame") -> dict[str, float]:
+    """The means over attributes of a bundle's metrics."""
+    mean = metrics[metrics["attribute"] == "mean"]
+    return dict(zip(mean["metric"].tolist(), mean["value"].tolist(), strict=True))
+
+
+STAGES = (fine_tune_backbone,)

@@ -1,0 +1,229 @@
+"""Why a model says what it says of one article: which modality decided, and which words weighed most.
+
+What belongs here: predictions of one article with something taken away, as pure functions of a fitted
+:class:`~atelier.attributes.model.AttributeModel`. What does not: where the article and the model come from
+(:mod:`resources.attribute_lineage`), layers and gradients.
+
+Occlusion (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, section 4.2): something
+is taken away and the probability of the prediction is looked at again. It is exact, repeats, needs nothing but
+``predict_proba`` and is in the unit that people read, probability. Gradients are not used: they tell what an
+infinitely small change of a word's vector would do, which is close to nothing where the softmax is saturated, and no
+text has such a change. What occlusion does not tell: parts that say the same cover for each other, so each alone weighs
+little, and the weights do not sum to the probability.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from atelier.attributes.errors import ArticlesError
+from atelier.attributes.frames import Frame, rows
+from atelier.attributes.model import AttributeModel
+from atelier.attributes.text import article_text, split_words
+from atelier.errors import AtelierError
+
+Floats = npt.NDArray[np.float64]
+
+METADATA = ("product_type", "brand", "division")
+#: What is taken away, each apart: three modalities, and the parts of the third.
+MODALITIES = ("photographs", "text", "metadata")
+REMOVALS = (*MODALITIES, *METADATA)
+
+
+class ExplanationError(AtelierError):
+    """The model cannot predict what is to be explained."""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What the model says without one thing.
+
+    Attributes:
+        removed: what was taken away, one of :data:`REMOVALS`.
+        present: whether the article had it; without it nothing changes.
+        value: the most probable value then.
+        confidence: its probability.
+        probability: of the value that is explained.
+        weight: by how much that fell; negative where the thing spoke against the value.
+    """
+
+    removed: str
+    present: bool
+    value: str
+    confidence: float
+    probability: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class WordWeight:
+    """What one word of the text weighed.
+
+    Attributes:
+        word: as the model reads it.
+        occurrences: how often it stands among the words that are read.
+        probability: of the value that is explained, in the text without it.
+        weight: by how much that fell; negative where the word spoke against the value.
+    """
+
+    word: str
+    occurrences: int
+    probability: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a model gives one article one value.
+
+    Attributes:
+        attribute: the attribute.
+        value: the value that is explained.
+        probability: the model's, of that value.
+        best: the model's most probable value.
+        best_probability: its probability.
+        removals: one of each of :data:`REMOVALS`, in that order.
+        words: the words that are read, in the order of the text, as often as they stand in it.
+        weights: each of these words once, the one that weighed most first; ties as in the text.
+        unread: how many further words the text has.
+    """
+
+    attribute: str
+    value: str
+    probability: float
+    best: str
+    best_probability: float
+    removals: tuple[Removal, ...]
+    words: tuple[str, ...]
+    weights: tuple[WordWeight, ...]
+    unread: int
+
+    @property
+    def decided(self) -> str | None:
+        """The modality whose absence costs the value most probability; None where none costs any."""
+        heaviest = max((r for r in self.removals if r.removed in MODALITIES), key=lambda removal: removal.weight)
+        return heaviest.removed if heaviest.weight > 0 else None
+
+
+def explain(model: AttributeModel, article: Frame, attribute: str, value: str | None = None) -> Explanation:
+    """Predict one article again as it is, without each modality, and without each of its words.
+
+    Args:
+        model: fitted.
+        article: one row, as for :meth:`AttributeModel.predict_proba`.
+        attribute: which attribute.
+        value: which value's probability is looked at; None: the most probable one.
+
+    Raises:
+        ExplanationError: the model has no head for the attribute, or does not know the value.
+        ArticlesError: as :meth:`AttributeModel.predict_proba`; not exactly one row.
+    """
+    if rows(article) != 1:
+        raise ArticlesError(f"{rows(article)} articles were given; one is explained at a time.")
+    text = article_text(article)[0].as_py()
+    read, unread = words_read(model, text)
+    distinct = tuple(dict.fromkeys(read))
+    with_own_text = _row(article, text)
+    variants = [with_own_text, *(_without(with_own_text, name) for name in REMOVALS)]
+    # The reference of the words has the words that are read and no others: what is dropped lets none move up.
+    variants += [with_own_text | {"text": " ".join(kept)} for kept in (read, *_each_dropped(read, distinct))]
+    matrix, names = _probabilities(model, variants, attribute)
+    place = int(matrix[0].argmax()) if value is None else _place(names, value, attribute)
+    removed, reference, dropped = np.split(matrix[1:], [len(REMOVALS), len(REMOVALS) + 1])
+    return Explanation(
+        attribute=attribute,
+        value=names[place],
+        probability=float(matrix[0, place]),
+        best=names[int(matrix[0].argmax())],
+        best_probability=float(matrix[0].max()),
+        removals=_removals(with_own_text, removed, names, place, float(matrix[0, place])),
+        words=read,
+        weights=_weights(read, distinct, dropped[:, place], float(reference[0, place])),
+        unread=unread,
+    )
+
+
+def words_read(model: AttributeModel, text: str) -> tuple[tuple[str, ...], int]:
+    """The words of a text that the model reads, in order, and how many more the text has."""
+    words = tuple(split_words(pa.array([text], pa.string())).values.to_pylist())
+    limit = max(model.config.tokens, model.config.kernel) if model.config else len(words)
+    return words[:limit], max(0, len(words) - limit)
+
+
+def _row(article: Frame, text: str) -> dict[str, object]:
+    """The one article as a mapping; its text in the column ``text``."""
+    frame = article.to_pandas() if isinstance(article, pa.Table) else article
+    known = {name: frame[name].iloc[0] for name in (*METADATA, "embeddings") if name in frame}
+    return {**dict.fromkeys(METADATA), "embeddings": None, **known, "text": text}
+
+
+def _without(row: Mapping[str, object], removed: str) -> dict[str, object]:
+    gone: dict[str, dict[str, object]] = {
+        "photographs": {"embeddings": None},
+        "text": {"text": ""},
+        "metadata": dict.fromkeys(METADATA),
+    }
+    return {**row, **gone.get(removed, {removed: None})}
+
+
+def _each_dropped(read: Sequence[str], distinct: Sequence[str]) -> list[list[str]]:
+    """The words without each distinct one, all its occurrences at once."""
+    return [[word for word in read if word != dropped] for dropped in distinct]
+
+
+def _probabilities(
+    model: AttributeModel, variants: Sequence[Mapping[str, object]], attribute: str
+) -> tuple[Floats, list[str]]:
+    """Probabilities of an attribute's values, float64 [variants, classes], and the values."""
+    frame = pd.DataFrame(list(variants)).assign(article_id=[str(place) for place in range(len(variants))])
+    found = model.predict_proba(frame.astype(dict.fromkeys(("text", *METADATA), "string")))
+    if attribute not in found.attributes or not found.matrices:
+        known = ", ".join(found.attributes) or "none"
+        raise ExplanationError(f"The model has no head for {attribute!r}; it predicts: {known}.")
+    place = found.attributes.index(attribute)
+    return found.matrices[place].astype(np.float64).clip(0.0, 1.0), [str(name) for name in found.values[place]]
+
+
+def _place(names: Sequence[str], value: str, attribute: str) -> int:
+    if value not in names:
+        raise ExplanationError(f"The model knows no value {value!r} of {attribute!r}; it knows: {', '.join(names)}.")
+    return names.index(value)
+
+
+def _removals(
+    row: Mapping[str, object], matrix: Floats, names: Sequence[str], place: int, probability: float
+) -> tuple[Removal, ...]:
+    present = {name: not _empty(row[name]) for name in METADATA}
+    present |= {"metadata": any(present.values()), "photographs": not _empty(row["embeddings"])}
+    present |= {"text": bool(row["text"])}
+    return tuple(
+        Removal(
+            removed=name,
+            present=present[name],
+            value=names[int(probabilities.argmax())],
+            confidence=float(probabilities.max()),
+            probability=float(probabilities[place]),
+            weight=probability - float(probabilities[place]),
+        )
+        for name, probabilities in zip(REMOVALS, matrix, strict=True)
+    )
+
+
+def _empty(value: Any) -> bool:
+    """Whether a cell is null, or a list without items."""
+    return bool(pd.isna(value)) if np.ndim(value) == 0 else len(np.asarray(value)) == 0
+
+
+def _weights(
+    read: Sequence[str], distinct: Sequence[str], probabilities: Floats, reference: float
+) -> tuple[WordWeight, ...]:
+    found = [
+        WordWeight(word, read.count(word), float(probability), reference - float(probability))
+        for word, probability in zip(distinct, probabilities, strict=True)
+    ]
+    return tuple(sorted(found, key=lambda word: -word.weight))

@@ -1,0 +1,154 @@
+"""What the layers of a backbone that are not trained make of photographs: computed once, kept in memory.
+
+What belongs here: running the frozen layers over every view of every photograph, within a limit of memory. What does
+not: training on what they give (:mod:`atelier.images.tuning`).
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from atelier.images.augmentation import Augmentation, Views
+from atelier.images.decode import ImageRejected
+from atelier.images.embedding import bf16_is_native
+from atelier.images.loading import DECODE_THREADS, load
+from atelier.images.preprocessing import Preprocessing
+from atelier.progress import progress
+
+log = logging.getLogger(__name__)
+
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Activations:
+    """What the frozen layers make of n photographs.
+
+    Attributes:
+        photographs: those that could be read, in the order in which they were given; n rows.
+        values: bfloat16 [views, n, …], in main memory; view 0 is the plain one.
+        unreadable: how many could not.
+    """
+
+    photographs: pd.DataFrame
+    values: Tensor
+    unreadable: int
+
+    def take(self, rows: Tensor, views: Tensor | None = None, device: torch.device | None = None) -> Tensor:
+        """float32 [rows, …] of the chosen photographs, int64 [rows], each in the view chosen; None: all plain."""
+        numbers = torch.zeros_like(rows) if views is None else views
+        return self.values[numbers, rows].to(device).float()
+
+
+@dataclass(frozen=True)
+class Viewing:
+    """How photographs are looked at.
+
+    Attributes:
+        views: views of each photograph; fewer where memory does not hold them.
+        augmentation: how all but the first are drawn.
+        seed: of the views.
+        memory_bytes: what may be kept.
+        root: the folder of the photographs; None: any place.
+        threads: threads that decode.
+    """
+
+    views: int
+    augmentation: Augmentation
+    seed: int
+    memory_bytes: int
+    root: str | Path | None = None
+    threads: int = DECODE_THREADS
+
+
+def keep_activations(
+    frozen: nn.Module,
+    preprocessing: Preprocessing,
+    photographs: pd.DataFrame,
+    viewing: Viewing,
+    device: torch.device,
+) -> Activations:
+    """Run frozen layers once over every view of every photograph, as far as memory allows.
+
+    Where not even one view of each fits, photographs are left out, evenly over their order, and a warning says so.
+
+    Args:
+        frozen: normalised pixels → activations.
+        preprocessing: of the backbone.
+        photographs: path, and if known digest (SHA-256); one row each.
+        viewing: how they are looked at.
+        device: where to compute.
+    """
+    layers = _Frozen(frozen, preprocessing, device)
+    shape = layers(np.zeros((1, 3, preprocessing.crop, preprocessing.crop), np.uint8)).shape[1:]
+    room = viewing.memory_bytes // (2 * shape.numel())  # views of photographs
+    photographs = _thin(photographs, room)
+    views = max(1, min(viewing.views, room // max(len(photographs), 1)))
+    values = torch.empty((views, len(photographs), *shape), dtype=torch.bfloat16)
+    ok = np.ones(len(photographs), bool)
+    for number in range(views):
+        drawn = Views.draw(preprocessing, viewing.augmentation, len(photographs), viewing.seed, number)
+        ok &= layers.fill(values[number], photographs, drawn, viewing, f"looking, view {number + 1} of {views}")
+    readable = values if ok.all() else values[:, torch.from_numpy(ok)]
+    return Activations(photographs[ok].reset_index(drop=True), readable, int((~ok).sum()))
+
+
+def _thin(photographs: pd.DataFrame, room: int) -> pd.DataFrame:
+    """At most ``room`` photographs, evenly over their order."""
+    if len(photographs) <= room:
+        return photographs
+    log.warning("memory holds %d of %d photographs: the others are left out; raise memory_gib", room, len(photographs))
+    chosen = np.linspace(0, len(photographs) - 1, max(room, 1)).astype(np.int64)
+    return photographs.iloc[chosen].reset_index(drop=True)
+
+
+class _Frozen:
+    """The layers that are not trained, on a device."""
+
+    def __init__(self, module: nn.Module, preprocessing: Preprocessing, device: torch.device) -> None:
+        self.module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.preprocessing = preprocessing
+        self.device = device
+        statistics = torch.tensor([preprocessing.mean, preprocessing.std], device=device)
+        self.mean, self.std = statistics[:, None, :, None, None]
+        self.bf16 = bf16_is_native(device)
+
+    def __call__(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
+        """The activations, bfloat16 [n, …], of uint8 [n, 3, crop, crop]."""
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            images = torch.from_numpy(pixels).to(self.device).float().div_(255).sub_(self.mean).div_(self.std)
+            found: Tensor = self.module(images.contiguous(memory_format=torch.channels_last))
+            return found.to(torch.bfloat16)
+
+    def fill(
+        self, values: Tensor, photographs: pd.DataFrame, views: Views, viewing: Viewing, what: str
+    ) -> npt.NDArray[np.bool_]:
+        """Write the activations of one view of each photograph; returns which could be read."""
+        total, side = len(photographs), self.preprocessing.crop
+        digests: Sequence[str] | None = photographs["digest"].tolist() if "digest" in photographs else None
+        decoded = load(
+            photographs["path"].tolist(), views.pixels, needed=self.preprocessing.needed, ahead=2 * BATCH_SIZE,
+            root=viewing.root, digests=digests, threads=viewing.threads,
+        )  # fmt: skip
+        images = progress(decoded, what, total=total, unit="image")
+        ok = np.ones(total, bool)
+        for start in range(0, total, BATCH_SIZE):
+            pixels = np.zeros((BATCH_SIZE, 3, side, side), np.uint8)  # always full: the same numbers in any company
+            batch = list(islice(images, BATCH_SIZE))
+            for place, image in enumerate(batch):
+                if isinstance(image, ImageRejected):
+                    ok[start + place] = False
+                    log.warning("left out: %s", image)
+                else:
+                    pixels[place] = image
+            values[start : start + len(batch)] = self(pixels)[: len(batch)].cpu()
+        next(images, None)  # lets the bar and the threads finish
+        return ok

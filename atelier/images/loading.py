@@ -1,0 +1,68 @@
+"""Files into pixels, in threads, while a network computes.
+
+What belongs here: reading, checking and decoding image files ahead of who asks. What does not: how an image becomes a
+network's input (:mod:`atelier.images.preprocessing`, :mod:`atelier.images.augmentation`).
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from atelier.images.decode import ImageRejected, decode, read
+
+Pixels = npt.NDArray[np.uint8]
+Reader = Callable[[int, Image.Image], Pixels]
+
+DECODE_THREADS = 2
+
+
+def load(
+    paths: Sequence[str | Path],
+    reader: Reader,
+    *,
+    needed: int,
+    ahead: int,
+    root: str | Path | None = None,
+    digests: Sequence[str] | None = None,
+    threads: int = DECODE_THREADS,
+) -> Iterator[Pixels | ImageRejected]:
+    """Each image's pixels or what is wrong with it, in order.
+
+    Args:
+        paths: the files, relative to ``root`` where it is given.
+        reader: makes pixels of a place in ``paths`` and its image.
+        needed: pixels that decoding should leave on the shorter side.
+        ahead: how many files may be decoded before they are asked for.
+        root: the folder that must hold them all; None: any place.
+        digests: the SHA-256 that each file is expected to have; one that has changed since is refused.
+        threads: threads that read and decode.
+    """
+    folder = None if root is None else Path(root).resolve()
+
+    def pixels(place: int) -> Pixels | ImageRejected:
+        path = paths[place]
+        try:
+            data = read(path, folder)
+            if digests is not None and hashlib.sha256(data).hexdigest() != digests[place]:
+                return ImageRejected(str(path), "the file has changed since it was listed; ingest that day again")
+            return reader(place, decode(data, str(path), needed))
+        except ImageRejected as rejected:
+            return rejected
+
+    waiting: deque[Future[Pixels | ImageRejected]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+        try:
+            for place in range(len(paths)):
+                waiting.append(pool.submit(pixels, place))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,103 @@
+"""A backbone in two parts: what stays as it is, and the last layers, which are trained.
+
+What belongs here: cutting a network and putting it together again. What does not: training
+(:mod:`atelier.images.finetuning`).
+"""
+
+import copy
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from atelier.images.backbones import Backbone, WeightsError
+
+_CHAINS = ("features", "layers", "trunk_output", "blocks")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A backbone, cut.
+
+    Attributes:
+        frozen: float [n, 3, h, w], normalised, → the activations at the cut; in evaluation mode for ever.
+        trained: activations → float32 [n, dimension]; its tensors have the backbone's own names.
+        cut: the name of the first layer that is trained.
+    """
+
+    frozen: nn.Module
+    trained: nn.Module
+    cut: str
+
+
+def cut_backbone(backbone: Backbone, share: float) -> Parts:
+    """Cut off the last layers of a copy of a backbone.
+
+    Layers are the links of the network's chain: those of ``features`` (VGG, MobileNet, EfficientNet, DenseNet…), or
+    the network's own children (ResNet, ShuffleNet…). Only links with weights count.
+
+    Args:
+        backbone: any whose layers form a chain; that the two parts in a row do what the whole does is verified.
+        share: how many of the last layers are trained, as a share: a quarter is the last block of convolutions of
+            VGG16, ``layer4`` of ResNet and the last four blocks of MobileNetV2; 1 is all.
+
+    Raises:
+        WeightsError: the network is no chain.
+    """
+    module = copy.deepcopy(backbone.module)
+    links = _links(module)
+    weighty = [place for place, (_, link) in enumerate(links) if any(True for _ in link.parameters())]
+    first = weighty[min(math.floor((1 - share) * len(weighty) + 0.999), len(weighty) - 1)]
+    frozen = nn.Sequential(*(link for _, link in links[:first]))
+    for name, _ in links[:first]:
+        module.set_submodule(name, nn.Identity())
+    parts = Parts(frozen.eval().requires_grad_(False), module, links[first][0])
+    _verify(backbone, parts)
+    parts.trained.requires_grad_(True)
+    return parts
+
+
+def join(backbone: Backbone, parts: Parts) -> nn.Module:
+    """The whole network again, with the trained part's weights: a new module."""
+    module = copy.deepcopy(backbone.module)
+    module.load_state_dict(parts.trained.state_dict(), strict=False)
+    return module.eval().requires_grad_(False)
+
+
+def _links(module: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The links of a network's chain, by name."""
+    links: list[tuple[str, nn.Module]] = []
+    for name, child in module.named_children():
+        if name in _CHAINS and isinstance(child, nn.Sequential):
+            links += [(f"{name}.{inner}", link) for inner, link in child.named_children()]
+        else:
+            links.append((name, child))
+    return links
+
+
+def _verify(backbone: Backbone, parts: Parts) -> None:
+    """That both parts in a row are the whole.
+
+    Raises:
+        WeightsError: they are not.
+    """
+    side = backbone.preprocessing.crop
+    images = torch.linspace(-1, 1, 2 * 3 * side * side).reshape(2, 3, side, side)
+    with torch.inference_mode():
+        whole = backbone.module(images)
+        again = _quietly(parts, images)
+    if again is None or again.shape != whole.shape or not torch.allclose(whole, again, rtol=1e-3, atol=1e-4):
+        raise WeightsError(
+            f"backbone {backbone.name!r} is no chain of layers that could be cut; fine-tune another one, for example "
+            "resnet50, mobilenet_v2 or vgg16"
+        )
+
+
+def _quietly(parts: Parts, images: Tensor) -> Tensor | None:
+    """What the parts make of images; None where their shapes do not fit together."""
+    try:
+        found: Tensor = parts.trained(parts.frozen(images))
+    except (RuntimeError, TypeError, ValueError):
+        return None
+    return found

@@ -1,0 +1,199 @@
+"""The plots of the attribute study, and how its tables are shaped for them.
+
+What belongs here: drawings, by name, for the page and for files of their own. What does not: the section's words and
+tables (:mod:`atelier.report.attribute_study`), the study (:mod:`atelier.attributes.study`).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from atelier.metrics.encoding import Floats
+from atelier.report.figures import density_plot, dot_plot, line_plot, matrix_plot
+from atelier.report.parts import figure
+
+MEAN = "mean"
+BY_STEP = "weighted_f1_by_step"
+F1 = "weighted_f1"
+SPLITS = {"random": "random articles held out", "style": "whole styles held out"}
+NAMES = {
+    "all": "all inputs", "published": "all inputs, published training", "without_text": "without text",
+    "without_images": "without images", "without_metadata": "without metadata", "text_only": "text only",
+    "images_only": "images only", "linear_text": "linear, text (TF-IDF)", "linear_images": "linear, images",
+    "linear_joined": "linear, text and images",
+}  # fmt: skip
+#: What the published density plot compares.
+ABLATION = ("all", "without_text", "without_images", "without_metadata")
+#: A variant of the network and the linear classifier that reads the same, by what both read.
+RIVALS = {
+    "text": ("text_only", "linear_text"),
+    "images": ("images_only", "linear_images"),
+    "text and images": ("without_metadata", "linear_joined"),
+}
+MOST_CLASSES = 20
+PANELS = 3  # side by side
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One plot of the study.
+
+    Attributes:
+        name: letters, digits and underscores: what its file is called.
+        svg: as :mod:`atelier.report.figures` makes it.
+        alt: its text alternative.
+        caption: what it shows.
+    """
+
+    name: str
+    svg: str
+    alt: str
+    caption: str
+
+    def html(self) -> Markup:
+        """The figure on the page, in its own size: a small plot is not stretched to the width of others."""
+        own = re.sub(
+            r'<svg (?=[^>]*?\bwidth="([\d.]+pt)")', r'<svg style="min-width:min(36rem,\1)" ', self.svg, count=1
+        )
+        return figure(own, self.alt, self.caption)
+
+
+def study_drawings(study: pd.DataFrame, confusions: pd.DataFrame) -> list[Drawing]:
+    """Every plot of the study, for files and metadata."""
+    shown = splits_of(study)
+    curves = [drawing for variant in followed(study) for drawing in step_drawings(study, variant, shown)]
+    return [
+        *ablation_drawings(study), *curves, *rival_drawings(study, shown), *confusion_drawings(confusions),
+    ]  # fmt: skip
+
+
+def splits_of(frame: pd.DataFrame) -> list[str]:
+    """The splits of a table, in the order in which they are shown."""
+    present = set(frame["split"]) if len(frame) else set()
+    return [split for split in SPLITS if split in present]
+
+
+def final(study: pd.DataFrame, split: str, variant: str) -> pd.DataFrame:
+    """The figures of a trained variant on test articles: one row for each attribute, one column for each metric."""
+    rows = study[(study["split"] == split) & (study["variant"] == variant) & (study["side"] == "test")]
+    rows = rows[rows["metric"] != BY_STEP]
+    return rows.pivot(index="attribute", columns="metric", values="value").astype("float64")
+
+
+def f1_by_variant(study: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Weighted F1 on test articles: one row for each attribute that could be judged, one column for each variant."""
+    rows = study[(study["split"] == split) & (study["side"] == "test") & (study["metric"] == F1)]
+    wide = rows[rows["attribute"] != MEAN].pivot(index="attribute", columns="variant", values="value")
+    return wide.astype("float64").dropna(how="all")[[name for name in NAMES if name in wide]]
+
+
+def ablation_drawings(study: pd.DataFrame) -> list[Drawing]:
+    """The densities over attributes of weighted F1 of the network with and without each input; none without data."""
+    shown = splits_of(study)
+    by_split = [f1_by_variant(study, split) for split in shown]
+    series = [
+        {NAMES[name]: frame[name].to_numpy(np.float64) for name in ABLATION if name in frame} for frame in by_split
+    ]
+    if not any(series):
+        return []
+    drawing = density_plot([SPLITS[split] for split in shown], series, "weighted F1 of an attribute")
+    alt = f"Densities over attributes of weighted F1 for {', '.join(dict.fromkeys(n for s in series for n in s))}."
+    caption = "How weighted F1 spreads over attributes. Ticks below: each attribute; the mark among them: their mean."
+    return [Drawing("ablation", drawing, alt, caption)]
+
+
+def followed(study: pd.DataFrame) -> list[str]:
+    """The variants whose F1 was followed step by step."""
+    present = set(study.loc[study["metric"] == BY_STEP, "variant"])
+    return [name for name in NAMES if name in present]
+
+
+def step_drawings(study: pd.DataFrame, variant: str, shown: Sequence[str]) -> list[Drawing]:
+    """Weighted F1 by training step of one variant: the mean over attributes by split, then each attribute."""
+    rows = study[(study["metric"] == BY_STEP) & (study["variant"] == variant)].dropna(subset=["value"])
+    splits = [split for split in shown if split in set(rows["split"])]
+    means = [_lines(rows[(rows["split"] == split) & (rows["attribute"] == MEAN)]) for split in splits]
+    alt = f"Lines of mean weighted F1 by training step on training and test articles: {NAMES[variant]}."
+    caption = f"Mean weighted F1 by training step: {NAMES[variant]}. A gap between the lines is overfitting."
+    drawn = line_plot([SPLITS[split] for split in splits], means, "training step")
+    drawings = [Drawing(f"f1_by_step_{variant}", drawn, alt, caption)]
+    ours = rows[(rows["split"] == splits[-1]) & (rows["attribute"] != MEAN)]
+    attributes = sorted(ours["attribute"].unique())
+    groups = np.array_split(np.array(attributes, dtype=object), max(1, -(-len(attributes) // PANELS)))
+    for place, group in enumerate(groups, start=1):
+        part = group.tolist()
+        lines = [_lines(ours[ours["attribute"] == attribute]) for attribute in part]
+        drawings.append(
+            Drawing(
+                f"f1_by_step_{variant}_{place}", line_plot(part, lines, "training step"),
+                f"Lines of weighted F1 by training step for {', '.join(part)}.",
+                f"Weighted F1 by training step, {SPLITS[splits[-1]]}: {', '.join(part)}.",
+            )
+        )  # fmt: skip
+    return drawings
+
+
+def _lines(rows: pd.DataFrame) -> dict[str, tuple[Floats, Floats]]:
+    sides = {
+        side: rows[rows["side"] == side].sort_values("step")[["step", "value"]].to_numpy(np.float64)
+        for side in ("train", "test")
+    }
+    return {f"{side} articles": (points[:, 0], points[:, 1]) for side, points in sides.items()}
+
+
+def rival_drawings(study: pd.DataFrame, shown: Sequence[str]) -> list[Drawing]:
+    """Weighted F1 of each attribute, the network beside the linear classifier that reads the same."""
+    drawings = []
+    frame = f1_by_variant(study, shown[-1]) if shown else pd.DataFrame()
+    for read, (network, linear) in RIVALS.items():
+        if not {network, linear} <= set(frame.columns):
+            continue
+        pair = frame[[network, linear]].dropna().sort_values(network, ascending=False, kind="stable")
+        series = {"network": pair[network].to_numpy(np.float64), "linear": pair[linear].to_numpy(np.float64)}
+        drawn = dot_plot(pair.index.astype(str).tolist(), series, f"weighted F1, reading {read}")
+        alt = f"Weighted F1 of {len(pair)} attributes, the network beside a linear classifier, both reading {read}."
+        caption = f"Both read {read}; {SPLITS[shown[-1]]}."
+        drawings.append(Drawing(f"against_{linear}", drawn, alt, caption))
+    return drawings
+
+
+def confusion_drawings(confusions: pd.DataFrame) -> list[Drawing]:
+    """A matrix for each attribute, of the stricter split that was studied."""
+    drawings = []
+    for split in splits_of(confusions)[-1:]:
+        rows = confusions[confusions["split"] == split]
+        for place, (attribute, pairs) in enumerate(rows.groupby("attribute", sort=True), start=1):
+            matrix = confusion_matrix(pairs)
+            drawn = matrix_plot(
+                str(attribute), list(matrix.index), list(matrix.columns), matrix.to_numpy(np.float64), "predicted",
+                "annotated",
+            )  # fmt: skip
+            alt = f"Confusion matrix of {attribute}: {len(matrix)} annotated values by {len(matrix.columns)} predicted."
+            caption = f"{attribute}: {int(pairs['articles'].sum()):,} test articles, {SPLITS[split]}."
+            drawings.append(Drawing(f"confusion_{place:02d}", drawn, alt, caption))
+    return drawings
+
+
+def confusion_matrix(pairs: pd.DataFrame, most: int = MOST_CLASSES) -> pd.DataFrame:
+    """Shares of what was predicted for each annotated value, [annotated, predicted]; the rows sum to 1.
+
+    Args:
+        pairs: actual, predicted, articles: of one attribute.
+        most: values shown, the most frequent first; the others become one, named ``n others``.
+    """
+    counts = pairs.groupby("actual")["articles"].sum().sort_index().sort_values(ascending=False, kind="stable")
+    strangers = sorted(set(pairs["predicted"]) - set(counts.index))
+    values = [*counts.index, *strangers]
+    kept = values if len(values) <= most + 1 else values[:most]
+    other = f"{len(values) - len(kept)} others"
+    named = pairs.assign(**{
+        side: pairs[side].where(pairs[side].isin(kept), other) for side in ("actual", "predicted")
+    })  # fmt: skip
+    order = kept if len(kept) == len(values) else [*kept, other]
+    matrix = named.pivot_table(index="actual", columns="predicted", values="articles", aggfunc="sum", fill_value=0)
+    matrix = matrix.reindex([v for v in order if v in matrix.index]).reindex(columns=order, fill_value=0)
+    return matrix.div(matrix.sum(axis=1), axis=0)

@@ -1,0 +1,319 @@
+"""``atelier init``: write the settings of a home, once; with the sample retailer, generate it.
+
+What belongs here: the command, what it refuses, and what others need of an initialised home. What does not: the
+settings' own rules (:mod:`resources.retailer`).
+"""
+
+import os
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from pydantic import ValidationError
+
+from resources.retailer import (
+    ComputeSettings,
+    EncoderSettings,
+    Home,
+    Settings,
+    SettingsError,
+    check_settings,
+    faults,
+    write_settings,
+)
+
+if TYPE_CHECKING:
+    from atelier.sources.sample import SampleConfig
+
+SAMPLE_FOLDER = "retailer"
+SAMPLE_SIZES = ("articles", "customers", "days")
+
+
+@click.command()
+@click.option(
+    "--source",
+    type=click.Choice(["sample", "hm", "parquet"]),
+    default="sample",
+    envvar="ATELIER_SOURCE",
+    show_default=True,
+    help="What kind of source is read.",
+)
+@click.option("--path", type=click.Path(path_type=Path), envvar="ATELIER_PATH", help="The source's folder.")
+@click.option(
+    "--first-day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    envvar="ATELIER_FIRST_DAY",
+    help="First day; default: the source's.",
+)
+@click.option(
+    "--last-day", type=click.DateTime(["%Y-%m-%d"]), envvar="ATELIER_LAST_DAY", help="Last day; default: the source's."
+)
+@click.option("--time-zone", default="Europe/London", envvar="ATELIER_TIME_ZONE", show_default=True)
+@click.option(
+    "--horizon",
+    type=click.IntRange(min=1),
+    default=7,
+    envvar="ATELIER_HORIZON",
+    show_default=True,
+    help="Days of behaviour that judge a day's recommendations.",
+)
+@click.option(
+    "--serving-model",
+    default="als",
+    envvar="ATELIER_SERVING_MODEL",
+    show_default=True,
+    help="Whose lists every customer gets.",
+)
+@click.option(
+    "--backbone", default="small", envvar="ATELIER_BACKBONE", show_default=True, help="The encoder of photographs."
+)
+@click.option(
+    "--weights",
+    default="none",
+    envvar="ATELIER_WEIGHTS",
+    show_default=True,
+    help="DEFAULT, a .safetensors file, or none (seeded).",
+)
+@click.option(
+    "--preprocessing",
+    envvar="ATELIER_PREPROCESSING",
+    metavar="JSON",
+    help='What the weights expect, where their file does not say, for example {"mean": [0.5, 0.5, 0.5]}.',
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    envvar="ATELIER_DEVICE",
+    show_default=True,
+    help="Where to embed and train; auto: CUDA where there is one.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=2,
+    envvar="ATELIER_THREADS",
+    show_default=True,
+    help="Threads of torch, ALS and each DuckDB.",
+)
+@click.option(
+    "--memory-limit",
+    default="4GB",
+    envvar="ATELIER_MEMORY_LIMIT",
+    show_default=True,
+    help="Memory of one DuckDB; up to four run at once.",
+)
+@click.option(
+    "--option", "options", multiple=True, metavar="NAME=VALUE", help="A further option of the source; JSON or text."
+)
+@click.option("--articles", type=int, help="Sample retailer: how many articles.")
+@click.option("--customers", type=int, help="Sample retailer: how many customers.")
+@click.option("--days", type=int, help="Sample retailer: how many days.")
+@click.option("--if-absent", is_flag=True, help="Do nothing where the home has been initialised.")
+def init(if_absent: bool, **asked: Any) -> None:
+    """Write atelier.toml, once; with the sample retailer, generate it."""
+    home = Home.from_environment()
+    if if_absent and home.toml.exists():
+        return
+    sizes = {name: asked[name] for name in SAMPLE_SIZES if asked[name] is not None}
+    if asked["source"] == "sample":
+        settings, sample = _of_sample(home, asked, sizes)
+    elif sizes:
+        raise click.UsageError(f"--{next(iter(sizes))} belongs to --source sample")
+    else:
+        settings, sample = _of_files(home, asked), None
+    if not check_settings(home, settings):
+        check_names(settings)
+    if sample is not None:
+        _generate(home.root / settings.path, sample)
+    write_settings(home, settings)
+    write_dagster_yaml(home)
+    click.echo(
+        f"{home.toml}: {settings.source} at {settings.path}, {settings.first_day} … {settings.last_day or 'live'}"
+    )
+
+
+def init_home(home: Home) -> None:
+    """What ``atelier init`` does without options, unless it has run; options come from the environment.
+
+    Raises:
+        SettingsError: what the environment asks for is not allowed.
+    """
+    if home.toml.exists():
+        return
+    try:
+        init.main(args=[], standalone_mode=False)
+    except click.UsageError as error:
+        raise SettingsError(f"atelier init: {error.format_message()}") from error
+
+
+def write_dagster_yaml(home: Home) -> None:
+    """Put the shipped dagster.yaml into the home, unless there is one: no telemetry, one run at a time."""
+    from importlib.resources import files
+
+    target = home.dagster / "dagster.yaml"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text((files("dagster_project") / "dagster.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def check_names(settings: Settings) -> None:
+    """Refuse a serving model or an encoder that no nightly run could build. Nothing is downloaded.
+
+    Raises:
+        UsageError: the model or backbone is unknown, or the weights are not there; the message names the option.
+    """
+    from assets.recommenders import MODELS
+
+    if settings.serving_model not in MODELS:
+        raise click.UsageError(f"--serving-model: no model {settings.serving_model!r}; there are {', '.join(MODELS)}")
+    backbone, weights = settings.encoder.backbone, settings.encoder.weights
+    if backbone != EncoderSettings().backbone:  # which needs no torchvision, and that takes seconds to import
+        from torchvision import models
+
+        if backbone not in (names := models.list_models(module=models)):
+            raise click.UsageError(f"--backbone: no backbone {backbone!r}; there are small, {', '.join(names)}")
+    elif weights not in ("none", "DEFAULT"):
+        raise click.UsageError("--weights: the backbone small is made from a seed; say none, or name a --backbone")
+    if weights not in ("none", "DEFAULT") and not (weights.endswith(".safetensors") and Path(weights).is_file()):
+        raise click.UsageError(f"--weights: no .safetensors file {weights}; give one that exists, DEFAULT, or none")
+
+
+def _of_sample(home: Home, asked: dict[str, Any], sizes: dict[str, int]) -> "tuple[Settings, SampleConfig]":
+    """The settings of a sample retailer, and what to generate; neither looks at the disk."""
+    from atelier.sources.parquet import ParquetOptions
+    from atelier.sources.sample import SampleConfig
+
+    folder = (asked["path"] or home.root / SAMPLE_FOLDER).resolve()
+    options = _parse_options(asked["options"])
+    try:
+        sample = SampleConfig.model_validate(sizes)
+    except ValidationError as error:
+        raise click.UsageError(faults(error, _option)) from error
+    try:
+        ParquetOptions.model_validate(options)
+    except ValidationError as error:
+        raise click.UsageError(f"--option: {faults(error)}; docs/sources.md lists them") from error
+    return _settings(home, folder, asked, options, (sample.first_day, sample.last_day)), sample
+
+
+def _of_files(home: Home, asked: dict[str, Any]) -> Settings:
+    """The settings of a source whose files are there; these say which days they hold."""
+    if asked["path"] is None:
+        raise click.UsageError(f"--path: where are the files of the source {asked['source']!r}?")
+    folder, options = asked["path"].resolve(), _parse_options(asked["options"])
+    return _settings(home, folder, asked, options, _days(asked["source"], folder, options))
+
+
+def _settings(
+    home: Home, folder: Path, asked: dict[str, Any], options: dict[str, Any], held: tuple[date, date | None]
+) -> Settings:
+    """What was asked for, checked one key at a time."""
+    first, last = asked["first_day"], asked["last_day"]
+    try:
+        return Settings(
+            source=asked["source"],
+            path=os.path.relpath(folder, home.root) if folder.is_relative_to(home.root) else str(folder),
+            first_day=first.date() if first else held[0],
+            last_day=last.date() if last else held[1],
+            time_zone=asked["time_zone"],
+            horizon=asked["horizon"],
+            serving_model=asked["serving_model"],
+            encoder=EncoderSettings(
+                backbone=asked["backbone"],
+                weights=_weights(asked["weights"]),
+                preprocessing=_preprocessing(asked["preprocessing"]),
+            ),
+            compute=ComputeSettings(
+                device=asked["device"], threads=asked["threads"], memory_limit=asked["memory_limit"]
+            ),
+            options=options,
+        )
+    except ValidationError as error:
+        raise click.UsageError(faults(error, _option)) from error
+
+
+def _generate(folder: Path, config: "SampleConfig") -> None:
+    """Generate the sample retailer, unless the folder holds anything else: another one may be in use.
+
+    Raises:
+        SettingsError: it does, or it cannot be written to.
+    """
+    from atelier.sources.sample import generate, is_complete
+
+    if is_complete(folder, config):
+        return
+    if is_complete(folder):
+        raise SettingsError(
+            f"{folder} holds another sample retailer ({_other_sizes(folder, config)}); ask for that one, set"
+            " ATELIER_HOME to another folder, or delete it if nothing uses it"
+        )
+    if folder.is_dir() and any(folder.iterdir()) and not _half_generated(folder):
+        raise SettingsError(
+            f"--path {folder} holds files that the sample retailer did not write; give it an empty folder, or read"
+            " them with --source parquet"
+        )
+    try:
+        generate(folder, config)
+    except OSError as error:
+        raise SettingsError(f"--path {folder}: the sample retailer cannot be written there: {error}") from error
+
+
+def _half_generated(folder: Path) -> bool:
+    """Whether an interrupted generation left it: the truth is written first, the manifest last."""
+    return (folder / "truth").is_dir() and not (folder / "retailer.json").exists()
+
+
+def _other_sizes(folder: Path, config: "SampleConfig") -> str:
+    """In what a generated retailer differs from ``config``."""
+    import json
+
+    found = json.loads((folder / "retailer.json").read_text(encoding="utf-8"))["generator"].get("config", {})
+    asked = config.model_dump(mode="json")
+    other = [f"{name} is {found.get(name)}, asked for {n}" for name, n in asked.items() if found.get(name) != n]
+    return ", ".join(other) or "made by another version of the generator"
+
+
+def _option(key: str) -> str:
+    """The option that sets a key of the settings or of the sample retailer."""
+    return "--option" if key.startswith("options") else f"--{key.rpartition('.')[2].replace('_', '-')}"
+
+
+def _parse_options(options: tuple[str, ...]) -> dict[str, Any]:
+    import json
+
+    parsed: dict[str, Any] = {}
+    for option in options:
+        name, separator, value = option.partition("=")
+        if not separator:
+            raise click.UsageError(f"--option {option}: write NAME=VALUE")
+        if name in ("first_day", "last_day"):
+            raise click.UsageError(f"--option {option}: that is --{name.replace('_', '-')} {value}")
+        try:
+            parsed[name] = json.loads(value)
+        except json.JSONDecodeError:
+            parsed[name] = value
+    return parsed
+
+
+def _days(source: str, folder: Path, options: dict[str, Any]) -> tuple[date, date | None]:
+    from atelier.sources import open_source
+
+    opened = open_source(source, folder, **options)
+    return opened.first_day, opened.last_day
+
+
+def _preprocessing(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    from atelier.images import Preprocessing
+
+    try:
+        return Preprocessing.model_validate_json(text).model_dump(mode="json", exclude_unset=True)
+    except ValidationError as error:
+        raise click.UsageError(f"--preprocessing: {faults(error)}; docs/images.md lists its fields") from error
+
+
+def _weights(weights: str) -> str:
+    return str(Path(weights).resolve()) if weights.endswith(".safetensors") else weights

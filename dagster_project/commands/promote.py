@@ -1,0 +1,70 @@
+"""``atelier promote``: what a job on demand has made is used from now on.
+
+What belongs here: the command, and what it says. What does not: training (:mod:`assets.image_backbone`), the file of
+settings (:mod:`resources.retailer`).
+"""
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from atelier.errors import AtelierError
+from resources.retailer import Home, promote_encoder
+
+if TYPE_CHECKING:
+    from resources.model_store import Bundle
+
+BACKBONE = "image_backbone"
+
+
+@click.group()
+def promote() -> None:
+    """Use what a job on demand has made from now on: a decision, and never a nightly event."""
+
+
+@promote.command(BACKBONE)
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The one trained on that day; default: the newest.")
+@click.option("--undo", is_flag=True, help="Back to the backbone and the weights that `atelier init` wrote.")
+def image_backbone(day: datetime | None, undo: bool) -> None:
+    """Encode photographs with the fine-tuned backbone from the next run on."""
+    home = Home.from_environment()
+    if undo and day:
+        raise click.UsageError("--undo takes no --day")
+    if undo:
+        changed = promote_encoder(home, None)
+        click.echo(f"{home.toml}: {'back to' if changed else 'already'} {home.settings.encoder.backbone}")
+        return
+    click.echo(promote_backbone(home, day.date() if day else None))
+
+
+def promote_backbone(home: Home, day: date | None = None) -> str:
+    """Write a day's backbone, or the newest, into atelier.toml; returns what to tell whoever asked.
+
+    Raises:
+        PartitionMissing: none was trained on that day.
+        AtelierError: none was ever trained.
+        BundleError: it is damaged.
+        SettingsError: atelier.toml is missing, or cannot be written.
+    """
+    from atelier.images import FineTuned
+    from atelier.report.finetuning import finetuning_text
+
+    bundle = _bundle(home, day)
+    tuned = FineTuned.load(bundle.path)  # a backbone that cannot be built must not be promoted
+    changed = promote_encoder(home, bundle.model_id)
+    return (
+        f"{finetuning_text(tuned.metrics)}\n\n{home.toml}: photographs are {'now' if changed else 'already'} encoded "
+        f"with {tuned.backbone.name} {bundle.model_id}, which learned from labels of {bundle.manifest.training_day}.\n"
+        "Each is encoded once with it, by the next run of each day; days before keep their vectors until they run."
+    )
+
+
+def _bundle(home: Home, day: date | None) -> "Bundle":
+    from resources.model_store import ModelStore
+
+    models = ModelStore(home.store, remedy=lambda name, ds: f"dg launch --job {name} --partition {ds}")
+    days = [day] if day else models.days(BACKBONE)
+    if not days:
+        raise AtelierError(f"no {BACKBONE} was ever trained; make one with: dg launch --job {BACKBONE} --partition DAY")
+    return models.bundle(BACKBONE, models.pointer(BACKBONE, max(days)))

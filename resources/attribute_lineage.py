@@ -1,0 +1,318 @@
+"""Where a predicted attribute comes from, gathered from the stores.
+
+What belongs here: finding the row and the days before it, what the model had read, the bundle, and whether all of that
+is still as it was; asking the bundle again. What does not: why the bundle says so
+(:mod:`atelier.attributes.explanation`), showing it (:mod:`atelier.report.lineage`, the command ``atelier lineage``),
+and the view of the same name in ``atelier.duckdb``, which shows every row but asks no model.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from atelier.attributes.lineage import (
+    AttributeLineage,
+    DayValue,
+    PhotographRead,
+    TextRead,
+    TrainedModel,
+    UpstreamRead,
+    Writing,
+)
+from atelier.errors import AtelierError
+from resources.article_of_day import ArticleOfDay, read_article
+from resources.embedding_cache import EmbeddingCache
+from resources.model_bundles import read_manifest
+from resources.model_store import ModelStore
+from resources.publishing import select_sql
+from resources.tables import PREDICTED_ATTRIBUTES, REGISTRY
+
+if TYPE_CHECKING:
+    from atelier.attributes import AttributeModel
+    from atelier.attributes.explanation import Explanation
+    from resources.feature_store import FeatureStore
+    from resources.retailer import Home
+
+TABLE = PREDICTED_ATTRIBUTES.name
+MODEL = "attribute_model"
+#: Prediction is float32; another size of batch, or another device, changes the last digits of a probability.
+TOLERANCE = 1e-4
+NEAREST = 5
+
+Row = dict[str, Any]
+
+
+class LineageError(AtelierError):
+    """There is no such value; the message names what there is."""
+
+
+class Tracer:
+    """Tells where values of ``predicted_attributes`` come from.
+
+    Args:
+        store: the feature store.
+        models: the bundles.
+        cache: the vectors of photographs.
+        image_root: the source's folder of images; None: photographs cannot be looked at.
+    """
+
+    def __init__(
+        self, store: "FeatureStore", models: ModelStore, cache: EmbeddingCache, image_root: Path | None
+    ) -> None:
+        self._store = store
+        self._models = models
+        self._cache = cache
+        self._image_root = image_root
+        self._opened: dict[str, AttributeModel] = {}
+
+    @classmethod
+    def of_home(cls, home: "Home") -> "Tracer":
+        """The tracer of a home."""
+        return cls(home.open_store(), ModelStore(home.store), EmbeddingCache(home.store), image_root(home))
+
+    def page(self, lineage: AttributeLineage) -> str:
+        """The value's page, with the photographs, as one HTML document."""
+        from atelier.report import lineage_page
+
+        return lineage_page(lineage, self._image_root)
+
+    def trace(self, article: str, attribute: str, ds: date | None = None) -> AttributeLineage:
+        """Where the value of an article's attribute comes from.
+
+        Args:
+            article: the article.
+            attribute: the attribute.
+            ds: the day; None: the newest day that has the value.
+
+        Raises:
+            LineageError: there is no such value; the message names the nearest articles, attributes or days.
+            PartitionMissing: nothing was predicted on ``ds``.
+        """
+        days = self._days(article, attribute, ds)
+        row = days[-1]
+        ds = row["ds"]
+        newest = max(pointer.ds for pointer in self._store.pointers("articles"))
+        then = read_article(self._store, article, ds)
+        now = then if newest == ds else read_article(self._store, article, newest)
+        model = self._model(row["model_id"])
+        explanation, unexplained = self._explain(row, then)
+        return AttributeLineage(
+            article_id=article,
+            attribute=attribute,
+            stored=_day_value(row),
+            alternatives=tuple((each["value"], each["probability"]) for each in row["alternatives"] or ()),
+            name=then.row.get("name"),
+            product_type=then.row.get("product_type"),
+            gone_since=None if now.known else newest,
+            photographs=tuple(self._photograph(digest, then, now) for digest in row["image_digests"]),
+            text=TextRead(
+                digest=row["text_digest"],
+                text=then.text,
+                same=then.text_digest == row["text_digest"],
+                current=now.text_digest == row["text_digest"],
+            ),
+            model=model,
+            written=self._writing(ds),
+            earlier=tuple(_day_value(each) for each in reversed(days[:-1])),
+            computed_from=PREDICTED_ATTRIBUTES.by_name["value"].lineage,
+            explanation=explanation,
+            unexplained=unexplained,
+            differences=_differences(row, then, explanation, model),
+        )
+
+    # The row and the days before it ------------------------------------------------------------------------------
+
+    def _days(self, article: str, attribute: str, ds: date | None) -> list[Row]:
+        """The rows of the value by day, the last one that of ``ds``."""
+        if ds is not None:
+            self._store.connect(as_of=ds, tables=[TABLE]).close()  # a day without predictions has an error of its own
+        pointers = [pointer for pointer in self._store.pointers(TABLE) if ds is None or pointer.ds <= ds]
+        if not pointers:
+            raise LineageError("nothing has been predicted yet; run `make demo`, or daily_retrain for a day")
+        files = [(self._store.location(pointer), pointer.ds) for pointer in pointers]
+        with self._store.connect(as_of=pointers[-1].ds, tables=[]) as con:
+            select = f"SELECT * FROM ({select_sql(PREDICTED_ATTRIBUTES, files)})"  # noqa: S608 - our own names and files
+            rows = _rows(
+                con.execute(
+                    f"{select} WHERE article_id = $article AND attribute = $attribute ORDER BY ds",
+                    {"article": article, "attribute": attribute},
+                )
+            )
+        if not rows or (ds is not None and rows[-1]["ds"] != ds):
+            raise self._no_such_value(article, attribute, ds or pointers[-1].ds, [row["ds"] for row in rows])
+        return rows
+
+    def _no_such_value(self, article: str, attribute: str, ds: date, earlier: Sequence[date]) -> LineageError:
+        """The error that says what there is instead."""
+        if earlier:
+            return LineageError(
+                f"{attribute} of {article} has no value on {ds}; it has one on {', '.join(map(str, earlier))}"
+            )
+        with self._store.connect(as_of=ds, tables=[TABLE]) as con:
+            own = con.execute(
+                f"SELECT attribute FROM {TABLE} WHERE article_id = $article ORDER BY attribute",  # noqa: S608 - registry
+                {"article": article},
+            ).fetchall()
+            if not own:
+                near = _nearest(con, "article_id", article)
+                return LineageError(f"no article {article!r} in {TABLE} of {ds}; the nearest names are {near}")
+            known = con.execute(
+                f"SELECT count(*) FROM {TABLE} WHERE attribute = $attribute",  # noqa: S608 - registry
+                {"attribute": attribute},
+            ).fetchall()[0][0]
+            has = ", ".join(name for (name,) in own)
+            if known:
+                return LineageError(f"{attribute} does not apply to article {article} on {ds}; it has {has}")
+            near = _nearest(con, "attribute", attribute)
+            return LineageError(
+                f"no attribute {attribute!r} in {TABLE} of {ds}; the nearest names are {near}; {article} has {has}"
+            )
+
+    # What was read, and what wrote it ----------------------------------------------------------------------------
+
+    def _photograph(self, digest: str, then: ArticleOfDay, now: ArticleOfDay) -> PhotographRead:
+        shot, path = then.images.get(digest, (None, None))
+        problem = _problem(self._image_root, path, digest)
+        return PhotographRead(digest, shot, path, problem, current=digest in now.image_digests)
+
+    def _writing(self, ds: date) -> Writing:
+        pointer = self._store.pointer(TABLE, ds)
+        if pointer is None:  # a pointer is replaced, never removed
+            raise LineageError(f"the partition ds={ds} of {TABLE} has gone; ask again")
+        return Writing(pointer.run_id, pointer.written_at, pointer.data_version)
+
+    # The bundle --------------------------------------------------------------------------------------------------
+
+    def _model(self, model_id: str | None) -> TrainedModel | None:
+        manifest = read_manifest(self._models.path(MODEL, model_id)) if model_id else None
+        if manifest is None:
+            return None
+        day = date.fromisoformat(manifest.training_day)
+        return TrainedModel(
+            name=manifest.name,
+            model_id=manifest.model_id,
+            training_day=manifest.training_day,
+            code_version=manifest.code_version,
+            seed=manifest.seed,
+            libraries=manifest.libraries,
+            upstreams=tuple(
+                UpstreamRead(table, version, version == data_version(self._store, table, day))
+                for table, version in sorted(manifest.upstreams.items())
+            ),
+        )
+
+    def _explain(self, row: Row, then: ArticleOfDay) -> "tuple[Explanation | None, str | None]":
+        """Why the recorded bundle says what it says of what it had read; or why that cannot be said."""
+        if row["prediction"] is None:
+            return None, "No model predicted it: too few articles are labelled with any value of this attribute."
+        if not then.known:
+            return None, f"The catalogue of {row['ds']} was written again since, without this article."
+        from atelier.attributes.explanation import explain
+
+        try:
+            model = self._open(row["model_id"])
+            return explain(model, self._frame(row, then), row["attribute"], row["prediction"]), None
+        except AtelierError as error:
+            return None, f"The explanation cannot be computed: {error}"
+
+    def _open(self, model_id: str) -> "AttributeModel":
+        if model_id not in self._opened:
+            from atelier.attributes import AttributeModel
+
+            self._opened[model_id] = AttributeModel.load(self._models.bundle(MODEL, model_id).path)
+        return self._opened[model_id]
+
+    def _frame(self, row: Row, then: ArticleOfDay) -> Any:
+        """The article as the bundle read it: the recorded photographs, and the text and metadata of that day."""
+        import pandas as pd
+
+        digests, vectors = row["image_digests"], None
+        if digests:
+            if len(then.encoders) != 1:
+                raise LineageError(
+                    f"image_embeddings of {row['ds']} was written again, by {len(then.encoders)} encoders"
+                )
+            vectors = self._cache.read(digests, then.encoders[0])
+        return pd.DataFrame([{**then.row, "embeddings": vectors}])
+
+
+def image_root(home: "Home") -> Path | None:
+    """The source's folder of images; None where the source cannot be opened."""
+    try:
+        return home.open_source().image_root
+    except AtelierError:
+        return None  # every photograph is then shown as one that cannot be looked at
+
+
+def data_version(store: "FeatureStore", table: str, ds: date) -> str:
+    """What a model of day ``ds`` reads of a table: the digest that its manifest records.
+
+    The same as :meth:`assets.step.Step.data_versions`: of the day's partition, of all days up to it for events.
+    """
+    event = REGISTRY[table].kind == "event"
+    pointers = [p for p in store.pointers(table) if (p.ds <= ds if event else p.ds == ds)]
+    versions = sorted(f"{p.ds}/{p.part}/{p.data_version}" for p in pointers)
+    return hashlib.sha256("\n".join(versions).encode()).hexdigest()
+
+
+def _rows(result: Any) -> list[Row]:
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, values, strict=True)) for values in result.fetchall()]
+
+
+def _nearest(con: Any, column: str, name: str) -> str:
+    """The names most like ``name``, by Jaro-Winkler similarity."""
+    found = con.execute(
+        f'SELECT "{column}" FROM (SELECT DISTINCT "{column}" FROM {TABLE})'  # noqa: S608 - names of the registry
+        f' ORDER BY jaro_winkler_similarity("{column}", $name) DESC, "{column}" LIMIT {NEAREST}',
+        {"name": name},
+    ).fetchall()
+    return ", ".join(str(row[0]) for row in found) or "none: the table is empty"
+
+
+def _day_value(row: Row) -> DayValue:
+    return DayValue(**{name: row[name] for name in ("ds", "value", "source", "confidence", "prediction", "model_id")})
+
+
+def _problem(root: Path | None, path: str | None, digest: str) -> str | None:
+    """Why the photograph cannot be shown as it was read; None where it can."""
+    from atelier.images.decode import ImageRejected, read
+
+    if path is None:
+        return "that day lists it no more"
+    if root is None:
+        return "the source cannot be opened"
+    try:
+        data = read(path, root)
+    except ImageRejected as rejected:
+        return rejected.reason
+    return None if hashlib.sha256(data).hexdigest() == digest else "the file has changed since"
+
+
+def _numbers_differ(row: Row, explanation: "Explanation") -> list[str]:
+    found = []
+    if abs(explanation.probability - row["confidence"]) > TOLERANCE:
+        now = f"{explanation.probability:.6f}"
+        found.append(f"the probability of {row['prediction']} is {now} now, and {row['confidence']:.6f} is stored")
+    if explanation.best_probability - explanation.probability > TOLERANCE:
+        found.append(f"the most probable value is {explanation.best} now, and {row['prediction']} is stored")
+    return found
+
+
+def _differences(
+    row: Row, then: ArticleOfDay, explanation: "Explanation | None", model: TrainedModel | None
+) -> tuple[str, ...]:
+    """In what the stored value and the bundle's answer of now differ, and what may be the cause."""
+    if row["prediction"] is None or not then.known:
+        return ()
+    found = [] if explanation is None else _numbers_differ(row, explanation)
+    if then.text_digest != row["text_digest"]:
+        found.append(f"the text of {row['ds']} is another one: its digest is {then.text_digest}")
+    if then.image_digests != tuple(row["image_digests"]):
+        found.append(f"the photographs of {row['ds']} are others: {', '.join(then.image_digests) or 'none'}")
+    if found and model is not None:
+        rewritten = [each.table for each in model.upstreams if not each.current]
+        found += [f"{table} of {model.training_day} was written again since the training" for table in rewritten]
+    return tuple(found)

@@ -1,0 +1,61 @@
+"""Pages of where values come from, beside the daily page.
+
+What belongs here: choosing a few values of a day, writing their pages. What does not: tracing a value
+(:mod:`resources.attribute_lineage`), how its page looks (:mod:`atelier.report.lineage`).
+"""
+
+import hashlib
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from atelier.errors import PartitionMissing
+from resources.attribute_lineage import TABLE, Tracer
+from sql import query
+
+if TYPE_CHECKING:
+    from atelier.report import LineageExample
+    from resources.feature_store import FeatureStore
+
+
+def write_examples(store: "FeatureStore", tracer: Tracer, ds: date, reports: Path) -> "list[LineageExample] | None":
+    """Trace a few values of a day and write their pages; None where nothing was predicted.
+
+    Pages that an earlier run of the day wrote of other values are removed.
+
+    Args:
+        store: the feature store.
+        tracer: tells where they come from.
+        ds: the day.
+        reports: the folder of the daily pages.
+    """
+    from atelier.report import LineageExample
+
+    try:
+        with store.connect(as_of=ds, tables=[TABLE]) as con:
+            chosen = con.sql(query("lineage_examples")).fetchall()
+    except PartitionMissing:
+        return None
+    folder = reports / f"ds={ds}-lineage"
+    pages = [folder / page_name(article, attribute) for _, _, article, attribute in chosen]
+    examples = []
+    for page, (_, why, article, attribute) in zip(pages, chosen, strict=True):
+        lineage = tracer.trace(article, attribute, ds)
+        write_page(tracer.page(lineage), page)
+        examples.append(LineageExample(why, lineage, f"{folder.name}/{page.name}"))
+    for other in set(folder.glob("*.html")) - set(pages):
+        other.unlink()
+    return examples
+
+
+def write_page(text: str, target: Path) -> None:
+    """Put a page in place as a whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged = target.with_name(f"{target.name}.new")
+    staged.write_text(text, encoding="utf-8")
+    staged.replace(target)
+
+
+def page_name(article: str, attribute: str) -> str:
+    """The file name of a value's page, whatever article and attribute hold."""
+    return hashlib.sha256(f"{article}\0{attribute}".encode()).hexdigest()[:16] + ".html"

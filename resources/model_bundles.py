@@ -1,0 +1,71 @@
+"""Model bundles as a table: what the manifests say, for people who ask with SQL.
+
+What belongs here: the table ``model_bundles`` of ``atelier.duckdb``, read from the manifests as ``materialisations`` is
+read from the pointers. What does not: writing and opening bundles (:mod:`resources.model_store`).
+"""
+
+import json
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resources.model_store import MANIFEST, Manifest
+from resources.schema import Column, Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MODEL_BUNDLES = Table(
+    "model_bundles", "derived", "Where every model comes from: read from the manifests of the bundles on disk.",
+    key=("name", "model_id"),
+    columns=(
+        Column("name", "VARCHAR", "The model's name."),
+        Column("model_id", "VARCHAR", "The bundle: a digest of its files and of what it was trained on."),
+        Column("training_day", "DATE", "The last day it has seen."),
+        Column("upstreams", "MAP(VARCHAR, VARCHAR)", "What it was trained on: the data version of each table."),
+        Column("code_version", "VARCHAR", "Of the code that trained it."),
+        Column("seed", "BIGINT", "Of its training.", nullable=True),
+        Column("libraries", "MAP(VARCHAR, VARCHAR)", "Versions of the libraries that were installed."),
+    ),
+)  # fmt: skip
+
+
+def read_manifest(bundle: Path) -> Manifest | None:
+    """The manifest in a bundle's folder; None where there is none. An unreadable one is a warning, and None."""
+    path = bundle / MANIFEST
+    try:
+        return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        warnings.warn(f"{path} is not a manifest: {error}; remove {bundle} and train it again", stacklevel=2)
+        return None
+
+
+def manifests(root: str | Path) -> list[Manifest]:
+    """The manifests of all bundles under a model store's root, by name and id; unreadable ones are left out."""
+    found = (read_manifest(path.parent) for path in sorted(Path(root).glob(f"models/*/*/{MANIFEST}")))
+    return [manifest for manifest in found if manifest is not None]
+
+
+def as_arrow(bundles: Iterable[Manifest]) -> "pa.Table":
+    """The table ``model_bundles``."""
+    import pyarrow as pa
+
+    kinds = {"VARCHAR": pa.string(), "BIGINT": pa.int64(), "DATE": pa.string()}
+    mapped = pa.map_(pa.string(), pa.string())
+    fields = [(column.name, kinds.get(column.type, mapped)) for column in MODEL_BUNDLES.columns]
+    rows = [
+        {
+            "name": bundle.name,
+            "model_id": bundle.model_id,
+            "training_day": bundle.training_day,
+            "upstreams": sorted(bundle.upstreams.items()),
+            "code_version": bundle.code_version,
+            "seed": bundle.seed,
+            "libraries": sorted(bundle.libraries.items()),
+        }
+        for bundle in bundles
+    ]
+    return pa.Table.from_pylist(rows, schema=pa.schema(fields))

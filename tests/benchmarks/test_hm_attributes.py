@@ -1,0 +1,68 @@
+"""The comparison on H&M: its figures, its hidden labels, its kept vectors."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import f1_score
+
+from benchmarks.hm_attributes import MISSING, TOGETHER, f1, hide, kept
+from benchmarks.hm_backbone import ATTRIBUTES
+
+
+def _labels(articles: int) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    ids = [f"{place:05d}" for place in range(articles)]
+    return pd.concat(
+        [
+            pd.DataFrame({"article_id": ids, "attribute": attribute, "value": rng.choice(["a", "b", "c"], articles)})
+            for attribute in ATTRIBUTES
+        ],
+        ignore_index=True,
+    )
+
+
+def test_figures_equal_scikit_learn_and_do_not_depend_on_the_order() -> None:
+    truth = _labels(60)
+    said = truth.assign(value=np.random.default_rng(1).choice(["a", "b", "new"], len(truth)))
+    found = f1(said.sample(frac=1, random_state=0), truth)
+    for attribute in ATTRIBUTES:
+        mine = truth["attribute"] == attribute
+        expected = f1_score(truth["value"][mine], said["value"][mine], average="weighted", zero_division=0)
+        assert found[attribute] == pytest.approx(expected)
+    assert found["mean"] == pytest.approx(found[list(ATTRIBUTES)].mean())
+
+
+def test_a_prediction_that_is_missing_is_a_miss() -> None:
+    truth = _labels(30)
+    assert f1(truth, truth)["mean"] == 1
+    half = truth[truth["article_id"] < "00015"]
+    assert 0.5 < f1(half, truth)["mean"] < 0.8
+    assert f1(half.iloc[:0], truth)["mean"] == 0
+
+
+def test_labels_are_hidden_at_the_rates_stated() -> None:
+    assert set(MISSING) == set(ATTRIBUTES)
+    labels = _labels(4000)
+    left = hide(labels, seed=0)
+    for attribute, missing in MISSING.items():
+        assert (left["attribute"] == attribute).sum() / 4000 == pytest.approx(1 - missing, abs=0.02)
+    first, second = (set(left.loc[left["attribute"] == name, "article_id"]) for name in TOGETHER)
+    assert first == second
+    pd.testing.assert_frame_equal(left, labels.loc[left.index])
+    assert not left.equals(hide(labels, seed=1))
+
+
+def test_vectors_are_computed_once_and_follow_the_articles(tmp_path: Path) -> None:
+    files = pd.DataFrame({"article_id": ["b", "a", "c"]})
+    vectors = np.arange(6, dtype=np.float32).reshape(3, 2)
+    file = tmp_path / "vectors.npz"
+    np.testing.assert_array_equal(kept(file, files, lambda: vectors), vectors)
+
+    def never() -> np.ndarray:
+        raise AssertionError("computed twice")
+
+    np.testing.assert_array_equal(kept(file, files.iloc[[2, 0]], never), vectors[[2, 0]])
+    with pytest.raises(SystemExit, match="lacks 1 of 2"):
+        kept(file, pd.DataFrame({"article_id": ["a", "d"]}), never)

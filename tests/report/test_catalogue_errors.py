@@ -1,0 +1,54 @@
+"""What the section on catalogue errors says, and how it shows what people may have written."""
+
+import html
+import re
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from atelier.report import catalogue_errors_section
+
+ERRORS = pd.DataFrame(
+    {
+        "article_id": ["b", "a", "c"],
+        "attribute": ["colour", "colour", "fit"],
+        "annotated_value": ["red", "blue", "<b>slim</b>"],
+        "annotated_probability": [0.001, 0.02, 0.1],
+        "predicted_value": ["black", "navy", "wide"],
+        "confidence": [0.99, 0.95, 0.5],
+        "fold": [0, 1, 2],
+        "rank": [1, 2, 3],
+    }
+)
+
+
+def text(markup: str) -> str:
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", markup)))
+
+
+def test_the_most_suspicious_come_first_with_both_values_and_confidence() -> None:
+    articles = pd.DataFrame({"article_id": ["a", "b"], "name": ["Blue & navy coat", None]})
+    section = catalogue_errors_section(ERRORS.iloc[::-1], {}, articles, count=2)
+    shown = text(section.html)
+    assert "3 annotations are confidently contradicted" in shown
+    assert "the 2 most suspicious are shown" in shown
+    first, second = shown.index("1. colour: red model: black 99.0%"), shown.index("2. colour: blue model: navy 95.0%")
+    assert first < second
+    assert "Blue & navy coat" in shown
+    assert "3. fit" not in shown
+    assert shown.index("colour 2") < shown.index("fit 1"), "counts by attribute, most first"
+    assert section.html.count("no photograph") == 2
+
+
+def test_photographs_stand_in_the_page_and_values_are_escaped(tmp_path: Path) -> None:
+    Image.new("RGB", (300, 400), "red").save(tmp_path / "c.jpg")
+    page = catalogue_errors_section(ERRORS, {"c": Path("c.jpg"), "a": Path("../away.jpg")}, root=tmp_path).html
+    assert page.count('src="data:image/jpeg;base64,') == 1
+    assert "<b>slim" not in page
+    assert "&lt;b&gt;slim" in page
+
+
+def test_no_errors_and_no_table_are_said() -> None:
+    assert "contradicts no annotation" in catalogue_errors_section(ERRORS.head(0)).html
+    assert "dg launch --job daily_retrain" in catalogue_errors_section(None).html
