@@ -167,12 +167,17 @@ def attribute_config(config: AttributeTraining, articles: int) -> "AttributeConf
     Raises:
         dagster.Failure: an unknown preset, or a value out of range.
     """
+    from pydantic import ValidationError
+
     from atelier.attributes import AttributeConfig
+    from resources.retailer import faults
 
     if not 0 < config.coverage < 1:
         raise dg.Failure(f"coverage is {config.coverage}; it is a probability, for example 0.9")
     presets = {
-        "auto": lambda **changes: AttributeConfig.for_data(articles).model_copy(update=changes),
+        "auto": lambda **changes: AttributeConfig.model_validate(
+            AttributeConfig.for_data(articles).model_dump() | changes
+        ),
         "small": AttributeConfig.small,
         "published": AttributeConfig.published,
     }
@@ -183,7 +188,10 @@ def attribute_config(config: AttributeTraining, articles: int) -> "AttributeConf
         changes["max_epochs"] = config.max_epochs
     if config.applies:
         changes["applies"] = {name: tuple(types) for name, types in config.applies.items()}
-    return presets[config.preset](**changes)
+    try:
+        return presets[config.preset](**changes)
+    except ValidationError as error:
+        raise dg.Failure(f"the attribute network's config cannot be used: {faults(error)}") from error
 
 
 @stage(

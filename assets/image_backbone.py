@@ -78,7 +78,8 @@ def learnable(step: Step) -> "tuple[pd.DataFrame, pd.DataFrame]":
 
     from atelier.attributes.reserved import reserved
 
-    articles, labels = step.read("articles"), step.read("annotated_attributes")
+    articles, labels = visible_articles(step), step.read("annotated_attributes")
+    labels = labels[labels["article_id"].isin(articles["article_id"])]
     training = AttributeTraining()  # what the daily attribute model does by default
     kept_back = reserved(
         articles, labels, attribute_config(training, len(articles)), test_share=training.test_share, seed=training.seed
@@ -94,14 +95,23 @@ def learnable(step: Step) -> "tuple[pd.DataFrame, pd.DataFrame]":
     ).astype("str")
 
 
+def visible_articles(step: Step) -> "pd.DataFrame":
+    """The articles of the day, without those that are not on sale yet: of these nobody knows on that day."""
+    with step.connect("articles") as con:
+        frame: pd.DataFrame = con.table("articles").order("article_id").df()
+    return frame
+
+
 def _start(step: Step, config: BackboneTraining) -> "Backbone":
     """The backbone to start from; never one that was promoted: fine-tuning upon fine-tuning would not repeat."""
     from atelier.images import Preprocessing, backbones, compact, small
 
     named = step.home.settings.encoder
-    name, weights = config.backbone or named.backbone, config.weights or named.weights
-    if name == small.NAME:
-        name = compact.NAME
+    name = config.backbone or named.backbone
+    # Another backbone does not fit the weights that the settings name for theirs.
+    weights = config.weights or ("DEFAULT" if config.backbone else named.weights)
+    if name in (small.NAME, compact.NAME):
+        name, weights = compact.NAME, config.weights or "none"
     preprocessing = None if named.preprocessing is None or config.backbone else Preprocessing(**named.preprocessing)
     return backbones.build_backbone(
         name, None if weights == "none" else weights, seed=config.seed, preprocessing=preprocessing

@@ -172,7 +172,8 @@ def build_encoder(step: Step, config: EncoderConfig) -> "tuple[Encoder, date | N
         tuned = FineTuned.load(bundle.path)
         encoder = Encoder(tuned.backbone, device=device, precision=config.precision, batch_size=config.batch_size)
         return encoder, date.fromisoformat(bundle.manifest.training_day)
-    weights = config.weights or named.weights
+    # Another backbone does not fit the weights that the settings name for theirs.
+    weights = config.weights or ("DEFAULT" if config.backbone else named.weights)
     return Encoder.build(
         config.backbone or named.backbone,
         weights=None if weights == "none" else weights,

@@ -120,8 +120,18 @@ def _catalogue_errors(step: Step) -> "Section":
 
     return catalogue_errors_section(
         _table(step, "catalogue_errors"), _first_photographs(step), _table(step, "articles"),
-        root=step.home.open_source().image_root, command=_launch("daily_retrain", step),
+        root=step.home.open_source().image_root, command=_launch("daily_retrain", step), remark=_seen_labels(step),
     )  # fmt: skip
+
+
+def _seen_labels(step: Step) -> str | None:
+    """What a promoted backbone means for whatever is judged on articles that it has learned from."""
+    if not step.home.settings.encoder.promoted:
+        return None
+    return (
+        "Photographs are read by a promoted backbone, which has seen these annotations, the wrong ones too: it agrees "
+        "with them more than it should, and some errors stay unfound."
+    )
 
 
 def _leaderboard(step: Step) -> "Section":

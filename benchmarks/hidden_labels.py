@@ -6,8 +6,12 @@ It judges the home in ``$ATELIER_HOME``, by default on the last day that has pre
 files, the labels that the option ``hide_labels`` hides; of the sample retailer, every true value that was not annotated
 by that day. No stage of the pipeline reads either, so unlike ``attribute_metrics`` nothing here was chosen on them.
 
+Of the sample retailer it is known what photographs and texts show. There the table has two columns more: the ceiling,
+which is the accuracy of a reader who sees and reads everything, and the model's distance from it. For what the ceiling
+assumes, and where it is exact, see :mod:`benchmarks.sample_ceiling`.
+
 What belongs here: reading both sides, and their comparison. What does not: the metrics' arithmetic
-(:mod:`atelier.attributes.scores`).
+(:mod:`atelier.attributes.scores`), the reader (:mod:`benchmarks.sample_ceiling`).
 """
 
 import argparse
@@ -26,11 +30,12 @@ from atelier.sources.hm import HmSource
 from atelier.sources.parquet import SampleSource
 from atelier.sources.sample import SampleConfig
 from atelier.sources.sample.labels import taxonomy_change_day
+from benchmarks.sample_ceiling import KEY, read
 from resources.feature_store import FeatureStore
 from resources.retailer import Home
 
 SCORES = ("accuracy", "weighted_f1", "majority_accuracy", "majority_weighted_f1")
-KEY = ["article_id", "attribute"]
+CEILING = ("ceiling", "distance")
 
 
 def kept_aside(source: Source, day: date) -> pd.DataFrame:
@@ -75,7 +80,7 @@ def sample_truth(folder: Path, day: date) -> pd.DataFrame:
     return truth[KEY].assign(value=truth["value" if renamed else "old_value"])
 
 
-def judge(predicted: pd.DataFrame, hidden: pd.DataFrame) -> pd.DataFrame:
+def judge(predicted: pd.DataFrame, hidden: pd.DataFrame, reader: pd.DataFrame | None = None) -> pd.DataFrame:
     """Hold the model's own values against labels that nobody showed it.
 
     A value too rare to be predicted is a miss, as in :func:`atelier.attributes.evaluation.evaluate`. The majority
@@ -86,12 +91,14 @@ def judge(predicted: pd.DataFrame, hidden: pd.DataFrame) -> pd.DataFrame:
         predicted: rows of predicted_attributes: article_id, attribute, value, prediction (null where there is none),
             source.
         hidden: article_id, attribute, value. Those with an annotation in ``predicted`` are left out.
+        reader: article_id, attribute, read: what :func:`benchmarks.sample_ceiling.read` says of every hidden label.
 
     Returns:
         For each attribute with a hidden label, in alphabetical order: attribute, hidden (labels), judged (those that
         got a prediction), accuracy, weighted_f1, majority_accuracy, majority_weighted_f1 (nan without any judged, the
-        baseline's also without an annotation); then ``mean``: the labels in all, and of each score the unweighted mean
-        over attributes that have it.
+        baseline's also without an annotation), and with a reader ceiling (its accuracy on the labels judged) and
+        distance (ceiling − accuracy); then ``mean``: the labels in all, and of each score the unweighted mean over
+        attributes that have it.
 
     Raises:
         ArticlesError: a column is missing, or ``hidden`` has two labels for one attribute of an article.
@@ -100,18 +107,21 @@ def judge(predicted: pd.DataFrame, hidden: pd.DataFrame) -> pd.DataFrame:
     known = predicted.loc[annotated]
     both = read_labels(hidden).merge(predicted.loc[:, [*KEY, "prediction", "source"]], on=KEY, how="left")
     both = both[both["source"] != "annotated"].drop(columns="source")
+    scores = SCORES
+    if reader is not None:
+        both, scores = both.merge(reader, on=KEY, how="left", validate="one_to_one"), SCORES + CEILING
     rows = {
         str(attribute): _judge(labels, known.loc[known["attribute"] == attribute, "value"])
         for attribute, labels in both.groupby("attribute", sort=True)
     }
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["hidden", "judged", *SCORES], dtype=np.float64)
-    mean = {"hidden": table["hidden"].sum(), "judged": table["judged"].sum()} | table[list(SCORES)].mean().to_dict()
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["hidden", "judged", *scores], dtype=np.float64)
+    mean = {"hidden": table["hidden"].sum(), "judged": table["judged"].sum()} | table[list(scores)].mean().to_dict()
     table = pd.concat([table, pd.DataFrame(mean, index=["mean"])])
     return table.astype({"hidden": "int64", "judged": "int64"}).rename_axis("attribute").reset_index()
 
 
 def _judge(labels: pd.DataFrame, annotated: pd.Series) -> dict[str, float]:
-    """The figures of one attribute; ``labels``: value, prediction."""
+    """The figures of one attribute; ``labels``: value, prediction and, where there is a reader, read."""
     judged = labels[labels["prediction"].notna()]
     names = pd.Index(sorted({*judged["value"], *judged["prediction"], *annotated}), dtype=object)
     truth = names.get_indexer(pd.Index(judged["value"], dtype=object)).astype(np.int64)
@@ -122,6 +132,9 @@ def _judge(labels: pd.DataFrame, annotated: pd.Series) -> dict[str, float]:
         "accuracy": accuracy(truth, said),
         "weighted_f1": weighted_f1(truth, said),
     }
+    if "read" in judged:
+        ceiling = float(judged["read"].eq(judged["value"]).mean())
+        figures |= {"ceiling": ceiling, "distance": ceiling - figures["accuracy"]}
     if annotated.empty:
         return figures
     counts = np.bincount(names.get_indexer(pd.Index(annotated, dtype=object)), minlength=len(names))
@@ -133,12 +146,16 @@ def _judge(labels: pd.DataFrame, annotated: pd.Series) -> dict[str, float]:
 def as_text(table: pd.DataFrame) -> str:
     """The table of :func:`judge`, aligned, and below it the share of the hidden labels that got a prediction."""
     width = max(map(len, ["attribute", *table["attribute"]]))
+    ceiling = tuple(name for name in CEILING if name in table)
     lines = [
-        f"{'':<{width}}{'':>9}{'':>9}{'model':>20}{'majority':>20}",
-        f"{'attribute':<{width}}{'hidden':>9}{'n':>9}" + f"{'accuracy':>10}{'F1':>10}" * 2,
+        f"{'':<{width}}{'':>9}{'':>9}{'model':>20}{'majority':>20}" + " " * 10 * len(ceiling),
+        f"{'attribute':<{width}}{'hidden':>9}{'n':>9}"
+        + f"{'accuracy':>10}{'F1':>10}" * 2
+        + "".join(f"{name:>10}" for name in ceiling),
     ]
     for row in table.itertuples(index=False):
-        figures = "".join("–".rjust(10) if np.isnan(x) else f"{x:>10.4f}" for x in (getattr(row, s) for s in SCORES))
+        values = (getattr(row, name) for name in SCORES + ceiling)
+        figures = "".join("–".rjust(10) if np.isnan(x) else f"{x:>10.4f}" for x in values)
         lines.append(f"{row.attribute:<{width}}{row.hidden:>9}{row.judged:>9}{figures}")
     hidden, judged = table["hidden"].iloc[-1], table["judged"].iloc[-1]
     share = f"{judged / hidden:.2%}" if hidden else "–"
@@ -163,10 +180,15 @@ def of_home(home: Home, day: date | None = None) -> tuple[date, pd.DataFrame]:
     day = max(days) if day is None else day
     columns = [*KEY, "value", "prediction", "source"]
     predicted = store.read("predicted_attributes", day).select(columns).to_pandas()
-    with store.connect(day, ["articles"]) as connection:
-        articles = connection.sql("SELECT article_id FROM articles").df()["article_id"]
-    hidden = kept_aside(home.open_source(), day)
-    return day, judge(predicted, hidden[hidden["article_id"].isin(articles)])
+    with store.connect(day, ["articles", "images"]) as connection:
+        articles = connection.sql(
+            "SELECT article_id, product_type, name, description,"
+            " article_id IN (SELECT article_id FROM images) AS photographed FROM articles"
+        ).df()
+    source = home.open_source()
+    hidden = kept_aside(source, day)
+    hidden = hidden[hidden["article_id"].isin(articles["article_id"])]
+    return day, judge(predicted, hidden, read(hidden, articles) if isinstance(source, SampleSource) else None)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -26,6 +26,7 @@ from atelier.errors import AtelierError, PartitionMissing, SourceError
 from atelier.sources.parquet import SampleSource
 from atelier.sources.sample import SampleConfig, taxonomy
 from atelier.sources.sample.labels import taxonomy_change_day
+from benchmarks.sample_ceiling import KEY, mentioned, seen
 from resources.feature_store import FeatureStore
 from resources.retailer import Home
 
@@ -33,10 +34,7 @@ if TYPE_CHECKING:
     from assets.step import Step
     from atelier.attributes.mislabelled import JudgedLabels
 
-KEY = ["article_id", "attribute"]
 TABLE = "catalogue_errors"
-#: What is drawn of a garment; see ``docs/sample_retailer.md``.
-DRAWN = frozenset({"colour", "pattern", "neckline", "sleeve_length", "length", "heel"})
 
 Booleans = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -82,16 +80,9 @@ def revealed(labels: pd.DataFrame, articles: pd.DataFrame) -> Booleans:
         labels: article_id, attribute, truth.
         articles: as for :func:`planted`.
     """
-    both = labels.merge(articles, on="article_id", how="left")
-    seen = both["attribute"].isin(DRAWN) & both["photographed"].eq(True)
-    text = (both["name"].fillna("") + " " + both["description"].fillna("")).str.lower()
-    read = np.zeros(len(both), dtype=bool)
-    for attribute in taxonomy.ATTRIBUTES:
-        for value, words in attribute.words.items():
-            rows = np.flatnonzero((both["attribute"] == attribute.name) & (both["truth"].isin([value, OLD.get(value)])))
-            mentioned = [text.iloc[rows].str.contains(word.lower(), regex=False) for word in words]
-            read[rows] |= np.logical_or.reduce(mentioned)
-    return np.asarray(seen | read, dtype=bool)
+    truth = labels[[*KEY, "truth"]].rename(columns={"truth": "value"})
+    both = truth.merge(articles, on="article_id", how="left")
+    return np.asarray(seen(both) | mentioned(both), dtype=bool)
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,8 @@ def config_for(labelled: int, *, seed: int = 0, max_epochs: int | None = None) -
     """
     config = AttributeConfig.for_data(labelled)
     epochs = max(1, round(EPOCHS_SHARE * config.max_epochs)) if max_epochs is None else max_epochs
-    return config.model_copy(update={"seed": seed, "max_epochs": epochs, "validation_share": 0.0})
+    changes = {"seed": seed, "max_epochs": epochs, "validation_share": 0.0}
+    return AttributeConfig.model_validate(config.model_dump() | changes)
 
 
 def out_of_fold(

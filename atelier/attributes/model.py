@@ -154,7 +154,10 @@ class AttributeModel:
         targets[labelled & (targets == UNLABELLED)] = RARE
         # Labels of rare values are calibrated on, as they will be judged on: otherwise sets would promise too much.
         validation = self._validation(articles, np.flatnonzero(labelled.any(axis=1)), config)
-        training = np.setdiff1d(np.flatnonzero((targets >= 0).any(axis=1)), validation)
+        usable = np.flatnonzero((targets >= 0).any(axis=1))
+        training = np.setdiff1d(usable, validation)
+        if not len(training):  # so few labels that all validate: they train, and nothing calibrates
+            training, validation = usable, validation[:0]
         self.config = config
         self._train(encoded, targets, training, validation, monitor)
         self.summary = {

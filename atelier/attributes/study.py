@@ -85,11 +85,15 @@ class StudyPlan(BaseModel):
 
 
 def trained_as(config: AttributeConfig, training: Literal["joint", "published"]) -> AttributeConfig:
-    """The same network, trained in the other way: with that way's batches, steps, passes and dropout."""
+    """The same network, trained in the other way: with that way's batches, steps, passes and dropout.
+
+    The published training is of one network: an ensemble becomes one of its members.
+    """
     if config.training == training:
         return config
     recipe = AttributeConfig.published(training=training)
-    return config.model_copy(update={name: getattr(recipe, name) for name in RECIPE})
+    members = {"members": 1} if training == "published" else {}
+    return config.model_copy(update={name: getattr(recipe, name) for name in RECIPE} | members)
 
 
 def run_study(

@@ -17,6 +17,7 @@ from atelier.report.parts import (
     details,
     joined,
     missing,
+    note,
     paragraph,
     percent_text,
     plain,
@@ -35,6 +36,7 @@ def catalogue_errors_section(
     count: int = SHOWN,
     command: str = COMMAND,
     root: Path | None = None,
+    remark: str | None = None,
 ) -> Section:
     """The annotations that the model contradicts most, each with the photograph, and how many there are of which.
 
@@ -45,6 +47,7 @@ def catalogue_errors_section(
         count: how many annotations to show.
         command: what to run where there is no table.
         root: the folder that must hold the photographs, as in :func:`~atelier.report.neighbours.neighbours_section`.
+        remark: what a reader must know, for example that the vectors have seen the labels.
     """
     title, anchor = "Catalogue errors", "catalogue-errors"
     if errors is None:
@@ -59,6 +62,7 @@ def catalogue_errors_section(
             f"{count_text(len(errors))} annotations are confidently contradicted by a model that was trained without "
             f"the article's style; the {len(cards)} most suspicious are shown, the others stand in catalogue_errors."
         ),
+        *([note(remark)] if remark else []),
         Markup('<ul class="neighbours">{}</ul>\n').format(Markup("").join(cards)),
         details("By attribute", _by_attribute(errors)),
     ]

@@ -5,10 +5,12 @@ from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pandas as pd
 import pytest
 
-from assets.image_backbone import learnable
+from assets import image_backbone
+from assets.image_backbone import learnable, visible_articles
 from assets.step import Step
 from atelier.images import FineTuned
 from dagster_project.build import build_defs
@@ -114,17 +116,38 @@ def test_labels_of_the_styles_that_judge_attributes_teach_it_nothing(
         if table == "annotated_attributes":
             theirs = frame["article_id"].isin(others)
             frame.loc[theirs, "value"] = [f"noise {n % 3}" for n in range(int(theirs.sum()))]
-        if table == "articles":
-            frame.loc[frame["article_id"].isin(others), "product_type"] = "noise"
+        return frame
+
+    def noisy_types(step: Step) -> pd.DataFrame:
+        frame = visible_articles(step)
+        frame.loc[frame["article_id"].isin(others), "product_type"] = "noise"
         return frame
 
     monkeypatch.setattr(Step, "read", noisy)
+    monkeypatch.setattr(image_backbone, "visible_articles", noisy_types)
     train(trained, day)
     again = models.bundle("image_backbone", models.pointer("image_backbone", day))
     assert again.manifest.files["weights.safetensors"] == bundle.manifest.files["weights.safetensors"]
 
 
-def test_the_category_is_learned_as_well_unless_people_annotate_it() -> None:
+def test_an_article_that_is_not_on_sale_yet_teaches_it_nothing(trained: House) -> None:
+    day, models = trained.ds - timedelta(days=1), ModelStore(trained.home.store)
+    bundle = models.bundle("image_backbone", models.pointer("image_backbone", day))
+    one = FineTuned.load(bundle.path).articles[0]
+    articles = trained.store.read("articles", day).to_pandas()
+    later = articles.assign(available_from=articles["available_from"].mask(articles["article_id"] == one, trained.ds))
+    trained.store.write("articles", day, later)
+    try:
+        train(trained, day)
+        again = models.bundle("image_backbone", models.pointer("image_backbone", day))
+        assert one not in set(FineTuned.load(again.path).articles)
+    finally:
+        trained.store.write("articles", day, articles)
+
+
+def test_the_category_is_learned_as_well_unless_people_annotate_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_backbone, "visible_articles", lambda step: step.read("articles"))
+
     class Days:
         """A step that reads three articles."""
 
@@ -143,6 +166,12 @@ def test_the_category_is_learned_as_well_unless_people_annotate_it() -> None:
 
         def read(self, table: str) -> pd.DataFrame:
             return self.tables[table].copy()
+
+        def connect(self, table: str) -> duckdb.DuckDBPyConnection:
+            con = duckdb.connect()
+            con.register("given", self.tables[table])
+            con.execute(f"CREATE TABLE {table} AS FROM given")
+            return con
 
         def note(self, *_: Any, **__: Any) -> None:
             pass

@@ -10,8 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from atelier.attributes import AttributeConfig, AttributeModel, evaluate
+from atelier.attributes import AttributeConfig, AttributeModel, complete, evaluate
 from atelier.attributes.errors import ArticlesError
 from atelier.attributes.model import NotFittedError
 from atelier.errors import BundleError
@@ -281,3 +283,21 @@ def test_a_bundle_of_another_version_or_damaged_is_an_error(fitted, tmp_path) ->
 def test_the_package_does_not_import_torch_before_it_is_needed() -> None:
     code = "import sys, atelier.attributes as a; a.AttributeConfig; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@settings(max_examples=20, deadline=None)
+@given(articles=st.integers(1, 14), styles=st.integers(1, 14), values=st.integers(1, 3), seed=st.integers(0, 5))
+def test_a_handful_of_labels_trains_or_predicts_nothing_but_never_crashes(
+    articles: int, styles: int, values: int, seed: int
+) -> None:
+    ids = [f"a{n:02d}" for n in range(articles)]
+    frame = pd.DataFrame({"article_id": ids, "text": ids, "product_code": [f"s{n % styles}" for n in range(articles)]})
+    labels = pd.DataFrame({"article_id": ids, "attribute": "fit", "value": [f"v{n % values}" for n in range(articles)]})
+    config = AttributeConfig.small(
+        filters=4, text_units=4, image_units=4, joint_units=4, max_epochs=1, min_samples=2, seed=seed,
+        validation_share=0.5,
+    )  # fmt: skip
+    model = AttributeModel(config).fit(frame, labels)
+    predicted = model.predict(frame)
+    assert len(predicted) == articles * len(model.heads)
+    assert complete(model, frame, labels).num_rows == articles

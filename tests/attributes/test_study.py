@@ -362,3 +362,11 @@ def test_few_labels_and_bare_articles_have_a_plain_outcome(quick: AttributeConfi
     assert (f1 == 1).all()
     assert len(f1) == labels * 2 * 5 * 2
     assert len(pairs) == labels * 2
+
+
+@pytest.mark.parametrize("labelled", [1_200, 8_000, 105_000])
+def test_whatever_suits_the_data_can_be_trained_as_published(labelled: int) -> None:
+    plan = StudyPlan(network=AttributeConfig.for_data(labelled), variants=("all", "published"))
+    published = AttributeConfig.model_validate(plan.config_of("published").model_dump())
+    assert (published.training, published.members, published.batch_size) == ("published", 1, 64)
+    assert plan.config_of("all") == AttributeConfig.for_data(labelled)

@@ -56,6 +56,20 @@ def test_figures_by_hand() -> None:
     assert table.loc["mean", list(SCORES)].tolist() == pytest.approx([3 / 4, 35 / 48, 2 / 4, 1 / 3])
 
 
+def test_the_ceiling_is_the_readers_accuracy_on_the_labels_judged() -> None:
+    said = ["red", "red", "red", "red", "puce", "red", "slim", "long"]  # right on all but f, of those judged
+    reader = HIDDEN[["article_id", "attribute"]].assign(read=said)
+    table = judge(PREDICTED, HIDDEN, reader).set_index("attribute")
+    assert table.loc[["colour", "sleeve", "mean"], "ceiling"].tolist() == [3 / 4, 1, 7 / 8]
+    assert table.loc[["colour", "sleeve", "mean"], "distance"].tolist() == [1 / 4, 0, 1 / 8]
+    assert table.loc["fit", ["ceiling", "distance"]].isna().all()
+    assert table[list(SCORES)].equals(judge(PREDICTED, HIDDEN).set_index("attribute")[list(SCORES)])
+    lines = as_text(table.reset_index()).splitlines()
+    assert len({len(line) for line in lines[:-1]}) == 1
+    assert lines[1].split()[-2:] == ["ceiling", "distance"]
+    assert lines[2].split()[-2:] == ["0.7500", "0.2500"]
+
+
 def test_equally_frequent_values_go_by_the_alphabet() -> None:
     annotated = PREDICTED[PREDICTED["article_id"].isin(["a", "b", "d"]) & (PREDICTED["attribute"] == "colour")]
     hidden = HIDDEN[HIDDEN["article_id"].eq("d") & HIDDEN["attribute"].eq("colour")]
