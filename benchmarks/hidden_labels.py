@@ -147,11 +147,10 @@ def as_text(table: pd.DataFrame) -> str:
     """The table of :func:`judge`, aligned, and below it the share of the hidden labels that got a prediction."""
     width = max(map(len, ["attribute", *table["attribute"]]))
     ceiling = tuple(name for name in CEILING if name in table)
+    more = "".join(f"{name:>10}" for name in ceiling)
     lines = [
-        f"{'':<{width}}{'':>9}{'':>9}{'model':>20}{'majority':>20}" + " " * 10 * len(ceiling),
-        f"{'attribute':<{width}}{'hidden':>9}{'n':>9}"
-        + f"{'accuracy':>10}{'F1':>10}" * 2
-        + "".join(f"{name:>10}" for name in ceiling),
+        f"{'':<{width}}{'':>9}{'':>9}{'model':>20}{'majority':>20}" + " " * len(more),
+        f"{'attribute':<{width}}{'hidden':>9}{'n':>9}" + f"{'accuracy':>10}{'F1':>10}" * 2 + more,
     ]
     for row in table.itertuples(index=False):
         values = (getattr(row, name) for name in SCORES + ceiling)
@@ -182,7 +181,7 @@ def of_home(home: Home, day: date | None = None) -> tuple[date, pd.DataFrame]:
     predicted = store.read("predicted_attributes", day).select(columns).to_pandas()
     with store.connect(day, ["articles", "images"]) as connection:
         articles = connection.sql(
-            "SELECT article_id, product_type, name, description,"
+            "SELECT article_id, product_type, division, brand, name, description,"
             " article_id IN (SELECT article_id FROM images) AS photographed FROM articles"
         ).df()
     source = home.open_source()

@@ -1,18 +1,16 @@
 """How right somebody can be about the sample retailer's articles who sees every photograph and reads every text.
 
-The reader knows an article's product type, how often each value occurs in it, how often texts mislead, and looks at one
-article at a time. So:
+The reader knows an article's product type, division and brand, the generator's shares of values for them and how often
+texts mislead, and looks at one article at a time. So:
 
 * What is drawn of a photographed article is taken as seen, whatever the noise: exact where the drawings of two values
-  cannot be confused, otherwise an upper bound. Two drawings never coincide, but fits differ by an eighth of a garment's
-  width, and colours carry noise.
-* A word for a value is weighed by Bayes' rule, with the generator's own rate of misleading words. For an attribute that
-  is not drawn this is exact.
-* Where nothing shows, the reader says the value that is most frequent in the product type. The frequencies are those of
-  the truth at hand, which favours the reader a little in a small catalogue.
+  cannot be confused, otherwise an upper bound. No two outlines coincide, but widths of neighbouring fits differ by an
+  eighth to a fifth, on a few dozen pixels, and colours carry noise.
+* A word for a value is weighed by Bayes' rule against the shares. For an attribute that is not drawn this is exact.
+* Where nothing shows, the reader says the most probable value. This is exact too.
 
-Division, brand and the other articles of a style tell a little more about what does not show: over attributes that are
-not drawn, a model that uses them could come out above the ceiling.
+Other articles of a style, which share all values but the colour, tell more. A model that reads them by name or style
+code could come out above the ceiling where an attribute is not drawn.
 
 What belongs here: what shows of an article, and the reader. What does not: figures (:mod:`benchmarks.hidden_labels`,
 :mod:`benchmarks.planted_errors`).
@@ -25,11 +23,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from atelier.sources.sample import taxonomy
+from atelier.sources.sample.catalogue import _tilted_shares
 from atelier.sources.sample.text import MISLEADING
 
 #: What is drawn of a garment (:mod:`atelier.sources.sample.drawing`); fit as its width.
 DRAWN = frozenset({"colour", "pattern", "neckline", "sleeve_length", "length", "fit", "heel"})
 KEY = ["article_id", "attribute"]
+KIND = ["product_type", "division", "brand"]
 
 Booleans = npt.NDArray[np.bool_]
 
@@ -69,19 +69,39 @@ def read(truth: pd.DataFrame, articles: pd.DataFrame) -> pd.DataFrame:
     """What the reader says: article_id, attribute, read; one row for each of ``truth``.
 
     Args:
-        truth: article_id, attribute, value: every true value, of which the reader knows the shares within a product
-            type and what shows.
-        articles: article_id, product_type, name, description, photographed (bool). Every article of ``truth``.
+        truth: article_id, attribute, value: true values, which say what the drawings show; all in the taxonomy's names
+            before it changed, or all in those after.
+        articles: article_id, product_type, division, brand, name, description, photographed (bool): every one of
+            ``truth``.
     """
     labels = truth.merge(articles, on="article_id", validate="many_to_one")
-    kinds = ["product_type", "attribute"]
-    shares = labels.groupby([*kinds, "value"]).size().rename("weight").reset_index()
     visible = seen(labels)
-    asked = labels.loc[~visible].drop(columns="value").merge(shares, on=kinds)
-    asked["weight"] *= np.where(mentioned(asked), asked["attribute"].map(_trust()), 1.0)
-    best = asked.sort_values([*KEY, "weight", "value"], ascending=[True, True, False, True]).drop_duplicates(KEY)
+    old = bool(truth["value"].isin(set(taxonomy.OLD_VALUES.values())).any())
+    asked = labels.loc[~visible].drop(columns="value").merge(shares(old=old), on=[*KIND, "attribute"])
+    asked["share"] *= np.where(mentioned(asked), asked["attribute"].map(_trust()), 1.0)
+    best = asked.sort_values([*KEY, "share", "value"], ascending=[True, True, False, True]).drop_duplicates(KEY)
     said = pd.concat([labels.loc[visible], best])[[*KEY, "value"]]
     return said.rename(columns={"value": "read"}).sort_values(KEY, ignore_index=True)
+
+
+def shares(*, old: bool) -> pd.DataFrame:
+    """How probable each value is: product_type, division, brand, attribute, value, share.
+
+    Args:
+        old: name the values as before the taxonomy changed.
+    """
+    kinds = pd.MultiIndex.from_product([taxonomy.TYPE_NAMES, taxonomy.DIVISIONS, taxonomy.BRANDS], names=KIND)
+    sizes = (len(taxonomy.TYPES), len(taxonomy.DIVISIONS), len(taxonomy.BRANDS))
+    types, divisions, brands = (codes.ravel() for codes in np.indices(sizes))
+    tables = []
+    for index, attribute in enumerate(taxonomy.ATTRIBUTES):
+        weights = _tilted_shares(index, types, divisions, brands)
+        share = pd.DataFrame(weights / weights.sum(axis=1, keepdims=True), index=kinds, columns=attribute.names)
+        if old and attribute.name == taxonomy.CHANGED_ATTRIBUTE:
+            share = share.rename(columns=taxonomy.OLD_VALUES).T.groupby(level=0).sum().T
+        long = share.reset_index().melt(KIND, var_name="value", value_name="share")
+        tables.append(long.assign(attribute=attribute.name))
+    return pd.concat(tables, ignore_index=True)
 
 
 def _trust() -> dict[str, float]:

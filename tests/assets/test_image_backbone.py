@@ -5,7 +5,6 @@ from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
-import duckdb
 import pandas as pd
 import pytest
 
@@ -166,12 +165,6 @@ def test_the_category_is_learned_as_well_unless_people_annotate_it(monkeypatch: 
 
         def read(self, table: str) -> pd.DataFrame:
             return self.tables[table].copy()
-
-        def connect(self, table: str) -> duckdb.DuckDBPyConnection:
-            con = duckdb.connect()
-            con.register("given", self.tables[table])
-            con.execute(f"CREATE TABLE {table} AS FROM given")
-            return con
 
         def note(self, *_: Any, **__: Any) -> None:
             pass

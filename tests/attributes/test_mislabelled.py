@@ -1,8 +1,11 @@
 """Wrong labels are found by models that have not seen them; what cannot be judged is counted and left alone."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +27,15 @@ CONFIG = AttributeConfig(
     image_units=16, filters=16, text_units=16, token_dim=8, brand_dim=2, joint_units=32, tokens=12, batch_size=16,
     max_epochs=10, learning_rate=0.01, precision="float32", validation_share=0.0,
 )  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """PyTorch promises the same numbers at one number of threads only, and other tests may have changed it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -7,43 +7,59 @@ import pandas as pd
 import pytest
 
 from atelier.sources.sample import shapes, taxonomy
-from benchmarks.sample_ceiling import DRAWN, mentioned, read
+from benchmarks.sample_ceiling import DRAWN, mentioned, read, shares
 
 ARTICLES = pd.DataFrame(
     [
-        ("a", "Dress", "Dress", None, True),
-        ("b", "Dress", "Merino dress", "Made from Flax Weave.", True),  # two values: the more frequent one
-        ("c", "Dress", "Linen dress", "Inspired by vintage finds.", False),
-        ("d", "Dress", None, None, False),
-        ("e", "Dress", "Suede dress", None, False),  # no dress is of suede: a slip
-        ("f", "Bag", "Nappa bag", None, False),
-        ("g", "Bag", "Bag", None, False),
+        ("a", "Dress", "Womenswear", "Cassia", "Dress", None, True),
+        ("b", "Dress", "Womenswear", "Cassia", "Merino dress", "Made from Flax Weave.", True),
+        ("c", "Dress", "Womenswear", "Cassia", "Suede dress", "Inspired by vintage finds.", False),
+        ("d", "Dress", "Sportswear", "Pacer", None, None, False),
+        ("e", "T-shirt", "Menswear", "Dunmore", "Suede tee", "A tee made for the gym.", False),
+        ("f", "Bag", "Womenswear", "Cassia", "Bag", None, False),
     ],
-    columns=["article_id", "product_type", "name", "description", "photographed"],
+    columns=["article_id", "product_type", "division", "brand", "name", "description", "photographed"],
 )
-TRUTH = pd.DataFrame(
-    [
-        ("a", "colour", "red"),  # seen
-        ("b", "colour", "blue"),  # seen
-        ("c", "colour", "blue"),  # hidden: "Inspired" says no colour; blue is the more frequent
-        ("a", "material", "wool"),
-        ("b", "material", "linen"),
-        ("c", "material", "linen"),
-        ("d", "material", "wool"),
-        ("e", "material", "wool"),
-        ("f", "material", "leather"),
-        ("g", "material", "suede"),  # leather and suede once each: the first in the alphabet
-    ],
-    columns=["article_id", "attribute", "value"],
-)
+SAID = {
+    "colour": {"a": "red", "b": "navy", "c": "black"},  # two are seen; "Inspired" says no colour
+    "fit": {"a": "slim", "c": "regular"},  # seen as a width; the most probable
+    "material": {
+        "a": "cotton",  # 26 of 100, against wool 14; not drawn
+        "b": "wool",  # both are said: 14 against linen's 12
+        "c": "suede",  # 0.7 · 458 against 26
+        "d": "polyester",  # of a division that has four times as much
+        "e": "cotton",  # no T-shirt is of suede: a slip
+        "f": "leather",  # 8 · 5 against 26
+    },
+    "occasion": {"a": "party", "d": "sport", "e": "sport"},  # brand and type; division and brand; read
+}
 
 
 def test_what_the_reader_says() -> None:
-    said = read(TRUTH, ARTICLES).set_index(["attribute", "article_id"])["read"].sort_index()
-    assert said["colour"].to_dict() == {"a": "red", "b": "blue", "c": "blue"}
-    assert said["material"].to_dict() == {
-        "a": "wool", "b": "wool", "c": "linen", "d": "wool", "e": "wool", "f": "leather", "g": "leather",
-    }  # fmt: skip
+    asked = [(article, attribute) for attribute, rows in SAID.items() for article in rows]
+    truth = pd.DataFrame(asked, columns=["article_id", "attribute"]).assign(value="work")
+    seen = {("a", "colour"): "red", ("b", "colour"): "navy", ("a", "fit"): "slim"}
+    truth["value"] = [seen.get(key, "work") for key in asked]  # what does not show does not matter
+    said = read(truth, ARTICLES)
+    assert {
+        name: dict(zip(rows["article_id"], rows["read"], strict=True)) for name, rows in said.groupby("attribute")
+    } == SAID
+
+
+def test_before_the_taxonomy_changed_the_reader_says_old_names() -> None:
+    truth = pd.DataFrame({"article_id": ["c", "e"], "attribute": "colour", "value": ["blue", "beige"]})
+    jeans = ARTICLES.assign(product_type="Jeans", name=["", "", "Jeans", "", "Oatmeal jeans", ""], description="")
+    assert read(truth, jeans)["read"].tolist() == ["blue", "beige"]  # blue: 4 · (6 + 7), against black 1.5 · 18
+
+
+def test_shares_are_the_generators() -> None:
+    table = shares(old=False)
+    assert table.groupby(["product_type", "division", "brand", "attribute"])["share"].sum().to_numpy() == pytest.approx(
+        1
+    )
+    heels = table[(table["attribute"] == "heel") & (table["division"] == "Menswear") & (table["brand"] == "Dunmore")]
+    shoes = heels[heels["product_type"] == "Shoes"].set_index("value")["share"]
+    assert shoes.to_dict() == pytest.approx({"flat": 138 / 168, "block": 30 / 168, "stiletto": 0})
 
 
 def test_words_are_whole_and_old_values_have_those_of_the_new() -> None:
