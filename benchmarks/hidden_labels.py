@@ -107,7 +107,7 @@ def judge(predicted: pd.DataFrame, hidden: pd.DataFrame, reader: pd.DataFrame | 
     known = predicted.loc[annotated]
     both = read_labels(hidden).merge(predicted.loc[:, [*KEY, "prediction", "source"]], on=KEY, how="left")
     both = both[both["source"] != "annotated"].drop(columns="source")
-    scores = SCORES
+    scores: tuple[str, ...] = SCORES
     if reader is not None:
         both, scores = both.merge(reader, on=KEY, how="left", validate="one_to_one"), SCORES + CEILING
     rows = {

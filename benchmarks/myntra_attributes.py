@@ -106,7 +106,7 @@ def compare(train: Side, test: Side, *, seed: int, config: AttributeConfig | Non
         config: the network's; None chooses what suits the data, and predicts every value.
 
     Returns:
-        A row for each model, columns (``accuracy`` or ``weighted F1``, attribute or ``mean``) and (``seconds``, ``""``).
+        A row for each model; columns (``accuracy`` or ``weighted F1``, attribute or ``mean``), and (``seconds``, "").
     """
     config = config or AttributeConfig.for_data(train.labels["article_id"].nunique()).model_copy(update=EVERY_VALUE)
     config = config.model_copy(update={"seed": seed})

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from atelier.sources.sample import taxonomy
-from atelier.sources.sample.catalogue import _tilted_shares
+from atelier.sources.sample.catalogue import tilted_shares
 from atelier.sources.sample.text import MISLEADING
 
 #: What is drawn of a garment (:mod:`atelier.sources.sample.drawing`); fit as its width.
@@ -95,7 +95,7 @@ def shares(*, old: bool) -> pd.DataFrame:
     types, divisions, brands = (codes.ravel() for codes in np.indices(sizes))
     tables = []
     for index, attribute in enumerate(taxonomy.ATTRIBUTES):
-        weights = _tilted_shares(index, types, divisions, brands)
+        weights = tilted_shares(index, types, divisions, brands)
         share = pd.DataFrame(weights / weights.sum(axis=1, keepdims=True), index=kinds, columns=attribute.names)
         if old and attribute.name == taxonomy.CHANGED_ATTRIBUTE:
             share = share.rename(columns=taxonomy.OLD_VALUES).T.groupby(level=0).sum().T

@@ -84,7 +84,7 @@ def pick(rng: np.random.Generator, weights: Floats) -> Codes:
     return np.asarray(np.minimum(passed, weights.shape[1] - 1), dtype=np.int64)
 
 
-def _tilted_shares(index: int, types: Codes, divisions: Codes, brands: Codes) -> Floats:
+def tilted_shares(index: int, types: Codes, divisions: Codes, brands: Codes) -> Floats:
     """Float [n, values]: an attribute's shares for each article's product type, division and brand."""
     attribute = taxonomy.ATTRIBUTES[index]
     shares = np.tile(np.array(list(attribute.values.values()), dtype=np.float64), (len(types), 1))
@@ -150,11 +150,11 @@ def draw_articles(config: SampleConfig, rng: np.random.Generator) -> Articles:
     brands = pick(rng, at_home)
     values = np.full((count, len(taxonomy.ATTRIBUTES)), -1, dtype=np.int64)
     for index in range(len(taxonomy.ATTRIBUTES)):
-        drawn = pick(rng, _tilted_shares(index, types, divisions, brands))
+        drawn = pick(rng, tilted_shares(index, types, divisions, brands))
         values[:, index] = np.where(taxonomy.applicability()[types, index], drawn, -1)
     per_article = values[styles]
     colour = taxonomy.ATTRIBUTE_NAMES.index("colour")
-    shares = _tilted_shares(colour, types[styles], divisions[styles], brands[styles])
+    shares = tilted_shares(colour, types[styles], divisions[styles], brands[styles])
     per_article[:, colour] = _distinct_colours(rng, shares, styles, place)
     launched, leaves = _life(rng, config, styles)
     return _priced(rng, styles, place, types, divisions, brands, per_article, launched, leaves)
