@@ -129,9 +129,11 @@ def _judged(name: str, predict: Callable[[], pd.DataFrame], test: Side) -> "pd.S
     start = time.perf_counter()
     predicted = predict()
     seconds = time.perf_counter() - start
-    found = scores(predicted, test.labels).T.stack()
-    print(f"{name}: mean weighted F1 {found['weighted F1', 'mean']:.4f}, {seconds:.0f} s", flush=True)
-    found["seconds", ""] = seconds
+    table = scores(predicted, test.labels)
+    found: pd.Series[float] = pd.concat(
+        {str(metric): table[metric] for metric in table.columns} | {"seconds": pd.Series({"": seconds})}
+    )
+    print(f"{name}: mean weighted F1 {table['weighted F1'].iloc[-1]:.4f}, {seconds:.0f} s", flush=True)
     return found
 
 
