@@ -16,7 +16,8 @@ from sql import query
 if TYPE_CHECKING:
     from resources.feature_store import FeatureStore
 
-INPUTS = ("articles", "images", "image_embeddings")
+INGESTED = ("articles", "images")
+INPUTS = (*INGESTED, "image_embeddings")
 INGESTED_ONLY = """
 SELECT *, (SELECT list(digest ORDER BY shot) FROM images WHERE images.article_id = articles.article_id) AS image_digests
 FROM articles
@@ -74,7 +75,7 @@ def read_article(store: "FeatureStore", article: str, ds: date) -> ArticleOfDay:
     encoded = store.pointer("image_embeddings", ds) is not None
     # A day that was ingested and not yet trained on has no list of encoded photographs: all count.
     select = query("attribute_inputs") if encoded else INGESTED_ONLY
-    with store.connect(as_of=ds, tables=INPUTS if encoded else INPUTS[:2]) as con:
+    with store.connect(as_of=ds, tables=INPUTS if encoded else INGESTED) as con:
         asked = {"article": article}
         result = con.execute(f"SELECT * FROM ({select}) WHERE article_id = $article", asked)  # noqa: S608 - sql/
         names = [column[0] for column in result.description or ()]

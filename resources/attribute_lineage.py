@@ -22,7 +22,7 @@ from atelier.attributes.lineage import (
     Writing,
 )
 from atelier.errors import AtelierError
-from resources.article_of_day import ArticleOfDay, read_article
+from resources.article_of_day import INGESTED, ArticleOfDay, read_article
 from resources.embedding_cache import EmbeddingCache
 from resources.model_bundles import read_manifest
 from resources.model_store import ModelStore
@@ -78,13 +78,16 @@ class Tracer:
 
         return lineage_page(lineage, self._image_root)
 
-    def trace(self, article: str, attribute: str, ds: date | None = None) -> AttributeLineage:
+    def trace(
+        self, article: str, attribute: str, ds: date | None = None, *, as_of: date | None = None
+    ) -> AttributeLineage:
         """Where the value of an article's attribute comes from.
 
         Args:
             article: the article.
             attribute: the attribute.
             ds: the day; None: the newest day that has the value.
+            as_of: compare with no later day than this; None: with the newest that was ingested.
 
         Raises:
             LineageError: there is no such value; the message names the nearest articles, attributes or days.
@@ -93,7 +96,7 @@ class Tracer:
         days = self._days(article, attribute, ds)
         row = days[-1]
         ds = row["ds"]
-        newest = max(pointer.ds for pointer in self._store.pointers("articles"))
+        newest = max((day for day in self._ingested_days() if as_of is None or day <= as_of), default=ds)
         then = read_article(self._store, article, ds)
         now = then if newest == ds else read_article(self._store, article, newest)
         model = self._model(row["model_id"])
@@ -121,6 +124,10 @@ class Tracer:
             unexplained=unexplained,
             differences=_differences(row, then, explanation, model),
         )
+
+    def _ingested_days(self) -> set[date]:
+        """The days with both articles and photographs: an ingest may be half-way."""
+        return set.intersection(*({p.ds for p in self._store.pointers(table)} for table in INGESTED))
 
     # The row and the days before it ------------------------------------------------------------------------------
 

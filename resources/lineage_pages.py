@@ -40,7 +40,7 @@ def write_examples(store: "FeatureStore", tracer: Tracer, ds: date, reports: Pat
     pages = [folder / page_name(article, attribute) for _, _, article, attribute in chosen]
     examples = []
     for page, (_, why, article, attribute) in zip(pages, chosen, strict=True):
-        lineage = tracer.trace(article, attribute, ds)
+        lineage = tracer.trace(article, attribute, ds, as_of=ds)
         write_page(tracer.page(lineage), page)
         examples.append(LineageExample(why, lineage, f"{folder.name}/{page.name}"))
     for other in set(folder.glob("*.html")) - set(pages):
