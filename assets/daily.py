@@ -3,10 +3,22 @@
 What belongs here: the list. What does not: which job they are in (:mod:`dagster_project.jobs`).
 """
 
-from assets import attributes, evaluation, features, images, publishing, raw, recommenders, report, retrieval
+from assets import (
+    attributes,
+    evaluation,
+    features,
+    images,
+    publishing,
+    raw,
+    recommendations,
+    recommenders,
+    report,
+    retrieval,
+)
 from assets.stage import Stage
 
 STAGES: tuple[Stage, ...] = (
-    *raw.STAGES, *images.STAGES, *attributes.STAGES, *features.STAGES, *recommenders.STAGES, *retrieval.STAGES,
-    *evaluation.STAGES, *publishing.STAGES, *report.STAGES,
+    *raw.STAGES, *images.STAGES, *attributes.STAGES, *features.STAGES,
+    *recommenders.STAGES, *recommendations.STAGES, *retrieval.STAGES, *evaluation.STAGES, *publishing.STAGES,
+    *report.STAGES,
 )  # fmt: skip

@@ -19,18 +19,18 @@ from atelier.catalogue import Catalogue, CatalogueError
 from atelier.ids import Codes, IdMap
 from atelier.interactions import Interactions, InteractionsError
 from atelier.recommenders import hybrid_reasons
-from atelier.recommenders.base import NeighbourRanker, Ranker, Recommender, offered_articles
+from atelier.recommenders.base import offered_articles
 from atelier.recommenders.bundle import Array, under
 from atelier.recommenders.customer_attributes import attribute_matrix
 from atelier.recommenders.hybrid_config import HybridConfig
 from atelier.recommenders.hybrid_network import CHUNK, Content, ContentNetwork, CustomerNetwork, Factorisation
 from atelier.recommenders.hybrid_training import Epoch, Trainer, held_out_split, train
-from atelier.recommenders.lists import Lists, Mask, Pairs, Places, Ranked, Scores
+from atelier.recommenders.lists import Lists, Mask, Pairs, Places, Scores
 from atelier.recommenders.sampling import Sampler, last_part, negative_pool, positive_rows, window_of
-from atelier.recommenders.topk import ExactTopK
+from atelier.recommenders.vectors import VectorRecommender
 
 
-class Hybrid(Recommender[HybridConfig]):
+class Hybrid(VectorRecommender[HybridConfig]):
     """The score is x_u · y_i, where y_i = embedding + content network of i's features, and x_u = mean y of u's history.
 
     As published by Cardoso, Daolio and Vargas, "Product Characterisation towards Personalisation" (KDD 2018). The mean
@@ -122,7 +122,12 @@ class Hybrid(Recommender[HybridConfig]):
             torch.manual_seed(config.seed)  # of dropout
             self.epochs = train(trainer, sampler, rows[~held_out], rows[held_out], config)
 
-    # Customers
+    # Vectors
+
+    def article_vectors(self, codes: Codes) -> Scores:
+        """The vectors y_i of articles, float32 [n, factors]; zero for those that the model does not rank."""
+        vectors: Scores = self.weights["articles"][codes]
+        return vectors
 
     def _profile(self, history: Interactions) -> dict[str, Array]:
         """The articles of each customer's history and their shares of it."""
@@ -156,26 +161,6 @@ class Hybrid(Recommender[HybridConfig]):
             with torch.inference_mode():
                 vectors += network(torch.tensor(profiles["attributes"][rows])).numpy()
         return vectors
-
-    # Ranking and comparing
-
-    def _ranker(self, profiles: dict[str, Array], eligible: Codes, k: int) -> Ranker:
-        search = ExactTopK(self.weights["articles"][eligible], eligible, len(self.article_ids))
-
-        def rank(rows: Places, excluded: Pairs) -> Ranked:
-            return search(self.customer_vectors(profiles, rows), k, excluded)
-
-        return rank
-
-    def _neighbour_ranker(self, eligible: Codes, k: int) -> NeighbourRanker:
-        vectors = self.weights["articles"]
-        unit: Scores = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-        search = ExactTopK(unit[eligible], eligible, len(self.article_ids))
-
-        def neighbours(codes: Codes) -> Ranked:
-            return search(unit[codes], k, Pairs(np.arange(len(codes)), codes))
-
-        return neighbours
 
     # Articles that come later
 

@@ -22,8 +22,8 @@ import torch
 
 from atelier.catalogue import Catalogue
 from atelier.ids import Codes, column
-from atelier.recommenders.frames import REASONS
 from atelier.recommenders.lists import Lists, Places, Ranked, Scores, best
+from atelier.recommenders.reasons import assembled, places_of
 
 if TYPE_CHECKING:
     from atelier.recommenders.base import Audience
@@ -45,7 +45,7 @@ def explain(
         attributes, each by falling weight, ties by rising id or position.
     """
     codes = model.article_ids.encode(column(recs, "article_id"), what="article_id")
-    places = _places(audience, recs)
+    places = places_of(audience, recs)
     served = np.flatnonzero(places >= 0)
     contents = _Contents(model, catalogue)
     parts = []
@@ -55,16 +55,7 @@ def explain(
         own = _from_history(model.weights["articles"], audience.profiles, places[rows], codes[rows], articles)
         parts.append((own, contents.reasons(customers, codes[rows], attributes)))
     names = pa.concat_arrays([model.article_ids.values, contents.labels])
-    return _assembled(places >= 0, parts, names, len(model.article_ids))
-
-
-def _places(audience: "Audience", recs: Any) -> Places:
-    """The row of the profiles of each recommendation's customer; −1 for those who have none."""
-    codes = audience.ids.encode(column(recs, "customer_id"), unknown="minus_one", what="customer_id")
-    row = np.full(len(audience.ids) + 1, -1, dtype=np.int64)  # the last is for −1
-    row[audience.served] = np.arange(len(audience.served))
-    places: Places = row[codes]
-    return places
+    return assembled(places >= 0, parts, names, len(model.article_ids))
 
 
 def _from_history(vectors: Scores, profiles: dict[str, Any], places: Places, codes: Codes, k: int) -> Ranked:
@@ -143,21 +134,3 @@ def _label(block: str, value: str) -> str:
 
 def _numbered(dim: int) -> list[str]:
     return [f"position {place}" for place in range(dim)]
-
-
-def _assembled(served: npt.NDArray[np.bool_], parts: list[tuple[Ranked, Ranked]], names: pa.Array, n: int) -> Any:
-    """The lists as Arrow: articles' codes come first in ``names``, the labels' after ``n``."""
-    codes = [np.concatenate([own.codes, np.where(c.codes >= 0, c.codes + n, -1)], axis=1) for own, c in parts]
-    weights = [np.concatenate([own.scores, content.scores], axis=1) for own, content in parts]
-    found = np.concatenate(codes) if codes else np.zeros((0, 1), np.int64)
-    weight = np.concatenate(weights) if weights else np.zeros((0, 1), np.float32)
-    present = found >= 0
-    lengths = np.zeros(len(served), dtype=np.int64)
-    lengths[served] = present.sum(axis=1)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    kinds = pa.array(["article", "attribute"]).take(pa.array((found[present] >= n).astype(np.int32)))
-    values = names.take(pa.array(found[present].astype(np.int64))).cast(pa.string())
-    structs = pa.StructArray.from_arrays(
-        [kinds, values, pa.array(weight[present].astype(np.float64))], fields=list(REASONS.value_type)
-    )
-    return pa.ListArray.from_arrays(pa.array(offsets), structs, type=REASONS, mask=pa.array(~served))

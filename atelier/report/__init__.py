@@ -12,6 +12,8 @@ from atelier.report.leaderboard import leaderboard_section
 from atelier.report.neighbours import neighbours_section
 from atelier.report.page import render_page
 from atelier.report.parts import Section
+from atelier.report.recommendations import recommendations_section
+from atelier.report.search import search_section
 from atelier.report.text import attribute_text, leaderboard_text
 
 __all__ = [
@@ -24,5 +26,7 @@ __all__ = [
     "leaderboard_section",
     "leaderboard_text",
     "neighbours_section",
+    "recommendations_section",
     "render_page",
+    "search_section",
 ]

@@ -53,7 +53,7 @@ def neighbours_section(
     names = {} if articles is None else dict(zip(articles["article_id"].astype(str), articles["name"], strict=True))
     rows = similar[similar["article_id"].isin(asked) & (similar["rank"] <= neighbours)]
     wanted = list(dict.fromkeys([*asked, *rows["similar_article_id"].astype(str)]))
-    pictures = {article: _picture(find(article), root) for article in wanted}
+    pictures = {article: inline_picture(find(article), root) for article in wanted}
     parts = [
         paragraph("Each row is an article (left) and the articles nearest to it, with the cosine of their vectors.")
     ]
@@ -103,15 +103,21 @@ def _card(article: str, names: Mapping[str, object], pictures: Mapping[str, str 
     return Markup('<li{}><div class="photograph">{}</div>{}</li>').format(kind, inside, below)
 
 
-def _picture(path: Path | str | None, root: Path | None = None) -> str | None:
-    """The photograph made small, as a data URI; None where it is refused, as every stage that opens images refuses."""
+def inline_picture(path: Path | str | None, root: Path | None = None, size: tuple[int, int] = SIZE) -> str | None:
+    """The photograph made small, as a data URI; None where it is refused, as every stage that opens images refuses.
+
+    Args:
+        path: the file, or None.
+        root: the folder that must hold it.
+        size: its longest sides, in pixels.
+    """
     if path is None:
         return None
     try:
-        small = decode(read(path, root), str(path), at_least=min(SIZE))  # a JPEG is decoded at a fraction of its size
+        small = decode(read(path, root), str(path), at_least=min(size))  # a JPEG is decoded at a fraction of its size
     except ImageRejected:
         return None  # shown as "no photograph"; the images table says why
-    small.thumbnail(SIZE)
+    small.thumbnail(size)
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,11 +1,13 @@
 """Approximate nearest articles: Annoy's forests of random planes, one for cosines and one for inner products.
 
 What belongs here: :class:`AnnoyIndex`, which answers as :class:`~atelier.recommenders.topk.ExactTopK` does and is a
-folder of files, and how much of the exact answer it finds. What does not: which vectors are indexed (the models).
+folder of files. What does not: which vectors are indexed (the models), how much of the exact answer it finds
+(:mod:`atelier.retrieval.recall`).
 
 An index serves look-ups: an article's page, one customer. For all customers at once the exact product is faster.
 """
 
+import copy
 import json
 from pathlib import Path
 from typing import Literal, Self
@@ -26,6 +28,8 @@ Vectors = npt.NDArray[np.float32]
 FOREST = "forest.ann"
 ARRAYS = "codes.safetensors"
 EVERY_NODE, ANNOYS_CHOICE = 2**31 - 1, -1
+FAR = 40.0
+"""How far away a query for inner products stands, in lengths of the longest vector."""
 OVERFETCH = 4
 """How many times as many neighbours are fetched when filters left too few."""
 
@@ -63,9 +67,14 @@ class _Described(BaseModel):
 class AnnoyIndex:
     """The articles with the highest cosines or inner products, most of them.
 
-    Annoy knows angles. Inner products become angles by one more dimension that makes all vectors equally long:
-    y → (y, √(M² − |y|²)), q → (q, 0), M the longest |y| (Bachrach et al., "Speeding up the Xbox recommender system
-    using a Euclidean transformation for inner-product spaces", RecSys 2014, section 3.2).
+    Cosines are angles, which Annoy knows. Inner products become distances by one more dimension that makes all vectors
+    equally long: y → (y, √(M² − |y|²)), q → (q, 0), M the longest |y| (Bachrach et al., "Speeding up the Xbox
+    recommender system using a Euclidean transformation for inner-product spaces", RecSys 2014, section 3.2): whatever
+    the length of q, the nearest has the highest product. Short vectors, most of them in a factorisation, end up close
+    together around (0, M). Planes through the origin, as forests of angles have, hardly part them; the planes of a
+    forest of distances do. And q is moved far away along its direction: it then stands on that side of a plane on which
+    products are high. On als's 18,000 articles of a week of a real retailer, 50 trees and 3,000 nodes, both together
+    raise recall@10 from .17 to .98.
 
     Attributes:
         config: how it was grown.
@@ -80,7 +89,8 @@ class AnnoyIndex:
         self.codes = codes
         self.n_articles = n_articles
         self._longest = longest
-        self._forest = Forest(dimension + (config.metric == "inner_product"), "angular")
+        products = config.metric == "inner_product"
+        self._forest = Forest(dimension + products, "euclidean" if products else "angular")
 
     @classmethod
     def build(cls, vectors: Vectors, codes: Codes, n_articles: int, config: AnnoyConfig | None = None) -> Self:
@@ -104,6 +114,18 @@ class AnnoyIndex:
             forest.add_item(place, vectors[place])  # Annoy takes one at a time
         forest.build(config.trees, n_jobs=1)  # with more jobs every build differs
         return index
+
+    def searching(self, nodes: int | None) -> Self:
+        """The same forest, searched with another effort: nodes inspected in a look-up."""
+        other = copy.copy(self)
+        other.config = self.config.model_copy(update={"search": nodes})
+        return other
+
+    def vectors(self, codes: Codes) -> Vectors:
+        """The vectors that indexed articles were added with, float32 [n, dim]."""
+        places = np.searchsorted(self.codes, codes)
+        rows = [self._forest.get_item_vector(int(place))[: self.dimension] for place in places]
+        return np.array(rows, dtype=np.float32).reshape(len(rows), self.dimension)
 
     def __call__(self, queries: Vectors, k: int, excluded: Pairs, eligible: Mask | None = None) -> Ranked:
         """The ``k`` best articles that it finds for each query.
@@ -131,8 +153,7 @@ class AnnoyIndex:
 
     def _search(self, query: Vectors, k: int, allowed: Mask, forbidden: Codes) -> tuple[npt.NDArray[np.int64], Vectors]:
         """The best places of one query that are allowed and not forbidden, and their scores."""
-        m, length = len(self.codes), float(np.linalg.norm(query.astype(np.float64)))
-        asked = np.append(query, np.float32(0)) if self.config.metric == "inner_product" else query
+        m, asked = len(self.codes), self._asked(query)
         fetch = min(m, k + len(forbidden))
         while True:
             found, distances = self._neighbours(asked, fetch)
@@ -140,9 +161,25 @@ class AnnoyIndex:
             if keep.sum() >= k or fetch >= m:
                 break
             fetch = min(m, OVERFETCH * fetch)
-        cosines = 1 - distances[keep][:k] ** 2 / 2
-        scale = self._longest * length if self.config.metric == "inner_product" else 1.0
-        return found[keep][:k], (cosines * scale).astype(np.float32)
+        return found[keep][:k], self._scores(query, distances[keep][:k])
+
+    def _asked(self, query: Vectors) -> Vectors:
+        """The point whose nearest neighbours are wanted."""
+        if self.config.metric == "cosine":
+            return query
+        length = float(np.linalg.norm(query.astype(np.float64)))
+        far = FAR * self._longest / length if length else 0.0
+        return np.append(query * np.float32(far), np.float32(0))
+
+    def _scores(self, query: Vectors, distances: npt.NDArray[np.float64]) -> Vectors:
+        """Cosines or inner products from distances."""
+        if self.config.metric == "cosine":
+            return (1 - distances**2 / 2).astype(np.float32)
+        length, away = float(np.linalg.norm(query.astype(np.float64))), FAR * self._longest
+        if not length or not away:
+            return np.zeros(len(distances), dtype=np.float32)
+        # |asked − y|² = away² + M² − 2 (away / |q|) q · y
+        return ((away**2 + self._longest**2 - distances**2) * length / (2 * away)).astype(np.float32)
 
     def _neighbours(self, query: Vectors, fetch: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         if not fetch:
@@ -186,17 +223,3 @@ class AnnoyIndex:
         if index._forest.get_n_items() != len(codes):
             raise BundleError(f"{source / FOREST} holds {index._forest.get_n_items()} articles, not {len(codes)}")
         return index
-
-
-def recall(approximate: Ranked, exact: Ranked) -> float:
-    """Recall@k of an index: the share of the exact lists' articles that the approximate lists hold.
-
-    Args:
-        approximate: n lists of an index.
-        exact: the exact lists of the same n queries; −1 beyond a list's end.
-    """
-    wanted = exact.codes >= 0
-    n_articles = int(max(exact.codes.max(initial=0), approximate.codes.max(initial=0))) + 1
-    rows = np.arange(len(exact.codes))[:, None] * n_articles
-    mine = (rows + approximate.codes)[approximate.codes >= 0]
-    return float(np.isin((rows + exact.codes)[wanted], mine).mean()) if wanted.any() else 1.0

@@ -24,7 +24,7 @@ from atelier.report import (
     leaderboard_text,
     neighbours_section,
 )
-from atelier.report.neighbours import SIZE, _picture
+from atelier.report.neighbours import SIZE, inline_picture
 from atelier.report.parts import count_text, figure_text, interval_text, p_text, percent_text
 
 
@@ -222,21 +222,21 @@ def test_photographs_are_made_small_whatever_they_are(tmp_path: Path) -> None:
     Image.new("L", (4000, 6000)).save(tmp_path / "b.jpg")
     (tmp_path / "c.jpg").write_text("no image")
     for name in ("a.png", "b.jpg"):
-        uri = _picture(tmp_path / name)
+        uri = inline_picture(tmp_path / name)
         assert uri is not None
 
         with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as image:
             assert image.mode == "RGB"
             assert all(side <= limit for side, limit in zip(image.size, SIZE, strict=True))
-    assert _picture(tmp_path / "c.jpg") is None
-    assert _picture(tmp_path / "absent.jpg") is None
-    assert _picture(None) is None
+    assert inline_picture(tmp_path / "c.jpg") is None
+    assert inline_picture(tmp_path / "absent.jpg") is None
+    assert inline_picture(None) is None
 
 
 def test_a_decompression_bomb_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (300, 300)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    assert _picture(tmp_path / "bomb.png") is None
+    assert inline_picture(tmp_path / "bomb.png") is None
 
 
 def header_of(width: int, height: int) -> bytes:
@@ -264,8 +264,8 @@ def test_hostile_photographs_are_shown_as_missing(tmp_path: Path) -> None:
         str(outside / "secret.jpg"),
     }  # fmt: skip
     for root, base in ((inside, Path()), (inside, inside)):  # relative to the root, and from anywhere
-        assert {name for name in shown | refused if _picture(base / name, root)} == shown
-    assert _picture(inside / "link.jpg") is not None  # without a root a link may lead anywhere
+        assert {name for name in shown | refused if inline_picture(base / name, root)} == shown
+    assert inline_picture(inside / "link.jpg") is not None  # without a root a link may lead anywhere
 
 
 def test_the_section_shows_only_photographs_within_the_root(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from atelier.errors import BundleError
 from atelier.recommenders.lists import Pairs, Ranked
 from atelier.recommenders.topk import ExactTopK
-from atelier.retrieval.annoy_index import AnnoyConfig, AnnoyIndex, recall
+from atelier.retrieval.annoy_index import AnnoyConfig, AnnoyIndex
+from atelier.retrieval.recall import recall
 
 N_ARTICLES = 900
 CODES = np.arange(0, N_ARTICLES, 2, dtype=np.int32)  # every other number is indexed
