@@ -112,6 +112,8 @@ def line_plot(
             axis.grid(axis="y", linewidth=0.6)
             if log_x:
                 axis.set_xscale("log")
+                axis.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
+                axis.xaxis.set_minor_formatter("")
             axis.set_xlabel(xlabel)
             axis.tick_params(length=0)
         _legend(plot, axes[0], len(names) + bool(len(levels)))

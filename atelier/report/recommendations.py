@@ -54,10 +54,11 @@ def recommendations_section(
         )
     ]
     for customer, theirs in lists.sort_values(["customer_id", "model", "rank"]).groupby("customer_id", sort=True):
-        parts += [heading(f"Customer {customer}"), cards.strip([cards.card(a, []) for a in _chosen(theirs)])]
+        chosen = [cards.card(article, []) for article in _chosen(theirs)]
+        parts += [heading(f"Customer {customer}"), paragraph("Chosen before"), cards.strip(chosen)]
         for model, rows in theirs.groupby("model", sort=True):
             pairs = zip(rows["article_id"].astype(str), rows["reasons"], strict=True)
-            shown = [cards.card(article, [_because(reason, names) for reason in found]) for article, found in pairs]
+            shown = [cards.card(article, _because(article, found, names)) for article, found in pairs]
             parts += [paragraph(f"{model} recommends"), cards.strip(shown)]
     return Section(title, anchor, joined(*parts))
 
@@ -73,11 +74,15 @@ def _chosen(rows: pd.DataFrame) -> list[str]:
     return sorted(weights, key=lambda article: (-weights[article], article))[:CHOSEN]
 
 
-def _because(reason: Mapping[str, Any], names: Mapping[str, object]) -> str:
-    """A reason in words."""
-    value = str(reason["value"])
-    if reason["kind"] == "article":
-        return f"because you chose {plain(names.get(value))} ({value})"
+def _because(article: str, reasons: Sequence[Mapping[str, Any]], names: Mapping[str, object]) -> list[str]:
+    """The reasons of an article in words: one line for its history, one for each property."""
+    own = [str(reason["value"]) for reason in reasons if reason["kind"] == "article"]
+    chosen = ["it before" if other == article else f"{plain(names.get(other))} ({other})" for other in own]
+    lines = [f"because you chose {' and '.join(chosen)}"] if chosen else []
+    return lines + [_property(str(reason["value"])) for reason in reasons if reason["kind"] == "attribute"]
+
+
+def _property(value: str) -> str:
     name, separator, said = value.partition("=")
     if not separator:
         return f"because of {BLOCKS.get(value, value)}"

@@ -23,13 +23,14 @@ def search_section(curve: pd.DataFrame | None, *, command: str = COMMAND) -> Sec
     title, anchor = "Approximate search", "search"
     if curve is None or curve.empty:
         return Section(title, anchor, missing("No index of articles has been built yet.", command))
-    lines, cells = {}, []
+    panels, lines, cells = [], [], []
     for metric, rows in curve.sort_values("nodes").groupby("metric", sort=True):
         name = TITLES.get(str(metric), str(metric))
-        lines[name] = (rows["nodes"].to_numpy("float64"), rows["recall"].to_numpy("float64"))
+        panels.append(name)
+        lines.append({"recall@10": (rows["nodes"].to_numpy("float64"), rows["recall"].to_numpy("float64"))})
         for row in rows[rows["used"].astype(bool)].to_dict("records"):
             cells.append([name, count_text(row["nodes"]), percent_text(row["recall"]), count_text(row["queries"])])
-    drawing = line_plot(["recall@10"], [lines], "nodes inspected in a look-up", log_x=True)
+    drawing = line_plot(panels, lines, "nodes inspected in a look-up", log_x=True)
     heads = ("Nodes inspected", "Recall@10", "Queries")
     return Section(title, anchor, joined(
         paragraph(
@@ -38,5 +39,5 @@ def search_section(curve: pd.DataFrame | None, *, command: str = COMMAND) -> Sec
         ),
         table("The effort that the stored index is searched with.", ["Look-up", *heads], cells, numeric=heads),
         figure(drawing, "Recall at 10 rises with the nodes inspected; the table gives the values of the effort used.",
-               "More nodes find more and take longer."),
+               "Recall@10: more nodes find more and take longer."),
     ))  # fmt: skip

@@ -33,6 +33,7 @@ NAMES = pd.DataFrame({"article_id": ["a", "b", "h1", "h2"], "name": ["Red dress"
     ("kind", "value", "said"),
     [
         ("article", "h1", "because you chose Blue skirt (h1)"), ("article", "gone", "because you chose – (gone)"),
+        ("article", "a", "because you chose it before"),
         ("attribute", "pattern=floral", "because pattern = floral"),
         ("attribute", "sleeve_length=long", "because sleeve length = long"),
         ("attribute", "product_type=Dress", "because product type = Dress"),
@@ -43,6 +44,12 @@ NAMES = pd.DataFrame({"article_id": ["a", "b", "h1", "h2"], "name": ["Red dress"
 def test_reasons_in_words(kind: str, value: str, said: str) -> None:
     section = recommendations_section(lists(("m", "c", 1, "a", [reason(kind, value)])), articles=NAMES)
     assert f"Red dress a {said} " in text(section.html)
+
+
+def test_two_articles_are_one_line() -> None:
+    found = [reason("article", "h1"), reason("article", "h2", 0.5), reason("attribute", "image", 0.2)]
+    shown = text(recommendations_section(lists(("m", "c", 1, "a", found)), articles=NAMES).html)
+    assert "because you chose Blue skirt (h1) and Hat (h2) because of its photograph" in shown
 
 
 def test_customers_models_and_what_was_chosen_before() -> None:
@@ -82,3 +89,5 @@ def test_search_tells_the_effort_that_is_used() -> None:
     assert "similar articles (cosine) 5,000 95.3% 7 " in shown
     assert "recommendations (inner product) 5,000 99.0% 8 " in shown
     assert section.html.count("<svg") == 1
+    assert ">1,000<" in section.html
+    assert "mathdefault" not in section.html
