@@ -11,6 +11,7 @@ from assets import (
     images,
     publishing,
     raw,
+    recommendations,
     recommenders,
     report,
     retrieval,
@@ -19,5 +20,6 @@ from assets.stage import Stage
 
 STAGES: tuple[Stage, ...] = (
     *raw.STAGES, *images.STAGES, *attributes.STAGES, *catalogue_errors.STAGES, *features.STAGES,
-    *recommenders.STAGES, *retrieval.STAGES, *evaluation.STAGES, *publishing.STAGES, *report.STAGES,
+    *recommenders.STAGES, *recommendations.STAGES, *retrieval.STAGES, *evaluation.STAGES, *publishing.STAGES,
+    *report.STAGES,
 )  # fmt: skip

@@ -10,21 +10,26 @@ from typing import TYPE_CHECKING
 
 from assets.publishing import GROUP, SHOWN
 from assets.raw import STAGES as RAW
+from assets.retrieval import RECALL
 from assets.stage import stage
 from assets.step import Step, markdown
 from atelier.errors import PartitionMissing
+from sql import query
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from atelier.report import Section
 
+#: Whose lists the page shows with their reasons, and how much of them.
+EXPLAINED = {"seen": "excluded", "customers": 3, "ranks": 6}
+
 INGESTED = (*(each.name for each in RAW), "images")
 
 
-@stage(produces=["report"], deps=SHOWN, group=GROUP)
+@stage(produces=["report"], deps=[*SHOWN, "article_index"], group=GROUP)
 def report(step: Step) -> None:
-    """The page of the day: what came in, checks, attributes, leaderboard, what is recommended, neighbours."""
+    """The page of the day: what came in, checks, attributes, leaderboard, recommendations and why, neighbours."""
     from atelier.report import leaderboard_text, render_page
 
     settings = step.home.settings
@@ -159,6 +164,33 @@ def _neighbours(step: Step) -> "Section":
     )  # fmt: skip
 
 
+def _recommendations(step: Step) -> "Section":
+    """A few customers only: the table itself holds everybody's."""
+    from atelier.report import recommendations_section
+
+    try:
+        with step.connect("recommendations") as con:
+            lists = con.sql(query("shown_recommendations"), params=EXPLAINED).df()
+    except PartitionMissing:
+        lists = None
+    return recommendations_section(
+        lists, _first_photographs(step), _table(step, "articles"), root=step.home.open_source().image_root,
+        command=_launch("daily_retrain", step),
+    )  # fmt: skip
+
+
+def _search(step: Step) -> "Section":
+    import pandas as pd
+
+    from atelier.report import search_section
+
+    try:
+        curve = pd.read_parquet(step.bundle("article_index").path / RECALL)
+    except PartitionMissing:
+        curve = None
+    return search_section(curve, command=_launch("daily_retrain", step))
+
+
 def _first_photographs(step: Step) -> dict[str, Path]:
     """The first shot of each article that has one, relative to the source's folder of images."""
     images = _table(step, "images")
@@ -170,7 +202,8 @@ def _first_photographs(step: Step) -> dict[str, Path]:
 
 #: What each stage contributes, in the order in which it is read.
 SECTIONS: tuple[Callable[[Step], "Section"], ...] = (
-    _leaderboard, _attributes, _catalogue_errors, _lineage, _attribute_study, _diversity, _neighbours, _ingest, _checks,
+    _leaderboard, _recommendations, _attributes, _catalogue_errors, _lineage, _attribute_study, _diversity,
+    _neighbours, _search, _ingest, _checks,
 )  # fmt: skip
 
 STAGES = (report,)

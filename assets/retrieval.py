@@ -1,17 +1,25 @@
-"""Retrieval: which articles are like which.
+"""Retrieval: which articles are like which, and the index that answers look-ups.
 
-What belongs here: the neighbours of every article, by each model that has vectors. What does not: the search itself
-(:mod:`atelier.recommenders`, :mod:`atelier.retrieval`).
+What belongs here: the neighbours of every article, by each model that has vectors, and the index of one of them. What
+does not: the search itself (:mod:`atelier.recommenders`, :mod:`atelier.retrieval`).
 """
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.recommenders import GROUP
+from assets.recommenders import GROUP, VECTOR_MODELS
 from assets.stage import stage
-from assets.step import Step
+from assets.step import Step, markdown
 
-#: The models whose neighbours are kept: those that have a vector for an article.
-MODELS = ("als",)
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Whose vectors are indexed.
+INDEXED = "als"
+#: In the bundle: recall over search effort.
+RECALL = "recall.parquet"
 
 
 class SimilarConfig(dg.Config):
@@ -24,16 +32,74 @@ class SimilarConfig(dg.Config):
     k: int = 10
 
 
-@stage(produces=["similar_articles"], deps=[f"{name}_model" for name in MODELS], group=GROUP)
+class IndexConfig(dg.Config):
+    """The index, and how it is held against exact search. What is left empty is the index's default.
+
+    Attributes:
+        trees: of each forest.
+        search: nodes inspected in a look-up.
+        seed: of the random planes.
+        queries: articles and customers that recall is measured on, at most, by a fixed hash.
+        least_recall: of the exact first ten; below it the check warns.
+    """
+
+    trees: int | None = None
+    search: int | None = None
+    seed: int = 0
+    queries: int = 1000
+    least_recall: float = 0.9
+
+
+@stage(produces=["article_index"], deps=[f"{INDEXED}_model"], group=GROUP, checks=["index_recall"])
+def article_index(step: Step, config: IndexConfig) -> None:
+    """Annoy's forests of the als model's articles: by cosine for similar ones, by inner product for recommending."""
+    from atelier import recommenders
+    from atelier.recommenders.vectors import VectorRecommender
+    from atelier.retrieval.article_index import ArticleIndex, ArticleIndexConfig
+    from atelier.retrieval.recall import recall_curve
+
+    bundle = step.bundle(f"{INDEXED}_model")
+    model: VectorRecommender[Any] = recommenders.load(bundle.path)  # type: ignore[assignment]
+    chosen = config.model_dump(include={"trees", "search", "seed"}, exclude_none=True)
+    index = ArticleIndex.build(model, ArticleIndexConfig(**chosen))
+    curve = recall_curve(index, model, queries=config.queries)
+
+    def save(folder: Path) -> None:
+        index.save(folder)
+        curve.to_parquet(folder / RECALL, index=False)
+
+    step.save_model("article_index", save, tables=(), models=[bundle], seed=config.seed)
+    used = curve[curve["used"]].set_index("metric")
+    step.note("article_index", articles=int(model.ranked.sum()), dimension=index.dimension, **index.config.model_dump())
+    step.note("article_index", **{f"{metric}_recall_at_10": float(r) for metric, r in used["recall"].items()})
+    step.note("article_index", recall_by_effort=markdown(_effort_table(curve)))
+    least = float(used["recall"].min())
+    step.check(
+        "index_recall", least >= config.least_recall,
+        f"the index finds {least:.1%} of the exact first ten or more, asked for {config.least_recall:.0%};"
+        " more trees or a larger search find more",
+    )  # fmt: skip
+
+
+def _effort_table(curve: "pd.DataFrame") -> str:
+    """Recall@10 by nodes inspected, as Markdown; the index's own effort marked."""
+    lines = ["| metric | nodes inspected | recall@10 | |", "|---|---:|---:|---|"]
+    for row in curve.itertuples():
+        lines.append(f"| {row.metric} | {row.nodes:,} | {row.recall:.3f} | {'used' if row.used else ''} |")
+    return "\n".join(lines)
+
+
+@stage(produces=["similar_articles"], deps=[f"{name}_model" for name in VECTOR_MODELS], group=GROUP)
 def similar_articles(step: Step, config: SimilarConfig) -> None:
     """The nearest articles in stock to every article that a model ranks."""
     from atelier import recommenders
 
-    for name in MODELS:
+    step.compute.apply()
+    for name in VECTOR_MODELS:
         bundle = step.bundle(f"{name}_model")
         near = recommenders.load(bundle.path).similar(k=config.k)
         step.write("similar_articles", near.assign(model=name, model_id=bundle.model_id), part=name)
         step.note("similar_articles", **{f"{name}_articles": int(near["article_id"].nunique())})
 
 
-STAGES = (similar_articles,)
+STAGES = (article_index, similar_articles)

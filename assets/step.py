@@ -138,9 +138,12 @@ class Step:
         """How many rows of ``table`` this run has published so far."""
         return sum(written.pointer.rows for written in self._written[table])
 
-    def save_model(self, name: str, save: Callable[[Path], None], *, tables: Sequence[str], seed: int) -> "Bundle":
-        """Publish a model of this day, trained on ``tables``."""
-        upstreams = self.data_versions(tables)
+    def save_model(
+        self, name: str, save: Callable[[Path], None], *, tables: Sequence[str], seed: int,
+        models: "Sequence[Bundle]" = (),
+    ) -> "Bundle":  # fmt: skip
+        """Publish a model of this day, made from ``tables`` and from other ``models``."""
+        upstreams = self.data_versions(tables) | {each.manifest.name: each.model_id for each in models}
         bundle = self.models.publish(
             name, self.ds, save, upstreams, seed=seed, code_version=self._code_version, run_id=self.run_id
         )

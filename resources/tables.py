@@ -280,7 +280,8 @@ ARTICLE_VECTORS = Table(
 
 RECOMMENDATIONS = Table(
     "recommendations", "derived", "What each model recommends to each customer on ds.",
-    key=("model", "seen", "customer_id", "rank"), upstreams=("articles", "customers", "interactions"), part="model", large=True,
+    key=("model", "seen", "customer_id", "rank"), upstreams=("articles", "customers", "interactions", "article_vectors"),
+    part="model", large=True,
     columns=(
         Column("model", "VARCHAR", "The recommender."),
         _SEEN,
@@ -291,13 +292,15 @@ RECOMMENDATIONS = Table(
         Column("fallback", "BOOLEAN", "The model could not serve this customer: the list is popular's."),
         Column("model_id", "VARCHAR", "The bundle that made the list."),
         Column("reasons", "STRUCT(kind VARCHAR, \"value\" VARCHAR, weight DOUBLE)[]",
-               "Why: the articles of the history and the attributes that weighed most.", nullable=True),
+               "Why, for the first 10 places of lists by models that can tell (als: articles of the history; hybrid: those and"
+               " attributes of the article): what raised the score most, weight in units of the score. Else null.",
+               nullable=True, lineage=("interactions.article_id", "article_vectors.vector")),
     ),
 )  # fmt: skip
 
 SIMILAR_ARTICLES = Table(
     "similar_articles", "derived", "The nearest articles by each model.", key=("model", "article_id", "rank"),
-    upstreams=("articles", "interactions"), part="model", large=True,
+    upstreams=("articles", "interactions", "article_vectors"), part="model", large=True,
     columns=(
         Column("model", "VARCHAR", "The recommender."),
         _article_id("The article.", "articles.article_id"),

@@ -16,6 +16,7 @@ MODELS = {
     "popular": "atelier.recommenders.popular:Popular",
     "repeat": "atelier.recommenders.repeat:Repeat",
     "als": "atelier.recommenders.als:ALS",
+    "hybrid": "atelier.recommenders.hybrid:Hybrid",
 }
 """Where each model's class is."""
 

@@ -1,7 +1,7 @@
 """``als``: matrix factorisation of implicit feedback by alternating least squares.
 
 What belongs here: confidence weights, the factorisation (by ``implicit``) and what follows from its factors. What does
-not: approximate search among them (:mod:`atelier.retrieval`).
+not: approximate search among them (:mod:`atelier.retrieval`), reasons (:mod:`~atelier.recommenders.als_reasons`).
 
 Source: Y. Hu, Y. Koren, C. Volinsky, Collaborative Filtering for Implicit Feedback Datasets, ICDM 2008.
 """
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from implicit.cpu.als import AlternatingLeastSquares
 from pydantic import Field
 from scipy.sparse import csr_matrix
@@ -20,10 +21,11 @@ from atelier.catalogue import Catalogue
 from atelier.ids import Codes
 from atelier.interactions import Interactions
 from atelier.progress import progress
-from atelier.recommenders.base import NeighbourRanker, Ranker, Recommender, RecommenderConfig
+from atelier.recommenders import als_reasons
+from atelier.recommenders.base import RecommenderConfig
 from atelier.recommenders.bundle import Array
-from atelier.recommenders.lists import Pairs, Places, Ranked, Scores
-from atelier.recommenders.topk import ExactTopK
+from atelier.recommenders.lists import Places, Scores
+from atelier.recommenders.vectors import VectorRecommender
 
 DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")
 
@@ -52,13 +54,14 @@ class ALSConfig(RecommenderConfig):
     threads: int = Field(default=0, ge=0)
 
 
-class ALS(Recommender[ALSConfig]):
+class ALS(VectorRecommender[ALSConfig]):
     """Vectors x_u of customers and y_i of articles that minimise Σ c_ui (p_ui − x_uᵀ y_i)² + λ (Σ |x_u|² + Σ |y_i|²).
 
     p_ui is 1 where the customer chose the article; the confidence is c_ui = 1 + α r_ui (eq. 3 and section 4 of the
     paper), r_ui the sum over interactions of kind's weight × ½^(age / half-life), age in days before the last
     interaction trained on. The score is x_uᵀ y_i; articles are compared by the cosine of their vectors. A new
-    customer's vector is solved for from its history, the articles' vectors unchanged (eq. 4).
+    customer's vector is solved for from its history, the articles' vectors unchanged (eq. 4). What was chosen, with
+    its confidence, is kept in the bundle: it explains the lists.
     """
 
     name = "als"
@@ -71,14 +74,14 @@ class ALS(Recommender[ALSConfig]):
         with _progress(self.config.iterations) as step, threadpool_limits(1, user_api="blas"):
             model.fit(confidence, show_progress=False, callback=step)
         self.weights["articles"] = np.asarray(model.item_factors, dtype=np.float32)
-        return {"customers": np.asarray(model.user_factors, dtype=np.float32)}
+        return {"customers": np.asarray(model.user_factors, dtype=np.float32), **_kept(confidence)}
 
     def _profile(self, history: Interactions) -> dict[str, Array]:
         model = self._solver(self.weights["articles"].shape[1])
         model.item_factors = self.weights["articles"]
-        n = len(history.customer_ids)
+        n, confidence = len(history.customer_ids), self._confidence(history)
         with threadpool_limits(1, user_api="blas"):
-            return {"customers": model.recalculate_user(np.arange(n), self._confidence(history))}
+            return {"customers": model.recalculate_user(np.arange(n), confidence), **_kept(confidence)}
 
     def _solver(self, factors: int) -> AlternatingLeastSquares:
         config = self.config
@@ -102,38 +105,58 @@ class ALS(Recommender[ALSConfig]):
         total.data = 1 + self.config.alpha * total.data
         return total.astype(np.float32)
 
-    def _ranker(self, profiles: dict[str, Array], eligible: Codes, k: int) -> Ranker:
-        vectors: Scores = profiles["customers"]
-        search = ExactTopK(self._vectors(eligible), eligible, len(self.article_ids))
-
-        def rank(rows: Places, excluded: Pairs) -> Ranked:
-            return search(vectors[rows], k, excluded)
-
-        return rank
-
-    def _neighbour_ranker(self, eligible: Codes, k: int) -> NeighbourRanker:
-        search = ExactTopK(_unit(self._vectors(eligible)), eligible, len(self.article_ids))
-
-        def neighbours(codes: Codes) -> Ranked:
-            return search(_unit(self._vectors(codes)), k, Pairs(np.arange(len(codes)), codes))
-
-        return neighbours
-
-    def _vectors(self, codes: Codes) -> Scores:
-        """The vectors of ranked articles, float32 [n, factors]."""
-        vectors: Scores = self.weights["articles"][(np.cumsum(self.ranked) - 1)[codes]]
+    def article_vectors(self, codes: Codes) -> Scores:
+        """The vectors y_i of ranked articles, float32 [n, factors]."""
+        vectors: Scores = self.weights["articles"][self._columns[codes]]
         return vectors
+
+    def customer_vectors(self, profiles: dict[str, Array], rows: Places) -> Scores:
+        """The vectors x_u of rows of the profiles, float32 [n, factors]."""
+        vectors: Scores = profiles["customers"][rows]
+        return vectors
+
+    @property
+    def _columns(self) -> Array:
+        """The place of each ranked article among the ranked ones, int [n_articles]."""
+        return np.cumsum(self.ranked) - 1
+
+    def explain(
+        self, recs: Any, catalogue: Catalogue | None = None, histories: Any = None, *, articles: int = 2,
+        attributes: int = 2,
+    ) -> pa.ListArray:  # fmt: skip
+        """Why each article was recommended: see :func:`atelier.recommenders.als_reasons.explain`.
+
+        Args:
+            recs: a frame with ``customer_id`` and ``article_id``, n rows in any order.
+            catalogue: makes no difference: the model reads no content.
+            histories: what the customers were ranked by, where it is not what was trained on.
+            articles: reasons from the history, at most.
+            attributes: makes no difference.
+
+        Returns:
+            n lists of kind, value and weight; null for customers whom the model cannot rank for.
+
+        Raises:
+            UnknownIdentifier: an article is unknown.
+            BundleError: the bundle was written before histories were kept in it.
+            NotFittedError: the model was not fitted.
+        """
+        self._check_fitted()
+        audience = self.audience if histories is None else self._new_audience(histories, None)
+        return als_reasons.explain(self, audience, recs, articles)
+
+
+def _kept(confidence: csr_matrix) -> dict[str, Array]:
+    """What customers chose, among the ranked articles, and how sure that is."""
+    return {
+        "history.starts": confidence.indptr.astype(np.int64), "history.columns": confidence.indices.astype(np.int32),
+        "history.confidence": confidence.data,
+    }  # fmt: skip
 
 
 def _factors(articles: int) -> int:
     """A length of vectors that suits so many articles."""
     return int(np.clip(8 * round(articles**0.5 / 8), 16, 256))
-
-
-def _unit(vectors: Scores) -> Scores:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: Scores = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
-    return scaled
 
 
 @contextmanager

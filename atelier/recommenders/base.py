@@ -97,8 +97,6 @@ class Recommender(ABC, Generic[ConfigT]):
     Config: ClassVar[type[RecommenderConfig]]
     serves_anyone: ClassVar[bool] = False
     """Whether it can rank for a customer of whom nothing is known."""
-    ranks_unsold: ClassVar[bool] = False
-    """Whether it can rank an article that nobody has interacted with."""
 
     def __init__(self, config: ConfigT | None = None) -> None:
         self.config: ConfigT = config if config is not None else self.Config()  # type: ignore[assignment]
@@ -109,6 +107,17 @@ class Recommender(ABC, Generic[ConfigT]):
         self.weights: dict[str, Array] = {}
 
     # What a model adds
+
+    @property
+    def ranks_unsold(self) -> bool:
+        """Whether it can rank an article that nobody has interacted with."""
+        return False
+
+    def _rankable(self, learn: Interactions, catalogue: Catalogue | None) -> Mask:
+        """Which articles it can rank: those that it learns from."""
+        rankable = np.zeros(len(self.article_ids), dtype=bool)
+        rankable[learn.articles] = True
+        return rankable
 
     @abstractmethod
     def _fit(self, learn: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
@@ -154,12 +163,18 @@ class Recommender(ABC, Generic[ConfigT]):
         known = train.customer_ids
         if customers is not None:
             known = IdMap.union(known, IdMap.from_values(column(customers, "customer_id"), "customer_id"))
-        learn = learn.aligned(known if self.serves_anyone else None, self.article_ids)
-        self.ranked = np.full(len(self.article_ids), self.ranks_unsold)
-        self.ranked[learn.articles] = True
+        learn = learn.aligned(article_ids=self.article_ids)
+        self.ranked = self._rankable(learn, catalogue)
+        learn = learn if self.ranked[learn.articles].all() else self._readable(learn)
+        learn = learn.aligned(known if self.serves_anyone else None)
         profiles = self._fit(learn, catalogue, customers)
         self.audience = Audience(known, known.encode(learn.customer_ids.values), self._seen(train, known), profiles)
         return self
+
+    def _readable(self, learn: Interactions) -> Interactions:
+        """The rows with articles that the model can rank, the others tell it nothing, and their customers only."""
+        learn = learn.aligned(article_ids=self.article_ids)
+        return learn.rows(self.ranked[learn.articles]).aligned(article_ids=self.article_ids)
 
     def _seen(self, interactions: Interactions, customer_ids: IdMap) -> Lists:
         """What each customer has seen."""
@@ -243,8 +258,8 @@ class Recommender(ABC, Generic[ConfigT]):
             ids = IdMap.union(ids, IdMap.from_values(column(customers, "customer_id"), "customer_id"))
         history = history.aligned(article_ids=self.article_ids, unknown="drop")
         seen = self._seen(history, ids)
-        learn = history.of_kinds(self.config.train_kinds)
-        learn = learn.aligned(ids if self.serves_anyone else None, self.article_ids)
+        learn = self._readable(history.of_kinds(self.config.train_kinds))
+        learn = learn.aligned(ids if self.serves_anyone else None)
         return Audience(ids, ids.encode(learn.customer_ids.values), seen, self._profile(learn))
 
     def _places(self, audience: Audience, customers: Any) -> Places:

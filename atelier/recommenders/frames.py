@@ -20,6 +20,10 @@ SIMILAR = pa.schema(
 )
 """The neighbours of articles, in the same form."""
 
+REASONS = pa.list_(pa.struct([("kind", pa.string()), ("value", pa.string()), ("weight", pa.float64())]))
+"""Why an article was recommended: kind is ``article`` (of the history) or ``attribute`` (of its content), weight in
+units of the score."""
+
 
 def encoded(ranked: Ranked, row_ids: pa.Array, article_ids: IdMap, schema: pa.Schema) -> pa.RecordBatch:
     """Lists as a batch of ``schema``: a row's id, an article's id, its score and rank.

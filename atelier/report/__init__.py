@@ -16,6 +16,8 @@ from atelier.report.lineage import LineageExample, lineage_page, lineage_section
 from atelier.report.neighbours import neighbours_section
 from atelier.report.page import render_page
 from atelier.report.parts import Section
+from atelier.report.recommendations import recommendations_section
+from atelier.report.search import search_section
 from atelier.report.study_drawings import Drawing, study_drawings
 from atelier.report.text import attribute_text, leaderboard_text
 
@@ -35,7 +37,9 @@ __all__ = [
     "lineage_page",
     "lineage_section",
     "neighbours_section",
+    "recommendations_section",
     "render_page",
+    "search_section",
     "standalone",
     "study_drawings",
 ]

@@ -95,6 +95,8 @@ def line_plot(
     xlabel: str,
     levels: Sequence[float] = (),
     level_name: str = "catalogue",
+    *,
+    log_x: bool = False,
 ) -> str:
     """Lines over a common x, one panel beside the other.
 
@@ -104,6 +106,7 @@ def line_plot(
         xlabel: what x is.
         levels: for each panel the height of a dashed line; nan: none.
         level_name: what the dashed line is.
+        log_x: whether x is drawn on a logarithmic scale.
     """
     names = list(dict.fromkeys(name for panel in lines for name in panel))
     with _context():
@@ -117,6 +120,10 @@ def line_plot(
             axis.set_title(panels[place], loc="left")
             axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
             axis.grid(axis="y", linewidth=0.6)
+            if log_x:
+                axis.set_xscale("log")
+                axis.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
+                axis.xaxis.set_minor_formatter("")
             axis.set_xlabel(xlabel)
             axis.tick_params(length=0)
         _legend(plot, axes[0], len(names) + bool(len(levels)))

@@ -1,5 +1,5 @@
 """Retrieval: approximate search among vectors.
 
 What belongs here: indexes that are built once and asked often. What does not: exact top-K over all customers, which
-needs no index (:mod:`atelier.recommenders.topk`). The room is not furnished yet.
+needs no index (:mod:`atelier.recommenders.topk`).
 """

@@ -162,7 +162,7 @@ def test_a_file_in_the_folders_place_is_refused(home: Home, run: Run, tmp_path: 
         (("--option", "colour=red"), ("--option: colour", "docs/sources.md")),
         (("--option", "temp_dir=null"), ("--option: null", "leave the option out")),
         (("--option", "colour"), ("NAME=VALUE",)),
-        (("--serving-model", "oracle"), ("--serving-model: no model 'oracle'", "popular, als")),
+        (("--serving-model", "oracle"), ("--serving-model: no model 'oracle'", "popular, repeat, als, hybrid")),
         (("--backbone", "vgg17"), ("--backbone: no backbone 'vgg17'", "small", "vgg16")),
         (("--backbone", "vgg16", "--weights", "/nowhere/w.safetensors"), ("--weights: ", "/nowhere/w.safetensors")),
         (("--backbone", "vgg16", "--weights", "default"), ("--weights: ", "DEFAULT")),

@@ -32,7 +32,10 @@ GROUPS = {
         "attribute_confusions",
     },
     "features": {"article_features", "customer_features", "article_vectors", "vector_space"},
-    "recommenders": {"popular_model", "als_model", "recommendations", "similar_articles"},
+    "recommenders": {
+        "popular_model", "repeat_model", "als_model", "hybrid_model", "recommendations", "article_index",
+        "similar_articles",
+    },
     "evaluation": {"offline_metrics", "customer_metrics", "model_comparisons"},
     "published": {"feature_store", "report"},
 }  # fmt: skip
@@ -42,7 +45,8 @@ JUDGED = GROUPS["evaluation"]
 ON_DEMAND = {"attribute_study": {"attribute_study", "attribute_confusions"}, "image_backbone": {"image_backbone"}}
 #: Not tables: models, and what is made for people.
 NO_CONTRACT = {
-    "attribute_model", "image_backbone", "vector_space", "popular_model", "als_model", "feature_store", "report"
+    "attribute_model", "image_backbone", "vector_space", "popular_model", "repeat_model", "als_model", "hybrid_model",
+    "article_index", "feature_store", "report",
 }  # fmt: skip
 INGESTED = {"contract", "rows_add_up", "few_rows_rejected"}
 EARLIER = "rows_against_earlier_days"
@@ -59,6 +63,7 @@ CHECKS = {
     "attribute_model": {"above_majority", "coverage"},
     "predicted_attributes": {"contract", "every_article_has_attributes"},
     "recommendations": {"contract", "every_customer_is_served"},
+    "article_index": {"index_recall"},
     "offline_metrics": {"contract", "judged", "enough_customers"},
 }
 

@@ -17,6 +17,8 @@ HORIZON = 4
 CONFIG: dict[str, dict[str, Any]] = {
     "attribute_model": {"max_epochs": 2, "preset": "small"},
     "als_model": {"factors": 8, "iterations": 3},
+    "hybrid_model": {"factors": 8, "max_epochs": 5},
+    "article_index": {"trees": 5, "queries": 50},
 }
 
 

@@ -99,7 +99,9 @@ def test_the_database_shows_everything_and_opens_read_only(house: House) -> None
 
 def test_the_page_has_every_section_and_asks_for_nothing_from_outside(house: House) -> None:
     page = report_path(house.home.reports, house.ds).read_text()
-    for anchor in ("leaderboard", "attributes", "diversity", "neighbours", "ingest", "checks"):
+    for anchor in (
+        "leaderboard", "recommendations", "attributes", "diversity", "neighbours", "search", "ingest", "checks"
+    ):  # fmt: skip
         assert f'id="{anchor}"' in page
     assert "data:image" in page
     assert "<script" not in page

@@ -1,6 +1,7 @@
 """What every recommender must do, whatever it is: one suite, run for each registered model.
 
-A new model joins by its name in ``MODELS``; ``SMALL`` may give it a config that suits forty customers.
+A new model joins by its name in ``MODELS``; ``SMALL`` may give it a config that suits forty customers, or one for each
+mode in which it works, as "name mode".
 """
 
 import json
@@ -15,13 +16,21 @@ import pytest
 from pydantic import ValidationError
 
 from atelier import recommenders
-from atelier.catalogue import Catalogue
+from atelier.catalogue import Catalogue, CatalogueError
 from atelier.errors import BundleError, UnknownIdentifier
 from atelier.interactions import Interactions, InteractionsError
 from atelier.recommenders import MODELS, Recommender, UnknownModelError
 from atelier.recommenders.base import NotFittedError
 
-SMALL: dict[str, dict[str, Any]] = {"als": {"factors": 8, "threads": 1}}
+SMALL: dict[str, dict[str, Any]] = {
+    "als": {"factors": 8, "threads": 1},
+    **{
+        f"hybrid {mode}": {"mode": mode, "factors": 8, "hidden": [8], "max_epochs": 3}
+        for mode in ("content", "collaborative", "hybrid")
+    },
+}
+VARIANTS = sorted({*MODELS, *SMALL} - {"hybrid"})
+"""Every model, and each mode of one that has modes."""
 OUT_OF_STOCK, UNSOLD, DELISTED, UNPOPULAR = ["a03", "a11"], "a90", "a20", "a19"
 NOBODY = "c99"  # known from the customers frame only
 
@@ -60,10 +69,15 @@ def catalogue() -> Catalogue:
 
 
 def build(name: str, **config: Any) -> Recommender[Any]:
-    return recommenders.build(name, **{**SMALL.get(name, {}), **config})
+    return recommenders.build(name.split()[0], **{**SMALL.get(name, {}), **config})
 
 
-@pytest.fixture(scope="module", params=sorted(MODELS))
+def like(model: Recommender[Any], **config: Any) -> Recommender[Any]:
+    """A new model with the config of another, and changes."""
+    return recommenders.build(model.name, **{**model.config.model_dump(), **config})
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
 def model(request: pytest.FixtureRequest) -> Recommender[Any]:
     return build(request.param).fit(FRAME, catalogue=catalogue(), customers=CUSTOMERS)
 
@@ -99,7 +113,7 @@ def check_frame(recs: pd.DataFrame, score: str, owner: str, item: str) -> None:
 
 def test_refit_equals_fit(model: Recommender[Any], tmp_path: Path) -> None:
     model.save(tmp_path / "first")
-    again = build(model.name).fit(FRAME, catalogue=catalogue(), customers=CUSTOMERS)
+    again = like(model).fit(FRAME, catalogue=catalogue(), customers=CUSTOMERS)
     again.save(tmp_path / "again")
     again.fit(FRAME, catalogue=catalogue(), customers=CUSTOMERS).save(tmp_path / "refitted")
     assert bundle(tmp_path / "first") == bundle(tmp_path / "again") == bundle(tmp_path / "refitted")
@@ -108,20 +122,20 @@ def test_refit_equals_fit(model: Recommender[Any], tmp_path: Path) -> None:
 def test_the_order_of_input_rows_does_not_matter(model: Recommender[Any], tmp_path: Path) -> None:
     shuffled = FRAME.sample(frac=1, random_state=3)
     other = Catalogue.from_frames(ARTICLES.iloc[::-1], VECTORS[::-1])
-    build(model.name).fit(shuffled, catalogue=other, customers=CUSTOMERS[::-1]).save(tmp_path / "shuffled")
+    like(model).fit(shuffled, catalogue=other, customers=CUSTOMERS[::-1]).save(tmp_path / "shuffled")
     model.save(tmp_path / "model")
     assert bundle(tmp_path / "shuffled") == bundle(tmp_path / "model")
 
 
 def test_frames_and_interactions_are_the_same(model: Recommender[Any]) -> None:
-    other = build(model.name).fit(Interactions.from_frame(pa.Table.from_pandas(FRAME)), catalogue(), CUSTOMERS)
+    other = like(model).fit(Interactions.from_frame(pa.Table.from_pandas(FRAME)), catalogue(), CUSTOMERS)
     pd.testing.assert_frame_equal(other.recommend(), model.recommend())
 
 
 def test_no_input_is_changed(model: Recommender[Any]) -> None:
     frame, articles, vectors, customers = FRAME.copy(), ARTICLES.copy(), VECTORS.copy(), CUSTOMERS.copy()
     asked, histories, candidates = ["c03", "c01"], FRAME.iloc[:9].copy(), np.array(["a02", "a01"], dtype=object)
-    fitted = build(model.name).fit(frame, Catalogue.from_frames(articles, vectors), customers)
+    fitted = like(model).fit(frame, Catalogue.from_frames(articles, vectors), customers)
     fitted.recommend(asked, candidates=candidates)
     fitted.recommend(histories=histories)
     fitted.similar(candidates)
@@ -136,7 +150,7 @@ def test_no_input_is_changed(model: Recommender[Any]) -> None:
 def test_only_train_kinds_teach(model: Recommender[Any], tmp_path: Path) -> None:
     """Views, which no default learns from, change nothing about articles and customers that others mention too."""
     views = FRAME[FRAME.kind == "purchase"].assign(kind="view")
-    build(model.name).fit(pd.concat([FRAME, views]), catalogue(), CUSTOMERS).save(tmp_path / "more")
+    like(model).fit(pd.concat([FRAME, views]), catalogue(), CUSTOMERS).save(tmp_path / "more")
     model.save(tmp_path / "model")
     assert bundle(tmp_path / "more") == bundle(tmp_path / "model")
 
@@ -144,11 +158,15 @@ def test_only_train_kinds_teach(model: Recommender[Any], tmp_path: Path) -> None
 def test_nothing_to_learn_from_is_an_error(model: Recommender[Any]) -> None:
     for frame in (FRAME.iloc[:0], FRAME[FRAME.kind == "view"]):
         with pytest.raises(InteractionsError, match=r"nothing to learn from.* save, bag, purchase"):
-            build(model.name).fit(frame)
+            like(model).fit(frame)
 
 
 def test_without_catalogue_customers_kinds_and_dates(model: Recommender[Any]) -> None:
-    bare = build(model.name).fit(FRAME[["customer_id", "article_id"]])
+    if model.config.model_dump().get("mode") == "content":
+        with pytest.raises(CatalogueError, match="reads vectors: pass a catalogue"):
+            like(model).fit(FRAME[["customer_id", "article_id"]])
+        return
+    bare = like(model).fit(FRAME[["customer_id", "article_id"]])
     recs = bare.recommend(k=5)
     check_frame(recs, "score", "customer_id", "article_id")
     assert set(recs.customer_id) == set(FRAME.customer_id)
@@ -157,7 +175,7 @@ def test_without_catalogue_customers_kinds_and_dates(model: Recommender[Any]) ->
 
 
 def test_asked_before_fitting(model: Recommender[Any], tmp_path: Path) -> None:
-    new = build(model.name)
+    new = like(model)
     others = (lambda: new.save(tmp_path), lambda: new.can_serve([]), lambda: new.can_rank([]))
     for ask in (new.recommend, new.recommend_batches, new.similar, *others):
         with pytest.raises(NotFittedError, match="was not fitted"):
@@ -184,7 +202,7 @@ def test_lists_are_as_long_as_can_be_and_hold_only_what_may_be(
 
 
 def test_seen_kinds_can_be_chosen(model: Recommender[Any]) -> None:
-    wide = build(model.name, seen_kinds=("view", "bag", "purchase")).fit(FRAME, catalogue(), CUSTOMERS)
+    wide = like(model, seen_kinds=("view", "bag", "purchase")).fit(FRAME, catalogue(), CUSTOMERS)
     seen = FRAME.groupby("customer_id").article_id.agg(set)
     recs = lists(wide.recommend(seen.index, k=1000))
     assert all(set(recs[customer]) == eligible(wide) - seen[customer] for customer in seen.index)
@@ -292,6 +310,16 @@ def test_unknown_articles_in_histories_do_not_count(model: Recommender[Any]) -> 
     known = model.recommend(histories=history("z", ["a00"]), k=5)
     mixed = history("z", ["a00", "newer than the model"])
     pd.testing.assert_frame_equal(model.recommend(histories=mixed, k=5), known)
+
+
+def test_known_articles_that_cannot_be_ranked_do_not_count_in_histories(model: Recommender[Any]) -> None:
+    """UNSOLD is in the catalogue: a model that cannot rank it must not take it for another article."""
+    if not model.ranks_unsold:
+        known = model.recommend(histories=history("z", ["a00"]), k=5)
+        pd.testing.assert_frame_equal(model.recommend(histories=history("z", ["a00", UNSOLD]), k=5), known)
+        bare = history("z", [UNSOLD])[["customer_id", "article_id"]]
+        served = "z" in lists(model.recommend(["z"], histories=bare)) if model.serves_anyone else False
+        assert served == model.serves_anyone
 
 
 def test_empty_histories_are_served_or_left_out_aloud(model: Recommender[Any]) -> None:

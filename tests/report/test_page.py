@@ -20,7 +20,9 @@ from atelier.report import (
     ingest_section,
     leaderboard_section,
     neighbours_section,
+    recommendations_section,
     render_page,
+    search_section,
 )
 
 HOSTILE = "<script>alert('$x$')</script> & \"x\" $\\frac{"
@@ -118,6 +120,16 @@ def everything(folder: Path) -> list[Section]:
         "source_table source_file row column_name reason record",
     )
     photographs = {"a": folder / "a.jpg", "b": folder / "broken.jpg"}
+    reasons = [
+        {"kind": kind, "value": value, "weight": 0.5}
+        for kind, value in (("article", HOSTILE), ("article", "b"), ("attribute", f"{HOSTILE}={HOSTILE}"),
+                            ("attribute", HOSTILE), ("attribute", f"text={HOSTILE}"))
+    ]  # fmt: skip
+    lists = frame(
+        [(HOSTILE, HOSTILE, 1, HOSTILE, reasons), ("als", HOSTILE, 1, "b", [])],
+        "model customer_id rank article_id reasons",
+    )
+    curve = frame([(HOSTILE, 10, True, 0.5, 9), ("cosine", 100, False, 0.9, 9)], "metric nodes used recall queries")
     return [
         ingest_section(counts, rejected, {HOSTILE: ["2024-01-03"], "quiet": []}),
         checks_section(checks),
@@ -125,6 +137,8 @@ def everything(folder: Path) -> list[Section]:
         leaderboard_section(metrics, comparisons, period=HOSTILE),
         diversity_section(metrics),
         neighbours_section(similar, photographs, frame([("a", HOSTILE)], "article_id name")),
+        recommendations_section(lists, photographs, frame([("b", HOSTILE)], "article_id name")),
+        search_section(curve),
     ]  # fmt: skip
 
 
@@ -139,7 +153,9 @@ def test_well_formed_with_unique_ids_and_a_table_of_contents(page: str) -> None:
     assert len(ids) == len(set(ids))
     assert {str(a["xlink:href"])[1:] for _, a in tags if "xlink:href" in a} <= set(ids)
     assert set(re.findall(r"url\(#([^)]*)\)", page)) <= set(ids)
-    wanted = ["ingest", "checks", "attributes", "leaderboard", "diversity", "neighbours"]
+    wanted = [
+        "ingest", "checks", "attributes", "leaderboard", "diversity", "neighbours", "recommendations", "search"
+    ]  # fmt: skip
     assert [a["href"] for tag, a in tags if tag == "a"] == [f"#{anchor}" for anchor in wanted]
     assert set(wanted) <= set(ids)
 
@@ -169,7 +185,7 @@ def test_pictures_have_alternatives_and_are_small(page: str) -> None:
     assert all(attributes["alt"] and len(str(attributes["src"])) < 20_000 for attributes in images)
     assert "no photograph" in page
     plots = [attributes for tag, attributes in tags if tag == "svg"]
-    assert len(plots) == 4
+    assert len(plots) == 5
     assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in plots)
 
 
@@ -192,7 +208,8 @@ def test_numbers_stand_to_the_right(page: str) -> None:
 def test_absent_data_name_the_command() -> None:
     sections = [
         make(None, command="make <it>") for make in
-        (ingest_section, checks_section, attributes_section, leaderboard_section, diversity_section, neighbours_section)
+        (ingest_section, checks_section, attributes_section, leaderboard_section, diversity_section, neighbours_section,
+         recommendations_section, search_section)
     ]  # fmt: skip
     for section in sections:
         assert "<code>make &lt;it&gt;</code>" in section.html

@@ -1,0 +1,63 @@
+"""What a retailer knows of its customers, as numbers that a small network reads.
+
+What belongs here: turning columns of a frame of customers into a matrix. What does not: the network.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from atelier.ids import IdMap, column
+from atelier.interactions import InteractionsError
+
+MOST_VALUES = 50
+"""Values of a text column that get a position, the most frequent first."""
+
+
+def attribute_matrix(customers: Any, names: Sequence[str], ids: IdMap) -> npt.NDArray[np.float32]:
+    """The attributes of customers: numbers standardised, texts one-hot; what is unknown is zero.
+
+    Args:
+        customers: a frame (pandas or Arrow) with ``customer_id`` and the columns ``names``; or None.
+        names: which columns are read.
+        ids: the customers wanted, n of them.
+
+    Returns:
+        float32 [n, positions]: a column of numbers has one position, one of texts up to 50.
+
+    Raises:
+        InteractionsError: there is no frame, or it lacks a column.
+    """
+    if not names:
+        return np.zeros((len(ids), 0), dtype=np.float32)
+    frame = customers.to_pandas() if isinstance(customers, pa.Table | pa.RecordBatch) else customers
+    absent = [name for name in names if not isinstance(frame, pd.DataFrame) or name not in frame.columns]
+    if absent:
+        raise InteractionsError(
+            f"customer_attributes names {', '.join(absent)}, which the frame of customers lacks: pass it to fit, or "
+            "leave them out of customer_attributes"
+        )
+    codes = ids.encode(column(frame, "customer_id"), unknown="minus_one", what="customer_id")
+    row = np.full(len(ids), -1, dtype=np.int64)
+    row[codes[codes >= 0]] = np.flatnonzero(codes >= 0)
+    wanted = frame[list(names)].take(np.maximum(row, 0)) if len(frame) else frame[list(names)].reindex(range(len(ids)))
+    blocks = [_block(wanted[name].where(row >= 0).reset_index(drop=True)) for name in names]
+    return np.concatenate(blocks, axis=1).astype(np.float32)
+
+
+def _block(values: "pd.Series[Any]") -> npt.NDArray[np.float64]:
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        known = numbers[~np.isnan(numbers)]
+        spread = float(known.std()) if len(known) else 0.0
+        scaled = (numbers - known.mean()) / spread if spread > 0 else np.zeros(len(numbers))
+        return np.nan_to_num(scaled)[:, None]
+    texts = values.astype("str")
+    counts = texts.value_counts().rename_axis("value").reset_index(name="n")
+    kept = counts.sort_values(["n", "value"], ascending=[False, True])["value"].head(MOST_VALUES).sort_values()
+    place = pd.Index(kept).get_indexer(pd.Index(texts))
+    return np.asarray(place[:, None] == np.arange(len(kept))[None, :], dtype=np.float64)

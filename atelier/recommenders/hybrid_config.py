@@ -1,0 +1,97 @@
+"""The configuration of ``hybrid``: what it reads, what it is trained on and how, and the published preset.
+
+What belongs here: every number that can be chosen. What does not: what is learned from data.
+"""
+
+from typing import Literal, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from atelier.recommenders.base import RecommenderConfig
+from atelier.recommenders.losses import LossName
+
+
+class HybridConfig(RecommenderConfig):
+    """Config of ``hybrid``. The defaults suit sparse data; :meth:`published` gives the paper's.
+
+    Attributes:
+        mode: what an article's vector is made of: ``content``, ``collaborative`` (an embedding), or both, ``hybrid``.
+        factors: length of the vectors.
+        hidden: widths of the content network's hidden layers.
+        dropout: share of its hidden units dropped in training.
+        customer_attributes: columns of the frame of customers that a small network reads; numbers or texts.
+        customer_hidden: width of that network's hidden layer.
+        history: how many of a customer's last interactions make up their vector; None: all.
+        inputs: how many interactions before the positive make up the customer's vector in training, at most.
+        min_inputs: how many have to precede a positive.
+        min_interactions: customers with fewer are not trained on.
+        positives: ``window``: the interactions of the window's last part; ``last``: each customer's last ones;
+            ``auto``: the window's where it has at least ``min_window_days``.
+        positives_share: how large the last part is, of the window's days or of each customer's interactions.
+        min_window_days: see ``positives``.
+        repeat_positives: whether an article that the customer had before can be a positive.
+        negatives: how many articles that the customer never touched are held against a positive.
+        negative_sampling: ``shared``: all examples of a batch have the same negatives, so that few vectors are
+            computed; ``per_customer``: each has its own, as published.
+        negatives_on_sale: whether negatives were on sale throughout the whole ``window``, or throughout the days of the
+            ``positives``.
+        loss: see :mod:`atelier.recommenders.losses`.
+        rank_scale: r of the loss; ``articles/sampled`` is the number of possible negatives over those sampled.
+        l2_embedding: weight of the embeddings' mean squared length in the loss.
+        l2_content: weight of the content vectors' mean squared length in the loss.
+        batch_size: positives per step.
+        max_epochs: passes over the positives at most.
+        patience: epochs without a lower loss of the held-out customers before training stops.
+        validation_share: share of the customers held out to decide that.
+        learning_rate: Adam's step for the networks.
+        embedding_learning_rate: Adagrad's step for the embeddings.
+        precision: of the products of matrices in training; vectors and scores are always float32.
+    """
+
+    mode: Literal["content", "collaborative", "hybrid"] = "hybrid"
+    factors: PositiveInt = 128
+    hidden: tuple[PositiveInt, ...] = (256,)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    customer_attributes: tuple[str, ...] = ()
+    customer_hidden: PositiveInt = 32
+    history: PositiveInt | None = None
+
+    inputs: PositiveInt = 5
+    min_inputs: PositiveInt = 1
+    min_interactions: int = Field(default=2, ge=2)
+    positives: Literal["auto", "window", "last"] = "auto"
+    positives_share: float = Field(default=1 / 12, gt=0, le=1)
+    min_window_days: PositiveInt = 30
+    repeat_positives: bool = True
+
+    negatives: PositiveInt = 1000
+    negative_sampling: Literal["shared", "per_customer"] = "shared"
+    negatives_on_sale: Literal["window", "positives"] = "window"
+    loss: LossName = "wmrb"
+    rank_scale: PositiveFloat | Literal["articles/sampled"] = 1.0
+    l2_embedding: float = Field(default=0.0, ge=0)
+    l2_content: float = Field(default=0.0, ge=0)
+
+    batch_size: PositiveInt = 1024
+    max_epochs: PositiveInt = 100
+    patience: PositiveInt = 5
+    validation_share: float = Field(default=0.1, ge=0, lt=1)
+    learning_rate: PositiveFloat = 1e-3
+    embedding_learning_rate: PositiveFloat = 0.05
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    @classmethod
+    def published(cls, **changes: object) -> Self:
+        """The published training: Cardoso, Daolio and Vargas (KDD 2018), the section on recommendations.
+
+        Vectors of 200; the last twelfth of the window as positives (a month of a year), 5 random interactions before
+        each as input, customers with fewer than 6 discarded, 100 negatives for each positive, WMRB as printed, batches
+        of 1,024, at most 100 epochs.
+        """
+        numbers: dict[str, object] = {
+            "factors": 200, "inputs": 5, "min_inputs": 5, "min_interactions": 6, "positives": "window",
+            "positives_share": 1 / 12, "negatives": 100, "negative_sampling": "per_customer",
+            "negatives_on_sale": "window", "loss": "wmrb", "rank_scale": 1.0, "batch_size": 1024, "max_epochs": 100,
+            "validation_share": 0.1,
+        }  # fmt: skip
+        return cls.model_validate(numbers | changes)

@@ -1,0 +1,234 @@
+"""What a factorisation is trained on: for each positive some of what preceded it, and articles that were not chosen.
+
+What belongs here: which interactions are positives, which articles can be negatives, and drawing both, many at once.
+What does not: models, losses. Everything is numbers in compressed lists: no loop over customers or rows.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from atelier.catalogue import Catalogue
+from atelier.ids import Codes, IdMap
+from atelier.interactions import Interactions
+from atelier.recommenders.lists import Lists, Mask, Places, place_in_row
+
+DAY = np.timedelta64(1, "D")
+ROUNDS = 20
+"""How often a negative that the customer has touched is drawn anew before it is left out."""
+
+
+class Batch(NamedTuple):
+    """b examples as article numbers.
+
+    Attributes:
+        customers: int32 [b].
+        inputs: int32 [b, inputs]: what preceded the positive; −1 where there is less.
+        positives: int32 [b].
+        negatives: int32 [n] shared by all, or [b, n].
+        counts: bool [b, n]: whether a negative counts for an example.
+    """
+
+    customers: Codes
+    inputs: Codes
+    positives: Codes
+    negatives: Codes
+    counts: Mask
+
+
+@dataclass(frozen=True)
+class Window:
+    """Days from ``first`` to ``last``, both included, as datetime64[D]."""
+
+    first: np.datetime64
+    last: np.datetime64
+
+    @property
+    def days(self) -> int:
+        """Its length."""
+        return int((self.last - self.first) / DAY) + 1
+
+
+def window_of(interactions: Interactions) -> Window | None:
+    """The days from the first interaction to the last; None where there are no dates."""
+    if not interactions.dated or not len(interactions):
+        return None
+    times = interactions.occurred_at
+    return Window(times.min().astype("datetime64[D]"), times.max().astype("datetime64[D]"))
+
+
+def last_part(window: Window | None, share: float, min_days: int) -> Window | None:
+    """The last ``share`` of a window, in whole days and at least one; None where it is shorter than ``min_days``."""
+    if window is None or window.days < min_days:
+        return None
+    return Window(window.last - (max(1, round(share * window.days)) - 1) * DAY, window.last)
+
+
+def positive_rows(
+    interactions: Interactions, recent: Window | None, *, share: float, min_inputs: int, min_interactions: int,
+    repeats: bool,
+) -> Places:  # fmt: skip
+    """The rows that are positives, ascending.
+
+    Args:
+        interactions: what is trained on.
+        recent: positives are the interactions of these days; None: each customer's last ones, one in 1/``share``,
+            rounded down and at least one.
+        share: see ``recent``.
+        min_inputs: rows of the customer that have to precede a positive.
+        min_interactions: rows that a customer needs not to be discarded.
+        repeats: whether an article that the customer had before can be a positive.
+    """
+    customers = interactions.customers
+    totals = np.bincount(customers, minlength=len(interactions.customer_ids))
+    before = place_in_row(customers.astype(np.int64), len(totals))
+    if recent is None:
+        # A hair is added so that a twelfth of 24 is 2 whatever the rounding of 1/12.
+        last = np.maximum(1, np.floor(totals * share + 1e-9)).astype(np.int64)
+        chosen = before >= (totals - last)[customers]
+    else:
+        chosen = interactions.occurred_at >= recent.first
+    chosen = chosen & (before >= min_inputs) & (totals >= min_interactions)[customers]
+    if not repeats:
+        chosen &= _first_times(interactions)
+    return np.flatnonzero(chosen)
+
+
+def _first_times(interactions: Interactions) -> Mask:
+    """Which rows are a customer's first with an article."""
+    keys = interactions.customers.astype(np.int64) * len(interactions.article_ids) + interactions.articles
+    first = np.zeros(len(keys), dtype=bool)
+    first[np.unique(keys, return_index=True)[1]] = True
+    return first
+
+
+def negative_pool(
+    interactions: Interactions, catalogue: Catalogue | None, window: Window | None, rankable: Mask, needed: int
+) -> Codes:
+    """The articles that can be negatives, ascending: on sale throughout the window.
+
+    Without dates of sale (``available_from``, ``available_until``) what was interacted with counts as on sale. Where
+    fewer than ``needed`` were on sale throughout, those interacted with are taken.
+
+    Args:
+        interactions: what is trained on.
+        catalogue: says since and until when articles are sold.
+        window: of the interactions that articles have to be on sale in; None: no dates.
+        rankable: bool [n_articles], which articles the model can rank at all.
+        needed: how many negatives an example has.
+    """
+    sold = np.zeros(len(interactions.article_ids), dtype=bool)
+    sold[interactions.articles] = True
+    pool = np.flatnonzero(sold & rankable).astype(np.int32)
+    if catalogue is None or window is None or "available_from" not in catalogue.frame:
+        return pool
+    throughout = np.flatnonzero(_on_sale(catalogue, window, interactions.article_ids) & rankable).astype(np.int32)
+    return throughout if len(throughout) >= min(needed, len(pool)) else pool
+
+
+def _on_sale(catalogue: Catalogue, window: Window, article_ids: IdMap) -> Mask:
+    """Which articles were on sale on every day of a window; not those never seen on sale."""
+    first = catalogue.frame["available_from"].astype("datetime64[s]").to_numpy().astype("datetime64[D]")
+    throughout = first <= window.first  # False for NaT
+    if "available_until" in catalogue.frame:
+        last = catalogue.frame["available_until"].astype("datetime64[s]").to_numpy().astype("datetime64[D]")
+        throughout &= np.isnat(last) | (last >= window.last)
+    on_sale = np.zeros(len(article_ids), dtype=bool)
+    on_sale[article_ids.encode(catalogue.ids.values)] = throughout
+    return on_sale
+
+
+class Sampler:
+    """Draws examples for positives.
+
+    Args:
+        interactions: what is trained on; inputs and what counts as touched come from here.
+        pool: int32, ascending: articles that can be negatives.
+        inputs: how many preceding interactions an example shows at most.
+        negatives: how many negatives an example has; at most as many as the pool where they are shared.
+        shared: whether all examples of a batch have the same negatives. Those that a customer has touched do not count
+            for them.
+    """
+
+    def __init__(self, interactions: Interactions, pool: Codes, *, inputs: int, negatives: int, shared: bool) -> None:
+        customers, articles = len(interactions.customer_ids), len(interactions.article_ids)
+        self._customers, self._articles = interactions.customers, interactions.articles
+        starts = np.zeros(customers + 1, dtype=np.int64)
+        np.cumsum(np.bincount(self._customers, minlength=customers), out=starts[1:])
+        self._starts = starts
+        self._touched = Lists.distinct(self._customers, self._articles, (customers, articles))
+        self._pool, self._n_articles = pool, articles
+        self._inputs, self._negatives, self._shared = inputs, negatives, shared
+
+    def batch(self, rows: Places, random: np.random.Generator) -> Batch:
+        """Examples for these positives.
+
+        Args:
+            rows: int64 [b], rows of the interactions.
+            random: decides which inputs and negatives.
+        """
+        customers = self._customers[rows]
+        first = self._starts[customers]
+        places = _subsets(rows - first, self._inputs, random)  # [b, inputs]
+        inputs = np.where(places >= 0, self._articles[first[:, None] + np.maximum(places, 0)], np.int32(-1))
+        draw = self._shared_negatives if self._shared else self._own_negatives
+        negatives, counts = draw(customers, random)
+        return Batch(customers, inputs, self._articles[rows], negatives, counts)
+
+    def _shared_negatives(self, customers: Codes, random: np.random.Generator) -> tuple[Codes, Mask]:
+        """Distinct articles for all customers, and for whom they count."""
+        size = min(self._negatives, len(self._pool))
+        negatives = self._pool[np.sort(random.choice(len(self._pool), size, replace=False, shuffle=False))]
+        column = np.full(self._n_articles, -1, dtype=np.int64)
+        column[negatives] = np.arange(size)
+        touched = self._touched.of(customers)
+        touched = touched.where(column[touched.codes] >= 0)
+        counts = np.ones((len(customers), size), dtype=bool)
+        counts[touched.rows, column[touched.codes]] = False
+        return negatives, counts
+
+    def _own_negatives(self, customers: Codes, random: np.random.Generator) -> tuple[Codes, Mask]:
+        """Articles for each customer, drawn independently, and whether they count: False where none was found."""
+        shape = (len(customers), self._negatives)
+        pairs = self._touched.of(customers)
+        touched = pairs.rows * self._n_articles + pairs.codes  # ascending: both the rows and the codes within each
+        negatives = self._pool[random.integers(0, len(self._pool), shape)]
+        rows = np.arange(len(customers), dtype=np.int64)[:, None] * self._n_articles
+        hit = _among(rows + negatives, touched)
+        for _ in range(ROUNDS):
+            again = np.nonzero(hit)
+            if not len(again[0]):
+                break
+            negatives[again] = self._pool[random.integers(0, len(self._pool), len(again[0]))]
+            hit[again] = _among(again[0] * self._n_articles + negatives[again], touched)
+        return negatives, ~hit
+
+
+def _among(keys: npt.NDArray[np.int64], ascending: npt.NDArray[np.int64]) -> Mask:
+    """Whether each key is one of the ascending ones."""
+    if not len(ascending):
+        return np.zeros(keys.shape, dtype=bool)
+    place = np.minimum(np.searchsorted(ascending, keys), len(ascending) - 1)
+    found: Mask = ascending[place] == keys
+    return found
+
+
+def _subsets(sizes: Places, m: int, random: np.random.Generator) -> Places:
+    """For each of n sizes ``m`` distinct numbers below it, each subset equally likely; all of them and −1 if fewer.
+
+    Source: R. Floyd's algorithm, in J. Bentley, Programming Pearls: A Sample of Brilliance, CACM 1987, one draw at a
+    time for all rows.
+
+    Returns:
+        int64 [n, m], in no promised order.
+    """
+    chosen = np.full((len(sizes), m), -1, dtype=np.int64)
+    for step in range(m):
+        top = np.where(sizes > m, sizes - m + step, step)  # the largest number of this step
+        drawn = random.integers(0, np.maximum(top, 0) + 1)
+        taken = (chosen[:, :step] == drawn[:, None]).any(axis=1)
+        number = np.where(taken | (sizes <= m), top, drawn)
+        chosen[:, step] = np.where(number < sizes, number, -1)
+    return chosen

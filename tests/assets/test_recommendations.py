@@ -1,0 +1,161 @@
+"""The models of a day through the DAG: who is fitted on what, whose lists say why, the index, neighbours."""
+
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from assets.daily import STAGES
+from assets.recommenders import CONTENT_MODELS, MODELS, VECTOR_MODELS
+from assets.report import EXPLAINED, report_path
+from atelier import recommenders
+from atelier.article_vectors import ArticleVectors
+from atelier.catalogue import Catalogue
+from atelier.recommenders.hybrid import Hybrid
+from atelier.recommenders.hybrid_reasons import labels_of
+from atelier.recommenders.reasons import Explaining
+from atelier.recommenders.vectors import VectorRecommender
+from atelier.retrieval.article_index import ArticleIndex
+from dagster_project.build import build_defs
+from resources.model_store import Bundle, ModelStore
+from resources.retailer import Home
+from sql import query
+from tests.end_to_end.house import House
+
+
+def bundle(house: House, name: str) -> Bundle:
+    models = ModelStore(house.home.store)
+    return models.bundle(name, models.pointer(name, house.ds))
+
+
+def test_models_are_what_the_stages_take_them_for() -> None:
+    assert set(MODELS) == {name.removesuffix("_model") for each in STAGES for name in each.produces
+                           if name.removesuffix("_model") in recommenders.MODELS}  # fmt: skip
+    classes = {name: recommenders.model_class(name) for name in MODELS}
+    assert tuple(name for name in MODELS if issubclass(classes[name], VectorRecommender)) == VECTOR_MODELS
+    for stage in STAGES:
+        name = stage.name.removesuffix("_model")
+        if stage.name.endswith("_model") and name in MODELS:
+            assert ("article_vectors" in stage.deps) == (name in CONTENT_MODELS)
+
+
+@pytest.mark.end_to_end
+class TestDay:
+    """A day of the small retailer."""
+
+    def test_hybrid_reads_the_vectors_of_the_day(self, house: House) -> None:
+        manifest = bundle(house, "hybrid_model").manifest
+        assert manifest.upstreams["vector_space"] == bundle(house, "vector_space").model_id
+        assert {"interactions", "articles", "customers", "article_vectors"} <= manifest.upstreams.keys()
+        model = recommenders.load(bundle(house, "hybrid_model").path)
+        assert isinstance(model, Hybrid)
+        network = model.content_network()
+        assert network is not None
+        assert len(network.first) == ArticleVectors.load(bundle(house, "vector_space").path).dimension
+
+    @pytest.mark.parametrize("seen", ["excluded", "allowed"])
+    @pytest.mark.parametrize("name", MODELS)
+    def test_reasons_are_there_where_a_model_can_say_them(self, house: House, name: str, seen: str) -> None:
+        lists = house.store.read("recommendations", house.ds).to_pandas()
+        lists = lists[(lists["model"] == name) & (lists["seen"] == seen)]
+        explains = isinstance(recommenders.load(bundle(house, f"{name}_model").path), Explaining)
+        assert explains == (name in ("als", "hybrid"))
+        expected = (lists["rank"] <= 10) & ~lists["fallback"] & explains
+        assert (lists["reasons"].notna() == expected).all()
+        if explains:
+            found = lists.loc[expected, "reasons"]
+            assert expected.sum() > 500
+            assert found.map(len).max() <= 4
+            assert (found.map(len) > 0).mean() > 0.9
+
+    def test_reasons_of_hybrid_are_parts_of_its_scores(self, house: House) -> None:
+        lists = house.store.read("recommendations", house.ds).to_pandas()
+        lists = lists[(lists["model"] == "hybrid") & (lists["seen"] == "allowed") & lists["reasons"].notna()]
+        rows = lists.explode("reasons").dropna(subset=["reasons"])
+        reasons = pd.json_normalize(rows["reasons"].tolist())
+        assert (reasons["weight"] > 0).all()
+        assert set(reasons["kind"]) == {"article", "attribute"}
+        with house.store.connect(as_of=house.ds, tables=["interactions"]) as con:
+            chosen = con.sql("SELECT DISTINCT customer_id, article_id FROM interactions WHERE kind <> 'view'").df()
+        own = reasons["kind"].to_numpy() == "article"
+        pairs = pd.DataFrame({"customer_id": rows["customer_id"].to_numpy()[own], "article_id": reasons["value"][own]})
+        assert len(pairs.merge(chosen)) == len(pairs), "a reason is an article that the customer chose"
+        names = ArticleVectors.load(bundle(house, "vector_space").path).names
+        assert set(reasons["value"][~own]) <= set(labels_of(names))
+
+    def test_stored_reasons_are_those_of_the_model_and_the_day(self, house: House) -> None:
+        lists = house.store.read("recommendations", house.ds).to_pandas()
+        lists = lists[(lists["seen"] == "excluded") & lists["reasons"].notna()]
+        names = ArticleVectors.load(bundle(house, "vector_space").path).names
+        articles = house.store.read("articles", house.ds).to_pandas()
+        catalogue = Catalogue.from_frames(articles, house.store.read("article_vectors", house.ds), names)
+        for name in ("als", "hybrid"):
+            rows = lists[lists["model"] == name].sample(200, random_state=0)
+            model = recommenders.load(bundle(house, f"{name}_model").path)
+            assert isinstance(model, Explaining)
+            for stored, made in zip(rows["reasons"], model.explain(rows, catalogue).to_pylist(), strict=True):
+                assert [r["value"] for r in stored] == [r["value"] for r in made]
+                assert [r["weight"] for r in stored] == pytest.approx([r["weight"] for r in made], rel=1e-3, abs=1e-6)
+
+    def test_the_index_is_that_of_the_days_als(self, house: House) -> None:
+        manifest = bundle(house, "article_index").manifest
+        assert manifest.upstreams == {"als_model": bundle(house, "als_model").model_id}
+        index = ArticleIndex.load(bundle(house, "article_index").path)
+        model = recommenders.load(bundle(house, "als_model").path)
+        assert isinstance(model, VectorRecommender)
+        assert (index.config.trees, index.dimension, index.model) == (5, 8, "als")
+        stored = house.store.read("similar_articles", house.ds, part="als").to_pandas()
+        article = stored["article_id"].iloc[0]
+        near = set(index.similar([article])["similar_article_id"])
+        assert len(near & set(stored[stored["article_id"] == article]["similar_article_id"])) >= 9
+        curve = pd.read_parquet(bundle(house, "article_index").path / "recall.parquet")
+        assert curve[curve["used"]]["recall"].min() > 0.9
+
+    def test_neighbours_by_every_model_with_vectors(self, house: House) -> None:
+        near = house.store.read("similar_articles", house.ds).to_pandas()
+        assert set(near["model"]) == set(VECTOR_MODELS)
+        assert (near["article_id"] != near["similar_article_id"]).all()
+        assert near.groupby(["model", "article_id"]).size().eq(10).all()
+
+    def test_every_model_is_judged(self, house: House) -> None:
+        metrics = house.store.read("offline_metrics", house.ds).to_pandas()
+        assert set(metrics["model"]) == set(MODELS)
+        page = report_path(house.home.reports, house.ds).read_text()
+        assert "because you chose" in page
+
+    def test_the_page_shows_customers_whom_most_models_explain(self, house: House) -> None:
+        with house.store.connect(as_of=house.ds, tables=["recommendations"]) as con:
+            shown = con.sql(query("shown_recommendations"), params=EXPLAINED).df()
+        assert shown["customer_id"].nunique() == EXPLAINED["customers"]
+        sizes = shown.groupby(["customer_id", "model"]).size()
+        assert set(sizes.index.get_level_values("model")) == {"als", "hybrid"}
+        assert (sizes == EXPLAINED["ranks"]).all()
+
+
+@pytest.mark.end_to_end
+def test_hybrid_can_serve_everybody(house: House, tmp_path: Path) -> None:
+    """The same day with another serving model and other config: only the lists are made again."""
+    shutil.copytree(house.home.root, tmp_path / "home")
+    home = Home(tmp_path / "home")
+    home.toml.write_text(home.toml.read_text().replace('serving_model = "als"', 'serving_model = "hybrid"'))
+    config = {"k": 7, "judged_sample": 100, "explained_ranks": 3}
+    result = build_defs(home).get_repository_def().get_job("daily_retrain").execute_in_process(
+        instance=house.instance, partition_key=house.ds.isoformat(), asset_selection=[dg.AssetKey("recommendations")],
+        run_config={"ops": {"recommendations": {"config": config}}},
+    )  # fmt: skip
+    (served,) = [e for e in result.get_asset_check_evaluations() if e.check_name == "every_customer_is_served"]
+    assert served.passed
+    assert "hybrid: 300 of 300" in str(served.description)
+    store = home.open_store()
+    lists = store.read("recommendations", house.ds).to_pandas()
+    customers = set(store.read("customers", house.ds).to_pandas()["customer_id"])
+    whom = lists[lists["seen"] == "excluded"].groupby("model")["customer_id"].agg(set)
+    assert whom["hybrid"] == customers
+    assert {len(whom[name]) for name in MODELS if name != "hybrid"} == {100}
+    hybrid = lists[lists["model"] == "hybrid"]
+    assert hybrid.groupby(["seen", "customer_id"]).size().eq(7).all()
+    assert (hybrid["reasons"].notna() == ((hybrid["rank"] <= 3) & ~hybrid["fallback"])).all()
+    stock = store.read("articles", house.ds).to_pandas().set_index("article_id")["in_stock"]
+    assert stock[hybrid["article_id"]].all()

@@ -1,0 +1,93 @@
+"""The sections on recommendations and on approximate search: what they say."""
+
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from atelier.report import recommendations_section, search_section
+
+
+def text(markup: str) -> str:
+    """What a reader sees, blanks joined."""
+    bare = re.sub(r"<[^>]*>", " ", re.sub(r"<svg.*?</svg>", "", markup, flags=re.DOTALL))
+    return re.sub(r"\s+", " ", html.unescape(bare))
+
+
+def reason(kind: str, value: str, weight: float = 1.0) -> dict[str, Any]:
+    return {"kind": kind, "value": value, "weight": weight}
+
+
+def lists(*rows: tuple[str, str, int, str, list[dict[str, Any]]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["model", "customer_id", "rank", "article_id", "reasons"])
+
+
+NAMES = pd.DataFrame({"article_id": ["a", "b", "h1", "h2"], "name": ["Red dress", None, "Blue skirt", "Hat"]})
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        ("article", "h1", "because you chose Blue skirt (h1)"), ("article", "gone", "because you chose – (gone)"),
+        ("article", "a", "because you chose it before"),
+        ("attribute", "pattern=floral", "because pattern = floral"),
+        ("attribute", "sleeve_length=long", "because sleeve length = long"),
+        ("attribute", "product_type=Dress", "because product type = Dress"),
+        ("attribute", "text=floral", "because its text says “floral”"),
+        ("attribute", "image", "because of its photograph"), ("attribute", "price", "because of its price"),
+    ],
+)  # fmt: skip
+def test_reasons_in_words(kind: str, value: str, said: str) -> None:
+    section = recommendations_section(lists(("m", "c", 1, "a", [reason(kind, value)])), articles=NAMES)
+    assert f"Red dress a {said} " in text(section.html)
+
+
+def test_two_articles_are_one_line() -> None:
+    found = [reason("article", "h1"), reason("article", "h2", 0.5), reason("attribute", "image", 0.2)]
+    shown = text(recommendations_section(lists(("m", "c", 1, "a", found)), articles=NAMES).html)
+    assert "because you chose Blue skirt (h1) and Hat (h2) because of its photograph" in shown
+
+
+def test_customers_models_and_what_was_chosen_before() -> None:
+    rows = lists(
+        ("hybrid", "c2", 1, "b", [reason("article", "h1", 0.1), reason("attribute", "pattern=floral")]),
+        ("als", "c1", 2, "b", [reason("article", "h2", 9.0)]),
+        ("als", "c1", 1, "a", [reason("article", "h1", 5.0), reason("article", "h2", 4.0)]),
+        ("hybrid", "c1", 1, "a", [reason("article", "h2", 0.2)]),
+    )
+    shown = text(recommendations_section(rows, articles=NAMES).html)
+    order = ["Customer c1", "Hat h2", "Blue skirt h1", "als recommends", "Red dress a", "– b", "hybrid recommends",
+             "Customer c2", "Blue skirt h1", "hybrid recommends", "– b"]  # fmt: skip
+    places = [0]
+    for words in order:
+        places.append(shown.index(words, places[-1] + 1))
+    assert shown.count("als recommends") == 1
+
+
+def test_photographs_only_from_within_the_root(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    for path in (tmp_path / "shop" / "a.jpg", tmp_path / "h.jpg"):
+        Image.new("RGB", (30, 40)).save(path)
+    rows = lists(("als", "c", 1, "a", [reason("article", "h1")]))
+    pictures = {"a": Path("a.jpg"), "h1": Path("../h.jpg")}
+    shown = recommendations_section(rows, pictures, NAMES, root=tmp_path / "shop").html
+    assert shown.count("<img") == 1
+    assert shown.count("no photograph") == 1
+
+
+def test_search_tells_the_effort_that_is_used() -> None:
+    curve = pd.DataFrame(
+        [("cosine", 100, False, 0.5, 7), ("cosine", 5000, True, 0.953, 7), ("inner_product", 5000, True, 0.99, 8)],
+        columns=["metric", "nodes", "used", "recall", "queries"],
+    )
+    section = search_section(curve)
+    shown = text(section.html)
+    assert "similar articles (cosine) 5,000 95.3% 7 " in shown
+    assert "recommendations (inner product) 5,000 99.0% 8 " in shown
+    assert section.html.count("<svg") == 1
+    assert ">1,000<" in section.html
+    assert "mathdefault" not in section.html
