@@ -49,9 +49,8 @@ format: setup    ## rewrite what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup     ## side-by-side measurements, as ratios
-	$(BIN)/python -m benchmarks.als_against_implicit
-	$(BIN)/python -m benchmarks.image_embedding
+bench: setup     ## side-by-side measurements, as ratios: one table, and docs/speed.svg
+	$(BIN)/python -m benchmarks.speed
 
 docs: setup      ## what the code writes of itself
 	$(BIN)/python -m resources.data_dictionary

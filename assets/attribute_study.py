@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from assets.attributes import GROUP, INPUTS, AttributeTraining, article_inputs, attribute_config
+from assets.pictures import keep_pictures
 from assets.stage import stage
-from assets.step import Step, markdown
+from assets.step import Step
 from resources.compute import gpu_pool
 
 if TYPE_CHECKING:
@@ -20,12 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from atelier.attributes.study import StudyPlan
-    from atelier.report import Drawing
 
 READ = (*INPUTS, "annotated_attributes")
 NAME = "attribute_study"
-#: An image in metadata is stored with every event that tells of it: larger ones are named by their file.
-LARGEST_IMAGE = 200_000  # bytes
 
 
 class AttributeStudy(AttributeTraining):
@@ -53,8 +51,8 @@ class AttributeStudy(AttributeTraining):
 @stage(produces=[NAME, "attribute_confusions"], deps=READ, group=GROUP, pool=gpu_pool())
 def study_attributes(step: Step, config: AttributeStudy) -> None:
     """The attribute network by split, without a modality, by training step, and against linear classifiers."""
-    from atelier.attributes.kept import Kept
     from atelier.attributes.study import confusions_of, run_study, scores_of
+    from atelier.kept import Kept
 
     articles, labels = article_inputs(step), step.read("annotated_attributes")
     plan = study_plan(config, articles)
@@ -123,29 +121,12 @@ def _means(scores: "pd.DataFrame") -> dict[str, float]:
 
 
 def _draw(step: Step, scores: "pd.DataFrame", confusions: "pd.DataFrame") -> None:
-    """Write the pictures as files, and put them into the metadata of the asset that they show."""
-    import shutil
+    from atelier.report import study_drawings
 
-    from atelier.report import standalone, study_drawings
-
-    folder = pictures_folder(step.home.reports, step.ds)
-    shutil.rmtree(folder, ignore_errors=True)  # a study of fewer attributes leaves none of another's behind
-    folder.mkdir(parents=True)
-    for drawing in study_drawings(scores, confusions):
-        path = folder / f"{drawing.name}.svg"
-        path.write_text(standalone(drawing.svg), encoding="utf-8")
-        asset = "attribute_confusions" if drawing.name.startswith("confusion") else NAME
-        step.note(asset, **{f"picture_{drawing.name}": markdown(_embedded(drawing, path))})
-
-
-def _embedded(drawing: "Drawing", path: Path) -> str:
-    """A picture as the UI shows it, with its caption; a large one by its file."""
-    from base64 import b64encode
-
-    content = path.read_bytes()
-    if len(content) > LARGEST_IMAGE:
-        return f"{drawing.caption} See {path}"
-    return f"![{drawing.alt}](data:image/svg+xml;base64,{b64encode(content).decode()})\n\n{drawing.caption}"
+    keep_pictures(
+        step, pictures_folder(step.home.reports, step.ds), study_drawings(scores, confusions),
+        lambda name: "attribute_confusions" if name.startswith("confusion") else NAME,
+    )  # fmt: skip
 
 
 STAGES = (study_attributes,)

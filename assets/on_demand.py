@@ -5,7 +5,7 @@ What belongs here: which job makes which stages. What does not: the stages' own 
 
 from dataclasses import dataclass
 
-from assets import attribute_study, daily, image_backbone
+from assets import attribute_study, daily, image_backbone, recommender_study
 from assets.stage import Stage
 
 
@@ -29,6 +29,11 @@ JOBS: tuple[OnDemand, ...] = (
         "attribute_study", attribute_study.STAGES,
         "The attribute network of a day taken apart: by split, without a modality, by training step, against linear "
         "classifiers. It takes minutes; killed, it goes on where it was.",
+    ),
+    OnDemand(
+        "recommender_study", recommender_study.STAGES,
+        "The published comparison: popularity, collaborative, content, hybrid and als on the same data, over seeds and "
+        "with fewer interactions, judged by what followed. It takes a while; killed, it goes on where it was.",
     ),
     OnDemand(
         "image_backbone", image_backbone.STAGES,

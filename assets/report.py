@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assets.pictures import first_photographs
 from assets.publishing import GROUP, SHOWN
 from assets.raw import STAGES as RAW
 from assets.retrieval import RECALL
@@ -109,6 +110,26 @@ def _attribute_study(step: Step) -> "Section":
     return attribute_study_section(study, confusions, max(days))
 
 
+def _recommender_study(step: Step) -> "Section":
+    """The newest study of this day or an earlier one: it is made when somebody asks for it, not every day."""
+    from atelier.report import recommender_study_section
+
+    days = [pointer.ds for pointer in step.store.pointers("recommender_study") if pointer.ds <= step.ds]
+    if not days:
+        return recommender_study_section(None, command=_launch("recommender_study", step))
+    day = max(days)
+    origin = day - timedelta(days=step.home.settings.horizon)
+    study, tests, neighbours = (
+        _table(step, table, day) for table in ("recommender_study", "recommender_study_tests", "recommender_neighbours")
+    )
+    return recommender_study_section(
+        study, tests, neighbours, day=day,
+        period=f"made on {origin}, judged by {origin + timedelta(days=1)} … {day}",
+        photographs=first_photographs(step, origin), articles=_table(step, "articles", origin),
+        root=step.home.open_source().image_root,
+    )  # fmt: skip
+
+
 def _lineage(step: Step) -> "Section":
     """A few values, each with a page of its own, which is written here."""
     from atelier.report import lineage_section
@@ -124,7 +145,7 @@ def _catalogue_errors(step: Step) -> "Section":
     from atelier.report import catalogue_errors_section
 
     return catalogue_errors_section(
-        _table(step, "catalogue_errors"), _first_photographs(step), _table(step, "articles"),
+        _table(step, "catalogue_errors"), first_photographs(step), _table(step, "articles"),
         root=step.home.open_source().image_root, command=_launch("daily_retrain", step), remark=_seen_labels(step),
     )  # fmt: skip
 
@@ -159,7 +180,7 @@ def _neighbours(step: Step) -> "Section":
     from atelier.report import neighbours_section
 
     return neighbours_section(
-        _table(step, "similar_articles"), _first_photographs(step), _table(step, "articles"),
+        _table(step, "similar_articles"), first_photographs(step), _table(step, "articles"),
         root=step.home.open_source().image_root, command=_launch("daily_retrain", step),
     )  # fmt: skip
 
@@ -174,7 +195,7 @@ def _recommendations(step: Step) -> "Section":
     except PartitionMissing:
         lists = None
     return recommendations_section(
-        lists, _first_photographs(step), _table(step, "articles"), root=step.home.open_source().image_root,
+        lists, first_photographs(step), _table(step, "articles"), root=step.home.open_source().image_root,
         command=_launch("daily_retrain", step),
     )  # fmt: skip
 
@@ -191,19 +212,10 @@ def _search(step: Step) -> "Section":
     return search_section(curve, command=_launch("daily_retrain", step))
 
 
-def _first_photographs(step: Step) -> dict[str, Path]:
-    """The first shot of each article that has one, relative to the source's folder of images."""
-    images = _table(step, "images")
-    if images is None or images.empty:
-        return {}
-    first = images.sort_values(["article_id", "shot"]).drop_duplicates("article_id")
-    return {article: Path(path) for article, path in zip(first["article_id"], first["path"], strict=True)}
-
-
 #: What each stage contributes, in the order in which it is read.
 SECTIONS: tuple[Callable[[Step], "Section"], ...] = (
-    _leaderboard, _recommendations, _attributes, _catalogue_errors, _lineage, _attribute_study, _diversity,
-    _neighbours, _search, _ingest, _checks,
+    _leaderboard, _recommendations, _attributes, _catalogue_errors, _lineage, _attribute_study,
+    _recommender_study, _diversity, _neighbours, _search, _ingest, _checks,
 )  # fmt: skip
 
 STAGES = (report,)

@@ -370,6 +370,62 @@ MODEL_COMPARISONS = Table(
     ),
 )  # fmt: skip
 
+RECOMMENDER_STUDY = Table(
+    "recommender_study", "derived", "Recommenders of one vector size on the same interactions, all of them and a share, "
+    "over several seeds: lists of ds − horizon, judged by (ds − horizon, ds].",
+    key=("share", "model", "segment", "metric", "k"), upstreams=("interactions", "articles", "article_vectors"),
+    job="recommender_study",
+    columns=(
+        Column("share", "DOUBLE", "The share of the training interactions that was kept; which ones, by seed.", low=0, high=1),
+        Column("model", "VARCHAR", "popularity, collaborative, content, hybrid, als, repeat; ceiling: the sample retailer's own "
+               "probabilities of choice."),
+        Column("segment", "VARCHAR", "Whom or what it covers, as in offline_metrics, of all training interactions; `all` is "
+               "everyone."),
+        Column("metric", "VARCHAR", "The metric, for example precision."),
+        Column("k", "INTEGER", "Length of the list.", low=1),
+        Column("value", "DOUBLE", "Mean over the seeds; null where it is undefined.", nullable=True),
+        Column("deviation", "DOUBLE", "Standard deviation over the seeds; null for one.", nullable=True, low=0),
+        Column("standard_error", "DOUBLE", "Over customers, of their means over the seeds; null where that has no meaning.",
+               nullable=True, low=0),
+        Column("customers", "BIGINT", "Customers it was computed from.", unit="customers", low=0),
+        Column("seeds", "INTEGER", "Seeds it was computed from; 1 where nothing is random.", low=1),
+    ),
+)  # fmt: skip
+
+RECOMMENDER_STUDY_TESTS = Table(
+    "recommender_study_tests", "derived", "Pairs of the recommenders of recommender_study, by paired tests of precision.",
+    key=("share", "unit", "model", "against"), upstreams=("interactions", "articles", "article_vectors"),
+    job="recommender_study",
+    columns=(
+        Column("share", "DOUBLE", "The share of the training interactions that was kept.", low=0, high=1),
+        Column("unit", "VARCHAR", "What is paired: customers, by their means over the seeds, or seeds, by their means over "
+               "customers.", values=("customers", "seeds")),
+        Column("model", "VARCHAR", "The recommender."),
+        Column("against", "VARCHAR", "The recommender it is held against."),
+        Column("difference", "DOUBLE", "Mean of model − against.", nullable=True),
+        Column("relative", "DOUBLE", "The same over the mean of against; null where that is 0.", nullable=True),
+        Column("standard_error", "DOUBLE", "Of the difference, over the pairs.", nullable=True, low=0),
+        Column("p_value", "DOUBLE", "Two-sided paired t-test; null where nothing differs.", nullable=True, low=0, high=1),
+        Column("p_holm", "DOUBLE", "The same, Holm-corrected within share and unit.", nullable=True, low=0, high=1),
+        Column("pairs", "BIGINT", "Customers, or seeds, compared.", low=0),
+    ),
+)  # fmt: skip
+
+RECOMMENDER_NEIGHBOURS = Table(
+    "recommender_neighbours", "derived", "What each recommender with vectors holds to be most like an article that many, "
+    "some and few customers chose, on ds − horizon.", key=("popularity", "model", "rank"),
+    upstreams=("interactions", "articles", "article_vectors"), job="recommender_study",
+    columns=(
+        Column("model", "VARCHAR", "The recommender, as in recommender_study."),
+        _article_id("The article that is asked about."),
+        Column("popularity", "VARCHAR", "Its place among the articles that training interactions hold.",
+               values=("most", "median", "least")),
+        _rank("Place among the neighbours, from 1."),
+        Column("similar_article_id", "VARCHAR", "The neighbour, in stock."),
+        Column("similarity", "DOUBLE", "Cosine of the two vectors.", low=-1.000001, high=1.000001),
+    ),
+)  # fmt: skip
+
 REJECTED = Table(
     "rejected", "derived", "What came in wrong, and why: kept and named, never dropped in silence.",
     key=("source_table", "source_file", "row", "column_name", "reason"), part="source_table",
@@ -389,7 +445,8 @@ REGISTRY: dict[str, Table] = {
     for table in (
         ARTICLES, CUSTOMERS, INTERACTIONS, ANNOTATED_ATTRIBUTES, IMAGES, OUTFITS, IMAGE_EMBEDDINGS, ATTRIBUTE_METRICS,
         ATTRIBUTE_STUDY, ATTRIBUTE_CONFUSIONS, PREDICTED_ATTRIBUTES, CATALOGUE_ERRORS, ARTICLE_FEATURES, CUSTOMER_FEATURES, ARTICLE_VECTORS, RECOMMENDATIONS,
-        SIMILAR_ARTICLES, COMPLEMENTARY_ARTICLES, OFFLINE_METRICS, CUSTOMER_METRICS, MODEL_COMPARISONS, REJECTED,
+        SIMILAR_ARTICLES, COMPLEMENTARY_ARTICLES, OFFLINE_METRICS, CUSTOMER_METRICS, MODEL_COMPARISONS,
+        RECOMMENDER_STUDY, RECOMMENDER_STUDY_TESTS, RECOMMENDER_NEIGHBOURS, REJECTED,
     )
 }  # fmt: skip
 

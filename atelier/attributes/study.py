@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from atelier.attributes.config import AttributeConfig
 from atelier.attributes.errors import ArticlesError
-from atelier.attributes.kept import Kept, digest
 from atelier.attributes.study_fits import NETWORKS, PEERS, Fit, FitResult, Sides, Split, run_fit
+from atelier.kept import Kept, digest
 from atelier.progress import progress
 
 #: What belongs to a way of training, and not to the network.

@@ -37,23 +37,26 @@ def group_metrics(group: Ints, rank: Ints, relevant: Ints, ks: Sequence[int]) ->
     Returns:
         float64 [groups, len(ACCURACY), len(ks)].
     """
-    longest = ks[-1]
-    ranks = np.arange(1, longest + 1)
-    discount = 1.0 / np.log2(ranks + 1.0)
-    hit = np.zeros((len(relevant), longest))
-    hit[group, rank - 1] = 1.0
-    found = hit.cumsum(axis=1)
-    gain = (hit * discount).cumsum(axis=1)
-    average = (hit * found / ranks).cumsum(axis=1)
-    first = np.where(found[:, -1] > 0, hit.argmax(axis=1) + 1, longest + 1)
-    values = np.empty((len(relevant), len(ACCURACY), len(ks)))
+    longest, n = ks[-1], len(relevant)
+    discount = 1.0 / np.log2(np.arange(2, longest + 2))
+    ideal = discount.cumsum()
+    order = np.argsort(group * np.int64(longest) + rank)
+    group, rank = group[order], rank[order]
+    hits = np.bincount(group, minlength=n)
+    before = np.cumsum(hits) - hits
+    nth = np.arange(len(group)) - before[group] + 1  # which hit of its group it is, from 1
+    first = np.full(n, longest + 1)
+    first[group[nth == 1]] = rank[nth == 1]
+    values = np.empty((n, len(ACCURACY), len(ks)))
     for i, k in enumerate(ks):
-        best = np.minimum(relevant, k)
-        values[:, 0, i] = found[:, k - 1] / k
-        values[:, 1, i] = found[:, k - 1] / relevant
-        values[:, 2, i] = found[:, k - 1] > 0
-        values[:, 3, i] = gain[:, k - 1] / discount.cumsum()[best - 1]
-        values[:, 4, i] = average[:, k - 1] / best
+        best, inside = np.minimum(relevant, k), rank <= k
+        groups, ranks = group[inside], rank[inside]
+        found = np.bincount(groups, minlength=n)
+        values[:, 0, i] = found / k
+        values[:, 1, i] = found / relevant
+        values[:, 2, i] = found > 0
+        values[:, 3, i] = np.bincount(groups, discount[ranks - 1], minlength=n) / ideal[best - 1]
+        values[:, 4, i] = np.bincount(groups, nth[inside] / ranks, minlength=n) / best
         values[:, 5, i] = np.where(first <= k, 1.0 / first, 0.0)
     return values
 
@@ -87,7 +90,7 @@ def per_customer(
         customers=customers,
     )  # fmt: skip
     judged, group, relevant = np.unique(asked.truth.customers, return_inverse=True, return_counts=True)
-    hits = find_hits(asked.truth, asked.lists, len(asked.article_ids))
+    hits = find_hits(asked.truth, asked.lists)
     values = group_metrics(group[hits.pair], hits.rank, relevant, ks)
     names = asked.customer_ids.take(pa.array(judged))
     rows = len(ACCURACY) * len(ks)

@@ -24,6 +24,7 @@ from atelier.metrics.encoding import (
     catalogue_frame,
     coded,
     column,
+    distinct,
     has_column,
     lengths,
     pairs,
@@ -99,7 +100,7 @@ def evaluate(
         recs, truth, ks[-1], train=train, exclude_seen=exclude_seen, truth_kinds=truth_kinds, seen_kinds=seen_kinds,
         customers=customers, articles=articles,
     )  # fmt: skip
-    in_catalogue = np.empty(0, np.int64) if articles is None else np.unique(articles.within(asked.article_ids))
+    in_catalogue = np.empty(0, np.int64) if articles is None else distinct(articles.within(asked.article_ids))
     known = _known(asked, train, train_kinds, table, attribute)
     rows = list(_accuracy(asked, known, ks, restricted_recs or {}))
     rows += _diversity(asked, known, ks, in_catalogue)
@@ -189,7 +190,7 @@ def _judge(asked: Judgement, lists: Lists, places: Ints, ks: Sequence[int]) -> t
     groups, group, relevant = np.unique(
         places[inside.articles] * width + inside.customers, return_inverse=True, return_counts=True
     )
-    hits = find_hits(inside, lists, len(asked.article_ids))
+    hits = find_hits(inside, lists)
     return *np.divmod(groups, width), group_metrics(group[hits.pair], hits.rank, relevant, ks)
 
 
@@ -231,7 +232,7 @@ def _diversity(asked: Judgement, known: _Known, ks: Sequence[int], in_catalogue:
             for name, share in zip(known.values, shares, strict=True)
         )
     wanted = diversity.shares(asked.truth.articles, known.places, len(known.values))
-    judged = len(np.unique(asked.truth.customers))
+    judged = len(distinct(asked.truth.customers))
     for name, share in zip(known.values, wanted, strict=True):
         yield "relevant_share", 1, name, float(share), NAN, judged
 

@@ -20,10 +20,14 @@ from atelier.metrics.encoding import (
     Pairs,
     coded,
     column,
+    distinct,
     identifiers,
     pairs,
     universe,
 )
+
+PAIRS = 1 << 20
+"""Relevant pairs looked up in lists at once."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Lists:
     Attributes:
         customers: the customers' codes, ascending. int64 [lists]
         articles: the article code at each rank (first column: rank 1); −1 where the list has none. An article that a
-            list names twice counts at its first rank only. int64 [lists, longest k]
+            list names twice counts at its first rank only. int32 [lists, longest k]
     """
 
     customers: Ints
@@ -137,7 +141,7 @@ def relevant_sets(data: Pairs, customer_ids: pa.Array, article_ids: pa.Array, al
     known = (customers >= 0) & (articles >= 0)
     if allowed is not None:
         known &= allowed[customers]
-    keys = np.unique(customers[known] * np.int64(len(article_ids)) + articles[known])
+    keys = distinct(customers[known] * np.int64(len(article_ids)) + articles[known])
     return Truth(*np.divmod(keys, max(len(article_ids), 1)))
 
 
@@ -150,32 +154,47 @@ def list_matrix(
         MetricsError: a rank is null, not whole, below 1, or given twice for a customer.
     """
     rank = _ranks(column(recs, "rank", "recs"))
-    customers, articles = listed.customers.within(customer_ids), listed.articles.within(article_ids)
+    customers, articles = listed.customers.codes, listed.articles.codes
     # Customers whose ranks all lie beyond `longest` still have a list, an empty one; so rows come before the cut.
-    wanted = customers >= 0 if allowed is None else (customers >= 0) & allowed[customers]
-    row_of = np.full(len(customer_ids) + 1, -1, np.int64)
-    present = np.zeros(len(customer_ids), bool)
-    present[customers[wanted]] = True
+    listing = np.zeros(len(listed.customers.values) + 1, bool)
+    listing[customers] = True
+    places = listed.customers.places(customer_ids)
+    present = np.zeros(len(customer_ids) + 1, bool)
+    present[places[listing]] = True
+    present[-1] = False  # where the unknown went
+    if allowed is not None:
+        present[:-1] &= allowed
     rows = np.flatnonzero(present)
+    row_of = np.full(len(customer_ids) + 1, -1, np.int64)
     row_of[rows] = np.arange(len(rows))
-    wanted &= rank <= longest
-    matrix = np.full(len(rows) * longest, -1, np.int64)
-    matrix[row_of[customers[wanted]] * longest + rank[wanted] - 1] = articles[wanted]
-    if np.count_nonzero(matrix >= 0) != np.count_nonzero((articles >= 0) & wanted):
+    within = rank <= longest
+    if not within.all():
+        customers, articles, rank = customers[within], articles[within], rank[within]
+    cells, found = (row_of[places] * longest - 1)[customers] + rank, listed.articles.places(article_ids)[articles]
+    wanted = (cells >= 0) & (found >= 0)
+    if not wanted.all():
+        cells, found = cells[wanted], found[wanted]
+    matrix = np.full(len(rows) * longest, -1, np.int32)
+    matrix[cells] = found
+    if np.count_nonzero(matrix >= 0) != len(cells):
         raise MetricsError("recs give a customer the same rank twice; each (customer_id, rank) must be unique")
     return Lists(rows, _first_mention_only(matrix.reshape(len(rows), longest)))
 
 
-def find_hits(truth: Truth, lists: Lists, n_articles: int) -> Hits:
+def find_hits(truth: Truth, lists: Lists) -> Hits:
     """Where the lists meet the relevant sets."""
-    width = np.int64(max(n_articles, 1))
-    wanted = np.append(truth.customers * width + truth.articles, -1)  # the last one is never found
-    rows = np.flatnonzero(np.isin(lists.customers, truth.customers))
-    articles = lists.articles[rows]
-    keys = lists.customers[rows, None] * width + articles
-    place = np.searchsorted(wanted[:-1], keys)
-    rows, ranks = np.nonzero((wanted[place] == keys) & (articles >= 0))
-    return Hits(place[rows, ranks], ranks + 1)
+    none = np.zeros(0, np.int64)
+    if not len(lists.customers):
+        return Hits(none, none)
+    row = np.minimum(np.searchsorted(lists.customers, truth.customers), len(lists.customers) - 1)
+    listed = np.flatnonzero(lists.customers[row] == truth.customers)
+    found = [(none, none)]
+    for start in range(0, len(listed), PAIRS):
+        part = listed[start : start + PAIRS]
+        pairs, ranks = np.nonzero(lists.articles[row[part]] == truth.articles[part, None])
+        found.append((part[pairs], ranks + 1))
+    pair, rank = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return Hits(pair, rank)
 
 
 def _without(truth: Truth, seen: Pairs, customer_ids: pa.Array, article_ids: pa.Array) -> Truth:

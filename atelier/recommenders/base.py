@@ -187,7 +187,7 @@ class Recommender(ABC, Generic[ConfigT]):
         """Whether the model can rank for each customer (bool [n]); False also for unknown ones."""
         self._check_fitted()
         codes = self.audience.ids.encode(column(customers, "customer_id"), unknown="minus_one", what="customer_id")
-        return np.isin(codes, self.audience.served)
+        return np.isin(codes, self.audience.served) & self.ranked.any()
 
     def can_rank(self, articles: Any) -> Mask:
         """Whether the model can rank each article, in stock or not (bool [n]); False also for unknown ones."""

@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 
 from atelier.catalogue import Catalogue, CatalogueError
 from atelier.ids import Codes, IdMap
-from atelier.interactions import Interactions, InteractionsError
+from atelier.interactions import Interactions
 from atelier.recommenders import hybrid_reasons
 from atelier.recommenders.base import offered_articles
 from atelier.recommenders.bundle import Array, under
@@ -40,6 +40,7 @@ class Hybrid(VectorRecommender[HybridConfig]):
 
     Without vectors in the catalogue, mode ``hybrid`` learns embeddings only, and says so; mode ``content`` raises
     :class:`CatalogueError`. In mode ``content`` interactions with articles without content are left out of account.
+    Where nobody has what an example takes, as on a retailer's first day, it ranks nothing, serves nobody, and says so.
 
     Attributes:
         epochs: what each epoch of the last fit gave; not part of the bundle.
@@ -107,10 +108,14 @@ class Hybrid(VectorRecommender[HybridConfig]):
             min_interactions=config.min_interactions, repeats=config.repeat_positives,
         )  # fmt: skip
         if not len(rows):
-            raise InteractionsError(
+            warnings.warn(
                 f"hybrid has no examples: nobody has {config.min_interactions} interactions with {config.min_inputs} "
-                "before a positive; lower min_interactions and min_inputs, raise positives_share, or train on more days"
+                "before a positive. It ranks nothing and serves nobody; lower min_interactions and min_inputs, raise "
+                "positives_share, or train on more days",
+                stacklevel=4,
             )
+            self.ranked[:] = False
+            return
         on_sale = window if config.negatives_on_sale == "window" else recent or window
         pool = negative_pool(learn, catalogue, on_sale, self.ranked, config.negatives)
         sampler = Sampler(

@@ -1,39 +1,54 @@
-"""Exact top-K by inner product: one matrix product, masks as filters, a partial sort.
+"""Exact top-K by inner product: products of matrices choose, masks filter, the chosen are scored again and sorted.
 
-What belongs here: :class:`ExactTopK`, the only place where vectors become lists. What does not: approximate indexes
-(:mod:`atelier.retrieval`).
+What belongs here: :class:`ExactTopK`, the only place where vectors become lists. What does not: the products and what
+they prove (:mod:`atelier.recommenders.products`), approximate indexes (:mod:`atelier.retrieval`).
 """
 
+import warnings
+
 import numpy as np
-import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from atelier.ids import Codes
-from atelier.recommenders.lists import Mask, Pairs, Ranked, Scores, best
+from atelier.recommenders.lists import Pairs, Ranked, Scores, best, place_in_row
+from atelier.recommenders.products import Excluded, Half, Reached, Single
 
-BLOCK = 8 * 1024 * 1024
-"""Scores held at once: 32 MiB of float32."""
-GROUPS = 16
-"""Groups of articles for each place in a list: more make the bound tighter, fewer make it cheaper."""
+BLOCK = 16 * 1024 * 1024
+"""Products held at once: 32 MiB of bfloat16, or 64 MiB of float32."""
+ROWS = 256
+"""Queries taken at once, at most: beyond it their products no longer stay in the processor's cache."""
+UNEVEN = 4
+"""Rows of unequal length are sorted as a matrix where that has at most this many times as many cells."""
 
 
 class ExactTopK:
     """The articles with the highest inner products, exactly, ties by rising article number.
 
-    A row's k-th highest score is bounded from below by the k-th highest of the maxima of disjoint groups of articles:
-    only scores that reach this bound are sorted. All ties with the k-th score reach it, so that none is lost.
+    The score of a pair is the sum of products in float32, added up for each pair on its own and in one order: it
+    depends on the two vectors only, not on what else is asked, the number of threads or the library for matrices. A
+    product of matrices, in bfloat16 or in float32, only says which articles can be in a list; it is proven to leave
+    none out, and where bfloat16 does not prove it float32 is taken. So lists and scores are the same with either.
 
     Args:
         vectors: float32 [m, dim], one for each article.
         codes: int32 [m], ascending: the articles' numbers.
         n_articles: how many articles numbers run over.
+        bfloat16: whether products are tried in bfloat16 first; None: where the processor has instructions for it.
+
+    Attributes:
+        again: how many rows so far bfloat16 did not prove, so that they were done again in float32.
     """
 
-    def __init__(self, vectors: Scores, codes: Codes, n_articles: int) -> None:
-        self._columns = torch.from_numpy(np.array(vectors, dtype=np.float32).T)  # [dim, m]
+    def __init__(self, vectors: Scores, codes: Codes, n_articles: int, *, bfloat16: bool | None = None) -> None:
+        self._vectors = torch.from_numpy(np.array(vectors, dtype=np.float32))  # [m, dim]
         self._codes = codes
         self._place = np.full(n_articles, -1, dtype=np.int64)
         self._place[codes] = np.arange(len(codes))
+        self._single = Single(self._vectors)
+        wanted = Half.is_native() if bfloat16 is None else bfloat16
+        self._half = Half(self._vectors) if wanted and bool(self._vectors.isfinite().all()) else None
+        self.again = 0
 
     def __call__(self, queries: Scores, k: int, excluded: Pairs) -> Ranked:
         """The ``k`` best articles for each query.
@@ -45,41 +60,61 @@ class ExactTopK:
         """
         n, m = len(queries), len(self._codes)
         ranked = Ranked(np.full((n, k), -1, np.int32), np.zeros((n, k), np.float32))
-        size = min(n, max(1, BLOCK // max(m, 1)))
+        size = min(n, ROWS, max(1, BLOCK // max(m, 1)))
         if not size or not m:
             return ranked
         excluded = excluded.where(self._place[excluded.codes] >= 0)
-        # Written again by each block: fresh memory costs as much as the product itself.
-        products, reach = torch.empty(size, m), np.empty((size, m), dtype=bool)
         for start in range(0, n, size):
             stop = min(start + size, n)
             block = torch.from_numpy(np.array(queries[start:stop], dtype=np.float32))
-            scores = torch.mm(block, self._columns, out=products[: stop - start])  # [rows, m]
-            found = self._best(scores, reach[: stop - start], k, excluded.within(start, stop))
-            ranked.codes[start:stop], ranked.scores[start:stop] = found
+            mine = excluded.within(start, stop)
+            found = self._reach(block, k, Excluded(mine.rows, self._place[mine.codes]))
+            ranked.codes[start:stop], ranked.scores[start:stop] = self._best(block, found, k)
         return ranked
 
-    def _best(self, scores: torch.Tensor, reach: Mask, k: int, excluded: Pairs) -> Ranked:
-        """The best of a block of scores, which is written to, as is ``reach``."""
-        n, m = scores.shape
-        values: Scores = scores.numpy()
-        values[excluded.rows, self._place[excluded.codes]] = -np.inf
-        np.greater_equal(values, _bound(scores, k), out=reach)
-        flat = np.flatnonzero(reach)
-        found = values.reshape(-1)[flat]
-        flat, found = flat[found > -np.inf], found[found > -np.inf]
-        rows, places = np.divmod(flat, m)
-        return best(rows, self._codes[places], found, n, k)
+    def _reach(self, queries: Tensor, k: int, excluded: Excluded) -> Reached:
+        """The cells that can be in a list."""
+        if self._half is None:
+            return self._single.reach(queries, k, excluded)
+        found = self._half.reach(queries, k, excluded)
+        left = found.unproven
+        if not len(left):
+            return found
+        self.again += len(left)
+        exact = self._single.reach(queries[torch.from_numpy(left)], k, excluded.of(left, len(queries)))
+        rows = np.concatenate([found.rows, left[exact.rows]])
+        order = np.argsort(rows, kind="stable")
+        return Reached(rows[order], np.concatenate([found.places, exact.places])[order], exact.unproven)
 
+    def _best(self, queries: Tensor, found: Reached, k: int) -> Ranked:
+        """The lists among the cells found."""
+        scores = self._scores(queries, found)
+        kept = scores > -np.inf
+        rows, places, scores = found.rows[kept], found.places[kept], scores[kept]
+        n, place = len(queries), place_in_row(rows, len(queries))
+        width = int(place.max(initial=-1)) + 1
+        codes = self._codes[places]
+        if n * width > UNEVEN * len(rows) + k:
+            return best(rows, codes, scores, n, k)
+        falling, names = np.full((n, width), np.inf, np.float32), np.full((n, max(width, k)), -1, np.int32)
+        falling[rows, place], names[rows, place] = -scores, codes
+        order = np.argsort(falling, axis=1, kind="stable")[:, :k]  # stable: ties stay in the order of their numbers
+        ranked = Ranked(np.full((n, k), -1, np.int32), np.zeros((n, k), np.float32))
+        ranked.codes[:, : order.shape[1]] = np.take_along_axis(names, order, axis=1)
+        chosen = np.take_along_axis(falling, order, axis=1)
+        ranked.scores[:, : order.shape[1]] = np.where(chosen < np.inf, -chosen, 0)
+        return ranked
 
-def _bound(scores: torch.Tensor, k: int) -> npt.NDArray[np.float32]:
-    """A lower bound of each row's k-th highest score, [n, 1]; −∞ where a row has fewer than k."""
-    n, m = scores.shape
-    if m <= k:
-        return np.full((n, 1), -np.inf, dtype=np.float32)
-    groups = min(GROUPS * k, m)
-    depth = m // groups
-    # Group g holds the articles g, g + groups, …: neighbours in id, which are alike, fall into different groups.
-    maxima = scores[:, : groups * depth].view(n, depth, groups).amax(dim=1).numpy()  # [n, groups]
-    bound: npt.NDArray[np.float32] = np.partition(maxima, groups - k, axis=1)[:, groups - k, None]
-    return bound
+    def _scores(self, queries: Tensor, found: Reached) -> Scores:
+        """The score of each cell, float32 [cells]."""
+        starts = torch.from_numpy(np.searchsorted(found.rows, np.arange(len(queries) + 1)))
+        shape = (len(queries), len(self._vectors))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # "in beta state"
+            zeros = torch.zeros(len(found.rows))
+            cells = torch.sparse_csr_tensor(
+                starts, torch.from_numpy(found.places), zeros, shape, check_invariants=False
+            )
+            sums = torch.sparse.sampled_addmm(cells, queries, self._vectors.T, beta=0.0)
+        scores: Scores = sums.values().numpy()
+        return scores

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from atelier.report.drawing import Drawing
 from atelier.report.parts import (
     NONE,
     Badge,
@@ -32,7 +33,6 @@ from atelier.report.study_drawings import (
     NAMES,
     RIVALS,
     SPLITS,
-    Drawing,
     ablation_drawings,
     confusion_drawings,
     f1_by_variant,

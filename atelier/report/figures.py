@@ -58,7 +58,14 @@ DARK: Mapping[str, str] = {
 
 
 def interval_plot(
-    panels: Sequence[str], rows: Sequence[str], series: Mapping[str, tuple[Floats, Floats]], xlabel: str
+    panels: Sequence[str],
+    rows: Sequence[str],
+    series: Mapping[str, tuple[Floats, Floats]],
+    xlabel: str,
+    levels: Sequence[float] = (),
+    level_name: str = "ceiling",
+    *,
+    from_zero: bool = True,
 ) -> str:
     """Points with intervals, one panel beside the other, one row for each model, one colour for each series.
 
@@ -67,9 +74,13 @@ def interval_plot(
         rows: the rows' names, from the top.
         series: name → values and half-widths, each float [panels, rows]; nan is not drawn.
         xlabel: what the values are.
+        levels: for each panel where a dashed line stands; nan: none.
+        level_name: what the dashed line is.
+        from_zero: whether the axis starts at 0; otherwise it holds every interval.
     """
     with _context():
         plot, axes = _axes(len(panels), 2.9, 0.6 + 0.45 * len(rows) + 0.25 * (len(series) > 1), share_y=True)
+        plot.set_layout_engine("constrained", wspace=0.08)  # numbers below one panel stay apart from the next one's
         offsets = np.linspace(-0.16, 0.16, len(series)) if len(series) > 1 else np.zeros(1)
         for place, axis in enumerate(axes):
             for i, (name, (values, half)) in enumerate(series.items()):
@@ -79,13 +90,16 @@ def interval_plot(
                 )  # fmt: skip
             axis.set_title(panels[place], loc="left")
             axis.set_ylim(len(rows) - 0.5, -0.5)
-            axis.set_xlim(left=0)
+            if len(levels) > place and not np.isnan(levels[place]):
+                axis.axvline(levels[place], color=_INK, linestyle=(0, (4, 3)), linewidth=1, label=level_name)
+            if from_zero:
+                axis.set_xlim(left=0)
             axis.grid(axis="x", linewidth=0.6)
             axis.locator_params(axis="x", nbins=4)
             axis.tick_params(length=0)
         axes[0].set_yticks(np.arange(len(rows)), _short(rows))
         axes[0].set_xlabel(xlabel)
-        _legend(plot, axes[0], len(series))
+        _legend(plot, axes[0], len(series) + bool(len(levels)))
         return svg(plot)
 
 

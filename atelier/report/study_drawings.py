@@ -4,17 +4,14 @@ What belongs here: drawings, by name, for the page and for files of their own. W
 tables (:mod:`atelier.report.attribute_study`), the study (:mod:`atelier.attributes.study`).
 """
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 
 from atelier.metrics.encoding import Floats
+from atelier.report.drawing import Drawing
 from atelier.report.figures import density_plot, dot_plot, line_plot, matrix_plot
-from atelier.report.parts import figure
 
 MEAN = "mean"
 BY_STEP = "weighted_f1_by_step"
@@ -36,30 +33,6 @@ RIVALS = {
 }
 MOST_CLASSES = 20
 PANELS = 3  # side by side
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """One plot of the study.
-
-    Attributes:
-        name: letters, digits and underscores: what its file is called.
-        svg: as :mod:`atelier.report.figures` makes it.
-        alt: its text alternative.
-        caption: what it shows.
-    """
-
-    name: str
-    svg: str
-    alt: str
-    caption: str
-
-    def html(self) -> Markup:
-        """The figure on the page, in its own size: a small plot is not stretched to the width of others."""
-        own = re.sub(
-            r'<svg (?=[^>]*?\bwidth="([\d.]+pt)")', r'<svg style="min-width:min(36rem,\1)" ', self.svg, count=1
-        )
-        return figure(own, self.alt, self.caption)
 
 
 def study_drawings(study: pd.DataFrame, confusions: pd.DataFrame) -> list[Drawing]:

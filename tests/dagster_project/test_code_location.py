@@ -34,7 +34,7 @@ GROUPS = {
     "features": {"article_features", "customer_features", "article_vectors", "vector_space"},
     "recommenders": {
         "popular_model", "repeat_model", "als_model", "hybrid_model", "recommendations", "article_index",
-        "similar_articles",
+        "similar_articles", "recommender_study", "recommender_study_tests", "recommender_neighbours",
     },
     "evaluation": {"offline_metrics", "customer_metrics", "model_comparisons"},
     "published": {"feature_store", "report"},
@@ -42,7 +42,11 @@ GROUPS = {
 ASSETS = set().union(*GROUPS.values())
 JUDGED = GROUPS["evaluation"]
 #: What a job of its own makes, when somebody starts it.
-ON_DEMAND = {"attribute_study": {"attribute_study", "attribute_confusions"}, "image_backbone": {"image_backbone"}}
+ON_DEMAND = {
+    "attribute_study": {"attribute_study", "attribute_confusions"},
+    "recommender_study": {"recommender_study", "recommender_study_tests", "recommender_neighbours"},
+    "image_backbone": {"image_backbone"},
+}
 #: Not tables: models, and what is made for people.
 NO_CONTRACT = {
     "attribute_model", "image_backbone", "vector_space", "popular_model", "repeat_model", "als_model", "hybrid_model",

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
@@ -21,6 +22,7 @@ from atelier.recommenders.hybrid_reasons import labels_of
 from atelier.recommenders.hybrid_training import Trainer, held_out_split, train
 from atelier.recommenders.losses import LOSSES
 from atelier.recommenders.sampling import Sampler
+from atelier.recommenders.serving import serve
 
 TASTES, PER_TASTE, CUSTOMERS = 6, 20, 240
 NEW = [f"n{taste}" for taste in range(TASTES)]
@@ -142,12 +144,26 @@ def test_the_published_preset() -> None:
 # What it needs
 
 
-def test_no_examples_are_an_error() -> None:
+def test_without_examples_it_serves_nobody_and_the_fallback_everybody(tmp_path: Path) -> None:
     once = FRAME.drop_duplicates("customer_id")
-    with pytest.raises(InteractionsError, match=r"no examples: nobody has 2 interactions with 1 before.*lower"):
-        recommenders.build("hybrid").fit(once, CATALOGUE)
+    with pytest.warns(UserWarning, match=r"no examples: nobody has 2 interactions with 1 before.*lower"):
+        model = recommenders.build("hybrid").fit(once, CATALOGUE)
+    model.save(tmp_path / "hybrid")
+    model = recommenders.load(tmp_path / "hybrid")
+    customers = once["customer_id"]
+    assert not model.can_serve(customers).any()
+    assert not model.can_rank(CATALOGUE.ids.values).any()
+    assert model.similar().empty
+    assert model.recommend(k=3).empty
+    popular = recommenders.build("popular").fit(once, CATALOGUE)
+    lists = pa.Table.from_batches(list(serve(model, popular, customers, k=3)))
+    assert len(lists) == 3 * len(customers)
+    assert all(lists["fallback"].to_pylist())
+
+
+def test_the_published_preset_needs_longer_histories() -> None:
     few = FRAME.groupby("customer_id").head(5)
-    with pytest.raises(InteractionsError, match="6 interactions with 5 before"):
+    with pytest.warns(UserWarning, match="6 interactions with 5 before"):
         Hybrid(HybridConfig.published()).fit(few, CATALOGUE)
 
 

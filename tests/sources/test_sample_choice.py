@@ -162,6 +162,18 @@ def test_oracle_leaves_out_what_was_seen(truth: Path) -> None:
     assert len(without) == 5
 
 
+def test_oracle_recommends_candidates_only(truth: Path) -> None:
+    day = SMALL.first_day + timedelta(days=6)
+    free = choice.oracle_lists(truth.parent, None, day, 7, k=5)
+    pd.testing.assert_frame_equal(free, choice.oracle_ranking(truth, None, day, horizon=7, k=5))
+    allowed = sorted(set(free["article_id"]))[::2]
+    lists = choice.oracle_lists(truth.parent, None, day, 7, k=5, candidates=allowed)
+    assert set(lists["article_id"]) <= set(allowed)
+    both = lists.merge(free, on=["customer_id", "article_id"], suffixes=("", "_free"))
+    assert (both["score"] == both["score_free"]).all()
+    assert (both["rank"] <= both["rank_free"]).all()
+
+
 def test_blocks_do_not_matter(truth: Path) -> None:
     day = SMALL.first_day + timedelta(days=6)
     pd.testing.assert_frame_equal(

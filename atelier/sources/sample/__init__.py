@@ -8,7 +8,8 @@ What belongs here: everything that invents it (:mod:`~atelier.sources.sample.tax
 does not: reading the files back as a source, which is the Parquet source's work, and any model.
 """
 
+from atelier.sources.sample.choice import oracle_lists
 from atelier.sources.sample.config import SampleConfig
 from atelier.sources.sample.generate import generate, is_complete
 
-__all__ = ["SampleConfig", "generate", "is_complete"]
+__all__ = ["SampleConfig", "generate", "is_complete", "oracle_lists"]

@@ -15,7 +15,7 @@ choice over all sessions is p(i | u, t) exactly, whatever the context.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -243,6 +243,7 @@ def oracle_ranking(
     k: int = 10,
     seen: pd.DataFrame | None = None,
     block: int = 4096,
+    candidates: Iterable[str] | None = None,
 ) -> pd.DataFrame:
     """The best possible recommendations on ``day`` for purchases in (day, day + horizon], seen articles left out.
 
@@ -258,6 +259,7 @@ def oracle_ranking(
         k: how many articles.
         seen: customer_id, article_id to leave out, for example all that was bought up to ``day``.
         block: customers ranked at once.
+        candidates: the articles that may be recommended, for example those in stock on ``day``; None for all.
 
     Returns:
         customer_id, article_id, score (the probability of being bought in the horizon), rank from 1. Fewer than k rows
@@ -269,14 +271,33 @@ def oracle_ranking(
     choice = Choice.load(truth)
     rows = _rows_of(choice, customers)
     first = choice.day_number(day) + 1
+    barred = np.zeros(len(choice.articles), bool) if candidates is None else ~np.isin(choice.articles, [*candidates])
     frames = []
     for start in range(0, len(rows), block):
         part = rows[start : start + block]
         scores = -np.expm1(-expected_purchases(choice, part, first, first + horizon - 1))
         if seen is not None:
             _leave_out(scores, choice, part, seen)
+        scores[:, barred] = -1.0
         frames.append(_ranked(choice, part, scores, k))
     return pd.concat(frames, ignore_index=True)
+
+
+def oracle_lists(
+    folder: Path,
+    customers: Sequence[str] | None,
+    day: date,
+    horizon: int,
+    k: int = 10,
+    *,
+    seen: pd.DataFrame | None = None,
+    candidates: Iterable[str] | None = None,
+) -> pd.DataFrame:
+    """:func:`oracle_ranking` of the generated retailer in ``folder``: the lists of a study's ceiling.
+
+    Where articles may be repeated it is no strict ceiling: it does not know who comes back to what they bought.
+    """
+    return oracle_ranking(folder / "truth", customers, day, horizon, k, seen, candidates=candidates)
 
 
 def _leave_out(scores: Floats, choice: Choice, customers: NDArray[np.int64], seen: pd.DataFrame) -> None:

@@ -1,7 +1,7 @@
 """Results of long work that outlive the process that made them.
 
 What belongs here: one JSON file for each result, named by a digest of what it was computed from. What does not: what is
-computed (:mod:`atelier.attributes.study`).
+computed (:mod:`atelier.attributes.study`, :mod:`atelier.recommenders.study`).
 """
 
 import hashlib

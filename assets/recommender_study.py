@@ -1,0 +1,250 @@
+"""The recommender study: the published comparison on one retailer's data, started when somebody wants to know.
+
+What belongs here: what the study reads, where its results are kept, its tables, pictures and key figures. What does
+not: the fits and their judgement (:mod:`atelier.recommenders.study`), how the pictures look (:mod:`atelier.report`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from assets.evaluation import KINDS
+from assets.pictures import first_photographs, keep_pictures
+from assets.recommenders import GROUP, TRAIN_KINDS, catalogue, training_interactions
+from assets.stage import stage
+from assets.step import Step
+from resources.retailer import day_range
+from sql import query
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from atelier.catalogue import Catalogue
+    from atelier.interactions import Interactions
+    from atelier.recommenders.study import FitResult, StudyPlan
+
+NAME = "recommender_study"
+TESTS, NEIGHBOURS = f"{NAME}_tests", "recommender_neighbours"
+#: Of the day of the lists.
+READ = ("articles", "article_vectors")
+#: What the study itself decides for every model.
+DECIDED = ("mode", "factors", "seed")
+
+
+class RecommenderStudy(dg.Config):
+    """Which fits the study is made of. What is left empty suits the size of the catalogue, or is the model's default.
+
+    Attributes:
+        models: popularity; collaborative, content, hybrid (the modes of the hybrid model); als; repeat.
+        seeds: how many, from 0.
+        shares: of the training interactions kept, in turn.
+        factors: length of every vector; empty: as als chooses it for so many articles.
+        k: length of the lists.
+        exclude_seen: whether lists leave out what a customer had purchased.
+        max_epochs: passes of collaborative, content and hybrid over their positives, at most.
+        hybrid: further fields of the hybrid model's config, for all three modes.
+        als: further fields of als's config.
+    """
+
+    models: list[str] = ["popularity", "collaborative", "content", "hybrid", "als"]
+    seeds: int = 10
+    shares: list[float] = [1.0, 0.5, 0.25, 0.1]
+    factors: int | None = None
+    k: int = 10
+    exclude_seen: bool = True
+    max_epochs: int | None = None
+    hybrid: dict[str, Any] = {}
+    als: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the models are compared on; nothing in it but ``truth`` is later than ``origin``.
+
+    Attributes:
+        origin: the day of the lists.
+        train: what customers did until then.
+        truth: what they purchased after it.
+        catalogue: what was sold then.
+        versions: what identifies all of it.
+    """
+
+    origin: date
+    train: "Interactions"
+    truth: "Interactions"
+    catalogue: "Catalogue"
+    versions: dict[str, str]
+
+
+@stage(
+    produces=[NAME, TESTS, NEIGHBOURS], deps=["interactions"], judged_deps=[*READ, "vector_space", "images"],
+    group=GROUP,
+)  # fmt: skip
+def compare_recommenders(step: Step, config: RecommenderStudy) -> None:
+    """Popularity, collaborative, content, hybrid and als on the same data, over seeds and with fewer interactions."""
+    from atelier.kept import Kept
+    from atelier.recommenders.study import run_study, scores_of, tests_of
+    from atelier.recommenders.study_neighbours import neighbours_of
+
+    step.compute.apply()
+    data = read(step)
+    plan = study_plan(config, len(data.catalogue), step.compute.threads)
+    keep: dict[str, Any] = {"kept": Kept(kept_folder(step.home.root, step.ds)), "data": data.versions}
+    results = run_study(data.train, data.truth, plan, catalogue=data.catalogue, **keep)
+    neighbours = neighbours_of(data.train, plan, data.catalogue, **keep)
+    scores, tests = scores_of([*results, *_ceiling(step, data, plan)]), tests_of(results)
+    step.write(NAME, scores)
+    step.write(TESTS, tests)
+    step.write(NEIGHBOURS, neighbours)
+    lengths = [studied.config["factors"] for studied in plan.models.values() if "factors" in studied.config]
+    step.note(
+        NAME, fits=len(results), origin=str(data.origin), interactions=len(data.train), judged=results[0].judged,
+        **({"factors": lengths[0]} if lengths else {}), **step.compute.describe(),
+    )  # fmt: skip
+    step.note(NAME, **_key_figures(scores, plan.k), **_seconds(results))
+    _draw(step, data, scores, tests, neighbours, list(plan.models))
+
+
+def read(step: Step) -> Compared:
+    """What the models learn from and are judged by.
+
+    Raises:
+        Failure: the day is too early to have lists that it could judge, or was not ingested.
+        PartitionMissing: the articles or their vectors were not made for the day of the lists.
+    """
+    from atelier.interactions import Interactions
+
+    origin = step.ds - timedelta(days=step.home.settings.horizon)
+    _check_days(step, origin)
+    sold = catalogue(step, origin, content=True)
+    with step.connect("interactions") as con:
+        truth = con.sql(query("truth"), params={"origin": origin, "kinds": list(KINDS)}).df()
+    pointers = {table: step.store.pointer(table, origin) for table in READ}
+    versions = {table: found.data_version for table, found in pointers.items() if found}
+    return Compared(
+        origin, training_interactions(step, TRAIN_KINDS, origin), Interactions.from_frame(truth), sold,
+        {"origin": str(origin), **step.data_versions(["interactions"]), **versions},
+    )  # fmt: skip
+
+
+def _check_days(step: Step, origin: date) -> None:
+    if origin < step.home.settings.first_day:
+        raise dg.Failure(
+            f"nothing to compare on {step.ds}: lists would be made on {origin}, before the first day, "
+            f"{step.home.settings.first_day}"
+        )
+    days = day_range(origin + timedelta(days=1), step.ds)
+    absent = [day for day in days if step.store.pointer("interactions", day) is None]
+    if absent:
+        raise dg.Failure(
+            f"no interactions of {absent[0]} … {absent[-1]}: run "
+            f"`dg launch --job ingest --partition-range {absent[0]}...{absent[-1]}`"
+        )
+
+
+def study_plan(config: RecommenderStudy, articles: int, threads: int = 0) -> "StudyPlan":
+    """What the config asks for, with vectors of a length that suits so many articles.
+
+    Raises:
+        Failure: a model, share, number or field of a model's config that is not possible.
+    """
+    from pydantic import ValidationError
+
+    from atelier.recommenders.als import _factors as factors_for
+    from atelier.recommenders.study import StudyPlan
+    from resources.retailer import faults
+
+    _check_decided(config)
+    epochs = {} if config.max_epochs is None else {"max_epochs": config.max_epochs}
+    try:
+        plan = StudyPlan.published(
+            config.factors or factors_for(articles), hybrid={**config.hybrid, **epochs},
+            als={"threads": threads, **config.als}, repeat="repeat" in config.models, seeds=tuple(range(config.seeds)),
+            shares=tuple(config.shares), k=config.k, exclude_seen=config.exclude_seen,
+        )  # fmt: skip
+        chosen = {name: studied for name, studied in plan.models.items() if name in config.models}
+        plan = StudyPlan.model_validate({**plan.model_dump(), "models": chosen})
+        for studied in plan.models.values():
+            studied.build(seed=0)
+    except ValidationError as error:
+        raise dg.Failure(f"the study's config cannot be used: {faults(error)}") from error
+    return plan
+
+
+def _check_decided(config: RecommenderStudy) -> None:
+    known = ("popularity", "collaborative", "content", "hybrid", "als", "repeat")
+    unknown = [name for name in config.models if name not in known]
+    if unknown:
+        raise dg.Failure(f"models holds {unknown[0]!r}; there are {', '.join(known)}")
+    decided = [name for name in DECIDED if name in {*config.hybrid, *config.als}]
+    if decided:
+        raise dg.Failure(f"the study itself decides {decided[0]}: take it out of hybrid and als")
+
+
+def kept_folder(root: Path, ds: date) -> Path:
+    """Where the result of each fit of a day's study is kept, so that a killed study goes on where it was."""
+    return root / "studies" / NAME / f"ds={ds}"
+
+
+def pictures_folder(reports: Path, ds: date) -> Path:
+    """Where the pictures of a day's study lie."""
+    return reports / NAME / f"ds={ds}"
+
+
+def _ceiling(step: Step, data: Compared, plan: "StudyPlan") -> "list[FitResult]":
+    """Of the sample retailer the best lists there are, by the generator's own probabilities; of others nothing.
+
+    They may hold what comes on sale only after the day of the lists, as in :mod:`benchmarks.sample_oracle`.
+    """
+    from atelier.recommenders.study import judge_lists, judged_customers
+    from atelier.sources.sample import oracle_lists
+
+    settings = step.home.settings
+    if settings.source != "sample":
+        return []
+    customers = judged_customers(data.train, data.truth).tolist()
+    seen = data.train.of_kinds(KINDS).to_frame() if plan.exclude_seen else None
+    lists = oracle_lists(step.home.root / settings.path, customers, data.origin, settings.horizon, plan.k, seen=seen)
+    return [judge_lists("ceiling", lists, data.train, data.truth, plan, catalogue=data.catalogue)]
+
+
+def _key_figures(scores: "pd.DataFrame", k: int) -> dict[str, float]:
+    """Precision and recall of everyone with all interactions: charts over the days in the UI."""
+    rows = scores[(scores["segment"] == "all") & (scores["k"] == k) & scores["metric"].isin(["precision", "recall"])]
+    rows = rows[rows["share"] == scores["share"].max()].dropna(subset=["value"])
+    named = rows["model"].astype("str") + "_" + rows["metric"].astype("str")
+    return dict(zip(named, rows["value"].astype(float).tolist(), strict=True))
+
+
+def _seconds(results: "Sequence[FitResult]") -> dict[str, float]:
+    """Seconds of the processor that a model's fits and lists took in all."""
+    models = dict.fromkeys(result.model for result in results)
+    return {
+        f"seconds_{model}": round(sum(r.seconds + r.ranking_seconds for r in results if r.model == model), 1)
+        for model in models
+    }
+
+
+def _draw(
+    step: Step, data: Compared, scores: "pd.DataFrame", tests: "pd.DataFrame", neighbours: "pd.DataFrame",
+    models: Sequence[str],
+) -> None:  # fmt: skip
+    from atelier.report import neighbours_drawings, recommender_drawings
+
+    photographs = first_photographs(step, data.origin)
+    root = step.home.open_source().image_root
+    keep_pictures(
+        step, pictures_folder(step.home.reports, step.ds),
+        [
+            *recommender_drawings(scores, tests),
+            *neighbours_drawings(neighbours, models, photographs, data.catalogue.frame, root),
+        ],
+        lambda name: NEIGHBOURS if name.startswith("neighbours") else NAME,
+    )  # fmt: skip
+
+
+STAGES = (compare_recommenders,)

@@ -1,0 +1,364 @@
+"""The published comparison of recommenders on H&M: one week with dates, and sequences of two years without.
+
+    python -m benchmarks.hm_recommenders --hm-week FOLDER [--protocol two_days one_day]
+    python -m benchmarks.hm_recommenders --hm-sequences FOLDER --articles FILE.csv [--protocol last_week reference]
+        [--seen excluded allowed] [--seeds 10] [--shares 1 0.5] [--factors 128] [--models hybrid als]
+        [--hybrid JSON] [--als JSON] [--validation] [--kept FOLDER] [--out FILE.json] [--threads 2]
+
+Protocols:
+
+- ``two_days``: trained on 16 to 20 September 2020, judged on 21 and 22. ``one_day``: 16 to 21, and 22. Customers with
+  history are judged; every article sold in the training part may be recommended, and no other, so that models that
+  read content are not asked about articles that the others cannot know.
+- ``last_week``: each customer's purchases of the last week are the truth, for those who have any and others before.
+- ``reference``: the protocol of published figures for these sequences. Consecutive repeats are dropped, customers with
+  3 purchases or more are left, the last one of 10,000 of them, chosen by a fixed seed, is the truth and everything
+  else is trained on. Repeats are allowed in lists. The figure is hit_rate@14.
+
+``--validation`` judges inside the training part, for choosing anything: in the week it trains on 16 to 19 and judges
+the 20th; of sequences it holds out the last purchase in the training part of 10,000 other customers.
+
+With ``--kept`` a run that is killed goes on where it was, and further models, seeds or shares cost only themselves.
+``--out`` takes the scores, the tests and the fits, as JSON, or the scores alone, as CSV; no customer is in them.
+
+What belongs here: reading the data, the protocols, printing. What does not: the study
+(:mod:`atelier.recommenders.study`).
+"""
+
+import argparse
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from atelier.article_vectors import ArticleVectors, ArticleVectorsConfig
+from atelier.catalogue import Catalogue
+from atelier.ids import IdMap
+from atelier.interactions import Interactions
+from atelier.kept import Kept
+from atelier.recommenders.study import FitResult, StudyPlan, run_study, scores_of, tests_of
+
+WEEK = {"two_days": ("2020-09-21", "2020-09-23"), "one_day": ("2020-09-22", "2020-09-23")}
+SEQUENCES = ("last_week", "reference")
+VALIDATED = ("2020-09-20", "2020-09-21")
+LAST_DAY = date(2020, 9, 22)
+
+JUDGED = 10_000
+FEWEST = 3
+FURTHER_K = (12, 14)
+#: What the tables show, by metric and list length.
+SHOWN = (("precision", 10), ("recall", 10), ("hit_rate", 12), ("hit_rate", 14), ("coverage", 10))
+
+#: The columns of articles that become attributes of their vectors, one-hot; the others follow from these or are text.
+ATTRIBUTES = (
+    "product_group_name", "graphical_appearance_name", "colour_group_name", "perceived_colour_master_name",
+    "department_name", "index_name", "section_name", "garment_group_name",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One protocol's question.
+
+    Attributes:
+        name: of the protocol.
+        train: what models learn from; nothing of the truth is in it.
+        truth: what is right.
+        seen: the policies it is judged under: ``excluded``, ``allowed``.
+        sold_only: whether only articles of ``train`` may be recommended.
+    """
+
+    name: str
+    train: Interactions
+    truth: Interactions
+    seen: tuple[str, ...] = ("excluded", "allowed")
+    sold_only: bool = False
+
+
+# ---- the week
+
+
+def read_week(folder: Path) -> Interactions:
+    """The transactions of the week, with dates."""
+    table = pq.read_table(folder / "transactions_train.parquet", columns=["t_dat", "customer_id", "article_id"])
+    return Interactions.from_frame(table.rename_columns(["occurred_at", "customer_id", "article_id"]))
+
+
+def week_trial(transactions: Interactions, protocol: str, *, validation: bool = False) -> Trial:
+    """Split in time; what comes after the days that are judged is in neither part."""
+    first, after = VALIDATED if validation else WEEK[protocol]
+    train, later = transactions.split_at(first)
+    truth, _ = later.split_at(after)
+    return Trial(protocol, train, truth, sold_only=True)
+
+
+# ---- the sequences
+
+
+def read_sequences(folder: Path) -> pa.Table:
+    """customer_id, article_ids (a list, in order), purchases_in_last_week."""
+    return pq.read_table(folder / "sequences.parquet")
+
+
+def sequences_trial(sequences: pa.Table, protocol: str, *, validation: bool = False) -> Trial:
+    """Split each sequence; see the module's description."""
+    if protocol == "last_week":
+        train, truth = last_week(sequences)
+    else:
+        train, truth = hold_out_last(reference_purchases(sequences), JUDGED, seed=0)
+    if validation:
+        train, truth = hold_out_last(train, JUDGED, seed=1, spared=truth.customer_ids)
+    return Trial(protocol, train, truth, seen=("allowed",) if protocol == "reference" else ("excluded", "allowed"))
+
+
+def purchases_of(sequences: pa.Table) -> pd.DataFrame:
+    """One row for each purchase, in order: customer_id, article_id, and how many of the customer's follow it."""
+    lists = sequences["article_ids"].combine_chunks()
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    following = np.cumsum(lengths)[owner] - np.arange(len(owner)) - 1
+    return pd.DataFrame(
+        {
+            "customer_id": sequences["customer_id"].take(pa.array(owner)).to_pandas(),
+            "article_id": lists.flatten().to_pandas(),
+            "following": following,
+            "last_week": sequences["purchases_in_last_week"].to_numpy()[owner],
+        }
+    )
+
+
+def last_week(sequences: pa.Table) -> tuple[Interactions, Interactions]:
+    """Purchases before the last week, and those in it."""
+    purchases = purchases_of(sequences)
+    late = purchases["following"] < purchases["last_week"]
+    return _interactions(purchases[~late]), _interactions(purchases[late])
+
+
+def reference_purchases(sequences: pa.Table) -> Interactions:
+    """Purchases without consecutive repeats, of customers who have three or more such."""
+    purchases = purchases_of(sequences)
+    before = purchases[["customer_id", "article_id"]].shift()
+    repeated = (purchases["customer_id"] == before["customer_id"]) & (purchases["article_id"] == before["article_id"])
+    purchases = purchases[~repeated]
+    return _interactions(purchases[purchases.groupby("customer_id")["article_id"].transform("size") >= FEWEST])
+
+
+def hold_out_last(
+    purchases: Interactions, customers: int, seed: int, spared: IdMap | None = None
+) -> tuple[Interactions, Interactions]:
+    """All but the last purchases of some customers, and those.
+
+    Args:
+        purchases: in order.
+        customers: of how many, at most; those with a single purchase are not taken.
+        seed: of the choice.
+        spared: customers that are not taken either.
+    """
+    counts = np.bincount(purchases.customers, minlength=len(purchases.customer_ids))
+    able = counts > 1
+    if spared is not None:
+        able &= spared.encode(purchases.customer_ids.values, unknown="minus_one") < 0
+    places = np.flatnonzero(able)
+    chosen = np.random.default_rng(seed).choice(places, size=min(customers, len(places)), replace=False)
+    last = np.zeros(len(purchases), dtype=bool)
+    last[np.cumsum(counts)[chosen] - 1] = True
+    return purchases.rows(~last), purchases.rows(last)
+
+
+def _interactions(purchases: pd.DataFrame) -> Interactions:
+    return Interactions.from_frame(purchases[["customer_id", "article_id"]])
+
+
+# ---- articles
+
+
+def catalogue(articles: pd.DataFrame) -> Catalogue:
+    """The articles with vectors of their texts, types and attributes.
+
+    Args:
+        articles: the columns of H&M's articles.csv, as text.
+    """
+    names = {"prod_name": "name", "detail_desc": "description", "product_type_name": "product_type"}
+    articles = articles.rename(columns=names)
+    labels = articles.melt("article_id", list(ATTRIBUTES), var_name="attribute").dropna()
+    described = articles[["article_id", "name", "description", "product_type", "product_code"]]
+    space = ArticleVectors(ArticleVectorsConfig(words=1000))
+    return Catalogue.from_frames(described, space.fit_transform(described, labels, as_of=LAST_DAY), space.names)
+
+
+# ---- the study
+
+
+def plan_of(trial: Trial, seen: str, options: argparse.Namespace) -> StudyPlan:
+    """What the options ask for; ``repeat`` is studied where articles may be repeated."""
+    plan = StudyPlan.published(
+        options.factors, hybrid=options.hybrid, als=options.als, repeat=seen == "allowed",
+        seeds=tuple(range(options.seeds)), shares=tuple(options.shares), exclude_seen=seen == "excluded",
+        further_k=FURTHER_K,
+    )  # fmt: skip
+    wanted = options.models or list(plan.models)
+    return plan.model_copy(update={"models": {name: model for name, model in plan.models.items() if name in wanted}})
+
+
+def study(trial: Trial, seen: str, sold: Catalogue, options: argparse.Namespace) -> list[FitResult]:
+    """The results of one protocol under one policy."""
+    identity = {"train": fingerprint(trial.train), "truth": fingerprint(trial.truth), "articles": vectors_digest(sold)}
+    return run_study(
+        trial.train, trial.truth, plan_of(trial, seen, options), catalogue=sold,
+        candidates=trial.train.article_ids.values if trial.sold_only else None,
+        kept=Kept(options.kept) if options.kept else None, data=identity,
+    )  # fmt: skip
+
+
+def fingerprint(interactions: Interactions) -> str:
+    """A digest of who did what when."""
+    found = hashlib.sha256(interactions.customers.tobytes())
+    found.update(interactions.articles.tobytes())
+    found.update(interactions.occurred_at.tobytes())
+    for ids in (interactions.customer_ids, interactions.article_ids):
+        found.update("\n".join(ids.values.to_pylist()).encode())
+    return found.hexdigest()
+
+
+def vectors_digest(sold: Catalogue) -> str:
+    """A digest of the articles and their vectors."""
+    found = hashlib.sha256("\n".join(sold.ids.values.to_pylist()).encode())
+    if sold.vectors is not None:
+        found.update(np.ascontiguousarray(sold.vectors).data)
+    return found.hexdigest()
+
+
+# ---- what is told
+
+
+def shown(scores: pd.DataFrame) -> pd.DataFrame:
+    """The main figures of everyone, by share and model: mean ± deviation over seeds."""
+    mine = scores[scores["segment"] == "all"]
+    places = [f"{metric}@{k}" for metric, k in SHOWN]
+    named = mine.assign(figure=mine["metric"] + "@" + mine["k"].astype("str"), text=_text(mine))
+    table = named.pivot(index=["share", "model"], columns="figure", values="text")
+    order = mine[["share", "model"]].drop_duplicates()
+    return table.reindex(index=pd.MultiIndex.from_frame(order), columns=places)
+
+
+def by_segment(scores: pd.DataFrame) -> pd.DataFrame:
+    """Precision at 10 by share, model and segment; the number of judged customers beside each segment."""
+    mine = scores[(scores["metric"] == "precision") & (scores["k"] == 10)]
+    sizes = mine.groupby("segment")["customers"].max()
+    named = mine.assign(segment=[f"{name} ({sizes[name]:,})" for name in mine["segment"]], text=_text(mine))
+    order = mine[["share", "model"]].drop_duplicates()
+    table = named.pivot(index=["share", "model"], columns="segment", values="text")
+    return table.reindex(index=pd.MultiIndex.from_frame(order), columns=named["segment"].unique())
+
+
+def _text(scores: pd.DataFrame) -> list[str]:
+    return [
+        "" if pd.isna(value) else f"{value:.5f}" + ("" if pd.isna(deviation) else f" ± {deviation:.5f}")
+        for value, deviation in zip(scores["value"], scores["deviation"], strict=True)
+    ]
+
+
+def fits_of(results: Sequence[FitResult]) -> pd.DataFrame:
+    """One row for each fit: what it cost."""
+    columns = ["model", "share", "seed", "interactions", "judged", "served", "seconds", "ranking_seconds", "epochs"]
+    return pd.DataFrame([result.model_dump(include=set(columns)) for result in results])[columns]
+
+
+def tell(trial: Trial, seen: str, results: list[FitResult]) -> dict[str, pd.DataFrame]:
+    """Print one study and give its tables."""
+    tables = {"scores": scores_of(results), "tests": tests_of(results), "fits": fits_of(results)}
+    print(
+        f"\n## {trial.name}, seen {seen}: {len(trial.train):,} interactions, {results[0].judged:,} customers ranked for"
+    )
+    print(shown(tables["scores"]).to_string())
+    print("\nprecision@10 by segment (customers)")
+    print(by_segment(tables["scores"]).to_string())
+    print("\npaired tests of precision@10")
+    print(tables["tests"].to_string(float_format=lambda value: f"{value:.5g}"))
+    costs = tables["fits"].groupby("model", sort=False)[["seconds", "ranking_seconds", "epochs"]].mean()
+    print("\nprocessor seconds and epochs of a fit, on average")
+    print(costs.round(1).to_string(), flush=True)
+    return {name: table.assign(protocol=trial.name, seen=seen) for name, table in tables.items()}
+
+
+def write(out: Path, told: Sequence[dict[str, pd.DataFrame]], options: argparse.Namespace) -> None:
+    """Write the tables of all studies into one file."""
+    tables = {name: pd.concat([tables[name] for tables in told], ignore_index=True) for name in told[0]}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".csv":
+        tables["scores"].to_csv(out, index=False)
+        return
+    asked = {name: getattr(options, name) for name in ("factors", "hybrid", "als", "validation")}
+    frames = {name: json.loads(table.to_json(orient="records")) for name, table in tables.items()}
+    out.write_text(json.dumps({"options": asked, **frames}, indent=1) + "\n", encoding="utf-8")
+
+
+def trials(options: argparse.Namespace) -> tuple[list[Trial], Catalogue]:
+    """The protocols asked for, and the articles."""
+    if options.hm_week:
+        transactions = read_week(options.hm_week)
+        asked = [week_trial(transactions, name, validation=options.validation) for name in options.protocol or WEEK]
+        return asked, catalogue(pd.read_parquet(options.hm_week / "articles.parquet"))
+    sequences = read_sequences(options.hm_sequences)
+    names = options.protocol or SEQUENCES
+    asked = [sequences_trial(sequences, name, validation=options.validation) for name in names]
+    return asked, catalogue(pd.read_csv(options.articles, dtype="str"))
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """What to measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--hm-week", type=Path)
+    source.add_argument("--hm-sequences", type=Path)
+    parser.add_argument("--articles", type=Path)
+    parser.add_argument("--protocol", nargs="+", choices=[*WEEK, *SEQUENCES])
+    parser.add_argument("--seen", nargs="+", choices=["excluded", "allowed"], default=["excluded", "allowed"])
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--shares", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--factors", type=int, default=128)
+    parser.add_argument("--models", nargs="+")
+    parser.add_argument("--hybrid", type=json.loads, default={})
+    parser.add_argument("--als", type=json.loads, default={})
+    parser.add_argument("--validation", action="store_true")
+    parser.add_argument("--kept", type=Path)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args(given)
+    possible = WEEK if options.hm_week else SEQUENCES
+    wrong = [name for name in options.protocol or [] if name not in possible]
+    if wrong:
+        parser.error(f"{wrong[0]} is no protocol of these data; there are {', '.join(possible)}")
+    if options.hm_sequences and not options.articles:
+        parser.error("--hm-sequences needs --articles, the articles.csv with what they are")
+    return options
+
+
+def main() -> None:
+    """Read, fit, judge, print."""
+    options = arguments()
+    from resources.compute import Compute
+
+    Compute("cpu", options.threads).apply()
+    asked, sold = trials(options)
+    told = []
+    for trial in asked:
+        for seen in (policy for policy in trial.seen if policy in options.seen):
+            told.append(tell(trial, seen, study(trial, seen, sold, options)))
+    if options.out and told:
+        write(options.out, told, options)
+
+
+if __name__ == "__main__":
+    main()

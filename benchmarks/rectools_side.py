@@ -1,0 +1,53 @@
+"""RecTools' side of ``metrics_against_rectools``, run by an interpreter that has RecTools.
+
+What belongs here: reading the frames, asking RecTools, timing it. What does not: Atelier, which that interpreter lacks.
+Prints one line of JSON: the seconds (of the call alone, frames loaded before) and the values.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.ratios import in_turns
+
+
+def metrics(ks: list[int]) -> dict[str, Any]:
+    """RecTools' metrics that have ours as a counterpart, by ``metric@k``."""
+    from rectools import metrics as theirs
+
+    found: dict[str, Any] = {}
+    for k in ks:
+        found |= {
+            f"precision@{k}": theirs.Precision(k), f"recall@{k}": theirs.Recall(k), f"hit_rate@{k}": theirs.HitRate(k),
+            f"ndcg@{k}": theirs.NDCG(k, divide_by_achievable=True), f"map@{k}": theirs.MAP(k),
+            f"mrr@{k}": theirs.MRR(k), f"coverage@{k}": theirs.CatalogCoverage(k, normalize=True),
+        }  # fmt: skip
+    return found
+
+
+def main() -> None:
+    """Read, ask, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--k", type=int, nargs="+", required=True)
+    parser.add_argument("--repeats", type=int, required=True)
+    options = parser.parse_args()
+    names = {"customer_id": "user_id", "article_id": "item_id"}
+    recs, truth = (
+        pd.read_parquet(options.folder / f"{name}.parquet").rename(columns=names) for name in ("recs", "truth")
+    )
+    catalogue = pd.read_parquet(options.folder / "catalogue.parquet")["article_id"].unique()
+    from rectools.metrics import calc_metrics
+
+    asked = metrics(options.k)
+    (seconds,), (values,) = in_turns(
+        options.repeats, lambda: calc_metrics(asked, reco=recs, interactions=truth, catalog=catalogue)
+    )
+    print(json.dumps({"seconds": seconds, "values": {name: float(value) for name, value in values.items()}}))
+
+
+if __name__ == "__main__":
+    main()

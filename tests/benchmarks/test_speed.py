@@ -1,0 +1,165 @@
+"""The plumbing of the comparisons of speed: rows, tables, checks of equality, the plot. No timing."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+
+from benchmarks import als_against_implicit, hybrid_against_dense, metrics_against_rectools, ratios, speed
+from benchmarks.ratios import Row, Seconds
+
+ROWS = [
+    Row.of("a", "fit", "peer", Seconds(2.0, 3.0), Seconds(4.0, 4.0), goal=1.1, checked="all equal"),
+    Row.of("b", "rank", "itself", Seconds(3.0, 1.0), Seconds(2.0, 4.0)),
+]
+
+
+def test_a_row_is_ours_over_theirs() -> None:
+    assert [row.ratio for row in ROWS] == [0.5, 1.5]
+    assert [row.processor_ratio for row in ROWS] == [0.75, 0.25]
+
+
+def test_rows_come_back_as_written(tmp_path: Path) -> None:
+    ratios.write(ROWS, tmp_path / "rows.json")
+    assert ratios.read(tmp_path / "rows.json") == ROWS
+    assert json.loads((tmp_path / "rows.json").read_text())[0]["what"] == "fit"
+    ratios.write(ROWS, None)
+
+
+def test_the_table_says_what_was_checked_and_the_goal() -> None:
+    header, first, checked, second = ratios.table(ROWS).splitlines()
+    assert header.split() == ["against", "ours", "(s)", "theirs", "(s)", "ratio", "processor", "goal"]
+    assert first.split() == ["fit", "peer", "2.00", "4.00", "0.50", "0.75", "1.10"]
+    assert checked.strip() == "all equal"
+    assert second.split() == ["rank", "itself", "3.00", "2.00", "1.50", "0.25"]
+
+
+def test_turns_are_taken_and_the_last_results_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    clock = iter([0.0, 5.0, 10.0, 11.0, 20.0, 22.0, 30.0, 39.0])
+    monkeypatch.setattr(ratios, "time", SimpleNamespace(perf_counter=lambda: next(clock), process_time=lambda: 0.0))
+    seconds, results = ratios.in_turns(2, lambda: order.append("a") or len(order), lambda: order.append("b") or "b")
+    assert order == ["a", "b", "a", "b"]
+    assert results == [3, "b"]
+    assert [one.wall for one in seconds] == [2.0, 1.0]
+
+
+def test_a_benchmark_that_fails_is_no_result() -> None:
+    with pytest.raises(RuntimeError, match="ended with"):
+        ratios.run(sys.executable, "benchmarks.there_is_none", [], cwd=speed.PLOT.parents[1])
+
+
+def test_peak_memory_is_in_mebibytes() -> None:
+    assert 10 < ratios.peak_memory() < 100_000
+
+
+def test_all_benchmarks_are_run_and_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def run(python: str, module: str, arguments: list[str]) -> str:
+        asked.append(module)
+        ratios.write(ROWS, Path(arguments[-1].removeprefix("--out=")))
+        return "text"
+
+    monkeypatch.setattr(speed, "run", run)
+    plot, out = tmp_path / "speed.svg", tmp_path / "rows.json"
+    speed.main(["--out", str(out), "--plot", str(plot)])
+    assert set(asked) == {f"benchmarks.{module}" for module, _ in speed.BENCHMARKS.values()}
+    assert len(ratios.read(out)) == 2 * len(speed.BENCHMARKS)
+    drawn = plot.read_text()
+    assert drawn.startswith("<svg")
+    assert "against peer" in drawn
+    assert "0.50" in drawn
+    before = os.stat(speed.PLOT) if speed.PLOT.exists() else None
+    speed.main(["--only", "als"])  # a part leaves the plot in docs alone
+    assert (os.stat(speed.PLOT) if speed.PLOT.exists() else None) == before
+
+
+def test_every_option_that_speed_gives_is_known() -> None:
+    modules = {module.NAME: module for module in (als_against_implicit, hybrid_against_dense, metrics_against_rectools)}
+    for name, (module, options) in speed.BENCHMARKS.items():
+        for given in (options, (*options, *speed.SMALL[name])):
+            modules[module].arguments(list(given))
+
+
+def test_a_sample_has_as_many_interactions_for_each_customer_as_the_whole() -> None:
+    given = ["--customers=4000", "--articles=50", "--interactions=40000", "--sample-customers=100"]
+    drawn = als_against_implicit.interactions(als_against_implicit.arguments(given))
+    assert drawn.num_rows == 1000
+    assert pc.count_distinct(drawn["customer_id"]).as_py() == 100
+
+
+def test_both_sides_of_als_rank_alike() -> None:
+    given = ["--customers=300", "--articles=80", "--interactions=1500", "--factors=8", "--repeats=1", "--k=5"]
+    rows = als_against_implicit.measure(als_against_implicit.arguments([*given, "--threads=1"]))
+    assert [row.goal for row in rows] == [1.1, 1.0]
+    assert rows[1].checked.startswith(("100", "99"))
+
+
+HYBRID = ["--customers=200", "--articles=60", "--interactions=900", "--factors=8", "--features=30", "--filled=4"]
+
+
+def test_both_ways_of_training_have_the_same_losses_to_the_end() -> None:
+    options = hybrid_against_dense.arguments([*HYBRID, "--positives=300", "--negatives=7", "--repeats=1"])
+    epochs = hybrid_against_dense.Epochs(options)
+    config = epochs.config()
+    for shared in (False, True):
+        batches = epochs.batches(7, shared) * 3
+        mine, plain = epochs.ours(config, batches)(), epochs.plain(config, batches)()
+        np.testing.assert_allclose(mine, plain, atol=1e-4)
+        assert mine[-1] < mine[0]
+
+
+def test_losses_that_differ_are_no_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = hybrid_against_dense.arguments([*HYBRID, "--positives=50", "--negatives=3", "--repeats=1"])
+    epochs = hybrid_against_dense.Epochs(options)
+    monkeypatch.setattr(epochs, "plain", lambda *_: lambda: [0.0])
+    with pytest.raises(RuntimeError, match="first step differ"):
+        hybrid_against_dense.against_plain(epochs, "", epochs.batches(3, shared=False))
+
+
+@pytest.mark.parametrize("texts", [True, False])
+def test_drawn_lists_name_an_article_once_and_give_a_rank_once(texts: bool) -> None:
+    options = metrics_against_rectools.arguments(["--customers=200", "--articles=90"])
+    frames = metrics_against_rectools.draw(options, texts)
+    recs = frames["recs"].to_pandas()
+    assert not recs.duplicated(["customer_id", "article_id"]).any()
+    assert not recs.duplicated(["customer_id", "rank"]).any()
+    assert set(recs["article_id"]) | set(frames["truth"]["article_id"].to_pylist()) <= set(
+        frames["catalogue"]["article_id"].to_pylist()
+    )
+
+
+def test_values_that_differ_are_no_comparison() -> None:
+    assert metrics_against_rectools.furthest({"map@10": 0.5}, {"map@10": 0.5 + 5e-7}) == pytest.approx(5e-7)
+    with pytest.raises(RuntimeError, match="map@10"):
+        metrics_against_rectools.furthest({"map@10": 0.5}, {"map@10": 0.51})
+    with pytest.raises(RuntimeError, match="mrr@10"):
+        metrics_against_rectools.furthest({"map@10": 0.5}, {"mrr@10": 0.5})
+
+
+def test_the_peers_environment_is_made_once_for_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+
+    def run(command: list[str], check: bool) -> None:
+        commands.append(command)
+        (tmp_path / "peer").mkdir(exist_ok=True)
+
+    monkeypatch.setattr(metrics_against_rectools.subprocess, "run", run)
+    for _ in range(2):
+        assert metrics_against_rectools.environment(tmp_path / "peer") == tmp_path / "peer" / "bin" / "python"
+    assert ["venv" in command for command in commands] == [True, False]
+    (tmp_path / "peer" / metrics_against_rectools.LOCK.name).write_text("another")
+    metrics_against_rectools.environment(tmp_path / "peer")
+    assert len(commands) == 4
+
+
+def test_the_lock_names_no_index() -> None:
+    text = metrics_against_rectools.LOCK.read_text()
+    assert "://" not in text
+    assert "rectools==" in text

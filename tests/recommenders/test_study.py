@@ -1,0 +1,474 @@
+"""The study: one question for all models, exact figures, honest tests, and killed studies go on."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+from scipy import stats
+
+from atelier import recommenders
+from atelier.catalogue import Catalogue
+from atelier.interactions import Interactions
+from atelier.kept import Kept, KeptResultError
+from atelier.metrics import evaluate, holm
+from atelier.recommenders import study
+from atelier.recommenders.study import FitResult, StudiedModel, StudyError, StudyPlan, run_study, scores_of
+from atelier.recommenders.study_judgement import SEGMENTS, Question
+
+DATA = {"interactions": "1"}
+ALS = StudiedModel(recommender="als", config={"factors": 3, "iterations": 2, "threads": 1})
+POPULAR = StudiedModel(recommender="popular")
+REPEAT = StudiedModel(recommender="repeat")
+
+
+def frame(rows: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Undated purchases: customer and article."""
+    return pd.DataFrame(rows, columns=["customer_id", "article_id"], dtype="str")
+
+
+TRAIN = frame([*(("u1", a) for a in "abc"), ("u2", "a"), ("u2", "b"), ("u3", "a"), ("u3", "d"), ("u4", "e")])
+#: u5 has no history, u4 nothing in the truth.
+TRUTH = frame([("u1", "d"), ("u1", "a"), ("u2", "e"), ("u2", "c"), ("u3", "a"), ("u5", "a")])
+
+
+@pytest.fixture(scope="module")
+def shop() -> tuple[Interactions, Interactions]:
+    """Sixty customers, each of one of four tastes, and what they do next."""
+    rng = np.random.default_rng(0)
+    tastes = np.arange(60) % 4
+
+    def draw(most: int) -> pd.DataFrame:
+        counts = rng.integers(1, most, len(tastes))
+        who = np.repeat(np.arange(len(tastes)), counts)
+        what = tastes[who] * 10 + np.minimum(rng.geometric(0.2, len(who)), 10) - 1
+        return pd.DataFrame({"customer_id": [f"u{n:02d}" for n in who], "article_id": [f"a{n:02d}" for n in what]})
+
+    return Interactions.from_frame(draw(12)), Interactions.from_frame(draw(6))
+
+
+@pytest.fixture
+def plan() -> StudyPlan:
+    return StudyPlan(models={"popularity": POPULAR, "als": ALS}, seeds=(0, 1, 2), shares=(1.0, 0.5), k=5)
+
+
+def told(result: FitResult) -> dict[str, Any]:
+    """A result but for the time it took."""
+    return result.model_dump(exclude={"seconds", "ranking_seconds"})
+
+
+# ---- figures
+
+
+def test_a_tiny_case_has_exact_figures() -> None:
+    plan = StudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
+    (result,) = run_study(TRAIN, TRUTH, plan)
+    # Popularity: a 3, b 2, c 1, d 1, e 1. Without what was seen u1 gets d, e; u2 c, d; u3 b, c.
+    # Right are u1: d (a was seen), u2: c, e; u3's only article was seen: nobody asks.
+    assert result.values().tolist() == [0.5, 0.5]  # type: ignore[union-attr]
+    assert result.values("recall").tolist() == [1.0, 0.5]  # type: ignore[union-attr]
+    assert (result.judged, result.served, result.interactions, result.seed) == (3, 3, 8, None)
+    table = scores_of([result]).set_index(["segment", "metric"])
+    assert table.loc[("all", "precision"), "value"] == 0.5
+    assert table.loc[("all", "precision"), "standard_error"] == 0
+    assert table.loc[("all", "precision"), "customers"] == 2
+    assert table.loc[("all", "recall"), ["value", "standard_error"]].tolist() == [0.75, 0.25]
+    assert table.loc[("all", "coverage"), "value"] == 4 / 5
+    assert pd.isna(table.loc[("all", "coverage"), "standard_error"])
+    assert pd.isna(table.loc[("all", "precision"), "deviation"])
+    assert table.loc[("article:cold", "hit_rate"), "customers"] == 2
+    assert table.loc[("article:warm", "precision"), "customers"] == 0
+    assert pd.isna(table.loc[("article:warm", "precision"), "value"])
+
+
+def test_where_articles_may_be_repeated_what_was_seen_is_right() -> None:
+    models = {"popularity": POPULAR, "repeat": REPEAT}
+    plan = StudyPlan(models=models, seeds=(0,), shares=(1.0,), k=2, exclude_seen=False)
+    popularity, repeat = run_study(TRAIN, TRUTH, plan)
+    # Everyone's popular list is a, b. Own last articles: u1 c, b; u2 b, a; u3 d, a.
+    assert popularity.values().tolist() == [0.5, 0, 0.5]  # type: ignore[union-attr]
+    assert repeat.values().tolist() == [0, 0, 0.5]  # type: ignore[union-attr]
+
+
+def test_figures_are_those_of_the_metrics_and_follow_from_the_customers(
+    shop: tuple[Interactions, Interactions], plan: StudyPlan
+) -> None:
+    train, truth = shop
+    plan = plan.model_copy(update={"shares": (1.0,), "further_k": (3,)})
+    results = run_study(train, truth, plan)
+    model = recommenders.build("als", **ALS.config, seed=2).fit(train)
+    lists = model.recommend(study.judged_customers(train, truth), 5)
+    catalogue = pd.DataFrame({"article_id": train.article_ids.values.to_pandas()})
+    expected = evaluate(lists, truth, (3, 5), train=train, catalogue=catalogue, exclude_seen=True)
+    expected = expected.set_index(["segment", "metric", "k"])[["value", "standard_error", "customers"]]
+    (last,) = (result for result in results if result.model == "als" and result.seed == 2)
+    table = scores_of([last]).set_index(["segment", "metric", "k"])[["value", "standard_error", "customers"]]
+    assert set(table.index.get_level_values("segment")) == set(SEGMENTS)
+    pd.testing.assert_frame_equal(table, expected.reindex(table.index), check_dtype=False, atol=1e-12, rtol=0)
+    for segment, metric, k in table.index:
+        values = last.values(metric, k, segment)
+        if metric != "coverage":
+            assert values is not None
+            assert len(values) == table.loc[(segment, metric, k), "customers"]
+            if len(values):
+                assert values.mean() == pytest.approx(table.loc[(segment, metric, k), "value"])
+
+
+def test_scores_are_means_over_seeds(shop: tuple[Interactions, Interactions], plan: StudyPlan) -> None:
+    results = run_study(*shop, plan)
+    table = scores_of(results).set_index(["share", "model", "segment", "metric", "k"])
+    assert list(dict.fromkeys(table.index.droplevel([2, 3, 4]))) == [
+        (1.0, "popularity"), (1.0, "als"), (0.5, "popularity"), (0.5, "als"),
+    ]  # fmt: skip
+    fits = [result for result in results if result.model == "als" and result.share == 1]
+    values = np.stack([fit.values("recall") for fit in fits])  # type: ignore[arg-type]
+    row = table.loc[(1.0, "als", "all", "recall", 5)]
+    assert row["value"] == pytest.approx(values.mean())
+    assert row["deviation"] == pytest.approx(values.mean(axis=1).std(ddof=1))
+    assert row["deviation"] > 0
+    assert row["standard_error"] == pytest.approx(stats.sem(values.mean(axis=0)))
+    assert (row["seeds"], row["customers"]) == (3, values.shape[1])
+    assert table.loc[(1.0, "popularity", "all", "recall", 5), "seeds"] == 1
+    assert table.loc[(0.5, "popularity", "all", "recall", 5), "seeds"] == 3
+    assert table.loc[(0.5, "popularity", "all", "recall", 5), "deviation"] > 0
+
+
+# ---- tests
+
+
+def result(model: str, values: Sequence[float], seed: int | None = None, **fields: Any) -> FitResult:
+    """A result with the given precision of each customer."""
+    from atelier.recommenders.study_judgement import _packed
+
+    cube = np.repeat(np.array(values, dtype=np.float64)[:, None, None], 6, axis=1)
+    scores = {"segment": ["all"], "metric": ["precision"], "k": [10], "value": [float(np.mean(values))]}
+    scores |= {"standard_error": [None], "customers": [len(values)]}
+    return FitResult(model=model, seed=seed, k=10, scores=scores, packed={"all": _packed(cube, (10,))}, **fields)
+
+
+def test_tests_are_those_of_scipy_holm_corrected() -> None:
+    rng = np.random.default_rng(3)
+    values = {name: rng.random((4, 30)) + add for name, add in (("a", 0), ("b", 0.1), ("c", 0.3))}
+    fits = [result(name, each[seed], seed) for name, each in values.items() for seed in range(4)]
+    table = study.tests_of(fits)
+    assert table[["model", "against"]].drop_duplicates().apply(tuple, axis=1).tolist() == [
+        (model, against) for against, model in combinations("abc", 2)
+    ]
+    for unit, axis in (("customers", 0), ("seeds", 1)):
+        rows = table[table["unit"] == unit].set_index(["model", "against"])
+        for (model, against), row in rows.iterrows():
+            one, other = values[model].mean(axis=axis), values[against].mean(axis=axis)
+            assert row["difference"] == pytest.approx((one - other).mean())
+            assert row["relative"] == pytest.approx((one - other).mean() / other.mean())
+            assert row["p_value"] == pytest.approx(stats.ttest_rel(one, other).pvalue)
+            assert row["standard_error"] == pytest.approx(stats.sem(one - other))
+            assert row["pairs"] == len(one)
+        assert rows["p_holm"].tolist() == pytest.approx(holm(rows["p_value"].to_numpy(float)).tolist())
+        assert (rows["p_holm"] >= rows["p_value"]).all()
+
+
+def test_what_has_no_seed_stands_for_every_seed() -> None:
+    rng = np.random.default_rng(4)
+    fixed, other, values = rng.random(20), rng.random(20), rng.random((3, 20))
+    fits = [result("popular", fixed), result("repeat", other)]
+    fits += [result("als", each, seed) for seed, each in enumerate(values)]
+    table = study.tests_of(fits).set_index(["unit", "model", "against"])
+    row = table.loc[("seeds", "als", "popular")]
+    assert row["p_value"] == pytest.approx(stats.ttest_rel(values.mean(axis=1), [fixed.mean()] * 3).pvalue)
+    assert row["pairs"] == 3
+    both_fixed = table.loc[("seeds", "repeat", "popular")]
+    assert pd.isna(both_fixed["p_value"])
+    assert pd.isna(both_fixed["p_holm"])
+    assert both_fixed["difference"] == pytest.approx((other - fixed).mean())
+    assert table.loc[("seeds", "als", "repeat"), "p_holm"] <= 2 * table.loc[("seeds", "als", "repeat"), "p_value"]
+    assert table.loc[("customers", "repeat", "popular"), "p_value"] == pytest.approx(
+        stats.ttest_rel(other, fixed).pvalue
+    )
+
+
+def test_where_nothing_can_be_told_p_is_null() -> None:
+    few = [result(name, [0.1 * seed, 0.2, 0.0], seed) for name in "ab" for seed in range(2)]
+    table = study.tests_of([*few, result("zero", [0, 0, 0]), result("late", [0.1, 0.1, 0.3])])
+    assert table[table["unit"] == "seeds"][["p_value", "p_holm"]].isna().all(axis=None)
+    customers = table[table["unit"] == "customers"].set_index(["model", "against"])
+    assert pd.isna(customers.loc[("b", "a"), "p_value"])
+    assert customers.loc[("b", "a"), "difference"] == 0
+    assert pd.isna(customers.loc[("late", "zero"), "relative"])
+    assert pd.notna(customers.loc[("late", "zero"), "p_value"])
+    alone = study.tests_of([result("zero", [0, 0, 0]), result("late", [0.1, 0.1, 0.3])])
+    assert alone.loc[alone["unit"] == "seeds", "p_value"].isna().all()
+
+
+def test_shares_are_families_of_their_own_and_a_ceiling_is_not_tested() -> None:
+    rng = np.random.default_rng(5)
+    fits = [
+        result(name, rng.random(9), seed, share=share) for share in (1.0, 0.5) for name in "ab" for seed in range(3)
+    ]
+    table = study.tests_of([*fits, result("ceiling", rng.random(9), tested=False)])
+    assert table.groupby(["share", "unit"]).size().tolist() == [1] * 4
+    assert (table["p_holm"] == table["p_value"]).all()
+    assert "ceiling" in set(scores_of([*fits, result("ceiling", rng.random(9), tested=False)])["model"])
+
+
+def test_results_of_different_studies_do_not_mix() -> None:
+    with pytest.raises(StudyError, match="2 and 3 customers"):
+        study.tests_of([result("a", [0, 1]), result("b", [0, 1, 1])])
+    with pytest.raises(StudyError, match="2 and 3 customers"):
+        scores_of([result("a", [0, 1], 0), result("a", [0, 1, 1], 1)])
+    with pytest.raises(StudyError, match="no results"):
+        scores_of([])
+
+
+# ---- shares
+
+
+def test_every_model_is_given_the_same_interactions(
+    shop: tuple[Interactions, Interactions], plan: StudyPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[tuple[str, float, int], list[str]] = {}
+    real = study.fit_model
+
+    def noted(train: Interactions, studied: StudiedModel, seed: int, *rest: Any, **named: Any) -> Any:
+        rows = train.to_frame()[["customer_id", "article_id"]]
+        share = len(train) / len(shop[0])
+        given.setdefault((studied.recommender, round(share, 1), seed), []).append(rows.to_csv())
+        return real(train, studied, seed, *rest, **named)
+
+    monkeypatch.setattr(study, "fit_model", noted)
+    plan = plan.model_copy(update={"shares": (1.0, 0.4)})
+    results = run_study(*shop, plan)
+    assert [result.model for result in results if result.share == 1] == ["popularity", "als", "als", "als"]
+    assert sum(key[0] == "popular" and key[1] == 1 for key in given) == 1, "popularity is fitted once"
+    for fit in results:
+        if fit.share < 1:
+            assert 0.25 < fit.interactions / len(shop[0]) < 0.55
+    samples = {fit.seed: study.kept_share(shop[0], 0.4, fit.seed) for fit in results if fit.seed is not None}
+    assert len({sample.to_frame().to_csv() for sample in samples.values()}) == 3
+    for (_, share, seed), frames in given.items():
+        if share < 1:
+            assert set(frames) == {samples[seed].to_frame()[["customer_id", "article_id"]].to_csv()}
+
+
+def test_a_share_keeps_each_interaction_with_that_probability() -> None:
+    train = Interactions.from_frame(frame([(f"u{n % 50:02d}", f"a{n:04d}") for n in range(2_000)]))
+    kept = [study.kept_share(train, 0.25, seed) for seed in range(5)]
+    for sample in kept:
+        assert len(sample) == pytest.approx(500, abs=5 * (2_000 * 0.25 * 0.75) ** 0.5)
+        assert set(sample.article_ids.values.to_pylist()) <= set(train.article_ids.values.to_pylist())
+    again = study.kept_share(train, 0.25, 3)
+    pd.testing.assert_frame_equal(again.to_frame(), kept[3].to_frame())
+    assert study.kept_share(train, 1.0, 0) is train
+    assert len(study.kept_share(train, 1e-6, 0)) == 1
+
+
+def test_the_question_is_the_same_at_every_share(shop: tuple[Interactions, Interactions]) -> None:
+    train, truth = shop
+    plan = StudyPlan(models={"als": ALS}, seeds=(0,), shares=(1.0, 0.1), k=5)
+    inputs = study.Study.of(train, truth, plan, None, None, None)
+    bought = set(zip(*train.to_frame()[["customer_id", "article_id"]].to_numpy(str).T, strict=True))
+    popular = None
+    for fit in plan.fits():
+        sample = inputs.sample(fit)
+        model = sample.fit(ALS, 0)
+        lists, served = inputs.lists(model, fit)
+        assert set(lists["customer_id"]) == set(inputs.question.customers)
+        assert not bought & set(zip(lists["customer_id"], lists["article_id"], strict=True))
+        popular = sample.fallback.recommend(inputs.question.customers, 5)
+    left = ~model.can_serve(inputs.question.customers)
+    assert served == (~left).sum() < len(left), "the case has to leave somebody without history"
+    lost = set(inputs.question.customers[left])
+    columns = ["customer_id", "article_id", "rank"]
+    got, expected = (each[each["customer_id"].isin(lost)][columns].reset_index(drop=True) for each in (lists, popular))
+    pd.testing.assert_frame_equal(got, expected)
+    full, sparse = run_study(train, truth, plan)
+    assert full.values().shape == sparse.values().shape  # type: ignore[union-attr]
+    assert (sparse.served, sparse.judged) == (served, len(left))
+
+
+# ---- what is recommended, to whom
+
+
+def test_only_candidates_are_recommended_and_covered(shop: tuple[Interactions, Interactions]) -> None:
+    train, truth = shop
+    few = ["a00", "a01", "a10", "never sold"]
+    plan = StudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=5, exclude_seen=False)
+    inputs = study.Study.of(train, truth, plan, None, None, few)
+    lists, _ = inputs.lists(inputs.sample(plan.fits()[0]).fit(POPULAR, 0), plan.fits()[0])
+    assert set(lists["article_id"]) == set(few[:3])
+    (found,) = run_study(train, truth, plan, candidates=few)
+    table = scores_of([found]).set_index(["segment", "metric"])
+    assert table.loc[("all", "coverage"), "value"] == 3 / 4
+
+
+def test_who_is_judged() -> None:
+    assert study.judged_customers(TRAIN, TRUTH).tolist() == ["u1", "u2", "u3"]
+    assert study.judged_customers(TRAIN, TRUTH, ["u5", "u2"]).tolist() == ["u2"]
+    with pytest.raises(StudyError, match="nobody can be judged"):
+        run_study(TRAIN, TRUTH, StudyPlan(models={"p": POPULAR}), judged=["u4"])
+    views = TRAIN.assign(kind="view")
+    with pytest.raises(StudyError, match="nobody can be judged"):
+        study.judged_customers(views, TRUTH)
+
+
+def test_a_share_below_one_does_not_move_customers_between_segments() -> None:
+    question = Question.of(Interactions.from_frame(TRAIN), Interactions.from_frame(TRUTH), (2,), exclude_seen=True)
+    assert question.activity.tolist() == [0, 0, 0]
+    many = pd.concat([TRAIN, *[frame([("u1", "a")])] * 5])
+    question = Question.of(Interactions.from_frame(many), Interactions.from_frame(TRUTH), (2,), exclude_seen=True)
+    assert question.activity.tolist() == [1, 0, 0]
+    assert {name: len(rows) for name, rows in question.truths.items()} == {
+        "all": 6, "article:new": 0, "article:cold": 3, "article:warm": 3,
+    }  # fmt: skip
+
+
+def test_only_models_that_read_content_are_given_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    articles = pd.DataFrame({"article_id": list("abcde")})
+    catalogue = Catalogue.from_frames(articles, np.eye(5, dtype=np.float32), list("vwxyz"))
+    given = {}
+
+    class Told:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def fit(self, train: Any, catalogue: Catalogue, customers: Any) -> None:
+            given[self.name] = catalogue.vectors
+
+    monkeypatch.setattr(recommenders, "build", lambda name, **config: Told(config["mode"]))
+    train = Interactions.from_frame(TRAIN)
+    for name, studied in StudyPlan.published(4).models.items():
+        if studied.recommender == "hybrid":
+            study.fit_model(train, studied, 0, catalogue)
+            assert (given[name] is None) == (name == "collaborative")
+
+
+def test_the_published_models_share_one_length() -> None:
+    plan = StudyPlan.published(
+        16, hybrid={"max_epochs": 3}, als={"alpha": 2.0}, popularity={"window_days": 3}, repeat=True, seeds=(7,)
+    )
+    assert list(plan.models) == ["popularity", "collaborative", "content", "hybrid", "als", "repeat"]
+    for name in ("collaborative", "content", "hybrid"):
+        model = plan.models[name]
+        assert model.config == {"max_epochs": 3, "mode": name, "factors": 16}
+        assert model.build(7).config.seed == 7
+    assert plan.models["als"].config == {"alpha": 2.0, "factors": 16}
+    assert plan.fallback == plan.models["popularity"] == StudiedModel(recommender="popular", config={"window_days": 3})
+
+
+@pytest.mark.parametrize("wrong", [{"shares": (0.0,)}, {"shares": (1.5,)}, {"seeds": (1, 1)}, {"models": {}}, {"k": 0}])
+def test_a_plan_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        StudyPlan.model_validate({"models": {"p": POPULAR}} | wrong)
+
+
+def test_a_wrong_config_is_found_before_the_first_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "run_fit", lambda *_: pytest.fail("something was fitted"))
+    wrong = StudiedModel(recommender="als", config={"factor": 3})
+    with pytest.raises(ValidationError, match="factor"):
+        run_study(TRAIN, TRUTH, StudyPlan(models={"popularity": POPULAR, "als": wrong}))
+    with pytest.raises(recommenders.UnknownModelError, match="oracle"):
+        run_study(TRAIN, TRUTH, StudyPlan(models={"als": StudiedModel(recommender="oracle")}))
+
+
+def test_lists_from_elsewhere_are_judged_alike() -> None:
+    plan = StudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
+    lists = pd.DataFrame({"customer_id": ["u1", "u2", "u2"], "article_id": ["d", "c", "e"], "rank": [1, 1, 2]})
+    ceiling = study.judge_lists("ceiling", lists, TRAIN, TRUTH, plan)
+    assert ceiling.values().tolist() == [0.5, 1.0]  # type: ignore[union-attr]
+    results = [*run_study(TRAIN, TRUTH, plan), ceiling]
+    assert list(dict.fromkeys(scores_of(results)["model"])) == ["popularity", "ceiling"]
+    assert study.tests_of(results).empty
+
+
+# ---- keeping
+
+
+RUN_FIT = study.run_fit
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Counter:
+    """Runs fits until it is killed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+        self.fits: list[study.Fit] = []
+
+        def counted(fit: study.Fit, inputs: Any) -> FitResult:
+            if len(self.fits) == most:
+                raise Killed
+            self.fits.append(fit)
+            return RUN_FIT(fit, inputs)
+
+        monkeypatch.setattr(study, "run_fit", counted)
+
+
+def test_a_killed_study_goes_on_where_it_was(
+    shop: tuple[Interactions, Interactions], plan: StudyPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Kept(tmp_path / "kept")
+    killed = Counter(monkeypatch, most=6)
+    with pytest.raises(Killed):
+        run_study(*shop, plan, kept=kept, data=DATA)
+    assert killed.fits == plan.fits()[:6]
+    assert len(list(kept.folder.iterdir())) == 6
+    rest = Counter(monkeypatch, most=99)
+    resumed = run_study(*shop, plan, kept=kept, data=DATA)
+    assert rest.fits == plan.fits()[6:]
+    again = Counter(monkeypatch, most=0)
+    assert run_study(*shop, plan, kept=kept, data=DATA) == resumed
+    assert again.fits == []
+    Counter(monkeypatch, most=99)
+    whole = run_study(*shop, plan)
+    assert [told(result) for result in resumed] == [told(result) for result in whole]
+    pd.testing.assert_frame_equal(scores_of(resumed), scores_of(whole))
+    pd.testing.assert_frame_equal(study.tests_of(resumed), study.tests_of(whole))
+
+
+def test_another_question_starts_anew_and_another_model_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = StudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
+
+    def fits(plan: StudyPlan = small, data: dict[str, str] = DATA, **asked: Any) -> list[str]:
+        counter = Counter(monkeypatch, most=9)
+        run_study(TRAIN, TRUTH, plan, kept=Kept(tmp_path), data=data, **asked)
+        return [fit.model for fit in counter.fits]
+
+    assert fits() == ["popularity"]
+    assert fits() == []
+    assert fits(data={"interactions": "2"}) == ["popularity"]
+    assert fits(judged=["u1"]) == ["popularity"]
+    assert fits(candidates=["a", "b"]) == ["popularity"]
+    assert fits(candidates=["b", "a"]) == []
+    assert fits(small.model_copy(update={"models": {"popularity": POPULAR, "repeat": REPEAT}})) == ["repeat"]
+    assert fits(small.model_copy(update={"k": 3})) == ["popularity"]
+    assert fits(small.model_copy(update={"exclude_seen": False})) == ["popularity"]
+    monkeypatch.setattr(study, "code_digest", lambda: "other code")
+    assert fits() == ["popularity"]
+
+
+def test_a_damaged_result_is_named(tmp_path: Path) -> None:
+    small = StudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
+    run_study(TRAIN, TRUTH, small, kept=Kept(tmp_path), data=DATA)
+    (file,) = tmp_path.iterdir()
+    file.write_text(file.read_text()[:-10])
+    with pytest.raises(KeptResultError, match=rf"{file.name}.*delete it"):
+        run_study(TRAIN, TRUTH, small, kept=Kept(tmp_path), data=DATA)
+
+
+def test_nothing_is_kept_of_data_that_nobody_can_tell(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="identifies"):
+        run_study(TRAIN, TRUTH, StudyPlan(models={"p": POPULAR}), kept=Kept(tmp_path))
+
+
+def test_no_customer_is_named_in_what_is_kept(tmp_path: Path) -> None:
+    small = StudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
+    run_study(TRAIN, TRUTH, small, kept=Kept(tmp_path), data=DATA)
+    (file,) = tmp_path.iterdir()
+    assert not any(f'"{customer}"' in file.read_text() for customer in set(TRAIN["customer_id"]))
