@@ -87,7 +87,7 @@ class PlainTrainer:
         positive = (customers * self._vectors(torch.from_numpy(batch.positives.astype(np.int64)))).sum(1)
         negatives = self._vectors(torch.from_numpy(batch.negatives.astype(np.int64)))
         negative = customers @ negatives.T if negatives.ndim == 2 else (negatives * customers[:, None]).sum(2)
-        loss = self._loss(positive, negative, torch.from_numpy(batch.counts), torch.ones(len(positive))).mean()
+        loss = self._loss(positive, negative, torch.from_numpy(batch.counts), torch.ones(1)).mean()
         for optimiser in self._steps:
             optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -134,7 +134,7 @@ class Epochs:
     def ours(self, config: HybridConfig, batches: list[Batch]) -> Callable[[], list[float]]:
         """Train from new weights for an epoch; gives the losses."""
         attributes = np.zeros((len(self._data.customer_ids), 0), np.float32)
-        trainer = Trainer(self.network(config), config, self.articles, self.articles, attributes)
+        trainer = Trainer(self.network(config), config, self.articles, attributes)
         return lambda: [float(trainer.step(batch)) for batch in batches]
 
     def plain(self, config: HybridConfig, batches: list[Batch]) -> Callable[[], list[float]]:

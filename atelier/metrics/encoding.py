@@ -76,11 +76,28 @@ def coded(values: object, name: str) -> Coded:
         raise MetricsError(
             f"column {name!r} holds {array.null_count} nulls; identifiers cannot be null: drop those rows"
         )
+    if pa.types.is_integer(array.type) and len(array):
+        found = _numbered(_whole(array).to_numpy())
+        if found is not None:
+            return found
     if not pa.types.is_dictionary(array.type):
         # Before chunks are put together and before the cast to text: both then touch the distinct ones only.
         array = array.dictionary_encode()
     array = _whole(array)
     return Coded(array.indices.to_numpy(zero_copy_only=False), array.dictionary.cast(pa.string()))
+
+
+def _numbered(numbers: Ints) -> Coded | None:
+    """Whole numbers coded by a table of all of their range; None where that is much longer than the column."""
+    low, high = int(numbers.min()), int(numbers.max())
+    if high - low > 4 * len(numbers) or high >= 2**62:
+        return None
+    places = numbers.astype(np.int64, copy=False)
+    places = places if low == 0 else places - low
+    used = np.zeros(high - low + 1, bool)
+    used[places] = True
+    codes = (np.cumsum(used, dtype=np.int32) - np.int32(1))[places]
+    return Coded(codes, pa.array(np.flatnonzero(used) + low).cast(pa.string()))
 
 
 def universe(*columns: Coded) -> pa.Array:

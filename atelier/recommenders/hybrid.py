@@ -116,13 +116,14 @@ class Hybrid(VectorRecommender[HybridConfig]):
             )
             self.ranked[:] = False
             return
-        on_sale = window if config.negatives_on_sale == "window" else recent or window
-        pool = negative_pool(learn, catalogue, on_sale, self.ranked, config.negatives)
+        on_sale = {"ever": None, "window": window, "positives": recent or window}[config.negatives_on_sale]
         sampler = Sampler(
-            learn, pool, inputs=config.inputs, negatives=config.negatives, shared=config.negative_sampling == "shared"
-        )
+            learn, negative_pool(learn, catalogue, on_sale, self.ranked, config.negatives), inputs=config.inputs,
+            last=config.inputs_drawn == "last", negatives=config.negatives,
+            shared=config.negative_sampling == "shared", popularity=config.negative_popularity,
+        )  # fmt: skip
         held_out = held_out_split(learn.customers[rows], config.validation_share, config.seed)
-        trainer = Trainer(network, config, len(self.article_ids), len(pool), attributes)
+        trainer = Trainer(network, config, len(self.article_ids), attributes)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)  # of dropout
             self.epochs = train(trainer, sampler, rows[~held_out], rows[held_out], config)

@@ -23,6 +23,7 @@ class HybridConfig(RecommenderConfig):
         customer_hidden: width of that network's hidden layer.
         history: how many of a customer's last interactions make up their vector; None: all.
         inputs: how many interactions before the positive make up the customer's vector in training, at most.
+        inputs_drawn: which of them: ``random`` ones, as published, or the ``last``.
         min_inputs: how many have to precede a positive.
         min_interactions: customers with fewer are not trained on.
         positives: ``window``: the interactions of the window's last part; ``last``: each customer's last ones;
@@ -33,10 +34,14 @@ class HybridConfig(RecommenderConfig):
         negatives: how many articles that the customer never touched are held against a positive.
         negative_sampling: ``shared``: all examples of a batch have the same negatives, so that few vectors are
             computed; ``per_customer``: each has its own, as published.
-        negatives_on_sale: whether negatives were on sale throughout the whole ``window``, or throughout the days of the
-            ``positives``.
+        negatives_on_sale: which articles can be negatives: those interacted with at any time (``ever``), or only those
+            on sale throughout the whole ``window``, as published, or throughout the days of the ``positives``. An
+            article that is never a negative is ranked too high: where the assortment changes, only ``ever`` learns it.
+        negative_popularity: how often an article is drawn as a negative goes with this power of its interactions: 0
+            draws all equally often, as published; 1 draws them as often as they are chosen.
         loss: see :mod:`atelier.recommenders.losses`.
-        rank_scale: r of the loss; ``articles/sampled`` is the number of possible negatives over those sampled.
+        rank_scale: r of the loss; ``articles/sampled`` is one over how often a negative is drawn, so that sums over
+            the sample estimate sums over all articles.
         l2_embedding: weight of the embeddings' mean squared length in the loss.
         l2_content: weight of the content vectors' mean squared length in the loss.
         batch_size: positives per step.
@@ -57,6 +62,7 @@ class HybridConfig(RecommenderConfig):
     history: PositiveInt | None = None
 
     inputs: PositiveInt = 5
+    inputs_drawn: Literal["random", "last"] = "random"
     min_inputs: PositiveInt = 1
     min_interactions: int = Field(default=2, ge=2)
     positives: Literal["auto", "window", "last"] = "auto"
@@ -66,7 +72,8 @@ class HybridConfig(RecommenderConfig):
 
     negatives: PositiveInt = 1000
     negative_sampling: Literal["shared", "per_customer"] = "shared"
-    negatives_on_sale: Literal["window", "positives"] = "window"
+    negatives_on_sale: Literal["ever", "window", "positives"] = "ever"
+    negative_popularity: float = Field(default=0.0, ge=0, le=1)
     loss: LossName = "wmrb"
     rank_scale: PositiveFloat | Literal["articles/sampled"] = 1.0
     l2_embedding: float = Field(default=0.0, ge=0)

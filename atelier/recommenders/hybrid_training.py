@@ -48,15 +48,13 @@ class Trainer:
         network: is changed in place.
         config: see :class:`HybridConfig`.
         n_articles: how many articles numbers run over.
-        pool: how many articles can be negatives.
         attributes: float32 [customers, positions], read by the customer network.
     """
 
     def __init__(
-        self, network: Factorisation, config: HybridConfig, n_articles: int, pool: int,
-        attributes: npt.NDArray[np.float32],
-    ) -> None:  # fmt: skip
-        self.network, self._config, self._pool = network, config, pool
+        self, network: Factorisation, config: HybridConfig, n_articles: int, attributes: npt.NDArray[np.float32]
+    ) -> None:
+        self.network, self._config = network, config
         self._attributes = torch.from_numpy(attributes)
         self._place = np.zeros(n_articles, dtype=np.int64)
         self._loss = LOSSES[config.loss]
@@ -110,8 +108,7 @@ class Trainer:
             positive, negative = self._scores(batch, vectors)
         counts = torch.from_numpy(batch.counts)
         scale = self._config.rank_scale
-        sampled = counts.sum(1).clamp(min=1)  # [b]
-        r = self._pool / sampled if scale == "articles/sampled" else torch.full(sampled.shape, float(scale))
+        r = torch.from_numpy(batch.stand_for) if scale == "articles/sampled" else torch.tensor([float(scale)])
         penalties = zip((self._config.l2_embedding, self._config.l2_content), (leaf, content), strict=True)
         lengths = [weight * part.square().sum(1).mean() for weight, part in penalties if weight and part is not None]
         return self._loss(positive.float(), negative.float(), counts, r), sum(lengths, torch.zeros(()))

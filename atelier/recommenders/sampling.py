@@ -29,6 +29,7 @@ class Batch(NamedTuple):
         positives: int32 [b].
         negatives: int32 [n] shared by all, or [b, n].
         counts: bool [b, n]: whether a negative counts for an example.
+        stand_for: float32, as ``negatives``: how many articles each stands for, one over how often it is drawn.
     """
 
     customers: Codes
@@ -36,6 +37,7 @@ class Batch(NamedTuple):
     positives: Codes
     negatives: Codes
     counts: Mask
+    stand_for: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -147,12 +149,17 @@ class Sampler:
         interactions: what is trained on; inputs and what counts as touched come from here.
         pool: int32, ascending: articles that can be negatives.
         inputs: how many preceding interactions an example shows at most.
+        last: whether these are the last ones before the positive; otherwise any, each subset equally likely.
         negatives: how many negatives an example has; at most as many as the pool where they are shared.
         shared: whether all examples of a batch have the same negatives. Those that a customer has touched do not count
             for them.
+        popularity: an article is drawn in proportion to this power of its interactions.
     """
 
-    def __init__(self, interactions: Interactions, pool: Codes, *, inputs: int, negatives: int, shared: bool) -> None:
+    def __init__(
+        self, interactions: Interactions, pool: Codes, *, inputs: int, negatives: int, shared: bool,
+        last: bool = False, popularity: float = 0.0,
+    ) -> None:  # fmt: skip
         customers, articles = len(interactions.customer_ids), len(interactions.article_ids)
         self._customers, self._articles = interactions.customers, interactions.articles
         starts = np.zeros(customers + 1, dtype=np.int64)
@@ -161,6 +168,10 @@ class Sampler:
         self._touched = Lists.distinct(self._customers, self._articles, (customers, articles))
         self._pool, self._n_articles = pool, articles
         self._inputs, self._negatives, self._shared = inputs, negatives, shared
+        self._chosen_inputs = _latest if last else _subsets
+        weights = np.maximum(np.bincount(self._articles, minlength=articles)[pool], 1.0) ** popularity
+        self._often = _inclusion(weights, negatives) if shared else negatives * weights / weights.sum()
+        self._uniform = popularity == 0
 
     def batch(self, rows: Places, random: np.random.Generator) -> Batch:
         """Examples for these positives.
@@ -171,37 +182,54 @@ class Sampler:
         """
         customers = self._customers[rows]
         first = self._starts[customers]
-        places = _subsets(rows - first, self._inputs, random)  # [b, inputs]
+        places = self._chosen_inputs(rows - first, self._inputs, random)  # [b, inputs]
         inputs = np.where(places >= 0, self._articles[first[:, None] + np.maximum(places, 0)], np.int32(-1))
         draw = self._shared_negatives if self._shared else self._own_negatives
         negatives, counts = draw(customers, random)
-        return Batch(customers, inputs, self._articles[rows], negatives, counts)
+        stand_for = (1 / self._often[np.searchsorted(self._pool, negatives)]).astype(np.float32)
+        return Batch(customers, inputs, self._articles[rows], negatives, counts, stand_for)
 
     def _shared_negatives(self, customers: Codes, random: np.random.Generator) -> tuple[Codes, Mask]:
         """Distinct articles for all customers, and for whom they count."""
-        size = min(self._negatives, len(self._pool))
-        negatives = self._pool[np.sort(random.choice(len(self._pool), size, replace=False, shuffle=False))]
+        negatives = self._pool[self._shared_places(random)]
         column = np.full(self._n_articles, -1, dtype=np.int64)
-        column[negatives] = np.arange(size)
+        column[negatives] = np.arange(len(negatives))
         touched = self._touched.of(customers)
         touched = touched.where(column[touched.codes] >= 0)
-        counts = np.ones((len(customers), size), dtype=bool)
+        counts = np.ones((len(customers), len(negatives)), dtype=bool)
         counts[touched.rows, column[touched.codes]] = False
         return negatives, counts
+
+    def _shared_places(self, random: np.random.Generator) -> Places:
+        """Which of the pool are drawn for all, ascending.
+
+        Equally likely ones are so many exactly; others are drawn each on its own (Poisson sampling), so many on
+        average: then one over how often each is drawn is exact, which it is not for a draw of so many.
+        """
+        if self._uniform:
+            size = min(self._negatives, len(self._pool))
+            return np.sort(random.choice(len(self._pool), size, replace=False, shuffle=False))
+        return np.flatnonzero(random.random(len(self._pool)) < self._often)
+
+    def _drawn(self, random: np.random.Generator, shape: tuple[int, ...]) -> Codes:
+        """Articles of the pool, each drawn independently."""
+        if self._uniform:
+            return self._pool[random.integers(0, len(self._pool), shape)]
+        return self._pool[random.choice(len(self._pool), shape, p=self._often / self._often.sum())]
 
     def _own_negatives(self, customers: Codes, random: np.random.Generator) -> tuple[Codes, Mask]:
         """Articles for each customer, drawn independently, and whether they count: False where none was found."""
         shape = (len(customers), self._negatives)
         pairs = self._touched.of(customers)
         touched = pairs.rows * self._n_articles + pairs.codes  # ascending: both the rows and the codes within each
-        negatives = self._pool[random.integers(0, len(self._pool), shape)]
+        negatives = self._drawn(random, shape)
         rows = np.arange(len(customers), dtype=np.int64)[:, None] * self._n_articles
         hit = _among(rows + negatives, touched)
         for _ in range(ROUNDS):
             again = np.nonzero(hit)
             if not len(again[0]):
                 break
-            negatives[again] = self._pool[random.integers(0, len(self._pool), len(again[0]))]
+            negatives[again] = self._drawn(random, (len(again[0]),))
             hit[again] = _among(again[0] * self._n_articles + negatives[again], touched)
         return negatives, ~hit
 
@@ -213,6 +241,27 @@ def _among(keys: npt.NDArray[np.int64], ascending: npt.NDArray[np.int64]) -> Mas
     place = np.minimum(np.searchsorted(ascending, keys), len(ascending) - 1)
     found: Mask = ascending[place] == keys
     return found
+
+
+def _inclusion(weights: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
+    """With which probability each is in a sample of ``size`` on average: min(1, τ weight), with the τ that gives it.
+
+    Source: C.-E. Särndal, B. Swensson, J. Wretman, Model Assisted Survey Sampling, 1992, section 3.6.1.
+    """
+    share = np.ones(len(weights))
+    certain = np.zeros(len(weights), dtype=bool)
+    while certain.sum() < min(size, len(weights)):
+        share = np.where(certain, 1.0, (size - certain.sum()) * weights / weights[~certain].sum())
+        if not (share > 1).any():
+            return share
+        certain = share >= 1
+    return np.minimum(share, 1.0)
+
+
+def _latest(sizes: Places, m: int, random: np.random.Generator) -> Places:
+    """For each of n sizes the ``m`` last numbers below it, int64 [n, m]; −1 where there are fewer. Draws nothing."""
+    latest: Places = np.maximum(sizes[:, None] - 1 - np.arange(m), -1)
+    return latest
 
 
 def _subsets(sizes: Places, m: int, random: np.random.Generator) -> Places:

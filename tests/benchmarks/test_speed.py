@@ -1,7 +1,6 @@
 """The plumbing of the comparisons of speed: rows, tables, checks of equality, the plot. No timing."""
 
 import json
-import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -75,9 +74,9 @@ def test_all_benchmarks_are_run_and_drawn(tmp_path: Path, monkeypatch: pytest.Mo
     assert drawn.startswith("<svg")
     assert "against peer" in drawn
     assert "0.50" in drawn
-    before = os.stat(speed.PLOT) if speed.PLOT.exists() else None
+    before = speed.PLOT.stat() if speed.PLOT.exists() else None
     speed.main(["--only", "als"])  # a part leaves the plot in docs alone
-    assert (os.stat(speed.PLOT) if speed.PLOT.exists() else None) == before
+    assert (speed.PLOT.stat() if speed.PLOT.exists() else None) == before
 
 
 def test_every_option_that_speed_gives_is_known() -> None:
@@ -101,7 +100,7 @@ def test_both_sides_of_als_rank_alike() -> None:
     assert rows[1].checked.startswith(("100", "99"))
 
 
-HYBRID = ["--customers=200", "--articles=60", "--interactions=900", "--factors=8", "--features=30", "--filled=4"]
+HYBRID = ["--customers=200", "--articles=60", "--interactions=900", "--factors=8", "--features=60", "--filled=4"]
 
 
 def test_both_ways_of_training_have_the_same_losses_to_the_end() -> None:

@@ -247,3 +247,25 @@ def test_every_segment_is_per_customer_on_a_smaller_truth(
                 assert row["standard_error"] == pytest.approx(values.std() / np.sqrt(len(values)), abs=1e-12)
         if smaller.empty:
             assert at(table, "precision", 1, segment)["customers"] == 0
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64", "uint64"])
+@pytest.mark.parametrize("numbers", [(0, 1, 2), (-100, 0, 100), (5, 5, 120), (3, 2**40, 2**62)])
+def test_whole_numbers_are_coded_as_their_texts_are(dtype: str, numbers: tuple[int, ...]) -> None:
+    from atelier.metrics.encoding import coded
+
+    values = np.array([n for n in numbers if np.iinfo(dtype).min <= n <= np.iinfo(dtype).max] * 3, dtype=dtype)
+    for column in (values, pd.Series(values), pa.chunked_array([values[:2], values[2:]])):
+        found = coded(column, "ids")
+        assert found.values.take(pa.array(found.codes)).to_pylist() == [str(value) for value in values.tolist()]
+        assert len(set(found.values.to_pylist())) == len(found.values)
+
+
+def test_sets_are_told_apart_whatever_their_order() -> None:
+    from atelier.metrics.diversity import overlap
+
+    random = np.random.default_rng(0)
+    articles = np.array([random.permutation(6)[:4] for _ in range(300)], dtype=np.int32)
+    articles[random.random(articles.shape) < 0.2] = -1
+    sets = [tuple(sorted(row)) for row in articles[(articles >= 0).any(axis=1)].tolist()]
+    assert overlap(articles) == pytest.approx(1 - len(set(sets)) / len(sets))

@@ -93,6 +93,7 @@ def test_new_articles_of_the_right_kind_from_content_alone(model: Hybrid) -> Non
 
 @pytest.mark.parametrize("change", [
     {"loss": "bpr"}, {"loss": "sampled_softmax", "rank_scale": "articles/sampled"}, {"rank_scale": "articles/sampled"},
+    {"negative_popularity": 0.7, "rank_scale": "articles/sampled", "loss": "sampled_softmax"}, {"inputs_drawn": "last"},
     {"negative_sampling": "per_customer", "negatives": 20}, {"precision": "bfloat16"}, {"hidden": []},
     {"hidden": [16, 8], "dropout": 0.1}, {"repeat_positives": False}, {"inputs": 1}, {"validation_share": 0.0},
 ], ids=str)  # fmt: skip
@@ -159,6 +160,26 @@ def test_without_examples_it_serves_nobody_and_the_fallback_everybody(tmp_path: 
     lists = pa.Table.from_batches(list(serve(model, popular, customers, k=3)))
     assert len(lists) == 3 * len(customers)
     assert all(lists["fallback"].to_pylist())
+
+
+@pytest.mark.parametrize(("on_sale", "late_is_a_negative"), [("ever", True), ("window", False)])
+def test_which_articles_can_be_negatives(
+    monkeypatch: pytest.MonkeyPatch, on_sale: Any, late_is_a_negative: bool
+) -> None:
+    pools = []
+
+    def spy(interactions: Interactions, pool: Any, **options: Any) -> Sampler:
+        pools.append(interactions.article_ids.take(pool).to_pylist())
+        return Sampler(interactions, pool, **options)
+
+    monkeypatch.setattr("atelier.recommenders.hybrid.Sampler", spy)
+    dated = FRAME.assign(occurred_at=pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(len(FRAME)) % 60, "D"))
+    articles = CATALOGUE.frame.assign(available_from=pd.Timestamp("2019-01-01"))
+    articles.loc[articles["article_id"] == "a005", "available_from"] = pd.Timestamp("2020-02-01")
+    config = {**LEARNS, "max_epochs": 1, "negatives": 20, "mode": "collaborative"}
+    recommenders.build("hybrid", **config, negatives_on_sale=on_sale).fit(dated, Catalogue.from_frames(articles))
+    assert ("a005" in pools[0]) == late_is_a_negative
+    assert "a006" in pools[0]
 
 
 def test_the_published_preset_needs_longer_histories() -> None:
@@ -247,7 +268,7 @@ def test_the_loss_of_a_batch_equals_a_slow_one(shared: bool, scale: Any) -> None
     pool = np.arange(0, 90, dtype=np.int32)
     sampler = Sampler(articles, pool, inputs=3, negatives=11, shared=shared)
     batch = sampler.batch(np.array([1, 2, 9, 40, 41]), np.random.default_rng(0))
-    found = Trainer(network, config, len(CATALOGUE), len(pool), attributes).loss([batch])
+    found = Trainer(network, config, len(CATALOGUE), attributes).loss([batch])
     everything = torch.arange(len(CATALOGUE))
     vectors = (network.embedding.weight + network.content(content.of(everything))).detach()
     losses = []
@@ -255,7 +276,7 @@ def test_the_loss_of_a_batch_equals_a_slow_one(shared: bool, scale: Any) -> None
         x = vectors[[i for i in batch.inputs[b] if i >= 0]].mean(0)
         x = x + network.customer(torch.tensor(attributes[[batch.customers[b]]]))[0].detach()
         mine = (batch.negatives if shared else batch.negatives[b])[batch.counts[b]]
-        r = len(pool) / len(mine) if scale == "articles/sampled" else 1.0
+        r = len(pool) / 11 if scale == "articles/sampled" else 1.0
         gaps = [1 - x @ vectors[batch.positives[b]] + x @ vectors[j] for j in mine]
         losses.append(float(torch.log(1 + r * sum(gap.clamp(min=0) for gap in gaps))))
     assert found == pytest.approx(np.mean(losses), rel=1e-5)
@@ -272,7 +293,7 @@ def test_training_equals_a_dense_version(loss: Any) -> None:
     dense = torch.nn.Parameter(network.embedding.weight.clone())
     optimiser = torch.optim.Adagrad([dense], lr=0.05)
     sampler = Sampler(data, pool, inputs=3, negatives=15, shared=True)
-    trainer = Trainer(network, config, n, len(pool), np.zeros((CUSTOMERS, 0), np.float32))
+    trainer = Trainer(network, config, n, np.zeros((CUSTOMERS, 0), np.float32))
     train(trainer, sampler, rows, rows[:0], config)
     random = np.random.default_rng([config.seed, 1])
     for _ in range(2):
@@ -282,7 +303,7 @@ def test_training_equals_a_dense_version(loss: Any) -> None:
             x = torch.stack([dense[[i for i in inputs if i >= 0]].mean(0) for inputs in batch.inputs])
             positive = (x * dense[batch.positives]).sum(1)
             counts = torch.from_numpy(batch.counts)
-            losses = LOSSES[config.loss](positive, x @ dense[batch.negatives].T, counts, torch.ones(len(x)))
+            losses = LOSSES[config.loss](positive, x @ dense[batch.negatives].T, counts, torch.ones(1))
             optimiser.zero_grad()
             losses.mean().backward()
             optimiser.step()

@@ -10,17 +10,18 @@ import torch
 from atelier.recommenders.losses import LOSSES, bpr, sampled_softmax, wmrb
 
 
-def slow_wmrb(positive: float, negatives: list[float], r: float) -> float:
-    return math.log(1 + r * sum(max(0.0, 1 - positive + negative) for negative in negatives))
+def slow_wmrb(positive: float, negatives: list[float], r: list[float]) -> float:
+    return math.log(1 + sum(scale * max(0.0, 1 - positive + n) for n, scale in zip(negatives, r, strict=True)))
 
 
-def slow_bpr(positive: float, negatives: list[float], r: float) -> float:
+def slow_bpr(positive: float, negatives: list[float], r: list[float]) -> float:
     terms = [-math.log(1 / (1 + math.exp(-(positive - negative)))) for negative in negatives]
     return sum(terms) / len(terms) if terms else 0.0
 
 
-def slow_softmax(positive: float, negatives: list[float], r: float) -> float:
-    return -math.log(math.exp(positive) / (math.exp(positive) + r * sum(math.exp(negative) for negative in negatives)))
+def slow_softmax(positive: float, negatives: list[float], r: list[float]) -> float:
+    others = sum(scale * math.exp(negative) for negative, scale in zip(negatives, r, strict=True))
+    return -math.log(math.exp(positive) / (math.exp(positive) + others))
 
 
 SLOW = {"wmrb": slow_wmrb, "bpr": slow_bpr, "sampled_softmax": slow_softmax}
@@ -33,11 +34,12 @@ def test_losses_equal_slow_ones(name: str, scale: float) -> None:
     positive, negative = random.normal(size=6), random.normal(size=(6, 9)) * 2
     counts = random.random((6, 9)) < 0.7
     counts[4] = False  # an example without any negative
-    r = scale * np.arange(1, 7)
-    found = LOSSES[name](*map(torch.tensor, (positive, negative, counts, r)))
-    slow: Callable[[float, list[float], float], float] = SLOW[name]
-    expected = [slow(positive[b], list(negative[b][counts[b]]), r[b]) for b in range(6)]
-    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
+    slow: Callable[[float, list[float], list[float]], float] = SLOW[name]
+    for r in (scale * np.arange(1, 10), scale * random.random((6, 9)) + 0.1):  # of each negative, or each cell
+        found = LOSSES[name](*map(torch.tensor, (positive, negative, counts, r)))
+        every = np.broadcast_to(r, (6, 9))
+        expected = [slow(positive[b], list(negative[b][counts[b]]), list(every[b][counts[b]])) for b in range(6)]
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
 
 
 def one(loss: Callable[..., torch.Tensor], positive: float, negatives: list[float], r: float) -> float:
@@ -58,7 +60,7 @@ def test_far_scores_give_finite_losses_and_gradients(name: str) -> None:
     positive = torch.tensor([-500.0, 500.0], requires_grad=True)
     negative = torch.tensor([[500.0, 0.0], [-500.0, 0.0]], requires_grad=True)
     counts = torch.tensor([[True, False], [True, True]])
-    loss = LOSSES[name](positive, negative, counts, torch.ones(2))
+    loss = LOSSES[name](positive, negative, counts, torch.ones(1))
     loss.sum().backward()
     assert torch.isfinite(loss).all()
     assert loss[0] > loss[1]

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
-from atelier.recommenders.sampling import Sampler, _subsets, last_part, negative_pool, positive_rows, window_of
+from atelier.recommenders.sampling import (
+    Sampler,
+    _inclusion,
+    _subsets,
+    last_part,
+    negative_pool,
+    positive_rows,
+    window_of,
+)
 
 FIRST = pd.Timestamp("2020-01-01")
 
@@ -149,6 +157,51 @@ def test_negatives_are_uniform_over_what_was_not_touched() -> None:
             counts += np.bincount(every[batch.counts], minlength=20)
         assert counts[:4].sum() == 0
         assert counts[4:].min() > 0.85 * counts[4:].mean()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("popularity", [0.0, 0.5, 1.0])
+def test_what_negatives_stand_for_estimates_the_sum_over_all(shared: bool, popularity: float) -> None:
+    """One over how often each is drawn: the mean of weighted sums is the sum over the pool (Horvitz and Thompson)."""
+    random = np.random.default_rng(4)
+    articles = np.append(0, 1 + (29 * random.random(600) ** 2).astype(int))  # the customer's own, then skewed ones
+    data = Interactions.from_frame(pd.DataFrame({
+        "customer_id": ["a", *["b"] * 600], "article_id": [f"a{article:02d}" for article in articles],
+    }))  # fmt: skip
+    pool = np.arange(1, 30, dtype=np.int32)
+    sampler = Sampler(data, pool, inputs=1, negatives=8, shared=shared, popularity=popularity)
+    value = random.random(len(data.article_ids)) + 0.5
+    sums, drawn = [], np.zeros(len(data.article_ids))
+    for _ in range(3000):
+        batch = sampler.batch(np.array([0]), random)
+        negatives, stand_for = np.ravel(batch.negatives), np.ravel(batch.stand_for)
+        sums.append((value[negatives] * stand_for).sum())
+        drawn += np.bincount(negatives, minlength=len(drawn))
+    assert np.mean(sums) == pytest.approx(value[pool].sum(), abs=5 * np.std(sums) / len(sums) ** 0.5)
+    assert drawn.sum() / 3000 == pytest.approx(8, abs=0.3)
+    times = np.bincount(data.articles, minlength=len(drawn))
+    often, seldom = pool[np.argmax(times[pool])], pool[np.argmin(times[pool])]
+    ratio = (times[often] / times[seldom]) ** popularity
+    assert drawn[often] / drawn[seldom] == pytest.approx(ratio, rel=0.3)
+
+
+def test_so_many_are_drawn_on_average_even_where_some_are_certain() -> None:
+    weights = np.array([100.0, 50.0, 1.0, 1.0, 1.0, 1.0])
+    np.testing.assert_allclose(_inclusion(weights, 3), [1, 1, 0.25, 0.25, 0.25, 0.25])
+    np.testing.assert_allclose(_inclusion(weights, 1), weights / weights.sum())
+    np.testing.assert_array_equal(_inclusion(weights, 6), 1.0)
+    np.testing.assert_array_equal(_inclusion(weights, 99), 1.0)
+    assert _inclusion(np.zeros(0), 5).shape == (0,)
+
+
+def test_the_last_inputs_are_those_before_the_positive() -> None:
+    data = undated([6, 2])
+    sampler = Sampler(data, np.arange(6, dtype=np.int32), inputs=3, negatives=2, shared=True, last=True)
+    batch = sampler.batch(np.array([5, 1, 7]), np.random.default_rng(0))
+    articles = data.articles
+    assert batch.inputs[0].tolist() == [articles[4], articles[3], articles[2]]
+    assert batch.inputs[1].tolist() == [articles[0], -1, -1]
+    assert batch.inputs[2].tolist() == [articles[6], -1, -1]
 
 
 def test_a_customer_who_touched_everything_has_no_negatives() -> None:
