@@ -154,8 +154,8 @@ def study_plan(config: RecommenderStudy, articles: int, threads: int = 0) -> "St
     """
     from pydantic import ValidationError
 
-    from atelier.recommenders.als import _factors as factors_for
     from atelier.recommenders.study import StudyPlan
+    from atelier.recommenders.vectors import factors_for
     from resources.retailer import faults
 
     _check_decided(config)

@@ -66,7 +66,8 @@ class PlainTrainer:
     def __init__(self, network: Factorisation, features: Tensor, config: HybridConfig) -> None:
         if network.embedding is None or network.content is None:
             raise ValueError("the plain way is written for mode 'hybrid'")
-        self._embedding = nn.Embedding.from_pretrained(network.embedding.weight.clone(), freeze=False)
+        weight = network.embedding.weight
+        self._embedding = nn.Embedding(*weight.shape, _weight=weight.clone())
         self._content: ContentNetwork = copy.deepcopy(network.content)
         self._features, self._loss = features, LOSSES[config.loss]
         self._steps: list[torch.optim.Optimizer] = [

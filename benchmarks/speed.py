@@ -69,7 +69,8 @@ def plot(rows: Sequence[Row]) -> str:
         drawing, (axis,) = figures._axes(1, 7.2, 0.7 + 0.42 * len(rows))
         axis.barh(np.arange(len(rows)), ratios, height=0.6, color=figures._SERIES[1])
         for place, row in enumerate(rows):
-            axis.text(ratios[place], place, f" {row.ratio:.2f}", va="center", fontsize=8.5)
+            beside = row.goal if row.goal is not None and 0 <= row.goal - row.ratio < 0.1 else row.ratio
+            axis.text(beside, place, f"  {row.ratio:.2f}", va="center", fontsize=8.5)
             if row.goal is not None:
                 axis.plot([row.goal] * 2, [place - 0.42, place + 0.42], color=figures._INK, linewidth=2)
         axis.set_yticks(np.arange(len(rows)), names, fontsize=8.5)

@@ -25,7 +25,7 @@ from atelier.recommenders import als_reasons
 from atelier.recommenders.base import RecommenderConfig
 from atelier.recommenders.bundle import Array
 from atelier.recommenders.lists import Places, Scores
-from atelier.recommenders.vectors import VectorRecommender
+from atelier.recommenders.vectors import VectorRecommender, factors_for
 
 DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")
 
@@ -34,9 +34,8 @@ class ALSConfig(RecommenderConfig):
     """Config of ``als``.
 
     Attributes:
-        factors: length of the vectors; None: √articles in whole eights, from 16 to 256. Too many learn a small
-            catalogue by heart: among the sample retailer's 945 articles 32 found more than 128, among 46,000 real ones
-            256 more than 128.
+        factors: length of the vectors; None: what suits the number of articles
+            (:func:`~atelier.recommenders.vectors.factors_for`).
         iterations: how often both sides are solved for.
         regularization: λ, the weight of the vectors' squared lengths.
         alpha: how much one purchase today raises the confidence above that of no interaction, which is 1.
@@ -48,7 +47,7 @@ class ALSConfig(RecommenderConfig):
     factors: int | None = Field(default=None, ge=1)
     iterations: int = Field(default=15, ge=1)
     regularization: float = Field(default=10.0, ge=0)
-    alpha: float = Field(default=10.0, gt=0)
+    alpha: float = Field(default=20.0, gt=0)
     kind_weights: dict[str, float] = Field(default={"view": 0.1, "save": 0.5, "bag": 0.7, "purchase": 1.0})
     half_life_days: float | None = Field(default=30.0, gt=0)
     threads: int = Field(default=0, ge=0)
@@ -69,7 +68,7 @@ class ALS(VectorRecommender[ALSConfig]):
 
     def _fit(self, learn: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
         self.weights = {"last": learn.occurred_at.max(keepdims=True).astype(np.int64)}
-        model = self._solver(self.config.factors or _factors(int(self.ranked.sum())))
+        model = self._solver(self.config.factors or factors_for(int(self.ranked.sum())))
         confidence = self._confidence(learn)
         with _progress(self.config.iterations) as step, threadpool_limits(1, user_api="blas"):
             model.fit(confidence, show_progress=False, callback=step)
@@ -152,11 +151,6 @@ def _kept(confidence: csr_matrix) -> dict[str, Array]:
         "history.starts": confidence.indptr.astype(np.int64), "history.columns": confidence.indices.astype(np.int32),
         "history.confidence": confidence.data,
     }  # fmt: skip
-
-
-def _factors(articles: int) -> int:
-    """A length of vectors that suits so many articles."""
-    return int(np.clip(8 * round(articles**0.5 / 8), 16, 256))
 
 
 @contextmanager

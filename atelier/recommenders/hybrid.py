@@ -72,7 +72,8 @@ class Hybrid(VectorRecommender[HybridConfig]):
         return described
 
     def _fit(self, learn: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
-        config, n_articles = self.config, len(self.article_ids)
+        n_articles = len(self.article_ids)
+        config = self.config.sized(len(np.unique(learn.articles)))
         content = self._content(catalogue)
         attributes = attribute_matrix(customers, config.customer_attributes, learn.customer_ids)
         random = torch.Generator().manual_seed(config.seed)

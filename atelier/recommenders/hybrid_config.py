@@ -9,14 +9,19 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from atelier.recommenders.base import RecommenderConfig
 from atelier.recommenders.losses import LossName
+from atelier.recommenders.vectors import factors_for
 
 
 class HybridConfig(RecommenderConfig):
     """Config of ``hybrid``. The defaults suit sparse data; :meth:`published` gives the paper's.
 
+    They were chosen on days of real purchases that no figure is reported of (docs/recommender_study.md says what was
+    tried); the loss too: there sampled softmax found as much as WMRB, and more where articles may be repeated.
+
     Attributes:
         mode: what an article's vector is made of: ``content``, ``collaborative`` (an embedding), or both, ``hybrid``.
-        factors: length of the vectors.
+        factors: length of the vectors; None: what suits the number of articles interacted with
+            (:func:`~atelier.recommenders.vectors.factors_for`).
         hidden: widths of the content network's hidden layers.
         dropout: share of its hidden units dropped in training.
         customer_attributes: columns of the frame of customers that a small network reads; numbers or texts.
@@ -28,7 +33,9 @@ class HybridConfig(RecommenderConfig):
         min_interactions: customers with fewer are not trained on.
         positives: ``window``: the interactions of the window's last part; ``last``: each customer's last ones;
             ``auto``: the window's where it has at least ``min_window_days``.
-        positives_share: how large the last part is, of the window's days or of each customer's interactions.
+        positives_share: how large the last part is, of the window's days or of each customer's interactions; 1: every
+            interaction that something precedes.
+        epoch_positives: how many positives an epoch passes at most, chosen anew each time.
         min_window_days: see ``positives``.
         repeat_positives: whether an article that the customer had before can be a positive.
         negatives: how many articles that the customer never touched are held against a positive.
@@ -54,9 +61,9 @@ class HybridConfig(RecommenderConfig):
     """
 
     mode: Literal["content", "collaborative", "hybrid"] = "hybrid"
-    factors: PositiveInt = 128
+    factors: PositiveInt | None = None
     hidden: tuple[PositiveInt, ...] = (256,)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
     customer_attributes: tuple[str, ...] = ()
     customer_hidden: PositiveInt = 32
     history: PositiveInt | None = None
@@ -66,7 +73,8 @@ class HybridConfig(RecommenderConfig):
     min_inputs: PositiveInt = 1
     min_interactions: int = Field(default=2, ge=2)
     positives: Literal["auto", "window", "last"] = "auto"
-    positives_share: float = Field(default=1 / 12, gt=0, le=1)
+    positives_share: float = Field(default=1.0, gt=0, le=1)
+    epoch_positives: PositiveInt = 1_000_000
     min_window_days: PositiveInt = 30
     repeat_positives: bool = True
 
@@ -74,8 +82,8 @@ class HybridConfig(RecommenderConfig):
     negative_sampling: Literal["shared", "per_customer"] = "shared"
     negatives_on_sale: Literal["ever", "window", "positives"] = "ever"
     negative_popularity: float = Field(default=0.0, ge=0, le=1)
-    loss: LossName = "wmrb"
-    rank_scale: PositiveFloat | Literal["articles/sampled"] = 1.0
+    loss: LossName = "sampled_softmax"
+    rank_scale: PositiveFloat | Literal["articles/sampled"] = "articles/sampled"
     l2_embedding: float = Field(default=0.0, ge=0)
     l2_content: float = Field(default=0.0, ge=0)
 
@@ -83,9 +91,13 @@ class HybridConfig(RecommenderConfig):
     max_epochs: PositiveInt = 100
     patience: PositiveInt = 5
     validation_share: float = Field(default=0.1, ge=0, lt=1)
-    learning_rate: PositiveFloat = 1e-3
-    embedding_learning_rate: PositiveFloat = 0.05
+    learning_rate: PositiveFloat = 3e-3
+    embedding_learning_rate: PositiveFloat = 0.02
     precision: Literal["float32", "bfloat16"] = "float32"
+
+    def sized(self, articles: int) -> Self:
+        """The same config with a length of vectors, where it is left to the number of articles."""
+        return self.model_copy(update={"factors": self.factors or factors_for(articles)})
 
     @classmethod
     def published(cls, **changes: object) -> Self:
@@ -98,7 +110,7 @@ class HybridConfig(RecommenderConfig):
         numbers: dict[str, object] = {
             "factors": 200, "inputs": 5, "min_inputs": 5, "min_interactions": 6, "positives": "window",
             "positives_share": 1 / 12, "negatives": 100, "negative_sampling": "per_customer",
-            "negatives_on_sale": "window", "loss": "wmrb", "rank_scale": 1.0, "batch_size": 1024, "max_epochs": 100,
-            "validation_share": 0.1,
+            "negatives_on_sale": "window", "negative_popularity": 0.0, "inputs_drawn": "random", "loss": "wmrb",
+            "rank_scale": 1.0, "batch_size": 1024, "max_epochs": 100, "validation_share": 0.1, "dropout": 0.0,
         }  # fmt: skip
         return cls.model_validate(numbers | changes)

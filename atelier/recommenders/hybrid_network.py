@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from atelier.recommenders.hybrid_config import HybridConfig
+from atelier.recommenders.vectors import factors_for
 
 DENSE_FROM = 0.1
 """Share of cells that are not zero from which on features are kept as a dense matrix."""
@@ -205,18 +206,16 @@ class Factorisation(nn.Module):
         self, config: HybridConfig, n_articles: int, content: Content | None, attributes: int, random: torch.Generator
     ) -> None:
         super().__init__()
-        self.features = content
+        self.features, factors = content, config.factors or factors_for(n_articles)
         self.embedding = (
             None if config.mode == "content"
-            else RowEmbedding(n_articles, config.factors, config.embedding_learning_rate, random)
+            else RowEmbedding(n_articles, factors, config.embedding_learning_rate, random)
         )  # fmt: skip
         self.content = (
             None if content is None
-            else ContentNetwork(content.dim, config.hidden, config.factors, config.dropout, random)
+            else ContentNetwork(content.dim, config.hidden, factors, config.dropout, random)
         )  # fmt: skip
-        self.customer = (
-            CustomerNetwork(attributes, config.customer_hidden, config.factors, random) if attributes else None
-        )
+        self.customer = CustomerNetwork(attributes, config.customer_hidden, factors, random) if attributes else None
 
     def content_part(self, articles: Tensor) -> Tensor | None:
         """The content network's vectors, [n, factors]: zero for articles without content; None without a network."""

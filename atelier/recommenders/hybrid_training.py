@@ -151,7 +151,7 @@ def train(trainer: Trainer, sampler: Sampler, rows: Places, held_out: Places, co
     history: list[Epoch] = []
     best, best_loss, stale = _state(trainer.network), float("inf"), 0
     for epoch in progress(range(1, config.max_epochs + 1), "hybrid: fitting", unit="epoch"):
-        parts = _parts(random.permutation(rows), config.batch_size)
+        parts = _parts(random.permutation(rows)[: config.epoch_positives], config.batch_size)
         losses = [trainer.step(sampler.batch(part, random)) for part in parts]
         history.append(Epoch(epoch, float(torch.stack(losses).mean()), trainer.loss(judged)))
         if history[-1].validation_loss < best_loss or not judged:

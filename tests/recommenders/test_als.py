@@ -10,7 +10,7 @@ import pytest
 
 from atelier import recommenders
 from atelier.interactions import Interactions
-from atelier.recommenders.als import _factors
+from atelier.recommenders.vectors import factors_for
 
 
 def build(**config: Any) -> recommenders.Recommender[Any]:
@@ -78,7 +78,7 @@ def test_threads_do_not_change_the_result() -> None:
 
 
 def test_the_length_of_vectors_suits_the_catalogue() -> None:
-    assert [_factors(articles) for articles in (1, 945, 17_161, 46_167, 105_542)] == [16, 32, 128, 216, 256]
+    assert [factors_for(articles) for articles in (1, 945, 17_161, 46_167, 105_542)] == [16, 32, 128, 216, 256]
     assert build(factors=None).fit(two_tastes()).weights["articles"].shape == (20, 16)
 
 

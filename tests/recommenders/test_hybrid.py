@@ -259,7 +259,7 @@ def test_content_sparse_and_dense_are_the_same(density: float) -> None:
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("scale", [1.0, "articles/sampled"])
 def test_the_loss_of_a_batch_equals_a_slow_one(shared: bool, scale: Any) -> None:
-    config = HybridConfig(factors=8, hidden=(4,), rank_scale=scale)
+    config = HybridConfig(factors=8, hidden=(4,), loss="wmrb", rank_scale=scale)
     articles = TRAIN.aligned(article_ids=CATALOGUE.ids)
     content = Content(CATALOGUE.vectors, np.arange(len(CATALOGUE), dtype=np.int32), len(CATALOGUE))
     network = Factorisation(config, len(CATALOGUE), content, 2, torch.Generator().manual_seed(1))
@@ -285,7 +285,7 @@ def test_the_loss_of_a_batch_equals_a_slow_one(shared: bool, scale: Any) -> None
 @pytest.mark.parametrize("loss", LOSSES)
 def test_training_equals_a_dense_version(loss: Any) -> None:
     """Distinct rows and Adagrad on them give what autograd and torch's Adagrad give on the whole matrix."""
-    config = HybridConfig(factors=4, mode="collaborative", loss=loss, max_epochs=2, batch_size=100,
+    config = HybridConfig(factors=4, mode="collaborative", loss=loss, rank_scale=1.0, max_epochs=2, batch_size=100,
                           validation_share=0.0, embedding_learning_rate=0.05, negatives=15)  # fmt: skip
     data = TRAIN.aligned(article_ids=CATALOGUE.ids)
     n, pool, rows = len(CATALOGUE), np.arange(120, dtype=np.int32), np.flatnonzero(np.arange(600) % 7)[::3]
