@@ -35,9 +35,12 @@ def group_metrics(group: Ints, rank: Ints, relevant: Ints, ks: Sequence[int]) ->
         ks: the list lengths, ascending.
 
     Returns:
-        float64 [groups, len(ACCURACY), len(ks)].
+        float64 [len(ACCURACY), len(ks), groups].
     """
-    longest, n = ks[-1], len(relevant)
+    longest = ks[-1]
+    values = np.zeros((len(ACCURACY), len(ks), len(relevant)))  # and zero they stay where nothing was hit
+    hit, group = np.unique(group, return_inverse=True)
+    relevant, n = relevant[hit], len(hit)
     discount = 1.0 / np.log2(np.arange(2, longest + 2))
     ideal = discount.cumsum()
     order = np.argsort(group * np.int64(longest) + rank)
@@ -45,19 +48,17 @@ def group_metrics(group: Ints, rank: Ints, relevant: Ints, ks: Sequence[int]) ->
     hits = np.bincount(group, minlength=n)
     before = np.cumsum(hits) - hits
     nth = np.arange(len(group)) - before[group] + 1  # which hit of its group it is, from 1
-    first = np.full(n, longest + 1)
-    first[group[nth == 1]] = rank[nth == 1]
-    values = np.empty((n, len(ACCURACY), len(ks)))
+    first = rank[nth == 1]
     for i, k in enumerate(ks):
         best, inside = np.minimum(relevant, k), rank <= k
         groups, ranks = group[inside], rank[inside]
         found = np.bincount(groups, minlength=n)
-        values[:, 0, i] = found / k
-        values[:, 1, i] = found / relevant
-        values[:, 2, i] = found > 0
-        values[:, 3, i] = np.bincount(groups, discount[ranks - 1], minlength=n) / ideal[best - 1]
-        values[:, 4, i] = np.bincount(groups, nth[inside] / ranks, minlength=n) / best
-        values[:, 5, i] = np.where(first <= k, 1.0 / first, 0.0)
+        values[0, i, hit] = found / k
+        values[1, i, hit] = found / relevant
+        values[2, i, hit] = found > 0
+        values[3, i, hit] = np.bincount(groups, discount[ranks - 1], minlength=n) / ideal[best - 1]
+        values[4, i, hit] = np.bincount(groups, nth[inside] / ranks, minlength=n) / best
+        values[5, i, hit] = np.where(first <= k, 1.0 / first, 0.0)
     return values
 
 
@@ -101,6 +102,6 @@ def per_customer(
                 np.tile(np.repeat(np.arange(len(ACCURACY)), len(ks)), len(judged)), pd.Index(ACCURACY)
             ),
             "k": np.tile(np.array(ks, np.int32), len(ACCURACY) * len(judged)),
-            "value": values.ravel(),
+            "value": np.moveaxis(values, -1, 0).ravel(),
         }
     )

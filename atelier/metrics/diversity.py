@@ -27,22 +27,25 @@ def coverage(articles: Ints, in_catalogue: Ints) -> float:
     if not len(in_catalogue):
         return float("nan")
     recommended = np.zeros(max(int(in_catalogue.max()), int(articles.max(initial=-1))) + 2, bool)
-    recommended[articles] = True  # the last one where there is none
+    for column in articles.T:
+        recommended[column] = True  # the last one where there is none
     return float(recommended[in_catalogue].mean())
 
 
 def overlap(articles: Ints) -> float:
     """Share of lists that repeat another customer's set; nan without a list. Articles [lists, k], −1 where absent."""
-    sets = articles[(articles >= 0).any(axis=1)]
-    if not len(sets):
+    present = (articles >= 0).any(axis=1)
+    if not present.any():
         return float("nan")
     # Equal sets have equal sums of random numbers, whatever their order: only where sums meet are sets compared.
     numbers = np.random.default_rng(0).integers(0, 2**63, int(articles.max()) + 2, dtype=np.uint64)
-    sums = numbers[sets].sum(axis=1)
-    ordered = np.sort(sums)
+    sums = np.zeros(len(articles), np.uint64)
+    for column in articles.T:
+        sums += numbers[column]
+    ordered = np.sort(sums[present])
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    alike = sets[np.isin(sums, twice)]
-    return (len(alike) - len(np.unique(np.sort(alike, axis=1), axis=0))) / len(sets)
+    alike = articles[present & np.isin(sums, twice)]
+    return (len(alike) - len(np.unique(np.sort(alike, axis=1), axis=0))) / len(ordered)
 
 
 def personalization(articles: Ints) -> float:
@@ -51,8 +54,11 @@ def personalization(articles: Ints) -> float:
     count = int((sizes > 0).sum())
     if count < 2:
         return float("nan")
-    weights = np.repeat(1.0 / np.sqrt(np.maximum(sizes, 1)), articles.shape[1])
-    total = np.bincount(articles.ravel() + 1, weights)[1:]
+    weights = 1.0 / np.sqrt(np.maximum(sizes, 1))
+    total = np.zeros(int(articles.max()) + 2)
+    for column in articles.T:
+        total += np.bincount(column + 1, weights, len(total))
+    total = total[1:]
     similarity = (float(total @ total) - count) / (count * (count - 1.0))
     # Rounding may leave −1e−17 or 1 + 1e−16.
     return 1.0 - min(max(similarity, 0.0), 1.0)

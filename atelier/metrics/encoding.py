@@ -33,7 +33,7 @@ class Coded:
 
     Attributes:
         codes: place in ``values`` of each row; −1 where the row's identifier is not among them.
-        values: the distinct identifiers, text.
+        values: the distinct identifiers, in the type they came in: only where columns meet do they become text.
     """
 
     codes: Ints
@@ -45,8 +45,14 @@ class Coded:
 
     def places(self, universe: pa.Array) -> Ints:
         """The place in ``universe`` of each of ``values``, −1 where it is absent, and a last −1 for code −1. int64."""
-        places = pc.fill_null(pc.index_in(self.values, value_set=universe), -1).to_numpy(zero_copy_only=False)
-        return np.append(places, -1).astype(np.int64)
+        places = pc.index_in(self.values.cast(pa.string()), value_set=universe)
+        return np.append(pc.fill_null(places, -1).to_numpy(zero_copy_only=False), -1).astype(np.int64)
+
+    def used(self) -> NDArray[np.bool_]:
+        """Whether any row has each of ``values``, and a last one for code −1: a dictionary may hold what no row has."""
+        found = np.zeros(len(self.values) + 1, bool)
+        found[self.codes] = True
+        return found
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ def coded(values: object, name: str) -> Coded:
         # Before chunks are put together and before the cast to text: both then touch the distinct ones only.
         array = array.dictionary_encode()
     array = _whole(array)
-    return Coded(array.indices.to_numpy(zero_copy_only=False), array.dictionary.cast(pa.string()))
+    return Coded(array.indices.to_numpy(zero_copy_only=False), array.dictionary)
 
 
 def _numbered(numbers: Ints) -> Coded | None:
@@ -96,14 +102,27 @@ def _numbered(numbers: Ints) -> Coded | None:
     places = places if low == 0 else places - low
     used = np.zeros(high - low + 1, bool)
     used[places] = True
-    codes = (np.cumsum(used, dtype=np.int32) - np.int32(1))[places]
-    return Coded(codes, pa.array(np.flatnonzero(used) + low).cast(pa.string()))
+    codes = places if used.all() else (np.cumsum(used, dtype=np.int32) - np.int32(1))[places]
+    return Coded(codes, pa.array(np.flatnonzero(used) + low))
 
 
 def universe(*columns: Coded) -> pa.Array:
-    """Every identifier of the columns once, sorted."""
-    distinct = pc.unique(pa.chunked_array([column.values for column in columns], type=pa.string()))
-    return distinct.take(pc.sort_indices(distinct))
+    """Every identifier of the columns once, as text, sorted."""
+    return united(*columns)[0]
+
+
+def united(*columns: Coded) -> tuple[pa.Array, list[Ints]]:
+    """The :func:`universe` of the columns, and the :meth:`Coded.places` of each in it."""
+    values = [column.values for column in columns] or [pa.array([], pa.string())]
+    if any(column.type != values[0].type for column in values):
+        values = [column.cast(pa.string()) for column in values]
+    together = pa.concat_arrays(values).dictionary_encode(null_encoding="encode")
+    ids = together.dictionary.cast(pa.string())
+    order = pc.sort_indices(ids)
+    place = np.empty(len(ids), np.int64)
+    place[order.to_numpy()] = np.arange(len(ids))
+    parts = np.split(place[together.indices.to_numpy()], np.cumsum([len(column) for column in values[:-1]], dtype=int))
+    return ids.take(order), [np.append(part, -1) for part in parts]
 
 
 def identifiers(values: Iterable[Any]) -> Coded:
@@ -188,7 +207,7 @@ def _arrow(values: Any) -> Any:
 
 
 def _whole(array: Any) -> pa.Array:
-    return array.unify_dictionaries().combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def _text(array: pa.Array) -> pa.Array:

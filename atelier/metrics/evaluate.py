@@ -29,7 +29,7 @@ from atelier.metrics.encoding import (
     lengths,
     pairs,
 )
-from atelier.metrics.lists import Judgement, Lists, find_hits, list_matrix, prepare
+from atelier.metrics.lists import Judgement, Lists, find_hits, list_matrix, prepare, whole_ranks
 from atelier.metrics.segments import (
     ACTIVITY_SEGMENTS,
     ALL,
@@ -143,7 +143,7 @@ def _known(
 def _accuracy(asked: Judgement, known: _Known, ks: Sequence[int], restricted: Mapping[str, Any]) -> Iterator[Row]:
     """The six metrics for every segment of customers and of articles."""
     _, customers, values = _judge(asked, asked.lists, np.zeros(len(asked.article_ids), np.int64), ks)
-    yield from _means(values, np.zeros(len(values), np.int64), [ALL], ks)
+    yield from _means(values, np.zeros(values.shape[-1], np.int64), [ALL], ks)
     if known.activity is not None:
         activity = known.activity[customers]
         yield from _means(values, np.minimum(activity, 1), HISTORY_SEGMENTS, ks)
@@ -162,7 +162,7 @@ def _accuracy(asked: Judgement, known: _Known, ks: Sequence[int], restricted: Ma
             )
         places, place = places_of[name]
         _, _, values = _judge(asked, _lists_of(recs, asked), np.where(places == place, 0, -1), ks)
-        yield from _means(values, np.zeros(len(values), np.int64), [name + CANDIDATES], ks)
+        yield from _means(values, np.zeros(values.shape[-1], np.int64), [name + CANDIDATES], ks)
 
 
 def _groupings(known: _Known) -> Iterator[tuple[Ints, Sequence[str]]]:
@@ -183,21 +183,23 @@ def _judge(asked: Judgement, lists: Lists, places: Ints, ks: Sequence[int]) -> t
         ks: the list lengths.
 
     Returns:
-        The segment and the customer of each such group, ascending, and its metrics [groups, metrics, ks].
+        The segment and the customer of each such group, ascending, and its metrics [metrics, ks, groups].
     """
     inside = asked.truth.take(places[asked.truth.articles] >= 0)
     width = np.int64(max(len(asked.customer_ids), 1))
-    groups, group, relevant = np.unique(
-        places[inside.articles] * width + inside.customers, return_inverse=True, return_counts=True
-    )
+    keys = places[inside.articles] * width + inside.customers
+    groups, relevant = np.unique(keys, return_counts=True)
     hits = find_hits(inside, lists)
-    return *np.divmod(groups, width), group_metrics(group[hits.pair], hits.rank, relevant, ks)
+    group = np.searchsorted(groups, keys[hits.pair])
+    return *np.divmod(groups, width), group_metrics(group, hits.rank, relevant, ks)
 
 
 def _lists_of(recs: Any, asked: Judgement) -> Lists:
     """Further lists in the codes of ``asked``; articles and customers it does not know cannot be hits."""
     listed = pairs(recs, None, "restricted_recs")
-    return list_matrix(recs, listed, asked.customer_ids, asked.article_ids, asked.lists.articles.shape[1])
+    place, article = listed.customers.places(asked.customer_ids), listed.articles.places(asked.article_ids)
+    ranks = whole_ranks(column(recs, "rank", "restricted_recs"))
+    return list_matrix(ranks, listed, place, article, asked.lists.articles.shape[1], len(asked.customer_ids))
 
 
 def _means(values: Floats, segment: Ints, names: Sequence[str], ks: Sequence[int]) -> Iterator[Row]:
@@ -205,13 +207,10 @@ def _means(values: Floats, segment: Ints, names: Sequence[str], ks: Sequence[int
     order = np.argsort(segment, kind="stable")
     bounds = np.searchsorted(segment[order], np.arange(len(names) + 1))
     for place, name in enumerate(names):
-        chosen = values[order[bounds[place] : bounds[place + 1]]]
-        count = len(chosen)
-        mean = chosen.mean(axis=0) if count else np.full(values.shape[1:], NAN)
-        error = chosen.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.full(values.shape[1:], NAN)
+        chosen = order[bounds[place] : bounds[place + 1]]
         for m, metric in enumerate(ACCURACY):
             for i, k in enumerate(ks):
-                yield metric, k, name, float(mean[m, i]), float(error[m, i]), count
+                yield metric, k, name, *moments(values[m, i, chosen])
 
 
 def _diversity(asked: Judgement, known: _Known, ks: Sequence[int], in_catalogue: Ints) -> Iterator[Row]:
@@ -231,10 +230,11 @@ def _diversity(asked: Judgement, known: _Known, ks: Sequence[int], in_catalogue:
             ("recommended_share", k, name, float(share), NAN, listed)
             for name, share in zip(known.values, shares, strict=True)
         )
-    wanted = diversity.shares(asked.truth.articles, known.places, len(known.values))
-    judged = len(distinct(asked.truth.customers))
-    for name, share in zip(known.values, wanted, strict=True):
-        yield "relevant_share", 1, name, float(share), NAN, judged
+    if known.values:
+        wanted = diversity.shares(asked.truth.articles, known.places, len(known.values))
+        judged = len(distinct(asked.truth.customers))
+        for name, share in zip(known.values, wanted, strict=True):
+            yield "relevant_share", 1, name, float(share), NAN, judged
 
 
 def _by_rank(lists: Lists, known: Mapping[str, Floats], in_catalogue: Ints) -> Iterator[Row]:

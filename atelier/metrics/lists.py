@@ -23,11 +23,11 @@ from atelier.metrics.encoding import (
     distinct,
     identifiers,
     pairs,
-    universe,
+    united,
 )
 
-PAIRS = 1 << 20
-"""Relevant pairs looked up in lists at once."""
+ROWS = 1 << 16
+"""Rows of lists put in their places at once: few enough for what is reckoned on the way to stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Lists:
     Attributes:
         customers: the customers' codes, ascending. int64 [lists]
         articles: the article code at each rank (first column: rank 1); −1 where the list has none. An article that a
-            list names twice counts at its first rank only. int32 [lists, longest k]
+            list names twice counts at its first rank only. int32 [lists, longest k], column by column in memory: what
+            looks at the lists goes from rank to rank.
     """
 
     customers: Ints
@@ -119,66 +120,76 @@ def prepare(
         coded(column(recs, "article_id", "recs"), "article_id"),
     )
     relevant = pairs(truth, truth_kinds, "truth")
-    customer_ids = universe(listed.customers, relevant.customers)
-    article_ids = universe(listed.articles, relevant.articles, *([] if articles is None else [articles]))
+    customer_ids, (lists_of, bought_by) = united(listed.customers, relevant.customers)
+    article_ids, (named, bought, *_) = united(
+        listed.articles, relevant.articles, *([] if articles is None else [articles])
+    )
     allowed = (
         None
         if customers is None
         else np.isin(np.arange(len(customer_ids)), identifiers(customers).within(customer_ids))
     )
-    question = relevant_sets(relevant, customer_ids, article_ids, allowed)
+    question = relevant_sets(
+        bought_by[relevant.customers.codes], bought[relevant.articles.codes], len(article_ids), allowed
+    )
     if exclude_seen:
         if train is None:
             raise MetricsError("exclude_seen=True needs train: the interactions that count as seen")
         question = _without(question, pairs(train, seen_kinds, "train"), customer_ids, article_ids)
-    matrix = list_matrix(recs, listed, customer_ids, article_ids, longest, allowed)
+    matrix = list_matrix(
+        whole_ranks(column(recs, "rank", "recs")), listed, lists_of, named, longest, len(customer_ids), allowed
+    )
     return Judgement(customer_ids, article_ids, question, matrix)
 
 
-def relevant_sets(data: Pairs, customer_ids: pa.Array, article_ids: pa.Array, allowed: Any = None) -> Truth:
-    """The distinct (customer, article) pairs of ``data``; only customers that are ``allowed`` (bool by code)."""
-    customers, articles = data.customers.within(customer_ids), data.articles.within(article_ids)
-    known = (customers >= 0) & (articles >= 0)
+def relevant_sets(customers: Ints, articles: Ints, width: int, allowed: Any = None) -> Truth:
+    """The distinct pairs of codes; only customers that are ``allowed`` (bool by code). ``width``: article codes."""
     if allowed is not None:
-        known &= allowed[customers]
-    keys = distinct(customers[known] * np.int64(len(article_ids)) + articles[known])
-    return Truth(*np.divmod(keys, max(len(article_ids), 1)))
+        kept = allowed[customers]
+        customers, articles = customers[kept], articles[kept]
+    return Truth(*np.divmod(distinct(customers * np.int64(width) + articles), max(width, 1)))
 
 
 def list_matrix(
-    recs: Any, listed: Pairs, customer_ids: pa.Array, article_ids: pa.Array, longest: int, allowed: Any = None
+    rank: Ints, listed: Pairs, place: Ints, article: Ints, longest: int, customers: int, allowed: Any = None
 ) -> Lists:
     """The lists' first ``longest`` ranks as a matrix.
 
+    Args:
+        rank: from 1. [rows]
+        listed: whose list names which article. [rows]
+        place: the common code of each of ``listed.customers``, as :meth:`Coded.places` gives it; −1: not wanted.
+        article: the common code of each of ``listed.articles``, likewise; −1: cannot be a hit.
+        longest: how many ranks count.
+        customers: how many common codes of customers there are.
+        allowed: whose lists are wanted (bool by code); None: everyone's.
+
     Raises:
-        MetricsError: a rank is null, not whole, below 1, or given twice for a customer.
+        MetricsError: a rank is given twice for a customer.
     """
-    rank = _ranks(column(recs, "rank", "recs"))
-    customers, articles = listed.customers.codes, listed.articles.codes
-    # Customers whose ranks all lie beyond `longest` still have a list, an empty one; so rows come before the cut.
-    listing = np.zeros(len(listed.customers.values) + 1, bool)
-    listing[customers] = True
-    places = listed.customers.places(customer_ids)
-    present = np.zeros(len(customer_ids) + 1, bool)
-    present[places[listing]] = True
+    # Customers whose ranks all lie beyond `longest` still have a list, an empty one.
+    present = np.zeros(customers + 1, bool)
+    present[place[listed.customers.used()]] = True
     present[-1] = False  # where the unknown went
     if allowed is not None:
         present[:-1] &= allowed
     rows = np.flatnonzero(present)
-    row_of = np.full(len(customer_ids) + 1, -1, np.int64)
+    width = len(rows) + 1
+    row_of = np.full(customers + 1, len(rows), np.int64)
     row_of[rows] = np.arange(len(rows))
-    within = rank <= longest
-    if not within.all():
-        customers, articles, rank = customers[within], articles[within], rank[within]
-    cells, found = (row_of[places] * longest - 1)[customers] + rank, listed.articles.places(article_ids)[articles]
-    wanted = (cells >= 0) & (found >= 0)
-    if not wanted.all():
-        cells, found = cells[wanted], found[wanted]
-    matrix = np.full(len(rows) * longest, -1, np.int32)
-    matrix[cells] = found
-    if np.count_nonzero(matrix >= 0) != len(cells):
+    row, article = row_of[place].astype(np.int32), article.astype(np.int32)  # tables small enough for the cache
+    # What is left out goes to a last rank and a last row, which are then cut off: cheaper than choosing.
+    cells, filled = np.full((longest + 1) * width, -1, np.int32), 0
+    for start in range(0, len(rank), ROWS):
+        part = slice(start, start + ROWS)
+        depth = np.minimum(rank[part], longest + 1) - 1
+        lists, found = row[listed.customers.codes[part]], article[listed.articles.codes[part]]
+        cells[depth * width + lists] = found
+        filled += np.count_nonzero((depth < longest) & (lists < len(rows)) & (found >= 0))
+    matrix = cells.reshape(longest + 1, width)[:-1, :-1]
+    if np.count_nonzero(matrix >= 0) != filled:
         raise MetricsError("recs give a customer the same rank twice; each (customer_id, rank) must be unique")
-    return Lists(rows, _first_mention_only(matrix.reshape(len(rows), longest)))
+    return Lists(rows, _first_mention_only(matrix.T))
 
 
 def find_hits(truth: Truth, lists: Lists) -> Hits:
@@ -186,15 +197,14 @@ def find_hits(truth: Truth, lists: Lists) -> Hits:
     none = np.zeros(0, np.int64)
     if not len(lists.customers):
         return Hits(none, none)
-    row = np.minimum(np.searchsorted(lists.customers, truth.customers), len(lists.customers) - 1)
-    listed = np.flatnonzero(lists.customers[row] == truth.customers)
-    found = [(none, none)]
-    for start in range(0, len(listed), PAIRS):
-        part = listed[start : start + PAIRS]
-        pairs, ranks = np.nonzero(lists.articles[row[part]] == truth.articles[part, None])
-        found.append((part[pairs], ranks + 1))
-    pair, rank = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return Hits(pair, rank)
+    row_of = np.full(max(int(lists.customers[-1]), int(truth.customers.max(initial=0))) + 1, -1, np.int64)
+    row_of[lists.customers] = np.arange(len(lists.customers))
+    row = row_of[truth.customers]
+    listed = np.flatnonzero(row >= 0)
+    row, wanted = row[listed], truth.articles[listed].astype(np.int32)
+    found = [listed[column[row] == wanted] for column in lists.articles.T]
+    ranks = np.arange(1, len(found) + 1)
+    return Hits(np.concatenate(found), np.repeat(ranks, [len(pairs) for pairs in found]))
 
 
 def _without(truth: Truth, seen: Pairs, customer_ids: pa.Array, article_ids: pa.Array) -> Truth:
@@ -206,7 +216,12 @@ def _without(truth: Truth, seen: Pairs, customer_ids: pa.Array, article_ids: pa.
     return truth.take(~np.isin(keys, customers[known] * width + articles[known]))
 
 
-def _ranks(values: Any) -> Ints:
+def whole_ranks(values: Any) -> Ints:
+    """The ranks of a frame's rows; int64.
+
+    Raises:
+        MetricsError: one is null, not whole or below 1.
+    """
     array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else pa.Array.from_pandas(values)
     if array.null_count:
         raise MetricsError(f"recs have {array.null_count} null ranks; ranks are whole numbers from 1")
@@ -232,6 +247,6 @@ def _first_mention_only(matrix: Ints) -> Ints:
     later[:, 1:] = ranked[:, 1:] == ranked[:, :-1]
     ranked[later] = -1
     np.put_along_axis(rows, order, ranked, axis=1)
-    result = matrix.copy()
+    result = matrix.copy(order="K")
     result[twice] = rows
     return result
