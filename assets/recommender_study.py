@@ -32,7 +32,7 @@ TESTS, NEIGHBOURS = f"{NAME}_tests", "recommender_neighbours"
 #: Of the day of the lists.
 READ = ("articles", "article_vectors")
 #: What the study itself decides for every model.
-DECIDED = ("mode", "factors", "seed")
+DECIDED = ("mode", "factors", "seed", "train_kinds", "customer_attributes")
 
 
 class RecommenderStudy(dg.Config):
@@ -120,7 +120,7 @@ def read(step: Step) -> Compared:
 
     origin = step.ds - timedelta(days=step.home.settings.horizon)
     _check_days(step, origin)
-    sold = catalogue(step, origin, content=True)
+    sold = _without_sales(catalogue(step, origin, content=True))
     with step.connect("interactions") as con:
         truth = con.sql(query("truth"), params={"origin": origin, "kinds": list(KINDS)}).df()
     pointers = {table: step.store.pointer(table, origin) for table in READ}
@@ -129,6 +129,17 @@ def read(step: Step) -> Compared:
         origin, training_interactions(step, TRAIN_KINDS, origin), Interactions.from_frame(truth), sold,
         {"origin": str(origin), **step.data_versions(["interactions"]), **versions},
     )  # fmt: skip
+
+
+def _without_sales(sold: "Catalogue") -> "Catalogue":
+    """The catalogue without what its vectors tell of sales: with fewer interactions content would know the others."""
+    from dataclasses import replace
+
+    if sold.vectors is None or sold.names is None:
+        return sold
+    vectors = sold.vectors.copy()
+    vectors[:, [name.startswith("popularity: ") for name in sold.names]] = 0
+    return replace(sold, vectors=vectors)
 
 
 def _check_days(step: Step, origin: date) -> None:

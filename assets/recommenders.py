@@ -67,6 +67,7 @@ class AlsConfig(dg.Config):
         iterations: alternations.
         regularization: weight of the squared norms.
         alpha: by how much an interaction raises the confidence.
+        kind_weights: how much an interaction counts, by kind.
         half_life_days: after how many days an interaction counts half.
         seed: of the first vectors.
         train_kinds: the kinds of interaction it learns from.
@@ -76,26 +77,41 @@ class AlsConfig(dg.Config):
     iterations: int | None = None
     regularization: float | None = None
     alpha: float | None = None
+    kind_weights: dict[str, float] | None = None
     half_life_days: float | None = None
     seed: int = 0
     train_kinds: list[str] = list(TRAIN_KINDS)
 
 
 class HybridConfig(dg.Config):
-    """How ``hybrid`` is trained. What is left empty is the model's default.
+    """How ``hybrid`` is trained: what :class:`atelier.recommenders.hybrid_config.HybridConfig` says of each field.
+
+    What is left empty is the model's default.
 
     Attributes:
         mode: what an article's vector is made of: content, collaborative, hybrid.
         factors: length of the vectors.
+        hidden: widths of the content network's hidden layers.
+        dropout: share of its hidden units dropped in training.
         history: how many of a customer's last interactions make up their vector.
         inputs: how many interactions before a positive make up the customer's vector in training.
-        positives: window, last or auto: see :class:`atelier.recommenders.hybrid_config.HybridConfig`.
+        inputs_drawn: which of them: random or last.
+        min_interactions: customers with fewer are not trained on.
+        positives: window, last or auto.
         positives_share: how large the last part is that positives come from.
+        epoch_positives: how many positives an epoch passes, at most.
         negatives: how many articles are held against a positive.
+        negative_sampling: shared or per_customer.
+        negatives_on_sale: ever, window or positives: which articles can be negatives.
+        negative_popularity: 0 draws them equally often, 1 as often as they are chosen.
         loss: wmrb, bpr or sampled_softmax.
+        rank_scale: r of the loss; empty: one over how often a negative is drawn.
         l2_embedding: weight of the embeddings' squared lengths.
         l2_content: weight of the content vectors' squared lengths.
         customer_attributes: columns of ``customers`` that are read.
+        learning_rate: Adam's step for the networks.
+        embedding_learning_rate: Adagrad's step for the embeddings.
+        batch_size: positives per step.
         max_epochs: passes over the positives, at most.
         patience: epochs without improvement before training stops.
         seed: of everything random.
@@ -104,15 +120,27 @@ class HybridConfig(dg.Config):
 
     mode: str | None = None
     factors: int | None = None
+    hidden: list[int] | None = None
+    dropout: float | None = None
     history: int | None = None
     inputs: int | None = None
+    inputs_drawn: str | None = None
+    min_interactions: int | None = None
     positives: str | None = None
     positives_share: float | None = None
+    epoch_positives: int | None = None
     negatives: int | None = None
+    negative_sampling: str | None = None
+    negatives_on_sale: str | None = None
+    negative_popularity: float | None = None
     loss: str | None = None
+    rank_scale: float | None = None
     l2_embedding: float | None = None
     l2_content: float | None = None
     customer_attributes: list[str] = []
+    learning_rate: float | None = None
+    embedding_learning_rate: float | None = None
+    batch_size: int | None = None
     max_epochs: int | None = None
     patience: int | None = None
     seed: int = 0

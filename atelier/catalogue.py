@@ -51,7 +51,8 @@ class Catalogue:
             names: what each position of a vector is.
 
         Raises:
-            CatalogueError: a column is absent, an article occurs twice, has no vector, or the sizes do not agree.
+            CatalogueError: a column is absent, an article occurs twice, has no vector or one that is not finite, or the
+                sizes do not agree.
             IdentifierError: an ``article_id`` is null or not text.
         """
         frame = articles.to_pandas() if isinstance(articles, pa.Table | pa.RecordBatch) else articles
@@ -65,6 +66,8 @@ class Catalogue:
             )
         order = np.argsort(codes)
         matrix = _matrix(vectors, ids, order)
+        if matrix is not None:
+            _check_finite(matrix, ids)
         if names is not None and (matrix is None or len(names) != matrix.shape[1]):
             raise CatalogueError(
                 f"{len(names)} names for vectors of {0 if matrix is None else matrix.shape[1]} positions"
@@ -104,6 +107,15 @@ def _matrix(vectors: Any, ids: IdMap, order: npt.NDArray[np.intp]) -> npt.NDArra
     if matrix.ndim != 2 or len(matrix) != len(ids):
         raise CatalogueError(f"vectors have the shape {matrix.shape}, for {len(ids)} articles")
     return matrix[order]
+
+
+def _check_finite(matrix: npt.NDArray[np.float32], ids: IdMap) -> None:
+    broken = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+    if len(broken):
+        raise CatalogueError(
+            f"the vectors of {len(broken):,} articles hold numbers that are not finite (NaN or infinite): "
+            f"{some(ids.take(broken).to_pylist(), len(broken))}: make them again, or pass zeros where nothing is known"
+        )
 
 
 def _matrix_of_frame(vectors: Any, ids: IdMap) -> npt.NDArray[np.float32]:

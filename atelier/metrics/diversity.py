@@ -41,7 +41,7 @@ def overlap(articles: Ints) -> float:
     numbers = np.random.default_rng(0).integers(0, 2**63, int(articles.max()) + 2, dtype=np.uint64)
     sums = np.zeros(len(articles), np.uint64)
     for column in articles.T:
-        sums += numbers[column]
+        sums += numbers.take(column)
     ordered = np.sort(sums[present])
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     alike = articles[present & np.isin(sums, twice)]

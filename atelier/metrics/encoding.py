@@ -33,7 +33,7 @@ class Coded:
 
     Attributes:
         codes: place in ``values`` of each row; −1 where the row's identifier is not among them.
-        values: the distinct identifiers, in the type they came in: only where columns meet do they become text.
+        values: the distinct identifiers, text.
     """
 
     codes: Ints
@@ -45,7 +45,7 @@ class Coded:
 
     def places(self, universe: pa.Array) -> Ints:
         """The place in ``universe`` of each of ``values``, −1 where it is absent, and a last −1 for code −1. int64."""
-        places = pc.index_in(self.values.cast(pa.string()), value_set=universe)
+        places = pc.index_in(self.values, value_set=universe)
         return np.append(pc.fill_null(places, -1).to_numpy(zero_copy_only=False), -1).astype(np.int64)
 
     def used(self) -> NDArray[np.bool_]:
@@ -83,46 +83,44 @@ def coded(values: object, name: str) -> Coded:
             f"column {name!r} holds {array.null_count} nulls; identifiers cannot be null: drop those rows"
         )
     if pa.types.is_integer(array.type) and len(array):
-        found = _numbered(_whole(array).to_numpy())
+        found = _numbered(_whole(array))
         if found is not None:
             return found
     if not pa.types.is_dictionary(array.type):
         # Before chunks are put together and before the cast to text: both then touch the distinct ones only.
         array = array.dictionary_encode()
     array = _whole(array)
-    return Coded(array.indices.to_numpy(zero_copy_only=False), array.dictionary)
+    return Coded(array.indices.to_numpy(zero_copy_only=False), array.dictionary.cast(pa.string()))
 
 
-def _numbered(numbers: Ints) -> Coded | None:
+def _numbered(numbers: pa.Array) -> Coded | None:
     """Whole numbers coded by a table of all of their range; None where that is much longer than the column."""
-    low, high = int(numbers.min()), int(numbers.max())
+    low, high = pc.min_max(numbers).as_py().values()
     if high - low > 4 * len(numbers) or high >= 2**62:
         return None
-    places = numbers.astype(np.int64, copy=False)
+    places = numbers.to_numpy().astype(np.int64, copy=False)
     places = places if low == 0 else places - low
     used = np.zeros(high - low + 1, bool)
     used[places] = True
     codes = places if used.all() else (np.cumsum(used, dtype=np.int32) - np.int32(1))[places]
-    return Coded(codes, pa.array(np.flatnonzero(used) + low))
+    return Coded(codes, pa.array(np.flatnonzero(used) + low).cast(pa.string()))
 
 
 def universe(*columns: Coded) -> pa.Array:
-    """Every identifier of the columns once, as text, sorted."""
+    """Every identifier of the columns once, sorted."""
     return united(*columns)[0]
 
 
 def united(*columns: Coded) -> tuple[pa.Array, list[Ints]]:
-    """The :func:`universe` of the columns, and the :meth:`Coded.places` of each in it."""
-    values = [column.values for column in columns] or [pa.array([], pa.string())]
-    if any(column.type != values[0].type for column in values):
-        values = [column.cast(pa.string()) for column in values]
-    together = pa.concat_arrays(values).dictionary_encode(null_encoding="encode")
-    ids = together.dictionary.cast(pa.string())
-    order = pc.sort_indices(ids)
-    place = np.empty(len(ids), np.int64)
-    place[order.to_numpy()] = np.arange(len(ids))
-    parts = np.split(place[together.indices.to_numpy()], np.cumsum([len(column) for column in values[:-1]], dtype=int))
-    return ids.take(order), [np.append(part, -1) for part in parts]
+    """The :func:`universe` of the columns, and the :meth:`Coded.places` of each in it: every text is hashed once."""
+    values = pa.chunked_array([column.values for column in columns], pa.string()).combine_chunks()
+    together = values.dictionary_encode(null_encoding="encode")
+    order = pc.sort_indices(together.dictionary)
+    place = np.empty(len(order), np.int64)
+    place[order.to_numpy()] = np.arange(len(order))
+    bounds = np.cumsum([len(column.values) for column in columns], dtype=np.int64)[:-1]
+    parts = np.split(place[together.indices.to_numpy()], bounds)
+    return together.dictionary.take(order), [np.append(part, -1) for part in parts]
 
 
 def identifiers(values: Iterable[Any]) -> Coded:

@@ -248,8 +248,14 @@ def _by_rank(lists: Lists, known: Mapping[str, Floats], in_catalogue: Ints) -> I
 
 
 def _table(rows: Sequence[Row]) -> pd.DataFrame:
-    names = ["metric", "k", "segment", "value", "standard_error", "customers"]
-    table = pd.DataFrame(rows, columns=names).astype({"metric": "str", "segment": "str", "k": "int32"})
-    for name in ("value", "standard_error"):
-        table[name] = pd.array(table[name].to_numpy(np.float64), dtype="Float64")
-    return table.sort_values(["metric", "k", "segment"], ignore_index=True)
+    metric, k, segment, value, error, customers = zip(*sorted(rows, key=lambda row: row[:3]), strict=True)
+    return pd.DataFrame(
+        {
+            "metric": pd.array(metric, dtype="str"),
+            "k": np.array(k, np.int32),
+            "segment": pd.array(segment, dtype="str"),
+            "value": pd.array(np.array(value), dtype="Float64"),
+            "standard_error": pd.array(np.array(error), dtype="Float64"),
+            "customers": np.array(customers, np.int64),
+        }
+    )

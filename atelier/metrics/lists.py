@@ -44,11 +44,6 @@ class Lists:
     customers: Ints
     articles: Ints
 
-    @property
-    def sizes(self) -> Ints:
-        """Articles in each list at each k from 1: int64 [lists, longest k]."""
-        return (self.articles >= 0).cumsum(axis=1)
-
 
 @dataclass(frozen=True)
 class Truth:
@@ -144,10 +139,10 @@ def prepare(
 
 def relevant_sets(customers: Ints, articles: Ints, width: int, allowed: Any = None) -> Truth:
     """The distinct pairs of codes; only customers that are ``allowed`` (bool by code). ``width``: article codes."""
+    known = (customers >= 0) & (articles >= 0)
     if allowed is not None:
-        kept = allowed[customers]
-        customers, articles = customers[kept], articles[kept]
-    return Truth(*np.divmod(distinct(customers * np.int64(width) + articles), max(width, 1)))
+        known &= allowed[customers]
+    return Truth(*np.divmod(distinct(customers[known] * np.int64(width) + articles[known]), max(width, 1)))
 
 
 def list_matrix(
@@ -168,28 +163,34 @@ def list_matrix(
         MetricsError: a rank is given twice for a customer.
     """
     # Customers whose ranks all lie beyond `longest` still have a list, an empty one.
-    present = np.zeros(customers + 1, bool)
-    present[place[listed.customers.used()]] = True
-    present[-1] = False  # where the unknown went
-    if allowed is not None:
-        present[:-1] &= allowed
-    rows = np.flatnonzero(present)
+    rows = _wanted(place[listed.customers.used()], customers, allowed)
     width = len(rows) + 1
     row_of = np.full(customers + 1, len(rows), np.int64)
     row_of[rows] = np.arange(len(rows))
-    row, article = row_of[place].astype(np.int32), article.astype(np.int32)  # tables small enough for the cache
+    row, article = row_of[place].astype(np.int32), article.astype(np.int32)  # small tables stay in the cache
     # What is left out goes to a last rank and a last row, which are then cut off: cheaper than choosing.
-    cells, filled = np.full((longest + 1) * width, -1, np.int32), 0
+    filled = 0
+    cells = np.full((longest + 1) * width, -1, np.int32)
     for start in range(0, len(rank), ROWS):
         part = slice(start, start + ROWS)
         depth = np.minimum(rank[part], longest + 1) - 1
-        lists, found = row[listed.customers.codes[part]], article[listed.articles.codes[part]]
+        lists, found = row.take(listed.customers.codes[part]), article.take(listed.articles.codes[part])
         cells[depth * width + lists] = found
-        filled += np.count_nonzero((depth < longest) & (lists < len(rows)) & (found >= 0))
+        filled += int(np.count_nonzero((depth < longest) & (lists < len(rows)) & (found >= 0)))
     matrix = cells.reshape(longest + 1, width)[:-1, :-1]
     if np.count_nonzero(matrix >= 0) != filled:
         raise MetricsError("recs give a customer the same rank twice; each (customer_id, rank) must be unique")
     return Lists(rows, _first_mention_only(matrix.T))
+
+
+def _wanted(listing: Ints, customers: int, allowed: Any) -> Ints:
+    """The codes among ``listing`` that are known and allowed, ascending."""
+    present = np.zeros(customers + 1, bool)
+    present[listing] = True
+    present[-1] = False  # where the unknown went
+    if allowed is not None:
+        present[:-1] &= allowed
+    return np.flatnonzero(present)
 
 
 def find_hits(truth: Truth, lists: Lists) -> Hits:
@@ -202,7 +203,7 @@ def find_hits(truth: Truth, lists: Lists) -> Hits:
     row = row_of[truth.customers]
     listed = np.flatnonzero(row >= 0)
     row, wanted = row[listed], truth.articles[listed].astype(np.int32)
-    found = [listed[column[row] == wanted] for column in lists.articles.T]
+    found = [listed[column.take(row) == wanted] for column in lists.articles.T]
     ranks = np.arange(1, len(found) + 1)
     return Hits(np.concatenate(found), np.repeat(ranks, [len(pairs) for pairs in found]))
 

@@ -5,6 +5,7 @@ layers.
 """
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from atelier.errors import AtelierError
 from atelier.progress import progress
 from atelier.recommenders.hybrid_config import HybridConfig
 from atelier.recommenders.hybrid_network import Factorisation
@@ -24,6 +26,10 @@ from atelier.recommenders.sampling import Batch, Sampler
 
 MOST_HELD_OUT = 20_000
 """Positives of held-out customers that decide when to stop, at most."""
+
+
+class DivergedError(AtelierError, ArithmeticError):
+    """Training left the numbers."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,9 @@ def train(trainer: Trainer, sampler: Sampler, rows: Places, held_out: Places, co
 
     Returns:
         What each epoch gave.
+
+    Raises:
+        DivergedError: a loss is no number.
     """
     random, judging = np.random.default_rng([config.seed, 1]), np.random.default_rng([config.seed, 2])
     if len(held_out) > MOST_HELD_OUT:
@@ -154,6 +163,7 @@ def train(trainer: Trainer, sampler: Sampler, rows: Places, held_out: Places, co
         parts = _parts(random.permutation(rows)[: config.epoch_positives], config.batch_size)
         losses = [trainer.step(sampler.batch(part, random)) for part in parts]
         history.append(Epoch(epoch, float(torch.stack(losses).mean()), trainer.loss(judged)))
+        _check_finite(history[-1], judged=bool(judged), config=config)
         if history[-1].validation_loss < best_loss or not judged:
             best, best_loss, stale = _state(trainer.network), history[-1].validation_loss, 0
         else:
@@ -162,6 +172,14 @@ def train(trainer: Trainer, sampler: Sampler, rows: Places, held_out: Places, co
             break
     _restore(trainer.network, best)
     return history
+
+
+def _check_finite(epoch: Epoch, *, judged: bool, config: HybridConfig) -> None:
+    if not math.isfinite(epoch.loss) or (judged and not math.isfinite(epoch.validation_loss)):
+        raise DivergedError(
+            f"hybrid's loss is no number any more in epoch {epoch.epoch}: lower learning_rate "
+            f"({config.learning_rate}) or embedding_learning_rate ({config.embedding_learning_rate})"
+        )
 
 
 def held_out_split(customers: npt.NDArray[np.integer], share: float, seed: int) -> npt.NDArray[np.bool_]:

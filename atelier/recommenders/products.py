@@ -16,6 +16,8 @@ below that needs to be looked at. How large e is:
   the rounding of the sum to bfloat16, which is off by at most 2⁻⁸ of itself.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,7 +92,8 @@ class Single:
         """The cells among which are the ``k`` best of each query (float32 [n, dim]) that is not excluded."""
         if len(self._buffer) < len(queries):
             self._buffer = torch.empty(len(queries), len(self._vectors))  # kept: fresh memory costs as much as products
-        scores: Scores = torch.mm(queries, self._vectors.T, out=self._buffer[: len(queries)]).numpy()
+        with _full_precision():
+            scores: Scores = torch.mm(queries, self._vectors.T, out=self._buffer[: len(queries)]).numpy()
         scores[excluded.rows, excluded.places] = -np.inf
         error = 2 * _summation(_lengths(queries), self._longest, queries.shape[1])
         with np.errstate(over="ignore"):  # to −∞, which nobody fails to reach
@@ -153,6 +156,18 @@ class Half:
             return found
         keep = ~many[found.rows]
         return Reached(found.rows[keep], found.places[keep], np.union1d(found.unproven, np.flatnonzero(many)))
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """Products of float32 in float32, also where the caller let torch round them (``set_float32_matmul_precision``)."""
+    matmul = torch.backends.mkldnn.matmul
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = before
 
 
 def _tiled(vectors: Tensor) -> Tensor:

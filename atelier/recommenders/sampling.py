@@ -171,6 +171,8 @@ class Sampler:
         self._chosen_inputs = _latest if last else _subsets
         weights = np.maximum(np.bincount(self._articles, minlength=articles)[pool], 1.0) ** popularity
         self._often = _inclusion(weights, negatives) if shared else negatives * weights / weights.sum()
+        self._drawn_share = np.zeros(articles)
+        self._drawn_share[pool] = weights / weights.sum()
         self._uniform = popularity == 0
 
     def batch(self, rows: Places, random: np.random.Generator) -> Batch:
@@ -186,8 +188,16 @@ class Sampler:
         inputs = np.where(places >= 0, self._articles[first[:, None] + np.maximum(places, 0)], np.int32(-1))
         draw = self._shared_negatives if self._shared else self._own_negatives
         negatives, counts = draw(customers, random)
-        stand_for = (1 / self._often[np.searchsorted(self._pool, negatives)]).astype(np.float32)
-        return Batch(customers, inputs, self._articles[rows], negatives, counts, stand_for)
+        return Batch(customers, inputs, self._articles[rows], negatives, counts, self._stand_for(customers, negatives))
+
+    def _stand_for(self, customers: Codes, negatives: Codes) -> npt.NDArray[np.float32]:
+        """One over how often each negative is drawn."""
+        stand_for: npt.NDArray[np.float64] = 1 / self._often[np.searchsorted(self._pool, negatives)]
+        if not self._shared:  # what is touched is drawn anew, so that all others are drawn more often
+            touched = self._touched.of(customers)
+            share = np.bincount(touched.rows, self._drawn_share[touched.codes], minlength=len(customers))
+            stand_for = stand_for * np.maximum(1 - share, 0)[:, None]
+        return stand_for.astype(np.float32)
 
     def _shared_negatives(self, customers: Codes, random: np.random.Generator) -> tuple[Codes, Mask]:
         """Distinct articles for all customers, and for whom they count."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from atelier.ids import Codes
-from atelier.recommenders.lists import Pairs, Ranked, Scores, best, place_in_row
+from atelier.recommenders.lists import Pairs, Ranked, Scores, best, first_of_order, place_in_row
 from atelier.recommenders.products import Excluded, Half, Reached, Single
 
 BLOCK = 16 * 1024 * 1024
@@ -31,7 +31,7 @@ class ExactTopK:
     none out, and where bfloat16 does not prove it float32 is taken. So lists and scores are the same with either.
 
     Args:
-        vectors: float32 [m, dim], one for each article.
+        vectors: float32 [m, dim], one for each article; one that is not finite is in nobody's list.
         codes: int32 [m], ascending: the articles' numbers.
         n_articles: how many articles numbers run over.
         bfloat16: whether products are tried in bfloat16 first; None: where the processor has instructions for it.
@@ -41,13 +41,14 @@ class ExactTopK:
     """
 
     def __init__(self, vectors: Scores, codes: Codes, n_articles: int, *, bfloat16: bool | None = None) -> None:
-        self._vectors = torch.from_numpy(np.array(vectors, dtype=np.float32))  # [m, dim]
-        self._codes = codes
+        finite = np.isfinite(vectors).all(axis=1)
+        self._vectors = torch.from_numpy(vectors[finite].astype(np.float32, copy=False))  # [m, dim]
+        self._codes = codes[finite]
         self._place = np.full(n_articles, -1, dtype=np.int64)
-        self._place[codes] = np.arange(len(codes))
+        self._place[self._codes] = np.arange(len(self._codes))
         self._single = Single(self._vectors)
         wanted = Half.is_native() if bfloat16 is None else bfloat16
-        self._half = Half(self._vectors) if wanted and bool(self._vectors.isfinite().all()) else None
+        self._half = Half(self._vectors) if wanted else None
         self.again = 0
 
     def __call__(self, queries: Scores, k: int, excluded: Pairs) -> Ranked:
@@ -67,9 +68,21 @@ class ExactTopK:
         for start in range(0, n, size):
             stop = min(start + size, n)
             block = torch.from_numpy(np.array(queries[start:stop], dtype=np.float32))
-            mine = excluded.within(start, stop)
-            found = self._reach(block, k, Excluded(mine.rows, self._place[mine.codes]))
-            ranked.codes[start:stop], ranked.scores[start:stop] = self._best(block, found, k)
+            ranked.codes[start:stop], ranked.scores[start:stop] = self._lists(block, k, excluded.within(start, stop))
+        return ranked
+
+    def _lists(self, queries: Tensor, k: int, excluded: Pairs) -> Ranked:
+        """The lists of one block. All scores of a query of noughts are 0, so that every article would be reached."""
+        n, cells = len(queries), Excluded(excluded.rows, self._place[excluded.codes])
+        rows = np.flatnonzero(queries.any(dim=1).numpy())
+        if len(rows) == n:
+            return self._best(queries, self._reach(queries, k, cells), k)
+        noughts = np.zeros(len(self._codes), np.float32)
+        ranked = first_of_order(self._codes, noughts, excluded, n, k, len(self._place))
+        if len(rows):
+            rest = queries[torch.from_numpy(rows)]
+            found = self._reach(rest, k, cells.of(rows, n))
+            ranked.codes[rows], ranked.scores[rows] = self._best(rest, found, k)
         return ranked
 
     def _reach(self, queries: Tensor, k: int, excluded: Excluded) -> Reached:

@@ -7,12 +7,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 import pytest
 
-from assets.recommender_study import RecommenderStudy, kept_folder, pictures_folder, study_plan
+from assets.recommender_study import RecommenderStudy, _without_sales, kept_folder, pictures_folder, study_plan
 from assets.report import _recommender_study
 from assets.step import Step
+from atelier.catalogue import Catalogue
 from atelier.recommenders import study as study_module
 from atelier.recommenders import study_neighbours
 from dagster_project.build import build_defs
@@ -221,3 +223,14 @@ def test_the_report_shows_the_newest_study_not_later_than_its_day(
     assert "data:image/jpeg;base64," in later
     first = house.home.settings.first_day
     assert f"dg launch --job recommender_study --partition {first}" in shown(first)
+
+
+def test_content_knows_nothing_of_the_interactions_that_are_left_out() -> None:
+    vectors = np.array([[0.6, 0.8, 0.1], [0.0, 1.0, 0.2]], dtype=np.float32)
+    names = ["attributes: colour=blue", "popularity: popularity", "text: popularity"]
+    sold = Catalogue.from_frames(pd.DataFrame({"article_id": ["a", "b"]}), vectors, names)
+    np.testing.assert_array_equal(_without_sales(sold).vectors[:, 1], 0)
+    np.testing.assert_array_equal(_without_sales(sold).vectors[:, [0, 2]], vectors[:, [0, 2]])
+    np.testing.assert_array_equal(sold.vectors, vectors)
+    bare = Catalogue.from_frames(pd.DataFrame({"article_id": ["a"]}))
+    assert _without_sales(bare) is bare

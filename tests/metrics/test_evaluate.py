@@ -269,3 +269,39 @@ def test_sets_are_told_apart_whatever_their_order() -> None:
     articles[random.random(articles.shape) < 0.2] = -1
     sets = [tuple(sorted(row)) for row in articles[(articles >= 0).any(axis=1)].tolist()]
     assert overlap(articles) == pytest.approx(1 - len(set(sets)) / len(sets))
+
+
+def test_figures_do_not_depend_on_the_order_of_rows_nor_on_how_many_are_read_at_once(
+    monkeypatch: pytest.MonkeyPatch, table: pd.DataFrame
+) -> None:
+    monkeypatch.setattr("atelier.metrics.lists.ROWS", 3)
+    again = evaluate(RECS[::-1], TRUTH[::-1], (1, 2), train=TRAIN[::-1], catalogue=CATALOGUE[::-1])
+    pd.testing.assert_frame_equal(again, table, rtol=1e-12)
+    twice = pd.concat([RECS, RECS[:1]])  # the second one in another block than the first
+    with pytest.raises(MetricsError, match="same rank twice"):
+        evaluate(twice, TRUTH, 2)
+
+
+def test_identifiers_that_only_a_dictionary_holds_have_no_list() -> None:
+    names = ["customer_id", "article_id"]
+    table = evaluate(RECS.astype(dict.fromkeys(names, "category")).query("customer_id == 'u2'"), TRUTH, (1, 2))
+    assert at(table, "overlap", 2)["customers"] == 1
+    pd.testing.assert_frame_equal(table, evaluate(RECS[RECS["customer_id"] == "u2"], TRUTH, (1, 2)))
+
+
+def test_what_is_left_out_of_a_list_never_lands_in_another() -> None:
+    ranks = RECS["rank"].replace({2: 1_000})  # far beyond the longest k
+    table = evaluate(RECS.assign(rank=ranks), TRUTH, (1, 2), customers=["u1", "u2"], catalogue=CATALOGUE)
+    assert at(table, "coverage", 2)["value"] == pytest.approx(1 / 6)  # "a" of both; nothing of u4 and u9
+    assert at(table, "coverage", 2)["customers"] == 2
+    assert at(table, "precision", 2)["value"] == pytest.approx(1 / 4)
+
+
+@given(st.lists(st.lists(st.text("ab0", max_size=3), max_size=6), max_size=4))
+def test_united_columns_agree_with_places_looked_up_one_by_one(columns: list[list[str]]) -> None:
+    from atelier.metrics.encoding import coded, united
+
+    given = [coded(pa.array(column, pa.string()), "ids") for column in columns]
+    ids, places = united(*given)
+    assert ids.to_pylist() == sorted({text for column in columns for text in column})
+    assert [found.tolist() for found in places[: len(given)]] == [column.places(ids).tolist() for column in given]

@@ -19,7 +19,7 @@ from atelier.recommenders.hybrid import Hybrid
 from atelier.recommenders.hybrid_config import HybridConfig
 from atelier.recommenders.hybrid_network import Content, ContentNetwork, Factorisation, RowEmbedding, SparseRows
 from atelier.recommenders.hybrid_reasons import labels_of
-from atelier.recommenders.hybrid_training import Trainer, held_out_split, train
+from atelier.recommenders.hybrid_training import DivergedError, Trainer, held_out_split, train
 from atelier.recommenders.losses import LOSSES
 from atelier.recommenders.sampling import Sampler
 from atelier.recommenders.serving import serve
@@ -182,6 +182,11 @@ def test_which_articles_can_be_negatives(
     assert "a006" in pools[0]
 
 
+def test_training_that_diverges_is_an_error() -> None:
+    with pytest.raises(DivergedError, match=r"epoch 1: lower learning_rate .* or embedding_learning_rate \(1e\+30\)"):
+        fitted(embedding_learning_rate=1e30)
+
+
 def test_the_published_preset_needs_longer_histories() -> None:
     few = FRAME.groupby("customer_id").head(5)
     with pytest.warns(UserWarning, match="6 interactions with 5 before"):
@@ -276,7 +281,9 @@ def test_the_loss_of_a_batch_equals_a_slow_one(shared: bool, scale: Any) -> None
         x = vectors[[i for i in batch.inputs[b] if i >= 0]].mean(0)
         x = x + network.customer(torch.tensor(attributes[[batch.customers[b]]]))[0].detach()
         mine = (batch.negatives if shared else batch.negatives[b])[batch.counts[b]]
-        r = len(pool) / 11 if scale == "articles/sampled" else 1.0
+        touched = np.intersect1d(pool, articles.articles[articles.customers == batch.customers[b]])
+        possible = len(pool) if shared else len(pool) - len(touched)
+        r = possible / 11 if scale == "articles/sampled" else 1.0
         gaps = [1 - x @ vectors[batch.positives[b]] + x @ vectors[j] for j in mine]
         losses.append(float(torch.log(1 + r * sum(gap.clamp(min=0) for gap in gaps))))
     assert found == pytest.approx(np.mean(losses), rel=1e-5)

@@ -1,7 +1,10 @@
 """Exact top-K against a full sort, with many ties, blocks and filters, whatever the products' precision."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -140,15 +143,72 @@ def test_what_bfloat16_does_not_prove_is_done_again_and_counted() -> None:
     search = ExactTopK(vectors, np.arange(9000, dtype=np.int32), 9000, bfloat16=True)
     ranked = search(queries, 3, Pairs(np.array([0, 3]), np.array([1, 8], np.int32)))
     assert ranked.codes.tolist() == [[0, 2, 3], [0, 1, 2], [0, 1, 2], [5, 6, 7]]
-    assert search.again == 2
+    assert search.again == 1  # the query of noughts asks for no product
     assert ExactTopK(vectors, np.arange(9000, dtype=np.int32), 9000, bfloat16=False).again == 0
 
 
 @pytest.mark.parametrize("half", [False, True])
 def test_numbers_that_are_none_are_never_recommended(half: bool) -> None:
     vectors = np.ones((50, 2), np.float32)
-    vectors[3], vectors[4] = np.nan, np.inf
-    queries = np.array([[1, 1], [np.nan, 1]], np.float32)
-    ranked = ExactTopK(vectors, np.arange(50, dtype=np.int32), 50, bfloat16=half)(queries, 3, Pairs.none())
-    assert 3 not in ranked.codes
-    assert (ranked.codes[1] == -1).all()
+    vectors[40:] *= np.arange(2, 12, dtype=np.float32)[:, None]
+    vectors[47, 1], vectors[48], vectors[49] = np.nan, np.inf, -np.inf
+    queries = np.array([[1, 1], [np.nan, 1], [0, 0], [-1, -1]], np.float32)
+    excluded = Pairs(np.array([0, 0, 2]), np.array([45, 48, 1], np.int32))
+    ranked = ExactTopK(vectors, np.arange(50, dtype=np.int32), 50, bfloat16=half)(queries, 3, excluded)
+    assert ranked.codes.tolist() == [[46, 44, 43], [-1, -1, -1], [0, 2, 3], [0, 1, 2]]
+    assert ranked.scores[0].tolist() == [16, 12, 10]
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("least", [0.0, 0.5], ids=["all", "half"])
+def test_a_query_of_noughts_gets_the_first_articles_and_reaches_no_cell(
+    half: bool, least: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(5)
+    n, m, k = 40, 900, 6
+    queries, vectors = random.normal(size=(n, 3)), random.normal(size=(m, 3)).astype(np.float32)
+    queries = np.where(random.random((n, 1)) < least, queries, 0).astype(np.float32)
+    codes = np.sort(random.choice(2 * m, m, replace=False)).astype(np.int32)
+    rows, banned = random.integers(0, n, 400), random.integers(0, 60, 400).astype(np.int32)
+    reached: list[int] = []
+    cells = products._cells
+
+    def counted(*given: Any) -> products.Reached:
+        found = cells(*given)
+        reached.append(len(found.rows))
+        return found
+
+    monkeypatch.setattr(products, "_cells", counted)
+    ranked = ExactTopK(vectors, codes, 2 * m, bfloat16=half)(
+        queries, k, Lists.distinct(rows, banned, (n, 2 * m)).of(np.arange(n))
+    )
+    noughts = np.flatnonzero(~queries.any(axis=1))
+    assert 0 < len(noughts)
+    pairs = set(zip(rows.tolist(), banned.tolist(), strict=True))
+    assert ranked.codes.tolist() == slow(queries, vectors, codes, k, pairs)
+    assert not ranked.scores[noughts].any()
+    assert sum(reached) < n * 300
+
+
+@pytest.mark.parametrize("kind", ["plain", "alike"])
+def test_lists_do_not_depend_on_the_precision_that_torch_is_set_to(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With "medium" a processor that can multiplies float32 in bfloat16, about which the bounds know nothing."""
+    queries, vectors = hard(kind, 1, 64, 6000, 128)
+    search = ExactTopK(vectors, np.arange(6000, dtype=np.int32), 6000, bfloat16=False)
+    usual, matmul, during = search(queries, 10, Pairs.none()), torch.backends.mkldnn.matmul, []
+    mm = torch.mm
+
+    def watched(*given: Any, **named: Any) -> torch.Tensor:
+        during.append(matmul.fp32_precision)
+        return mm(*given, **named)
+
+    monkeypatch.setattr(torch, "mm", watched)
+    before = matmul.fp32_precision
+    try:
+        torch.set_float32_matmul_precision("medium")
+        assert same(usual, search(queries, 10, Pairs.none()))
+        assert during == ["ieee"]
+        assert (torch.get_float32_matmul_precision(), matmul.fp32_precision) == ("medium", "bf16")
+    finally:
+        torch.set_float32_matmul_precision("highest")
+        matmul.fp32_precision = before
