@@ -92,7 +92,7 @@ class HybridConfig(RecommenderConfig):
     patience: PositiveInt = 5
     validation_share: float = Field(default=0.1, ge=0, lt=1)
     learning_rate: PositiveFloat = 3e-3
-    embedding_learning_rate: PositiveFloat = 0.02
+    embedding_learning_rate: PositiveFloat = 0.05
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def sized(self, articles: int) -> Self:
