@@ -16,7 +16,8 @@ Protocols:
   else is trained on. Repeats are allowed in lists. The figure is hit_rate@14.
 
 ``--validation`` judges inside the training part, for choosing anything: in the week it trains on 16 to 19 and judges
-the 20th; of sequences it holds out the last purchase in the training part of 10,000 other customers.
+the 20th, once for all protocols; of sequences it holds out the last purchase in the training part of 10,000 other
+customers.
 
 With ``--kept`` a run that is killed goes on where it was, and further models, seeds or shares cost only themselves.
 ``--out`` takes the scores, the tests and the fits, as JSON, or the scores alone, as CSV; no customer is in them.
@@ -308,7 +309,8 @@ def trials(options: argparse.Namespace) -> tuple[list[Trial], Catalogue]:
     """The protocols asked for, and the articles."""
     if options.hm_week:
         transactions = read_week(options.hm_week)
-        asked = [week_trial(transactions, name, validation=options.validation) for name in options.protocol or WEEK]
+        names = list(options.protocol or WEEK)[: 1 if options.validation else None]  # validated, all are the same trial
+        asked = [week_trial(transactions, name, validation=options.validation) for name in names]
         return asked, catalogue(pd.read_parquet(options.hm_week / "articles.parquet"))
     sequences = read_sequences(options.hm_sequences)
     names = options.protocol or SEQUENCES
@@ -340,6 +342,10 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     wrong = [name for name in options.protocol or [] if name not in possible]
     if wrong:
         parser.error(f"{wrong[0]} is no protocol of these data; there are {', '.join(possible)}")
+    known = StudyPlan.published(options.factors, hybrid=options.hybrid, als=options.als, repeat=True).models
+    unknown = [name for name in options.models or [] if name not in known]
+    if unknown:
+        parser.error(f"{', '.join(unknown)}: no model of the study; there are {', '.join(known)}")
     if options.hm_sequences and not options.articles:
         parser.error("--hm-sequences needs --articles, the articles.csv with what they are")
     return options

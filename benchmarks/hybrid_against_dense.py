@@ -27,7 +27,7 @@ from atelier.recommenders.hybrid_network import Content, ContentNetwork, Factori
 from atelier.recommenders.hybrid_training import Trainer
 from atelier.recommenders.losses import LOSSES
 from atelier.recommenders.sampling import Batch, Sampler, positive_rows
-from benchmarks import als_against_implicit
+from benchmarks.als_against_implicit import interactions
 from benchmarks.ratios import Row, in_turns, table, write
 
 NAME = "hybrid_against_dense"
@@ -106,8 +106,8 @@ class Epochs:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        options.data, options.sample_customers = None, 0
-        self._data = Interactions.from_frame(als_against_implicit.interactions(options))
+        drawn = interactions(options.customers, options.articles, options.interactions)
+        self._data = Interactions.from_frame(drawn)
         rows = positive_rows(self._data, None, share=1 / 12, min_inputs=1, min_interactions=2, repeats=True)
         self.rows = np.random.default_rng(1).permutation(rows)[: options.positives]
         self.articles = len(self._data.article_ids)

@@ -62,7 +62,11 @@ def environment(folder: Path) -> Path:
 
 
 def draw(options: argparse.Namespace, texts: bool) -> dict[str, pa.Table]:
-    """Lists, truth and catalogue with skewed popularity; a list is shorter than asked for where it drew one twice."""
+    """Lists, truth and catalogue with skewed popularity; a list is shorter than asked for where it drew one twice.
+
+    A tenth of the truth was listed. Nobody has more relevant articles than the least k: beyond it MAP is not the same
+    figure on both sides (ours divides by k, RecTools by the number of relevant articles).
+    """
     random = np.random.default_rng(0)
     customers, articles, length = options.customers, options.articles, options.length
     drawn = (articles * random.random((customers, length)) ** 3).astype(np.int64)
@@ -75,7 +79,11 @@ def draw(options: argparse.Namespace, texts: bool) -> dict[str, pa.Table]:
     rows, ranks = np.nonzero(first & (drawn < articles))
     bought = random.integers(0, customers, 3 * customers)
     chosen = (articles * random.random(len(bought)) ** 3).astype(np.int64)
+    listed = random.integers(0, len(rows), len(bought) // 10)
+    bought[: len(listed)], chosen[: len(listed)] = rows[listed], drawn[rows[listed], ranks[listed]]
     pairs = np.unique(bought * articles + chosen)
+    who = pairs // articles
+    pairs = pairs[np.arange(len(pairs)) - np.searchsorted(who, who) < min(options.k)]
     frames = {
         "recs": {"customer_id": rows, "article_id": drawn[rows, ranks], "rank": ranks + 1},
         "truth": {"customer_id": pairs // articles, "article_id": pairs % articles},

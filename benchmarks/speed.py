@@ -2,7 +2,7 @@
 
 Run it as ``make bench`` or ``python -m benchmarks.speed``. Each benchmark is a process of its own, one after the other;
 run it where nothing else is running. ``--small`` shrinks all of them to a minute in total, to see that they run: its
-figures mean nothing. ``--only`` picks some; the plot then holds these only.
+figures mean nothing. ``--only`` picks some; the plot then holds these only. ``--threads`` is for those that have any.
 
 What belongs here: which benchmarks there are, their sizes, the table and the plot. What does not: what they measure.
 """
@@ -30,6 +30,8 @@ BENCHMARKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "metrics": ("metrics_against_rectools", ("--repeats=5",)),
 }  # fmt: skip
 """What each name runs, and with which options."""
+THREADED = ("als", "als_full", "hybrid")
+"""Those that can be told how many threads to use; metrics use one on either side."""
 SMALL: Mapping[str, tuple[str, ...]] = {
     "als": ("--customers=2000", "--articles=800", "--interactions=8000", "--factors=16", "--repeats=1"),
     "als_full": ("--articles=2000", "--sample-customers=500", "--factors=16", "--iterations=1"),
@@ -45,17 +47,19 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=tuple(BENCHMARKS), default=list(BENCHMARKS))
     parser.add_argument("--small", action="store_true", help="sizes that only show that everything runs")
+    parser.add_argument("--threads", type=int, default=0, help=f"of {', '.join(THREADED)}; 0: one for each core")
     parser.add_argument("--out", type=Path, help="where the rows are written as JSON")
     parser.add_argument("--plot", type=Path, help="where the plot is written; by default docs/speed.svg for a full run")
     return parser.parse_args(given)
 
 
-def rows_of(name: str, *, small: bool) -> list[Row]:
+def rows_of(name: str, *, small: bool, threads: int = 0) -> list[Row]:
     """Run a benchmark; gives its rows, and prints what it printed of itself."""
     module, options = BENCHMARKS[name]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.json"
-        given = [*options, *(SMALL[name] if small else ()), f"--out={out}"]
+        told = [f"--threads={threads}"] if name in THREADED else []
+        given = [*options, *(SMALL[name] if small else ()), *told, f"--out={out}"]
         print(f"\n{name}: python -m benchmarks.{module} {' '.join(given[:-1])}", flush=True)
         print(run(sys.executable, f"benchmarks.{module}", given), flush=True)
         return read(out)
@@ -65,14 +69,14 @@ def plot(rows: Sequence[Row]) -> str:
     """Ratios as bars, with the goal of each as a line across its bar; an SVG that stands alone."""
     ratios = np.array([row.ratio for row in rows])
     names = [f"{row.what}\nagainst {row.peer}" for row in rows]
-    with figures._context():
-        drawing, (axis,) = figures._axes(1, 7.2, 0.7 + 0.42 * len(rows))
-        axis.barh(np.arange(len(rows)), ratios, height=0.6, color=figures._SERIES[1])
+    with figures.styled():
+        drawing, (axis,) = figures.subplots(1, 7.2, 0.7 + 0.42 * len(rows))
+        axis.barh(np.arange(len(rows)), ratios, height=0.6, color=figures.SERIES[1])
         for place, row in enumerate(rows):
             beside = row.goal if row.goal is not None and 0 <= row.goal - row.ratio < 0.1 else row.ratio
             axis.text(beside, place, f"  {row.ratio:.2f}", va="center", fontsize=8.5)
             if row.goal is not None:
-                axis.plot([row.goal] * 2, [place - 0.42, place + 0.42], color=figures._INK, linewidth=2)
+                axis.plot([row.goal] * 2, [place - 0.42, place + 0.42], color=figures.INK, linewidth=2)
         axis.set_yticks(np.arange(len(rows)), names, fontsize=8.5)
         axis.set_ylim(len(rows) - 0.5, -0.5)
         axis.set_xlim(0, 1.12 * max([*ratios, *(row.goal for row in rows if row.goal is not None)], default=1))
@@ -87,7 +91,7 @@ def main(given: Sequence[str] | None = None) -> None:
     """Run, print, draw."""
     options = arguments(given)
     started = os.getloadavg()[0]
-    rows = [row for name in options.only for row in rows_of(name, small=options.small)]
+    rows = [row for name in options.only for row in rows_of(name, small=options.small, threads=options.threads)]
     print(f"\nload {started:.1f} at the start, {os.getloadavg()[0]:.1f} at the end, {os.cpu_count()} cores\n")
     print(table(rows))
     write(rows, options.out)

@@ -57,6 +57,11 @@ def test_nothing_passed_is_changed_and_nothing_kept_can_be() -> None:
     [
         (ARTICLES.drop(columns="article_id"), None, None, "column article_id"),
         (pd.concat([ARTICLES, ARTICLES.iloc[:2]]), None, None, "2 articles occur more than once: 'a', 'c'"),
+        (ARTICLES, np.where(VECTORS == 30, np.inf, VECTORS), None, r"of 1 articles .* not finite .*: 'c': make them"),
+        (
+            ARTICLES, pd.DataFrame({"article_id": ["a", "b", "c"], "vector": [[1, None], [2, 3], [np.nan, 4]]}), None,
+            r"of 2 articles .* not finite .*: 'a', 'c': make them again",
+        ),
         (ARTICLES, VECTORS[:2], None, r"shape \(2, 2\), for 3 articles"),
         (ARTICLES, VECTORS, ["one"], "1 names for vectors of 2"),
         (ARTICLES, None, ["one"], "1 names for vectors of 0"),

@@ -39,13 +39,13 @@ def group_metrics(group: Ints, rank: Ints, relevant: Ints, ks: Sequence[int]) ->
     """
     longest = ks[-1]
     values = np.zeros((len(ACCURACY), len(ks), len(relevant)))  # and zero they stay where nothing was hit
-    hit, group = np.unique(group, return_inverse=True)
-    relevant, n = relevant[hit], len(hit)
+    hits = np.bincount(group, minlength=len(relevant))
+    hit, group = np.flatnonzero(hits), (np.cumsum(hits > 0) - 1)[group]
+    hits, relevant, n = hits[hit], relevant[hit], len(hit)
     discount = 1.0 / np.log2(np.arange(2, longest + 2))
     ideal = discount.cumsum()
     order = np.argsort(group * np.int64(longest) + rank)
     group, rank = group[order], rank[order]
-    hits = np.bincount(group, minlength=n)
     before = np.cumsum(hits) - hits
     nth = np.arange(len(group)) - before[group] + 1  # which hit of its group it is, from 1
     first = rank[nth == 1]

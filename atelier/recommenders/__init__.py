@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from atelier.errors import AtelierError
+from atelier.errors import AtelierError, BundleError
 from atelier.recommenders.base import Recommender, RecommenderConfig
 from atelier.recommenders.bundle import read_config
 
@@ -61,5 +61,8 @@ def load(path: str | Path) -> Recommender[Any]:
     Raises:
         BundleError: the folder is no complete bundle of a known model.
     """
-    raw = read_config(Path(path))
-    return model_class(raw["model"]).load(path)
+    try:
+        model = model_class(str(read_config(Path(path))["model"]))
+    except UnknownModelError as error:
+        raise BundleError(f"{path} holds a model that this version does not know: {error}") from error
+    return model.load(path)

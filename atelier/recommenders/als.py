@@ -41,7 +41,7 @@ class ALSConfig(RecommenderConfig):
         alpha: how much one purchase today raises the confidence above that of no interaction, which is 1.
         kind_weights: how much an interaction counts, by kind; kinds that are not named count 1.
         half_life_days: after how many days an interaction counts half; None: for ever the same.
-        threads: how many solve at once; 0: one for each core. The result does not depend on it.
+        threads: how many solve at once; 0: one for each core. The result does not depend on it, and it is not saved.
     """
 
     factors: int | None = Field(default=None, ge=1)
@@ -50,7 +50,7 @@ class ALSConfig(RecommenderConfig):
     alpha: float = Field(default=20.0, gt=0)
     kind_weights: dict[str, float] = Field(default={"view": 0.1, "save": 0.5, "bag": 0.7, "purchase": 1.0})
     half_life_days: float | None = Field(default=30.0, gt=0)
-    threads: int = Field(default=0, ge=0)
+    threads: int = Field(default=0, ge=0, exclude=True)
 
 
 class ALS(VectorRecommender[ALSConfig]):

@@ -15,10 +15,10 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from atelier.catalogue import Catalogue
-from atelier.errors import AtelierError
+from atelier.errors import AtelierError, BundleError
 from atelier.ids import Codes, IdMap, column, some
 from atelier.interactions import Interactions, InteractionsError
 from atelier.progress import progress
@@ -33,12 +33,13 @@ NeighbourRanker = Callable[[Codes], Ranked]
 
 __all__ = [
     "RECOMMENDED", "Audience", "NeighbourRanker", "NotFittedError", "Ranker", "Recommender", "RecommenderConfig",
+    "check_k",
 ]  # fmt: skip
 
 BATCH = 8192
 """Customers or articles ranked at once."""
-REQUIRED = ("article.offered", "article.ranked", "customer.served", "customer.seen.starts", "customer.seen.codes")
-"""Arrays that every bundle holds."""
+HIGHEST_SEED = 2**31 - 1
+"""What NumPy, torch, implicit and Annoy all take."""
 
 
 class NotFittedError(AtelierError, RuntimeError):
@@ -56,7 +57,7 @@ class RecommenderConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=HIGHEST_SEED)
     train_kinds: tuple[str, ...] = Field(default=("save", "bag", "purchase"), min_length=1)
     seen_kinds: tuple[str, ...] = ("purchase",)
 
@@ -141,7 +142,7 @@ class Recommender(ABC, Generic[ConfigT]):
     # Fitting
 
     def fit(self, train: Any, catalogue: Catalogue | None = None, customers: Any = None) -> Self:
-        """Learn from interactions; nothing that is passed is changed.
+        """Learn from interactions; nothing that is passed is changed. A model whose refit fails is not fitted.
 
         Args:
             train: :class:`Interactions` or a frame that they can be read from.
@@ -158,6 +159,7 @@ class Recommender(ABC, Generic[ConfigT]):
                 f"{self.name} has nothing to learn from: none of {len(train):,} interactions is of the kinds "
                 f"{self._kinds}; change train_kinds or the dates"
             )
+        vars(self).pop("audience", None)  # without it a model is not fitted: should this fail, it is not half another
         self.article_ids = train.article_ids if catalogue is None else IdMap.union(train.article_ids, catalogue.ids)
         self.offered = offered_articles(self.article_ids, catalogue, unsold=self.ranks_unsold)
         known = train.customer_ids
@@ -234,7 +236,7 @@ class Recommender(ABC, Generic[ConfigT]):
         asked is checked at once, the lists are made one batch at a time. Each batch has the schema ``RECOMMENDED``.
         """
         self._check_fitted()
-        _check_k(k)
+        check_k(k)
         audience = self.audience if histories is None else self._new_audience(histories, customers)
         places = self._places(audience, customers)
         ranker = self._ranker(audience.profiles, self._eligible(candidates), k)
@@ -309,7 +311,7 @@ class Recommender(ABC, Generic[ConfigT]):
             NotFittedError: the model was not fitted.
         """
         self._check_fitted()
-        _check_k(k)
+        check_k(k)
         codes = self._compared(articles)
         ranker = self._neighbour_ranker(self._eligible(None), k)
         starts: Any = range(0, len(codes), BATCH)
@@ -359,11 +361,16 @@ class Recommender(ABC, Generic[ConfigT]):
         """Read what :meth:`save` wrote.
 
         Raises:
-            BundleError: a file is missing or unreadable, or the bundle holds another model or format.
+            BundleError: a file is missing or unreadable, the files do not belong together, or the bundle holds another
+                model, format or a config that this version does not allow.
         """
         folder = Path(path)
-        model = cls(cls.Config.model_validate(read_config(folder, cls.name)["config"]))  # type: ignore[arg-type]
-        arrays = read_arrays(folder, REQUIRED)
+        raw = read_config(folder, cls.name)
+        try:
+            model = cls(cls.Config.model_validate(raw["config"]))  # type: ignore[arg-type]
+        except ValidationError as error:
+            raise BundleError(f"the config in {folder} is not allowed ({error}): train the model again") from error
+        arrays = read_arrays(folder, raw["arrays"])
         model.article_ids = IdMap.load(folder / "articles.parquet")
         model.offered, model.ranked = arrays["article.offered"], arrays["article.ranked"]
         model.weights = under(arrays, "weight.")
@@ -371,6 +378,8 @@ class Recommender(ABC, Generic[ConfigT]):
             IdMap.load(folder / "customers.parquet"), arrays["customer.served"],
             Lists(arrays["customer.seen.starts"], arrays["customer.seen.codes"]), under(arrays, "profile."),
         )  # fmt: skip
+        if (len(model.article_ids), len(model.audience.ids)) != (len(model.offered), len(model.audience.seen)):
+            raise BundleError(f"the id maps of {folder} are not those of its weights: train the model again")
         return model
 
     @property
@@ -402,6 +411,11 @@ def offered_articles(article_ids: IdMap, catalogue: Catalogue | None, *, unsold:
     return offered
 
 
-def _check_k(k: int) -> None:
+def check_k(k: int) -> None:
+    """Refuse a length of lists below 1.
+
+    Raises:
+        ValueError: it is.
+    """
     if k < 1:
         raise ValueError(f"k is the length of a list and at least 1, not {k}")

@@ -171,14 +171,23 @@ class Hybrid(VectorRecommender[HybridConfig]):
 
     # Articles that come later
 
-    def content_network(self) -> ContentNetwork | None:
-        """The trained content network in evaluation mode; None where the model reads no content."""
+    def content_network(self, catalogue: Catalogue | None = None) -> ContentNetwork | None:
+        """The trained content network in evaluation mode; None where the model reads no content.
+
+        Raises:
+            CatalogueError: the vectors of the ``catalogue`` to be read have another length than those trained on.
+        """
         weights = under(self.weights, "content.")
         if not weights:
             return None
         dim, factors = weights["first"].shape[0], self.weights["articles"].shape[1]
         network = ContentNetwork(dim, self.config.hidden, factors, 0.0, torch.Generator())
         network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+        if catalogue is not None and catalogue.vectors is not None and catalogue.vectors.shape[1] != dim:
+            raise CatalogueError(
+                f"the catalogue's vectors have {catalogue.vectors.shape[1]} positions, the model was trained on "
+                f"{dim}: make them by the same vector space, or train the model again"
+            )
         return network.eval()
 
     def with_catalogue(self, catalogue: Catalogue) -> Self:
@@ -210,14 +219,9 @@ class Hybrid(VectorRecommender[HybridConfig]):
 
     def _new_vectors(self, catalogue: Catalogue, ids: IdMap, ranked: Mask) -> tuple[Codes, Scores]:
         """The articles of a catalogue that have content and are not ranked yet, and their vectors."""
-        network = self.content_network()
+        network = self.content_network(catalogue)
         if network is None or catalogue.vectors is None:
             return np.zeros(0, np.int32), np.zeros((0, self.weights["articles"].shape[1]), np.float32)
-        if catalogue.vectors.shape[1] != len(network.first):
-            raise CatalogueError(
-                f"the catalogue's vectors have {catalogue.vectors.shape[1]} positions, the model was trained on "
-                f"{len(network.first)}: make them by the same vector space, or train the model again"
-            )
         codes = ids.encode(catalogue.ids.values)
         new = ~ranked[codes] & catalogue.vectors.any(axis=1)
         content = Content(catalogue.vectors[new], codes[new], len(ids))
@@ -247,6 +251,7 @@ class Hybrid(VectorRecommender[HybridConfig]):
 
         Raises:
             UnknownIdentifier: an article is unknown.
+            CatalogueError: the catalogue's vectors have another length than those trained on.
             NotFittedError: the model was not fitted.
         """
         self._check_fitted()

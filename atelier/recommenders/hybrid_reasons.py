@@ -79,7 +79,7 @@ class _Contents:
     """
 
     def __init__(self, model: "Hybrid", catalogue: Catalogue | None) -> None:
-        self._network = model.content_network()
+        self._network = model.content_network(catalogue)
         self._vectors = None if catalogue is None else catalogue.vectors
         self.labels = pa.array([], pa.large_string())
         if self._network is None or catalogue is None or self._vectors is None:

@@ -161,7 +161,7 @@ class Half:
 @contextmanager
 def _full_precision() -> Iterator[None]:
     """Products of float32 in float32, also where the caller let torch round them (``set_float32_matmul_precision``)."""
-    matmul = torch.backends.mkldnn.matmul
+    matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = matmul.fp32_precision
     matmul.fp32_precision = "ieee"
     try:

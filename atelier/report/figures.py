@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_INK, _LINE, _CARD = "#010203", "#040506", "#070809"
-_SERIES = ("#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05", "#0a0b06")
-_VARIABLES = {_INK: "var(--ink)", _LINE: "var(--line)", _CARD: "var(--card)"} | {
-    colour: f"var(--series-{place})" for place, colour in enumerate(_SERIES, start=1)
+INK, _LINE, _CARD = "#010203", "#040506", "#070809"
+SERIES = ("#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05", "#0a0b06")
+_VARIABLES = {INK: "var(--ink)", _LINE: "var(--line)", _CARD: "var(--card)"} | {
+    colour: f"var(--series-{place})" for place, colour in enumerate(SERIES, start=1)
 }
 _STYLE = {
     "svg.fonttype": "none",  # text stays text: it can be searched and read aloud
@@ -33,13 +33,13 @@ _STYLE = {
     "font.family": "sans-serif",
     "font.size": 9.5,
     "axes.edgecolor": _LINE,
-    "axes.labelcolor": _INK,
+    "axes.labelcolor": INK,
     "axes.titlesize": 10.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "grid.color": _LINE,
     "legend.frameon": False,
 }
@@ -78,8 +78,8 @@ def interval_plot(
         level_name: what the dashed line is.
         from_zero: whether the axis starts at 0; otherwise it holds every interval.
     """
-    with _context():
-        plot, axes = _axes(len(panels), 2.9, 0.6 + 0.45 * len(rows) + 0.25 * (len(series) > 1), share_y=True)
+    with styled():
+        plot, axes = subplots(len(panels), 2.9, 0.6 + 0.45 * len(rows) + 0.25 * (len(series) > 1), share_y=True)
         plot.set_layout_engine("constrained", wspace=0.08)  # numbers below one panel stay apart from the next one's
         offsets = np.linspace(-0.16, 0.16, len(series)) if len(series) > 1 else np.zeros(1)
         for place, axis in enumerate(axes):
@@ -91,7 +91,7 @@ def interval_plot(
             axis.set_title(panels[place], loc="left")
             axis.set_ylim(len(rows) - 0.5, -0.5)
             if len(levels) > place and not np.isnan(levels[place]):
-                axis.axvline(levels[place], color=_INK, linestyle=(0, (4, 3)), linewidth=1, label=level_name)
+                axis.axvline(levels[place], color=INK, linestyle=(0, (4, 3)), linewidth=1, label=level_name)
             if from_zero:
                 axis.set_xlim(left=0)
             axis.grid(axis="x", linewidth=0.6)
@@ -123,14 +123,14 @@ def line_plot(
         log_x: whether x is drawn on a logarithmic scale.
     """
     names = list(dict.fromkeys(name for panel in lines for name in panel))
-    with _context():
-        plot, axes = _axes(len(panels), 2.9, 2.5)
+    with styled():
+        plot, axes = subplots(len(panels), 2.9, 2.5)
         for place, axis in enumerate(axes):
             for name, (x, y) in lines[place].items():
                 i = names.index(name)
                 axis.plot(x, y, markersize=3, linewidth=1.4, label=name, **_look(i))
             if len(levels) > place and not np.isnan(levels[place]):
-                axis.axhline(levels[place], color=_INK, linestyle=(0, (4, 3)), linewidth=1, label=level_name)
+                axis.axhline(levels[place], color=INK, linestyle=(0, (4, 3)), linewidth=1, label=level_name)
             axis.set_title(panels[place], loc="left")
             axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
             axis.grid(axis="y", linewidth=0.6)
@@ -146,12 +146,12 @@ def line_plot(
 
 def bar_plot(rows: Sequence[str], series: Mapping[str, Floats], xlabel: str) -> str:
     """Horizontal bars, one group for each row from the top, one colour for each series; nan is not drawn."""
-    with _context():
+    with styled():
         thick = 0.8 / max(len(series), 1)
-        plot, axes = _axes(1, 7.6, 0.6 + len(rows) * (0.12 + 0.14 * len(series)) + 0.2 * (len(series) > 1))
+        plot, axes = subplots(1, 7.6, 0.6 + len(rows) * (0.12 + 0.14 * len(series)) + 0.2 * (len(series) > 1))
         for i, (name, values) in enumerate(series.items()):
             y = np.arange(len(rows)) + (i - (len(series) - 1) / 2) * thick
-            axes[0].barh(y, np.nan_to_num(values), height=thick * 0.86, color=_SERIES[i % len(_SERIES)], label=name)
+            axes[0].barh(y, np.nan_to_num(values), height=thick * 0.86, color=SERIES[i % len(SERIES)], label=name)
         axes[0].set_yticks(np.arange(len(rows)), _short(rows))
         axes[0].set_ylim(len(rows) - 0.5, -0.5)
         axes[0].grid(axis="x", linewidth=0.6)
@@ -164,8 +164,8 @@ def bar_plot(rows: Sequence[str], series: Mapping[str, Floats], xlabel: str) -> 
 
 def dot_plot(rows: Sequence[str], series: Mapping[str, Floats], xlabel: str) -> str:
     """One line for each row from the top, with a mark on it for each series; nan is not drawn."""
-    with _context():
-        plot, axes = _axes(1, 8.2, 0.9 + 0.27 * len(rows))
+    with styled():
+        plot, axes = subplots(1, 8.2, 0.9 + 0.27 * len(rows))
         for i, (name, values) in enumerate(series.items()):
             axes[0].plot(
                 values, np.arange(len(rows)), linestyle="none", markersize=6, clip_on=False, label=name, **_look(i)
@@ -194,13 +194,13 @@ def density_plot(panels: Sequence[str], series: Sequence[Mapping[str, Floats]], 
     grid = np.linspace(0, 1, 401)
     curves = [{name: _density(values, grid) for name, values in panel.items()} for panel in drawn]
     highest = max((curve.max(initial=0.0) for panel in curves for curve in panel.values()), default=0.0) or 1.0
-    with _context():
-        plot, axes = _axes(len(panels), 4.2, 2.6 + 0.13 * len(names), share_y=True)
+    with styled():
+        plot, axes = subplots(len(panels), 4.2, 2.6 + 0.13 * len(names), share_y=True)
         plot.set_layout_engine("constrained", wspace=0.08)
         for place, axis in enumerate(axes):
             for name, values in drawn[place].items():
                 i = names.index(name)
-                colour, height = _SERIES[i % len(_SERIES)], -highest * (0.07 + 0.06 * i)
+                colour, height = SERIES[i % len(SERIES)], -highest * (0.07 + 0.06 * i)
                 curve = curves[place][name]
                 axis.plot(grid[: len(curve)], curve, linestyle=DASHES[i % len(DASHES)], color=colour, label=name)
                 axis.plot(values, np.full(len(values), height), "|", color=colour, markersize=6)
@@ -244,15 +244,15 @@ def matrix_plot(
     """
     from matplotlib.patches import Rectangle
 
-    with _context():
+    with styled():
         side = 0.42 if len(columns) <= 12 else 0.3
-        plot, (axis,) = _axes(1, 2.6 + side * len(columns), 1.7 + side * len(rows))
+        plot, (axis,) = subplots(1, 2.6 + side * len(columns), 1.7 + side * len(rows))
         # Only cells that hold something: most of a matrix of many classes is empty.
         for row, column in np.argwhere(np.nan_to_num(values) > 0):
             share = float(values[row, column])
-            axis.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color=_SERIES[1], alpha=share, linewidth=0))
+            axis.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color=SERIES[1], alpha=share, linewidth=0))
             if len(columns) <= 12 and share >= 0.005:
-                colour = _CARD if share > 0.55 else _INK
+                colour = _CARD if share > 0.55 else INK
                 axis.text(column, row, f"{100 * share:.0f}", color=colour, ha="center", va="center", fontsize=8)
         axis.set_xlim(-0.5, len(columns) - 0.5)
         axis.set_ylim(len(rows) - 0.5, -0.5)
@@ -295,13 +295,14 @@ def svg(plot: "Figure") -> str:
     return text
 
 
-def _context() -> AbstractContextManager[None]:
+def styled() -> AbstractContextManager[None]:
+    """How every plot looks; what is drawn within it can be given to :func:`svg`."""
     import matplotlib as mpl
 
     return mpl.rc_context(_STYLE)  # type: ignore[arg-type]
 
 
-def _axes(count: int, width: float, height: float, *, share_y: bool = False) -> "tuple[Figure, list[Axes]]":
+def subplots(count: int, width: float, height: float, *, share_y: bool = False) -> "tuple[Figure, list[Axes]]":
     """A figure with ``count`` panels in a row, each ``width`` × ``height`` inches."""
     from matplotlib.figure import Figure
 
@@ -312,7 +313,7 @@ def _axes(count: int, width: float, height: float, *, share_y: bool = False) -> 
 
 def _look(place: int) -> dict[str, Any]:
     """Colour and marker of the series at that place."""
-    return {"color": _SERIES[place % len(_SERIES)], "marker": MARKERS[place % len(MARKERS)]}
+    return {"color": SERIES[place % len(SERIES)], "marker": MARKERS[place % len(MARKERS)]}
 
 
 def _legend(plot: "Figure", axis: "Axes", names: int) -> None:

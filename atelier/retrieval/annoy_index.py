@@ -49,7 +49,7 @@ class AnnoyConfig(BaseModel):
     metric: Metric = "cosine"
     trees: int = Field(default=50, ge=1)
     search: int | None = Field(default=None, ge=1)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
 
 
 class _Described(BaseModel):

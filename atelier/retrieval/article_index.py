@@ -5,22 +5,27 @@ not: the forests (:mod:`atelier.retrieval.annoy_index`), how much they find (:mo
 all customers at once (the models).
 """
 
+import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
+from weakref import WeakSet
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from atelier.errors import AtelierError, BundleError
 from atelier.ids import Codes, IdMap, column
+from atelier.recommenders.base import Audience, check_k
 from atelier.recommenders.frames import RECOMMENDED, SIMILAR, encoded, plain
-from atelier.recommenders.lists import Mask, Pairs
+from atelier.recommenders.lists import Mask, Pairs, Scores
 from atelier.recommenders.vectors import VectorRecommender
 from atelier.retrieval.annoy_index import AnnoyConfig, AnnoyIndex, Metric
 
 METRICS: tuple[Metric, ...] = ("cosine", "inner_product")
+FORMAT = 2
+"""The layout of a saved index; from 2 on it knows the vectors of its model."""
 
 
 class OtherModelError(AtelierError, ValueError):
@@ -41,7 +46,7 @@ class ArticleIndexConfig(BaseModel):
 
     trees: int = Field(default=50, ge=1)
     search: int | None = Field(default=5000, ge=1)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
 
 
 class _Described(BaseModel):
@@ -49,8 +54,9 @@ class _Described(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal[1] = 1
+    format: int = FORMAT
     model: str
+    vectors: str
     config: ArticleIndexConfig
 
 
@@ -66,13 +72,16 @@ class ArticleIndex:
         article_ids: the identifiers of the numbers within.
         offered: bool [n_articles]: in the catalogue and in stock when it was built.
         forests: by metric.
+        vectors: SHA-256 of which articles the model ranks and of their vectors: by it the model is known again.
     """
 
     def __init__(
         self, model: str, config: ArticleIndexConfig, article_ids: IdMap, offered: Mask,
-        forests: dict[Metric, AnnoyIndex],
+        forests: dict[Metric, AnnoyIndex], vectors: str,
     ) -> None:  # fmt: skip
         self.model = model
+        self.vectors = vectors
+        self._answered: WeakSet[Audience] = WeakSet()  # of fits that were found to be its own: a fit is digested once
         self.config = config
         self.article_ids = article_ids
         self.offered = offered
@@ -82,13 +91,14 @@ class ArticleIndex:
     def build(cls, model: VectorRecommender[Any], config: ArticleIndexConfig | None = None) -> Self:
         """Grow the two forests from the vectors of a fitted model; the same model and config give the same bytes."""
         config = config or ArticleIndexConfig()
-        codes: Codes = np.flatnonzero(model.ranked).astype(np.int32)
-        vectors, n_articles = model.article_vectors(codes), len(model.article_ids)
+        codes, vectors = _indexed(model)
+        n_articles = len(model.article_ids)
         forests = {
             metric: AnnoyIndex.build(vectors, codes, n_articles, AnnoyConfig(metric=metric, **config.model_dump()))
             for metric in METRICS
         }
-        return cls(model.name, config, model.article_ids, model.offered & model.ranked, forests)
+        offered = model.offered & model.ranked
+        return cls(model.name, config, model.article_ids, offered, forests, _digest(codes, vectors))
 
     @property
     def dimension(self) -> int:
@@ -99,7 +109,7 @@ class ArticleIndex:
         """The same forests, searched with another effort: nodes inspected in a look-up."""
         config = self.config.model_copy(update={"search": nodes})
         forests = {metric: forest.searching(nodes) for metric, forest in self.forests.items()}
-        return type(self)(self.model, config, self.article_ids, self.offered, forests)
+        return type(self)(self.model, config, self.article_ids, self.offered, forests, self.vectors)
 
     def similar(self, articles: Any, k: int = 10, eligible: Any = None) -> pd.DataFrame:
         """The nearest articles to each article, itself left out.
@@ -115,7 +125,9 @@ class ArticleIndex:
 
         Raises:
             UnknownIdentifier: an article is unknown, or has no vector.
+            ValueError: ``k`` is below 1.
         """
+        check_k(k)
         forest = self.forests["cosine"]
         indexed = IdMap(self.article_ids.take(forest.codes))
         codes = forest.codes[pd.unique(indexed.encode(column(articles, "article_id"), what="article_id"))]
@@ -142,17 +154,30 @@ class ArticleIndex:
             ``customer_id``, ``article_id``, ``score`` (falling), ``rank``, as :meth:`Recommender.recommend`.
 
         Raises:
-            OtherModelError: the model has other articles than the index, or vectors of another length.
+            OtherModelError: the model has other articles or vectors than the one that the index was built from.
             UnknownIdentifier: a customer or candidate is unknown.
+            ValueError: ``k`` is below 1.
+            NotFittedError: the model was not fitted.
         """
+        check_k(k)
         asked = model.queries(customers)
-        if model.article_ids != self.article_ids or asked.vectors.shape[1] != self.dimension:
-            raise OtherModelError(f"the index was built from another {self.model}: load the one its manifest names")
+        self._check(model)
         excluded = asked.seen if exclude_seen else Pairs.none()
         ranked = self.forests["inner_product"](asked.vectors, k, excluded, self._eligible(candidates))
         batch = encoded(ranked, asked.ids, self.article_ids, RECOMMENDED)
         frame: pd.DataFrame = plain([batch], RECOMMENDED).to_pandas()
         return frame
+
+    def _check(self, model: VectorRecommender[Any]) -> None:
+        """Refuse a model that the index was not built from."""
+        if model.audience in self._answered:
+            return
+        if model.article_ids != self.article_ids or _digest(*_indexed(model)) != self.vectors:
+            raise OtherModelError(
+                f"the index was built from another {self.model} than this {model.name}: load the model that its "
+                "manifest names, or build an index of this one by ArticleIndex.build(model)"
+            )
+        self._answered.add(model.audience)
 
     def _eligible(self, articles: Any) -> Mask:
         if articles is None:
@@ -168,7 +193,7 @@ class ArticleIndex:
 
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
-        described = _Described(model=self.model, config=self.config)
+        described = _Described(model=self.model, vectors=self.vectors, config=self.config)
         (folder / "index.json").write_text(json.dumps(described.model_dump(), indent=2, sort_keys=True) + "\n")
         self.article_ids.save(folder / "articles.parquet")
         save_file({"offered": self.offered}, folder / "offered.safetensors")
@@ -180,19 +205,37 @@ class ArticleIndex:
         """Open what :meth:`save` wrote; the forests stay on disk and are read as they are searched.
 
         Raises:
-            BundleError: a file is missing or broken.
+            BundleError: a file is missing or broken, or the index has another format.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         folder = Path(path)
         try:
-            described = _Described.model_validate_json((folder / "index.json").read_text())
+            raw = json.loads((folder / "index.json").read_text())
+            if raw["format"] != FORMAT:
+                raise BundleError(
+                    f"{folder} has format {raw['format']}, this version reads {FORMAT}: run article_index again"
+                )
+            described = _Described.model_validate(raw)
             offered = load_file(folder / "offered.safetensors")["offered"]
-        except (OSError, ValidationError, KeyError, SafetensorError) as error:
+        except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
             raise BundleError(f"{folder} is no index of articles ({error}): run article_index again") from error
         ids = IdMap.load(folder / "articles.parquet")
         forests = {metric: AnnoyIndex.load(folder / metric) for metric in METRICS}
         if len(offered) != len(ids) or any(forest.n_articles != len(ids) for forest in forests.values()):
             raise BundleError(f"the files of {folder} do not belong together: run article_index again")
-        return cls(described.model, described.config, ids, offered, forests)
+        return cls(described.model, described.config, ids, offered, forests, described.vectors)
+
+
+def _indexed(model: VectorRecommender[Any]) -> tuple[Codes, Scores]:
+    """The articles that a model ranks and their vectors."""
+    codes: Codes = np.flatnonzero(model.ranked).astype(np.int32)
+    return codes, model.article_vectors(codes)
+
+
+def _digest(codes: Codes, vectors: Scores) -> str:
+    """What tells one model's articles and vectors from another's."""
+    found = hashlib.sha256(codes.tobytes())
+    found.update(np.ascontiguousarray(vectors, dtype=np.float32).data)
+    return found.hexdigest()

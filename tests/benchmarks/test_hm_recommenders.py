@@ -167,6 +167,32 @@ def test_the_command_studies_tells_and_writes(
     assert table[("popularity", "all", "precision", 10)] == pytest.approx(0.1)
 
 
+def test_a_model_that_is_not_studied_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        hm.arguments(["--hm-week", "x", "--models", "als", "typo"])
+    assert "typo: no model of the study; there are popularity, collaborative" in capsys.readouterr().err
+    assert hm.arguments(["--hm-week", "x", "--models", "als", "repeat"]).models == ["als", "repeat"]
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ([], ["two_days", "one_day"]), (["--validation"], ["two_days"]),
+        (["--validation", "--protocol", "one_day", "two_days"], ["one_day"]),
+    ],
+)  # fmt: skip
+def test_the_week_is_validated_once(
+    given: list[str], names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = pd.DataFrame({"occurred_at": [pd.Timestamp(2020, 9, day) for day in range(16, 23)]})
+    monkeypatch.setattr(
+        hm, "read_week", lambda _: Interactions.from_frame(days.assign(customer_id="c", article_id="a"))
+    )
+    ARTICLES.to_parquet(tmp_path / "articles.parquet")
+    asked, _ = hm.trials(hm.arguments(["--hm-week", str(tmp_path), *given]))
+    assert [trial.name for trial in asked] == names
+
+
 def test_a_protocol_of_other_data_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         hm.arguments(["--hm-week", "x", "--protocol", "reference"])

@@ -79,16 +79,32 @@ def test_all_benchmarks_are_run_and_drawn(tmp_path: Path, monkeypatch: pytest.Mo
     assert (speed.PLOT.stat() if speed.PLOT.exists() else None) == before
 
 
+def test_threads_are_for_those_that_take_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, list[str]] = {}
+
+    def run(python: str, module: str, arguments: list[str]) -> str:
+        told[module.removeprefix("benchmarks.")] = [given for given in arguments if "thread" in given]
+        ratios.write(ROWS, Path(arguments[-1].removeprefix("--out=")))
+        return "text"
+
+    monkeypatch.setattr(speed, "run", run)
+    speed.main(["--threads", "3", "--plot", str(tmp_path / "speed.svg")])
+    assert told == {
+        "als_against_implicit": ["--threads=3"], "hybrid_against_dense": ["--threads=3"],
+        "metrics_against_rectools": [],
+    }  # fmt: skip
+
+
 def test_every_option_that_speed_gives_is_known() -> None:
     modules = {module.NAME: module for module in (als_against_implicit, hybrid_against_dense, metrics_against_rectools)}
+    assert all("threads" in modules[speed.BENCHMARKS[name][0]].arguments([]) for name in speed.THREADED)
     for name, (module, options) in speed.BENCHMARKS.items():
         for given in (options, (*options, *speed.SMALL[name])):
             modules[module].arguments(list(given))
 
 
 def test_a_sample_has_as_many_interactions_for_each_customer_as_the_whole() -> None:
-    given = ["--customers=4000", "--articles=50", "--interactions=40000", "--sample-customers=100"]
-    drawn = als_against_implicit.interactions(als_against_implicit.arguments(given))
+    drawn = als_against_implicit.interactions(4000, 50, 40_000, sample=100)
     assert drawn.num_rows == 1000
     assert pc.count_distinct(drawn["customer_id"]).as_py() == 100
 
@@ -98,6 +114,21 @@ def test_both_sides_of_als_rank_alike() -> None:
     rows = als_against_implicit.measure(als_against_implicit.arguments([*given, "--threads=1"]))
     assert [row.goal for row in rows] == [1.1, 1.0]
     assert rows[1].checked.startswith(("100", "99"))
+
+
+def test_lists_that_differ_are_no_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = np.tile(np.arange(5), (200, 1))
+    ours = theirs.copy()
+    ours[:2] = ours[:2, ::-1]
+    assert als_against_implicit.same_lists(ours, theirs).startswith("99.00% of the lists are the same")
+    ours[2] += 1
+    with pytest.raises(RuntimeError, match=r"only 98\.50% of the lists are the same, not 99%"):
+        als_against_implicit.same_lists(ours, theirs)
+    given = ["--customers=300", "--articles=80", "--interactions=1500", "--factors=8", "--repeats=1", "--threads=1"]
+    nobodys = lambda sides, _: (np.zeros((len(sides.data.customer_ids), 30)), None)  # noqa: E731
+    monkeypatch.setattr(als_against_implicit.Sides, "bare_recommend", nobodys)
+    with pytest.raises(RuntimeError, match="of the lists are the same"):
+        als_against_implicit.measure(als_against_implicit.arguments(given))
 
 
 HYBRID = ["--customers=200", "--articles=60", "--interactions=900", "--factors=8", "--features=60", "--filled=4"]

@@ -14,10 +14,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from pydantic import ValidationError
+from safetensors.numpy import load_file, save_file
 
 from atelier import recommenders
 from atelier.catalogue import Catalogue, CatalogueError
 from atelier.errors import BundleError, UnknownIdentifier
+from atelier.ids import IdMap
 from atelier.interactions import Interactions, InteractionsError
 from atelier.recommenders import MODELS, Recommender, UnknownModelError
 from atelier.recommenders.base import NotFittedError
@@ -172,6 +174,23 @@ def test_without_catalogue_customers_kinds_and_dates(model: Recommender[Any]) ->
     assert set(recs.customer_id) == set(FRAME.customer_id)
     bought = FRAME.groupby("customer_id").article_id.agg(set)
     assert not any(set(articles) & bought[customer] for customer, articles in lists(recs).items())
+
+
+def test_a_failed_refit_leaves_no_half_changed_model(model: Recommender[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    again = like(model).fit(FRAME, catalogue(), CUSTOMERS)
+    before = again.recommend(k=5)
+    with pytest.raises(InteractionsError):  # refused before anything changed
+        again.fit(FRAME[FRAME.kind == "view"])
+    pd.testing.assert_frame_equal(again.recommend(k=5), before)
+
+    def fail(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(type(again), "_fit", fail)
+    with pytest.raises(MemoryError):
+        again.fit(FRAME.iloc[:200], catalogue())
+    with pytest.raises(NotFittedError):
+        again.recommend(k=5)
 
 
 def test_asked_before_fitting(model: Recommender[Any], tmp_path: Path) -> None:
@@ -367,7 +386,7 @@ def test_load_equals_save(model: Recommender[Any], tmp_path: Path) -> None:
     model.save(tmp_path / "model")
     loaded = recommenders.load(tmp_path / "model")
     assert type(loaded) is type(model)
-    assert loaded.config == model.config
+    assert loaded.config.model_dump() == model.config.model_dump()
     for exclude_seen in (True, False):
         pd.testing.assert_frame_equal(
             loaded.recommend(k=9, exclude_seen=exclude_seen), model.recommend(k=9, exclude_seen=exclude_seen)
@@ -382,8 +401,11 @@ def test_load_equals_save(model: Recommender[Any], tmp_path: Path) -> None:
 
 def test_config_round_trip(model: Recommender[Any]) -> None:
     raw = json.loads(json.dumps(model.config.model_dump(mode="json")))
-    assert recommenders.build(model.name, **raw).config == model.config
-    assert model.Config.model_validate_json(model.config.model_dump_json()) == model.config
+    assert recommenders.build(model.name, **raw).config.model_dump(mode="json") == raw
+    assert model.Config.model_validate_json(model.config.model_dump_json()).model_dump(mode="json") == raw
+    like(model, seed=2**31 - 1).fit(FRAME, catalogue())
+    with pytest.raises(ValidationError, match="seed"):
+        like(model, seed=2**31)
     with pytest.raises(ValidationError, match="no_such_field"):
         recommenders.build(model.name, no_such_field=1)
 
@@ -402,6 +424,42 @@ def test_broken_bundles_are_refused(model: Recommender[Any], tmp_path: Path) -> 
     (tmp_path / "config.json").write_text(json.dumps({**config, "format": 99}))
     with pytest.raises(BundleError, match="format 99"):
         recommenders.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"config": {"no_such_field": 1}}, "no_such_field"), ({"config": {"seed": -1}}, "seed"),
+        ({"model": "best"}, "no recommender 'best'"), ({"model": ["als"]}, "no recommender"),
+        ({"config": None}, "lacks config"), ({"arrays": 3, "config": []}, "lacks config and arrays"),
+        ({"format": 1}, "has format 1, this version reads 2: train the model again"),
+    ],
+)  # fmt: skip
+def test_what_config_json_must_not_say(
+    model: Recommender[Any], tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    model.save(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(BundleError, match=message):
+        recommenders.load(tmp_path)
+
+
+def test_arrays_and_maps_that_do_not_belong_to_a_bundle_are_refused(model: Recommender[Any], tmp_path: Path) -> None:
+    model.save(tmp_path)
+    weights = tmp_path / "weights.safetensors"
+    arrays = load_file(weights)
+    for name, array in arrays.items():
+        for other in ({name: np.resize(array, (len(array) + 1, *array.shape[1:]))}, {"another": array}, {name: None}):
+            kept = {key: value for key, value in (arrays | other).items() if value is not None}
+            save_file(kept, weights)
+            with pytest.raises(BundleError, match=r"does not belong to its config\.json.*train the model again"):
+                recommenders.load(tmp_path)
+    for name, ids in (("articles", model.article_ids), ("customers", model.audience.ids)):
+        model.save(tmp_path)
+        IdMap(ids.values[:-1]).save(tmp_path / f"{name}.parquet")
+        with pytest.raises(BundleError, match=r"id maps of .* are not those of its weights"):
+            recommenders.load(tmp_path)
 
 
 def test_names() -> None:

@@ -402,8 +402,10 @@ def test_a_later_catalogue_brings_new_articles(model: Hybrid, tmp_path: Path) ->
     later.save(tmp_path)
     pd.testing.assert_frame_equal(recommenders.load(tmp_path).recommend(k=5), recs)
     if reads:
-        with pytest.raises(CatalogueError, match="have 2 positions, the model was trained on 9"):
-            model.with_catalogue(Catalogue.from_frames(articles, vectors[:, :2]))
+        narrow = Catalogue.from_frames(articles, vectors[:, :2])
+        for read in (model.with_catalogue, lambda catalogue: model.explain(model.recommend(k=1), catalogue)):
+            with pytest.raises(CatalogueError, match="have 2 positions, the model was trained on 9"):
+                read(narrow)
 
 
 # Reasons

@@ -183,7 +183,7 @@ def test_a_query_of_noughts_gets_the_first_articles_and_reaches_no_cell(
         queries, k, Lists.distinct(rows, banned, (n, 2 * m)).of(np.arange(n))
     )
     noughts = np.flatnonzero(~queries.any(axis=1))
-    assert 0 < len(noughts)
+    assert len(noughts) > 0
     pairs = set(zip(rows.tolist(), banned.tolist(), strict=True))
     assert ranked.codes.tolist() == slow(queries, vectors, codes, k, pairs)
     assert not ranked.scores[noughts].any()

@@ -1,5 +1,6 @@
 """The index of a model's articles against the model's own exact lists, with filters, on disk; and its recall."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from atelier import recommenders
 from atelier.catalogue import Catalogue
 from atelier.errors import BundleError, UnknownIdentifier
 from atelier.recommenders.vectors import VectorRecommender
+from atelier.retrieval import article_index
 from atelier.retrieval.article_index import ArticleIndex, ArticleIndexConfig, OtherModelError
 from atelier.retrieval.recall import recall_curve
 
@@ -101,6 +103,58 @@ def test_what_it_does_not_know(model: VectorRecommender[Any], index: ArticleInde
     other = recommenders.build("als", factors=12, threads=1).fit(FRAME.head(500))
     with pytest.raises(OtherModelError, match="built from another"):
         index.recommend(other, ["c000"])
+
+
+def test_another_fit_of_the_same_articles_is_refused(
+    model: VectorRecommender[Any], index: ArticleIndex, tmp_path: Path
+) -> None:
+    """Its lists would look right and be wrong."""
+    other = recommenders.build(model.name, **{**model.config.model_dump(), "seed": 5}).fit(FRAME, CATALOGUE)
+    assert other.article_ids == model.article_ids
+    model.save(tmp_path / "model")
+    index.save(tmp_path / "index")
+    for asked in (index, ArticleIndex.load(tmp_path / "index"), index.searching(100)):
+        asked.recommend(model, ["c000"])
+        asked.recommend(recommenders.load(tmp_path / "model"), ["c000"])
+        with pytest.raises(OtherModelError, match=r"built from another .* ArticleIndex\.build\(model\)"):
+            asked.recommend(other, ["c000"])
+    refitted = recommenders.build(model.name, **model.config.model_dump()).fit(FRAME, CATALOGUE)
+    index.recommend(refitted, ["c000"])
+    refitted.fit(FRAME[5:], CATALOGUE)
+    with pytest.raises(OtherModelError):  # the same object, no longer the same model
+        index.recommend(refitted, ["c000"])
+
+
+def test_a_model_is_digested_once(
+    model: VectorRecommender[Any], index: ArticleIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.recommend(model, ["c000"])
+    monkeypatch.setattr(article_index, "_digest", None)
+    index.recommend(model, ["c001"])
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_k_below_one_is_an_error(model: VectorRecommender[Any], index: ArticleIndex, k: int) -> None:
+    with pytest.raises(ValueError, match=f"at least 1, not {k}"):
+        index.similar(["a007"], k=k)
+    with pytest.raises(ValueError, match=f"at least 1, not {k}"):
+        index.recommend(model, ["c000"], k=k)
+
+
+@pytest.mark.parametrize(
+    ("described", "message"),
+    [
+        ({"format": 1, "model": "als", "config": {}}, "has format 1, this version reads 2: run article_index again"),
+        ({"format": 2, "model": "als", "config": {}}, "is no index of articles"), ([], "is no index of articles"),
+    ],
+)  # fmt: skip
+def test_an_index_that_does_not_know_its_model_is_refused(
+    index: ArticleIndex, tmp_path: Path, described: Any, message: str
+) -> None:
+    index.save(tmp_path)
+    (tmp_path / "index.json").write_text(json.dumps(described))
+    with pytest.raises(BundleError, match=message):
+        ArticleIndex.load(tmp_path)
 
 
 def test_saved_and_loaded(model: VectorRecommender[Any], index: ArticleIndex, tmp_path: Path) -> None:
