@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets.attributes import GROUP, INPUTS, AttributeTraining, article_inputs, attribute_config
+from assets.attributes import INPUTS, AttributeTraining, article_inputs, attribute_config
 from assets.pictures import keep_pictures
 from assets.stage import stage
 from assets.step import Step
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from atelier.attributes.study import StudyPlan
 
 READ = (*INPUTS, "annotated_attributes")
+GROUP = "studies"
 NAME = "attribute_study"
 
 

@@ -14,7 +14,7 @@ import dagster as dg
 
 from assets.evaluation import KINDS
 from assets.pictures import first_photographs, keep_pictures
-from assets.recommenders import GROUP, TRAIN_KINDS, catalogue, training_interactions
+from assets.recommenders import TRAIN_KINDS, catalogue, training_interactions
 from assets.stage import stage
 from assets.step import Step
 from resources.retailer import day_range
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from atelier.interactions import Interactions
     from atelier.recommenders.study import FitResult, StudyPlan
 
+GROUP = "studies"
 NAME = "recommender_study"
 TESTS, NEIGHBOURS = f"{NAME}_tests", "recommender_neighbours"
 #: Of the day of the lists.

@@ -28,13 +28,16 @@ GROUPS = {
     "raw": {"articles", "customers", "interactions", "annotated_attributes", "outfits", "images"},
     "images": {"image_embeddings", "image_backbone"},
     "attributes": {
-        "attribute_model", "attribute_metrics", "predicted_attributes", "catalogue_errors", "attribute_study",
-        "attribute_confusions",
+        "attribute_model", "attribute_metrics", "predicted_attributes", "catalogue_errors",
     },
     "features": {"article_features", "customer_features", "article_vectors", "vector_space"},
     "recommenders": {
         "popular_model", "repeat_model", "als_model", "hybrid_model", "recommendations", "article_index",
-        "similar_articles", "recommender_study", "recommender_study_tests", "recommender_neighbours",
+        "similar_articles",
+    },
+    "studies": {
+        "attribute_study", "attribute_confusions", "recommender_study", "recommender_study_tests",
+        "recommender_neighbours",
     },
     "evaluation": {"offline_metrics", "customer_metrics", "model_comparisons"},
     "published": {"feature_store", "report"},
