@@ -202,9 +202,10 @@ def catalogue(articles: pd.DataFrame) -> Catalogue:
 
 
 def plan_of(trial: Trial, seen: str, options: argparse.Namespace) -> StudyPlan:
-    """What the options ask for; ``repeat`` is studied where articles may be repeated."""
+    """What the options ask for; ``repeat`` is studied where articles may be repeated, or where it is asked for."""
     plan = StudyPlan.published(
-        options.factors, hybrid=options.hybrid, als=options.als, repeat=seen == "allowed",
+        options.factors, hybrid=options.hybrid, als=options.als,
+        repeat=seen == "allowed" or "repeat" in (options.models or ()),
         seeds=tuple(range(options.seeds)), shares=tuple(options.shares), exclude_seen=seen == "excluded",
         further_k=FURTHER_K,
     )  # fmt: skip
