@@ -65,7 +65,7 @@ class Trainer:
         self._place = np.zeros(n_articles, dtype=np.int64)
         self._loss = LOSSES[config.loss]
         parameters = list(network.parameters())
-        self._adam = torch.optim.Adam(parameters, config.learning_rate) if parameters else None
+        self._adam = torch.optim.Adam(parameters, config.learning_rate, fused=True) if parameters else None
 
     def step(self, batch: Batch) -> Tensor:
         """Move the weights by one batch; gives its mean loss."""
@@ -121,10 +121,11 @@ class Trainer:
 
     def _scores(self, batch: Batch, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """The scores of the positives [b] and of the negatives [b, n]."""
-        present = torch.from_numpy(batch.inputs >= 0)  # [b, inputs]
-        places = torch.from_numpy(np.where(batch.inputs >= 0, self._place[batch.inputs], 0))
-        inputs = functional.embedding(places, vectors) * present[:, :, None]  # [b, inputs, factors]
-        customers = inputs.sum(1) / present.sum(1, keepdim=True)
+        present = batch.inputs >= 0  # [b, inputs]
+        starts = np.cumsum(present.sum(1)) - present.sum(1)
+        customers = functional.embedding_bag(
+            torch.from_numpy(self._place[batch.inputs[present]]), vectors, torch.from_numpy(starts), mode="mean"
+        )  # [b, factors]
         if self.network.customer is not None:
             customers = customers + self.network.customer(self._attributes[torch.from_numpy(batch.customers)])
         positives = functional.embedding(torch.from_numpy(self._place[batch.positives]), vectors)

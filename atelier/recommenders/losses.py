@@ -56,8 +56,9 @@ def sampled_softmax(positive: Tensor, negative: Tensor, counts: Tensor, rank_sca
     Senécal, Adaptive Importance Sampling to Accelerate Training of a Neural Probabilistic Language Model, 2008. Takes
     and gives what :func:`wmrb` does.
     """
-    gaps = (negative - positive[:, None]).masked_fill(~counts, float("-inf")) + torch.log(rank_scale)  # [b, n]
-    return torch.logsumexp(functional.pad(gaps, (1, 0)), 1)  # the padding is the 1 of the sum: exp(0)
+    negative = (negative + torch.log(rank_scale)).masked_fill(~counts, float("-inf"))
+    choices = torch.cat((positive[:, None], negative), dim=1)  # [b, 1 + n]
+    return functional.cross_entropy(choices, torch.zeros(len(choices), dtype=torch.int64), reduction="none")
 
 
 LOSSES: dict[LossName, Loss] = {"wmrb": wmrb, "bpr": bpr, "sampled_softmax": sampled_softmax}
