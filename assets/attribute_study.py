@@ -4,20 +4,21 @@ What belongs here: what the study reads, where its results are kept, its tables,
 not: the trainings (:mod:`atelier.attributes.study`), how the pictures look (:mod:`atelier.report`).
 """
 
+from inspect import getfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets.attributes import INPUTS, AttributeTraining, article_inputs, attribute_config
-from assets.pictures import keep_pictures
+from assets.attributes import NetworkTraining, attribute_config, labelled
+from assets.pictures import keep_pictures, kept_folder, pictures_folder
 from assets.stage import stage
 from assets.step import Step
+from resources.article_inputs import INPUTS, article_inputs
 from resources.compute import gpu_pool
+from sql import query
 
 if TYPE_CHECKING:
-    from datetime import date
-
     import pandas as pd
 
     from atelier.attributes.study import StudyPlan
@@ -27,8 +28,8 @@ GROUP = "studies"
 NAME = "attribute_study"
 
 
-class AttributeStudy(AttributeTraining):
-    """Which trainings the study is made of. What is left empty suits the size of the catalogue.
+class AttributeStudy(NetworkTraining):
+    """Which trainings the study is made of. What is left empty suits the number of labelled articles.
 
     Attributes:
         splits: ``random``: articles are held out, as published; ``style``: whole styles.
@@ -36,8 +37,8 @@ class AttributeStudy(AttributeTraining):
             and the linear classifiers ``linear_text``, ``linear_images``, ``linear_joined``.
         trainings: ``joint``, by which every variant is trained, and ``published``, by which the network with all inputs
             is trained once more; it takes many times as long.
-        follow_every: steps of the optimiser between two looks at F1; 0: none; empty: after each pass, in the published
-            training every 1,000, on small data more often.
+        follow_every: steps of the optimiser between two looks at F1; 0: none; empty: after about a pass, in the
+            published training every 1,000, on small data more often.
     """
 
     splits: list[str] = ["random", "style"]
@@ -55,12 +56,12 @@ def study_attributes(step: Step, config: AttributeStudy) -> None:
     from atelier.attributes.study import confusions_of, run_study, scores_of
     from atelier.kept import Kept
 
-    articles, labels = article_inputs(step), step.read("annotated_attributes")
-    plan = study_plan(config, articles)
+    articles, labels = article_inputs(step.store, step.cache, step.ds), step.read("annotated_attributes")
+    plan = study_plan(config, labelled(articles, labels))
     device = str(step.compute.apply())
     results = run_study(
-        articles, labels, plan, kept=Kept(kept_folder(step.home.root, step.ds)), data=step.data_versions(READ),
-        device=device,
+        articles, labels, plan, kept=Kept(kept_folder(step.home.root, NAME, step.ds)),
+        data={"code": _code(), **step.data_versions(READ)}, device=device,
     )  # fmt: skip
     scores, confusions = scores_of(results), confusions_of(results)
     step.write(NAME, scores)
@@ -71,8 +72,15 @@ def study_attributes(step: Step, config: AttributeStudy) -> None:
     _draw(step, scores, confusions)
 
 
-def study_plan(config: AttributeStudy, articles: "pd.DataFrame") -> "StudyPlan":
-    """What the config asks for, with sizes that suit the articles.
+def _code() -> str:
+    """A digest of the code that decides what the trainings are given."""
+    from atelier.kept import code_digest
+
+    return code_digest(Path(__file__), Path(getfile(article_inputs)), Path(getfile(query)).parent)
+
+
+def study_plan(config: AttributeStudy, articles: int) -> "StudyPlan":
+    """What the config asks for, with sizes that suit a number of labelled articles.
 
     Raises:
         Failure: a split, variant, training or number that is not possible.
@@ -82,7 +90,7 @@ def study_plan(config: AttributeStudy, articles: "pd.DataFrame") -> "StudyPlan":
     from atelier.attributes.study import StudyPlan, trained_as
     from resources.retailer import faults
 
-    chosen = attribute_config(config, len(articles))
+    chosen = attribute_config(config, articles)
     asked = {} if config.max_epochs is None else {"max_epochs": config.max_epochs}
     unknown = sorted(set(config.trainings) - {"joint", "published"})
     if unknown:
@@ -103,16 +111,6 @@ def study_plan(config: AttributeStudy, articles: "pd.DataFrame") -> "StudyPlan":
         raise dg.Failure(f"the study's config cannot be used: {faults(error)}") from error
 
 
-def kept_folder(root: Path, ds: "date") -> Path:
-    """Where the result of each training of a day's study is kept, so that a killed study goes on where it was."""
-    return root / "studies" / NAME / f"ds={ds}"
-
-
-def pictures_folder(reports: Path, ds: "date") -> Path:
-    """Where the pictures of a day's study lie."""
-    return reports / NAME / f"ds={ds}"
-
-
 def _means(scores: "pd.DataFrame") -> dict[str, float]:
     """Mean weighted F1 on test articles, by split and variant: charts over the days in the UI."""
     rows = scores[
@@ -125,7 +123,7 @@ def _draw(step: Step, scores: "pd.DataFrame", confusions: "pd.DataFrame") -> Non
     from atelier.report import study_drawings
 
     keep_pictures(
-        step, pictures_folder(step.home.reports, step.ds), study_drawings(scores, confusions),
+        step, pictures_folder(step.home.reports, NAME, step.ds), study_drawings(scores, confusions),
         lambda name: "attribute_confusions" if name.startswith("confusion") else NAME,
     )  # fmt: skip
 

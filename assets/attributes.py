@@ -1,7 +1,7 @@
 """Attributes: the model of the day, how good it is, and the completed catalogue.
 
-What belongs here: gathering what the network reads, training, completing. What does not: the network
-(:mod:`atelier.attributes`).
+What belongs here: training, completing. What does not: gathering what the network reads
+(:mod:`resources.article_inputs`), the network (:mod:`atelier.attributes`).
 """
 
 from typing import TYPE_CHECKING
@@ -11,8 +11,8 @@ from pydantic import Field
 
 from assets.stage import stage
 from assets.step import Step
+from resources.article_inputs import INPUTS, article_inputs
 from resources.compute import gpu_pool
-from sql import query
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,50 +20,34 @@ if TYPE_CHECKING:
     from atelier.attributes import AttributeConfig
 
 GROUP = "attributes"
-INPUTS = ("articles", "images", "image_embeddings")
 
 
-class AttributeTraining(dg.Config):
-    """The training of the attribute network. What is left empty suits the size of the catalogue.
+class NetworkTraining(dg.Config):
+    """The training of an attribute network. What is left empty suits the number of labelled articles.
 
     Attributes:
         preset: ``auto``, ``small`` or ``published``.
         test_share: share of the styles held out to judge the model.
         seed: of the first weights, the batches and the split.
         max_epochs: at most so many passes over the data.
-        coverage: the probability with which the set of values that remain possible is to hold the true one.
-        applies: product types to which an attribute applies, by attribute; overrides what is learned from annotations.
     """
 
     preset: str = "auto"
     test_share: float = 0.1
     seed: int = 0
     max_epochs: int | None = None
+
+
+class AttributeTraining(NetworkTraining):
+    """The training of the network that predicts.
+
+    Attributes:
+        coverage: the probability with which the set of values that remain possible is to hold the true one.
+        applies: product types to which an attribute applies, by attribute; overrides what is learned from annotations.
+    """
+
     coverage: float = 0.9
     applies: dict[str, list[str]] = Field(default_factory=dict)
-
-
-def article_inputs(step: Step) -> "pd.DataFrame":
-    """What is read of every article of the day: text, metadata, photographs (``image_digests``, ``embeddings``)."""
-    with step.connect(*INPUTS) as con:
-        inputs: pd.DataFrame = con.sql(query("attribute_inputs")).df()
-        encoders = [row[0] for row in con.sql("SELECT DISTINCT encoder_id FROM image_embeddings").fetchall()]
-    return inputs.assign(embeddings=_embeddings(step, inputs, encoders))
-
-
-def _embeddings(step: Step, inputs: "pd.DataFrame", encoders: list[str]) -> "pd.Series":
-    """The image vectors of each article, [its shots, dimension], in the order of its digests."""
-    import pandas as pd
-
-    from atelier.attributes import group_shots
-
-    shots = inputs[["article_id", "image_digests"]].explode("image_digests").dropna()
-    if shots.empty:
-        return pd.Series([[] for _ in range(len(inputs))], index=inputs.index, dtype=object)
-    # A day is encoded with one encoder: another one is another config, and another partition.
-    vectors = step.cache.read(shots["image_digests"].tolist(), encoders[0])
-    grouped = group_shots(inputs["article_id"], shots["article_id"], vectors)
-    return pd.Series(grouped, index=inputs.index, dtype=object)
 
 
 @stage(
@@ -75,10 +59,10 @@ def attribute_model(step: Step, config: AttributeTraining) -> None:
     from atelier.attributes import fit_and_evaluate
     from atelier.attributes.evaluation import METRICS
 
-    articles, labels = article_inputs(step), step.read("annotated_attributes")
+    articles, labels = article_inputs(step.store, step.cache, step.ds), step.read("annotated_attributes")
     model, metrics = fit_and_evaluate(
-        articles, labels, attribute_config(config, len(articles)), test_share=config.test_share, seed=config.seed,
-        device=str(step.compute.apply()),
+        articles, labels, attribute_config(config, labelled(articles, labels)), test_share=config.test_share,
+        seed=config.seed, device=str(step.compute.apply()),
     )  # fmt: skip
     bundle = step.save_model("attribute_model", model.save, tables=[*INPUTS, "annotated_attributes"], seed=config.seed)
     step.write("attribute_metrics", metrics.assign(model_id=bundle.model_id))
@@ -167,8 +151,17 @@ def _check_coverage(step: Step, metrics: "pd.DataFrame", coverage: float, indepe
     )  # fmt: skip
 
 
-def attribute_config(config: AttributeTraining, articles: int) -> "AttributeConfig":
+def labelled(articles: "pd.DataFrame", labels: "pd.DataFrame") -> int:
+    """How many articles have a label: the size by which a network is chosen."""
+    return int(articles["article_id"].isin(labels["article_id"]).sum())
+
+
+def attribute_config(config: NetworkTraining, articles: int) -> "AttributeConfig":
     """The network's config: a preset, with what was asked otherwise.
+
+    Args:
+        config: what was asked.
+        articles: labelled articles, see :func:`labelled`.
 
     Raises:
         dagster.Failure: an unknown preset, or a value out of range.
@@ -178,8 +171,6 @@ def attribute_config(config: AttributeTraining, articles: int) -> "AttributeConf
     from atelier.attributes import AttributeConfig
     from resources.retailer import faults
 
-    if not 0 < config.coverage < 1:
-        raise dg.Failure(f"coverage is {config.coverage}; it is a probability, for example 0.9")
     presets = {
         "auto": lambda **changes: AttributeConfig.model_validate(
             AttributeConfig.for_data(articles).model_dump() | changes
@@ -189,11 +180,8 @@ def attribute_config(config: AttributeTraining, articles: int) -> "AttributeConf
     }
     if config.preset not in presets:
         raise dg.Failure(f"preset is {config.preset!r}; there are {', '.join(presets)}")
-    changes: dict[str, object] = {"seed": config.seed, "coverage": config.coverage}
-    if config.max_epochs is not None:
-        changes["max_epochs"] = config.max_epochs
-    if config.applies:
-        changes["applies"] = {name: tuple(types) for name, types in config.applies.items()}
+    asked = config.model_dump(include={"seed", "max_epochs", "coverage", "applies"})
+    changes = {name: value for name, value in asked.items() if value not in (None, {})}
     try:
         return presets[config.preset](**changes)
     except ValidationError as error:
@@ -210,7 +198,7 @@ def predicted_attributes(step: Step) -> None:
 
     bundle = step.bundle("attribute_model")
     model = AttributeModel.load(bundle.path, device=str(step.compute.apply()))
-    articles = article_inputs(step)
+    articles = article_inputs(step.store, step.cache, step.ds)
     table = complete(model, articles, step.read("annotated_attributes"), model_id=bundle.model_id)
     step.write("predicted_attributes", table)
     sources = {each["values"]: each["counts"] for each in table["source"].value_counts().to_pylist()}

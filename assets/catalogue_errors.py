@@ -4,19 +4,20 @@ What belongs here: the search as a stage of the day. What does not: how it is do
 (:mod:`atelier.attributes.mislabelled`).
 """
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 
-from assets.attributes import GROUP, INPUTS, article_inputs
+from assets.attributes import GROUP, labelled
 from assets.stage import stage
 from assets.step import Step, markdown
+from resources.article_inputs import INPUTS, article_inputs
 from resources.compute import gpu_pool
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from atelier.attributes.mislabelled import Score
+    from atelier.attributes import AttributeConfig
 
 
 class ErrorSearch(dg.Config):
@@ -35,7 +36,7 @@ class ErrorSearch(dg.Config):
     folds: int = 3
     seed: int = 0
     max_epochs: int | None = None
-    score: str = "log_odds"
+    score: Literal["log_odds", "self_confidence", "normalized_margin", "confidence_weighted_entropy"] = "log_odds"
     least_confidence: float = 0.5
     most_annotated: float = 0.1
 
@@ -43,16 +44,15 @@ class ErrorSearch(dg.Config):
 @stage(produces=["catalogue_errors"], deps=[*INPUTS, "annotated_attributes"], group=GROUP, pool=gpu_pool())
 def catalogue_errors(step: Step, config: ErrorSearch) -> None:
     """Annotations that a model trained without their style confidently contradicts, the most suspicious first."""
-    from atelier.attributes.mislabelled import config_for, contradicted, out_of_fold, scored
+    from atelier.attributes.mislabelled import contradicted, out_of_fold, scored
 
-    articles, labels = article_inputs(step), step.read("annotated_attributes")
+    articles, labels = article_inputs(step.store, step.cache, step.ds), step.read("annotated_attributes")
     found = out_of_fold(
-        articles, labels,
-        config_for(labels["article_id"].nunique(), seed=config.seed, max_epochs=config.max_epochs),
-        folds=config.folds, seed=config.seed, device=str(step.compute.apply()),
+        articles, labels, search_config(config, labelled(articles, labels)), folds=config.folds, seed=config.seed,
+        device=str(step.compute.apply()),
     )  # fmt: skip
     errors = contradicted(
-        scored(found.judged, cast("Score", config.score)),
+        scored(found.judged, config.score),
         least_confidence=config.least_confidence,
         most_annotated=config.most_annotated,
     )
@@ -61,6 +61,23 @@ def catalogue_errors(step: Step, config: ErrorSearch) -> None:
     step.note(
         "catalogue_errors", **counts, by_attribute=markdown(by_attribute(errors)), **step.compute.describe()
     )  # fmt: skip
+
+
+def search_config(config: ErrorSearch, articles: int) -> "AttributeConfig":
+    """The config of each fold's model, for a number of labelled articles.
+
+    Raises:
+        dagster.Failure: a value out of range.
+    """
+    from pydantic import ValidationError
+
+    from atelier.attributes.mislabelled import config_for
+    from resources.retailer import faults
+
+    try:
+        return config_for(articles, seed=config.seed, max_epochs=config.max_epochs)
+    except ValidationError as error:
+        raise dg.Failure(f"the search's config cannot be used: {faults(error)}") from error
 
 
 def by_attribute(errors: "pd.DataFrame") -> str:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets.attributes import INPUTS, article_inputs
 from assets.stage import stage
 from assets.step import Step
+from resources.article_inputs import INPUTS, article_inputs
 from resources.compute import gpu_pool
 from sql import query
 
@@ -57,7 +57,8 @@ def article_vectors(step: Step) -> None:
     """The vector that content models read, and in the bundle ``vector_space`` the name and norm of each position."""
     from atelier.article_vectors import ArticleVectors, vectors_table
 
-    articles = article_inputs(step).merge(step.read("article_features")[["article_id", "sales_30d"]], on="article_id")
+    articles = article_inputs(step.store, step.cache, step.ds)
+    articles = articles.merge(step.read("article_features")[["article_id", "sales_30d"]], on="article_id")
     space = ArticleVectors()
     vectors = space.fit_transform(articles, _attributes(step, articles), as_of=step.ds)
     read = [*INPUTS, "article_features", "predicted_attributes"]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.attributes import AttributeTraining, attribute_config
-from assets.images import GROUP
+from assets.attributes import AttributeTraining, attribute_config, labelled
+from assets.images import GROUP, chosen_backbone
 from assets.stage import stage
 from assets.step import Step, markdown
 from resources.compute import gpu_pool
@@ -81,9 +81,8 @@ def learnable(step: Step) -> "tuple[pd.DataFrame, pd.DataFrame]":
     articles, labels = visible_articles(step), step.read("annotated_attributes")
     labels = labels[labels["article_id"].isin(articles["article_id"])]
     training = AttributeTraining()  # what the daily attribute model does by default
-    kept_back = reserved(
-        articles, labels, attribute_config(training, len(articles)), test_share=training.test_share, seed=training.seed
-    )
+    network = attribute_config(training, labelled(articles, labels))
+    kept_back = reserved(articles, labels, network, test_share=training.test_share, seed=training.seed)
     free = articles.loc[~kept_back, ["article_id", "product_code"]]
     photographs = step.read("images").merge(free, on="article_id", how="inner", validate="many_to_one")
     category = articles[["article_id", CATEGORY]].dropna().rename(columns={CATEGORY: "value"})
@@ -104,18 +103,12 @@ def visible_articles(step: Step) -> "pd.DataFrame":
 
 def _start(step: Step, config: BackboneTraining) -> "Backbone":
     """The backbone to start from; never one that was promoted: fine-tuning upon fine-tuning would not repeat."""
-    from atelier.images import Preprocessing, backbones, compact, small
+    from atelier.images import backbones, compact, small
 
-    named = step.home.settings.encoder
-    name = config.backbone or named.backbone
-    # Another backbone does not fit the weights that the settings name for theirs.
-    weights = config.weights or ("DEFAULT" if config.backbone else named.weights)
+    name, weights, preprocessing = chosen_backbone(step.home.settings.encoder, config.backbone, config.weights)
     if name in (small.NAME, compact.NAME):
-        name, weights = compact.NAME, config.weights or "none"
-    preprocessing = None if named.preprocessing is None or config.backbone else Preprocessing(**named.preprocessing)
-    return backbones.build_backbone(
-        name, None if weights == "none" else weights, seed=config.seed, preprocessing=preprocessing
-    )
+        name, weights = compact.NAME, weights if config.weights else None
+    return backbones.build_backbone(name, weights, seed=config.seed, preprocessing=preprocessing)
 
 
 def _tuning(config: BackboneTraining) -> "FineTuningConfig":

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from atelier.images import Encoder
+    from atelier.images import Encoder, Preprocessing
     from atelier.sources import Landed
     from resources.image_memory import ImageMemory
+    from resources.retailer import EncoderSettings
 
 GROUP = "images"
 
@@ -163,7 +164,7 @@ def build_encoder(step: Step, config: EncoderConfig) -> "tuple[Encoder, date | N
         BundleError: the promoted backbone is missing or damaged.
         WeightsError: the weights cannot be had.
     """
-    from atelier.images import Encoder, FineTuned, Preprocessing
+    from atelier.images import Encoder, FineTuned
 
     named = step.home.settings.encoder
     device = str(step.compute.apply())
@@ -172,14 +173,31 @@ def build_encoder(step: Step, config: EncoderConfig) -> "tuple[Encoder, date | N
         tuned = FineTuned.load(bundle.path)
         encoder = Encoder(tuned.backbone, device=device, precision=config.precision, batch_size=config.batch_size)
         return encoder, date.fromisoformat(bundle.manifest.training_day)
-    # Another backbone does not fit the weights that the settings name for theirs.
-    weights = config.weights or ("DEFAULT" if config.backbone else named.weights)
+    name, weights, preprocessing = chosen_backbone(named, config.backbone, config.weights)
     return Encoder.build(
-        config.backbone or named.backbone,
-        weights=None if weights == "none" else weights,
-        preprocessing=None if named.preprocessing is None else Preprocessing(**named.preprocessing),
-        device=device, precision=config.precision, batch_size=config.batch_size,
-    ), None  # fmt: skip
+        name, weights, preprocessing, device=device, precision=config.precision, batch_size=config.batch_size
+    ), None
+
+
+def chosen_backbone(
+    named: "EncoderSettings", backbone: str | None, weights: str | None
+) -> "tuple[str, str | None, Preprocessing | None]":
+    """Backbone, weights (None: seeded) and preprocessing (None: what belongs to the weights).
+
+    Args:
+        named: what ``atelier init`` wrote. Its weights and preprocessing fit no other backbone than its own.
+        backbone: asked for instead; None: the settings'.
+        weights: asked for instead; None: the settings', or ``DEFAULT`` for another backbone.
+    """
+    from atelier.images import Preprocessing
+
+    weights = weights or ("DEFAULT" if backbone else named.weights)
+    own = None if backbone else named.preprocessing
+    return (
+        backbone or named.backbone,
+        None if weights == "none" else weights,
+        None if own is None else Preprocessing(**own),
+    )
 
 
 def encode_new(step: Step, encoder: "Encoder", new: "pd.DataFrame") -> set[str]:

@@ -1,7 +1,7 @@
-"""Pictures: where the photographs of articles are, and those of a study as files and in the UI.
+"""Pictures: where the photographs of articles are, and those of a study as files and in the UI; a study's folders.
 
-What belongs here: finding photographs, writing drawings, putting them into metadata. What does not: drawing
-(:mod:`atelier.report`).
+What belongs here: finding photographs, writing drawings, putting them into metadata, naming the folders of a study.
+What does not: drawing (:mod:`atelier.report`).
 """
 
 from collections.abc import Callable, Iterable
@@ -34,6 +34,16 @@ def first_photographs(step: Step, ds: date | None = None) -> dict[str, Path]:
         return {}
     first = images.sort_values(["article_id", "shot"]).drop_duplicates("article_id")
     return {article: Path(path) for article, path in zip(first["article_id"], first["path"], strict=True)}
+
+
+def kept_folder(root: Path, study: str, ds: date) -> Path:
+    """Where each result of a day's study is kept, so that a killed study goes on where it was; ``root``: the home's."""
+    return root / "studies" / study / f"ds={ds}"
+
+
+def pictures_folder(reports: Path, study: str, ds: date) -> Path:
+    """Where the pictures of a day's study lie."""
+    return reports / study / f"ds={ds}"
 
 
 def keep_pictures(step: Step, folder: Path, drawings: "Iterable[Drawing]", asset_of: Callable[[str], str]) -> None:

@@ -7,13 +7,14 @@ not: the fits and their judgement (:mod:`atelier.recommenders.study`), how the p
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from inspect import getfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from assets.evaluation import KINDS
-from assets.pictures import first_photographs, keep_pictures
+from assets.pictures import first_photographs, keep_pictures, kept_folder, pictures_folder
 from assets.recommenders import TRAIN_KINDS, catalogue, training_interactions
 from assets.stage import stage
 from assets.step import Step
@@ -71,7 +72,7 @@ class Compared:
         train: what customers did until then.
         truth: what they purchased after it.
         catalogue: what was sold then.
-        versions: what identifies all of it.
+        versions: what identifies all of it: its tables, and the code that makes it of them.
     """
 
     origin: date
@@ -94,7 +95,7 @@ def compare_recommenders(step: Step, config: RecommenderStudy) -> None:
     step.compute.apply()
     data = read(step)
     plan = study_plan(config, len(data.catalogue), step.compute.threads)
-    keep: dict[str, Any] = {"kept": Kept(kept_folder(step.home.root, step.ds)), "data": data.versions}
+    keep: dict[str, Any] = {"kept": Kept(kept_folder(step.home.root, NAME, step.ds)), "data": data.versions}
     results = run_study(data.train, data.truth, plan, catalogue=data.catalogue, **keep)
     neighbours = neighbours_of(data.train, plan, data.catalogue, **keep)
     scores, tests = scores_of([*results, *_ceiling(step, data, plan)]), tests_of(results)
@@ -126,10 +127,18 @@ def read(step: Step) -> Compared:
         truth = con.sql(query("truth"), params={"origin": origin, "kinds": list(KINDS)}).df()
     pointers = {table: step.store.pointer(table, origin) for table in READ}
     versions = {table: found.data_version for table, found in pointers.items() if found}
+    asked = {"origin": str(origin), "kinds": ", ".join(KINDS), "code": _code()}
     return Compared(
         origin, training_interactions(step, TRAIN_KINDS, origin), Interactions.from_frame(truth), sold,
-        {"origin": str(origin), **step.data_versions(["interactions"]), **versions},
+        {**asked, **step.data_versions(["interactions"]), **versions},
     )  # fmt: skip
+
+
+def _code() -> str:
+    """A digest of the code that decides what the models are given and judged by."""
+    from atelier.kept import code_digest
+
+    return code_digest(Path(__file__), Path(getfile(training_interactions)), Path(getfile(query)).parent)
 
 
 def _without_sales(sold: "Catalogue") -> "Catalogue":
@@ -197,16 +206,6 @@ def _check_decided(config: RecommenderStudy) -> None:
         raise dg.Failure(f"the study itself decides {decided[0]}: take it out of hybrid and als")
 
 
-def kept_folder(root: Path, ds: date) -> Path:
-    """Where the result of each fit of a day's study is kept, so that a killed study goes on where it was."""
-    return root / "studies" / NAME / f"ds={ds}"
-
-
-def pictures_folder(reports: Path, ds: date) -> Path:
-    """Where the pictures of a day's study lie."""
-    return reports / NAME / f"ds={ds}"
-
-
 def _ceiling(step: Step, data: Compared, plan: "StudyPlan") -> "list[FitResult]":
     """Of the sample retailer the best lists there are, by the generator's own probabilities; of others nothing.
 
@@ -225,9 +224,11 @@ def _ceiling(step: Step, data: Compared, plan: "StudyPlan") -> "list[FitResult]"
 
 
 def _key_figures(scores: "pd.DataFrame", k: int) -> dict[str, float]:
-    """Precision and recall of everyone with all interactions: charts over the days in the UI."""
+    """Precision and recall of everyone with the most interactions: charts over the days in the UI."""
+    from atelier.report.recommender_drawings import largest
+
     rows = scores[(scores["segment"] == "all") & (scores["k"] == k) & scores["metric"].isin(["precision", "recall"])]
-    rows = rows[rows["share"] == scores["share"].max()].dropna(subset=["value"])
+    rows = largest(rows).dropna(subset=["value"])
     named = rows["model"].astype("str") + "_" + rows["metric"].astype("str")
     return dict(zip(named, rows["value"].astype(float).tolist(), strict=True))
 
@@ -250,7 +251,7 @@ def _draw(
     photographs = first_photographs(step, data.origin)
     root = step.home.open_source().image_root
     keep_pictures(
-        step, pictures_folder(step.home.reports, step.ds),
+        step, pictures_folder(step.home.reports, NAME, step.ds),
         [
             *recommender_drawings(scores, tests),
             *neighbours_drawings(neighbours, models, photographs, data.catalogue.frame, root),

@@ -8,13 +8,14 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assets.image_backbone import NAME as BACKBONE
 from assets.pictures import first_photographs
 from assets.publishing import GROUP, SHOWN
 from assets.raw import STAGES as RAW
 from assets.retrieval import RECALL
 from assets.stage import stage
 from assets.step import Step, markdown
-from atelier.errors import PartitionMissing
+from atelier.errors import BundleError, PartitionMissing
 from sql import query
 
 if TYPE_CHECKING:
@@ -32,14 +33,12 @@ INGESTED = (*(each.name for each in RAW), "images")
 def report(step: Step) -> None:
     """The page of the day: what came in, checks, attributes, leaderboard, recommendations and why, neighbours."""
     from atelier.report import leaderboard_text, render_page
+    from resources.lineage_pages import write_page
 
     settings = step.home.settings
     page = render_page(f"Atelier · {settings.source}", step.ds, [section(step) for section in SECTIONS])
     target = report_path(step.home.reports, step.ds)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staged = target.with_suffix(".html.new")
-    staged.write_text(page, encoding="utf-8")
-    staged.replace(target)
+    write_page(page, target)
     step.note("report", path=str(target), bytes=len(page.encode()))
     metrics = _table(step, "offline_metrics")
     if metrics is not None:
@@ -90,34 +89,35 @@ def _checks(step: Step) -> "Section":
 def _attributes(step: Step) -> "Section":
     from atelier.report import attributes_section
 
-    encoder = step.home.settings.encoder
-    untrained = (
-        f"Photographs are read by the backbone `{encoder.backbone}` with seeded weights: it was not trained."
-        if encoder.weights == "none" and not encoder.promoted
-        else None
-    )
+    untrained = _untrained(step)
     return attributes_section(_table(step, "attribute_metrics"), untrained, command=_launch("daily_retrain", step))
 
 
 def _attribute_study(step: Step) -> "Section":
-    """The newest study of this day or an earlier one: it is made when somebody asks for it, not every day."""
     from atelier.report import attribute_study_section
 
-    days = [pointer.ds for pointer in step.store.pointers("attribute_study") if pointer.ds <= step.ds]
-    if not days:
+    day = _newest(step, "attribute_study")
+    if day is None:
         return attribute_study_section(None, command=_launch("attribute_study", step))
-    study, confusions = (_table(step, table, max(days)) for table in ("attribute_study", "attribute_confusions"))
-    return attribute_study_section(study, confusions, max(days))
+    study, confusions = (_table(step, table, day) for table in ("attribute_study", "attribute_confusions"))
+    learned = (
+        "Photographs were read by a backbone that was fine-tuned on annotations: it has learned from articles that the "
+        "split `random` judges, so all figures of that split that read photographs are too good."
+    )
+    return attribute_study_section(study, confusions, day, remark=learned if _fine_tuned(step, day) else None)
+
+
+def _newest(step: Step, table: str) -> date | None:
+    """The newest day with a study, this one or earlier: it is made when somebody asks for it, not every day."""
+    return max((pointer.ds for pointer in step.store.pointers(table) if pointer.ds <= step.ds), default=None)
 
 
 def _recommender_study(step: Step) -> "Section":
-    """The newest study of this day or an earlier one: it is made when somebody asks for it, not every day."""
     from atelier.report import recommender_study_section
 
-    days = [pointer.ds for pointer in step.store.pointers("recommender_study") if pointer.ds <= step.ds]
-    if not days:
+    day = _newest(step, "recommender_study")
+    if day is None:
         return recommender_study_section(None, command=_launch("recommender_study", step))
-    day = max(days)
     origin = day - timedelta(days=step.home.settings.horizon)
     study, tests, neighbours = (
         _table(step, table, day) for table in ("recommender_study", "recommender_study_tests", "recommender_neighbours")
@@ -144,20 +144,49 @@ def _lineage(step: Step) -> "Section":
 def _catalogue_errors(step: Step) -> "Section":
     from atelier.report import catalogue_errors_section
 
+    learned = (
+        "Photographs are read by a backbone that was fine-tuned on these annotations, the wrong ones too: it agrees "
+        "with them more than it should, and some errors stay unfound."
+    )
     return catalogue_errors_section(
         _table(step, "catalogue_errors"), first_photographs(step), _table(step, "articles"),
-        root=step.home.open_source().image_root, command=_launch("daily_retrain", step), remark=_seen_labels(step),
+        root=step.home.open_source().image_root, command=_launch("daily_retrain", step),
+        remark=learned if _fine_tuned(step, step.ds) else None,
     )  # fmt: skip
 
 
-def _seen_labels(step: Step) -> str | None:
-    """What a promoted backbone means for whatever is judged on articles that it has learned from."""
-    if not step.home.settings.encoder.promoted:
+def _encoder_of(step: Step, ds: date) -> str:
+    """The id of the encoder that read the photographs of a day, whatever the settings say now; empty: there is none."""
+    vectors = _table(step, "image_embeddings", ds)
+    return "" if vectors is None or vectors.empty else str(vectors["encoder_id"].iloc[0])
+
+
+def _untrained(step: Step) -> str | None:
+    """What to say where the encoder of the day has seeded weights."""
+    from atelier.images import small
+
+    named = step.home.settings.encoder
+    backbone = _encoder_of(step, step.ds).rpartition("-")[0]
+    seeded = {small.NAME, named.backbone} if named.weights == "none" else {small.NAME}
+    if backbone not in seeded or _fine_tuned(step, step.ds):
         return None
-    return (
-        "Photographs are read by a promoted backbone, which has seen these annotations, the wrong ones too: it agrees "
-        "with them more than it should, and some errors stay unfound."
-    )
+    return f"Photographs are read by the backbone `{backbone}` with seeded weights: it was not trained."
+
+
+def _fine_tuned(step: Step, ds: date) -> bool:
+    """Whether the photographs of a day were read by a backbone that learned from annotations."""
+    from atelier.images import Encoder, FineTuned
+
+    encoder_id, promoted = _encoder_of(step, ds), step.home.settings.encoder.promoted
+    made = {step.models.pointer(BACKBONE, day) for day in step.models.days(BACKBONE)}
+    for model_id in made | ({promoted} if promoted else set()):
+        try:
+            backbone = FineTuned.load(step.models.path(BACKBONE, model_id)).backbone
+        except BundleError:  # its vectors may still be read, but nobody can say any more which they are
+            continue
+        if encoder_id in {Encoder(backbone, device="cpu", precision=each).encoder_id for each in ("float32", "bf16")}:
+            return True
+    return False
 
 
 def _leaderboard(step: Step) -> "Section":

@@ -3,7 +3,6 @@
 What belongs here: :class:`Step`, the only thing between a stage and Dagster. What does not: any stage's own work.
 """
 
-import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from atelier.errors import ContractViolation
+from resources.pointers import combined_version
 from resources.retailer import Home, day_range
 from resources.tables import REGISTRY
 
@@ -152,12 +152,7 @@ class Step:
 
     def data_versions(self, tables: Sequence[str]) -> dict[str, str]:
         """What was read of each of ``tables``: the digest of its partition, of all days up to this one for events."""
-        return {table: self._data_version(table) for table in tables}
-
-    def _data_version(self, table: str) -> str:
-        event = REGISTRY[table].kind == "event"
-        pointers = [p for p in self.store.pointers(table) if (p.ds <= self.ds if event else p.ds == self.ds)]
-        return digest_of(f"{p.ds}/{p.part}/{p.data_version}" for p in pointers)
+        return {table: self.store.data_version(table, self.ds) for table in tables}
 
     # Telling -----------------------------------------------------------------------------------------------------
 
@@ -229,7 +224,7 @@ class Step:
         return dg.MaterializeResult(
             asset_key=table,
             metadata=self._common(table),
-            data_version=dg.DataVersion(digest_of(versions)) if len(rows) == 1 else None,
+            data_version=dg.DataVersion(combined_version(versions)) if len(rows) == 1 else None,
             check_results=[_contract_result(table, written), *checks],
         )
 
@@ -252,11 +247,6 @@ class Step:
 
             figures["dagster/column_lineage"] = column_lineage(REGISTRY[asset])
         return figures
-
-
-def digest_of(texts: Iterable[str]) -> str:
-    """SHA-256 over ``texts`` in sorted order."""
-    return hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()
 
 
 def markdown(text: str) -> dg.MarkdownMetadataValue:

@@ -23,6 +23,8 @@ Codes = npt.NDArray[np.int32]
 
 NAMED = 5
 """How many identifiers an error message names."""
+FEW = 32
+"""Of a map with so many times as many identifiers as are asked for, bisecting is faster than hashing all of it."""
 
 
 class IdentifierError(AtelierError, ValueError):
@@ -171,13 +173,27 @@ class IdMap:
             IdentifierError: some are null or not text.
         """
         dictionary, indices = factorise(ids, what)
-        place = pc.index_in(dictionary, value_set=self.values).fill_null(-1).to_numpy(zero_copy_only=False)
-        codes: Codes = place.astype(np.int32, copy=False)[indices]
+        codes: Codes = (self._bisected if FEW * len(dictionary) < len(self) else self._hashed)(dictionary)[indices]
         if unknown == "raise" and (codes < 0).any():
             missing = np.unique(indices[codes < 0])
             names = sorted(dictionary.take(pa.array(missing)).to_pylist())
             raise UnknownIdentifier(f"{len(names):,} unknown {what}{'s' * (len(names) > 1)}: {some(names, len(names))}")
         return codes
+
+    def _hashed(self, texts: pa.LargeStringArray) -> Codes:
+        """The number of each text, −1 where it is unknown."""
+        place: Codes = pc.index_in(texts, value_set=self.values).fill_null(-1).to_numpy(zero_copy_only=False)
+        return place.astype(np.int32, copy=False)
+
+    def _bisected(self, texts: pa.LargeStringArray) -> Codes:
+        """The same of a few texts in a map that is not empty: the last value that is not above each."""
+        place = np.zeros(len(texts), dtype=np.int64)
+        for power in range(len(self).bit_length())[::-1]:
+            further = np.minimum(place + 2**power, len(self) - 1)
+            reached = pc.less_equal(self.values.take(pa.array(further)), texts).fill_null(False)
+            place = np.where(reached.to_numpy(zero_copy_only=False), further, place)
+        found = pc.equal(self.values.take(pa.array(place)), texts).fill_null(False)
+        return np.where(found.to_numpy(zero_copy_only=False), place, -1).astype(np.int32)
 
     def decode(self, codes: npt.ArrayLike) -> "pd.api.extensions.ExtensionArray":
         """The identifiers of these numbers, as a pandas array of text.

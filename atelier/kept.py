@@ -1,14 +1,16 @@
 """Results of long work that outlive the process that made them.
 
-What belongs here: one JSON file for each result, named by a digest of what it was computed from. What does not: what is
-computed (:mod:`atelier.attributes.study`, :mod:`atelier.recommenders.study`).
+What belongs here: one JSON file for each result, named by a digest of what it was computed from, and with what code and
+libraries. What does not: what is computed (:mod:`atelier.attributes.study`, :mod:`atelier.recommenders.study`).
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from atelier.errors import AtelierError
 
 Result = TypeVar("Result", bound=BaseModel)
+CODE = (".py", ".sql")
 
 
 class KeptResultError(AtelierError):
@@ -30,6 +33,26 @@ def digest(parts: Mapping[str, Any]) -> str:
         parts: what it was computed from, as JSON can hold it; the order of keys does not matter.
     """
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def made_with(code: Iterable[Path], libraries: Iterable[str]) -> dict[str, object]:
+    """What beside its input a result may depend on: the code, the libraries, the number of threads.
+
+    Args:
+        code: as :func:`code_digest` takes it.
+        libraries: names of the packages that compute.
+    """
+    import torch
+
+    versions = {name: version(name) for name in libraries}
+    return {"code": code_digest(*code), "threads": torch.get_num_threads(), **versions}
+
+
+@cache
+def code_digest(*paths: Path) -> str:
+    """A digest of files, and of the modules and queries that lie in folders: what other code made is computed again."""
+    found = (file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path]))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in found if file.suffix in CODE)).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -66,3 +89,32 @@ class Kept:
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.json"
+
+
+def once(
+    kept: Kept | None, data: Mapping[str, str] | None, parts: Mapping[str, Any], kind: type[Result],
+    compute: Callable[[], Result],
+) -> Result:  # fmt: skip
+    """What an earlier run, perhaps a killed one, kept; otherwise what ``compute`` gives, and it is kept.
+
+    Args:
+        kept: where results are kept; None keeps none.
+        data: what identifies the data that it is computed from, for example the versions of their tables.
+        parts: all else that it depends on, as JSON can hold it.
+        kind: what ``compute`` gives.
+        compute: called without arguments where nothing was kept.
+
+    Raises:
+        KeptResultError: a kept file is damaged.
+        ValueError: ``kept`` without ``data``.
+    """
+    if kept is None:
+        return compute()
+    if not data:
+        raise ValueError("results can be kept only with data that identifies what they were computed from")
+    key = digest({**parts, "data": dict(data)})
+    found = kept.get(key, kind)
+    if found is None:
+        found = compute()
+        kept.put(key, found)
+    return found

@@ -33,6 +33,7 @@ from atelier.attributes.splits import holdout
 from atelier.report.figures import line_plot, standalone
 from atelier.sources.sample import SampleConfig, generate
 from benchmarks import attribute_training_scale as scale
+from benchmarks.hm_articles import read_articles, with_labels, with_vectors
 from resources.compute import Compute, pin_threads
 
 if TYPE_CHECKING:
@@ -41,11 +42,6 @@ if TYPE_CHECKING:
     from atelier.attributes.model import AttributeModel
 
 WAYS = ("joint", "published")
-ATTRIBUTES = (
-    "product_type_name", "product_group_name", "graphical_appearance_name", "colour_group_name",
-    "perceived_colour_value_name", "perceived_colour_master_name", "index_group_name", "section_name",
-    "garment_group_name",
-)  # fmt: skip
 RECIPE = (
     "training", "batch_size", "learning_rate", "weight_decay", "max_epochs", "evaluate_every", "patience", "dropout",
     "modality_dropout", "word_dropout", "class_weighting", "attribute_balance", "label_smoothing",
@@ -118,16 +114,9 @@ def _embedded(folder: Path, images: pd.DataFrame) -> dict[Any, list[Any]]:
 
 def hm_data(folder: Path, vectors: Path | None) -> Data:
     """The articles of a folder in the H&M layout: text, image vectors, nine attributes; no metadata."""
-    frame = pd.read_csv(folder / "articles.csv", dtype="str")
-    if vectors is not None:
-        with np.load(vectors) as arrays:
-            found = pd.Series([[vector] for vector in arrays["vectors"]], index=arrays["names"].astype(str))
-        frame = frame[frame["article_id"].isin(found.index)]
-        frame = frame.assign(embeddings=frame["article_id"].map(found))
-    frame = frame.reset_index(drop=True).rename(columns={"prod_name": "name", "detail_desc": "description"})
-    labels = frame.melt("article_id", list(ATTRIBUTES), "attribute", "value").dropna()
-    columns = ["article_id", "product_code", "name", "description", *(["embeddings"] if vectors else [])]
-    return Data(f"H&M, {len(frame):,} articles", frame[columns], labels)
+    frame = read_articles(folder)
+    articles, labels = with_labels(frame if vectors is None else with_vectors(frame, vectors))
+    return Data(f"H&M, {len(articles):,} articles", articles, labels)
 
 
 def config_of(way: str, sizes: str, articles: int) -> AttributeConfig:

@@ -5,8 +5,6 @@ What belongs here: synthetic articles with the published shape, the time of some
 """
 
 import multiprocessing
-import resource
-import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from atelier.attributes.config import AttributeConfig
+from benchmarks.ratios import peak_memory
 from resources.compute import Compute
 
 if TYPE_CHECKING:
@@ -105,9 +104,8 @@ def cost(config: AttributeConfig, articles: int, steps: int, compute: Compute) -
     # The mean, not the median: attributes differ.
     seconds, busy = np.diff(times, axis=0)[WARM_UP - 1 :].mean(axis=0).tolist()
     gpu = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
-    return Cost(
-        config.training, config.batch_size, steps, seconds, busy, epoch, int(labelled.sum()), before, peak_memory(), gpu
-    )
+    before, peak = (int(mib * 2**20) for mib in (before, peak_memory()))
+    return Cost(config.training, config.batch_size, steps, seconds, busy, epoch, int(labelled.sum()), before, peak, gpu)
 
 
 def synthetic(articles: int, tokens: int) -> "tuple[Encoded, npt.NDArray[np.int64], Heads]":
@@ -135,11 +133,6 @@ def synthetic(articles: int, tokens: int) -> "tuple[Encoded, npt.NDArray[np.int6
         for place, (size, samples) in enumerate(zip(CLASSES, counts, strict=True))
     ]
     return encoded, targets, Heads(tuple(heads))
-
-
-def peak_memory() -> int:
-    """Bytes that this process held at most so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def as_text(costs: list[Cost], articles: int) -> str:

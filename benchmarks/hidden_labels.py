@@ -16,25 +16,22 @@ What belongs here: reading both sides, and their comparison. What does not: the 
 
 import argparse
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from atelier.attributes.labels import read_labels
-from atelier.attributes.scores import accuracy, weighted_f1
-from atelier.errors import AtelierError, PartitionMissing, SourceError
+from atelier.attributes.scores import AGAINST_MAJORITY, against_majority
+from atelier.errors import AtelierError, SourceError
 from atelier.sources import Source
 from atelier.sources.hm import HmSource
 from atelier.sources.parquet import SampleSource
-from atelier.sources.sample import SampleConfig
-from atelier.sources.sample.labels import taxonomy_change_day
-from benchmarks.sample_ceiling import KEY, read
+from benchmarks.sample_ceiling import KEY, read, renamed, truth_file
 from resources.feature_store import FeatureStore
 from resources.retailer import Home
 
-SCORES = ("accuracy", "weighted_f1", "majority_accuracy", "majority_weighted_f1")
 CEILING = ("ceiling", "distance")
 
 
@@ -70,14 +67,9 @@ def sample_truth(folder: Path, day: date) -> pd.DataFrame:
     Raises:
         SourceError: a file of the folder ``truth`` is absent.
     """
-    config_file, values_file = folder / "config.json", folder / "attributes.parquet"
-    for file in (config_file, values_file):
-        if not file.is_file():
-            raise SourceError(f"{file} is absent, so no labels are kept aside; generate the sample retailer again")
-    config = SampleConfig.model_validate_json(config_file.read_bytes())
-    renamed = day >= config.first_day + timedelta(days=taxonomy_change_day(config))
-    truth = pd.read_parquet(values_file)
-    return truth[KEY].assign(value=truth["value" if renamed else "old_value"])
+    name = "value" if renamed(folder, day) else "old_value"
+    truth = pd.read_parquet(truth_file(folder, "attributes.parquet"))
+    return truth[KEY].assign(value=truth[name])
 
 
 def judge(predicted: pd.DataFrame, hidden: pd.DataFrame, reader: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -107,9 +99,9 @@ def judge(predicted: pd.DataFrame, hidden: pd.DataFrame, reader: pd.DataFrame | 
     known = predicted.loc[annotated]
     both = read_labels(hidden).merge(predicted.loc[:, [*KEY, "prediction", "source"]], on=KEY, how="left")
     both = both[both["source"] != "annotated"].drop(columns="source")
-    scores: tuple[str, ...] = SCORES
+    scores: tuple[str, ...] = AGAINST_MAJORITY
     if reader is not None:
-        both, scores = both.merge(reader, on=KEY, how="left", validate="one_to_one"), SCORES + CEILING
+        both, scores = both.merge(reader, on=KEY, how="left", validate="one_to_one"), AGAINST_MAJORITY + CEILING
     rows = {
         str(attribute): _judge(labels, known.loc[known["attribute"] == attribute, "value"])
         for attribute, labels in both.groupby("attribute", sort=True)
@@ -126,21 +118,13 @@ def _judge(labels: pd.DataFrame, annotated: pd.Series) -> dict[str, float]:
     names = pd.Index(sorted({*judged["value"], *judged["prediction"], *annotated}), dtype=object)
     truth = names.get_indexer(pd.Index(judged["value"], dtype=object)).astype(np.int64)
     said = names.get_indexer(pd.Index(judged["prediction"], dtype=object)).astype(np.int64)
-    figures = {
-        "hidden": float(len(labels)),
-        "judged": float(len(judged)),
-        "accuracy": accuracy(truth, said),
-        "weighted_f1": weighted_f1(truth, said),
-    }
+    # The most frequent annotated value, the first by name of several; nobody knows one where nothing is annotated.
+    majority = None if annotated.empty else int(names.get_loc(annotated.mode().iloc[0]))
+    figures = {"hidden": float(len(labels)), "judged": float(len(judged)), **against_majority(truth, said, majority)}
     if "read" in judged:
         ceiling = float(judged["read"].eq(judged["value"]).mean())
         figures |= {"ceiling": ceiling, "distance": ceiling - figures["accuracy"]}
-    if annotated.empty:
-        return figures
-    counts = np.bincount(names.get_indexer(pd.Index(annotated, dtype=object)), minlength=len(names))
-    majority = np.full_like(truth, counts.argmax())
-    baseline = {"majority_accuracy": accuracy(truth, majority), "majority_weighted_f1": weighted_f1(truth, majority)}
-    return figures | baseline
+    return figures
 
 
 def as_text(table: pd.DataFrame) -> str:
@@ -153,7 +137,7 @@ def as_text(table: pd.DataFrame) -> str:
         f"{'attribute':<{width}}{'hidden':>9}{'n':>9}" + f"{'accuracy':>10}{'F1':>10}" * 2 + more,
     ]
     for row in table.itertuples(index=False):
-        values = (getattr(row, name) for name in SCORES + ceiling)
+        values = (getattr(row, name) for name in AGAINST_MAJORITY + ceiling)
         figures = "".join("–".rjust(10) if np.isnan(x) else f"{x:>10.4f}" for x in values)
         lines.append(f"{row.attribute:<{width}}{row.hidden:>9}{row.judged:>9}{figures}")
     hidden, judged = table["hidden"].iloc[-1], table["judged"].iloc[-1]
@@ -173,10 +157,7 @@ def of_home(home: Home, day: date | None = None) -> tuple[date, pd.DataFrame]:
         PartitionMissing: the day, or where none is given any day, has no predictions.
     """
     store = FeatureStore(home.store)
-    days = [pointer.ds for pointer in store.pointers("predicted_attributes")]
-    if day is None and not days:
-        raise PartitionMissing(f"{home.root} has no predicted_attributes; run `dg launch --job daily_retrain` first")
-    day = max(days) if day is None else day
+    day = day or store.last_day("predicted_attributes")
     columns = [*KEY, "value", "prediction", "source"]
     predicted = store.read("predicted_attributes", day).select(columns).to_pandas()
     with store.connect(day, ["articles", "images"]) as connection:

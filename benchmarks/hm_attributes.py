@@ -19,7 +19,8 @@ what is due to the network and what to the vectors. Every value is predicted, ho
 - ``--hide``: train once more with labels hidden at the published rates, see :data:`MISSING`.
 - ``--ablation``: what each option of the network brings, on validation styles inside the training part; no test.
 
-What belongs here: reading the data, the comparison, the tables. What does not: the models.
+What belongs here: the comparison, its figures and tables, the vectors. What does not: reading the data
+(:mod:`benchmarks.hm_articles`), the models.
 """
 
 import argparse
@@ -35,8 +36,8 @@ import pandas as pd
 
 from atelier.attributes import AttributeConfig, AttributeModel, holdout
 from atelier.attributes.peers import Kind, fit_peer
-from atelier.attributes.scores import weighted_f1
-from benchmarks.hm_backbone import ATTRIBUTES, TEST_SHARE, photographs
+from atelier.attributes.scores import accuracy, weighted_f1
+from benchmarks.hm_articles import ATTRIBUTES, TEST_SHARE, photographed, with_labels
 
 KEY = ["article_id", "attribute"]
 KINDS: tuple[Kind, ...] = ("text", "image", "joined")
@@ -88,15 +89,6 @@ class Side:
         return replace(self, articles=self.articles.drop(columns=list(columns)))
 
 
-def read(folder: Path, files: pd.DataFrame, vectors: Vectors) -> Side:
-    """The photographed articles; ``vectors`` [files, dim] in the order of ``files``."""
-    texts = pd.read_csv(folder / "articles.csv", dtype="str", usecols=["article_id", "prod_name", "detail_desc"])
-    articles = files[["article_id", "product_code"]].merge(texts, on="article_id", how="left")
-    articles = articles.rename(columns={"prod_name": "name", "detail_desc": "description"})
-    labels = files.melt("article_id", list(ATTRIBUTES), var_name="attribute").dropna()
-    return Side(articles.assign(embeddings=list(vectors[:, None])), labels)
-
-
 def kept(file: Path | None, files: pd.DataFrame, compute: Callable[[], Vectors]) -> Vectors:
     """The vectors of ``files`` out of an .npz file, which is written if it does not exist."""
     names = files["article_id"].to_numpy(dtype="U")
@@ -117,18 +109,24 @@ class Photographs:
     """Vectors of the photographs, encoded once and kept in a folder.
 
     Args:
-        options: the command's.
-        files: article_id, path, product_code and the attributes.
+        root: the folder of images.
+        files: article_id and path below ``root``; for ``tuned`` also product_code and the attributes.
         learn_from: bool [files]: what a backbone may be fine-tuned on.
+        weights: of MobileNetV2: ``DEFAULT``, or a .safetensors file.
+        folder: where vectors are kept; None: nowhere.
+        threads: that decode.
     """
 
-    def __init__(self, options: argparse.Namespace, files: pd.DataFrame, learn_from: npt.NDArray[np.bool_]) -> None:
-        self.options, self.files, self.learn_from = options, files, learn_from
-        self.root = options.hm / "images"
+    def __init__(
+        self, root: Path, files: pd.DataFrame, learn_from: npt.NDArray[np.bool_], *, weights: str, folder: Path | None,
+        threads: int,
+    ) -> None:  # fmt: skip
+        self.root, self.files, self.learn_from = root, files, learn_from
+        self.weights, self.folder, self.threads = weights, folder, threads
 
     def vectors(self, *names: str) -> Vectors:
         """float32 [files, dim]: ``mobilenet``, ``colour`` and ``tuned``, side by side."""
-        folder: Path | None = self.options.vectors
+        folder = self.folder
         if folder:
             folder.mkdir(parents=True, exist_ok=True)
         parts = [kept(folder and folder / f"{n}.npz", self.files, lambda n=n: self._encode(n)) for n in names]  # type: ignore[misc]
@@ -138,9 +136,9 @@ class Photographs:
         from atelier.images import Encoder
 
         if name == "colour":
-            encoder = Encoder.build("small", None, device="cpu", threads=self.options.threads)
+            encoder = Encoder.build("small", None, device="cpu", threads=self.threads)
         else:
-            encoder = Encoder(self._mobilenet(tuned=name == "tuned"), device="cpu", threads=self.options.threads)
+            encoder = Encoder(self._mobilenet(tuned=name == "tuned"), device="cpu", threads=self.threads)
         found = encoder.encode(self.files["path"].tolist(), self.root)
         if found.errors:
             raise SystemExit(f"error: {len(found.errors)} photographs cannot be read, first {found.errors[0]}")
@@ -152,13 +150,13 @@ class Photographs:
         from atelier.images.finetuning import finetune
 
         preprocessing = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-        backbone = build_backbone("mobilenet_v2", self.options.weights, preprocessing=preprocessing)
+        backbone = build_backbone("mobilenet_v2", self.weights, preprocessing=preprocessing)
         if not tuned:
             return backbone
         mine = self.files[self.learn_from]
         labels = mine.melt("article_id", list(ATTRIBUTES), var_name="attribute")
         photos = mine[["article_id", "path", "product_code"]]
-        return finetune(backbone, photos, labels, root=self.root, threads=self.options.threads).backbone
+        return finetune(backbone, photos, labels, root=self.root, threads=self.threads).backbone
 
 
 def hide(labels: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -171,15 +169,20 @@ def hide(labels: pd.DataFrame, seed: int) -> pd.DataFrame:
     return labels[left.loc[pd.MultiIndex.from_frame(labels[KEY])].to_numpy()]
 
 
-def f1(predicted: pd.DataFrame, truth: pd.DataFrame) -> "pd.Series[float]":
-    """Weighted F1 by attribute, and their mean; a value that was never seen in training is a miss."""
+def scores(predicted: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy and weighted F1 by attribute, as ``truth`` has them in turn, and last their means.
+
+    No prediction, or one of a value that was never seen in training, is a miss.
+    """
     both = truth.merge(predicted[[*KEY, "value"]], on=KEY, how="left", suffixes=("", "_said"))
-    scores = {}
-    for attribute in ATTRIBUTES:
-        mine = both[both["attribute"] == attribute]
+    rows = {}
+    for attribute, mine in both.groupby("attribute", sort=False):
         codes, _ = pd.factorize(pd.concat([mine["value"], mine["value_said"].fillna("")]))
-        scores[attribute] = weighted_f1(*np.split(codes.astype(np.int64), 2))
-    return pd.Series(scores | {"mean": float(np.mean(list(scores.values())))})
+        true, said = np.split(codes.astype(np.int64), 2)
+        rows[attribute] = {"accuracy": accuracy(true, said), "weighted F1": weighted_f1(true, said)}
+    table = pd.DataFrame(rows).T
+    table.loc["mean"] = table.mean()
+    return table
 
 
 class Race:
@@ -195,26 +198,26 @@ class Race:
         train, test = train or self.train, test or self.test
         start = time.perf_counter()
         model = fit_peer(kind, train.articles, train.labels)
-        self._note(name, start, [f1(model.predict(test.articles), self.test.labels)])
+        self._note(name, start, [scores(model.predict(test.articles), self.test.labels)["weighted F1"]])
 
     def network(
         self, name: str, train: Side | None = None, test: Side | None = None, changes: dict[str, object] | None = None
     ) -> None:
         """The network, once for each seed; the figures are means."""
         train, test = train or self.train, test or self.test
-        start, scores = time.perf_counter(), []
+        start, found = time.perf_counter(), []
         for seed in self.seeds:
             config = AttributeConfig.for_data(train.labels["article_id"].nunique())
             config = AttributeConfig.model_validate(
                 config.model_dump() | EVERY_VALUE | (changes or {}) | {"seed": seed}
             )
             model = AttributeModel(config).fit(train.articles, train.labels)
-            scores.append(f1(model.predict(test.articles), self.test.labels))
-        self._note(name, start, scores)
+            found.append(scores(model.predict(test.articles), self.test.labels)["weighted F1"])
+        self._note(name, start, found)
 
-    def _note(self, name: str, start: float, scores: list[Any]) -> None:
-        self.figures[name] = pd.concat(scores, axis=1).mean(axis=1)
-        self.seconds[name] = (time.perf_counter() - start) / len(scores)
+    def _note(self, name: str, start: float, found: list[Any]) -> None:
+        self.figures[name] = pd.concat(found, axis=1).mean(axis=1)
+        self.seconds[name] = (time.perf_counter() - start) / len(found)
         print(f"{name}: mean {self.figures[name]['mean']:.4f}, {self.seconds[name]:.0f} s", flush=True)
 
     def table(self) -> pd.DataFrame:
@@ -284,12 +287,15 @@ def main() -> None:
     from resources.compute import Compute
 
     Compute("cpu", options.threads).apply()
-    files = photographs(options.hm)
+    files = photographed(options.hm)
     held_out = holdout(files, TEST_SHARE)
-    photos = Photographs(options, files, ~held_out)
+    photos = Photographs(
+        options.hm / "images", files, ~held_out,
+        weights=options.weights, folder=options.vectors, threads=options.threads,
+    )  # fmt: skip
 
     def sides(*names: str) -> tuple[Side, Side]:
-        whole = read(options.hm, files, photos.vectors(*names))
+        whole = Side(*with_labels(files.assign(embeddings=list(photos.vectors(*names)[:, None]))))
         return whole.part(~held_out), whole.part(held_out)
 
     print(f"{(~held_out).sum()} articles to train on, {held_out.sum()} to judge on ({held_out.mean():.1%})")

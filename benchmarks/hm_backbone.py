@@ -18,12 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-ATTRIBUTES = (
-    "product_type_name", "product_group_name", "graphical_appearance_name", "colour_group_name",
-    "perceived_colour_value_name", "perceived_colour_master_name", "index_group_name", "section_name",
-    "garment_group_name",
-)  # fmt: skip
-TEST_SHARE = 0.32
+from benchmarks.hm_articles import ATTRIBUTES, TEST_SHARE, photographed
 
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -41,15 +36,6 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="where to write the vectors, as .npz")
     parser.add_argument("--no-judge", action="store_true", help="leave the logistic regressions out")
     return parser.parse_args(given)
-
-
-def photographs(data: Path) -> pd.DataFrame:
-    """article_id, path, product_code and the nine attributes of the articles with a photograph."""
-    root = data / "images"
-    found = sorted(path for path in root.rglob("*.jpg"))
-    files = pd.DataFrame({"article_id": [p.stem for p in found], "path": [str(p.relative_to(root)) for p in found]})
-    articles = pd.read_csv(data / "articles.csv", dtype="str", usecols=["article_id", "product_code", *ATTRIBUTES])
-    return files.astype("str").merge(articles, on="article_id", how="inner", validate="one_to_one")
 
 
 def training_rows(frame: pd.DataFrame, split: Path | None) -> npt.NDArray[np.bool_]:
@@ -85,7 +71,7 @@ def main(given: Sequence[str] | None = None) -> None:
     from resources.compute import Compute
 
     device = Compute(options.device, options.threads).apply()
-    frame = photographs(options.data)
+    frame = photographed(options.data)
     train = training_rows(frame, options.split)
     root = options.data / "images"
     preprocessing = Preprocessing.model_validate_json(options.preprocessing)

@@ -14,8 +14,8 @@ Every value is predicted, however rare. Accuracy and weighted F1 of the articles
 - ``--limit``: that many articles, drawn at random by ``--seed``; without it, all that have a photograph.
 - ``--seed``: of the draw, of the split and of the network.
 
-What belongs here: reading Myntra's data, the comparison, its tables. What does not: the models, and the vectors, which
-``hm_attributes`` encodes and keeps.
+What belongs here: reading Myntra's data, the comparison, its tables. What does not: the models, and the figures and
+vectors, which ``hm_attributes`` computes.
 """
 
 import argparse
@@ -28,9 +28,8 @@ import pandas as pd
 
 from atelier.attributes import AttributeConfig, AttributeModel, holdout
 from atelier.attributes.peers import Kind, fit_peer
-from atelier.attributes.scores import accuracy, weighted_f1
-from benchmarks.hm_attributes import EVERY_VALUE, KEY, KINDS, Photographs, Side, Vectors
-from benchmarks.hm_backbone import TEST_SHARE
+from benchmarks.hm_articles import TEST_SHARE
+from benchmarks.hm_attributes import EVERY_VALUE, KINDS, Photographs, Side, Vectors, scores
 
 ATTRIBUTES = ("gender", "articleType", "baseColour", "season", "usage")
 #: What a model on one kind of input does not read.
@@ -40,8 +39,7 @@ UNREAD: dict[Kind, tuple[str, ...]] = {"text": ("embeddings",), "image": ("name"
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     """What to measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    # ``Photographs`` looks for the folder under the name of its own command.
-    parser.add_argument("--myntra", dest="hm", metavar="FOLDER", type=Path, required=True)
+    parser.add_argument("--myntra", metavar="FOLDER", type=Path, required=True)
     parser.add_argument("--weights", required=True)
     parser.add_argument("--vectors", type=Path)
     parser.add_argument("--limit", type=int)
@@ -83,19 +81,6 @@ def majority(labels: pd.DataFrame, articles: pd.DataFrame) -> pd.DataFrame:
     return articles[["article_id"]].merge(values, how="cross")
 
 
-def scores(predicted: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy and weighted F1 by attribute, and their means; no prediction, or of an unknown value, is a miss."""
-    both = truth.merge(predicted[[*KEY, "value"]], on=KEY, how="left", suffixes=("", "_said"))
-    rows = {}
-    for attribute, mine in both.groupby("attribute"):
-        codes, _ = pd.factorize(pd.concat([mine["value"], mine["value_said"].fillna("")]))
-        true, said = np.split(codes.astype(np.int64), 2)
-        rows[attribute] = {"accuracy": accuracy(true, said), "weighted F1": weighted_f1(true, said)}
-    table = pd.DataFrame(rows).T.reindex([name for name in ATTRIBUTES if name in rows])
-    table.loc["mean"] = table.mean()
-    return table
-
-
 def compare(train: Side, test: Side, *, seed: int, config: AttributeConfig | None = None) -> pd.DataFrame:
     """Train every model on one side and judge it on the other.
 
@@ -116,7 +101,7 @@ def compare(train: Side, test: Side, *, seed: int, config: AttributeConfig | Non
         return AttributeModel(config).fit(mine, train.labels).predict(other)
 
     def peer(kind: Kind) -> pd.DataFrame:
-        return fit_peer(kind, train.articles, train.labels, seed=seed).predict(test.articles)
+        return fit_peer(kind, train.articles, train.labels).predict(test.articles)
 
     rows = {"majority": _judged("majority", lambda: majority(train.labels, test.articles), test)}
     for kind in KINDS:
@@ -143,9 +128,12 @@ def main(given: Sequence[str] | None = None, config: AttributeConfig | None = No
     from resources.compute import Compute
 
     Compute("cpu", options.threads).apply()
-    files = photographs(options.hm)
-    vectors = Photographs(options, files, np.zeros(len(files), dtype=bool)).vectors("mobilenet")
-    whole = read(files, vectors)
+    files = photographs(options.myntra)
+    photos = Photographs(
+        options.myntra / "images", files, np.zeros(len(files), dtype=bool),
+        weights=options.weights, folder=options.vectors, threads=options.threads,
+    )  # fmt: skip
+    whole = read(files, photos.vectors("mobilenet"))
     if options.limit is not None and options.limit < len(files):
         drawn = np.random.default_rng(options.seed).permutation(len(files)) < options.limit
         whole = whole.part(drawn)

@@ -14,24 +14,23 @@ import argparse
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast, get_args
+from datetime import date
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from atelier.errors import AtelierError, PartitionMissing, SourceError
+from atelier.errors import AtelierError, SourceError
 from atelier.sources.parquet import SampleSource
-from atelier.sources.sample import SampleConfig, taxonomy
-from atelier.sources.sample.labels import taxonomy_change_day
-from benchmarks.sample_ceiling import KEY, mentioned, seen
+from atelier.sources.sample import taxonomy
+from benchmarks.sample_ceiling import KEY, mentioned, renamed, seen, truth_file
+from resources.article_inputs import article_inputs
+from resources.embedding_cache import EmbeddingCache
 from resources.feature_store import FeatureStore
 from resources.retailer import Home
 
 if TYPE_CHECKING:
-    from assets.step import Step
     from atelier.attributes.mislabelled import JudgedLabels
 
 TABLE = "catalogue_errors"
@@ -54,15 +53,13 @@ def planted(source: Any, day: date, labels: pd.DataFrame, articles: pd.DataFrame
         label can be found right or wrong by looking.
 
     Raises:
-        SourceError: the source is not the sample retailer.
+        SourceError: the source is not the sample retailer, or a file of its folder ``truth`` is absent.
     """
     if not isinstance(source, SampleSource):
         raise SourceError("which labels are wrong is known of the sample retailer only; use a home of kind sample")
     folder = source.root / "truth"
-    config = SampleConfig.model_validate_json((folder / "config.json").read_bytes())
-    renamed = day >= config.first_day + timedelta(days=taxonomy_change_day(config))
-    truth = pd.read_parquet(folder / "labels.parquet", columns=[*KEY, "value", "truth"])
-    if not renamed:
+    truth = pd.read_parquet(truth_file(folder, "labels.parquet"), columns=[*KEY, "value", "truth"])
+    if not renamed(folder, day):
         old = truth["attribute"] == taxonomy.CHANGED_ATTRIBUTE
         truth[["value", "truth"]] = truth[["value", "truth"]].where(~old, truth[["value", "truth"]].replace(OLD))
     known = labels.merge(truth.drop(columns="value"), on=KEY, how="left", validate="one_to_one")
@@ -188,10 +185,7 @@ def of_home(home: Home, day: date | None = None) -> tuple[date, pd.DataFrame]:
         PartitionMissing: the day, or where none is given any day, has no table of errors.
     """
     store = FeatureStore(home.store)
-    days = [pointer.ds for pointer in store.pointers(TABLE)]
-    if day is None and not days:
-        raise PartitionMissing(f"{home.root} has no {TABLE}; run `dg launch --job daily_retrain` first")
-    day = max(days) if day is None else day
+    day = day or store.last_day(TABLE)
     errors = store.read(TABLE, day).to_pandas()
     return day, judge(_known(home, store, day), errors)
 
@@ -214,10 +208,8 @@ def compare(home: Home, day: date | None, *, folds: int, epochs: int | None, see
     from atelier.attributes.mislabelled import config_for, out_of_fold
 
     store = FeatureStore(home.store)
-    day = day or max((pointer.ds for pointer in store.pointers("image_embeddings")), default=None)
-    if day is None:
-        raise PartitionMissing(f"{home.root} has no image_embeddings; run `dg launch --job daily_retrain` first")
-    known, articles = _known(home, store, day), _article_inputs(store, home, day)
+    day = day or store.last_day("image_embeddings")
+    known, articles = _known(home, store, day), article_inputs(store, EmbeddingCache(home.store), day)
     config = config_for(known["article_id"].nunique(), seed=seed, max_epochs=epochs)
     clock, processor = time.perf_counter(), time.process_time()
     judged = out_of_fold(articles, known[[*KEY, "value"]], config, folds=folds, seed=seed)
@@ -229,23 +221,17 @@ def compare(home: Home, day: date | None, *, folds: int, epochs: int | None, see
     return "\n".join([*lines, *_cuts(judged.judged, known)])
 
 
-def _article_inputs(store: FeatureStore, home: Home, day: date) -> pd.DataFrame:
-    """What the stage reads of articles, without a run of Dagster."""
-    from assets.attributes import article_inputs
-    from resources.embedding_cache import EmbeddingCache
-
-    reader = SimpleNamespace(
-        connect=lambda *tables: store.connect(as_of=day, tables=tables), cache=EmbeddingCache(home.store)
-    )
-    return article_inputs(cast("Step", reader))
-
-
 def _all_scores(judged: "Sequence[JudgedLabels]", known: pd.DataFrame) -> Iterator[tuple[str, Found]]:
+    from atelier.attributes.calibration import uncalibrated
+
     wrong = _wrong(judged, known)
     for calibrated in (False, True):
         scores: dict[str, list[Floats]] = {}
         for labels in judged:
-            for name, values in _scores(labels, _powered(labels, 1.0 if calibrated else labels.temperature)).items():
+            own = labels.probabilities
+            if not calibrated:
+                own = uncalibrated(own, labels.temperature)
+            for name, values in _scores(labels, own).items():
                 scores.setdefault(name, []).append(values)
         for name, parts in scores.items():
             yield f"{name}, {'calibrated' if calibrated else 'as trained'}", found(wrong, np.concatenate(parts))
@@ -255,12 +241,6 @@ def _wrong(judged: "Sequence[JudgedLabels]", known: pd.DataFrame) -> Booleans:
     index = known.set_index(KEY)["wrong"]
     keys = [pd.MultiIndex.from_product([labels.article_ids, [labels.attribute]]) for labels in judged]
     return np.concatenate([index.reindex(key).to_numpy(bool) for key in keys])
-
-
-def _powered(labels: "JudgedLabels", power: float) -> Floats:
-    """The probabilities to a power, summing to 1 again: with the temperature, those before calibration."""
-    raised = labels.probabilities**power
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
 def _scores(labels: "JudgedLabels", probabilities: Floats) -> dict[str, Floats]:
@@ -279,7 +259,6 @@ def _scores(labels: "JudgedLabels", probabilities: Floats) -> dict[str, Floats]:
     return {str(name): values for name, values in scores.items()} | {
         "self_confidence, adjusted": -adjusted,
         "confidence of the contradiction": np.where(other > given, other, -given),
-        "p(other) - p(annotated)": other - given,
     }
 
 

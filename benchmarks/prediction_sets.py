@@ -19,8 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,11 +31,12 @@ from atelier.attributes.calibration import fit_temperatures, uncalibrated
 from atelier.attributes.conformal import RARE, labels_needed
 from atelier.attributes.labels import UNLABELLED
 from atelier.attributes.scores import Reliability
+from atelier.errors import AtelierError
+from benchmarks.hm_articles import TEST_SHARE, read_articles, with_labels, with_vectors
+from resources.article_inputs import article_inputs
+from resources.embedding_cache import EmbeddingCache
 from resources.feature_store import FeatureStore
 from resources.retailer import Home
-
-if TYPE_CHECKING:
-    from assets.step import Step
 
 COVERAGE = 0.9
 #: Of RAPS: what each further value costs, and how many are free.
@@ -170,28 +170,10 @@ def as_text(table: pd.DataFrame) -> str:
 
 
 def _of_home(home: Home, day: date | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    from assets.attributes import article_inputs
-    from resources.embedding_cache import EmbeddingCache
-
     store = FeatureStore(home.store)
-    day = day or max((pointer.ds for pointer in store.pointers("image_embeddings")), default=None)
-    if day is None:
-        raise SystemExit(f"error: {home.root} has no image_embeddings; run `dg launch --job daily_retrain` first")
-    reader = SimpleNamespace(
-        connect=lambda *tables: store.connect(as_of=day, tables=tables), cache=EmbeddingCache(home.store)
-    )
-    return article_inputs(cast("Step", reader)), store.read("annotated_attributes", day).to_pandas()
-
-
-def _of_hm(folder: Path, vectors: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    from benchmarks.hm_backbone import ATTRIBUTES
-
-    with np.load(vectors) as found:
-        embeddings = pd.Series(list(found["vectors"][:, None]), index=found["names"], name="embeddings")
-    frame = pd.read_csv(folder / "articles.csv", dtype="str").merge(embeddings, left_on="article_id", right_index=True)
-    frame = frame.rename(columns={"prod_name": "name", "detail_desc": "description"}).reset_index(drop=True)
-    labels = frame.melt("article_id", list(ATTRIBUTES), var_name="attribute").dropna()
-    return frame[["article_id", "product_code", "name", "description", "embeddings"]], labels
+    day = day or store.last_day("image_embeddings")
+    labels = store.read("annotated_attributes", day).to_pandas()
+    return article_inputs(store, EmbeddingCache(home.store), day), labels
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -205,10 +187,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.hm and not options.vectors:
         parser.error("--hm needs --vectors")
     if options.hm:
-        articles, labels = _of_hm(options.hm, options.vectors)
+        articles, labels = with_labels(with_vectors(read_articles(options.hm), options.vectors))
     else:
-        articles, labels = _of_home(Home.from_environment(), options.day)
-    print(as_text(compare(articles, labels, 0.32 if options.hm else 0.2, options.seeds)))
+        try:
+            articles, labels = _of_home(Home.from_environment(), options.day)
+        except AtelierError as error:
+            raise SystemExit(f"error: {error}") from error
+    print(as_text(compare(articles, labels, TEST_SHARE if options.hm else 0.2, options.seeds)))
 
 
 if __name__ == "__main__":

@@ -12,18 +12,22 @@ texts mislead, and looks at one article at a time. So:
 Other articles of a style, which share all values but the colour, tell more. A model that reads them by name or style
 code could come out above the ceiling where an attribute is not drawn.
 
-What belongs here: what shows of an article, and the reader. What does not: figures (:mod:`benchmarks.hidden_labels`,
-:mod:`benchmarks.planted_errors`).
+What belongs here: the generator's own files, what shows of an article, and the reader. What does not: figures
+(:mod:`benchmarks.hidden_labels`, :mod:`benchmarks.planted_errors`).
 """
 
 import re
+from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from atelier.sources.sample import taxonomy
+from atelier.errors import SourceError
+from atelier.sources.sample import SampleConfig, taxonomy
 from atelier.sources.sample.catalogue import tilted_shares
+from atelier.sources.sample.labels import taxonomy_change_day
 from atelier.sources.sample.text import MISLEADING
 
 #: What is drawn of a garment (:mod:`atelier.sources.sample.drawing`); fit as its width.
@@ -32,6 +36,28 @@ KEY = ["article_id", "attribute"]
 KIND = ["product_type", "division", "brand"]
 
 Booleans = npt.NDArray[np.bool_]
+
+
+def truth_file(folder: Path, name: str) -> Path:
+    """A file of the generator's folder ``truth``.
+
+    Raises:
+        SourceError: it is absent.
+    """
+    file = folder / name
+    if not file.is_file():
+        raise SourceError(f"{file} is absent, so no labels are kept aside; generate the sample retailer again")
+    return file
+
+
+def renamed(folder: Path, day: date) -> bool:
+    """Whether values have the names of after the change of the taxonomy on ``day``; ``folder``: the truth's.
+
+    Raises:
+        SourceError: the generator's config is absent.
+    """
+    config = SampleConfig.model_validate_json(truth_file(folder, "config.json").read_bytes())
+    return day >= config.first_day + timedelta(days=taxonomy_change_day(config))
 
 
 def seen(labels: pd.DataFrame) -> Booleans:

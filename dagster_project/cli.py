@@ -6,7 +6,7 @@ that are more (:mod:`dagster_project.commands`), the work itself. Heavy imports 
 """
 
 import sys
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -65,7 +65,7 @@ def vacuum(older_than: int) -> None:
 def similar(article: str, model: str, day: Any, k: int) -> None:
     """The articles most similar to ARTICLE."""
     store = Home.from_environment().open_store()
-    ds = day.date() if day else _newest_day(store, "similar_articles")
+    ds = day.date() if day else store.last_day("similar_articles")
     with store.connect(as_of=ds, tables=["similar_articles", "articles"]) as con:
         rows = con.execute(
             "SELECT rank, similar_article_id, similarity, product_type, name FROM similar_articles"
@@ -78,13 +78,6 @@ def similar(article: str, model: str, day: Any, k: int) -> None:
     click.echo(f"similar to {article} by {model}, as of {ds}")
     for rank, other, similarity, product_type, name in rows:
         click.echo(f"{rank:3d}  {other}  {similarity:6.3f}  {product_type or '':16}  {name or ''}")
-
-
-def _newest_day(store: Any, table: str) -> date:
-    days: list[date] = [pointer.ds for pointer in store.pointers(table)]
-    if not days:
-        raise AtelierError(f"there is no {table} yet; run `make demo`, or daily_retrain for a day")
-    return max(days)
 
 
 def main() -> None:

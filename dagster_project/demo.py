@@ -29,9 +29,14 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    """Run the demo; the exit status is 1 where a result makes no sense."""
+    """Run the demo; the exit status is 1 where a result makes no sense.
+
+    Raises:
+        AtelierError: the home is another retailer's; nothing was written.
+    """
     started = time.perf_counter()
     home = Home.from_environment()
+    check_sample(home)
     init_home(home)
     os.environ["DAGSTER_HOME"] = str(home.dagster)
     settings = home.settings
@@ -45,6 +50,20 @@ def main() -> int:
         run("daily_retrain", ds)
         run("judge", ds)
     return tell(home, ds, time.perf_counter() - started)
+
+
+def check_sample(home: Home) -> None:
+    """Refuse another retailer's home: the demo fine-tunes a backbone and promotes it, which every later run would use.
+
+    Raises:
+        AtelierError: the home serves, or would be initialised for, another source.
+    """
+    source = home.settings.source if home.toml.exists() else os.environ.get("ATELIER_SOURCE") or "sample"
+    if source != "sample":
+        raise AtelierError(
+            f"make demo is for the sample retailer, and {home.root} is for {source!r}; set ATELIER_HOME to another "
+            "folder, without ATELIER_SOURCE"
+        )
 
 
 def runner(home: Home, instance: dg.DagsterInstance) -> Callable[..., None]:

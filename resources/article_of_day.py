@@ -1,7 +1,7 @@
 """What the store has of one article on one day, as the attribute model reads it.
 
 What belongs here: the article's row of ``sql/attribute_inputs.sql``, its text and its photographs. What does not: all
-articles of a day at once, which the stages read with the same SQL (:mod:`assets.attributes`).
+articles of a day at once, which the stages read with the same SQL (:mod:`resources.article_inputs`).
 """
 
 import hashlib
@@ -11,13 +11,13 @@ from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from resources.article_inputs import INPUTS
 from sql import query
 
 if TYPE_CHECKING:
     from resources.feature_store import FeatureStore
 
 INGESTED = ("articles", "images")
-INPUTS = (*INGESTED, "image_embeddings")
 INGESTED_ONLY = """
 SELECT *, (SELECT list(digest ORDER BY shot) FROM images WHERE images.article_id = articles.article_id) AS image_digests
 FROM articles
@@ -30,7 +30,7 @@ class ArticleOfDay:
 
     Attributes:
         row: what is read of it, by column; empty where the catalogue of that day has no such article.
-        images: shot and path of each photograph that the day lists, by digest, in order of shots.
+        images: shot and path of each photograph that the day lists, by digest.
         encoders: the encoders of that day's photographs; none where the day was ingested only.
     """
 

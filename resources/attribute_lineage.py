@@ -24,10 +24,10 @@ from atelier.attributes.lineage import (
 from atelier.errors import AtelierError
 from resources.article_of_day import INGESTED, ArticleOfDay, read_article
 from resources.embedding_cache import EmbeddingCache
-from resources.model_bundles import read_manifest
+from resources.model_bundles import readable_manifest
 from resources.model_store import ModelStore
 from resources.publishing import select_sql
-from resources.tables import PREDICTED_ATTRIBUTES, REGISTRY
+from resources.tables import PREDICTED_ATTRIBUTES
 
 if TYPE_CHECKING:
     from atelier.attributes import AttributeModel
@@ -193,7 +193,7 @@ class Tracer:
     # The bundle --------------------------------------------------------------------------------------------------
 
     def _model(self, model_id: str | None) -> TrainedModel | None:
-        manifest = read_manifest(self._models.path(MODEL, model_id)) if model_id else None
+        manifest = readable_manifest(self._models.path(MODEL, model_id)) if model_id else None
         if manifest is None:
             return None
         day = date.fromisoformat(manifest.training_day)
@@ -205,7 +205,7 @@ class Tracer:
             seed=manifest.seed,
             libraries=manifest.libraries,
             upstreams=tuple(
-                UpstreamRead(table, version, version == data_version(self._store, table, day))
+                UpstreamRead(table, version, version == self._store.data_version(table, day))
                 for table, version in sorted(manifest.upstreams.items())
             ),
         )
@@ -251,17 +251,6 @@ def image_root(home: "Home") -> Path | None:
         return home.open_source().image_root
     except AtelierError:
         return None  # every photograph is then shown as one that cannot be looked at
-
-
-def data_version(store: "FeatureStore", table: str, ds: date) -> str:
-    """What a model of day ``ds`` reads of a table: the digest that its manifest records.
-
-    The same as :meth:`assets.step.Step.data_versions`: of the day's partition, of all days up to it for events.
-    """
-    event = REGISTRY[table].kind == "event"
-    pointers = [p for p in store.pointers(table) if (p.ds <= ds if event else p.ds == ds)]
-    versions = sorted(f"{p.ds}/{p.part}/{p.data_version}" for p in pointers)
-    return hashlib.sha256("\n".join(versions).encode()).hexdigest()
 
 
 def _rows(result: Any) -> list[Row]:

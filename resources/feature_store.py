@@ -20,7 +20,7 @@ import duckdb
 
 from atelier.errors import ContractViolation, PartitionMissing
 from resources import tables as registry
-from resources.pointers import Pointer, Pointers, check_part, file_name
+from resources.pointers import Pointer, Pointers, check_part, combined_version, file_name
 from resources.schema import Table
 from resources.staging import Data, SchemaMismatch, StagedFile, Stager, open_duckdb
 from resources.storage import open_storage
@@ -242,22 +242,27 @@ class FeatureStore:
         views = []
         for name in registry.REGISTRY if tables is None else tables:
             table = registry.table(name)
-            files = self._visible(table, as_of)
-            if not files and table.kind != "event":
+            visible = self._visible(table, as_of)
+            if not visible and table.kind != "event":
                 if tables is None:
                     continue
                 raise self._missing(name, as_of)
-            views.append(view_sql(table, [self._storage.location(file) for file in files], as_of))
+            views.append(view_sql(table, [self.location(pointer) for pointer in visible], as_of))
         connection = open_duckdb(self._storage.scratch(), threads=self._threads, memory_limit=self._memory_limit)
         self._storage.prepare(connection)
         for sql in views:
             connection.execute(sql)
         return connection
 
-    def _visible(self, table: Table, as_of: date) -> list[str]:
+    def data_version(self, table: str, as_of: date) -> str:
+        """The digest of what :meth:`connect` shows of a table: the day's partition, all days up to it for events."""
+        visible = self._visible(registry.table(table), as_of)
+        return combined_version(f"{each.ds}/{each.part}/{each.data_version}" for each in visible)
+
+    def _visible(self, table: Table, as_of: date) -> list[Pointer]:
         if table.kind == "event":
-            return [pointer.file for pointer in self._pointers.of_table(table, until=as_of)]
-        return [pointer.file for pointer in self._pointers.of_day(table, as_of)]
+            return self._pointers.of_table(table, until=as_of)
+        return self._pointers.of_day(table, as_of)
 
     def _of_day(self, table: Table, ds: date, part: str | None) -> list[Pointer]:
         if part is None:
@@ -280,6 +285,20 @@ class FeatureStore:
         """
         names = list(registry.REGISTRY) if table is None else [table]
         return [pointer for name in names for pointer in self._pointers.of_table(registry.table(name))]
+
+    def last_day(self, table: str) -> date:
+        """The newest day that a table has.
+
+        Raises:
+            PartitionMissing: it has none; the message names the job that makes it.
+        """
+        days = [pointer.ds for pointer in self.pointers(table)]
+        if not days:
+            raise PartitionMissing(
+                f"there is no {table} yet in {self._storage.location('')}; run `make demo`, or "
+                f"{registry.table(table).job} for a day"
+            )
+        return max(days)
 
     def location(self, pointer: Pointer) -> str:
         """Where a pointer's file lies: an absolute path, or the URL on object storage."""

@@ -4,13 +4,13 @@ What belongs here: the table ``model_bundles`` of ``atelier.duckdb``, read from 
 read from the pointers. What does not: writing and opening bundles (:mod:`resources.model_store`).
 """
 
-import json
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resources.model_store import MANIFEST, Manifest
+from atelier.errors import BundleError
+from resources.model_store import MANIFEST, Manifest, read_manifest
 from resources.schema import Column, Table
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ MODEL_BUNDLES = Table(
         Column("name", "VARCHAR", "The model's name."),
         Column("model_id", "VARCHAR", "The bundle: a digest of its files and of what it was trained on."),
         Column("training_day", "DATE", "The last day it has seen."),
-        Column("upstreams", "MAP(VARCHAR, VARCHAR)", "What it was trained on: the data version of each table."),
+        Column("upstreams", "MAP(VARCHAR, VARCHAR)", "What it read: data version of each table, id of each model."),
         Column("code_version", "VARCHAR", "Of the code that trained it."),
         Column("seed", "BIGINT", "Of its training.", nullable=True),
         Column("libraries", "MAP(VARCHAR, VARCHAR)", "Versions of the libraries that were installed."),
@@ -31,21 +31,18 @@ MODEL_BUNDLES = Table(
 )  # fmt: skip
 
 
-def read_manifest(bundle: Path) -> Manifest | None:
+def readable_manifest(bundle: Path) -> Manifest | None:
     """The manifest in a bundle's folder; None where there is none. An unreadable one is a warning, and None."""
-    path = bundle / MANIFEST
     try:
-        return Manifest(**json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError) as error:
-        warnings.warn(f"{path} is not a manifest: {error}; remove {bundle} and train it again", stacklevel=2)
+        return read_manifest(bundle)
+    except BundleError as error:
+        warnings.warn(str(error), stacklevel=2)
         return None
 
 
 def manifests(root: str | Path) -> list[Manifest]:
     """The manifests of all bundles under a model store's root, by name and id; unreadable ones are left out."""
-    found = (read_manifest(path.parent) for path in sorted(Path(root).glob(f"models/*/*/{MANIFEST}")))
+    found = (readable_manifest(path.parent) for path in sorted(Path(root).glob(f"models/*/*/{MANIFEST}")))
     return [manifest for manifest in found if manifest is not None]
 
 

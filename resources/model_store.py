@@ -43,9 +43,9 @@ class Manifest:
 
     Attributes:
         name: the model's name.
-        model_id: digest of the files and of the upstream data versions.
+        model_id: digest of the files and of ``upstreams``.
         training_day: the last day it has seen, ISO.
-        upstreams: data version of each upstream partition, by name, for example ``interactions/ds=2020-09-22``.
+        upstreams: by name, the data version of each table and the id of each model that it was made from.
         code_version: of the code that trained it.
         seed: of its training; None where nothing is random.
         libraries: versions of the libraries that were installed.
@@ -102,7 +102,7 @@ class ModelStore:
             name: the model's name: letters, digits, - and _.
             ds: the training day.
             save: writes the model's files into the empty folder that it is given.
-            upstreams: data version of each upstream partition, by name.
+            upstreams: by name, the data version of each table and the id of each model.
             seed: the training's.
             code_version: the training code's.
             run_id: the run, for the pointer; it never enters the bundle.
@@ -186,14 +186,9 @@ class ModelStore:
             BundleError: it is missing, incomplete, or its files are not those that were published.
         """
         path = self.path(name, model_id)
-        try:
-            manifest = Manifest(**json.loads((path / MANIFEST).read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            raise BundleError(
-                f"no bundle {model_id} of model {name} under {self._folder(name)}; train it again"
-            ) from None
-        except (ValueError, TypeError) as error:
-            raise BundleError(f"{path / MANIFEST} is not a manifest: {error}; {_again(path)}") from error
+        manifest = read_manifest(path)
+        if manifest is None:
+            raise BundleError(f"no bundle {model_id} of model {name} under {self._folder(name)}; train it again")
         for file, digest in manifest.files.items():
             if not (path / file).is_file():
                 raise BundleError(f"bundle {path} lacks {file}; {_again(path)}")
@@ -205,6 +200,21 @@ class ModelStore:
         if not NAME.fullmatch(name):
             raise ValueError(f"model name {name!r} may hold only letters, digits, - and _")
         return self._root / "models" / name
+
+
+def read_manifest(bundle: Path) -> Manifest | None:
+    """The manifest in a bundle's folder; None where there is none.
+
+    Raises:
+        BundleError: there is one that cannot be read.
+    """
+    path = bundle / MANIFEST
+    try:
+        return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise BundleError(f"{path} is not a manifest: {error}; {_again(bundle)}") from error
 
 
 def model_id(files: Mapping[str, str], upstreams: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ What belongs here: the small JSON beside each partition, its name, reading and r
 files themselves (:mod:`resources.feature_store`). A pointer is the only thing in the store that is ever replaced.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -94,6 +95,11 @@ def file_name(table: Table, ds: date, part: str | None, data_version: str) -> st
     """Where a partition's file lies, relative to the store's root."""
     middle = "" if part is None else f"part={part}/"
     return f"{table.name}/ds={ds}/{middle}{data_version}.parquet"
+
+
+def combined_version(versions: Iterable[str]) -> str:
+    """One data version that stands for several: SHA-256 over ``versions`` in sorted order."""
+    return hashlib.sha256("\n".join(sorted(versions)).encode()).hexdigest()
 
 
 class Pointers:

@@ -89,8 +89,6 @@ def publish(
     store: "FeatureStore",
     path: str | Path,
     *,
-    embedding_cache: str | Path | None = None,
-    models: str | Path | None = None,
     views: Path = VIEWS,
     threads: int = 2,
     memory_limit: str = "4GB",
@@ -103,8 +101,6 @@ def publish(
     Args:
         store: whose partitions are shown.
         path: the file, ordinarily ``$ATELIER_HOME/atelier.duckdb``; beside it lies its lock.
-        embedding_cache: the folder with a folder of vectors for each encoder; None: the one in the store.
-        models: the root of the model store; None: the feature store's own.
         views: a folder of ``<name>.sql``, further views.
         threads: DuckDB's threads.
         memory_limit: of DuckDB; beyond it, it spills beside the file.
@@ -124,10 +120,7 @@ def publish(
         with duckdb.connect(
             building, config={"threads": threads, "memory_limit": memory_limit, "temp_directory": spill}
         ) as connection:
-            publisher = _Publisher(
-                store, connection, *(Path(each) if each else None for each in (embedding_cache, models))
-            )
-            summary = publisher.build(sorted(views.glob("*.sql")))
+            summary = _Publisher(store, connection).build(sorted(views.glob("*.sql")))
         replace_file(building, target)
         return PublishedSummary(target, *summary, target.stat().st_size)
 
@@ -135,19 +128,11 @@ def publish(
 class _Publisher:
     """Fills one new, empty database."""
 
-    def __init__(
-        self,
-        store: "FeatureStore",
-        connection: duckdb.DuckDBPyConnection,
-        embedding_cache: Path | None,
-        models: Path | None,
-    ) -> None:
+    def __init__(self, store: "FeatureStore", connection: duckdb.DuckDBPyConnection) -> None:
         self._store = store
         self._connection = connection
         self._pointers = store.pointers()
-        root = self._local_root()
-        self._embedding_cache = embedding_cache or (root / "embedding_cache" if root else None)
-        self._models = models or root
+        self._root = self._local_root()
         self._copied: dict[str, int] = {}
         self._views: list[str] = []
 
@@ -173,7 +158,7 @@ class _Publisher:
     def _model_bundles(self) -> None:
         names = ", ".join(f'"{column.name}" {column.type}' for column in MODEL_BUNDLES.columns)
         self._connection.execute(f"CREATE TABLE model_bundles ({names})")
-        self._connection.register("manifests", bundles_as_arrow(manifests(self._models) if self._models else []))
+        self._connection.register("manifests", bundles_as_arrow(manifests(self._root) if self._root else []))
         self._connection.execute("INSERT INTO model_bundles BY NAME SELECT * FROM manifests")
         self._connection.unregister("manifests")
         self._comment("model_bundles", "TABLE", MODEL_BUNDLES.description, MODEL_BUNDLES.columns)
@@ -228,7 +213,7 @@ class _Publisher:
 
         It names folders, not files: the cache only ever grows, and what it gains is seen at once.
         """
-        folders = sorted(self._embedding_cache.glob("*/")) if self._embedding_cache else []
+        folders = sorted(self._root.glob("embedding_cache/*/")) if self._root else []
         selects = [
             f"SELECT digest, {quoted(folder.name)} AS encoder_id, CAST(embedding AS FLOAT[]) AS embedding"  # noqa: S608
             f" FROM read_parquet({quoted(f'{folder.absolute()}/*.parquet')}, hive_partitioning = false)"

@@ -244,7 +244,8 @@ def check_settings(home: Home, settings: Settings) -> bool:
         return False
     existing = read_settings(home.toml)
     # What was promoted since is no other request: init knows nothing of it.
-    asked = settings.model_copy(update={"encoder": _with_promoted(settings.encoder, existing.encoder.promoted)})
+    encoder = settings.encoder.model_copy(update={"promoted": existing.encoder.promoted})
+    asked = settings.model_copy(update={"encoder": encoder})
     different = list(_differences(existing.model_dump(), asked.model_dump()))
     if not different:
         return True
@@ -301,10 +302,6 @@ def promote_encoder(home: Home, model_id: str | None) -> bool:
         section["promoted"] = model_id
     _replace(home, tomlkit.dumps(document))
     return True
-
-
-def _with_promoted(encoder: EncoderSettings, promoted: str | None) -> EncoderSettings:
-    return encoder if encoder.promoted else encoder.model_copy(update={"promoted": promoted})
 
 
 def _replace(home: Home, text: str) -> None:

@@ -1,6 +1,7 @@
-"""The SQL of the feature tables: one file per table, a SELECT over views of the store with bound parameters.
+"""The SQL that stages and pages read with: one SELECT per file, over views of the store with bound parameters.
 
-What belongs here: ``<table>.sql`` and the one function that reads them. What does not: statements that write.
+What belongs here: ``<name>.sql``, ``<table>.sql`` where it makes a table, and the one function that reads them; in
+``views`` the further views of ``atelier.duckdb`` (:mod:`resources.publishing`). What does not: statements that write.
 """
 
 from importlib.resources import files
@@ -10,7 +11,7 @@ def query(name: str) -> str:
     """The text of ``sql/<name>.sql``.
 
     Args:
-        name: a feature table's name, for example ``"article_features"``.
+        name: the file's, for example ``"article_features"``.
 
     Raises:
         FileNotFoundError: there is no such file.

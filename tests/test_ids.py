@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atelier.errors import BundleError, UnknownIdentifier
-from atelier.ids import IdentifierError, IdMap, column
+from atelier.ids import FEW, IdentifierError, IdMap, column
 
 TEXTS = st.lists(st.text(max_size=4), max_size=30)
 
@@ -34,6 +34,26 @@ def test_factorise_equals_sorting_the_set(texts: list[str], chunks: int) -> None
         assert [expected[code] for code in codes] == texts
         assert list(ids.decode(codes)) == texts
         assert ids.encode(form).tolist() == codes.tolist()
+
+
+@settings(max_examples=60)
+@given(st.sets(st.text(max_size=3), min_size=1, max_size=40), st.lists(st.text(max_size=3), max_size=9))
+def test_bisecting_and_hashing_are_the_same(known: set[str], others: list[str]) -> None:
+    known, others = ({t.encode("utf-8", "ignore").decode() for t in texts} for texts in (known, others))
+    ids, asked = IdMap.from_values(sorted(known)), pa.array([*others, *sorted(known)[::3]], pa.large_string())
+    expected = [ids.values.to_pylist().index(text) if text in known else -1 for text in asked.to_pylist()]
+    assert ids._bisected(asked).tolist() == ids._hashed(asked).tolist() == expected
+    assert ids._bisected(asked).dtype == ids._hashed(asked).dtype == np.int32
+
+
+def test_few_of_many_identifiers_are_bisected(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = IdMap.from_values([f"c{n}" for n in range(FEW + 1)])
+    unused = pd.Series(pd.Categorical(["c7", None], categories=["c7"]))[:1]
+    monkeypatch.setattr(IdMap, "_hashed", None)
+    assert ids.decode(ids.encode(unused)).tolist() == ["c7"]
+    with pytest.raises(UnknownIdentifier, match="1 unknown identifier: 'nobody'"):
+        ids.encode(["nobody"])
+    assert ids.encode([]).tolist() == []
 
 
 def test_unused_categories_are_not_identifiers() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from atelier.kept import Kept, KeptResultError, digest
+from atelier.kept import Kept, KeptResultError, code_digest, digest, once
 
 
 class Answer(BaseModel):
@@ -59,3 +59,40 @@ def test_a_damaged_file_is_named_with_the_remedy(tmp_path: Path, content: bytes)
     (tmp_path / "one.json").write_bytes(content)
     with pytest.raises(KeptResultError, match=r"one\.json.*delete it"):
         Kept(tmp_path).get("one", Answer)
+
+
+def test_what_was_kept_is_not_computed_again(tmp_path: Path) -> None:
+    computed: list[float] = []
+
+    def compute() -> Answer:
+        computed.append(1 / 3)
+        return Answer(value=len(computed))
+
+    def asked(data: dict[str, str], **parts: int) -> float:
+        return once(Kept(tmp_path), data, parts, Answer, compute).value
+
+    assert [asked({"table": "1"}, k=1), asked({"table": "1"}, k=1)] == [1, 1]
+    assert [asked({"table": "2"}, k=1), asked({"table": "1"}, k=2)] == [2, 3]
+    assert [once(None, None, {"k": 1}, Answer, compute).value for _ in range(2)] == [4, 5]
+    with pytest.raises(ValueError, match="identifies"):
+        asked({}, k=1)
+
+
+def test_code_is_that_of_modules_and_queries_in_folders_and_of_files(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    files = [tmp_path / name for name in ("a.py", "b.sql", "more/c.py")]
+    others = [tmp_path / "notes.md", tmp_path / "more" / "d.py"]
+    for file in (*files, *others):
+        file.write_text(file.name)
+
+    def found() -> str:
+        return code_digest.__wrapped__(tmp_path, files[2])
+
+    digests = [found()]
+    for file in others:
+        file.write_text("changed")
+    assert found() == digests[0]
+    for file in files:
+        file.write_text("changed")
+        digests.append(found())
+    assert len(set(digests)) == 4

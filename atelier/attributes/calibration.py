@@ -49,11 +49,11 @@ def fit_temperatures(logits: Sequence[Tensor], targets: Tensor) -> Tensor:
     return torch.where(several, CANDIDATES[best], temperatures)
 
 
-def uncalibrated(matrix: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float64]:
+def uncalibrated(matrix: npt.NDArray[np.floating], temperature: float) -> npt.NDArray[np.float64]:
     """The probabilities before the temperature: softmax(z) from softmax(z / T), since the latter's power T is ∝ exp(z).
 
     Args:
-        matrix: float32 [n, classes]: calibrated.
+        matrix: float [n, classes]: calibrated.
         temperature: T.
 
     Returns:

@@ -85,7 +85,7 @@ class AttributeConfig(BaseModel):
     applies: dict[str, tuple[str, ...]] | None = None
 
     training: Literal["joint", "published"] = "joint"
-    batch_size: int = Field(default=128, ge=2)
+    batch_size: int = Field(default=128, ge=3)  # with 2 an odd number of articles would leave a batch of one
     learning_rate: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=0.02, ge=0)
     max_epochs: int = Field(default=30, ge=1)
@@ -98,6 +98,11 @@ class AttributeConfig(BaseModel):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: int = 0
+
+    @property
+    def words_read(self) -> int:
+        """Words read per text: ``tokens``, but no fewer than a filter spans."""
+        return max(self.tokens, self.kernel)
 
     @model_validator(mode="after")
     def _published_training_is_of_one_network(self) -> "AttributeConfig":

@@ -79,7 +79,7 @@ class Encoding:
         """Learn vocabulary, categories and the length of image vectors from the articles, labelled or not."""
         words = split_words(article_text(articles))
         return cls(
-            length=max(config.tokens, config.kernel),
+            length=config.words_read,
             vocabulary=Vocabulary.fit(words, config.vocabulary_size, config.min_word_count),
             categories={name: _names(text(articles, name)) for name in CATEGORIES},
             dimension=read_shots(articles).dimension,

@@ -11,23 +11,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
 from atelier.attributes.calibration import uncalibrated
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.frames import Frame, identifiers
+from atelier.attributes.frames import Frame, identifiers, where
 from atelier.attributes.labels import Head, read_labels
 from atelier.attributes.model import AttributeModel
-from atelier.attributes.scores import Reliability, accuracy, weighted_f1
+from atelier.attributes.scores import AGAINST_MAJORITY, MEAN, Reliability, against_majority
 from atelier.attributes.splits import holdout
 
 COUNTS = ("samples", "classes", "calibration_samples")
 AVERAGED = (
-    "accuracy", "weighted_f1", "majority_accuracy", "majority_weighted_f1", "expected_calibration_error_raw",
-    "expected_calibration_error", "coverage", "set_size", "abstained",
+    *AGAINST_MAJORITY, "expected_calibration_error_raw", "expected_calibration_error", "coverage", "set_size",
+    "abstained",
 )  # fmt: skip
 METRICS = (*COUNTS, *AVERAGED)
-MEAN = "mean"
 TEST_SHARE = 0.1
 
 __all__ = ["METRICS", "TEST_SHARE", "evaluate", "fit_and_evaluate", "holdout"]
@@ -103,17 +101,13 @@ class _Judged:
         }
         if not len(self.actual):
             return counts
-        majority = np.full_like(self.actual, self.head.majority)
         sizes = self.sets.sum(axis=1)
         held = np.zeros(len(self.actual), dtype=bool)
         known = self.actual < len(self.head.values)
         held[known] = self.sets[known, self.actual[known]]
         raw = uncalibrated(self.matrix, self.temperature)
         return counts | {
-            "accuracy": accuracy(self.actual, self.predicted),
-            "weighted_f1": weighted_f1(self.actual, self.predicted),
-            "majority_accuracy": accuracy(self.actual, majority),
-            "majority_weighted_f1": weighted_f1(self.actual, majority),
+            **against_majority(self.actual, self.predicted, self.head.majority),
             "expected_calibration_error_raw": self.reliability(raw).expected_calibration_error,
             "expected_calibration_error": self.reliability(self.matrix).expected_calibration_error,
             "coverage": float(held.mean()),
@@ -194,14 +188,10 @@ def fit_and_evaluate(
         ArticlesError: as :meth:`AttributeModel.fit`.
     """
     held_out = holdout(articles, test_share, seed=seed)
-    known, unseen = _rows(articles, ~held_out), _rows(articles, held_out)
+    known, unseen = where(articles, ~held_out), where(articles, held_out)
     # Labels of held-out articles are strangers to the training articles, but would be counted as such.
     owners = pd.Series(read_labels(labels)["article_id"])
     theirs = owners.isin(identifiers(unseen).to_numpy(zero_copy_only=False)).to_numpy()
     complete = read_labels(labels)
     model = AttributeModel(config, device=device).fit(known, complete[~theirs])
     return model, evaluate(model, unseen, complete[theirs])
-
-
-def _rows(frame: Frame, chosen: npt.NDArray[np.bool_]) -> Frame:
-    return frame.filter(pa.array(chosen)) if isinstance(frame, pa.Table) else frame.loc[chosen]

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from atelier.attributes.encoding import CATEGORIES
 from atelier.attributes.errors import ArticlesError
 from atelier.attributes.frames import Frame, rows
 from atelier.attributes.model import AttributeModel
@@ -29,10 +30,9 @@ from atelier.errors import AtelierError
 
 Floats = npt.NDArray[np.float64]
 
-METADATA = ("product_type", "brand", "division")
 #: What is taken away, each apart: three modalities, and the parts of the third.
 MODALITIES = ("photographs", "text", "metadata")
-REMOVALS = (*MODALITIES, *METADATA)
+REMOVALS = (*MODALITIES, *CATEGORIES)
 
 
 class ExplanationError(AtelierError):
@@ -151,22 +151,22 @@ def explain(model: AttributeModel, article: Frame, attribute: str, value: str | 
 def words_read(model: AttributeModel, text: str) -> tuple[tuple[str, ...], int]:
     """The words of a text that the model reads, in order, and how many more the text has."""
     words = tuple(split_words(pa.array([text], pa.string())).values.to_pylist())
-    limit = max(model.config.tokens, model.config.kernel) if model.config else len(words)
+    limit = model.config.words_read if model.config else len(words)
     return words[:limit], max(0, len(words) - limit)
 
 
 def _row(article: Frame, text: str) -> dict[str, object]:
     """The one article as a mapping; its text in the column ``text``."""
     frame = article.to_pandas() if isinstance(article, pa.Table) else article
-    known = {name: frame[name].iloc[0] for name in (*METADATA, "embeddings") if name in frame}
-    return {**dict.fromkeys(METADATA), "embeddings": None, **known, "text": text}
+    known = {name: frame[name].iloc[0] for name in (*CATEGORIES, "embeddings") if name in frame}
+    return {**dict.fromkeys(CATEGORIES), "embeddings": None, **known, "text": text}
 
 
 def _without(row: Mapping[str, object], removed: str) -> dict[str, object]:
     gone: dict[str, dict[str, object]] = {
         "photographs": {"embeddings": None},
         "text": {"text": ""},
-        "metadata": dict.fromkeys(METADATA),
+        "metadata": dict.fromkeys(CATEGORIES),
     }
     return {**row, **gone.get(removed, {removed: None})}
 
@@ -181,7 +181,7 @@ def _probabilities(
 ) -> tuple[Floats, list[str]]:
     """Probabilities of an attribute's values, float64 [variants, classes], and the values."""
     frame = pd.DataFrame(list(variants)).assign(article_id=[str(place) for place in range(len(variants))])
-    found = model.predict_proba(frame.astype(dict.fromkeys(("text", *METADATA), "string")))
+    found = model.predict_proba(frame.astype(dict.fromkeys(("text", *CATEGORIES), "string")))
     if attribute not in found.attributes or not found.matrices:
         known = ", ".join(found.attributes) or "none"
         raise ExplanationError(f"The model has no head for {attribute!r}; it predicts: {known}.")
@@ -198,7 +198,7 @@ def _place(names: Sequence[str], value: str, attribute: str) -> int:
 def _removals(
     row: Mapping[str, object], matrix: Floats, names: Sequence[str], place: int, probability: float
 ) -> tuple[Removal, ...]:
-    present = {name: not _empty(row[name]) for name in METADATA}
+    present = {name: not _empty(row[name]) for name in CATEGORIES}
     present |= {"metadata": any(present.values()), "photographs": not _empty(row["embeddings"])}
     present |= {"text": bool(row["text"])}
     return tuple(

@@ -14,23 +14,17 @@ from torch import Tensor
 
 from atelier.attributes.encoding import Encoded
 from atelier.attributes.network import AttributeNetwork, Batch
-from atelier.attributes.shots import Shots
+from atelier.attributes.shots import Shots, standardisation
 from atelier.attributes.text import PADDING, UNKNOWN
 
 Floats = npt.NDArray[np.float32]
 
 
 def fit_standardisation(network: AttributeNetwork, shots: Shots) -> None:
-    """Set the network's image mean and scale from the photographs of the articles trained on.
-
-    A position that never varies keeps the scale 1.
-    """
-    vectors, _ = _pool(network, shots)
-    if not vectors.size:
-        return
-    scale = vectors.std(axis=0, dtype=np.float64)
-    network.image_mean.copy_(torch.from_numpy(vectors.mean(axis=0, dtype=np.float64)))
-    network.image_scale.copy_(torch.from_numpy(np.where(scale > 1e-12, scale, 1.0)))
+    """Set the network's image mean and scale from the photographs of the articles trained on."""
+    mean, scale = standardisation(_pool(network, shots)[0])
+    network.image_mean.copy_(torch.from_numpy(mean))
+    network.image_scale.copy_(torch.from_numpy(scale))
 
 
 def _pool(network: AttributeNetwork, shots: Shots) -> tuple[Floats, npt.NDArray[np.int64]]:

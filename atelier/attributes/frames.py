@@ -1,11 +1,13 @@
 """Columns out of the frames that callers hand over.
 
 What belongs here: reading a column of a pandas DataFrame or a ``pyarrow.Table`` as an Arrow array, absent columns
-included. What does not: what the columns mean.
+included, and choosing rows. What does not: what the columns mean.
 """
 
 from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +20,11 @@ Frame: TypeAlias = pd.DataFrame | pa.Table
 def rows(frame: Frame) -> int:
     """How many rows a frame has."""
     return int(frame.num_rows) if isinstance(frame, pa.Table) else len(frame)
+
+
+def where(frame: Frame, chosen: npt.NDArray[np.bool_]) -> Frame:
+    """The chosen rows, bool [rows]."""
+    return frame.filter(pa.array(chosen)) if isinstance(frame, pa.Table) else frame.loc[chosen]
 
 
 def has(frame: Frame, name: str) -> bool:

@@ -23,13 +23,12 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 import torch
 
 from atelier.attributes.calibration import fit_temperatures
 from atelier.attributes.config import AttributeConfig
 from atelier.attributes.errors import ArticlesError
-from atelier.attributes.frames import Frame, identifiers
+from atelier.attributes.frames import Frame, identifiers, where
 from atelier.attributes.labels import read_labels
 from atelier.attributes.model import AttributeModel, Probabilities
 from atelier.attributes.splits import folds as fold_of_styles
@@ -47,7 +46,6 @@ COLUMNS = (
     "rank",
 )  # fmt: skip
 
-Booleans = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -170,8 +168,8 @@ def _predict_folds(
         if not (labelled & ~held_out).any():  # nobody to learn from
             continue
         others = labels.loc[labels["fold"] != number, ["article_id", "attribute", "value"]]
-        model = AttributeModel(config, device=device).fit(_rows(articles, ~held_out), others)
-        yield number, model.predict_proba(_rows(articles, held_out & labelled))
+        model = AttributeModel(config, device=device).fit(where(articles, ~held_out), others)
+        yield number, model.predict_proba(where(articles, held_out & labelled))
 
 
 def _by_attribute(
@@ -319,7 +317,3 @@ def contradicted(
     )
     kept = ranked[doubtful].sort_values("rank", kind="stable", ignore_index=True)
     return kept.assign(rank=np.arange(1, len(kept) + 1, dtype=np.int64))
-
-
-def _rows(frame: Frame, chosen: Booleans) -> Frame:
-    return frame.filter(pa.array(chosen)) if isinstance(frame, pa.Table) else frame.loc[chosen]

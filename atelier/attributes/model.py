@@ -382,8 +382,7 @@ class AttributeModel:
         try:
             described = _BundleConfig.model_validate_json((folder / "config.json").read_text())
             model = cls(described.config, device=device)
-            length = max(described.config.tokens, described.config.kernel)
-            model._encoding = Encoding.load(folder, length, described.image_dimension)
+            model._encoding = Encoding.load(folder, described.config.words_read, described.image_dimension)
             model._heads = Heads.load(folder / "classes.parquet")
             model._sets = PredictionSets.load(folder / "prediction_sets.parquet", model._heads.attributes)
             types = model._encoding.categories["product_type"]

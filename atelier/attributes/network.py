@@ -84,8 +84,6 @@ class TextBranch(nn.Module):
     def __init__(self, config: AttributeConfig, words: int) -> None:
         super().__init__()
         self.kernel = config.kernel
-        self.length = max(config.tokens, config.kernel)
-        self.positions = self.length - self.kernel + 1
         self.embedding = nn.Embedding(words + SPECIAL, config.token_dim, padding_idx=PADDING)
         # Small at first, so that a word too rare to be learned says little; normalisation restores the scale.
         nn.init.normal_(self.embedding.weight[SPECIAL - 1 :].detach(), std=EMBEDDING_SCALE)

@@ -16,7 +16,7 @@ import pandas as pd
 from atelier.attributes.errors import ArticlesError
 from atelier.attributes.frames import Frame, identifiers
 from atelier.attributes.labels import read_labels
-from atelier.attributes.shots import read_shots
+from atelier.attributes.shots import read_shots, standardisation
 from atelier.attributes.text import article_text
 
 if TYPE_CHECKING:
@@ -65,11 +65,7 @@ class Features:
         if kind != "text":
             shots = read_shots(articles)
             vectors = shots.mean()[shots.counts > 0]
-        if not len(vectors):
-            return cls(kind, words, np.zeros(vectors.shape[1], np.float32), np.ones(vectors.shape[1], np.float32))
-        scale = vectors.std(axis=0, dtype=np.float64)
-        scale = np.where(scale > 1e-12, scale, 1.0).astype(np.float32)
-        return cls(kind, words, vectors.mean(axis=0, dtype=np.float64).astype(np.float32), scale)
+        return cls(kind, words, *standardisation(vectors))
 
     def matrix(self, articles: Frame) -> Any:
         """The features, a float32 matrix [n, features], sparse for ``text`` and ``joined``.
@@ -141,14 +137,7 @@ class Peer:
         return found
 
 
-def fit_peer(
-    kind: Kind,
-    articles: Frame,
-    labels: Frame,
-    *,
-    seed: int = 0,
-    strength: float | None = None,
-) -> Peer:
+def fit_peer(kind: Kind, articles: Frame, labels: Frame) -> Peer:
     """Fit multinomial logistic regression, one classifier for each attribute on the articles labelled with it.
 
     It reads TF-IDF of words and pairs of words in name and description (``text``), the standardised mean of the image
@@ -158,8 +147,6 @@ def fit_peer(
         kind: what to read.
         articles: as for :meth:`atelier.attributes.AttributeModel.fit`; those without labels teach words and scales.
         labels: article_id, attribute, value; partial.
-        seed: of the solver, which does not draw: the same input gives the same classifiers with any.
-        strength: scikit-learn's C; None takes :data:`STRENGTHS`.
 
     Returns:
         The fitted classifiers. Attributes without a label have none.
@@ -176,11 +163,10 @@ def fit_peer(
     if known.empty:
         return Peer(features, {})
     matrix = features.matrix(articles)
-    chosen = STRENGTHS[kind] if strength is None else strength
     return Peer(
         features,
         {
-            str(name): _classifier(matrix[ids.get_indexer(pd.Index(group["article_id"]))], group["value"], chosen, seed)
+            str(name): _classifier(matrix[ids.get_indexer(pd.Index(group["article_id"]))], group["value"], kind)
             for name, group in known.groupby("attribute", sort=True)
         },
     )
@@ -192,13 +178,13 @@ def _vectoriser(least: int) -> "TfidfVectorizer":
     return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=least, dtype=np.float32)
 
 
-def _classifier(matrix: Any, values: "pd.Series[Any]", strength: float, seed: int) -> "LogisticRegression | str":
+def _classifier(matrix: Any, values: "pd.Series[Any]", kind: Kind) -> "LogisticRegression | str":
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     if values.nunique() == 1:
         return str(values.iloc[0])
-    classifier = LogisticRegression(C=strength, tol=TOLERANCE, max_iter=MAX_ITERATIONS, random_state=seed)
+    classifier = LogisticRegression(C=STRENGTHS[kind], tol=TOLERANCE, max_iter=MAX_ITERATIONS)
     with warnings.catch_warnings():
         # The last digits of the optimum change no prediction that matters.
         warnings.simplefilter("ignore", ConvergenceWarning)

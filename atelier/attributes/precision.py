@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from atelier.attributes.config import AttributeConfig
+from atelier.devices import has_bfloat16
 
 
 @contextmanager
@@ -17,11 +18,3 @@ def autocast(config: AttributeConfig, device: torch.device) -> Iterator[None]:
     wanted = config.precision == "bfloat16" or (config.precision == "auto" and has_bfloat16(device))
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted):
         yield
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 faster than float32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    # PyTorch has no public question for it.
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())

@@ -24,14 +24,13 @@ def reserved(
     *,
     test_share: float = TEST_SHARE,
     seed: int = 0,
-    margin: float = MARGIN,
 ) -> npt.NDArray[np.bool_]:
     """The articles whose labels decide something about the attribute model: its test, its stopping, its calibration.
 
     A vector that was learned from an article's labels makes the model look better on that article than it is on unseen
     ones. These articles are those that :func:`~atelier.attributes.evaluation.fit_and_evaluate` holds out and those by
-    which :meth:`AttributeModel.fit` then stops and calibrates, and some more (``margin``), because more articles will
-    have come by the time that the vectors are read.
+    which :meth:`AttributeModel.fit` then stops and calibrates, and :data:`MARGIN` more of each, because more articles
+    will have come by the time that the vectors are read.
 
     Args:
         articles: article_id and, if known, product_code: the whole catalogue.
@@ -39,25 +38,24 @@ def reserved(
         config: of the attribute model; None: the defaults. Its seed and its ``validation_share`` count.
         test_share: as for ``fit_and_evaluate``.
         seed: likewise.
-        margin: share of the styles that is reserved beyond each of the two shares.
 
     Returns:
         bool [articles].
     """
     config = config or AttributeConfig()
-    tested = holdout(articles, _widened(test_share, margin), seed=seed)
+    tested = holdout(articles, _widened(test_share), seed=seed)
     # The model validates on a share of the labelled styles that are left when the test styles, and these alone, are
     # taken out.
     judged = holdout(articles, test_share, seed=seed)
     labelled = articles["article_id"].isin(read_labels(labels)["article_id"]).to_numpy()
     candidates = np.flatnonzero(~judged & labelled)
-    share = _widened(config.validation_share, margin)
+    share = _widened(config.validation_share)
     validated = holdout(articles.iloc[candidates], share, seed=config.seed, purpose="validation")
     kept_back: npt.NDArray[np.bool_] = tested
     kept_back[candidates[validated]] = True
     return kept_back
 
 
-def _widened(share: float, margin: float) -> float:
+def _widened(share: float) -> float:
     """A share of nothing stays nothing."""
-    return min(share + margin, 1.0) if share else 0.0
+    return min(share + MARGIN, 1.0) if share else 0.0

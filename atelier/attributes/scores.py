@@ -1,7 +1,7 @@
 """How good predictions of one attribute are.
 
-What belongs here: accuracy and weighted F1 of class positions, and whether confidence is honest. What does not: splits
-and baselines (:mod:`atelier.attributes.evaluation`).
+What belongs here: accuracy and weighted F1 of class positions, beside the majority value's, whether confidence is
+honest, and the names that tables of figures share. What does not: splits (:mod:`atelier.attributes.splits`), tables.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 BINS = 15
+MEAN = "mean"
+"""What tables of figures by attribute call the mean over attributes."""
+BY_STEP = "weighted_f1_by_step"
+"""Weighted F1 with the weights as they were at a step, not with those that were kept at the end."""
+AGAINST_MAJORITY = ("accuracy", "weighted_f1", "majority_accuracy", "majority_weighted_f1")
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -29,8 +34,7 @@ def accuracy(truth: Integers, predicted: Integers) -> float:
 def weighted_f1(truth: Integers, predicted: Integers) -> float:
     """F1 of each class, weighted by its share of the truth: Σ_c n_c/n · 2·TP_c / (n_c + predicted_c); nan without any.
 
-    A class that is predicted but never true weighs nothing; so does one with a negative position, which is not allowed
-    in ``truth``.
+    A class that is predicted but never true weighs nothing.
 
     Args:
         truth: int64 [n], 0 or larger.
@@ -44,6 +48,21 @@ def weighted_f1(truth: Integers, predicted: Integers) -> float:
     hits = np.bincount(truth[truth == predicted], minlength=classes)
     f1 = 2 * hits / np.maximum(support + claimed, 1)
     return float((support * f1).sum() / len(truth))
+
+
+def against_majority(truth: Integers, predicted: Integers, majority: int | None) -> dict[str, float]:
+    """The figures :data:`AGAINST_MAJORITY`: of predictions, and of always saying the majority value.
+
+    Args:
+        truth: int64 [n], 0 or larger.
+        predicted: int64 [n], 0 or larger.
+        majority: the majority value's position; None: there is none, and its figures are nan.
+    """
+    figures = [accuracy(truth, predicted), weighted_f1(truth, predicted), float("nan"), float("nan")]
+    if majority is not None:
+        usual = np.full_like(truth, majority)
+        figures[2:] = accuracy(truth, usual), weighted_f1(truth, usual)
+    return dict(zip(AGAINST_MAJORITY, figures, strict=True))
 
 
 @dataclass(frozen=True)

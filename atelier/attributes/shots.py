@@ -63,6 +63,14 @@ class Shots:
         return Shots(self.vectors[np.repeat(self.starts[chosen], counts) + offsets], counts)
 
 
+def standardisation(vectors: Floats) -> tuple[Floats, Floats]:
+    """Mean and scale of vectors [m, dim] by position, float32 [dim] each; 1 where a position never varies."""
+    if not len(vectors):
+        return np.zeros(vectors.shape[1], np.float32), np.ones(vectors.shape[1], np.float32)
+    mean, scale = vectors.mean(axis=0, dtype=np.float64), vectors.std(axis=0, dtype=np.float64)
+    return mean.astype(np.float32), np.where(scale > 1e-12, scale, 1.0).astype(np.float32)
+
+
 def group_shots(article_ids: Any, image_article_ids: Any, vectors: npt.NDArray[Any]) -> list[Floats]:
     """Make the column ``embeddings`` from one row for each photograph.
 

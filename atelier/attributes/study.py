@@ -8,20 +8,18 @@ Source: Cardoso, Daolio and Vargas, "Product Characterisation towards Personalis
 evaluation table, F1 by training step, confusion matrices and the ablation.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.metadata import version
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from atelier.attributes.config import AttributeConfig
 from atelier.attributes.errors import ArticlesError
 from atelier.attributes.study_fits import NETWORKS, PEERS, Fit, FitResult, Sides, Split, run_fit
-from atelier.kept import Kept, digest
+from atelier.kept import Kept, made_with, once
 from atelier.progress import progress
 
 #: What belongs to a way of training, and not to the network.
@@ -36,13 +34,13 @@ class StudyPlan(BaseModel):
 
     Attributes:
         network: the network and its training, joint, the same for every variant of it but ``published``.
-        published: the same of the variant ``published``.
+        published: the same of the variant ``published``; it predicts the same values, so ``min_samples`` is the same.
         splits: ``random`` holds articles out, as published; ``style`` holds styles out, so that none is on both sides.
         variants: names of ``NETWORKS`` and ``PEERS`` in :mod:`atelier.attributes.study_fits`.
         test_share: share of the articles, or of the styles, held out (published: 0.1).
         seed: of the splits.
-        follow_every: steps of the optimiser between two looks at F1; 0: none; None: as often as training looks at its
-            validation score (published: every 1,000, otherwise after each pass), on small data more often.
+        follow_every: steps of the optimiser between two looks at F1; 0: none; None: about as often as training looks at
+            its validation score (published: every 1,000, otherwise after each pass), on small data more often.
         follow_articles: articles of each side that such a look judges, at most.
     """
 
@@ -56,6 +54,15 @@ class StudyPlan(BaseModel):
     seed: int = 0
     follow_every: int | None = Field(default=None, ge=0)
     follow_articles: int = Field(default=2_000, ge=1)
+
+    @model_validator(mode="after")
+    def _same_values(self) -> Self:
+        if self.published and self.published.min_samples != self.network.min_samples:
+            raise ValueError(
+                f"published.min_samples is {self.published.min_samples}, network.min_samples "
+                f"{self.network.min_samples}: all variants are judged on the same values, so take one for both"
+            )
+        return self
 
     def fits(self) -> list[Fit]:
         """Every training of the study, split by split.
@@ -124,21 +131,17 @@ def run_study(
         KeptResultError: a kept file is damaged.
         ValueError: ``kept`` without ``data``.
     """
-    if kept and not data:
-        raise ValueError("results can be kept only with data that identifies what they were computed from")
-    sides: dict[Split, Sides] = {}
-    results = []
-    for fit in progress(plan.fits(), "attribute study", unit="fit"):
-        key = digest({"plan": plan.identity(fit), "data": dict(data or {}), "made_by": _made_by(device)})
-        found = kept.get(key, FitResult) if kept else None
-        if found is None:
-            if fit.split not in sides:
-                sides = {fit.split: Sides.of(articles, labels, plan, fit.split)}  # one split at a time in memory
-            found = run_fit(fit, sides[fit.split], plan, device=device)
-            if kept:
-                kept.put(key, found)
-        results.append(found)
-    return results
+    code = made_with([Path(__file__).parent], ("numpy", "scikit-learn", "torch"))
+
+    @lru_cache(maxsize=1)  # one split at a time in memory
+    def sides(split: Split) -> Sides:
+        return Sides.of(articles, labels, plan, split)
+
+    def result(fit: Fit) -> FitResult:
+        parts = {"plan": plan.identity(fit), "made_by": {**code, "device": device}}
+        return once(kept, data, parts, FitResult, lambda: run_fit(fit, sides(fit.split), plan, device=device))
+
+    return [result(fit) for fit in progress(plan.fits(), "attribute study", unit="fit")]
 
 
 def scores_of(results: Sequence[FitResult]) -> pd.DataFrame:
@@ -162,17 +165,3 @@ def confusions_of(results: Sequence[FitResult]) -> pd.DataFrame:
 def _stacked(parts: Sequence[tuple[FitResult, dict[str, list[Any]]]]) -> pd.DataFrame:
     frames = [pd.DataFrame(columns).assign(split=fit.split, variant=fit.variant) for fit, columns in parts]
     return pd.concat(frames, ignore_index=True)
-
-
-def _made_by(device: str) -> dict[str, object]:
-    import torch
-
-    libraries = {name: version(name) for name in ("numpy", "scikit-learn", "torch")}
-    return {"code": code_digest(), "device": device, "threads": torch.get_num_threads(), **libraries}
-
-
-@cache
-def code_digest() -> str:
-    """A digest of the package's code: results that other code made are computed again."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -15,11 +15,12 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from atelier.attributes.config import AttributeConfig
+from atelier.attributes.encoding import CATEGORIES
 from atelier.attributes.frames import identifiers
 from atelier.attributes.labels import Head, Heads, read_labels
 from atelier.attributes.model import AttributeModel, Monitor
 from atelier.attributes.peers import Kind, fit_peer
-from atelier.attributes.scores import accuracy, weighted_f1
+from atelier.attributes.scores import AGAINST_MAJORITY, BY_STEP, MEAN, against_majority
 from atelier.attributes.splits import holdout
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ SIDES = ("train", "test")
 MODALITIES: Mapping[str, tuple[str, ...]] = {
     "text": ("text", "name", "description"),
     "images": ("embeddings",),
-    "metadata": ("product_type", "brand", "division"),
+    "metadata": CATEGORIES,
 }
 #: What each variant of the network does not see. ``published`` sees all and is trained in the published way.
 NETWORKS: Mapping[str, tuple[str, ...]] = {
@@ -50,10 +51,6 @@ PEERS: Mapping[str, Kind] = {"linear_text": "text", "linear_images": "image", "l
 FOLLOWED = ("all", "published")
 REFERENCE = "all"
 
-AVERAGED = ("accuracy", "weighted_f1", "majority_accuracy", "majority_weighted_f1")
-#: Weighted F1 with the weights as they were at a step, not with those that were kept at the end.
-BY_STEP = "weighted_f1_by_step"
-MEAN = "mean"
 LOOKS = 40
 
 
@@ -182,7 +179,7 @@ class _Trained:
 
 def _linear(fit: Fit, sides: Sides, plan: "StudyPlan") -> _Trained:
     started = time.perf_counter()
-    peer = fit_peer(PEERS[fit.variant], sides.articles["train"], sides.usual_labels(), seed=plan.seed)
+    peer = fit_peer(PEERS[fit.variant], sides.articles["train"], sides.usual_labels())
     seconds = time.perf_counter() - started
     guesses = {}
     for side in SIDES:
@@ -208,7 +205,7 @@ def _network(fit: Fit, sides: Sides, plan: "StudyPlan", device: str) -> _Trained
 
 
 def steps_between_looks(config: AttributeConfig, labels: pd.DataFrame) -> int:
-    """As often as training itself looks at its score, and on small data so often that :data:`LOOKS` make a curve."""
+    """About as often as training looks at its score, and on small data so often that :data:`LOOKS` make a curve."""
     seen = len(labels) if config.training == "published" else labels["article_id"].nunique()
     in_a_pass = max(1, seen // config.batch_size)
     return max(1, min(config.evaluate_every or in_a_pass, config.max_epochs * in_a_pass // LOOKS))
@@ -259,9 +256,10 @@ def judged(labels: pd.DataFrame, guesses: Objects, heads: Heads) -> pd.DataFrame
     attributes = sorted({*known, *labels["attribute"].unique()})
     actual, owner = labels["value"].to_numpy(dtype=object), labels["attribute"].to_numpy(dtype=object)
     figures = {name: _figures(known.get(name), actual[owner == name], guesses[owner == name]) for name in attributes}
-    wide = pd.DataFrame.from_dict(figures, orient="index", columns=["samples", "classes", *AVERAGED], dtype=np.float64)
+    counts, scores = ["samples", "classes"], list(AGAINST_MAJORITY)
+    wide = pd.DataFrame.from_dict(figures, orient="index", columns=[*counts, *scores], dtype=np.float64)
     able = wide[wide["accuracy"].notna()]
-    wide.loc[MEAN] = pd.concat([wide[["samples", "classes"]].sum(), able[list(AVERAGED)].mean()])
+    wide.loc[MEAN] = pd.concat([wide[counts].sum(), able[scores].mean()])
     return wide.rename_axis("attribute").reset_index().melt("attribute", var_name="metric", value_name="value")
 
 
@@ -269,15 +267,9 @@ def _figures(head: Head | None, actual: Objects, guesses: Objects) -> dict[str, 
     counts = {"samples": float(len(actual)), "classes": float(len(head.values) if head else 0)}
     if head is None or not len(actual):
         return counts
-    majority = np.full(len(actual), head.values[head.majority], dtype=object)
-    codes, _ = pd.factorize(np.concatenate([actual, guesses, majority]), use_na_sentinel=False)
-    truth, said, usual = np.split(codes.astype(np.int64), 3)
-    return counts | {
-        "accuracy": accuracy(truth, said),
-        "weighted_f1": weighted_f1(truth, said),
-        "majority_accuracy": accuracy(truth, usual),
-        "majority_weighted_f1": weighted_f1(truth, usual),
-    }
+    said = np.concatenate([actual, guesses, head.values[[head.majority]]])
+    codes = pd.factorize(said, use_na_sentinel=False)[0].astype(np.int64)
+    return counts | against_majority(codes[: len(actual)], codes[len(actual) : -1], int(codes[-1]))
 
 
 def confusions(labels: pd.DataFrame, guesses: Objects) -> pd.DataFrame:

@@ -41,13 +41,13 @@ class Epoch:
         epoch: from 1.
         loss: mean training loss since the look before.
         validation_weighted_f1: mean over attributes on validation articles; nan without any.
-        step: steps of the optimiser so far; 0 in bundles that did not record it.
+        step: steps of the optimiser so far.
     """
 
     epoch: int
     loss: float
     validation_weighted_f1: float
-    step: int = 0
+    step: int
 
 
 @dataclass(frozen=True)

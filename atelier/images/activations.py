@@ -16,9 +16,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from atelier.devices import has_bfloat16
 from atelier.images.augmentation import Augmentation, Views
 from atelier.images.decode import ImageRejected
-from atelier.images.embedding import bf16_is_native
+from atelier.images.embedding import Normalised
 from atelier.images.loading import DECODE_THREADS, load
 from atelier.images.preprocessing import Preprocessing
 from atelier.progress import progress
@@ -34,18 +35,20 @@ class Activations:
 
     Attributes:
         photographs: those that could be read, in the order in which they were given; n rows.
-        values: bfloat16 [views, n, …], in main memory; view 0 is the plain one.
-        unreadable: how many could not.
+        values: bfloat16 [views, n + unreadable, …], in main memory; view 0 is the plain one.
+        rows: int64 [n]: the place of each photograph among them. Whoever closed the gaps would need twice the memory.
+        unreadable: how many could not be read.
     """
 
     photographs: pd.DataFrame
     values: Tensor
+    rows: Tensor
     unreadable: int
 
     def take(self, rows: Tensor, views: Tensor | None = None, device: torch.device | None = None) -> Tensor:
         """float32 [rows, …] of the chosen photographs, int64 [rows], each in the view chosen; None: all plain."""
         numbers = torch.zeros_like(rows) if views is None else views
-        return self.values[numbers, rows].to(device).float()
+        return self.values[numbers, self.rows[rows]].to(device).float()
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def keep_activations(
         viewing: how they are looked at.
         device: where to compute.
     """
-    layers = _Frozen(frozen, preprocessing, device)
+    layers = Normalised(frozen, preprocessing, device, has_bfloat16(device))
     shape = layers(np.zeros((1, 3, preprocessing.crop, preprocessing.crop), np.uint8)).shape[1:]
     room = viewing.memory_bytes // (2 * shape.numel())  # views of photographs
     photographs = _thin(photographs, room)
@@ -96,9 +99,10 @@ def keep_activations(
     ok = np.ones(len(photographs), bool)
     for number in range(views):
         drawn = Views.draw(preprocessing, viewing.augmentation, len(photographs), viewing.seed, number)
-        ok &= layers.fill(values[number], photographs, drawn, viewing, f"looking, view {number + 1} of {views}")
-    readable = values if ok.all() else values[:, torch.from_numpy(ok)]
-    return Activations(photographs[ok].reset_index(drop=True), readable, int((~ok).sum()))
+        what = f"looking, view {number + 1} of {views}"
+        ok &= _fill(values[number], layers, preprocessing, photographs, drawn, viewing, what)
+    rows = torch.from_numpy(np.flatnonzero(ok))
+    return Activations(photographs[ok].reset_index(drop=True), values, rows, int((~ok).sum()))
 
 
 def _thin(photographs: pd.DataFrame, room: int) -> pd.DataFrame:
@@ -110,45 +114,28 @@ def _thin(photographs: pd.DataFrame, room: int) -> pd.DataFrame:
     return photographs.iloc[chosen].reset_index(drop=True)
 
 
-class _Frozen:
-    """The layers that are not trained, on a device."""
-
-    def __init__(self, module: nn.Module, preprocessing: Preprocessing, device: torch.device) -> None:
-        self.module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.preprocessing = preprocessing
-        self.device = device
-        statistics = torch.tensor([preprocessing.mean, preprocessing.std], device=device)
-        self.mean, self.std = statistics[:, None, :, None, None]
-        self.bf16 = bf16_is_native(device)
-
-    def __call__(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
-        """The activations, bfloat16 [n, …], of uint8 [n, 3, crop, crop]."""
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            images = torch.from_numpy(pixels).to(self.device).float().div_(255).sub_(self.mean).div_(self.std)
-            found: Tensor = self.module(images.contiguous(memory_format=torch.channels_last))
-            return found.to(torch.bfloat16)
-
-    def fill(
-        self, values: Tensor, photographs: pd.DataFrame, views: Views, viewing: Viewing, what: str
-    ) -> npt.NDArray[np.bool_]:
-        """Write the activations of one view of each photograph; returns which could be read."""
-        total, side = len(photographs), self.preprocessing.crop
-        digests: Sequence[str] | None = photographs["digest"].tolist() if "digest" in photographs else None
-        decoded = load(
-            photographs["path"].tolist(), views.pixels, needed=self.preprocessing.needed, ahead=2 * BATCH_SIZE,
-            root=viewing.root, digests=digests, threads=viewing.threads,
-        )  # fmt: skip
-        images = progress(decoded, what, total=total, unit="image")
-        ok = np.ones(total, bool)
-        for start in range(0, total, BATCH_SIZE):
-            pixels = np.zeros((BATCH_SIZE, 3, side, side), np.uint8)  # always full: the same numbers in any company
-            batch = list(islice(images, BATCH_SIZE))
-            for place, image in enumerate(batch):
-                if isinstance(image, ImageRejected):
-                    ok[start + place] = False
-                    log.warning("left out: %s", image)
-                else:
-                    pixels[place] = image
-            values[start : start + len(batch)] = self(pixels)[: len(batch)].cpu()
-        next(images, None)  # lets the bar and the threads finish
-        return ok
+def _fill(
+    values: Tensor, layers: Normalised, preprocessing: Preprocessing, photographs: pd.DataFrame, views: Views,
+    viewing: Viewing, what: str,
+) -> npt.NDArray[np.bool_]:  # fmt: skip
+    """Write the activations of one view of each photograph; returns which could be read."""
+    total, side = len(photographs), preprocessing.crop
+    digests: Sequence[str] | None = photographs["digest"].tolist() if "digest" in photographs else None
+    decoded = load(
+        photographs["path"].tolist(), views.pixels, needed=preprocessing.needed, ahead=2 * BATCH_SIZE,
+        root=viewing.root, digests=digests, threads=viewing.threads,
+    )  # fmt: skip
+    images = progress(decoded, what, total=total, unit="image")
+    ok = np.ones(total, bool)
+    for start in range(0, total, BATCH_SIZE):
+        pixels = np.zeros((BATCH_SIZE, 3, side, side), np.uint8)  # always full: the same numbers in any company
+        batch = list(islice(images, BATCH_SIZE))
+        for place, image in enumerate(batch):
+            if isinstance(image, ImageRejected):
+                ok[start + place] = False
+                log.warning("left out: %s", image)
+            else:
+                pixels[place] = image
+        values[start : start + len(batch)] = layers(pixels)[: len(batch)].to(torch.bfloat16).cpu()
+    next(images, None)  # lets the bar and the threads finish
+    return ok

@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
+from torch import Tensor, nn
 
+from atelier.devices import has_bfloat16
 from atelier.errors import AtelierError
 from atelier.images import small
 from atelier.images.backbones import Backbone, Pool, build_backbone
@@ -47,6 +49,34 @@ class Encoded:
     errors: list[ImageRejected]
 
 
+class Normalised:
+    """A network on a device that reads pixels as they are decoded: the same numbers every time, and no gradients.
+
+    Args:
+        module: normalised pixels → anything.
+        preprocessing: what belongs to its weights.
+        device: where it computes.
+        bf16: whether products of matrices are in bfloat16.
+    """
+
+    def __init__(self, module: nn.Module, preprocessing: Preprocessing, device: torch.device, bf16: bool) -> None:
+        self._module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._device, self._bf16 = device, bf16
+        statistics = torch.tensor([preprocessing.mean, preprocessing.std], device=device)
+        self._mean, self._std = statistics[:, None, :, None, None]  # each [1, 3, 1, 1]
+
+    def __call__(self, pixels: Pixels) -> Tensor:
+        """What the network makes of uint8 [n, 3, crop, crop]."""
+        with (
+            torch.inference_mode(),
+            torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16),
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+        ):
+            images = torch.from_numpy(pixels).to(self._device).float().div_(255).sub_(self._mean).div_(self._std)
+            found: Tensor = self._module(images.contiguous(memory_format=torch.channels_last))
+            return found
+
+
 class Encoder:
     """A backbone on a device: build once, encode many.
 
@@ -65,7 +95,6 @@ class Encoder:
     def __init__(
         self,
         backbone: Backbone,
-        preprocessing: Preprocessing | None = None,
         device: str | torch.device = "auto",
         precision: Precision = "auto",
         batch_size: int = BATCH_SIZE,
@@ -74,15 +103,13 @@ class Encoder:
         if batch_size < 1 or threads < 1:
             raise ValueError(f"batch_size and threads must be at least 1, not {batch_size} and {threads}")
         self.backbone = backbone
-        self.preprocessing = preprocessing or backbone.preprocessing
+        self.preprocessing = backbone.preprocessing
         self.device = _device(device)
         self.precision = _precision(precision, self.device, backbone.name)
         self.encoder_id = _encoder_id(backbone, self.preprocessing, self.precision)
         self._threads = threads
         self._batch_size = batch_size
-        self._module = backbone.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        statistics = torch.tensor([self.preprocessing.mean, self.preprocessing.std], device=self.device)
-        self._mean, self._std = statistics[:, None, :, None, None]  # each [1, 3, 1, 1]
+        self._module = Normalised(backbone.module, self.preprocessing, self.device, self.precision == "bf16")
 
     @classmethod
     def build(
@@ -101,7 +128,7 @@ class Encoder:
         """Build backbone and encoder.
 
         Args:
-            backbone: any of torchvision's classifiers by name, or ``small``.
+            backbone: any of torchvision's classifiers by name, ``small`` or ``compact``.
             weights: ``DEFAULT``, a .safetensors path, or None (see :func:`~atelier.images.backbones.build_backbone`).
             preprocessing: None: what belongs to the weights.
             seed: of random weights.
@@ -116,7 +143,7 @@ class Encoder:
             AtelierError: CUDA is demanded and there is none.
         """
         built = build_backbone(backbone, weights, pool, seed, preprocessing)
-        return cls(built, None, device, precision, batch_size, threads)
+        return cls(built, device, precision, batch_size, threads)
 
     @property
     def dimension(self) -> int:
@@ -197,14 +224,7 @@ class Encoder:
         """float32 [n, dimension] of n ≤ ``batch_size`` images, computed as a full batch."""
         full = np.zeros((self._batch_size, *pixels.shape[1:]), np.uint8)
         full[: len(pixels)] = pixels
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
-            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
-        ):
-            batch = torch.from_numpy(full).to(self.device).float().div_(255).sub_(self._mean).div_(self._std)
-            vectors = self._module(batch.contiguous(memory_format=torch.channels_last))
-        return vectors[: len(pixels)].float().cpu().numpy()  # type: ignore[no-any-return]
+        return self._module(full)[: len(pixels)].float().cpu().numpy()
 
 
 def embed_images(
@@ -271,15 +291,7 @@ def _precision(precision: Precision, device: torch.device, backbone: str) -> Lit
         return precision
     if backbone == small.NAME:  # histograms of few, fine differences; and it is fast enough
         return "float32"
-    return "bf16" if bf16_is_native(device) else "float32"
-
-
-def bf16_is_native(device: torch.device) -> bool:
-    """Whether the device has instructions for bfloat16; without them it is slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    features = torch.cpu.get_capabilities()
-    return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
+    return "bf16" if has_bfloat16(device) else "float32"
 
 
 def _encoder_id(backbone: Backbone, preprocessing: Preprocessing, precision: str) -> str:

@@ -78,7 +78,7 @@ class FineTuningConfig(BaseModel):
     augmentation: Augmentation = Augmentation()
     epochs: int | None = Field(default=None, ge=1)
     patience: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=64, ge=2)
+    batch_size: int = Field(default=64, ge=3)  # with 2 an odd number of photographs would leave a batch of one
     learning_rate: float | None = Field(default=None, gt=0)
     backbone_rate: float | None = Field(default=None, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
@@ -205,7 +205,7 @@ def finetune(
 
     Returns:
         The new backbone with what is known about it. The same arguments give the same weights, on the same kind of
-        machine and number of threads.
+        processor and number of threads; on a GPU they may differ in their last bits.
 
     Raises:
         FineTuningError: no photograph can be read, or no value has enough labels.

@@ -17,8 +17,8 @@ from atelier.attributes.config import AttributeConfig
 from atelier.attributes.joint_training import JointLoss
 from atelier.attributes.labels import UNLABELLED, Heads
 from atelier.attributes.scores import accuracy, weighted_f1
+from atelier.devices import has_bfloat16
 from atelier.images.activations import Activations
-from atelier.images.embedding import bf16_is_native
 from atelier.progress import progress
 
 PREDICTION_BATCH = 256
@@ -129,7 +129,7 @@ class Tuning:
         self.loss = JointLoss(how, heads, int(activations.photographs["article_id"].nunique())).to(device)
         self.classifier = Classifier(dimension, sum(heads.sizes), recipe.dropout).to(device)
         # On processors the gradients of convolutions are several times slower in bfloat16 than in float32.
-        self.bf16 = device.type == "cuda" and bf16_is_native(device)
+        self.bf16 = device.type == "cuda" and has_bfloat16(device)
 
     def train(self) -> list[Epoch]:
         """Train until the validation score stops rising; the modules end with the weights of the best epoch.

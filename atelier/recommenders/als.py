@@ -8,6 +8,7 @@ Source: Y. Hu, Y. Koren, C. Volinsky, Collaborative Filtering for Implicit Feedb
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -58,15 +59,16 @@ class ALS(VectorRecommender[ALSConfig]):
 
     p_ui is 1 where the customer chose the article; the confidence is c_ui = 1 + α r_ui (eq. 3 and section 4 of the
     paper), r_ui the sum over interactions of kind's weight × ½^(age / half-life), age in days before the last
-    interaction trained on. The score is x_uᵀ y_i; articles are compared by the cosine of their vectors. A new
-    customer's vector is solved for from its history, the articles' vectors unchanged (eq. 4). What was chosen, with
-    its confidence, is kept in the bundle: it explains the lists.
+    interaction trained on, 0 where either has no date. The score is x_uᵀ y_i; articles are compared by the cosine of
+    their vectors. A new customer's vector is solved for from its history, the articles' vectors unchanged (eq. 4). What
+    was chosen, with its confidence, is kept in the bundle: it explains the lists.
     """
 
     name = "als"
     Config = ALSConfig
 
     def _fit(self, learn: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
+        vars(self).pop("whitened", None)  # it is of other vectors
         self.weights = {"last": learn.occurred_at.max(keepdims=True).astype(np.int64)}
         model = self._solver(self.config.factors or factors_for(int(self.ranked.sum())))
         confidence = self._confidence(learn)
@@ -95,18 +97,18 @@ class ALS(VectorRecommender[ALSConfig]):
         if interactions.kinds is not None:
             weights = [self.config.kind_weights.get(kind, 1.0) for kind in interactions.kinds.categories]
             amount *= np.array(weights, dtype=np.float64)[interactions.kinds.codes]
-        if self.config.half_life_days is not None and interactions.dated:
+        undated = np.isnat(self.weights["last"].astype("datetime64[us]")).any()
+        if self.config.half_life_days is not None and interactions.dated and not undated:
             age = np.maximum(self.weights["last"] - interactions.occurred_at.astype(np.int64), 0) / DAY
             amount *= 0.5 ** (age / self.config.half_life_days)
-        column = np.cumsum(self.ranked) - 1
         shape = (len(interactions.customer_ids), int(self.ranked.sum()))
-        total = csr_matrix((amount, (interactions.customers, column[interactions.articles])), shape=shape)
+        total = csr_matrix((amount, (interactions.customers, self.columns[interactions.articles])), shape=shape)
         total.data = 1 + self.config.alpha * total.data
         return total.astype(np.float32)
 
     def article_vectors(self, codes: Codes) -> Scores:
         """The vectors y_i of ranked articles, float32 [n, factors]."""
-        vectors: Scores = self.weights["articles"][self._columns[codes]]
+        vectors: Scores = self.weights["articles"][self.columns[codes]]
         return vectors
 
     def customer_vectors(self, profiles: dict[str, Array], rows: Places) -> Scores:
@@ -115,9 +117,14 @@ class ALS(VectorRecommender[ALSConfig]):
         return vectors
 
     @property
-    def _columns(self) -> Array:
+    def columns(self) -> Array:
         """The place of each ranked article among the ranked ones, int [n_articles]."""
         return np.cumsum(self.ranked) - 1
+
+    @cached_property
+    def whitened(self) -> als_reasons.Floats:
+        """Of all customers' reasons the part that is the same: see :func:`als_reasons.whitened`."""
+        return als_reasons.whitened(self.weights["articles"], self.config.regularization)
 
     def explain(
         self, recs: Any, catalogue: Catalogue | None = None, histories: Any = None, *, articles: int = 2,

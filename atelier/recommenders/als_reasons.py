@@ -23,12 +23,12 @@ import pyarrow as pa
 
 from atelier.errors import BundleError
 from atelier.ids import Codes, column
-from atelier.recommenders.lists import Lists, Pairs, Places, Ranked, best, place_in_row
+from atelier.recommenders.audience import Audience
+from atelier.recommenders.lists import Lists, Pairs, Places, Ranked, Scores, best, place_in_row
 from atelier.recommenders.reasons import Part, assembled, nothing, places_of
 
 if TYPE_CHECKING:
     from atelier.recommenders.als import ALS
-    from atelier.recommenders.base import Audience
 
 CELLS = 4_000_000
 """Numbers held at once for a batch of customers: 32 MB."""
@@ -36,7 +36,7 @@ CELLS = 4_000_000
 Floats = npt.NDArray[np.float64]
 
 
-def explain(model: "ALS", audience: "Audience", recs: Any, articles: int) -> pa.ListArray:
+def explain(model: "ALS", audience: Audience, recs: Any, articles: int) -> pa.ListArray:
     """The reasons of each row of ``recs``: see :meth:`ALS.explain`; only what raised the score is a reason.
 
     Returns:
@@ -55,11 +55,26 @@ def explain(model: "ALS", audience: "Audience", recs: Any, articles: int) -> pa.
     return assembled(served, parts, model.article_ids.values, len(model.article_ids))
 
 
+def whitened(vectors: Scores, regularization: float) -> Floats:
+    """Vectors z of articles with z_a · z_b = y_aᵀ A⁻¹ y_b, float64 [n, factors].
+
+    Args:
+        vectors: Y, float32 [n, factors].
+        regularization: λ.
+    """
+    y = vectors.astype(np.float64)
+    gram = y.T @ y
+    least = 1e-9 * max(float(np.trace(gram)), 1.0)  # λ may be 0, and articles fewer than factors
+    lower = np.linalg.cholesky(gram + max(regularization, least) * np.eye(len(gram)))
+    z: Floats = np.linalg.solve(lower, y.T).T
+    return z
+
+
 class _History:
     """What customers chose, as terms of scores.
 
     Args:
-        model: whose vectors and λ.
+        model: whose articles.
         profiles: what it keeps of the customers.
     """
 
@@ -67,14 +82,10 @@ class _History:
         if "history.starts" not in profiles:
             raise BundleError("this als bundle keeps no histories, which reasons are made of: train the model again")
         self._ranked: Codes = np.flatnonzero(model.ranked).astype(np.int32)
-        self._column = np.cumsum(model.ranked) - 1
+        self._column = model.columns
         self._lists = Lists(profiles["history.starts"], profiles["history.columns"])
         self._confidence = profiles["history.confidence"]
-        y = model.weights["articles"].astype(np.float64)
-        gram = y.T @ y
-        least = 1e-9 * max(float(np.trace(gram)), 1.0)  # λ may be 0, and articles fewer than factors
-        lower = np.linalg.cholesky(gram + max(model.config.regularization, least) * np.eye(len(gram)))
-        self._z: Floats = np.linalg.solve(lower, y.T).T  # z_a · z_b = y_aᵀ A⁻¹ y_b
+        self._z = model.whitened
 
     def reasons(self, places: Places, codes: Codes, k: int) -> Ranked:
         """The ``k`` articles of the history that each recommendation owes most to.

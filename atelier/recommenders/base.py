@@ -8,7 +8,6 @@ What does not: any model. A model says how it learns (`_fit`), what it keeps of 
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -22,19 +21,18 @@ from atelier.errors import AtelierError, BundleError
 from atelier.ids import Codes, IdMap, column, some
 from atelier.interactions import Interactions, InteractionsError
 from atelier.progress import progress
+from atelier.recommenders.audience import Audience
 from atelier.recommenders.bundle import Array, read_arrays, read_config, under, write
 from atelier.recommenders.frames import RECOMMENDED, SIMILAR, encoded, plain
-from atelier.recommenders.lists import Lists, Mask, Pairs, Places, Ranked
+from atelier.recommenders.lists import Lists, Mask, Pairs, Places, Ranked, check_k
+from atelier.recommenders.offered import offered_articles
 
 Ranker = Callable[[Places, Pairs], Ranked]
 """Ranks for rows of the profiles (int64 [n]), leaving out the given pairs of (place among these n, article)."""
 NeighbourRanker = Callable[[Codes], Ranked]
 """Ranks the neighbours of articles (int32 [n]), themselves left out."""
 
-__all__ = [
-    "RECOMMENDED", "Audience", "NeighbourRanker", "NotFittedError", "Ranker", "Recommender", "RecommenderConfig",
-    "check_k",
-]  # fmt: skip
+__all__ = ["RECOMMENDED", "NeighbourRanker", "NotFittedError", "Ranker", "Recommender", "RecommenderConfig"]
 
 BATCH = 8192
 """Customers or articles ranked at once."""
@@ -63,23 +61,6 @@ class RecommenderConfig(BaseModel):
 
 
 ConfigT = TypeVar("ConfigT", bound=RecommenderConfig)
-
-
-@dataclass(frozen=True, eq=False)
-class Audience:
-    """Customers to rank for.
-
-    Attributes:
-        ids: all that are known.
-        served: int32 [m], ascending: those whom the model can rank for, as numbers in ``ids``.
-        seen: for each of ``ids`` the articles it has seen.
-        profiles: what the model keeps of the served customers, by name.
-    """
-
-    ids: IdMap
-    served: Codes
-    seen: Lists
-    profiles: dict[str, Array]
 
 
 class Recommender(ABC, Generic[ConfigT]):
@@ -189,7 +170,7 @@ class Recommender(ABC, Generic[ConfigT]):
         """Whether the model can rank for each customer (bool [n]); False also for unknown ones."""
         self._check_fitted()
         codes = self.audience.ids.encode(column(customers, "customer_id"), unknown="minus_one", what="customer_id")
-        return np.isin(codes, self.audience.served) & self.ranked.any()
+        return (self.audience.rows_of(codes) >= 0) & self.ranked.any()
 
     def can_rank(self, articles: Any) -> Mask:
         """Whether the model can rank each article, in stock or not (bool [n]); False also for unknown ones."""
@@ -269,9 +250,7 @@ class Recommender(ABC, Generic[ConfigT]):
         if customers is None:
             return np.arange(len(audience.served))
         codes = pd.unique(audience.ids.encode(column(customers, "customer_id"), what="customer_id"))
-        row = np.full(len(audience.ids), -1, dtype=np.int64)
-        row[audience.served] = np.arange(len(audience.served))
-        places: Places = row[codes]
+        places = audience.rows_of(codes)
         if (places < 0).any():
             left = codes[places < 0]
             warnings.warn(
@@ -393,29 +372,3 @@ class Recommender(ABC, Generic[ConfigT]):
 
 def _articles(values: Any) -> Any:
     return values.ids.values if isinstance(values, Catalogue) else column(values, "article_id")
-
-
-def offered_articles(article_ids: IdMap, catalogue: Catalogue | None, *, unsold: bool) -> Mask:
-    """Which articles may be recommended: those of the catalogue in stock, and with ``unsold`` those never yet on sale.
-
-    An article that was never seen on sale (``available_from`` null) has no stock that anybody knows of: it is a
-    candidate for models that read its content, and for no others.
-    """
-    if catalogue is None:
-        return np.ones(len(article_ids), dtype=bool)
-    candidates = catalogue.in_stock
-    if unsold and "available_from" in catalogue.frame:
-        candidates = candidates | catalogue.frame["available_from"].isna().to_numpy()
-    offered = np.zeros(len(article_ids), dtype=bool)
-    offered[article_ids.encode(catalogue.ids.values)] = candidates
-    return offered
-
-
-def check_k(k: int) -> None:
-    """Refuse a length of lists below 1.
-
-    Raises:
-        ValueError: it is.
-    """
-    if k < 1:
-        raise ValueError(f"k is the length of a list and at least 1, not {k}")

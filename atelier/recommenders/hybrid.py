@@ -19,13 +19,13 @@ from atelier.catalogue import Catalogue, CatalogueError
 from atelier.ids import Codes, IdMap
 from atelier.interactions import Interactions
 from atelier.recommenders import hybrid_reasons
-from atelier.recommenders.base import offered_articles
 from atelier.recommenders.bundle import Array, under
 from atelier.recommenders.customer_attributes import attribute_matrix
 from atelier.recommenders.hybrid_config import HybridConfig
 from atelier.recommenders.hybrid_network import CHUNK, Content, ContentNetwork, CustomerNetwork, Factorisation
 from atelier.recommenders.hybrid_training import Epoch, Trainer, held_out_split, train
 from atelier.recommenders.lists import Lists, Mask, Pairs, Places, Scores
+from atelier.recommenders.offered import offered_articles
 from atelier.recommenders.sampling import Sampler, last_part, negative_pool, positive_rows, window_of
 from atelier.recommenders.vectors import VectorRecommender
 

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from atelier.recommenders.hybrid_config import HybridConfig
-from atelier.recommenders.vectors import factors_for
 
 DENSE_FROM = 0.1
 """Share of cells that are not zero from which on features are kept as a dense matrix."""
@@ -190,7 +189,7 @@ class Factorisation(nn.Module):
     """Vectors of articles, and what is known of customers beside their history.
 
     Args:
-        config: sizes and mode.
+        config: sizes, ``factors`` too, and mode.
         n_articles: how many articles numbers run over.
         content: their features; None: embeddings only.
         attributes: how many positions the attributes of customers have; 0: none.
@@ -206,7 +205,9 @@ class Factorisation(nn.Module):
         self, config: HybridConfig, n_articles: int, content: Content | None, attributes: int, random: torch.Generator
     ) -> None:
         super().__init__()
-        self.features, factors = content, config.factors or factors_for(n_articles)
+        if config.factors is None:
+            raise ValueError("the config leaves the length of vectors open: HybridConfig.sized chooses it")
+        self.features, factors = content, config.factors
         self.embedding = (
             None if config.mode == "content"
             else RowEmbedding(n_articles, factors, config.embedding_learning_rate, random)

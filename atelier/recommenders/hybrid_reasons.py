@@ -22,11 +22,11 @@ import torch
 
 from atelier.catalogue import Catalogue
 from atelier.ids import Codes, column
+from atelier.recommenders.audience import Audience
 from atelier.recommenders.lists import Lists, Places, Ranked, Scores, best
-from atelier.recommenders.reasons import assembled, places_of
+from atelier.recommenders.reasons import assembled, nothing, places_of
 
 if TYPE_CHECKING:
-    from atelier.recommenders.base import Audience
     from atelier.recommenders.hybrid import Hybrid
 
 ROWS = 4096
@@ -36,7 +36,7 @@ PAIRS = 65_536
 
 
 def explain(
-    model: "Hybrid", audience: "Audience", recs: Any, catalogue: Catalogue | None, articles: int, attributes: int
+    model: "Hybrid", audience: Audience, recs: Any, catalogue: Catalogue | None, articles: int, attributes: int
 ) -> pa.ListArray:
     """The reasons of each row of ``recs``: see :meth:`Hybrid.explain`; only what raised the score is a reason.
 
@@ -104,7 +104,7 @@ class _Contents:
         """
         n = len(codes)
         if self._network is None or self._vectors is None:
-            return Ranked(np.full((n, k), -1, np.int32), np.zeros((n, k), np.float32))
+            return nothing(n)
         known = np.flatnonzero(self._row[codes] >= 0)
         features = torch.tensor(self._vectors[self._row[codes[known]]], requires_grad=True)  # [known, dim]
         score = (self._network(features) * torch.from_numpy(customers[known])).sum()

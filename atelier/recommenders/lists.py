@@ -81,6 +81,16 @@ class Lists:
         return Pairs(np.repeat(np.arange(len(lengths)), lengths), self.codes[places])
 
 
+def check_k(k: int) -> None:
+    """Refuse a length of lists below 1.
+
+    Raises:
+        ValueError: it is.
+    """
+    if k < 1:
+        raise ValueError(f"k is the length of a list and at least 1, not {k}")
+
+
 def place_in_row(rows: Places, n: int) -> Places:
     """The place of each pair among those of its row, from 0, where ``rows`` ascends over 0 … ``n`` − 1."""
     counts = np.bincount(rows, minlength=n)

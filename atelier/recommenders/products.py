@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from atelier.devices import has_bfloat16
 from atelier.recommenders.lists import Places, Scores
 
 Floats = npt.NDArray[np.float64]
@@ -119,8 +120,7 @@ class Half:
     @staticmethod
     def is_native() -> bool:
         """Whether this processor multiplies matrices of bfloat16 by instructions of its own, summing in float32."""
-        able = torch.cpu.get_capabilities()
-        return bool(able.get("amx_bf16") or able.get("avx512_bf16")) and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        return has_bfloat16(torch.device("cpu")) and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
     def reach(self, queries: Tensor, k: int, excluded: Excluded) -> Reached:
         """The cells among which are the ``k`` best of each query (float32 [n, dim]) that is not excluded."""

@@ -5,7 +5,7 @@ score apart, which is each model's own (:mod:`~atelier.recommenders.als_reasons`
 :mod:`~atelier.recommenders.hybrid_reasons`).
 """
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -13,11 +13,9 @@ import pyarrow.compute as pc
 
 from atelier.catalogue import Catalogue
 from atelier.ids import Codes, column
+from atelier.recommenders.audience import Audience
 from atelier.recommenders.frames import REASONS
 from atelier.recommenders.lists import Mask, Places, Ranked, Scores
-
-if TYPE_CHECKING:
-    from atelier.recommenders.base import Audience
 
 Part = tuple[Ranked, Ranked]
 """Reasons of n recommendations: articles of the history (numbers), then labels of the content (numbers)."""
@@ -55,13 +53,10 @@ def explained(model: Any, batch: pa.RecordBatch, catalogue: Catalogue | None = N
     return reasons.take(pa.array(place, mask=~shown))
 
 
-def places_of(audience: "Audience", recs: Any) -> Places:
+def places_of(audience: Audience, recs: Any) -> Places:
     """The row of the profiles of each recommendation's customer; −1 for those who have none."""
     codes = audience.ids.encode(column(recs, "customer_id"), unknown="minus_one", what="customer_id")
-    row = np.full(len(audience.ids) + 1, -1, dtype=np.int64)  # the last is for −1
-    row[audience.served] = np.arange(len(audience.served))
-    places: Places = row[codes]
-    return places
+    return audience.rows_of(codes)
 
 
 def nothing(n: int) -> Ranked:

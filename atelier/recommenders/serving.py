@@ -17,8 +17,9 @@ SERVED: pa.Schema = RECOMMENDED.append(pa.field("fallback", pa.bool_()))
 
 
 def serve(
-    model: Recommender[Any], fallback: Recommender[Any], customers: Any, *, k: int, exclude_seen: bool = True
-) -> Iterator[pa.RecordBatch]:
+    model: Recommender[Any], fallback: Recommender[Any], customers: Any, *, k: int, exclude_seen: bool = True,
+    candidates: Any = None,
+) -> Iterator[pa.RecordBatch]:  # fmt: skip
     """Lists of ``k`` articles for all ``customers``, batch by batch.
 
     Args:
@@ -27,19 +28,20 @@ def serve(
         customers: texts, or a frame with ``customer_id``; each once.
         k: length of the lists.
         exclude_seen: whether lists leave out what the customer has seen.
+        candidates: the articles that may be recommended, known to both models; None: all in stock.
 
     Yields:
         Batches of customer_id, article_id (dictionary-encoded), score, rank and ``fallback``, in the order of
         ``customers`` within each of the two groups.
 
     Raises:
-        UnknownIdentifier: a customer is unknown to ``fallback`` as well.
+        UnknownIdentifier: a customer is unknown to ``fallback`` as well, or a candidate to one of them.
     """
     ids = pd.Series(column(customers, "customer_id"))
     own = model.can_serve(ids)
     for chosen, server, is_fallback in ((own, model, False), (~own, fallback, True)):
         if chosen.any():
-            for batch in server.recommend_batches(ids[chosen], k, exclude_seen):
+            for batch in server.recommend_batches(ids[chosen], k, exclude_seen, candidates):
                 yield _marked(batch, is_fallback)
 
 

@@ -9,26 +9,26 @@ Source: Cardoso, Daolio and Vargas, "Product Characterisation towards Personalis
 recommendations: popularity, collaborative, content and hybrid by precision and recall at 10.
 """
 
-import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
-from atelier import metrics, recommenders
 from atelier.catalogue import Catalogue
 from atelier.ids import IdMap, column
 from atelier.interactions import Interactions
-from atelier.kept import Kept, digest
+from atelier.kept import Kept, digest, made_with, once
 from atelier.progress import progress
+from atelier.recommenders import model_class
 from atelier.recommenders.base import Recommender
+from atelier.recommenders.frames import plain
 from atelier.recommenders.lists import Lists
+from atelier.recommenders.serving import SERVED, serve
 from atelier.recommenders.study_judgement import FitResult, Question, StudyError, judge, judged_customers
 from atelier.recommenders.study_plan import Fit, StudiedModel, StudyPlan
 from atelier.recommenders.study_tables import scores_of, tests_of
@@ -48,11 +48,14 @@ class Sample:
 
     Attributes:
         train: the interactions.
+        fallback: the model that serves whom another cannot; fitted here, so that no other fit's seconds count it.
     """
 
     def __init__(self, study: "Study", drawn: tuple[float, int | None]) -> None:
         self.study, self.drawn = study, drawn
         self.train = kept_share(study.question.train, drawn[0], drawn[1] or 0)
+        self._seen: Lists | None = None
+        self.fallback = self.fit(study.plan.fallback, drawn[1] or 0)
 
     def fit(self, studied: StudiedModel, seed: int) -> Recommender[Any]:
         """A model fitted on them; it leaves out of lists what was seen in all interactions, kept or not."""
@@ -60,16 +63,12 @@ class Sample:
         customers = pd.DataFrame({"customer_id": question.customers})
         model = fit_model(self.train, studied, seed, self.study.catalogue, customers=customers)
         if question.exclude_seen:
-            known = question.seen.aligned(model.audience.ids, model.article_ids, unknown="drop")
-            shape = (len(model.audience.ids), len(model.article_ids))
-            seen = Lists.distinct(known.customers, known.articles, shape)
-            model.audience = replace(model.audience, seen=seen)
+            if self._seen is None:  # the same for all: models of one sample know the same customers and articles
+                known = question.seen.aligned(model.audience.ids, model.article_ids, unknown="drop")
+                shape = (len(model.audience.ids), len(model.article_ids))
+                self._seen = Lists.distinct(known.customers, known.articles, shape)
+            model.audience = replace(model.audience, seen=self._seen)
         return model
-
-    @cached_property
-    def fallback(self) -> Recommender[Any]:
-        """The model that serves whom another cannot."""
-        return self.fit(self.study.plan.fallback, self.drawn[1] or 0)
 
 
 @dataclass(eq=False)
@@ -111,17 +110,13 @@ class Study:
 
     def lists(self, model: Recommender[Any], fit: Fit) -> tuple[pd.DataFrame, int]:
         """A list for each customer, the fallback's where the model cannot rank, and how many are the model's own."""
-        customers, parts = self.question.customers, []
-        own = model.can_serve(customers)
-        for chosen, fallback in ((own, False), (~own, True)):
-            if chosen.any():
-                server = self.sample(fit).fallback if fallback else model
-                parts.append(
-                    server.recommend(
-                        customers[chosen], max(self.question.ks), self.question.exclude_seen, self._known(server)
-                    )
-                )
-        return pd.concat(parts, ignore_index=True), int(own.sum())
+        question = self.question
+        batches = serve(
+            model, self.sample(fit).fallback, question.customers, k=max(question.ks),
+            exclude_seen=question.exclude_seen, candidates=self._known(model),
+        )  # fmt: skip
+        lists: pd.DataFrame = plain(list(batches), SERVED).to_pandas()
+        return lists, int(model.can_serve(question.customers).sum())
 
     def _known(self, model: Recommender[Any]) -> pd.Index | None:
         """The candidates that a model has heard of: of fewer interactions it has heard of fewer articles."""
@@ -171,27 +166,24 @@ def run_study(
         One result for each of ``plan.fits()``, in that order.
 
     Raises:
-        StudyError: nobody can be judged.
+        StudyError: nobody can be judged; the fallback cannot rank for anyone.
         UnknownModelError, pydantic.ValidationError: a model of the plan does not exist or has a config that is none.
         KeptResultError: a kept file is damaged.
         ValueError: ``kept`` without ``data``.
     """
-    if kept and not data:
-        raise ValueError("results can be kept only with data that identifies what they were computed from")
     for studied in (*plan.models.values(), plan.fallback):
         studied.build(seed=0)  # what is wrong with the last one is better known before the first is fitted
+    if not model_class(plan.fallback.recommender).serves_anyone:
+        raise StudyError(
+            f"the fallback {plan.fallback.recommender} cannot rank for customers without history, for whom it is "
+            "there: take popular"
+        )
     study = Study.of(train, truth, plan, catalogue, judged, candidates)
-    shared = {"data": dict(data or {}), "asked": study.asked(), "made_by": made_by()} if kept else {}
-    results = []
-    for fit in progress(plan.fits(), "recommender study", unit="fit"):
-        key = digest({"plan": plan.identity(fit), **shared}) if kept else ""
-        found = kept.get(key, FitResult) if kept else None
-        if found is None:
-            found = run_fit(fit, study)
-            if kept:
-                kept.put(key, found)
-        results.append(found)
-    return results
+    shared = {"asked": study.asked(), "made_by": made_by()}
+    return [
+        once(kept, data, {"plan": plan.identity(fit), **shared}, FitResult, partial(run_fit, fit, study))
+        for fit in progress(plan.fits(), "recommender study", unit="fit")
+    ]
 
 
 def run_fit(fit: Fit, study: Study) -> FitResult:
@@ -270,16 +262,7 @@ def judge_lists(
 
 
 def made_by() -> dict[str, object]:
-    """What beside plan and data a result may depend on: the code, the libraries, the number of threads."""
-    import torch
-
-    libraries = {name: version(name) for name in ("implicit", "numpy", "scipy", "torch")}
-    return {"code": code_digest(), "threads": torch.get_num_threads(), **libraries}
-
-
-@cache
-def code_digest() -> str:
-    """A digest of the code of models and metrics: results that other code made are computed again."""
-    folders = (Path(recommenders.__file__).parent, Path(metrics.__file__).parent)
-    files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    """What beside plan and data a result may depend on: see :func:`atelier.kept.made_with`."""
+    package = Path(__file__).parent.parent
+    read = ("recommenders", "metrics", "interactions.py", "ids.py", "catalogue.py")
+    return made_with([package / name for name in read], ("implicit", "numpy", "scipy", "torch"))

@@ -5,6 +5,7 @@ the comparison itself (:mod:`atelier.recommenders.study`), photographs (:mod:`at
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
-from atelier.kept import Kept, digest
+from atelier.kept import Kept, once
 from atelier.metrics import TRAIN_KINDS
 from atelier.progress import progress
 from atelier.recommenders import model_class
@@ -98,19 +99,13 @@ def neighbours_of(
         KeptResultError: a kept file is damaged.
         ValueError: ``kept`` without ``data``.
     """
-    if kept and not data:
-        raise ValueError("results can be kept only with data that identifies what they were computed from")
     asked = asked_articles(train, catalogue)
     vectors = {name: studied for name, studied in plan.models.items() if has_vectors(studied)}
     frames = [pd.DataFrame(columns=COLUMNS)] if not asked or not vectors else []
     for name, studied in progress(vectors.items() if asked else (), "nearest neighbours", unit="model"):
         parts = {"model": studied.model_dump(mode="json"), "seed": plan.seeds[0], "k": k, "articles": asked}
-        key = digest({"neighbours": parts, "data": dict(data or {}), "made_by": made_by()})
-        found = kept.get(key, Neighbours) if kept else None
-        if found is None:
-            found = _nearest(train, catalogue, studied, plan.seeds[0], sorted(set(asked.values())), k)
-            if kept:
-                kept.put(key, found)
+        nearest = partial(_nearest, train, catalogue, studied, plan.seeds[0], sorted(set(asked.values())), k)
+        found = once(kept, data, {"neighbours": parts, "made_by": made_by()}, Neighbours, nearest)
         by_article = pd.DataFrame({"popularity": list(asked), "article_id": list(asked.values())})
         frames.append(by_article.merge(pd.DataFrame(found.model_dump()), on="article_id").assign(model=name)[COLUMNS])
     return pd.concat(frames, ignore_index=True)

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from atelier.report.drawing import Drawing
+from atelier.attributes.scores import MEAN
+from atelier.report.drawing import figures
 from atelier.report.parts import (
     NONE,
     Badge,
@@ -28,7 +29,6 @@ from atelier.report.parts import (
     table,
 )
 from atelier.report.study_drawings import (
-    MEAN,
     MOST_CLASSES,
     NAMES,
     RIVALS,
@@ -52,6 +52,7 @@ def attribute_study_section(
     confusions: pd.DataFrame | None = None,
     day: date | None = None,
     command: str = COMMAND,
+    remark: str | None = None,
 ) -> Section:
     """The evaluation table, the ablation, F1 by training step, the linear classifiers, and the confusion matrices.
 
@@ -60,6 +61,7 @@ def attribute_study_section(
         confusions: the table attribute_confusions of that day.
         day: which day it is of.
         command: what to run where there is none.
+        remark: what a reader must know, for example that the vectors have seen the labels.
     """
     title, anchor = "Attribute study", "attribute-study"
     if study is None or study.empty:
@@ -69,9 +71,11 @@ def attribute_study_section(
     parts: list[str] = [
         paragraph(f"Study of {day}: every variant was trained on the same articles and judged on the same others.")
     ]
+    if remark:
+        parts.append(note(remark))
     if "all" in set(study["variant"]):
         parts += [heading("Evaluation"), evaluation_table(study)]
-    parts += [heading("What each input brings"), *_figures(ablation_drawings(study)), ablation_table(study)]
+    parts += [heading("What each input brings"), *figures(ablation_drawings(study)), ablation_table(study)]
     parts.extend(_if_any("F1 by training step", _curves(study, shown)))
     parts.extend(_if_any("Against linear classifiers", _rivals(study, shown)))
     parts.extend(_if_any("What is taken for what", [_matrices(told)] if len(told) else []))
@@ -154,7 +158,7 @@ def _curves(study: pd.DataFrame, shown: Sequence[str]) -> list[str]:
     parts: list[str] = []
     for variant in followed(study):
         first, *others = step_drawings(study, variant, shown)
-        parts += [first.html(), details(f"By attribute: {NAMES[variant]}", *_figures(others))]
+        parts += [first.html(), details(f"By attribute: {NAMES[variant]}", *figures(others))]
     return parts
 
 
@@ -168,7 +172,7 @@ def _rivals(study: pd.DataFrame, shown: Sequence[str]) -> list[str]:
         pairs = {read: pair for read, pair in RIVALS.items() if set(pair) <= set(frame.columns)}
         if pairs and not place:
             parts += [*map(_verdict, pairs, [frame[list(pair)] for pair in pairs.values()])]
-            parts += [*_figures(rival_drawings(study, shown)), _rival_table(frame, pairs, split)]
+            parts += [*figures(rival_drawings(study, shown)), _rival_table(frame, pairs, split)]
         elif pairs:
             parts.append(details(f"The same with {SPLITS[split]}", _rival_table(frame, pairs, split)))
     return parts
@@ -221,12 +225,8 @@ def _matrices(confusions: pd.DataFrame) -> Markup:
     )
     return joined(
         paragraph(text),
-        details(f"Confusion matrices of {len(drawings)} attributes", _BESIDE.format(joined(*_figures(drawings)))),
+        details(f"Confusion matrices of {len(drawings)} attributes", _BESIDE.format(joined(*figures(drawings)))),
     )  # fmt: skip
-
-
-def _figures(drawings: Sequence[Drawing]) -> list[Markup]:
-    return [drawing.html() for drawing in drawings]
 
 
 def _if_any(title: str, parts: Sequence[str]) -> Sequence[str]:

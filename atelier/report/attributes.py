@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from atelier.attributes.scores import AGAINST_MAJORITY, MEAN, Reliability
 from atelier.report.figures import bar_plot, line_plot
 from atelier.report.parts import (
     NONE,
@@ -25,14 +26,11 @@ from atelier.report.parts import (
 )
 
 COMMAND = "dg launch --job daily_retrain --partition <day>"
-MEAN = "mean"
 CONFIDENCE = (
     "expected_calibration_error_raw", "expected_calibration_error", "coverage", "set_size", "abstained",
     "calibration_samples",
 )  # fmt: skip
-METRICS = (
-    "samples", "classes", "accuracy", "weighted_f1", "majority_accuracy", "majority_weighted_f1", *CONFIDENCE
-)  # fmt: skip
+METRICS = ("samples", "classes", *AGAINST_MAJORITY, *CONFIDENCE)
 ENOUGH_SAMPLES = 100  # below, a comparison with the majority value says little
 
 
@@ -90,11 +88,11 @@ def _reliability(rows: pd.DataFrame) -> Markup:
     bins = sorted(str(name)[-2:] for name in rows.columns if str(name).startswith("reliability_labels_"))
     if not bins:
         return Markup("")
-    confidence, accuracy, labels = (
+    labels, confidence, accuracy = (
         np.array([float(mean[f"reliability_{what}_{place}"]) for place in bins])
-        for what in ("confidence", "accuracy", "labels")
+        for what in ("labels", "confidence", "accuracy")
     )
-    error = float(np.nansum(labels * np.abs(accuracy - confidence)) / labels.sum())
+    error = Reliability(labels.astype(np.int64), confidence, accuracy).expected_calibration_error
     diagonal = np.array([0.0, 1.0])
     drawing = line_plot(
         ["share that is right"],

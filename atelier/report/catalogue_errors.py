@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from atelier.report.neighbours import inline_picture
+from atelier.report.neighbours import inline_picture, names_of, photograph
 from atelier.report.parts import (
     Section,
     count_text,
@@ -33,7 +33,6 @@ def catalogue_errors_section(
     photographs: Mapping[str, Path] | None = None,
     articles: pd.DataFrame | None = None,
     *,
-    count: int = SHOWN,
     command: str = COMMAND,
     root: Path | None = None,
     remark: str | None = None,
@@ -44,7 +43,6 @@ def catalogue_errors_section(
         errors: the table catalogue_errors.
         photographs: the image file of each article that has one.
         articles: article_id, name, for captions.
-        count: how many annotations to show.
         command: what to run where there is no table.
         root: the folder that must hold the photographs, as in :func:`~atelier.report.neighbours.neighbours_section`.
         remark: what a reader must know, for example that the vectors have seen the labels.
@@ -52,17 +50,18 @@ def catalogue_errors_section(
     title, anchor = "Catalogue errors", "catalogue-errors"
     if errors is None:
         return Section(title, anchor, missing("Nobody has looked for wrong annotations yet.", command))
+    said = note(remark) if remark else ""
     if errors.empty:
-        return Section(title, anchor, paragraph("The model confidently contradicts no annotation."))
-    names = {} if articles is None else dict(zip(articles["article_id"].astype(str), articles["name"], strict=True))
-    first = errors.sort_values("rank").head(count)
+        return Section(title, anchor, joined(said, paragraph("The model confidently contradicts no annotation.")))
+    names = names_of(articles)
+    first = errors.sort_values("rank").head(SHOWN)
     cards = [_card(row, names, photographs or {}, root) for row in first.to_dict("records")]
     parts = [
         paragraph(
             f"{count_text(len(errors))} annotations are confidently contradicted by a model that was trained without "
             f"the article's style; the {len(cards)} most suspicious are shown, the others stand in catalogue_errors."
         ),
-        *([note(remark)] if remark else []),
+        said,
         Markup('<ul class="neighbours">{}</ul>\n').format(Markup("").join(cards)),
         details("By attribute", _by_attribute(errors)),
     ]
@@ -74,17 +73,13 @@ def _card(
 ) -> Markup:
     article = str(row["article_id"])
     name, picture = plain(names.get(article)), inline_picture(photographs.get(article), root)
-    inside = (
-        Markup('<img src="{}" alt="{}">').format(picture, f"{name}, article {article}")
-        if picture
-        else Markup("<span>no photograph</span>")
-    )
     return Markup(
-        '<li><div class="photograph">{}</div><span>{}. {}: <s>{}</s></span><span>model: <strong>{}</strong> {}</span>'
+        "<li>{}<span>{}. {}: <s>{}</s></span><span>model: <strong>{}</strong> {}</span>"
         '<span class="soft">annotated: {}</span><span>{}</span><span class="soft">{}</span></li>'
     ).format(
-        inside, row["rank"], row["attribute"], row["annotated_value"], row["predicted_value"],
-        percent_text(row["confidence"]), percent_text(row["annotated_probability"]), name, article,
+        photograph(picture, name, article), row["rank"], row["attribute"], row["annotated_value"],
+        row["predicted_value"], percent_text(row["confidence"]), percent_text(row["annotated_probability"]), name,
+        article,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ neighbours), how (:mod:`atelier.report.figures`).
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -34,3 +35,8 @@ class Drawing:
             r'<svg (?=[^>]*?\bwidth="([\d.]+pt)")', r'<svg style="min-width:min(36rem,\1)" ', self.svg, count=1
         )
         return figure(own, self.alt, self.caption)
+
+
+def figures(drawings: Iterable[Drawing]) -> list[Markup]:
+    """Each drawing on the page."""
+    return [drawing.html() for drawing in drawings]

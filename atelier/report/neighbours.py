@@ -1,7 +1,7 @@
 """The section on similar articles: a few articles and their nearest neighbours, with photographs.
 
-What belongs here: choosing a few rows of similar_articles and inlining small photographs. What does not: computing
-similarity.
+What belongs here: choosing a few rows of similar_articles; names and small photographs of articles, for other sections
+too. What does not: computing similarity.
 """
 
 import base64
@@ -50,7 +50,7 @@ def neighbours_section(
         return Section(title, anchor, missing("No similar articles have been computed yet.", command))
     find = _finder(photographs)
     asked = list(shown) if shown is not None else _spread(sorted(set(similar["article_id"].astype(str))), find, count)
-    names = {} if articles is None else dict(zip(articles["article_id"].astype(str), articles["name"], strict=True))
+    names = names_of(articles)
     rows = similar[similar["article_id"].isin(asked) & (similar["rank"] <= neighbours)]
     wanted = list(dict.fromkeys([*asked, *rows["similar_article_id"].astype(str)]))
     pictures = {article: inline_picture(find(article), root) for article in wanted}
@@ -90,17 +90,24 @@ def _strip(article: str, near: pd.DataFrame, names: Mapping[str, object], pictur
 
 def _card(article: str, names: Mapping[str, object], pictures: Mapping[str, str | None], similarity: object) -> Markup:
     name = plain(names.get(article))
-    picture = pictures[article]
-    inside = (
-        Markup('<img src="{}" alt="{}">').format(picture, f"{name}, article {article}")
-        if picture
-        else Markup("<span>no photograph</span>")
-    )
     below = Markup("<span>{}</span><span class=soft>{}</span>").format(name, article)
     if similarity is not None:
         below += Markup("<span class=soft>cosine {}</span>").format(figure_text(similarity, 2))
     kind = Markup(' class="asked"') if similarity is None else Markup("")
-    return Markup('<li{}><div class="photograph">{}</div>{}</li>').format(kind, inside, below)
+    return Markup("<li{}>{}{}</li>").format(kind, photograph(pictures[article], name, article), below)
+
+
+def names_of(articles: pd.DataFrame | None) -> dict[str, object]:
+    """The name of each article; none where there is no frame of article_id and name."""
+    return {} if articles is None else dict(zip(articles["article_id"].astype(str), articles["name"], strict=True))
+
+
+def photograph(picture: str | None, name: str, article: str) -> Markup:
+    """The photograph on an article's card, of :func:`inline_picture`, or that there is none."""
+    inside = Markup("<span>no photograph</span>")
+    if picture:
+        inside = Markup('<img src="{}" alt="{}">').format(picture, f"{name}, article {article}")
+    return Markup('<div class="photograph">{}</div>').format(inside)
 
 
 def inline_picture(path: Path | str | None, root: Path | None = None, size: tuple[int, int] = SIZE) -> str | None:

@@ -12,7 +12,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from atelier.report.drawing import Drawing
-from atelier.report.neighbours import inline_picture
+from atelier.report.neighbours import inline_picture, names_of
 from atelier.report.parts import figure_text, plain
 
 #: Of popularity, in the order in which they are shown, with their words.
@@ -39,7 +39,7 @@ def neighbours_drawings(
         articles: article_id, name, for captions.
         root: the folder that must hold the photographs, and that relative paths start from. None: any place.
     """
-    names = {} if articles is None else dict(zip(articles["article_id"].astype(str), articles["name"], strict=True))
+    names = names_of(articles)
     found = photographs or {}
     wanted = {*neighbours["article_id"].astype(str), *neighbours["similar_article_id"].astype(str)}
     pictures = {article: inline_picture(found.get(article), root) for article in sorted(wanted)}

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from atelier.report.neighbours import inline_picture
+from atelier.report.neighbours import inline_picture, names_of, photograph
 from atelier.report.parts import Section, heading, joined, missing, paragraph, plain
 
 COMMAND = "dg launch --job daily_retrain --partition <day>"
@@ -44,7 +44,7 @@ def recommendations_section(
     title, anchor = "Recommendations and their reasons", "recommendations"
     if lists is None or lists.empty:
         return Section(title, anchor, missing("No recommendations with reasons have been made yet.", command))
-    names = {} if articles is None else dict(zip(articles["article_id"].astype(str), articles["name"], strict=True))
+    names = names_of(articles)
     cards = _Cards(names, photographs or {}, root)
     parts = [
         paragraph(
@@ -105,11 +105,6 @@ class _Cards:
         if article not in self._pictures:
             self._pictures[article] = inline_picture(self._photographs.get(article), self._root)
         picture, name = self._pictures[article], plain(self._names.get(article))
-        inside = (
-            Markup('<img src="{}" alt="{}">').format(picture, f"{name}, article {article}")
-            if picture
-            else Markup("<span>no photograph</span>")
-        )
         below = Markup("<span>{}</span><span class=soft>{}</span>").format(name, article)
         below += Markup("").join(Markup("<span class=soft>{}</span>").format(line) for line in lines)
-        return Markup('<li><div class="photograph">{}</div>{}</li>').format(inside, below)
+        return Markup("<li>{}{}</li>").format(photograph(picture, name, article), below)

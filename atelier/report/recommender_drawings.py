@@ -56,8 +56,12 @@ def at_length(study: pd.DataFrame) -> pd.DataFrame:
 
 
 def largest(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows with the largest share of the interactions kept: all of them, unless the study was of less."""
-    most: pd.DataFrame = frame[frame["share"] == frame["share"].max()]
+    """The rows with the largest share of the interactions kept: all of them, unless the study was of less.
+
+    The ceiling learned from none: its rows remain, whatever their share.
+    """
+    ceiling = frame["model"] == CEILING
+    most: pd.DataFrame = frame[ceiling | (frame["share"] == frame.loc[~ceiling, "share"].max())]
     return most
 
 

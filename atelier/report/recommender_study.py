@@ -14,8 +14,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from atelier.metrics.segments import ACTIVITY_SEGMENTS, ALL, ARTICLE_SEGMENTS
-from atelier.report.drawing import Drawing
+from atelier.report.drawing import figures
 from atelier.report.measured import grid
+from atelier.report.neighbours import names_of
 from atelier.report.neighbours_picture import POPULARITY, neighbours_drawings
 from atelier.report.parts import (
     NONE,
@@ -89,12 +90,12 @@ def recommender_study_section(
         paragraph(
             f"Study of {day}: every model learned from the same interactions and is judged on the same customers.{when}"
         ),
-        heading("Precision and recall"), *_figures(accuracy_drawings(study)), accuracy_table(study),
+        heading("Precision and recall"), *figures(accuracy_drawings(study)), accuracy_table(study),
     ]  # fmt: skip
     if len(compared):
         parts += [heading("Which differences are real"), *_tests(compared, ranked(study), length(study))]
-    parts += [heading("With fewer interactions"), *_figures(gain_drawings(study, compared)), shares_table(study)]
-    parts += [heading("For whom, and for which articles"), *_figures(segment_drawings(study)), _segments(study)]
+    parts += [heading("With fewer interactions"), *figures(gain_drawings(study, compared)), shares_table(study)]
+    parts += [heading("For whom, and for which articles"), *figures(segment_drawings(study)), _segments(study)]
     if neighbours is not None and len(neighbours):
         parts += [heading("Nearest neighbours"), *_neighbours(neighbours, ranked(study), photographs, articles, root)]
     return Section(title, anchor, joined(*parts))
@@ -135,7 +136,7 @@ def accuracy_table(study: pd.DataFrame) -> Markup:
 
 
 def _kept(rows: pd.DataFrame) -> str:
-    share = float(rows["share"].max())
+    share = float(rows.loc[rows["model"] != CEILING, "share"].max())
     return "All interactions." if share == 1 else f"{100 * share:g}% of the interactions."
 
 
@@ -202,7 +203,7 @@ def _verdict(by_unit: pd.DataFrame, model: str) -> Badge | str:
 
 def shares_table(study: pd.DataFrame) -> Markup:
     """Precision of every model by the share of the interactions that was kept."""
-    rows = study[(study["metric"] == "precision") & (study["segment"] == ALL)]
+    rows = study[(study["metric"] == "precision") & (study["segment"] == ALL) & (study["model"] != CEILING)]
     shares = sorted(set(rows["share"].astype(float)), reverse=True)
     models = ranked(study)
     values, errors = (grid(rows, "model", models, "share", shares, name) for name in ("value", "standard_error"))
@@ -257,7 +258,7 @@ def _neighbours(
         "the vectors of every model, all trained on all interactions with the first seed."
     )
     drawings = neighbours_drawings(neighbours, models, photographs, articles, root)
-    names = {} if articles is None else dict(zip(articles["article_id"].astype(str), articles["name"], strict=True))
+    names = names_of(articles)
     ordered = neighbours.assign(
         place=neighbours["popularity"].map({name: place for place, name in enumerate(POPULARITY)}).astype(int),
         order=neighbours["model"].map({name: place for place, name in enumerate(models)}).astype(float),
@@ -269,13 +270,9 @@ def _neighbours(
     ]  # fmt: skip
     heads = ["Article", "Popularity", "Model", "Rank", "Neighbour", "Cosine"]
     listed = table("The same in words.", heads, cells, numeric=("Rank", "Cosine"))
-    return [paragraph(text), *_figures(drawings), details("The neighbours as a table", listed)]
+    return [paragraph(text), *figures(drawings), details("The neighbours as a table", listed)]
 
 
 def _named(article: object, names: Mapping[str, object]) -> str:
     name = plain(names.get(str(article)))
     return str(article) if name == NONE else f"{name} ({article})"
-
-
-def _figures(drawings: Sequence[Drawing]) -> list[Markup]:
-    return [drawing.html() for drawing in drawings]

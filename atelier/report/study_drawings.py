@@ -9,12 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from atelier.attributes.scores import BY_STEP, MEAN
 from atelier.metrics.encoding import Floats
 from atelier.report.drawing import Drawing
 from atelier.report.figures import density_plot, dot_plot, line_plot, matrix_plot
 
-MEAN = "mean"
-BY_STEP = "weighted_f1_by_step"
 F1 = "weighted_f1"
 SPLITS = {"random": "random articles held out", "style": "whole styles held out"}
 NAMES = {

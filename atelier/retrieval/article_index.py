@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from atelier.errors import AtelierError, BundleError
-from atelier.ids import Codes, IdMap, column
-from atelier.recommenders.base import Audience, check_k
+from atelier.errors import AtelierError, BundleError, UnknownIdentifier
+from atelier.ids import Codes, IdMap, column, some
+from atelier.recommenders.audience import Audience
 from atelier.recommenders.frames import RECOMMENDED, SIMILAR, encoded, plain
-from atelier.recommenders.lists import Mask, Pairs, Scores
+from atelier.recommenders.lists import Mask, Pairs, Scores, check_k
 from atelier.recommenders.vectors import VectorRecommender
 from atelier.retrieval.annoy_index import AnnoyConfig, AnnoyIndex, Metric
 
@@ -129,8 +129,12 @@ class ArticleIndex:
         """
         check_k(k)
         forest = self.forests["cosine"]
-        indexed = IdMap(self.article_ids.take(forest.codes))
-        codes = forest.codes[pd.unique(indexed.encode(column(articles, "article_id"), what="article_id"))]
+        codes = pd.unique(self.article_ids.encode(column(articles, "article_id"), what="article_id"))
+        place = np.searchsorted(forest.codes, codes)
+        absent = codes[np.append(forest.codes, -1)[place] != codes]
+        if len(absent):
+            names = some(self.article_ids.take(absent).to_pylist(), len(absent))
+            raise UnknownIdentifier(f"{len(absent):,} article_id without a vector: {names}")
         themselves = Pairs(np.arange(len(codes)), codes)
         ranked = forest(forest.vectors(codes), k, themselves, self._eligible(eligible))
         batch = encoded(ranked, self.article_ids.take(codes), self.article_ids, SIMILAR)

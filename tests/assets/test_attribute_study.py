@@ -9,11 +9,14 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets.attribute_study import kept_folder, pictures_folder
+from assets.attribute_study import NAME, _code
+from assets.pictures import kept_folder, pictures_folder
 from atelier.attributes import study as study_module
+from atelier.kept import code_digest
 from dagster_project.build import build_defs
 from dagster_project.run import run_job
 from resources.compute import Compute
+from resources.model_store import ModelStore
 from tests.end_to_end.house import House
 
 #: Small and quick: what is tested here is the plumbing.
@@ -70,7 +73,7 @@ def test_the_tables_hold_every_variant(studied: tuple[House, date, dg.ExecuteInP
 
 def test_pictures_are_metadata_and_files(studied: tuple[House, date, dg.ExecuteInProcessResult]) -> None:
     house, day, result = studied
-    files = {path.stem: path for path in pictures_folder(house.home.reports, day).iterdir()}
+    files = {path.stem: path for path in pictures_folder(house.home.reports, NAME, day).iterdir()}
     assert {"ablation", "f1_by_step_all", "against_linear_text", "confusion_01"} <= set(files)
     assert all(path.read_text().startswith("<svg") for path in files.values())
     for asset, name in (("attribute_study", "ablation"), ("attribute_confusions", "confusion_01")):
@@ -88,7 +91,7 @@ def test_a_second_run_trains_nothing_and_gives_the_same_bytes(
 ) -> None:
     house, day, _ = studied
     before = house.files(day, "attribute_study", "attribute_confusions")
-    assert len(list(kept_folder(house.home.root, day).iterdir())) == 3
+    assert len(list(kept_folder(house.home.root, NAME, day).iterdir())) == 3
 
     def trained(*_: object, **__: object) -> None:
         raise AssertionError("it was kept")
@@ -96,12 +99,26 @@ def test_a_second_run_trains_nothing_and_gives_the_same_bytes(
     monkeypatch.setattr(study_module, "run_fit", trained)
     study(house, day)
     assert house.files(day, "attribute_study", "attribute_confusions") == before
+    monkeypatch.setattr("assets.attribute_study._code", lambda: "other code")
+    with pytest.raises(Exception, match="it was kept"):
+        study(house, day)
+
+
+@pytest.mark.parametrize(
+    "file", ["assets/attribute_study.py", "resources/article_inputs.py", "sql/attribute_inputs.sql"]
+)
+def test_what_makes_the_data_is_part_of_the_code(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, before = Path.read_bytes, _code()
+    monkeypatch.setattr("atelier.kept.code_digest", code_digest.__wrapped__)  # without what it remembers
+    assert _code() == before
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * path.as_posix().endswith(file))
+    assert _code() != before
 
 
 def test_later_days_change_nothing(studied: tuple[House, date, dg.ExecuteInProcessResult]) -> None:
     house, day, _ = studied
     before = house.files(day, "attribute_study", "attribute_confusions")
-    shutil.rmtree(kept_folder(house.home.root, day))
+    shutil.rmtree(kept_folder(house.home.root, NAME, day))
     house.run("ingest", day + timedelta(days=1))
     encode(house, day + timedelta(days=1))
     study(house, day)
@@ -144,7 +161,8 @@ def test_the_report_shows_the_newest_study_not_later_than_its_day(
     house, day, _ = studied
 
     def shown(ds: date) -> str:
-        return _attribute_study(cast("Step", SimpleNamespace(store=house.store, ds=ds))).html
+        step = SimpleNamespace(store=house.store, models=ModelStore(house.home.store), home=house.home, ds=ds)
+        return _attribute_study(cast("Step", step)).html
 
     assert f"Study of {day}" in shown(day)
     assert f"Study of {day}" in shown(day + timedelta(days=9))

@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import MagicMock
 
 import dagster as dg
 import numpy as np
@@ -13,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from assets.attribute_study import AttributeStudy, study_attributes
 from assets.attributes import (
     AttributeTraining,
     attribute_config,
@@ -21,10 +23,13 @@ from assets.attributes import (
     short_of_coverage,
     styles_per_article,
 )
+from assets.catalogue_errors import ErrorSearch, catalogue_errors
 from assets.features import article_vectors
+from assets.image_backbone import learnable
 from assets.stage import Stage
 from assets.step import Step
 from atelier.article_vectors import ArticleVectors
+from atelier.attributes import AttributeConfig
 from atelier.report import attributes_section
 from resources.compute import Compute
 from resources.contracts import audit
@@ -84,6 +89,7 @@ class Run:
     """The stages of a day, run one after the other on a catalogue of their own; what they wrote and noticed."""
 
     def __init__(self, root: Path, labels: pd.DataFrame, config: AttributeTraining = QUICK) -> None:
+        self.root = root
         self.store = FeatureStore(root, threads=1, audit=audit)
         inputs = FeatureStore(root, threads=1)  # what comes in is not what is tested: no audit
         self.models = ModelStore(root)
@@ -103,7 +109,7 @@ class Run:
 
     def run(self, stage: Stage, arguments: Mapping[str, Any]) -> None:
         resources = SimpleNamespace(
-            store=self.store, models=self.models, home=SimpleNamespace(store=self.store), compute=Compute("cpu", 1)
+            store=self.store, models=self.models, home=SimpleNamespace(store=self.root), compute=Compute("cpu", 1)
         )
         context = SimpleNamespace(
             resources=resources, log=logging.getLogger("test"), run=SimpleNamespace(run_id="run"),
@@ -206,7 +212,45 @@ def test_a_catalogue_with_little_to_learn_runs_through(
     assert len(run.predicted.query("source == 'annotated'")) == given["article_id"].isin(known).sum()
     assert run.figures("mean")["classes"] == len(attributes)
     assert len(run.store.read("article_vectors", DAY)) == ARTICLES + 1
-    assert "Attributes" in attributes_section(run.metrics).title
+    page = attributes_section(run.metrics).html
+    assert all(f"<th scope=row>{name}</th>" in page for name in [*attributes, "mean"])
+
+
+@pytest.mark.parametrize(
+    ("stage", "config", "learns"),
+    [
+        (attribute_model.compute, [AttributeTraining()], "atelier.attributes.fit_and_evaluate"),
+        (study_attributes.compute, [AttributeStudy()], "atelier.attributes.study.run_study"),
+        (catalogue_errors.compute, [ErrorSearch()], "atelier.attributes.mislabelled.out_of_fold"),
+        (learnable, [], "atelier.attributes.reserved.reserved"),
+    ],
+)  # fmt: skip
+def test_sizes_suit_the_labelled_articles_and_not_the_catalogue(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stage: Any, config: list[Any], learns: str
+) -> None:
+    catalogue = pd.DataFrame({"article_id": [f"a{place}" for place in range(4_000)], "product_code": "p"})
+    some = [*catalogue["article_id"][:1_000], *(f"gone{place}" for place in range(2_500))]
+    step = MagicMock(ds=DAY, compute=Compute("cpu", 1))
+    step.home.root = tmp_path
+    step.read.return_value = pd.DataFrame({"article_id": some, "attribute": "colour", "value": "red"})
+    for module in ("attributes", "attribute_study", "catalogue_errors"):
+        monkeypatch.setattr(f"assets.{module}.article_inputs", lambda *_: catalogue)
+    monkeypatch.setattr("assets.image_backbone.visible_articles", lambda _: catalogue)
+    learn = MagicMock(side_effect=InterruptedError)
+    monkeypatch.setattr(learns, learn)
+    with pytest.raises(InterruptedError):
+        stage(step, *config)
+    chosen = getattr(learn.call_args.args[2], "network", learn.call_args.args[2])
+    assert chosen.batch_size == AttributeConfig.for_data(1_000).batch_size
+    assert chosen.members == 1, "4,000 labelled articles would have three"
+
+
+def test_an_impossible_search_for_errors_is_named_before_it_trains(odd: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atelier.attributes.mislabelled.out_of_fold", MagicMock(side_effect=InterruptedError))
+    with pytest.raises(dg.Failure, match=r"max_epochs.*greater than or equal to 1"):
+        odd.run(catalogue_errors, {"config": ErrorSearch(max_epochs=0)})
+    with pytest.raises(ValueError, match="score"):
+        ErrorSearch.model_validate({"score": "luck"})
 
 
 def test_where_an_attribute_applies_can_be_said(tmp_path: Path) -> None:
@@ -252,6 +296,14 @@ def test_a_model_that_keeps_its_promise_seldom_fails_the_check() -> None:
 def test_styles_are_counted_where_they_are_known() -> None:
     assert styles_per_article(pd.DataFrame({"product_code": ["p", "p", "q", None]})) == 0.75
     assert styles_per_article(pd.DataFrame({"product_code": []})) == 0.0
+
+
+def test_the_study_offers_nothing_that_it_does_not_use() -> None:
+    """Of sets it judges none: a coverage would only give its kept results other names."""
+    assert not {"coverage", "applies"} & set(AttributeStudy.model_fields)
+    assert attribute_config(AttributeStudy(seed=3, max_epochs=7), 1000) == AttributeConfig.for_data(1000).model_copy(
+        update={"seed": 3, "max_epochs": 7}
+    )
 
 
 def test_the_launchpad_can_choose_the_coverage() -> None:

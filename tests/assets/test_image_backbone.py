@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from datetime import date, timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import dagster as dg
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 
 from assets import image_backbone
 from assets.image_backbone import learnable, visible_articles
+from assets.report import _fine_tuned, _untrained
 from assets.step import Step
 from atelier.images import FineTuned
 from dagster_project.build import build_defs
@@ -69,6 +71,25 @@ def test_promoted_each_photograph_is_encoded_once_with_it(trained: House) -> Non
         promote_encoder(trained.home, None)
     back, _ = encode(trained, after)
     assert (back["encoded"], back["encoder_id"]) == (0, first["encoder_id"])
+
+
+def test_the_report_warns_of_what_read_the_day_whatever_the_settings_say_now(trained: House) -> None:
+    def warnings(house: House) -> list[bool]:
+        """Whether the remark on a fine-tuned backbone is shown, and whether that on an untrained one is not."""
+        step = SimpleNamespace(store=house.store, models=ModelStore(house.home.store), home=house.home, ds=day)
+        return [_fine_tuned(cast("Step", step), day), _untrained(cast("Step", step)) is None]
+
+    day = trained.ds
+    encode(trained, day)
+    assert warnings(trained) == [False, False]
+    promote_backbone(trained.home)
+    try:
+        assert warnings(trained) == [False, False], "the day was encoded before"
+        encode(trained, day)
+    finally:
+        promote_encoder(trained.home, None)
+    assert warnings(trained) == [True, True], "it is no longer promoted, but its vectors are still read"
+    encode(trained, day)
 
 
 def test_a_day_before_the_backbones_own_is_a_warning(trained: House) -> None:

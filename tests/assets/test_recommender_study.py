@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,10 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets.recommender_study import RecommenderStudy, _without_sales, kept_folder, pictures_folder, study_plan
+from assets.pictures import kept_folder, pictures_folder
+from assets.recommender_study import NAME, RecommenderStudy, _code, _key_figures, _without_sales, study_plan
 from assets.report import _recommender_study
 from assets.step import Step
 from atelier.catalogue import Catalogue
+from atelier.kept import code_digest
 from atelier.recommenders import study as study_module
 from atelier.recommenders import study_neighbours
 from dagster_project.build import build_defs
@@ -112,7 +115,7 @@ def test_neighbours_are_of_an_article_that_many_one_that_some_and_one_that_few_c
 
 def test_pictures_and_figures_are_metadata_and_files(studied: tuple[House, dg.ExecuteInProcessResult]) -> None:
     house, result = studied
-    files = {path.stem: path for path in pictures_folder(house.home.reports, house.ds).iterdir()}
+    files = {path.stem: path for path in pictures_folder(house.home.reports, NAME, house.ds).iterdir()}
     assert {"accuracy", "gain_by_share", "by_customers", "neighbours_most", "neighbours_least"} <= set(files)
     assert all(path.read_text().startswith("<svg") for path in files.values())
     assert "data:image/jpeg;base64," in files["neighbours_most"].read_text()
@@ -133,7 +136,9 @@ def test_a_second_run_fits_nothing_and_gives_the_same_bytes(
     house, _ = studied
     before = house.files(house.ds, *TABLES)
     assert len(before) == 3
-    assert len(list(kept_folder(house.home.root, house.ds).iterdir())) == 9 + 4, "fits, and models with neighbours"
+    assert len(list(kept_folder(house.home.root, NAME, house.ds).iterdir())) == 9 + 4, (
+        "fits, and models with neighbours"
+    )
 
     def fitted(*_: object, **__: object) -> None:
         raise AssertionError("it was kept")
@@ -142,6 +147,26 @@ def test_a_second_run_fits_nothing_and_gives_the_same_bytes(
     monkeypatch.setattr(study_neighbours, "fit_model", fitted)
     compare(house, house.ds)
     assert house.files(house.ds, *TABLES) == before
+    monkeypatch.setattr("assets.recommender_study._code", lambda: "other code")
+    with pytest.raises(Exception, match="it was kept"):
+        compare(house, house.ds)
+
+
+def test_the_key_figures_of_a_study_of_less_are_its_models_and_the_ceilings() -> None:
+    models = {"popularity": (0.5, 0.02), "hybrid": (0.5, 0.04), "ceiling": (1.0, 0.2)}
+    rows = [(share, model, "all", "precision", 10, value) for model, (share, value) in models.items()]
+    scores = pd.DataFrame(rows, columns=["share", "model", "segment", "metric", "k", "value"])
+    expected = {f"{model}_precision": value for model, (_, value) in models.items()}
+    assert _key_figures(scores, 10) == expected
+
+
+@pytest.mark.parametrize("file", ["assets/recommender_study.py", "assets/recommenders.py", "sql/truth.sql"])
+def test_what_makes_the_data_is_part_of_the_code(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, before = Path.read_bytes, _code()
+    monkeypatch.setattr("atelier.kept.code_digest", code_digest.__wrapped__)  # without what it remembers
+    assert _code() == before
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * path.as_posix().endswith(file))
+    assert _code() != before
 
 
 def test_what_happens_after_the_day_changes_nothing(
@@ -153,7 +178,7 @@ def test_what_happens_after_the_day_changes_nothing(
     small = {"models": ["popularity", "als"], "seeds": 1}
     compare(house, earlier, **small)
     before = house.files(earlier, *TABLES)
-    shutil.rmtree(kept_folder(house.home.root, earlier))
+    shutil.rmtree(kept_folder(house.home.root, NAME, earlier))
     empty = house.store.read("interactions", house.ds).slice(0, 0)
     later = house.store.read("interactions", house.ds)
     house.store.write("interactions", house.ds, empty)

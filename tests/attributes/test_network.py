@@ -20,7 +20,7 @@ def test_published_sizes() -> None:
     with torch.device("meta"):
         network = AttributeNetwork(AttributeConfig.published(), Sizes(512, 318, 20_000, 3_000, 2, (12, 7)))
     assert network.image.inputs == 2366
-    assert network.text.positions == 48
+    assert AttributeConfig.published().words_read - network.text.kernel + 1 == 48
     assert network.joint.inputs == 2400
     assert network.image.linear.weight.shape == (1024, 2366)
     assert network.text.convolution.weight.shape == (2048, 3 * 64)
@@ -47,7 +47,7 @@ def test_the_text_branch_is_a_convolution() -> None:
     tokens = torch.randint(2, 22, (5, 9))
     kernels = branch.convolution.weight.view(6, 3, 4).transpose(1, 2)  # [filters, token_dim, kernel]
     found = functional.conv1d(branch.embedding(tokens).transpose(1, 2), kernels)
-    assert found.shape == (5, 6, branch.positions)
+    assert found.shape == (5, 6, 7)
     expected = branch.dense(functional.relu(branch.norm(found)).amax(2))
     torch.testing.assert_close(branch(tokens), expected)
 

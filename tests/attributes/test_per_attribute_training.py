@@ -155,7 +155,7 @@ def test_a_deck_is_dealt_whole_before_it_is_shuffled_again(size: int, counts: li
 
 
 def test_an_epoch_sees_as_many_labels_as_there_are() -> None:
-    assert _training([[0, 1], [1, -1], [-1, 0], [0, 0]], (2, 2), batch_size=2).steps_per_epoch == 3
+    assert _training([[0, 1], [1, -1], [-1, 0], [0, 0]], (2, 2), batch_size=3).steps_per_epoch == 2
     assert _training([[0], [1]], (2,)).steps_per_epoch == 1
 
 

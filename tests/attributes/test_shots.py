@@ -9,7 +9,7 @@ import pytest
 
 from atelier.attributes import group_shots
 from atelier.attributes.errors import ArticlesError
-from atelier.attributes.shots import Shots, read_shots
+from atelier.attributes.shots import Shots, read_shots, standardisation
 
 LISTS: list[Any] = [[[1.0, 2.0], [3.0, 4.0]], None, [], [[5.0, 6.0]]]
 
@@ -94,3 +94,10 @@ def test_values_that_are_not_finite_name_the_article() -> None:
 def test_take_of_none() -> None:
     empty = Shots(np.zeros((0, 4), np.float32), np.zeros(2, np.int64)).take(np.array([1]))
     assert empty.vectors.shape == (0, 4)
+
+
+def test_a_position_that_never_varies_keeps_its_size() -> None:
+    mean, scale = standardisation(np.array([[1, 5], [3, 5]], np.float32))
+    assert (mean.tolist(), scale.tolist()) == ([2, 5], [1, 1])
+    mean, scale = standardisation(np.zeros((0, 3), np.float32))
+    assert (mean.tolist(), scale.tolist()) == ([0, 0, 0], [1, 1, 1])

@@ -8,14 +8,15 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from atelier.attributes import AttributeConfig, AttributeModel, evaluate
 from atelier.attributes import study as study_module
 from atelier.attributes.errors import ArticlesError
 from atelier.attributes.labels import Heads
+from atelier.attributes.scores import BY_STEP
 from atelier.attributes.study import StudyPlan, confusions_of, run_study, scores_of, trained_as
 from atelier.attributes.study_fits import (
-    BY_STEP,
     NETWORKS,
     PEERS,
     Fit,
@@ -320,7 +321,7 @@ def test_other_data_starts_anew_and_another_variant_does_not(
     assert fits(small, {"articles": "2"}) == ["linear_text"]
     assert fits(small.model_copy(update={"variants": ("linear_text", "linear_images")})) == ["linear_images"]
     assert fits(small.model_copy(update={"test_share": 0.2})) == ["linear_text"]
-    monkeypatch.setattr(study_module, "code_digest", lambda: "other code")
+    monkeypatch.setattr("atelier.kept.code_digest", lambda *_: "other code")
     assert fits(small) == ["linear_text"]
 
 
@@ -358,6 +359,12 @@ def test_few_labels_and_bare_articles_have_a_plain_outcome(quick: AttributeConfi
     assert (f1 == 1).all()
     assert len(f1) == labels * 2 * 5 * 2
     assert len(pairs) == labels * 2
+
+
+def test_all_variants_predict_the_same_values(quick: AttributeConfig) -> None:
+    published = trained_as(quick, "published").model_copy(update={"min_samples": 500})
+    with pytest.raises(ValidationError, match=rf"min_samples is 500, network.min_samples {quick.min_samples}"):
+        StudyPlan(network=quick, published=published)
 
 
 @pytest.mark.parametrize("labelled", [1_200, 8_000, 105_000])

@@ -1,6 +1,5 @@
 """Loss, batches, when training stops, who looks on; calibration, scores and splits."""
 
-import json
 import math
 import warnings
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from torch.nn import functional
 
 from atelier.attributes import AttributeConfig, AttributeModel, evaluate, holdout
@@ -20,7 +20,7 @@ from atelier.attributes.joint_training import JointLoss
 from atelier.attributes.labels import Head, Heads
 from atelier.attributes.model import Monitor
 from atelier.attributes.network import Batch
-from atelier.attributes.scores import Reliability, accuracy, weighted_f1
+from atelier.attributes.scores import AGAINST_MAJORITY, Reliability, accuracy, against_majority, weighted_f1
 from atelier.attributes.training import DivergedError
 
 
@@ -275,13 +275,21 @@ def test_training_that_diverges_says_so(planted, tiny, training) -> None:
     assert model.network is None
 
 
-def test_bundles_without_steps_can_be_read(planted, tiny, tmp_path) -> None:
-    model = AttributeModel(tiny.model_copy(update={"max_epochs": 1})).fit(planted.articles, planted.labels)
-    model.save(tmp_path)
-    file = tmp_path / "config.json"
-    described = json.loads(file.read_text())
-    for epoch in described["history"]:
-        del epoch["step"]
-    del described["config"]["evaluate_every"]
-    file.write_text(json.dumps(described))
-    assert [epoch.step for epoch in AttributeModel.load(tmp_path).history] == [0]
+def test_the_majority_value_is_judged_like_a_model_that_always_says_it() -> None:
+    truth, said = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 0])
+    found = against_majority(truth, said, 1)
+    always = np.array([1, 1, 1, 1])
+    assert tuple(found) == AGAINST_MAJORITY
+    assert list(found.values()) == [
+        accuracy(truth, said), weighted_f1(truth, said), accuracy(truth, always), weighted_f1(truth, always)
+    ]  # fmt: skip
+    assert found["majority_accuracy"] == 0.25
+    nobody_knows = against_majority(truth, said, None)
+    assert nobody_knows["accuracy"] == 0.5
+    assert math.isnan(nobody_knows["majority_accuracy"])
+    assert math.isnan(nobody_knows["majority_weighted_f1"])
+
+
+def test_a_batch_that_could_leave_one_article_over_is_refused() -> None:
+    with pytest.raises(ValidationError, match="batch_size"):
+        AttributeConfig(batch_size=2)

@@ -11,7 +11,6 @@ import torch
 
 from atelier.attributes import AttributeConfig
 from benchmarks.attribute_training import (
-    ATTRIBUTES,
     RECIPE,
     Clock,
     Curve,
@@ -25,6 +24,7 @@ from benchmarks.attribute_training import (
 )
 from benchmarks.attribute_training_scale import CLASSES, LABELLED, SHOTS, TYPES, Cost, synthetic
 from benchmarks.attribute_training_scale import as_text as scale_text
+from benchmarks.hm_articles import ATTRIBUTES
 
 JOINT = Curve("joint", [0, 10, 20], [0.0, 1.0, 2.0], [0.0, 2.0, 4.0], [0.1, 0.5, 0.9], 0.9)
 PUBLISHED = Curve("published", [0, 100, 200], [0.0, 5.0, 12.0], [0.0, 8.0, 20.0], [0.1, 0.45, 0.8], 0.8)

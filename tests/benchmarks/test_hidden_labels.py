@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from atelier.attributes.errors import ArticlesError
+from atelier.attributes.scores import AGAINST_MAJORITY
 from atelier.errors import SourceError
 from atelier.sources import open_source
 from atelier.sources.sample import SampleConfig, generate
-from benchmarks.hidden_labels import SCORES, as_text, judge, kept_aside, main
+from benchmarks.hidden_labels import as_text, judge, kept_aside, main
 
 PREDICTED = pd.DataFrame(
     [
@@ -49,11 +50,11 @@ def test_figures_by_hand() -> None:
     assert table["judged"].tolist() == [4, 0, 1, 5]
     # Truth red red blue puce, said red blue blue blue: F1 of red 2/3, blue 1/2, puce 0, weighing 2, 1, 1 of 4. Red was
     # annotated most often; always said it has F1 4/6, weighing 2 of 4.
-    assert table.loc["colour", list(SCORES)].tolist() == pytest.approx([2 / 4, 11 / 24, 2 / 4, 1 / 3])
-    assert table.loc["fit", list(SCORES)].isna().all()
+    assert table.loc["colour", list(AGAINST_MAJORITY)].tolist() == pytest.approx([2 / 4, 11 / 24, 2 / 4, 1 / 3])
+    assert table.loc["fit", list(AGAINST_MAJORITY)].isna().all()
     assert table.loc["sleeve", ["accuracy", "weighted_f1"]].tolist() == [1, 1]
     assert table.loc["sleeve", ["majority_accuracy", "majority_weighted_f1"]].isna().all()
-    assert table.loc["mean", list(SCORES)].tolist() == pytest.approx([3 / 4, 35 / 48, 2 / 4, 1 / 3])
+    assert table.loc["mean", list(AGAINST_MAJORITY)].tolist() == pytest.approx([3 / 4, 35 / 48, 2 / 4, 1 / 3])
 
 
 def test_the_ceiling_is_the_readers_accuracy_on_the_labels_judged() -> None:
@@ -63,7 +64,7 @@ def test_the_ceiling_is_the_readers_accuracy_on_the_labels_judged() -> None:
     assert table.loc[["colour", "sleeve", "mean"], "ceiling"].tolist() == [3 / 4, 1, 7 / 8]
     assert table.loc[["colour", "sleeve", "mean"], "distance"].tolist() == [1 / 4, 0, 1 / 8]
     assert table.loc["fit", ["ceiling", "distance"]].isna().all()
-    assert table[list(SCORES)].equals(judge(PREDICTED, HIDDEN).set_index("attribute")[list(SCORES)])
+    assert table[list(AGAINST_MAJORITY)].equals(judge(PREDICTED, HIDDEN).set_index("attribute")[list(AGAINST_MAJORITY)])
     lines = as_text(table.reset_index()).splitlines()
     assert len({len(line) for line in lines[:-1]}) == 1
     assert lines[1].split()[-2:] == ["ceiling", "distance"]
@@ -150,7 +151,7 @@ def test_a_home_without_predictions_is_an_error_not_a_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ATELIER_HOME", str(tmp_path))
-    with pytest.raises(SystemExit, match="has no predicted_attributes"):
+    with pytest.raises(SystemExit, match="there is no predicted_attributes"):
         main([])
     with pytest.raises(SystemExit, match="ds=2025-03-17 of table predicted_attributes was never written"):
         main(["--day", "2025-03-17"])

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import f1_score
+from sklearn.metrics import accuracy_score, f1_score
 
-from benchmarks.hm_attributes import MISSING, TOGETHER, f1, hide, kept
-from benchmarks.hm_backbone import ATTRIBUTES
+from benchmarks.hm_articles import ATTRIBUTES
+from benchmarks.hm_attributes import MISSING, TOGETHER, hide, kept, scores
 
 
 def _labels(articles: int) -> pd.DataFrame:
@@ -26,20 +26,23 @@ def _labels(articles: int) -> pd.DataFrame:
 def test_figures_equal_scikit_learn_and_do_not_depend_on_the_order() -> None:
     truth = _labels(60)
     said = truth.assign(value=np.random.default_rng(1).choice(["a", "b", "new"], len(truth)))
-    found = f1(said.sample(frac=1, random_state=0), truth)
+    found = scores(said.sample(frac=1, random_state=0), truth)
+    assert found.index.tolist() == [*ATTRIBUTES, "mean"]
     for attribute in ATTRIBUTES:
-        mine = truth["attribute"] == attribute
-        expected = f1_score(truth["value"][mine], said["value"][mine], average="weighted", zero_division=0)
-        assert found[attribute] == pytest.approx(expected)
-    assert found["mean"] == pytest.approx(found[list(ATTRIBUTES)].mean())
+        true, guess = (frame.loc[frame["attribute"] == attribute, "value"] for frame in (truth, said))
+        assert found.loc[attribute, "accuracy"] == pytest.approx(accuracy_score(true, guess))
+        expected = f1_score(true, guess, average="weighted", zero_division=0)
+        assert found.loc[attribute, "weighted F1"] == pytest.approx(expected)
+    assert found.loc["mean"].tolist() == pytest.approx(found.loc[list(ATTRIBUTES)].mean().tolist())
 
 
 def test_a_prediction_that_is_missing_is_a_miss() -> None:
     truth = _labels(30)
-    assert f1(truth, truth)["mean"] == 1
-    half = truth[truth["article_id"] < "00015"]
-    assert 0.5 < f1(half, truth)["mean"] < 0.8
-    assert f1(half.iloc[:0], truth)["mean"] == 0
+    assert scores(truth, truth).loc["mean"].tolist() == [1, 1]
+    half = scores(truth[truth["article_id"] < "00015"], truth).loc["mean"]
+    assert half["accuracy"] == 0.5
+    assert 0.5 < half["weighted F1"] < 0.8
+    assert scores(truth.iloc[:0], truth).loc["mean"].tolist() == [0, 0]
 
 
 def test_labels_are_hidden_at_the_rates_stated() -> None:

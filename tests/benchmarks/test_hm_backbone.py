@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import hm_backbone
+from benchmarks.hm_articles import ATTRIBUTES, photographed
 
 ARTICLES = 40
 
@@ -19,7 +20,7 @@ def data(tmp_path: Path) -> Path:
     ids = [f"01{number:08d}" for number in range(ARTICLES)]
     dark = np.arange(ARTICLES) // 2 % 2
     frame = pd.DataFrame({"article_id": ids, "product_code": [name[:9] for name in ids]})
-    frame = frame.assign(**{name: np.where(dark, "dark", "light") for name in hm_backbone.ATTRIBUTES}, detail_desc="")
+    frame = frame.assign(**{name: np.where(dark, "dark", "light") for name in ATTRIBUTES}, prod_name="", detail_desc="")
     frame.to_csv(tmp_path / "articles.csv", index=False)
     for name, is_dark in zip(ids, dark, strict=True):
         folder = tmp_path / "images" / name[:3]
@@ -51,7 +52,7 @@ def test_it_learns_from_the_named_articles_and_writes_the_vectors_of_all(
 
 
 def test_by_default_a_third_of_the_styles_is_held_out(data: Path) -> None:
-    frame = hm_backbone.photographs(data)
+    frame = photographed(data)
     train = hm_backbone.training_rows(frame, None)
     held = frame.loc[~train, "product_code"].nunique()
     assert held == int(0.32 * frame["product_code"].nunique())

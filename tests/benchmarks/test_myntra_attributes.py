@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from sklearn.metrics import accuracy_score, f1_score
 
 from atelier.attributes import AttributeConfig
 from benchmarks import myntra_attributes
 from benchmarks.hm_attributes import Side
-from benchmarks.myntra_attributes import ATTRIBUTES, main, majority, photographs, scores
+from benchmarks.myntra_attributes import ATTRIBUTES, main, majority, photographs
 
 ARTICLES = 48
 COLOURS = {"Red": (200, 20, 20), "Green": (20, 200, 20), "Blue": (20, 20, 200)}
@@ -87,21 +86,6 @@ def test_a_limit_draws_articles_by_the_seed(data: Path, monkeypatch: pytest.Monk
         main([*words, "--seed", seed])
     assert [len(ids) for ids in seen] == [20, 20, 20]
     assert seen[0] == seen[1] != seen[2]
-
-
-def test_figures_equal_scikit_learn_and_a_missing_prediction_is_a_miss() -> None:
-    rng = np.random.default_rng(0)
-    ids = [f"{place:03d}" for place in range(60)]
-    pairs = pd.MultiIndex.from_product([ATTRIBUTES, ids], names=["attribute", "article_id"]).to_frame(index=False)
-    truth = pairs.assign(value=rng.choice(["a", "b", "c"], len(pairs)))
-    said = pairs.assign(value=rng.choice(["a", "b", "new"], len(pairs)))
-    found = scores(said.sample(frac=1, random_state=0), truth)
-    for attribute in ATTRIBUTES:
-        true, guess = (frame.loc[frame["attribute"] == attribute, "value"] for frame in (truth, said))
-        assert found.loc[attribute, "accuracy"] == pytest.approx(accuracy_score(true, guess))
-        expected = f1_score(true, guess, average="weighted", zero_division=0)
-        assert found.loc[attribute, "weighted F1"] == pytest.approx(expected)
-    assert scores(truth[truth["article_id"] < "030"], truth).loc["mean", "accuracy"] == 0.5
 
 
 def test_the_majority_is_that_of_training() -> None:

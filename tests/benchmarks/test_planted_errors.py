@@ -12,7 +12,10 @@ from atelier.errors import SourceError
 from atelier.sources import open_source
 from atelier.sources.sample import SampleConfig, generate
 from benchmarks.planted_errors import as_text, found, judge, main, planted, revealed
+from resources.feature_store import FeatureStore
+from resources.retailer import Home
 
+INGESTED = date(2025, 3, 17)
 KNOWN = pd.DataFrame(
     [
         ("a", "colour", "red", True, True),
@@ -118,7 +121,34 @@ def test_only_the_sample_retailer_has_a_truth(retailer: Path) -> None:
 
 def test_a_home_without_a_table_is_an_error_not_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATELIER_HOME", str(tmp_path))
-    with pytest.raises(SystemExit, match="has no catalogue_errors"):
+    with pytest.raises(SystemExit, match="there is no catalogue_errors"):
         main([])
-    with pytest.raises(SystemExit, match="has no image_embeddings"):
+    with pytest.raises(SystemExit, match="there is no image_embeddings"):
         main(["--scores"])
+
+
+def test_a_home_is_judged_on_its_last_day_with_a_table(
+    sample_home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ATELIER_HOME", str(sample_home.root))
+    labels = FeatureStore(sample_home.store).read("annotated_attributes", INGESTED).to_pandas()
+    doubted = labels.head(3).rename(columns={"value": "annotated_value"})
+    more = {"predicted_value": "x", "annotated_probability": 0.0, "confidence": 1.0, "fold": 0}
+    errors = doubted[["article_id", "attribute", "annotated_value"]].assign(**more, rank=[1, 2, 3])
+    FeatureStore(sample_home.store, threads=1).write("catalogue_errors", INGESTED, errors)
+    main([])
+    printed = capsys.readouterr().out
+    assert f"catalogue_errors of {INGESTED}" in printed
+    assert printed.splitlines()[-1].split()[:2] == ["all", str(len(labels))]
+
+
+@pytest.mark.filterwarnings("ignore:May not flag all label issues")
+def test_scores_and_cuts_are_compared(
+    sample_home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ATELIER_HOME", str(sample_home.root))
+    main(["--scores", "--folds", "2", "--epochs", "1"])
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{INGESTED}: 2 folds of 1 epochs")
+    for name in ("log_odds, as trained", "log_odds, calibrated", "cleanlab both", "contradicted"):
+        assert f"\n{name} " in printed

@@ -11,7 +11,7 @@ from assets.attributes import predicted_attributes
 from assets.report import report_path
 from assets.stage import code_version
 from dagster_project.cli import cli
-from resources.attribute_lineage import Tracer, data_version
+from resources.attribute_lineage import Tracer
 from resources.lineage_metadata import column_lineage
 from resources.model_store import ModelStore
 from resources.tables import REGISTRY
@@ -72,7 +72,7 @@ def test_a_data_version_is_the_one_that_the_step_recorded(house: House) -> None:
     manifest = models.bundle("als_model", models.pointer("als_model", house.ds)).manifest
     assert "interactions" in manifest.upstreams, "an event table, of all days up to this one"
     for table, version in manifest.upstreams.items():
-        assert data_version(house.store, table, house.ds) == version, table
+        assert house.store.data_version(table, house.ds) == version, table
 
 
 def test_the_command_and_the_page(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

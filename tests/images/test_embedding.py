@@ -159,14 +159,15 @@ def test_other_errors_are_not_taken_for_lack_of_memory(photographs: list[Path]) 
 
 
 def test_the_encoder_id_changes_with_everything_that_changes_vectors() -> None:
-    network, other = build_backbone("resnet18", None, seed=0), build_backbone("resnet18", None, seed=1)
-    top = build_backbone("resnet18", None, "max", seed=0)
-    base = {"preprocessing": TINY, "device": "cpu", "precision": "float32"}
+    network, other = (build_backbone("resnet18", None, seed=seed, preprocessing=TINY) for seed in (0, 1))
+    top = build_backbone("resnet18", None, "max", preprocessing=TINY)
+    wider = build_backbone("resnet18", None, preprocessing=Preprocessing(resize=41, crop=32))
+    base = {"device": "cpu", "precision": "float32"}
     ids = [
         Encoder(network, **base).encoder_id,
         Encoder(other, **base).encoder_id,
         Encoder(top, **base).encoder_id,
-        Encoder(network, **base | {"preprocessing": Preprocessing(resize=41, crop=32)}).encoder_id,
+        Encoder(wider, **base).encoder_id,
         Encoder(network, **base | {"precision": "bf16"}).encoder_id,
     ]
     assert len(set(ids)) == 5

@@ -8,11 +8,15 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 
 from atelier.errors import BundleError
 from atelier.images import Encoder, FineTuned, FineTuningConfig, FineTuningError, Preprocessing, finetune
+from atelier.images.activations import Activations, Viewing, keep_activations
+from atelier.images.augmentation import Augmentation
 from atelier.images.backbones import Backbone, build_backbone
 from atelier.images.finetuning import _validation
+from atelier.images.parts import cut_backbone
 
 TINY = Preprocessing(resize=16, crop=16, fit="stretch", mean=(0, 0, 0), std=(1, 1, 1))
 QUICK = FineTuningConfig(epochs=6, views=2, batch_size=16, dropout=0.0, learning_rate=1e-2)
@@ -182,6 +186,30 @@ def test_an_unreadable_photograph_is_left_out_and_counted(
     tuned = finetune(compact, changed, labels, root=folder, config=QUICK.model_copy(update={"epochs": 1}))
     assert (tuned.summary["unreadable"], tuned.summary["photographs"]) == (2, 4 * STYLES - 2)
     assert "none.png: no such file" in caplog.text
+
+
+def test_what_cannot_be_read_takes_no_second_copy_of_the_rest(
+    compact: Backbone, photographs: pd.DataFrame, folder: Path
+) -> None:
+    """``memory_gib`` is what is kept: gaps stay where they are, and each photograph knows its row."""
+    frozen = cut_backbone(compact, 0.25).frozen
+
+    def kept(given: pd.DataFrame) -> Activations:
+        viewing = Viewing(views=2, augmentation=Augmentation(), seed=0, memory_bytes=2**30, root=folder)
+        return keep_activations(frozen, TINY, given, viewing, torch.device("cpu"))
+
+    some = photographs.head(40)
+    whole, gaps = kept(some), kept(some.assign(path=some["path"].where(some.index % 3 > 0, "none.png")))
+    readable = torch.from_numpy(np.flatnonzero(some.index % 3 > 0))
+    assert gaps.values.shape == whole.values.shape
+    assert gaps.photographs["path"].tolist() == some["path"].iloc[readable.numpy()].tolist()
+    places, views = torch.arange(len(readable)), torch.arange(len(readable)) % 2
+    torch.testing.assert_close(gaps.take(places, views), whole.take(readable, views), rtol=0, atol=0)
+
+
+def test_a_batch_that_could_leave_one_photograph_over_is_refused() -> None:
+    with pytest.raises(ValidationError, match="batch_size"):
+        FineTuningConfig(batch_size=2)
 
 
 def test_memory_takes_views_first_and_photographs_then(

@@ -38,6 +38,15 @@ def test_confidence_by_kind_and_age() -> None:
     assert model.weights["articles"].shape == (2, 2)
 
 
+def test_dates_do_not_count_where_the_model_has_none() -> None:
+    frame = two_tastes()
+    model = build().fit(frame)
+    dated = frame.assign(occurred_at=pd.Timestamp("2020-01-01") + pd.to_timedelta(range(len(frame)), "D"))
+    recs = model.recommend(histories=dated, exclude_seen=False)
+    pd.testing.assert_frame_equal(recs, model.recommend(histories=frame, exclude_seen=False))
+    assert recs.score.max() > 0.5
+
+
 def test_new_customers_by_the_closed_form() -> None:
     model = build(regularization=0.3, alpha=2.0).fit(two_tastes())
     history = pd.DataFrame({"customer_id": "new", "article_id": ["a02", "a04", "a04"]})

@@ -6,6 +6,7 @@ import pytest
 
 from atelier import recommenders
 from atelier.errors import BundleError, UnknownIdentifier
+from atelier.recommenders import als_reasons
 from atelier.recommenders.als import ALS
 
 
@@ -76,6 +77,18 @@ def test_batches_do_not_matter(model: ALS, monkeypatch: pytest.MonkeyPatch) -> N
     for one, other in zip(model.explain(recs, articles=3).to_pylist(), whole, strict=True):
         assert [r["value"] for r in one] == [r["value"] for r in other]
         assert [r["weight"] for r in one] == pytest.approx([r["weight"] for r in other])
+
+
+def test_what_all_customers_share_is_worked_out_once_for_a_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = world(seed=1)
+    model, fresh = (recommenders.build("als", factors=6, threads=1) for _ in "ab")
+    recs = model.fit(world()).recommend(k=2)
+    first = model.explain(recs).to_pylist()
+    with monkeypatch.context() as patched:
+        patched.setattr(als_reasons, "whitened", None)
+        assert model.explain(recs).to_pylist() == first
+    recs = model.fit(other).recommend(k=2)
+    assert model.explain(recs).to_pylist() == fresh.fit(other).explain(recs).to_pylist()
 
 
 def test_whom_and_what_it_cannot_rank() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from atelier.catalogue import Catalogue
 from atelier.ids import IdMap
-from atelier.recommenders.base import offered_articles
+from atelier.recommenders.offered import offered_articles
 
 IDS = IdMap.from_values(["a", "b", "c", "not in the catalogue"])
 

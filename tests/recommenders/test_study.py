@@ -1,7 +1,5 @@
-"""The study: one question for all models, exact figures, honest tests, and killed studies go on."""
+"""The study: one question for all models, the same interactions, honest seconds, and killed studies go on."""
 
-from collections.abc import Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +12,14 @@ from scipy import stats
 from atelier import recommenders
 from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
-from atelier.kept import Kept, KeptResultError
-from atelier.metrics import evaluate, holm
+from atelier.kept import Kept, KeptResultError, code_digest
+from atelier.metrics import evaluate
 from atelier.recommenders import study
 from atelier.recommenders.study import FitResult, StudiedModel, StudyError, StudyPlan, run_study, scores_of
 from atelier.recommenders.study_judgement import SEGMENTS, Question
+from tests.recommenders.tiny import ALS, POPULAR, REPEAT, TRAIN, TRUTH, frame
 
 DATA = {"interactions": "1"}
-ALS = StudiedModel(recommender="als", config={"factors": 3, "iterations": 2, "threads": 1})
-POPULAR = StudiedModel(recommender="popular")
-REPEAT = StudiedModel(recommender="repeat")
-
-
-def frame(rows: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Undated purchases: customer and article."""
-    return pd.DataFrame(rows, columns=["customer_id", "article_id"], dtype="str")
-
-
-TRAIN = frame([*(("u1", a) for a in "abc"), ("u2", "a"), ("u2", "b"), ("u3", "a"), ("u3", "d"), ("u4", "e")])
-#: u5 has no history, u4 nothing in the truth.
-TRUTH = frame([("u1", "d"), ("u1", "a"), ("u2", "e"), ("u2", "c"), ("u3", "a"), ("u5", "a")])
 
 
 @pytest.fixture(scope="module")
@@ -62,36 +48,6 @@ def told(result: FitResult) -> dict[str, Any]:
 
 
 # ---- figures
-
-
-def test_a_tiny_case_has_exact_figures() -> None:
-    plan = StudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
-    (result,) = run_study(TRAIN, TRUTH, plan)
-    # Popularity: a 3, b 2, c 1, d 1, e 1. Without what was seen u1 gets d, e; u2 c, d; u3 b, c.
-    # Right are u1: d (a was seen), u2: c, e; u3's only article was seen: nobody asks.
-    assert result.values().tolist() == [0.5, 0.5]  # type: ignore[union-attr]
-    assert result.values("recall").tolist() == [1.0, 0.5]  # type: ignore[union-attr]
-    assert (result.judged, result.served, result.interactions, result.seed) == (3, 3, 8, None)
-    table = scores_of([result]).set_index(["segment", "metric"])
-    assert table.loc[("all", "precision"), "value"] == 0.5
-    assert table.loc[("all", "precision"), "standard_error"] == 0
-    assert table.loc[("all", "precision"), "customers"] == 2
-    assert table.loc[("all", "recall"), ["value", "standard_error"]].tolist() == [0.75, 0.25]
-    assert table.loc[("all", "coverage"), "value"] == 4 / 5
-    assert pd.isna(table.loc[("all", "coverage"), "standard_error"])
-    assert pd.isna(table.loc[("all", "precision"), "deviation"])
-    assert table.loc[("article:cold", "hit_rate"), "customers"] == 2
-    assert table.loc[("article:warm", "precision"), "customers"] == 0
-    assert pd.isna(table.loc[("article:warm", "precision"), "value"])
-
-
-def test_where_articles_may_be_repeated_what_was_seen_is_right() -> None:
-    models = {"popularity": POPULAR, "repeat": REPEAT}
-    plan = StudyPlan(models=models, seeds=(0,), shares=(1.0,), k=2, exclude_seen=False)
-    popularity, repeat = run_study(TRAIN, TRUTH, plan)
-    # Everyone's popular list is a, b. Own last articles: u1 c, b; u2 b, a; u3 d, a.
-    assert popularity.values().tolist() == [0.5, 0, 0.5]  # type: ignore[union-attr]
-    assert repeat.values().tolist() == [0, 0, 0.5]  # type: ignore[union-attr]
 
 
 def test_figures_are_those_of_the_metrics_and_follow_from_the_customers(
@@ -135,92 +91,6 @@ def test_scores_are_means_over_seeds(shop: tuple[Interactions, Interactions], pl
     assert table.loc[(1.0, "popularity", "all", "recall", 5), "seeds"] == 1
     assert table.loc[(0.5, "popularity", "all", "recall", 5), "seeds"] == 3
     assert table.loc[(0.5, "popularity", "all", "recall", 5), "deviation"] > 0
-
-
-# ---- tests
-
-
-def result(model: str, values: Sequence[float], seed: int | None = None, **fields: Any) -> FitResult:
-    """A result with the given precision of each customer."""
-    from atelier.recommenders.study_judgement import _packed
-
-    cube = np.repeat(np.array(values, dtype=np.float64)[:, None, None], 6, axis=1)
-    scores = {"segment": ["all"], "metric": ["precision"], "k": [10], "value": [float(np.mean(values))]}
-    scores |= {"standard_error": [None], "customers": [len(values)]}
-    return FitResult(model=model, seed=seed, k=10, scores=scores, packed={"all": _packed(cube, (10,))}, **fields)
-
-
-def test_tests_are_those_of_scipy_holm_corrected() -> None:
-    rng = np.random.default_rng(3)
-    values = {name: rng.random((4, 30)) + add for name, add in (("a", 0), ("b", 0.1), ("c", 0.3))}
-    fits = [result(name, each[seed], seed) for name, each in values.items() for seed in range(4)]
-    table = study.tests_of(fits)
-    assert table[["model", "against"]].drop_duplicates().apply(tuple, axis=1).tolist() == [
-        (model, against) for against, model in combinations("abc", 2)
-    ]
-    for unit, axis in (("customers", 0), ("seeds", 1)):
-        rows = table[table["unit"] == unit].set_index(["model", "against"])
-        for (model, against), row in rows.iterrows():
-            one, other = values[model].mean(axis=axis), values[against].mean(axis=axis)
-            assert row["difference"] == pytest.approx((one - other).mean())
-            assert row["relative"] == pytest.approx((one - other).mean() / other.mean())
-            assert row["p_value"] == pytest.approx(stats.ttest_rel(one, other).pvalue)
-            assert row["standard_error"] == pytest.approx(stats.sem(one - other))
-            assert row["pairs"] == len(one)
-        assert rows["p_holm"].tolist() == pytest.approx(holm(rows["p_value"].to_numpy(float)).tolist())
-        assert (rows["p_holm"] >= rows["p_value"]).all()
-
-
-def test_what_has_no_seed_stands_for_every_seed() -> None:
-    rng = np.random.default_rng(4)
-    fixed, other, values = rng.random(20), rng.random(20), rng.random((3, 20))
-    fits = [result("popular", fixed), result("repeat", other)]
-    fits += [result("als", each, seed) for seed, each in enumerate(values)]
-    table = study.tests_of(fits).set_index(["unit", "model", "against"])
-    row = table.loc[("seeds", "als", "popular")]
-    assert row["p_value"] == pytest.approx(stats.ttest_rel(values.mean(axis=1), [fixed.mean()] * 3).pvalue)
-    assert row["pairs"] == 3
-    both_fixed = table.loc[("seeds", "repeat", "popular")]
-    assert pd.isna(both_fixed["p_value"])
-    assert pd.isna(both_fixed["p_holm"])
-    assert both_fixed["difference"] == pytest.approx((other - fixed).mean())
-    assert table.loc[("seeds", "als", "repeat"), "p_holm"] <= 2 * table.loc[("seeds", "als", "repeat"), "p_value"]
-    assert table.loc[("customers", "repeat", "popular"), "p_value"] == pytest.approx(
-        stats.ttest_rel(other, fixed).pvalue
-    )
-
-
-def test_where_nothing_can_be_told_p_is_null() -> None:
-    few = [result(name, [0.1 * seed, 0.2, 0.0], seed) for name in "ab" for seed in range(2)]
-    table = study.tests_of([*few, result("zero", [0, 0, 0]), result("late", [0.1, 0.1, 0.3])])
-    assert table[table["unit"] == "seeds"][["p_value", "p_holm"]].isna().all(axis=None)
-    customers = table[table["unit"] == "customers"].set_index(["model", "against"])
-    assert pd.isna(customers.loc[("b", "a"), "p_value"])
-    assert customers.loc[("b", "a"), "difference"] == 0
-    assert pd.isna(customers.loc[("late", "zero"), "relative"])
-    assert pd.notna(customers.loc[("late", "zero"), "p_value"])
-    alone = study.tests_of([result("zero", [0, 0, 0]), result("late", [0.1, 0.1, 0.3])])
-    assert alone.loc[alone["unit"] == "seeds", "p_value"].isna().all()
-
-
-def test_shares_are_families_of_their_own_and_a_ceiling_is_not_tested() -> None:
-    rng = np.random.default_rng(5)
-    fits = [
-        result(name, rng.random(9), seed, share=share) for share in (1.0, 0.5) for name in "ab" for seed in range(3)
-    ]
-    table = study.tests_of([*fits, result("ceiling", rng.random(9), tested=False)])
-    assert table.groupby(["share", "unit"]).size().tolist() == [1] * 4
-    assert (table["p_holm"] == table["p_value"]).all()
-    assert "ceiling" in set(scores_of([*fits, result("ceiling", rng.random(9), tested=False)])["model"])
-
-
-def test_results_of_different_studies_do_not_mix() -> None:
-    with pytest.raises(StudyError, match="2 and 3 customers"):
-        study.tests_of([result("a", [0, 1]), result("b", [0, 1, 1])])
-    with pytest.raises(StudyError, match="2 and 3 customers"):
-        scores_of([result("a", [0, 1], 0), result("a", [0, 1, 1], 1)])
-    with pytest.raises(StudyError, match="no results"):
-        scores_of([])
 
 
 # ---- shares
@@ -304,27 +174,6 @@ def test_only_candidates_are_recommended_and_covered(shop: tuple[Interactions, I
     assert table.loc[("all", "coverage"), "value"] == 3 / 4
 
 
-def test_who_is_judged() -> None:
-    assert study.judged_customers(TRAIN, TRUTH).tolist() == ["u1", "u2", "u3"]
-    assert study.judged_customers(TRAIN, TRUTH, ["u5", "u2"]).tolist() == ["u2"]
-    with pytest.raises(StudyError, match="nobody can be judged"):
-        run_study(TRAIN, TRUTH, StudyPlan(models={"p": POPULAR}), judged=["u4"])
-    views = TRAIN.assign(kind="view")
-    with pytest.raises(StudyError, match="nobody can be judged"):
-        study.judged_customers(views, TRUTH)
-
-
-def test_a_share_below_one_does_not_move_customers_between_segments() -> None:
-    question = Question.of(Interactions.from_frame(TRAIN), Interactions.from_frame(TRUTH), (2,), exclude_seen=True)
-    assert question.activity.tolist() == [0, 0, 0]
-    many = pd.concat([TRAIN, *[frame([("u1", "a")])] * 5])
-    question = Question.of(Interactions.from_frame(many), Interactions.from_frame(TRUTH), (2,), exclude_seen=True)
-    assert question.activity.tolist() == [1, 0, 0]
-    assert {name: len(rows) for name, rows in question.truths.items()} == {
-        "all": 6, "article:new": 0, "article:cold": 3, "article:warm": 3,
-    }  # fmt: skip
-
-
 def test_only_models_that_read_content_are_given_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
     articles = pd.DataFrame({"article_id": list("abcde")})
     catalogue = Catalogue.from_frames(articles, np.eye(5, dtype=np.float32), list("vwxyz"))
@@ -345,25 +194,6 @@ def test_only_models_that_read_content_are_given_vectors(monkeypatch: pytest.Mon
             assert (given[name] is None) == (name == "collaborative")
 
 
-def test_the_published_models_share_one_length() -> None:
-    plan = StudyPlan.published(
-        16, hybrid={"max_epochs": 3}, als={"alpha": 2.0}, popularity={"window_days": 3}, repeat=True, seeds=(7,)
-    )
-    assert list(plan.models) == ["popularity", "collaborative", "content", "hybrid", "als", "repeat"]
-    for name in ("collaborative", "content", "hybrid"):
-        model = plan.models[name]
-        assert model.config == {"max_epochs": 3, "mode": name, "factors": 16}
-        assert model.build(7).config.seed == 7
-    assert plan.models["als"].config == {"alpha": 2.0, "factors": 16}
-    assert plan.fallback == plan.models["popularity"] == StudiedModel(recommender="popular", config={"window_days": 3})
-
-
-@pytest.mark.parametrize("wrong", [{"shares": (0.0,)}, {"shares": (1.5,)}, {"seeds": (1, 1)}, {"models": {}}, {"k": 0}])
-def test_a_plan_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        StudyPlan.model_validate({"models": {"p": POPULAR}} | wrong)
-
-
 def test_a_wrong_config_is_found_before_the_first_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "run_fit", lambda *_: pytest.fail("something was fitted"))
     wrong = StudiedModel(recommender="als", config={"factor": 3})
@@ -373,14 +203,33 @@ def test_a_wrong_config_is_found_before_the_first_fit(monkeypatch: pytest.Monkey
         run_study(TRAIN, TRUTH, StudyPlan(models={"als": StudiedModel(recommender="oracle")}))
 
 
-def test_lists_from_elsewhere_are_judged_alike() -> None:
-    plan = StudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
-    lists = pd.DataFrame({"customer_id": ["u1", "u2", "u2"], "article_id": ["d", "c", "e"], "rank": [1, 1, 2]})
-    ceiling = study.judge_lists("ceiling", lists, TRAIN, TRUTH, plan)
-    assert ceiling.values().tolist() == [0.5, 1.0]  # type: ignore[union-attr]
-    results = [*run_study(TRAIN, TRUTH, plan), ceiling]
-    assert list(dict.fromkeys(scores_of(results)["model"])) == ["popularity", "ceiling"]
-    assert study.tests_of(results).empty
+def test_a_fallback_that_cannot_serve_everyone_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "run_fit", lambda *_: pytest.fail("something was fitted"))
+    with pytest.raises(StudyError, match=r"the fallback als cannot rank for customers .*: take popular"):
+        run_study(TRAIN, TRUTH, StudyPlan(models={"popularity": POPULAR}, fallback=ALS))
+
+
+def test_seconds_are_those_of_the_model_alone(
+    shop: tuple[Interactions, Interactions], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fit of als takes a second here, one of the fallback a minute; all purchases are read once for a sample."""
+    clock, seen, real = [0.0], [0], study.fit_model
+
+    def slow(train: Interactions, studied: StudiedModel, *rest: Any, **named: Any) -> Any:
+        clock[0] += 60 if studied == POPULAR else 1
+        return real(train, studied, *rest, **named)
+
+    def read(question: Question) -> Interactions:
+        seen[0] += 1
+        return question.train
+
+    monkeypatch.setattr(study, "fit_model", slow)
+    monkeypatch.setattr(study.time, "process_time", lambda: clock[0])
+    monkeypatch.setattr(Question, "seen", property(read))
+    results = run_study(*shop, StudyPlan(models={"als": ALS, "again": ALS}, seeds=(0, 1), shares=(0.1,)))
+    assert all(fit.served < fit.judged for fit in results), "the case has to need the fallback"
+    assert [(fit.seconds, fit.ranking_seconds) for fit in results] == [(1, 0)] * 4
+    assert seen == [2]
 
 
 # ---- keeping
@@ -449,8 +298,21 @@ def test_another_question_starts_anew_and_another_model_does_not(
     assert fits(small.model_copy(update={"models": {"popularity": POPULAR, "repeat": REPEAT}})) == ["repeat"]
     assert fits(small.model_copy(update={"k": 3})) == ["popularity"]
     assert fits(small.model_copy(update={"exclude_seen": False})) == ["popularity"]
-    monkeypatch.setattr(study, "code_digest", lambda: "other code")
+    monkeypatch.setattr("atelier.kept.code_digest", lambda *_: "other code")
     assert fits() == ["popularity"]
+
+
+@pytest.mark.parametrize(
+    "module", ["interactions.py", "ids.py", "catalogue.py", "recommenders/als.py", "metrics/accuracy.py"]
+)
+def test_what_a_fit_reads_is_part_of_the_code(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Path.read_bytes
+    before = study.made_by()
+    monkeypatch.setattr("atelier.kept.code_digest", code_digest.__wrapped__)  # without what it remembers
+    assert study.made_by() == before
+    changed = f"atelier/{module}"
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * path.as_posix().endswith(changed))
+    assert study.made_by() != before
 
 
 def test_a_damaged_result_is_named(tmp_path: Path) -> None:

@@ -76,6 +76,11 @@ def test_the_section_says_of_which_day_it_is_and_shows_every_part() -> None:
     assert page == attribute_study_section(study(), confusions(), DAY), "the same bytes for the same input"
 
 
+def test_a_remark_stands_before_the_figures() -> None:
+    shown = text(attribute_study_section(study(), confusions(), DAY, remark="It has seen <them>.").html)
+    assert shown.index("It has seen <them>.") < shown.index("Evaluation")
+
+
 def test_the_tables_hold_the_figures() -> None:
     shown = text(attribute_study_section(study(("style",)), confusions(), DAY).html)
     assert "neckline 4 100 0.900 0.910 0.100" in shown

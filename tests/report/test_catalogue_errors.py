@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from PIL import Image
 
 from atelier.report import catalogue_errors_section
@@ -27,9 +28,10 @@ def text(markup: str) -> str:
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", markup)))
 
 
-def test_the_most_suspicious_come_first_with_both_values_and_confidence() -> None:
+def test_the_most_suspicious_come_first_with_both_values_and_confidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atelier.report.catalogue_errors.SHOWN", 2)
     articles = pd.DataFrame({"article_id": ["a", "b"], "name": ["Blue & navy coat", None]})
-    section = catalogue_errors_section(ERRORS.iloc[::-1], {}, articles, count=2)
+    section = catalogue_errors_section(ERRORS.iloc[::-1], {}, articles)
     shown = text(section.html)
     assert "3 annotations are confidently contradicted" in shown
     assert "the 2 most suspicious are shown" in shown
@@ -52,3 +54,10 @@ def test_photographs_stand_in_the_page_and_values_are_escaped(tmp_path: Path) ->
 def test_no_errors_and_no_table_are_said() -> None:
     assert "contradicts no annotation" in catalogue_errors_section(ERRORS.head(0)).html
     assert "dg launch --job daily_retrain" in catalogue_errors_section(None).html
+
+
+def test_a_remark_is_said_whether_errors_were_found_or_not() -> None:
+    for errors in (ERRORS, ERRORS.head(0)):
+        page = catalogue_errors_section(errors, remark="It has seen <them>.").html
+        assert '<p class="note warn">It has seen &lt;them&gt;.</p>' in page
+        assert "note" not in catalogue_errors_section(errors).html

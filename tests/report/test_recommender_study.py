@@ -181,6 +181,20 @@ def test_a_smaller_study_shows_what_there_is() -> None:
     assert "Nearest neighbours" not in shown
 
 
+def test_a_study_of_less_shows_its_models_beside_the_ceiling() -> None:
+    """The ceiling stands at share 1, where a study of half of the interactions has no model."""
+    whole = study()
+    half = pd.concat([study(shares=(0.5,)), whole[whole["model"] == "ceiling"]], ignore_index=True)
+    assert ranked(half) == ["hybrid", "collaborative", "content", "popularity"]
+    section = recommender_study_section(half, day=DAY).html
+    shown = text(section)
+    assert "50% of the interactions." in shown
+    assert "hybrid 0.0300 ± 0.0059" in shown
+    assert "ceiling 0.2000 ± 0.0392" in shown
+    assert "100% kept" not in shown
+    assert "ceiling" in recommender_drawings(half, paired())[0].svg
+
+
 def test_segments_that_nobody_was_judged_on_are_left_out() -> None:
     frame = study()
     new = frame["segment"] == "article:new"

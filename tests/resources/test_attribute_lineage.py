@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from atelier.attributes import AttributeConfig, AttributeModel, complete, group_shots
+from atelier.attributes import AttributeConfig, AttributeModel, complete
 from atelier.attributes.lineage import AttributeLineage
 from atelier.errors import PartitionMissing
-from resources.article_of_day import INPUTS
-from resources.attribute_lineage import MODEL, TABLE, LineageError, Tracer, data_version
+from resources.article_inputs import INPUTS, article_inputs
+from resources.attribute_lineage import MODEL, TABLE, LineageError, Tracer
 from resources.embedding_cache import EmbeddingCache
 from resources.feature_store import FeatureStore
 from resources.lineage_pages import page_name, write_examples
@@ -25,7 +25,6 @@ from resources.model_bundles import manifests
 from resources.model_store import ModelStore
 from resources.publishing import publish
 from resources.tables import REGISTRY
-from sql import query
 
 DAYS = [date(2025, 3, 3) + timedelta(days=n) for n in range(3)]
 ENCODER = "encoder-1"
@@ -81,19 +80,11 @@ class Shop:
         table = pd.DataFrame({"digest": digests, "encoder_id": ENCODER, "dimension": 3, "norm": 1.0})
         self.store.write("image_embeddings", ds, table)
 
-    def inputs(self, ds: date) -> pd.DataFrame:
-        with self.store.connect(as_of=ds, tables=INPUTS) as con:
-            found: pd.DataFrame = con.sql(query("attribute_inputs")).df()
-        shots = found[["article_id", "image_digests"]].explode("image_digests").dropna()
-        vectors = self.cache.read(shots["image_digests"].tolist(), ENCODER)
-        grouped = group_shots(found["article_id"], shots["article_id"], vectors)
-        return found.assign(embeddings=pd.Series(grouped, index=found.index, dtype=object))
-
     def predict(self, ds: date, labels: pd.DataFrame) -> None:
         self.store.write("annotated_attributes", ds, labels)
-        inputs = self.inputs(ds)
+        inputs = article_inputs(self.store, self.cache, ds)
         model = AttributeModel(CONFIG).fit(inputs, labels)
-        upstreams = {table: data_version(self.store, table, ds) for table in (*INPUTS, "annotated_attributes")}
+        upstreams = {table: self.store.data_version(table, ds) for table in (*INPUTS, "annotated_attributes")}
         bundle = self.models.publish(MODEL, ds, model.save, upstreams, seed=0, code_version="abc")
         self.store.write(TABLE, ds, complete(model, inputs, labels, model_id=bundle.model_id), run_id=f"run-{ds}")
 

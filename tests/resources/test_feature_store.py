@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -344,6 +345,39 @@ def test_articles_that_come_later_are_invisible(store: FeatureStore) -> None:
     seen = store.connect(DAY, ["articles"]).sql("SELECT article_id FROM articles ORDER BY 1").fetchall()
     assert seen == [("never",), ("now",)]
     assert store.read("articles", DAY).num_rows == 3  # the partition itself is whole
+
+
+def test_the_last_day_is_the_newest_and_where_there_is_none_the_job_is_named(store: FeatureStore) -> None:
+    for ds in (days(3)[2], DAY):
+        store.write("articles", ds, articles("a"))
+    assert store.last_day("articles") == days(3)[2]
+    with pytest.raises(PartitionMissing, match=r"there is no offline_metrics yet in .*store.*, or judge for a day"):
+        store.last_day("offline_metrics")
+
+
+def test_a_data_version_is_of_what_a_day_shows_and_stays_the_one_that_manifests_have_recorded(
+    store: FeatureStore,
+) -> None:
+    written = {}
+    for ds in days(3):
+        written[ds] = store.write("interactions", ds, interactions(2, ds)).pointer.data_version
+        store.write("articles", ds, articles(str(ds)))
+    parts = {
+        part: store.write("similar_articles", DAY, neighbours(part, "a"), part=part).pointer.data_version
+        for part in ("popular", "als")
+    }
+    middle = days(3)[1]
+    pointer = store.pointer("articles", middle)
+    assert pointer is not None
+    expected = {
+        "interactions": f"{DAY}/None/{written[DAY]}\n{middle}/None/{written[middle]}",
+        "articles": f"{middle}/None/{pointer.data_version}",
+        "similar_articles": "",
+    }
+    for table, text in expected.items():
+        assert store.data_version(table, middle) == sha256(text.encode()).hexdigest(), table
+    both = f"{DAY}/als/{parts['als']}\n{DAY}/popular/{parts['popular']}"
+    assert store.data_version("similar_articles", DAY) == sha256(both.encode()).hexdigest()
 
 
 def test_a_connection_keeps_what_it_saw(store: FeatureStore) -> None:

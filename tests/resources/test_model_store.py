@@ -117,6 +117,10 @@ def test_a_damaged_bundle_is_not_opened(store: ModelStore, tmp_path: Path) -> No
     (bundle.path / "manifest.json").write_text("{}")
     with pytest.raises(BundleError, match="is not a manifest"):
         store.bundle("als", bundle.model_id)
+    (bundle.path / "manifest.json").unlink()
+    (bundle.path / "manifest.json").mkdir()
+    with pytest.raises(BundleError, match="is not a manifest"):
+        store.bundle("als", bundle.model_id)
     (tmp_path / "models" / "als" / "ds=2020-09-22.json").write_text("")
     with pytest.raises(BundleError, match="is not a pointer"):
         store.pointer("als", DAY)

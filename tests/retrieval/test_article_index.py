@@ -11,6 +11,7 @@ import pytest
 from atelier import recommenders
 from atelier.catalogue import Catalogue
 from atelier.errors import BundleError, UnknownIdentifier
+from atelier.ids import IdMap
 from atelier.recommenders.vectors import VectorRecommender
 from atelier.retrieval import article_index
 from atelier.retrieval.article_index import ArticleIndex, ArticleIndexConfig, OtherModelError
@@ -103,6 +104,12 @@ def test_what_it_does_not_know(model: VectorRecommender[Any], index: ArticleInde
     other = recommenders.build("als", factors=12, threads=1).fit(FRAME.head(500))
     with pytest.raises(OtherModelError, match="built from another"):
         index.recommend(other, ["c000"])
+
+
+def test_a_look_up_reads_no_more_than_it_has_to(index: ArticleIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashing all articles takes ten times as long as the search itself."""
+    monkeypatch.setattr(IdMap, "_hashed", None)
+    assert index.similar(["a007"], k=3, eligible=["a001"]).similar_article_id.tolist() == ["a001"]
 
 
 def test_another_fit_of_the_same_articles_is_refused(

@@ -235,12 +235,13 @@ def _at_least_once(config: SampleConfig, probability: Floats) -> Floats:
     return (1 - config.hauls) * often + config.hauls * probability * haul / (1 + (haul - 1) * probability)
 
 
-def oracle_ranking(
-    truth: Path,
+def oracle_lists(
+    folder: Path,
     customers: Sequence[str] | None,
     day: date,
     horizon: int,
     k: int = 10,
+    *,
     seen: pd.DataFrame | None = None,
     block: int = 4096,
     candidates: Iterable[str] | None = None,
@@ -249,10 +250,11 @@ def oracle_ranking(
 
     Ranking by the probability of being bought maximises expected precision@k. The oracle knows the true tastes, their
     drift, and what will come on sale within the horizon, so it is a ceiling that no model can expect to pass.
-    Repeat purchases apart, it is exact; with ``seen`` given repeats do not count anyway.
+    Repeat purchases apart, it is exact; with ``seen`` given repeats do not count anyway. Where articles may be repeated
+    it is no strict ceiling: it does not know who comes back to what they bought.
 
     Args:
-        truth: the folder ``truth`` of a generated retailer.
+        folder: of a generated retailer.
         customers: for whom; None for all.
         day: the day on which is recommended.
         horizon: how many days count.
@@ -268,7 +270,7 @@ def oracle_ranking(
     Raises:
         ValueError: a customer is not of this retailer.
     """
-    choice = Choice.load(truth)
+    choice = Choice.load(folder / "truth")
     rows = _rows_of(choice, customers)
     first = choice.day_number(day) + 1
     barred = np.zeros(len(choice.articles), bool) if candidates is None else ~np.isin(choice.articles, [*candidates])
@@ -281,23 +283,6 @@ def oracle_ranking(
         scores[:, barred] = -1.0
         frames.append(_ranked(choice, part, scores, k))
     return pd.concat(frames, ignore_index=True)
-
-
-def oracle_lists(
-    folder: Path,
-    customers: Sequence[str] | None,
-    day: date,
-    horizon: int,
-    k: int = 10,
-    *,
-    seen: pd.DataFrame | None = None,
-    candidates: Iterable[str] | None = None,
-) -> pd.DataFrame:
-    """:func:`oracle_ranking` of the generated retailer in ``folder``: the lists of a study's ceiling.
-
-    Where articles may be repeated it is no strict ceiling: it does not know who comes back to what they bought.
-    """
-    return oracle_ranking(folder / "truth", customers, day, horizon, k, seen, candidates=candidates)
 
 
 def _leave_out(scores: Floats, choice: Choice, customers: NDArray[np.int64], seen: pd.DataFrame) -> None:
