@@ -3,7 +3,7 @@
     python -m benchmarks.hm_recommenders --hm-week FOLDER [--protocol two_days one_day]
     python -m benchmarks.hm_recommenders --hm-sequences FOLDER --articles FILE.csv [--protocol last_week reference]
         [--seen excluded allowed] [--seeds 10] [--shares 1 0.5] [--factors 128] [--models hybrid als]
-        [--hybrid JSON] [--als JSON] [--validation] [--kept FOLDER] [--out FILE.json] [--threads 2]
+        [--hybrid JSON] [--als JSON] [--validation] [--kept FOLDER] [--out FILE.json] [--pictures FOLDER] [--threads 2]
 
 Protocols:
 
@@ -21,6 +21,7 @@ customers.
 
 With ``--kept`` a run that is killed goes on where it was, and further models, seeds or shares cost only themselves.
 ``--out`` takes the scores, the tests and the fits, as JSON, or the scores alone, as CSV; no customer is in them.
+``--pictures`` takes the plots of the report's section, as SVG, in a folder for each protocol and policy.
 
 What belongs here: reading the data, the protocols, printing. What does not: the study
 (:mod:`atelier.recommenders.study`).
@@ -306,6 +307,15 @@ def write(out: Path, told: Sequence[dict[str, pd.DataFrame]], options: argparse.
     out.write_text(json.dumps({"options": asked, **frames}, indent=1) + "\n", encoding="utf-8")
 
 
+def draw(folder: Path, tables: dict[str, pd.DataFrame]) -> None:
+    """Write the plots of one study."""
+    from atelier.report import recommender_drawings, standalone
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for drawing in recommender_drawings(tables["scores"], tables["tests"]):
+        (folder / f"{drawing.name}.svg").write_text(standalone(drawing.svg), encoding="utf-8")
+
+
 def trials(options: argparse.Namespace) -> tuple[list[Trial], Catalogue]:
     """The protocols asked for, and the articles."""
     if options.hm_week:
@@ -337,6 +347,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--kept", type=Path)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--pictures", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(given)
     possible = WEEK if options.hm_week else SEQUENCES
@@ -363,6 +374,8 @@ def main() -> None:
     for trial in asked:
         for seen in (policy for policy in trial.seen if policy in options.seen):
             told.append(tell(trial, seen, study(trial, seen, sold, options)))
+            if options.pictures:
+                draw(options.pictures / f"{trial.name}_{seen}", told[-1])
     if options.out and told:
         write(options.out, told, options)
 

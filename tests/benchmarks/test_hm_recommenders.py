@@ -155,7 +155,10 @@ def test_the_command_studies_tells_and_writes(
     assert (plan.seeds, plan.ks, plan.exclude_seen) == ((0,), (10, 12, 14), False)
     results = hm.study(trial, "allowed", sold, options)
     assert len(list((tmp_path / "kept").iterdir())) == 3
-    hm.write(options.out, [hm.tell(trial, "allowed", results)], options)
+    told = hm.tell(trial, "allowed", results)
+    hm.write(options.out, [told], options)
+    hm.draw(tmp_path / "pictures", told)
+    assert "popularity" in (tmp_path / "pictures" / "accuracy.svg").read_text()
     printed = capsys.readouterr().out
     assert "hit_rate@14" in printed
     written = options.out.read_text()
