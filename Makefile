@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+WORKERS ?= 2
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 export GX_ANALYTICS_ENABLED ?= false
@@ -34,8 +35,8 @@ ui: setup        ## Dagster on loopback, with the demo's runs and assets
 	@$(BIN)/atelier init --if-absent
 	$(BIN)/dg dev --workspace workspace.yaml --host 127.0.0.1 --port $${PORT:-3000}
 
-test: setup      ## all tests
-	$(BIN)/pytest
+test: setup      ## all tests, a module at a time on each of $(WORKERS) processes
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadscope
 
 lint: setup      ## ruff, and the strict type checker
 	$(BIN)/ruff check .

@@ -324,7 +324,7 @@ def trials(options: argparse.Namespace) -> tuple[list[Trial], Catalogue]:
         asked = [week_trial(transactions, name, validation=options.validation) for name in names]
         return asked, catalogue(pd.read_parquet(options.hm_week / "articles.parquet"))
     sequences = read_sequences(options.hm_sequences)
-    names = options.protocol or SEQUENCES
+    names = list(options.protocol or SEQUENCES)
     asked = [sequences_trial(sequences, name, validation=options.validation) for name in names]
     return asked, catalogue(pd.read_csv(options.articles, dtype="str"))
 

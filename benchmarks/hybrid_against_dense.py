@@ -67,7 +67,7 @@ class PlainTrainer:
         if network.embedding is None or network.content is None:
             raise ValueError("the plain way is written for mode 'hybrid'")
         weight = network.embedding.weight
-        self._embedding = nn.Embedding(*weight.shape, _weight=weight.clone())
+        self._embedding = nn.Embedding.from_pretrained(weight.clone(), freeze=False)  # type: ignore[no-untyped-call]
         self._content: ContentNetwork = copy.deepcopy(network.content)
         self._features, self._loss = features, LOSSES[config.loss]
         self._steps: list[torch.optim.Optimizer] = [
