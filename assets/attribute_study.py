@@ -43,9 +43,16 @@ class AttributeStudy(NetworkTraining):
 
     splits: list[str] = ["random", "style"]
     variants: list[str] = [
-        "all", "without_text", "without_images", "without_metadata", "text_only", "images_only", "linear_text",
-        "linear_images", "linear_joined",
-    ]  # fmt: skip
+        "all",
+        "without_text",
+        "without_images",
+        "without_metadata",
+        "text_only",
+        "images_only",
+        "linear_text",
+        "linear_images",
+        "linear_joined",
+    ]
     trainings: list[str] = ["joint"]
     follow_every: int | None = None
 
@@ -60,9 +67,13 @@ def study_attributes(step: Step, config: AttributeStudy) -> None:
     plan = study_plan(config, labelled(articles, labels))
     device = str(step.compute.apply())
     results = run_study(
-        articles, labels, plan, kept=Kept(kept_folder(step.home.root, NAME, step.ds)),
-        data={"code": _code(), **step.data_versions(READ)}, device=device,
-    )  # fmt: skip
+        articles,
+        labels,
+        plan,
+        kept=Kept(kept_folder(step.home.root, NAME, step.ds)),
+        data={"code": _code(), **step.data_versions(READ)},
+        device=device,
+    )
     scores, confusions = scores_of(results), confusions_of(results)
     step.write(NAME, scores)
     step.write("attribute_confusions", confusions)
@@ -123,9 +134,11 @@ def _draw(step: Step, scores: "pd.DataFrame", confusions: "pd.DataFrame") -> Non
     from atelier.report import study_drawings
 
     keep_pictures(
-        step, pictures_folder(step.home.reports, NAME, step.ds), study_drawings(scores, confusions),
+        step,
+        pictures_folder(step.home.reports, NAME, step.ds),
+        study_drawings(scores, confusions),
         lambda name: "attribute_confusions" if name.startswith("confusion") else NAME,
-    )  # fmt: skip
+    )
 
 
 STAGES = (study_attributes,)

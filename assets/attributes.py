@@ -51,9 +51,12 @@ class AttributeTraining(NetworkTraining):
 
 
 @stage(
-    produces=["attribute_model", "attribute_metrics"], deps=[*INPUTS, "annotated_attributes"], group=GROUP,
-    checks=["above_majority", "coverage"], pool=gpu_pool(),
-)  # fmt: skip
+    produces=["attribute_model", "attribute_metrics"],
+    deps=[*INPUTS, "annotated_attributes"],
+    group=GROUP,
+    checks=["above_majority", "coverage"],
+    pool=gpu_pool(),
+)
 def attribute_model(step: Step, config: AttributeTraining) -> None:
     """The multi-modal multi-task network, trained on the day's partial labels and judged on styles held out."""
     from atelier.attributes import fit_and_evaluate
@@ -61,9 +64,13 @@ def attribute_model(step: Step, config: AttributeTraining) -> None:
 
     articles, labels = article_inputs(step.store, step.cache, step.ds), step.read("annotated_attributes")
     model, metrics = fit_and_evaluate(
-        articles, labels, attribute_config(config, labelled(articles, labels)), test_share=config.test_share,
-        seed=config.seed, device=str(step.compute.apply()),
-    )  # fmt: skip
+        articles,
+        labels,
+        attribute_config(config, labelled(articles, labels)),
+        test_share=config.test_share,
+        seed=config.seed,
+        device=str(step.compute.apply()),
+    )
     bundle = step.save_model("attribute_model", model.save, tables=[*INPUTS, "annotated_attributes"], seed=config.seed)
     step.write("attribute_metrics", metrics.assign(model_id=bundle.model_id))
     mean = metrics[metrics["attribute"] == "mean"].set_index("metric")["value"].dropna()
@@ -98,10 +105,12 @@ def below_majority(metrics: "pd.DataFrame", labels: "pd.DataFrame") -> list[str]
 def _check_majority(step: Step, metrics: "pd.DataFrame") -> None:
     below = below_majority(metrics, step.read("annotated_attributes"))
     step.check(
-        "above_majority", not below,
-        f"not above the majority baseline: {', '.join(below)}" if below
+        "above_majority",
+        not below,
+        f"not above the majority baseline: {', '.join(below)}"
+        if below
         else "no attribute with 100 labels is below the majority baseline by more than chance",
-    )  # fmt: skip
+    )
 
 
 CHANCE = 0.01
@@ -144,11 +153,13 @@ def _check_coverage(step: Step, metrics: "pd.DataFrame", coverage: float, indepe
     mean = metrics[metrics["attribute"] == "mean"].set_index("metric")["value"]
     names = ("coverage", "set_size", "abstained", "expected_calibration_error_raw", "expected_calibration_error")
     step.check(
-        "coverage", not short,
-        f"the sets hold the true value less often than the promised {coverage:.0%}: {', '.join(short)}" if short
+        "coverage",
+        not short,
+        f"the sets hold the true value less often than the promised {coverage:.0%}: {', '.join(short)}"
+        if short
         else f"no attribute's sets fall short of the promised {coverage:.0%} by more than chance",
         **{f"mean_{name}": float(mean[name]) for name in names if mean[name] == mean[name]},
-    )  # fmt: skip
+    )
 
 
 def labelled(articles: "pd.DataFrame", labels: "pd.DataFrame") -> int:
@@ -189,9 +200,12 @@ def attribute_config(config: NetworkTraining, articles: int) -> "AttributeConfig
 
 
 @stage(
-    produces=["predicted_attributes"], deps=["attribute_model", *INPUTS, "annotated_attributes"], group=GROUP,
-    checks=["every_article_has_attributes"], pool=gpu_pool(),
-)  # fmt: skip
+    produces=["predicted_attributes"],
+    deps=["attribute_model", *INPUTS, "annotated_attributes"],
+    group=GROUP,
+    checks=["every_article_has_attributes"],
+    pool=gpu_pool(),
+)
 def predicted_attributes(step: Step) -> None:
     """The complete catalogue: what was annotated, otherwise what the model says, with what else remains possible."""
     from atelier.attributes import AttributeModel, complete
@@ -206,9 +220,10 @@ def predicted_attributes(step: Step) -> None:
     step.note("predicted_attributes", **sources, abstained_share=sources.get("abstained", 0) / max(own, 1))
     described = len(table["article_id"].unique())
     step.check(
-        "every_article_has_attributes", described == len(articles) or not model.heads.attributes,
+        "every_article_has_attributes",
+        described == len(articles) or not model.heads.attributes,
         f"{described} of {len(articles)} articles have attributes",
-    )  # fmt: skip
+    )
 
 
 STAGES = (attribute_model, predicted_attributes)

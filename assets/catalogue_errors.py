@@ -48,9 +48,13 @@ def catalogue_errors(step: Step, config: ErrorSearch) -> None:
 
     articles, labels = article_inputs(step.store, step.cache, step.ds), step.read("annotated_attributes")
     found = out_of_fold(
-        articles, labels, search_config(config, labelled(articles, labels)), folds=config.folds, seed=config.seed,
+        articles,
+        labels,
+        search_config(config, labelled(articles, labels)),
+        folds=config.folds,
+        seed=config.seed,
         device=str(step.compute.apply()),
-    )  # fmt: skip
+    )
     errors = contradicted(
         scored(found.judged, config.score),
         least_confidence=config.least_confidence,
@@ -58,9 +62,7 @@ def catalogue_errors(step: Step, config: ErrorSearch) -> None:
     )
     step.write("catalogue_errors", errors)
     counts = {name if name.startswith("attributes") else f"labels_{name}": n for name, n in found.summary.items()}
-    step.note(
-        "catalogue_errors", **counts, by_attribute=markdown(by_attribute(errors)), **step.compute.describe()
-    )  # fmt: skip
+    step.note("catalogue_errors", **counts, by_attribute=markdown(by_attribute(errors)), **step.compute.describe())
 
 
 def search_config(config: ErrorSearch, articles: int) -> "AttributeConfig":

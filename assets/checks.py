@@ -73,9 +73,12 @@ def _faults(store: "FeatureStore", table: str, check: str, days: Sequence[date],
 def _result(table: str, name: str, faults: Sequence[str]) -> dg.AssetCheckResult:
     shown = "; ".join(faults[:SHOWN]) + (f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else "")
     return dg.AssetCheckResult(
-        asset_key=table, check_name=name, passed=not faults, severity=dg.AssetCheckSeverity.WARN,
+        asset_key=table,
+        check_name=name,
+        passed=not faults,
+        severity=dg.AssetCheckSeverity.WARN,
         description=shown or "nothing unusual",
-    )  # fmt: skip
+    )
 
 
 def changed_rows(store: "FeatureStore", table: str, days: Sequence[date]) -> list[str]:

@@ -19,7 +19,15 @@ from assets import (
 from assets.stage import Stage
 
 STAGES: tuple[Stage, ...] = (
-    *raw.STAGES, *images.STAGES, *attributes.STAGES, *catalogue_errors.STAGES, *features.STAGES,
-    *recommenders.STAGES, *recommendations.STAGES, *retrieval.STAGES, *evaluation.STAGES, *publishing.STAGES,
+    *raw.STAGES,
+    *images.STAGES,
+    *attributes.STAGES,
+    *catalogue_errors.STAGES,
+    *features.STAGES,
+    *recommenders.STAGES,
+    *recommendations.STAGES,
+    *retrieval.STAGES,
+    *evaluation.STAGES,
+    *publishing.STAGES,
     *report.STAGES,
-)  # fmt: skip
+)

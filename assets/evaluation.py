@@ -67,10 +67,13 @@ class Trial:
 
 
 @stage(
-    produces=["offline_metrics", "customer_metrics", "model_comparisons"], deps=["interactions"],
+    produces=["offline_metrics", "customer_metrics", "model_comparisons"],
+    deps=["interactions"],
     judged_deps=["recommendations", "articles", "customers", *(f"{name}_model" for name in MODELS)],
-    group=GROUP, checks=["judged", "enough_customers"], skippable=True,
-)  # fmt: skip
+    group=GROUP,
+    checks=["judged", "enough_customers"],
+    skippable=True,
+)
 def offline_metrics(step: Step, config: JudgeConfig) -> None:
     """Judges the recommendations of ds − horizon; where something is missing for it, says how to make that."""
     origin = step.ds - timedelta(days=step.home.settings.horizon)
@@ -84,9 +87,10 @@ def offline_metrics(step: Step, config: JudgeConfig) -> None:
     trial = prepare(step, origin, config)
     judged = trial.truth["customer_id"].nunique()
     step.check(
-        "enough_customers", judged >= FEW_CUSTOMERS,
+        "enough_customers",
+        judged >= FEW_CUSTOMERS,
         f"{judged} customers are judged" + ("" if judged >= FEW_CUSTOMERS else ": the figures mean little"),
-    )  # fmt: skip
+    )
     _write_metrics(step, trial, config)
     _write_customer_metrics(step, trial, config)
 
@@ -173,11 +177,19 @@ def _write_metrics(step: Step, trial: Trial, config: JudgeConfig) -> None:
         for seen, lists in _lists(step, trial, model):
             excluded = seen == "excluded"
             figures = evaluate(
-                lists, trial.truth, config.k, train=trial.train, catalogue=trial.catalogue, exclude_seen=excluded,
-                truth_kinds=config.truth_kinds, train_kinds=config.train_kinds, attribute=config.attribute,
-                restricted_recs=_restricted(maker, trial, segments, excluded, max(config.k)), as_of=trial.origin,
+                lists,
+                trial.truth,
+                config.k,
+                train=trial.train,
+                catalogue=trial.catalogue,
+                exclude_seen=excluded,
+                truth_kinds=config.truth_kinds,
+                train_kinds=config.train_kinds,
+                attribute=config.attribute,
+                restricted_recs=_restricted(maker, trial, segments, excluded, max(config.k)),
+                as_of=trial.origin,
                 customers=trial.customers["customer_id"],
-            )  # fmt: skip
+            )
             frames.append(figures.assign(model=model, seen=seen))
         step.write("offline_metrics", pd.concat(frames, ignore_index=True), part=model)
         step.note("offline_metrics", **_key_figures(model, frames))
@@ -201,9 +213,13 @@ def _write_customer_metrics(step: Step, trial: Trial, config: JudgeConfig) -> No
     for model in MODELS:
         for seen, lists in _lists(step, trial, model):
             values[seen][model] = per_customer(
-                lists, trial.truth, config.k, train=trial.train, exclude_seen=seen == "excluded",
+                lists,
+                trial.truth,
+                config.k,
+                train=trial.train,
+                exclude_seen=seen == "excluded",
                 truth_kinds=config.truth_kinds,
-            )  # fmt: skip
+            )
         frames = [values[seen][model].assign(model=model, seen=seen) for seen in SEEN]
         step.write("customer_metrics", pd.concat(frames, ignore_index=True), part=model)
     known = customers_with_history(trial.train, config.train_kinds)

@@ -50,9 +50,11 @@ def customer_features(step: Step, config: FeatureConfig) -> None:
 
 
 @stage(
-    produces=["article_vectors", "vector_space"], deps=[*INPUTS, "article_features", "predicted_attributes"],
-    group=GROUP, pool=gpu_pool(),
-)  # fmt: skip
+    produces=["article_vectors", "vector_space"],
+    deps=[*INPUTS, "article_features", "predicted_attributes"],
+    group=GROUP,
+    pool=gpu_pool(),
+)
 def article_vectors(step: Step) -> None:
     """The vector that content models read, and in the bundle ``vector_space`` the name and norm of each position."""
     from atelier.article_vectors import ArticleVectors, vectors_table

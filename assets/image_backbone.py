@@ -65,9 +65,13 @@ def fine_tune_backbone(step: Step, config: BackboneTraining) -> None:
     device = step.compute.apply()
     photographs, labels = learnable(step)
     tuned = finetune(
-        _start(step, config), photographs, labels, root=step.home.open_source().image_root,
-        config=_tuning(config), device=device,
-    )  # fmt: skip
+        _start(step, config),
+        photographs,
+        labels,
+        root=step.home.open_source().image_root,
+        config=_tuning(config),
+        device=device,
+    )
     step.save_model(NAME, tuned.save, tables=READ, seed=config.seed)
     _tell(step, tuned)
 
@@ -140,9 +144,10 @@ def _tell(step: Step, tuned: "FineTuned") -> None:
     step.note(NAME, figures=markdown(f"```\n{finetuning_text(tuned.metrics)}\n```"), training=markdown(_picture(tuned)))
     before, after = means.get("weighted_f1_before", 0.0), means.get("weighted_f1_after", 0.0)
     step.check(
-        "better_than_before", after > before,
+        "better_than_before",
+        after > before,
         f"mean weighted F1 on its validation styles: {before:.3f} with the vectors before, {after:.3f} after",
-    )  # fmt: skip
+    )
 
 
 def _picture(tuned: "FineTuned") -> str:
@@ -153,9 +158,10 @@ def _picture(tuned: "FineTuned") -> str:
 
     history = tuned.history
     drawn = finetuning_picture(
-        [each.loss for each in history], [each.validation_loss for each in history],
+        [each.loss for each in history],
+        [each.validation_loss for each in history],
         [each.validation_weighted_f1 for each in history],
-    )  # fmt: skip
+    )
     return f"![Loss and weighted F1 by epoch](data:image/svg+xml;base64,{b64encode(drawn.encode()).decode()})"
 
 

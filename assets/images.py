@@ -79,10 +79,12 @@ class EncoderConfig(dg.Config):
 
 
 @stage(
-    produces=["image_embeddings"], deps=["images"], group=GROUP,
+    produces=["image_embeddings"],
+    deps=["images"],
+    group=GROUP,
     checks=["images_encoded", "vectors_have_length", "encoder_not_from_future"],
     pool=gpu_pool() or "image_embeddings",
-)  # fmt: skip
+)
 def image_embeddings(step: Step, config: EncoderConfig) -> None:
     """Sees to it that the cache holds the vector of every photograph of the day; each is encoded once, ever."""
     import pandas as pd
@@ -149,10 +151,13 @@ def _check_encoder(step: Step, learned_until: date | None) -> None:
     """Vectors of a day should know nothing of later days; where they do, it is said, since nothing else shows it."""
     ahead = learned_until is not None and learned_until > step.ds
     step.check(
-        "encoder_not_from_future", not ahead,
+        "encoder_not_from_future",
+        not ahead,
         f"photographs of {step.ds} are encoded with a backbone that learned from labels of {learned_until}: figures of "
-        "this day are better than they could have been" if ahead else "the encoder has seen nothing of later days",
-    )  # fmt: skip
+        "this day are better than they could have been"
+        if ahead
+        else "the encoder has seen nothing of later days",
+    )
 
 
 def build_encoder(step: Step, config: EncoderConfig) -> "tuple[Encoder, date | None]":

@@ -26,21 +26,24 @@ class OnDemand:
 
 JOBS: tuple[OnDemand, ...] = (
     OnDemand(
-        "attribute_study", attribute_study.STAGES,
+        "attribute_study",
+        attribute_study.STAGES,
         "The attribute network of a day taken apart: by split, without a modality, by training step, against linear "
         "classifiers. It takes minutes; killed, it goes on where it was.",
     ),
     OnDemand(
-        "recommender_study", recommender_study.STAGES,
+        "recommender_study",
+        recommender_study.STAGES,
         "The published comparison: popularity, collaborative, content, hybrid and als on the same data, over seeds and "
         "with fewer interactions, judged by what followed. It takes a while; killed, it goes on where it was.",
     ),
     OnDemand(
-        "image_backbone", image_backbone.STAGES,
+        "image_backbone",
+        image_backbone.STAGES,
         "The last layers of the backbone learn the retailer's own attributes. Nothing uses the result until `atelier "
         "promote image_backbone`; from then on photographs are encoded with it.",
     ),
-)  # fmt: skip
+)
 
 #: Every stage of the code location.
 STAGES: tuple[Stage, ...] = (*daily.STAGES, *(stage for job in JOBS for stage in job.stages))

@@ -8,10 +8,18 @@ from assets.step import Step
 
 GROUP = "published"
 SHOWN = (
-    "predicted_attributes", "attribute_metrics", "catalogue_errors", "article_features", "customer_features",
-    "article_vectors", "recommendations", "similar_articles", "offline_metrics", "customer_metrics",
+    "predicted_attributes",
+    "attribute_metrics",
+    "catalogue_errors",
+    "article_features",
+    "customer_features",
+    "article_vectors",
+    "recommendations",
+    "similar_articles",
+    "offline_metrics",
+    "customer_metrics",
     "model_comparisons",
-)  # fmt: skip
+)
 
 
 @stage(produces=["feature_store"], deps=SHOWN, group=GROUP, pool="feature_store")
@@ -22,9 +30,13 @@ def feature_store(step: Step) -> None:
     compute = step.home.settings.compute
     summary = publish(step.store, step.home.database, threads=compute.threads, memory_limit=compute.memory_limit)
     step.note(
-        "feature_store", path=str(summary.path), partitions=summary.partitions, bytes=summary.size,
-        copied_rows=sum(summary.copied.values()), views=len(summary.views) + len(summary.extra),
-    )  # fmt: skip
+        "feature_store",
+        path=str(summary.path),
+        partitions=summary.partitions,
+        bytes=summary.size,
+        copied_rows=sum(summary.copied.values()),
+        views=len(summary.views) + len(summary.extra),
+    )
 
 
 STAGES = (feature_store,)

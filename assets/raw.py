@@ -131,9 +131,10 @@ def interactions(step: Step) -> None:
     tally = ingest(step, "interactions", land(step, step.home.open_source(), "interactions"))
     named = ", ".join(day.isoformat() for day in tally.empty_days)
     step.check(
-        "days_have_rows", not tally.empty_days,
+        "days_have_rows",
+        not tally.empty_days,
         f"{len(tally.empty_days)} of {len(step.days)} days without interactions" + (f": {named}" if named else ""),
-    )  # fmt: skip
+    )
 
 
 @stage(produces=["annotated_attributes"], group=GROUP, checks=CHECKS, ranged=True)

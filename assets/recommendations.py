@@ -46,9 +46,11 @@ def judged_customers(step: Step, size: int) -> "pd.DataFrame":
 
 
 @stage(
-    produces=["recommendations"], deps=["customers", "articles", *CONTENT, *(f"{name}_model" for name in MODELS)],
-    group=GROUP, checks=["every_customer_is_served"],
-)  # fmt: skip
+    produces=["recommendations"],
+    deps=["customers", "articles", *CONTENT, *(f"{name}_model" for name in MODELS)],
+    group=GROUP,
+    checks=["every_customer_is_served"],
+)
 def recommendations(step: Step, config: RecommendationsConfig) -> None:
     """Lists for every customer by the serving model, and by all models for the judged sample, with reasons."""
     serving = step.home.settings.serving_model
@@ -60,18 +62,21 @@ def recommendations(step: Step, config: RecommendationsConfig) -> None:
     for name in MODELS:
         audience = everyone if name == serving else judged
         lists = _Lists(
-            step.bundle(f"{name}_model"), step.bundle(f"{FALLBACK}_model"), config,
+            step.bundle(f"{name}_model"),
+            step.bundle(f"{FALLBACK}_model"),
+            config,
             content if name in CONTENT_MODELS else None,
-        )  # fmt: skip
+        )
         step.write("recommendations", lists.reader(audience, judged), part=name)
         share = lists.fallback / max(lists.served, 1)
         figures = {"customers": len(audience), "fallback_share": share, "explained_rows": lists.explained}
         step.note("recommendations", **{f"{name}_{figure}": value for figure, value in figures.items()})
         if name == serving:
             step.check(
-                "every_customer_is_served", lists.served == len(everyone),
+                "every_customer_is_served",
+                lists.served == len(everyone),
                 f"{serving}: {lists.served} of {len(everyone)} customers have a list",
-            )  # fmt: skip
+            )
 
 
 class _Lists:

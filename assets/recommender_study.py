@@ -83,9 +83,11 @@ class Compared:
 
 
 @stage(
-    produces=[NAME, TESTS, NEIGHBOURS], deps=["interactions"], judged_deps=[*READ, "vector_space", "images"],
+    produces=[NAME, TESTS, NEIGHBOURS],
+    deps=["interactions"],
+    judged_deps=[*READ, "vector_space", "images"],
     group=GROUP,
-)  # fmt: skip
+)
 def compare_recommenders(step: Step, config: RecommenderStudy) -> None:
     """Popularity, collaborative, content, hybrid and als on the same data, over seeds and with fewer interactions."""
     from atelier.kept import Kept
@@ -104,9 +106,14 @@ def compare_recommenders(step: Step, config: RecommenderStudy) -> None:
     step.write(NEIGHBOURS, neighbours)
     lengths = [studied.config["factors"] for studied in plan.models.values() if "factors" in studied.config]
     step.note(
-        NAME, fits=len(results), origin=str(data.origin), interactions=len(data.train), judged=results[0].judged,
-        **({"factors": lengths[0]} if lengths else {}), **step.compute.describe(),
-    )  # fmt: skip
+        NAME,
+        fits=len(results),
+        origin=str(data.origin),
+        interactions=len(data.train),
+        judged=results[0].judged,
+        **({"factors": lengths[0]} if lengths else {}),
+        **step.compute.describe(),
+    )
     step.note(NAME, **_key_figures(scores, plan.k), **_seconds(results))
     _draw(step, data, scores, tests, neighbours, list(plan.models))
 
@@ -129,9 +136,12 @@ def read(step: Step) -> Compared:
     versions = {table: found.data_version for table, found in pointers.items() if found}
     asked = {"origin": str(origin), "kinds": ", ".join(KINDS), "code": _code()}
     return Compared(
-        origin, training_interactions(step, TRAIN_KINDS, origin), Interactions.from_frame(truth), sold,
+        origin,
+        training_interactions(step, TRAIN_KINDS, origin),
+        Interactions.from_frame(truth),
+        sold,
         {**asked, **step.data_versions(["interactions"]), **versions},
-    )  # fmt: skip
+    )
 
 
 def _code() -> str:
@@ -183,10 +193,15 @@ def study_plan(config: RecommenderStudy, articles: int, threads: int = 0) -> "St
     epochs = {} if config.max_epochs is None else {"max_epochs": config.max_epochs}
     try:
         plan = StudyPlan.published(
-            config.factors or factors_for(articles), hybrid={**config.hybrid, **epochs},
-            als={"threads": threads, **config.als}, repeat="repeat" in config.models, seeds=tuple(range(config.seeds)),
-            shares=tuple(config.shares), k=config.k, exclude_seen=config.exclude_seen,
-        )  # fmt: skip
+            config.factors or factors_for(articles),
+            hybrid={**config.hybrid, **epochs},
+            als={"threads": threads, **config.als},
+            repeat="repeat" in config.models,
+            seeds=tuple(range(config.seeds)),
+            shares=tuple(config.shares),
+            k=config.k,
+            exclude_seen=config.exclude_seen,
+        )
         chosen = {name: studied for name, studied in plan.models.items() if name in config.models}
         plan = StudyPlan.model_validate({**plan.model_dump(), "models": chosen})
         for studied in plan.models.values():
@@ -243,21 +258,26 @@ def _seconds(results: "Sequence[FitResult]") -> dict[str, float]:
 
 
 def _draw(
-    step: Step, data: Compared, scores: "pd.DataFrame", tests: "pd.DataFrame", neighbours: "pd.DataFrame",
+    step: Step,
+    data: Compared,
+    scores: "pd.DataFrame",
+    tests: "pd.DataFrame",
+    neighbours: "pd.DataFrame",
     models: Sequence[str],
-) -> None:  # fmt: skip
+) -> None:
     from atelier.report import neighbours_drawings, recommender_drawings
 
     photographs = first_photographs(step, data.origin)
     root = step.home.open_source().image_root
     keep_pictures(
-        step, pictures_folder(step.home.reports, NAME, step.ds),
+        step,
+        pictures_folder(step.home.reports, NAME, step.ds),
         [
             *recommender_drawings(scores, tests),
             *neighbours_drawings(neighbours, models, photographs, data.catalogue.frame, root),
         ],
         lambda name: NEIGHBOURS if name.startswith("neighbours") else NAME,
-    )  # fmt: skip
+    )
 
 
 STAGES = (compare_recommenders,)

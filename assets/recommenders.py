@@ -198,13 +198,19 @@ def _fit(
     customers = known_customers(step, chosen.get("customer_attributes", ()))
     model.fit(train, catalogue=catalogue(step, content=content), customers=customers)
     step.save_model(
-        f"{name}_model", model.save, tables=[*READ, "article_vectors"] if content else READ, seed=model.config.seed,
+        f"{name}_model",
+        model.save,
+        tables=[*READ, "article_vectors"] if content else READ,
+        seed=model.config.seed,
         models=[step.bundle("vector_space")] if content else (),
-    )  # fmt: skip
+    )
     step.note(
-        f"{name}_model", interactions=len(train), customers=len(train.customer_ids), articles=len(train.article_ids),
+        f"{name}_model",
+        interactions=len(train),
+        customers=len(train.customer_ids),
+        articles=len(train.article_ids),
         config=model.config.model_dump(mode="json"),
-    )  # fmt: skip
+    )
     return model
 
 

@@ -123,11 +123,15 @@ def _recommender_study(step: Step) -> "Section":
         _table(step, table, day) for table in ("recommender_study", "recommender_study_tests", "recommender_neighbours")
     )
     return recommender_study_section(
-        study, tests, neighbours, day=day,
+        study,
+        tests,
+        neighbours,
+        day=day,
         period=f"made on {origin}, judged by {origin + timedelta(days=1)} … {day}",
-        photographs=first_photographs(step, origin), articles=_table(step, "articles", origin),
+        photographs=first_photographs(step, origin),
+        articles=_table(step, "articles", origin),
         root=step.home.open_source().image_root,
-    )  # fmt: skip
+    )
 
 
 def _lineage(step: Step) -> "Section":
@@ -149,10 +153,13 @@ def _catalogue_errors(step: Step) -> "Section":
         "with them more than it should, and some errors stay unfound."
     )
     return catalogue_errors_section(
-        _table(step, "catalogue_errors"), first_photographs(step), _table(step, "articles"),
-        root=step.home.open_source().image_root, command=_launch("daily_retrain", step),
+        _table(step, "catalogue_errors"),
+        first_photographs(step),
+        _table(step, "articles"),
+        root=step.home.open_source().image_root,
+        command=_launch("daily_retrain", step),
         remark=learned if _fine_tuned(step, step.ds) else None,
-    )  # fmt: skip
+    )
 
 
 def _encoder_of(step: Step, ds: date) -> str:
@@ -194,9 +201,11 @@ def _leaderboard(step: Step) -> "Section":
 
     origin = step.ds - timedelta(days=step.home.settings.horizon)
     return leaderboard_section(
-        _table(step, "offline_metrics"), _table(step, "model_comparisons"),
-        period=f"made on {origin}, judged by {origin + timedelta(days=1)} … {step.ds}", command=_launch("judge", step),
-    )  # fmt: skip
+        _table(step, "offline_metrics"),
+        _table(step, "model_comparisons"),
+        period=f"made on {origin}, judged by {origin + timedelta(days=1)} … {step.ds}",
+        command=_launch("judge", step),
+    )
 
 
 def _diversity(step: Step) -> "Section":
@@ -209,9 +218,12 @@ def _neighbours(step: Step) -> "Section":
     from atelier.report import neighbours_section
 
     return neighbours_section(
-        _table(step, "similar_articles"), first_photographs(step), _table(step, "articles"),
-        root=step.home.open_source().image_root, command=_launch("daily_retrain", step),
-    )  # fmt: skip
+        _table(step, "similar_articles"),
+        first_photographs(step),
+        _table(step, "articles"),
+        root=step.home.open_source().image_root,
+        command=_launch("daily_retrain", step),
+    )
 
 
 def _recommendations(step: Step) -> "Section":
@@ -224,9 +236,12 @@ def _recommendations(step: Step) -> "Section":
     except PartitionMissing:
         lists = None
     return recommendations_section(
-        lists, first_photographs(step), _table(step, "articles"), root=step.home.open_source().image_root,
+        lists,
+        first_photographs(step),
+        _table(step, "articles"),
+        root=step.home.open_source().image_root,
         command=_launch("daily_retrain", step),
-    )  # fmt: skip
+    )
 
 
 def _search(step: Step) -> "Section":
@@ -243,8 +258,18 @@ def _search(step: Step) -> "Section":
 
 #: What each stage contributes, in the order in which it is read.
 SECTIONS: tuple[Callable[[Step], "Section"], ...] = (
-    _leaderboard, _recommendations, _attributes, _catalogue_errors, _lineage, _attribute_study,
-    _recommender_study, _diversity, _neighbours, _search, _ingest, _checks,
-)  # fmt: skip
+    _leaderboard,
+    _recommendations,
+    _attributes,
+    _catalogue_errors,
+    _lineage,
+    _attribute_study,
+    _recommender_study,
+    _diversity,
+    _neighbours,
+    _search,
+    _ingest,
+    _checks,
+)
 
 STAGES = (report,)

@@ -75,10 +75,11 @@ def article_index(step: Step, config: IndexConfig) -> None:
     step.note("article_index", recall_by_effort=markdown(_effort_table(curve)))
     least = float(used["recall"].min())
     step.check(
-        "index_recall", least >= config.least_recall,
+        "index_recall",
+        least >= config.least_recall,
         f"the index finds {least:.1%} of the exact first ten or more, asked for {config.least_recall:.0%};"
         " more trees or a larger search find more",
-    )  # fmt: skip
+    )
 
 
 def _effort_table(curve: "pd.DataFrame") -> str:

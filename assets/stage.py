@@ -147,9 +147,16 @@ def stage(
 
     def declare(compute: Callable[..., None]) -> Stage:
         return Stage(
-            compute=compute, produces=tuple(produces), deps=tuple(deps), judged_deps=tuple(judged_deps), group=group,
-            checks=tuple(checks), ranged=ranged, skippable=skippable, pool=pool,
-        )  # fmt: skip
+            compute=compute,
+            produces=tuple(produces),
+            deps=tuple(deps),
+            judged_deps=tuple(judged_deps),
+            group=group,
+            checks=tuple(checks),
+            ranged=ranged,
+            skippable=skippable,
+            pool=pool,
+        )
 
     return declare
 

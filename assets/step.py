@@ -139,9 +139,14 @@ class Step:
         return sum(written.pointer.rows for written in self._written[table])
 
     def save_model(
-        self, name: str, save: Callable[[Path], None], *, tables: Sequence[str], seed: int,
+        self,
+        name: str,
+        save: Callable[[Path], None],
+        *,
+        tables: Sequence[str],
+        seed: int,
         models: "Sequence[Bundle]" = (),
-    ) -> "Bundle":  # fmt: skip
+    ) -> "Bundle":
         """Publish a model of this day, made from ``tables`` and from other ``models``."""
         upstreams = self.data_versions(tables) | {each.manifest.name: each.model_id for each in models}
         bundle = self.models.publish(
@@ -171,10 +176,14 @@ class Step:
         """The result of a declared, non-blocking check: a failed one is a WARN."""
         self._checks.append(
             dg.AssetCheckResult(
-                passed=passed, check_name=name, asset_key=self._produces[0], description=description,
-                severity=dg.AssetCheckSeverity.WARN, metadata=metadata,
+                passed=passed,
+                check_name=name,
+                asset_key=self._produces[0],
+                description=description,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata=metadata,
             )
-        )  # fmt: skip
+        )
         if not passed:
             self.log.warning(description)
 
@@ -262,6 +271,9 @@ def _contract_result(table: str, written: Sequence["Written"]) -> dg.AssetCheckR
         "expectations": markdown("\n\n".join(audit.summary_markdown() for audit in unique) or "no audit configured")
     }
     return dg.AssetCheckResult(
-        passed=not warnings, check_name="contract", asset_key=table, metadata=metadata,
+        passed=not warnings,
+        check_name="contract",
+        asset_key=table,
+        metadata=metadata,
         severity=dg.AssetCheckSeverity.WARN,
-    )  # fmt: skip
+    )

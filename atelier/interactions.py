@@ -82,11 +82,15 @@ class Interactions:
         kinds, prices = _categories(columns.get("kind"), "kind"), _prices(columns.get("price"))
         channels = _categories(columns.get("channel"), "channel", nulls=True)
         return cls(
-            customer_ids, article_ids, customers[order], articles[order], times[order],
+            customer_ids,
+            article_ids,
+            customers[order],
+            articles[order],
+            times[order],
             None if kinds is None else kinds[order],
             None if prices is None else prices[order],
             None if channels is None else channels[order],
-        )  # fmt: skip
+        )
 
     def __len__(self) -> int:
         return len(self.customers)
@@ -145,9 +149,11 @@ class Interactions:
         return replace(kept, customer_ids=customer_ids, article_ids=article_ids, customers=customers, articles=articles)
 
     def aligned(
-        self, customer_ids: IdMap | None = None, article_ids: IdMap | None = None,
+        self,
+        customer_ids: IdMap | None = None,
+        article_ids: IdMap | None = None,
         unknown: Literal["raise", "drop"] = "raise",
-    ) -> Self:  # fmt: skip
+    ) -> Self:
         """The same interactions, numbered by other id maps (None: the present one).
 
         Args:
@@ -175,12 +181,14 @@ class Interactions:
     def _keep(self, selection: npt.NDArray[np.bool_]) -> Self:
         """The marked rows under the same id maps."""
         return replace(
-            self, customers=self.customers[selection], articles=self.articles[selection],
+            self,
+            customers=self.customers[selection],
+            articles=self.articles[selection],
             occurred_at=self.occurred_at[selection],
             kinds=None if self.kinds is None else self.kinds[selection],
             prices=None if self.prices is None else self.prices[selection],
             channels=None if self.channels is None else self.channels[selection],
-        )  # fmt: skip
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """A frame of ``customer_id, article_id, occurred_at`` and, where known, ``kind``, ``price``, ``channel``."""
@@ -188,8 +196,10 @@ class Interactions:
             "customer_id": self.customer_ids.decode(self.customers),
             "article_id": self.article_ids.decode(self.articles),
             "occurred_at": self.occurred_at,
-            "kind": self.kinds, "price": self.prices, "channel": self.channels,
-        }  # fmt: skip
+            "kind": self.kinds,
+            "price": self.prices,
+            "channel": self.channels,
+        }
         return pd.DataFrame({name: values for name, values in columns.items() if values is not None})
 
 

@@ -92,9 +92,12 @@ class Kept:
 
 
 def once(
-    kept: Kept | None, data: Mapping[str, str] | None, parts: Mapping[str, Any], kind: type[Result],
+    kept: Kept | None,
+    data: Mapping[str, str] | None,
+    parts: Mapping[str, Any],
+    kind: type[Result],
     compute: Callable[[], Result],
-) -> Result:  # fmt: skip
+) -> Result:
     """What an earlier run, perhaps a killed one, kept; otherwise what ``compute`` gives, and it is kept.
 
     Args:

@@ -75,10 +75,12 @@ def interactions(customers: int, articles: int, count: int, sample: int = 0) -> 
     count = round(count * drawn / customers)
     chosen = (articles * random.random(count) ** 3).astype(np.int64)
     who = random.integers(0, drawn, count)
-    return pa.table({
-        "customer_id": pc.utf8_lpad(pc.cast(pa.array(who), pa.string()), 64, "0"),
-        "article_id": pc.utf8_lpad(pc.cast(pa.array(chosen), pa.string()), 10, "0"),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "customer_id": pc.utf8_lpad(pc.cast(pa.array(who), pa.string()), 64, "0"),
+            "article_id": pc.utf8_lpad(pc.cast(pa.array(chosen), pa.string()), 10, "0"),
+        }
+    )
 
 
 def asked(options: argparse.Namespace) -> pa.Table:

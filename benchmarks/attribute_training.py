@@ -43,9 +43,20 @@ if TYPE_CHECKING:
 
 WAYS = ("joint", "published")
 RECIPE = (
-    "training", "batch_size", "learning_rate", "weight_decay", "max_epochs", "evaluate_every", "patience", "dropout",
-    "modality_dropout", "word_dropout", "class_weighting", "attribute_balance", "label_smoothing",
-)  # fmt: skip
+    "training",
+    "batch_size",
+    "learning_rate",
+    "weight_decay",
+    "max_epochs",
+    "evaluate_every",
+    "patience",
+    "dropout",
+    "modality_dropout",
+    "word_dropout",
+    "class_weighting",
+    "attribute_balance",
+    "label_smoothing",
+)
 PLOT = Path("docs/figures/attribute_training.svg")
 SPACING = 1.15  # steps grow by this factor between looks, so that both curves are equally fine at any stage
 SHARES = (1.0, 0.99, 0.95, 0.9)  # of the published training's best F1
@@ -205,16 +216,19 @@ def as_text(joint: Curve, published: Curve) -> str:
     """F1 at the end and at best, and the time of both to shares of the published training's best."""
     rows = [
         ("mean weighted F1, test", "joint", "published", "difference"),
-        *(_compared(name, *pair) for name, pair in (
-            ("of the weights kept", (joint.final, published.final)),
-            ("at the best look", (max(joint.f1), max(published.f1))),
-        )),
+        *(
+            _compared(name, *pair)
+            for name, pair in (
+                ("of the weights kept", (joint.final, published.final)),
+                ("at the best look", (max(joint.f1), max(published.f1))),
+            )
+        ),
         ("steps", f"{joint.steps[-1]:,}", f"{published.steps[-1]:,}", ""),
         ("seconds of training", f"{joint.wall[-1]:.1f}", f"{published.wall[-1]:.1f}", ""),
         ("", "", "", ""),
         ("seconds to F1 of", "joint", "published", "ratio", "ratio, CPU"),
         *(_time_to(joint, published, share) for share in SHARES),
-    ]  # fmt: skip
+    ]
     return "\n".join(f"{row[0]:<26}" + "".join(f"{cell:>12}" for cell in row[1:]) for row in rows)
 
 

@@ -12,10 +12,16 @@ import numpy as np
 import pandas as pd
 
 ATTRIBUTES = (
-    "product_type_name", "product_group_name", "graphical_appearance_name", "colour_group_name",
-    "perceived_colour_value_name", "perceived_colour_master_name", "index_group_name", "section_name",
+    "product_type_name",
+    "product_group_name",
+    "graphical_appearance_name",
+    "colour_group_name",
+    "perceived_colour_value_name",
+    "perceived_colour_master_name",
+    "index_group_name",
+    "section_name",
     "garment_group_name",
-)  # fmt: skip
+)
 TEXTS = {"prod_name": "name", "detail_desc": "description"}
 TEST_SHARE = 0.32  # of the styles (product_code)
 

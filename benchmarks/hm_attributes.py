@@ -47,10 +47,16 @@ Vectors = npt.NDArray[np.float32]
 #: The share of labels that ``--hide`` hides: the published range begins at 13%, most attributes lack 70 to 75%, and two
 #: are labelled together on 5%. The published maximum, 99.9%, would leave five labels.
 MISSING = {
-    "product_group_name": 0.13, "product_type_name": 0.70, "garment_group_name": 0.71, "section_name": 0.72,
-    "index_group_name": 0.73, "colour_group_name": 0.74, "perceived_colour_master_name": 0.75,
-    "perceived_colour_value_name": 0.95, "graphical_appearance_name": 0.95,
-}  # fmt: skip
+    "product_group_name": 0.13,
+    "product_type_name": 0.70,
+    "garment_group_name": 0.71,
+    "section_name": 0.72,
+    "index_group_name": 0.73,
+    "colour_group_name": 0.74,
+    "perceived_colour_master_name": 0.75,
+    "perceived_colour_value_name": 0.95,
+    "graphical_appearance_name": 0.95,
+}
 TOGETHER = ("perceived_colour_value_name", "graphical_appearance_name")
 
 EVERY_VALUE: dict[str, object] = {"min_samples": 1}
@@ -118,9 +124,15 @@ class Photographs:
     """
 
     def __init__(
-        self, root: Path, files: pd.DataFrame, learn_from: npt.NDArray[np.bool_], *, weights: str, folder: Path | None,
+        self,
+        root: Path,
+        files: pd.DataFrame,
+        learn_from: npt.NDArray[np.bool_],
+        *,
+        weights: str,
+        folder: Path | None,
         threads: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.root, self.files, self.learn_from = root, files, learn_from
         self.weights, self.folder, self.threads = weights, folder, threads
 
@@ -290,9 +302,13 @@ def main() -> None:
     files = photographed(options.hm)
     held_out = holdout(files, TEST_SHARE)
     photos = Photographs(
-        options.hm / "images", files, ~held_out,
-        weights=options.weights, folder=options.vectors, threads=options.threads,
-    )  # fmt: skip
+        options.hm / "images",
+        files,
+        ~held_out,
+        weights=options.weights,
+        folder=options.vectors,
+        threads=options.threads,
+    )
 
     def sides(*names: str) -> tuple[Side, Side]:
         whole = Side(*with_labels(files.assign(embeddings=list(photos.vectors(*names)[:, None]))))

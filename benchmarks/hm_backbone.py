@@ -80,9 +80,14 @@ def main(given: Sequence[str] | None = None) -> None:
     labels = frame[train].melt("article_id", list(ATTRIBUTES), var_name="attribute")
     start = time.perf_counter()
     tuned = finetune(
-        backbone, frame.loc[train, ["article_id", "path", "product_code"]], labels, root=root, device=device,
-        config=FineTuningConfig.model_validate_json(options.config), threads=options.threads,
-    )  # fmt: skip
+        backbone,
+        frame.loc[train, ["article_id", "path", "product_code"]],
+        labels,
+        root=root,
+        device=device,
+        config=FineTuningConfig.model_validate_json(options.config),
+        threads=options.threads,
+    )
     print(f"fine-tuned from {tuned.cut} in {time.perf_counter() - start:.0f} s: {tuned.summary}")
     print(pd.DataFrame(tuned.history).round(4).to_string(index=False))
     print(tuned.metrics.pivot(index="attribute", columns="metric", values="value").round(3).to_string())

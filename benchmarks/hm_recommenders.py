@@ -64,9 +64,15 @@ SHOWN = (("precision", 10), ("recall", 10), ("hit_rate", 12), ("hit_rate", 14), 
 
 #: The columns of articles that become attributes of their vectors, one-hot; the others follow from these or are text.
 ATTRIBUTES = (
-    "product_group_name", "graphical_appearance_name", "colour_group_name", "perceived_colour_master_name",
-    "department_name", "index_name", "section_name", "garment_group_name",
-)  # fmt: skip
+    "product_group_name",
+    "graphical_appearance_name",
+    "colour_group_name",
+    "perceived_colour_master_name",
+    "department_name",
+    "index_name",
+    "section_name",
+    "garment_group_name",
+)
 
 
 @dataclass(frozen=True)
@@ -205,11 +211,15 @@ def catalogue(articles: pd.DataFrame) -> Catalogue:
 def plan_of(trial: Trial, seen: str, options: argparse.Namespace) -> StudyPlan:
     """What the options ask for; ``repeat`` is studied where articles may be repeated, or where it is asked for."""
     plan = StudyPlan.published(
-        options.factors, hybrid=options.hybrid, als=options.als,
+        options.factors,
+        hybrid=options.hybrid,
+        als=options.als,
         repeat=seen == "allowed" or "repeat" in (options.models or ()),
-        seeds=tuple(range(options.seeds)), shares=tuple(options.shares), exclude_seen=seen == "excluded",
+        seeds=tuple(range(options.seeds)),
+        shares=tuple(options.shares),
+        exclude_seen=seen == "excluded",
         further_k=FURTHER_K,
-    )  # fmt: skip
+    )
     wanted = options.models or list(plan.models)
     return plan.model_copy(update={"models": {name: model for name, model in plan.models.items() if name in wanted}})
 
@@ -218,10 +228,14 @@ def study(trial: Trial, seen: str, sold: Catalogue, options: argparse.Namespace)
     """The results of one protocol under one policy."""
     identity = {"train": fingerprint(trial.train), "truth": fingerprint(trial.truth), "articles": vectors_digest(sold)}
     return run_study(
-        trial.train, trial.truth, plan_of(trial, seen, options), catalogue=sold,
+        trial.train,
+        trial.truth,
+        plan_of(trial, seen, options),
+        catalogue=sold,
         candidates=trial.train.article_ids.values if trial.sold_only else None,
-        kept=Kept(options.kept) if options.kept else None, data=identity,
-    )  # fmt: skip
+        kept=Kept(options.kept) if options.kept else None,
+        data=identity,
+    )
 
 
 def fingerprint(interactions: Interactions) -> str:

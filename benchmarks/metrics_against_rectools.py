@@ -91,13 +91,16 @@ def draw(options: argparse.Namespace, texts: bool) -> dict[str, pa.Table]:
     }
     widths = {"customer_id": 64, "article_id": 10} if texts else {}
     return {
-        name: pa.table({
-            column: pc.utf8_lpad(pc.cast(pa.array(values), pa.string()), widths[column], "0")
-            if column in widths else pa.array(values)
-            for column, values in columns.items()
-        })
+        name: pa.table(
+            {
+                column: pc.utf8_lpad(pc.cast(pa.array(values), pa.string()), widths[column], "0")
+                if column in widths
+                else pa.array(values)
+                for column, values in columns.items()
+            }
+        )
         for name, columns in frames.items()
-    }  # fmt: skip
+    }
 
 
 def ours(folder: Path, options: argparse.Namespace) -> tuple[Seconds, dict[str, float]]:

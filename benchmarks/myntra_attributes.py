@@ -130,9 +130,13 @@ def main(given: Sequence[str] | None = None, config: AttributeConfig | None = No
     Compute("cpu", options.threads).apply()
     files = photographs(options.myntra)
     photos = Photographs(
-        options.myntra / "images", files, np.zeros(len(files), dtype=bool),
-        weights=options.weights, folder=options.vectors, threads=options.threads,
-    )  # fmt: skip
+        options.myntra / "images",
+        files,
+        np.zeros(len(files), dtype=bool),
+        weights=options.weights,
+        folder=options.vectors,
+        threads=options.threads,
+    )
     whole = read(files, photos.vectors("mobilenet"))
     if options.limit is not None and options.limit < len(files):
         drawn = np.random.default_rng(options.seed).permutation(len(files)) < options.limit

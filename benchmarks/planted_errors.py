@@ -167,9 +167,10 @@ def as_text(table: pd.DataFrame) -> str:
         shown = [f"{'–' if np.isnan(row[name]) else format(row[name], '.3f')}" for name in (*scores, *ceilings)]
         sizes = (8, 9, 9, 9, 8)
         lines.append(
-            f"{row['attribute']:<{width}}" + "".join(f"{row[name]:>8}" for name in counts)
+            f"{row['attribute']:<{width}}"
+            + "".join(f"{row[name]:>8}" for name in counts)
             + "".join(text.rjust(size) for text, size in zip(shown, sizes, strict=True))
-        )  # fmt: skip
+        )
     return "\n".join(lines)
 
 

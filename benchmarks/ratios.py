@@ -55,9 +55,15 @@ class Row(BaseModel, frozen=True, extra="forbid"):
     def of(cls, benchmark: str, what: str, peer: str, ours: Seconds, theirs: Seconds, **more: Any) -> Self:
         """A row of two measurements."""
         return cls(
-            benchmark=benchmark, what=what, peer=peer, ours=ours.wall, theirs=theirs.wall,
-            ours_processor=ours.processor, theirs_processor=theirs.processor, **more,
-        )  # fmt: skip
+            benchmark=benchmark,
+            what=what,
+            peer=peer,
+            ours=ours.wall,
+            theirs=theirs.wall,
+            ours_processor=ours.processor,
+            theirs_processor=theirs.processor,
+            **more,
+        )
 
     @property
     def ratio(self) -> float:

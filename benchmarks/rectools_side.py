@@ -21,10 +21,14 @@ def metrics(ks: list[int]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for k in ks:
         found |= {
-            f"precision@{k}": theirs.Precision(k), f"recall@{k}": theirs.Recall(k), f"hit_rate@{k}": theirs.HitRate(k),
-            f"ndcg@{k}": theirs.NDCG(k, divide_by_achievable=True), f"map@{k}": theirs.MAP(k),
-            f"mrr@{k}": theirs.MRR(k), f"coverage@{k}": theirs.CatalogCoverage(k, normalize=True),
-        }  # fmt: skip
+            f"precision@{k}": theirs.Precision(k),
+            f"recall@{k}": theirs.Recall(k),
+            f"hit_rate@{k}": theirs.HitRate(k),
+            f"ndcg@{k}": theirs.NDCG(k, divide_by_achievable=True),
+            f"map@{k}": theirs.MAP(k),
+            f"mrr@{k}": theirs.MRR(k),
+            f"coverage@{k}": theirs.CatalogCoverage(k, normalize=True),
+        }
     return found
 
 

@@ -96,9 +96,10 @@ def oracle_precision(asked: Asked, k: int = 10, *, exclude_seen: bool = True) ->
     plan = StudyPlan(models=models, seeds=(0,), shares=(1.0,), k=k, exclude_seen=exclude_seen)
     in_stock = asked.sold.frame["article_id"][asked.sold.in_stock]
     results = [
-        ceiling(asked, plan, "ceiling"), ceiling(asked, plan, "in stock", in_stock.tolist()),
+        ceiling(asked, plan, "ceiling"),
+        ceiling(asked, plan, "in stock", in_stock.tolist()),
         *run_study(asked.train, asked.truth, plan, catalogue=asked.sold),
-    ]  # fmt: skip
+    ]
     return scores_of(results)
 
 

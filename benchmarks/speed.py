@@ -23,12 +23,10 @@ PLOT = Path(__file__).parents[1] / "docs" / "speed.svg"
 FULL = ("--customers=1370000", "--articles=105000", "--interactions=31800000", "--factors=200")
 BENCHMARKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "als": ("als_against_implicit", ("--memory",)),
-    "als_full": (
-        "als_against_implicit", (*FULL, "--sample-customers=50000", "--iterations=3", "--repeats=1")
-    ),
+    "als_full": ("als_against_implicit", (*FULL, "--sample-customers=50000", "--iterations=3", "--repeats=1")),
     "hybrid": ("hybrid_against_dense", ()),
     "metrics": ("metrics_against_rectools", ("--repeats=5",)),
-}  # fmt: skip
+}
 """What each name runs, and with which options."""
 THREADED = ("als", "als_full", "hybrid")
 """Those that can be told how many threads to use; metrics use one on either side."""
@@ -36,10 +34,15 @@ SMALL: Mapping[str, tuple[str, ...]] = {
     "als": ("--customers=2000", "--articles=800", "--interactions=8000", "--factors=16", "--repeats=1"),
     "als_full": ("--articles=2000", "--sample-customers=500", "--factors=16", "--iterations=1"),
     "hybrid": (
-        "--customers=2000", "--articles=800", "--interactions=8000", "--factors=16", "--positives=1024", "--repeats=1"
+        "--customers=2000",
+        "--articles=800",
+        "--interactions=8000",
+        "--factors=16",
+        "--positives=1024",
+        "--repeats=1",
     ),
     "metrics": ("--customers=1000", "--articles=500", "--repeats=1"),
-}  # fmt: skip
+}
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:

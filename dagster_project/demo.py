@@ -139,9 +139,12 @@ def nonsense(store: "FeatureStore", ds: date) -> list[str]:
     ]
     comparisons = store.read("model_comparisons", ds).to_pandas()
     rows = comparisons[
-        (comparisons["model"] == "als") & (comparisons["baseline"] == "popular") & (comparisons["seen"] == "excluded")
-        & (comparisons["metric"] == "precision") & (comparisons["k"] == 10)
-    ]  # fmt: skip
+        (comparisons["model"] == "als")
+        & (comparisons["baseline"] == "popular")
+        & (comparisons["seen"] == "excluded")
+        & (comparisons["metric"] == "precision")
+        & (comparisons["k"] == 10)
+    ]
     ahead = rows["difference"] > 2 * rows["standard_error"]
     if not ahead.any():
         gap = rows[["difference", "standard_error"]].round(5).to_dict("records")

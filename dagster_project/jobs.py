@@ -34,19 +34,25 @@ def build_jobs(stages: Sequence[Stage], days: dg.DailyPartitionsDefinition) -> l
     not_daily = assets_of((*evaluation.STAGES, *(stage for job in ON_DEMAND for stage in job.stages)))
     return [
         dg.define_asset_job(
-            "ingest", assets_of(INGESTED), partitions_def=days,
+            "ingest",
+            assets_of(INGESTED),
+            partitions_def=days,
             description="The source's days into the store: a range of days is one run.",
         ),
         dg.define_asset_job(
-            "daily_retrain", assets_of(stages) - not_daily, partitions_def=days,
+            "daily_retrain",
+            assets_of(stages) - not_daily,
+            partitions_def=days,
             description="Everything of one day: attributes, features, models, recommendations, the database, the page.",
         ),
         dg.define_asset_job(
-            "judge", assets_of(JUDGED), partitions_def=days,
+            "judge",
+            assets_of(JUDGED),
+            partitions_def=days,
             description="The recommendations of ds − horizon, judged by what customers did since.",
         ),
         *(
             dg.define_asset_job(job.name, assets_of(job.stages), partitions_def=days, description=job.description)
             for job in ON_DEMAND
         ),
-    ]  # fmt: skip
+    ]

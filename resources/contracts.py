@@ -133,12 +133,7 @@ def _markdown_row(result: ExpectationResult) -> str:
 
 
 def audit(
-    table: Table,
-    staged: Sequence[Staged],
-    *,
-    threads: int = 2,
-    memory_limit: str = "4GB",
-    row_limit: int = ROW_LIMIT,
+    table: Table, staged: Sequence[Staged], *, threads: int = 2, memory_limit: str = "4GB", row_limit: int = ROW_LIMIT
 ) -> Audit:
     """Judge staged partitions of ``table`` together.
 

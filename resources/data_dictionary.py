@@ -16,11 +16,7 @@ from resources.tables import REGISTRY
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "data_dictionary.md"
 
-KINDS = {
-    "snapshot": "the whole state on ds",
-    "event": "what happened on ds",
-    "derived": "computed for ds",
-}
+KINDS = {"snapshot": "the whole state on ds", "event": "what happened on ds", "derived": "computed for ds"}
 INTRODUCTION = """# Data dictionary
 
 What stands in every table of the feature store and of `atelier.duckdb`. Written by

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MODEL_BUNDLES = Table(
-    "model_bundles", "derived", "Where every model comes from: read from the manifests of the bundles on disk.",
+    "model_bundles",
+    "derived",
+    "Where every model comes from: read from the manifests of the bundles on disk.",
     key=("name", "model_id"),
     columns=(
         Column("name", "VARCHAR", "The model's name."),
@@ -28,7 +30,7 @@ MODEL_BUNDLES = Table(
         Column("seed", "BIGINT", "Of its training.", nullable=True),
         Column("libraries", "MAP(VARCHAR, VARCHAR)", "Versions of the libraries that were installed."),
     ),
-)  # fmt: skip
+)
 
 
 def readable_manifest(bundle: Path) -> Manifest | None:

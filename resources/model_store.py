@@ -117,9 +117,15 @@ class ModelStore:
             save(folder)
             files = _digests(folder, name)
             manifest = Manifest(
-                name, model_id(files, upstreams), ds.isoformat(), dict(sorted(upstreams.items())), code_version, seed,
-                _libraries(), files,
-            )  # fmt: skip
+                name,
+                model_id(files, upstreams),
+                ds.isoformat(),
+                dict(sorted(upstreams.items())),
+                code_version,
+                seed,
+                _libraries(),
+                files,
+            )
             (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
             self._place(folder, name, manifest.model_id)
         self._point(name, ds, manifest.model_id, run_id)

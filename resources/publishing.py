@@ -42,7 +42,9 @@ COPY_ROWS = 2_000_000
 VIEWS = Path(__file__).resolve().parent.parent / "sql" / "views"
 
 MATERIALISATIONS = Table(
-    "materialisations", "derived", "Which run wrote which partition: read from the pointers.",
+    "materialisations",
+    "derived",
+    "Which run wrote which partition: read from the pointers.",
     key=("table", "ds", "part"),
     columns=(
         Column("table", "VARCHAR", "The table."),
@@ -54,7 +56,7 @@ MATERIALISATIONS = Table(
         Column("rows", "BIGINT", "Rows of the partition.", unit="rows", low=0),
         Column("file", "VARCHAR", "The Parquet file, relative to the store's folder."),
     ),
-)  # fmt: skip
+)
 
 DS = Column("ds", "DATE", "The day.")
 EMBEDDING = Column("embedding", "FLOAT[]", "The vector, from the embedding cache.", nullable=True)
@@ -86,12 +88,7 @@ class PublishedSummary:
 
 
 def publish(
-    store: "FeatureStore",
-    path: str | Path,
-    *,
-    views: Path = VIEWS,
-    threads: int = 2,
-    memory_limit: str = "4GB",
+    store: "FeatureStore", path: str | Path, *, views: Path = VIEWS, threads: int = 2, memory_limit: str = "4GB"
 ) -> PublishedSummary:
     """Build the database beside ``path`` and put it in place as a whole.
 

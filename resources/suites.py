@@ -70,7 +70,7 @@ def count_suite(table: Table) -> "gx.ExpectationSuite":
             column=rule.name, min_value=0, max_value=0, meta=_meta(rule.name, rule.column, rule.expected), **BLOCKING
         )
         for rule in rules(table)
-    ]  # fmt: skip
+    ]
     return _suite(table, "counts", [rows, *counts])
 
 

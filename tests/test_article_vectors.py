@@ -34,13 +34,23 @@ def _articles() -> pd.DataFrame:
 
 def _attributes() -> pa.Table:
     rows = [
-        {"article_id": "a", "attribute": "neck", "value": "v", "source": "annotated",
-         "alternatives": [{"value": "round", "probability": 0.9}]},
-        {"article_id": "b", "attribute": "neck", "value": "v", "source": "predicted",
-         "alternatives": [{"value": "v", "probability": 0.6}, {"value": "round", "probability": 0.3}]},
+        {
+            "article_id": "a",
+            "attribute": "neck",
+            "value": "v",
+            "source": "annotated",
+            "alternatives": [{"value": "round", "probability": 0.9}],
+        },
+        {
+            "article_id": "b",
+            "attribute": "neck",
+            "value": "v",
+            "source": "predicted",
+            "alternatives": [{"value": "v", "probability": 0.6}, {"value": "round", "probability": 0.3}],
+        },
         {"article_id": "c", "attribute": "odd", "value": "x", "source": "annotated", "alternatives": None},
         {"article_id": "stranger", "attribute": "neck", "value": "v", "source": "abstained", "alternatives": []},
-    ]  # fmt: skip
+    ]
     types = [("article_id", "string"), ("attribute", "string"), ("value", "string"), ("source", "string")]
     return pa.Table.from_pylist(rows, schema=pa.schema([*types, ("alternatives", LIST)]))
 

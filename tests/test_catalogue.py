@@ -59,7 +59,9 @@ def test_nothing_passed_is_changed_and_nothing_kept_can_be() -> None:
         (pd.concat([ARTICLES, ARTICLES.iloc[:2]]), None, None, "2 articles occur more than once: 'a', 'c'"),
         (ARTICLES, np.where(VECTORS == 30, np.inf, VECTORS), None, r"of 1 articles .* not finite .*: 'c': make them"),
         (
-            ARTICLES, pd.DataFrame({"article_id": ["a", "b", "c"], "vector": [[1, None], [2, 3], [np.nan, 4]]}), None,
+            ARTICLES,
+            pd.DataFrame({"article_id": ["a", "b", "c"], "vector": [[1, None], [2, 3], [np.nan, 4]]}),
+            None,
             r"of 2 articles .* not finite .*: 'a', 'c': make them again",
         ),
         (ARTICLES, VECTORS[:2], None, r"shape \(2, 2\), for 3 articles"),
@@ -72,7 +74,7 @@ def test_nothing_passed_is_changed_and_nothing_kept_can_be() -> None:
         (ARTICLES, pd.DataFrame({"article_id": list("abca"), "vector": [[1.0]] * 4}), None, "one per article"),
         (ARTICLES.assign(in_stock=[True, None, False]), None, None, "in_stock is null for 1"),
     ],
-)  # fmt: skip
+)
 def test_bad_frames_are_refused(articles: Any, vectors: Any, names: Any, message: str) -> None:
     with pytest.raises(CatalogueError, match=message):
         Catalogue.from_frames(articles, vectors, names)

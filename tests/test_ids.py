@@ -22,11 +22,20 @@ def test_factorise_equals_sorting_the_set(texts: list[str], chunks: int) -> None
     texts = [text.encode("utf-8", "ignore").decode() for text in texts]
     expected = sorted(set(texts), key=lambda text: text.encode())
     forms = [
-        texts, pd.Series(texts, dtype="str"), pd.Series(texts, dtype="object"), pd.Series(texts, dtype="category"),
-        np.array(texts, dtype=object), pa.array(texts, pa.string()), pa.array(texts, pa.string()).dictionary_encode(),
-        pa.chunked_array([pa.array(texts[:chunks], pa.string()).dictionary_encode(),
-                          pa.array(texts[chunks:], pa.string()).dictionary_encode()]),
-    ]  # fmt: skip
+        texts,
+        pd.Series(texts, dtype="str"),
+        pd.Series(texts, dtype="object"),
+        pd.Series(texts, dtype="category"),
+        np.array(texts, dtype=object),
+        pa.array(texts, pa.string()),
+        pa.array(texts, pa.string()).dictionary_encode(),
+        pa.chunked_array(
+            [
+                pa.array(texts[:chunks], pa.string()).dictionary_encode(),
+                pa.array(texts[chunks:], pa.string()).dictionary_encode(),
+            ]
+        ),
+    ]
     for form in forms:
         ids, codes = IdMap.factorise(form)
         assert ids.values.to_pylist() == expected

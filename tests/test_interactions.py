@@ -23,13 +23,15 @@ ROW = st.tuples(
 
 def frame_of(rows: list[tuple[str, str, int, str]]) -> pd.DataFrame:
     """Rows of customer, article, half days since 2020-01-01, kind; the price is the row's place."""
-    return pd.DataFrame({
-        "customer_id": pd.Series([row[0] for row in rows], dtype="str"),
-        "article_id": pd.Series([row[1] for row in rows], dtype="str"),
-        "occurred_at": pd.Timestamp("2020-01-01") + pd.to_timedelta([12 * row[2] for row in rows], unit="h"),
-        "kind": pd.Series([row[3] for row in rows], dtype="str"),
-        "price": [float(place) for place in range(len(rows))],
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "customer_id": pd.Series([row[0] for row in rows], dtype="str"),
+            "article_id": pd.Series([row[1] for row in rows], dtype="str"),
+            "occurred_at": pd.Timestamp("2020-01-01") + pd.to_timedelta([12 * row[2] for row in rows], unit="h"),
+            "kind": pd.Series([row[3] for row in rows], dtype="str"),
+            "price": [float(place) for place in range(len(rows))],
+        }
+    )
 
 
 def plain(interactions: Interactions) -> list[tuple[Any, ...]]:
@@ -131,11 +133,15 @@ def test_times_with_a_zone_are_read_off_its_clock() -> None:
 
 
 def test_dates_and_decimals_are_read() -> None:
-    table = pa.table({
-        "customer_id": ["a", "a"], "article_id": ["x", "y"],
-        "occurred_at": pa.array([datetime.date(2020, 1, 2), datetime.date(2020, 1, 1)]),
-        "price": pa.array([None, "1.25"]).cast(pa.decimal128(18, 9)), "channel": ["web", None],
-    })  # fmt: skip
+    table = pa.table(
+        {
+            "customer_id": ["a", "a"],
+            "article_id": ["x", "y"],
+            "occurred_at": pa.array([datetime.date(2020, 1, 2), datetime.date(2020, 1, 1)]),
+            "price": pa.array([None, "1.25"]).cast(pa.decimal128(18, 9)),
+            "channel": ["web", None],
+        }
+    )
     data = Interactions.from_frame(table)
     assert data.occurred_at.dtype == np.dtype("datetime64[us]")
     assert data.prices is not None

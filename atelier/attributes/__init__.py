@@ -24,15 +24,7 @@ _HOMES = {
     "holdout": "atelier.attributes.evaluation",
 }
 
-__all__ = [
-    "AttributeConfig",
-    "AttributeModel",
-    "complete",
-    "evaluate",
-    "fit_and_evaluate",
-    "group_shots",
-    "holdout",
-]
+__all__ = ["AttributeConfig", "AttributeModel", "complete", "evaluate", "fit_and_evaluate", "group_shots", "holdout"]
 
 
 def __getattr__(name: str) -> Any:

@@ -119,13 +119,24 @@ class AttributeConfig(BaseModel):
         the training is ours.
         """
         sizes: dict[str, object] = {
-            "image_pooling": "concatenate", "image_units": 1024, "filters": 2048, "text_units": 1024,
-            "brand_dim": 32, "joint_units": 8192, "min_samples": 500,
-        }  # fmt: skip
+            "image_pooling": "concatenate",
+            "image_units": 1024,
+            "filters": 2048,
+            "text_units": 1024,
+            "brand_dim": 32,
+            "joint_units": 8192,
+            "min_samples": 500,
+        }
         training: dict[str, object] = {
-            "training": "published", "batch_size": 64, "learning_rate": 0.01, "evaluate_every": 1_000,
-            "max_epochs": 100, "dropout": 0.0, "modality_dropout": 0.0, "word_dropout": 0.0,
-        }  # fmt: skip
+            "training": "published",
+            "batch_size": 64,
+            "learning_rate": 0.01,
+            "evaluate_every": 1_000,
+            "max_epochs": 100,
+            "dropout": 0.0,
+            "modality_dropout": 0.0,
+            "word_dropout": 0.0,
+        }
         recipe = training if changes.get("training", "published") == "published" else {}
         return cls.model_validate(sizes | recipe | changes)
 
@@ -149,9 +160,18 @@ class AttributeConfig(BaseModel):
         if articles < 30_000:
             # Chosen on validation styles of H&M's photographed articles: benchmarks/hm_attributes.py --ablation.
             return cls.small(
-                image_units=512, filters=256, joint_units=1024, pair_units=128, members=3, dropout=0.5,
-                modality_dropout=0.1, word_dropout=0.1, label_smoothing=0.1, max_epochs=20, patience=8,
-            )  # fmt: skip
+                image_units=512,
+                filters=256,
+                joint_units=1024,
+                pair_units=128,
+                members=3,
+                dropout=0.5,
+                modality_dropout=0.1,
+                word_dropout=0.1,
+                label_smoothing=0.1,
+                max_epochs=20,
+                patience=8,
+            )
         return cls.small(filters=256, batch_size=512, max_epochs=6, patience=3, min_word_count=3)
 
     def samples_needed(self, articles: int) -> int:

@@ -53,9 +53,13 @@ class Encoded:
     def take(self, chosen: Integers) -> "Encoded":
         """The chosen articles, int64 [m], in that order."""
         return Encoded(
-            self.article_ids.take(pa.array(chosen)), self.shots.take(chosen), self.tokens[chosen],
-            self.types[chosen], self.brands[chosen], self.divisions[chosen],
-        )  # fmt: skip
+            self.article_ids.take(pa.array(chosen)),
+            self.shots.take(chosen),
+            self.tokens[chosen],
+            self.types[chosen],
+            self.brands[chosen],
+            self.divisions[chosen],
+        )
 
 
 @dataclass(frozen=True)

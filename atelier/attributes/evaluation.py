@@ -22,9 +22,13 @@ from atelier.attributes.splits import holdout
 
 COUNTS = ("samples", "classes", "calibration_samples")
 AVERAGED = (
-    *AGAINST_MAJORITY, "expected_calibration_error_raw", "expected_calibration_error", "coverage", "set_size",
+    *AGAINST_MAJORITY,
+    "expected_calibration_error_raw",
+    "expected_calibration_error",
+    "coverage",
+    "set_size",
     "abstained",
-)  # fmt: skip
+)
 METRICS = (*COUNTS, *AVERAGED)
 TEST_SHARE = 0.1
 
@@ -127,9 +131,13 @@ def _judged(model: AttributeModel, articles: Frame, truth: pd.DataFrame, ids: pd
         known = pd.Index([*head.values, *sorted(set(mine["value"]) - set(head.values))], dtype=object)
         actual = known.get_indexer(pd.Index(mine["value"], dtype=object)).astype(np.int64)
         judged[head.attribute] = _Judged(
-            head, actual, found.matrices[place][rows], found.sets[place][rows], float(model.temperatures[place]),
+            head,
+            actual,
+            found.matrices[place][rows],
+            found.sets[place][rows],
+            float(model.temperatures[place]),
             int(model.prediction_sets.labels[place]),
-        )  # fmt: skip
+        )
     return judged
 
 

@@ -47,11 +47,15 @@ class JointLoss(nn.Module):
         targets = targets.repeat(len(logits[0]) // len(targets), 1)
         losses = [
             functional.cross_entropy(
-                part, targets[:, place], weight=self.get_buffer(f"class_weights_{place}"),
-                ignore_index=UNLABELLED, reduction="sum", label_smoothing=self.smoothing,
+                part,
+                targets[:, place],
+                weight=self.get_buffer(f"class_weights_{place}"),
+                ignore_index=UNLABELLED,
+                reduction="sum",
+                label_smoothing=self.smoothing,
             )
             for place, part in enumerate(logits)
-        ]  # fmt: skip
+        ]
         return (torch.stack(losses) * self.attribute_weights).sum() / len(targets)
 
 

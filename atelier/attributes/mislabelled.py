@@ -42,9 +42,15 @@ EPOCHS_SHARE = 0.5
 
 Score = Literal["log_odds", "self_confidence", "normalized_margin", "confidence_weighted_entropy"]
 COLUMNS = (
-    "article_id", "attribute", "annotated_value", "annotated_probability", "predicted_value", "confidence", "fold",
+    "article_id",
+    "attribute",
+    "annotated_value",
+    "annotated_probability",
+    "predicted_value",
+    "confidence",
+    "fold",
     "rank",
-)  # fmt: skip
+)
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -192,10 +198,15 @@ def _by_attribute(
         ids, fold = ordered["article_id"].to_numpy(dtype=object), ordered["fold"].to_numpy(dtype=np.int64)
         found.append(
             JudgedLabels(
-                str(attribute), values.to_numpy(dtype=object), ids[known], given[known].astype(np.int64),
-                fold[known], matrix[known], 1.0,
+                str(attribute),
+                values.to_numpy(dtype=object),
+                ids[known],
+                given[known].astype(np.int64),
+                fold[known],
+                matrix[known],
+                1.0,
             )
-        )  # fmt: skip
+        )
     return rare, found
 
 

@@ -197,12 +197,7 @@ class AttributeModel:
         return labelled[holdout(frame, config.validation_share, seed=config.seed, purpose="validation")]
 
     def _train(
-        self,
-        encoded: Encoded,
-        targets: Integers,
-        training: Integers,
-        validation: Integers,
-        monitor: Monitor | None,
+        self, encoded: Encoded, targets: Integers, training: Integers, validation: Integers, monitor: Monitor | None
     ) -> None:
         config = self._require_config()
         self.history = []

@@ -37,12 +37,7 @@ SCHEMA = pa.schema(
 
 
 def complete(
-    model: AttributeModel,
-    articles: Frame,
-    labels: Frame,
-    *,
-    model_id: str | None = None,
-    whole: bool = False,
+    model: AttributeModel, articles: Frame, labels: Frame, *, model_id: str | None = None, whole: bool = False
 ) -> pa.Table:
     """The rows of the table ``predicted_attributes``.
 

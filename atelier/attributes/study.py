@@ -24,9 +24,15 @@ from atelier.progress import progress
 
 #: What belongs to a way of training, and not to the network.
 RECIPE = (
-    "training", "batch_size", "learning_rate", "evaluate_every", "max_epochs", "dropout", "modality_dropout",
+    "training",
+    "batch_size",
+    "learning_rate",
+    "evaluate_every",
+    "max_epochs",
+    "dropout",
+    "modality_dropout",
     "word_dropout",
-)  # fmt: skip
+)
 
 
 class StudyPlan(BaseModel):

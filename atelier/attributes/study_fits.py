@@ -162,9 +162,13 @@ def run_fit(fit: Fit, sides: Sides, plan: "StudyPlan", *, device: str = "cpu") -
     scores = pd.concat([*final, *trained.followed], ignore_index=True)
     test = confusions(sides.labels["test"], trained.guesses["test"]) if fit.variant == REFERENCE else None
     return FitResult(
-        split=fit.split, variant=fit.variant, seconds=trained.seconds, steps=trained.steps, scores=_columns(scores),
+        split=fit.split,
+        variant=fit.variant,
+        seconds=trained.seconds,
+        steps=trained.steps,
+        scores=_columns(scores),
         confusions={} if test is None else _columns(test),
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)

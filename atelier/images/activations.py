@@ -73,11 +73,7 @@ class Viewing:
 
 
 def keep_activations(
-    frozen: nn.Module,
-    preprocessing: Preprocessing,
-    photographs: pd.DataFrame,
-    viewing: Viewing,
-    device: torch.device,
+    frozen: nn.Module, preprocessing: Preprocessing, photographs: pd.DataFrame, viewing: Viewing, device: torch.device
 ) -> Activations:
     """Run frozen layers once over every view of every photograph, as far as memory allows.
 
@@ -115,16 +111,26 @@ def _thin(photographs: pd.DataFrame, room: int) -> pd.DataFrame:
 
 
 def _fill(
-    values: Tensor, layers: Normalised, preprocessing: Preprocessing, photographs: pd.DataFrame, views: Views,
-    viewing: Viewing, what: str,
-) -> npt.NDArray[np.bool_]:  # fmt: skip
+    values: Tensor,
+    layers: Normalised,
+    preprocessing: Preprocessing,
+    photographs: pd.DataFrame,
+    views: Views,
+    viewing: Viewing,
+    what: str,
+) -> npt.NDArray[np.bool_]:
     """Write the activations of one view of each photograph; returns which could be read."""
     total, side = len(photographs), preprocessing.crop
     digests: Sequence[str] | None = photographs["digest"].tolist() if "digest" in photographs else None
     decoded = load(
-        photographs["path"].tolist(), views.pixels, needed=preprocessing.needed, ahead=2 * BATCH_SIZE,
-        root=viewing.root, digests=digests, threads=viewing.threads,
-    )  # fmt: skip
+        photographs["path"].tolist(),
+        views.pixels,
+        needed=preprocessing.needed,
+        ahead=2 * BATCH_SIZE,
+        root=viewing.root,
+        digests=digests,
+        threads=viewing.threads,
+    )
     images = progress(decoded, what, total=total, unit="image")
     ok = np.ones(total, bool)
     for start in range(0, total, BATCH_SIZE):

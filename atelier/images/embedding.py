@@ -180,9 +180,14 @@ class Encoder:
         if digests is not None and len(digests) != len(paths):
             raise ValueError(f"{len(digests)} digests for {len(paths)} paths")
         decoded = load(
-            paths, self._pixels, needed=self.preprocessing.needed, ahead=2 * self._batch_size, root=root,
-            digests=digests, threads=self._threads,
-        )  # fmt: skip
+            paths,
+            self._pixels,
+            needed=self.preprocessing.needed,
+            ahead=2 * self._batch_size,
+            root=root,
+            digests=digests,
+            threads=self._threads,
+        )
         images = progress(decoded, description, total=len(paths), unit="image")
         ok = np.zeros(len(paths), bool)
         errors: list[ImageRejected] = []

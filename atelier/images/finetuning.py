@@ -151,9 +151,13 @@ class FineTuned:
         folder.mkdir(parents=True, exist_ok=True)
         save_weights(self.backbone, folder / WEIGHTS)
         described = _BundleConfig(
-            backbone=self.backbone.name, pool=self.backbone.pool, cut=self.cut, config=self.config,
-            history=self.history, summary=self.summary,
-        )  # fmt: skip
+            backbone=self.backbone.name,
+            pool=self.backbone.pool,
+            cut=self.cut,
+            config=self.config,
+            history=self.history,
+            summary=self.summary,
+        )
         text = json.dumps(described.model_dump(mode="json"), indent=2, sort_keys=True)
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
         table = pa.Table.from_pandas(self.metrics, preserve_index=False).replace_schema_metadata(None)
@@ -235,9 +239,14 @@ def finetune(
     parts.trained.cpu()
     trained = finish(backbone.name, join(backbone, parts), backbone.pool, backbone.preprocessing, seeded=False)
     return FineTuned(
-        backbone=trained, cut=parts.cut, config=config, history=history, metrics=_table(heads, before, after),
-        articles=sorted(known["article_id"].unique().tolist()), summary=_summary(tuning, known, history),
-    )  # fmt: skip
+        backbone=trained,
+        cut=parts.cut,
+        config=config,
+        history=history,
+        metrics=_table(heads, before, after),
+        articles=sorted(known["article_id"].unique().tolist()),
+        summary=_summary(tuning, known, history),
+    )
 
 
 def _labelled(photographs: pd.DataFrame, labels: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -247,9 +256,14 @@ def _labelled(photographs: pd.DataFrame, labels: pd.DataFrame) -> tuple[pd.DataF
 
 
 def _prepare(
-    tail: torch.nn.Module, activations: Activations, heads: Heads, labels: pd.DataFrame, dimension: int,
-    config: FineTuningConfig, device: torch.device,
-) -> Tuning:  # fmt: skip
+    tail: torch.nn.Module,
+    activations: Activations,
+    heads: Heads,
+    labels: pd.DataFrame,
+    dimension: int,
+    config: FineTuningConfig,
+    device: torch.device,
+) -> Tuning:
     """The training, with its photographs divided by style.
 
     Raises:

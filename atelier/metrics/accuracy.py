@@ -87,9 +87,15 @@ def per_customer(
     """
     ks = lengths(k)
     asked = prepare(
-        recs, truth, ks[-1], train=train, exclude_seen=exclude_seen, truth_kinds=truth_kinds, seen_kinds=seen_kinds,
+        recs,
+        truth,
+        ks[-1],
+        train=train,
+        exclude_seen=exclude_seen,
+        truth_kinds=truth_kinds,
+        seen_kinds=seen_kinds,
         customers=customers,
-    )  # fmt: skip
+    )
     judged, group, relevant = np.unique(asked.truth.customers, return_inverse=True, return_counts=True)
     hits = find_hits(asked.truth, asked.lists)
     values = group_metrics(group[hits.pair], hits.rank, relevant, ks)

@@ -97,9 +97,16 @@ def evaluate(
     table = None if catalogue is None else catalogue_frame(catalogue)
     articles = None if table is None else coded(column(table, "article_id", "catalogue"), "article_id")
     asked = prepare(
-        recs, truth, ks[-1], train=train, exclude_seen=exclude_seen, truth_kinds=truth_kinds, seen_kinds=seen_kinds,
-        customers=customers, articles=articles,
-    )  # fmt: skip
+        recs,
+        truth,
+        ks[-1],
+        train=train,
+        exclude_seen=exclude_seen,
+        truth_kinds=truth_kinds,
+        seen_kinds=seen_kinds,
+        customers=customers,
+        articles=articles,
+    )
     in_catalogue = np.empty(0, np.int64) if articles is None else distinct(articles.within(asked.article_ids))
     known = _known(asked, train, train_kinds, table, attribute)
     rows = list(_accuracy(asked, known, ks, restricted_recs or {}))

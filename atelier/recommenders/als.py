@@ -87,9 +87,13 @@ class ALS(VectorRecommender[ALSConfig]):
     def _solver(self, factors: int) -> AlternatingLeastSquares:
         config = self.config
         return AlternatingLeastSquares(
-            factors=factors, regularization=config.regularization, alpha=1.0, iterations=config.iterations,
-            num_threads=config.threads, random_state=config.seed,
-        )  # fmt: skip
+            factors=factors,
+            regularization=config.regularization,
+            alpha=1.0,
+            iterations=config.iterations,
+            num_threads=config.threads,
+            random_state=config.seed,
+        )
 
     def _confidence(self, interactions: Interactions) -> csr_matrix:
         """The confidences c_ui of what was chosen: float32, sparse [customers, ranked articles]."""
@@ -127,9 +131,14 @@ class ALS(VectorRecommender[ALSConfig]):
         return als_reasons.whitened(self.weights["articles"], self.config.regularization)
 
     def explain(
-        self, recs: Any, catalogue: Catalogue | None = None, histories: Any = None, *, articles: int = 2,
+        self,
+        recs: Any,
+        catalogue: Catalogue | None = None,
+        histories: Any = None,
+        *,
+        articles: int = 2,
         attributes: int = 2,
-    ) -> pa.ListArray:  # fmt: skip
+    ) -> pa.ListArray:
         """Why each article was recommended: see :func:`atelier.recommenders.als_reasons.explain`.
 
         Args:
@@ -155,9 +164,10 @@ class ALS(VectorRecommender[ALSConfig]):
 def _kept(confidence: csr_matrix) -> dict[str, Array]:
     """What customers chose, among the ranked articles, and how sure that is."""
     return {
-        "history.starts": confidence.indptr.astype(np.int64), "history.columns": confidence.indices.astype(np.int32),
+        "history.starts": confidence.indptr.astype(np.int64),
+        "history.columns": confidence.indices.astype(np.int32),
         "history.confidence": confidence.data,
-    }  # fmt: skip
+    }
 
 
 @contextmanager

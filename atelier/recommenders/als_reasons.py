@@ -49,8 +49,12 @@ def explain(model: "ALS", audience: Audience, recs: Any, articles: int) -> pa.Li
     reasons = _History(model, audience.profiles).reasons(places[known], codes[known], articles)
     row = np.full(len(codes), len(known))  # what the model does not rank has no reasons
     row[known] = np.arange(len(known))
-    found = Ranked(*(np.concatenate([part, np.full((1, articles), fill, part.dtype)])[row[served]]
-                     for part, fill in zip(reasons, (-1, 0), strict=True)))  # fmt: skip
+    found = Ranked(
+        *(
+            np.concatenate([part, np.full((1, articles), fill, part.dtype)])[row[served]]
+            for part, fill in zip(reasons, (-1, 0), strict=True)
+        )
+    )
     parts: list[Part] = [(found, nothing(len(found.codes)))]
     return assembled(served, parts, model.article_ids.values, len(model.article_ids))
 

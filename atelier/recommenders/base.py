@@ -179,9 +179,13 @@ class Recommender(ABC, Generic[ConfigT]):
         return np.append(self.ranked, False)[codes]
 
     def recommend(
-        self, customers: Any = None, k: int = 12, exclude_seen: bool = True, candidates: Any = None,
+        self,
+        customers: Any = None,
+        k: int = 12,
+        exclude_seen: bool = True,
+        candidates: Any = None,
         histories: Any = None,
-    ) -> pd.DataFrame:  # fmt: skip
+    ) -> pd.DataFrame:
         """The best articles for each customer, in stock only.
 
         A list is shorter than ``k`` only where fewer articles are eligible.
@@ -208,9 +212,14 @@ class Recommender(ABC, Generic[ConfigT]):
         return lists
 
     def recommend_batches(
-        self, customers: Any = None, k: int = 12, exclude_seen: bool = True, candidates: Any = None,
-        histories: Any = None, batch_size: int = BATCH,
-    ) -> Iterator[pa.RecordBatch]:  # fmt: skip
+        self,
+        customers: Any = None,
+        k: int = 12,
+        exclude_seen: bool = True,
+        candidates: Any = None,
+        histories: Any = None,
+        batch_size: int = BATCH,
+    ) -> Iterator[pa.RecordBatch]:
         """:meth:`recommend` in batches of ``batch_size`` customers, with dictionary-encoded ids.
 
         For lists that would not fit in memory as texts. Takes, gives and raises what :meth:`recommend` does; what is
@@ -326,11 +335,14 @@ class Recommender(ABC, Generic[ConfigT]):
         self._check_fitted()
         folder, audience = Path(path), self.audience
         arrays = {
-            "article.offered": self.offered, "article.ranked": self.ranked, "customer.served": audience.served,
-            "customer.seen.starts": audience.seen.starts, "customer.seen.codes": audience.seen.codes,
+            "article.offered": self.offered,
+            "article.ranked": self.ranked,
+            "customer.served": audience.served,
+            "customer.seen.starts": audience.seen.starts,
+            "customer.seen.codes": audience.seen.codes,
             **{f"weight.{name}": array for name, array in self.weights.items()},
             **{f"profile.{name}": array for name, array in audience.profiles.items()},
-        }  # fmt: skip
+        }
         write(folder, self.name, self.config.model_dump(mode="json"), arrays)
         self.article_ids.save(folder / "articles.parquet")
         audience.ids.save(folder / "customers.parquet")
@@ -354,9 +366,11 @@ class Recommender(ABC, Generic[ConfigT]):
         model.offered, model.ranked = arrays["article.offered"], arrays["article.ranked"]
         model.weights = under(arrays, "weight.")
         model.audience = Audience(
-            IdMap.load(folder / "customers.parquet"), arrays["customer.served"],
-            Lists(arrays["customer.seen.starts"], arrays["customer.seen.codes"]), under(arrays, "profile."),
-        )  # fmt: skip
+            IdMap.load(folder / "customers.parquet"),
+            arrays["customer.served"],
+            Lists(arrays["customer.seen.starts"], arrays["customer.seen.codes"]),
+            under(arrays, "profile."),
+        )
         if (len(model.article_ids), len(model.audience.ids)) != (len(model.offered), len(model.audience.seen)):
             raise BundleError(f"the id maps of {folder} are not those of its weights: train the model again")
         return model

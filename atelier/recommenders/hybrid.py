@@ -101,13 +101,21 @@ class Hybrid(VectorRecommender[HybridConfig]):
         self, network: Factorisation, learn: Interactions, catalogue: Catalogue | None, attributes: Array
     ) -> None:
         config, window = self.config, window_of(learn)
-        recent = None if config.positives == "last" else last_part(
-            window, config.positives_share, 0 if config.positives == "window" else config.min_window_days
-        )  # fmt: skip
+        recent = (
+            None
+            if config.positives == "last"
+            else last_part(
+                window, config.positives_share, 0 if config.positives == "window" else config.min_window_days
+            )
+        )
         rows = positive_rows(
-            learn, recent, share=config.positives_share, min_inputs=config.min_inputs,
-            min_interactions=config.min_interactions, repeats=config.repeat_positives,
-        )  # fmt: skip
+            learn,
+            recent,
+            share=config.positives_share,
+            min_inputs=config.min_inputs,
+            min_interactions=config.min_interactions,
+            repeats=config.repeat_positives,
+        )
         if not len(rows):
             warnings.warn(
                 f"hybrid has no examples: nobody has {config.min_interactions} interactions with {config.min_inputs} "
@@ -119,10 +127,14 @@ class Hybrid(VectorRecommender[HybridConfig]):
             return
         on_sale = {"ever": None, "window": window, "positives": recent or window}[config.negatives_on_sale]
         sampler = Sampler(
-            learn, negative_pool(learn, catalogue, on_sale, self.ranked, config.negatives), inputs=config.inputs,
-            last=config.inputs_drawn == "last", negatives=config.negatives,
-            shared=config.negative_sampling == "shared", popularity=config.negative_popularity,
-        )  # fmt: skip
+            learn,
+            negative_pool(learn, catalogue, on_sale, self.ranked, config.negatives),
+            inputs=config.inputs,
+            last=config.inputs_drawn == "last",
+            negatives=config.negatives,
+            shared=config.negative_sampling == "shared",
+            popularity=config.negative_popularity,
+        )
         held_out = held_out_split(learn.customers[rows], config.validation_share, config.seed)
         trainer = Trainer(network, config, len(self.article_ids), attributes)
         with torch.random.fork_rng(devices=[]):
@@ -150,9 +162,11 @@ class Hybrid(VectorRecommender[HybridConfig]):
         shares = (counts / totals[keys // articles]).astype(np.float32)
         attributes = self.weights["customer.hidden.weight"].shape[1] if "customer.hidden.weight" in self.weights else 0
         return {
-            "history.starts": own.starts, "history.codes": own.codes, "history.shares": shares,
+            "history.starts": own.starts,
+            "history.codes": own.codes,
+            "history.shares": shares,
             "attributes": np.zeros((n, attributes), dtype=np.float32),
-        }  # fmt: skip
+        }
 
     def customer_vectors(self, profiles: dict[str, Array], rows: Places) -> Scores:
         """The vectors x_u of rows of the profiles, float32 [n, factors]."""
@@ -234,9 +248,14 @@ class Hybrid(VectorRecommender[HybridConfig]):
     # Reasons
 
     def explain(
-        self, recs: Any, catalogue: Catalogue | None = None, histories: Any = None, *, articles: int = 2,
+        self,
+        recs: Any,
+        catalogue: Catalogue | None = None,
+        histories: Any = None,
+        *,
+        articles: int = 2,
         attributes: int = 2,
-    ) -> pa.ListArray:  # fmt: skip
+    ) -> pa.ListArray:
         """Why each article was recommended: see :func:`atelier.recommenders.hybrid_reasons.explain`.
 
         Args:

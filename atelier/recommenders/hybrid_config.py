@@ -109,11 +109,28 @@ class HybridConfig(RecommenderConfig):
         at what trained well.
         """
         numbers: dict[str, object] = {
-            "factors": 200, "inputs": 5, "min_inputs": 5, "min_interactions": 6, "positives": "window",
-            "positives_share": 1 / 12, "negatives": 100, "negative_sampling": "per_customer",
-            "negatives_on_sale": "window", "negative_popularity": 0.0, "inputs_drawn": "random", "loss": "wmrb",
-            "rank_scale": 1.0, "batch_size": 1024, "max_epochs": 100, "validation_share": 0.1, "dropout": 0.0,
-            "hidden": (256,), "repeat_positives": True, "epoch_positives": 1_000_000_000, "patience": 5,
-            "learning_rate": 1e-3, "embedding_learning_rate": 0.05,
-        }  # fmt: skip
+            "factors": 200,
+            "inputs": 5,
+            "min_inputs": 5,
+            "min_interactions": 6,
+            "positives": "window",
+            "positives_share": 1 / 12,
+            "negatives": 100,
+            "negative_sampling": "per_customer",
+            "negatives_on_sale": "window",
+            "negative_popularity": 0.0,
+            "inputs_drawn": "random",
+            "loss": "wmrb",
+            "rank_scale": 1.0,
+            "batch_size": 1024,
+            "max_epochs": 100,
+            "validation_share": 0.1,
+            "dropout": 0.0,
+            "hidden": (256,),
+            "repeat_positives": True,
+            "epoch_positives": 1_000_000_000,
+            "patience": 5,
+            "learning_rate": 1e-3,
+            "embedding_learning_rate": 0.05,
+        }
         return cls.model_validate(numbers | changes)

@@ -119,9 +119,13 @@ class ContentNetwork(nn.Module):
             x = features @ self.first + self.first_bias
         else:
             summed = functional.embedding_bag(
-                features.columns, self.first, features.starts.to(features.columns.dtype), mode="sum",
-                per_sample_weights=features.values, include_last_offset=True,
-            )  # fmt: skip
+                features.columns,
+                self.first,
+                features.starts.to(features.columns.dtype),
+                mode="sum",
+                per_sample_weights=features.values,
+                include_last_offset=True,
+            )
             x = summed + self.first_bias
         for layer in self.layers:
             x = layer(functional.dropout(functional.relu(x), self.dropout, self.training))
@@ -209,13 +213,13 @@ class Factorisation(nn.Module):
             raise ValueError("the config leaves the length of vectors open: HybridConfig.sized chooses it")
         self.features, factors = content, config.factors
         self.embedding = (
-            None if config.mode == "content"
+            None
+            if config.mode == "content"
             else RowEmbedding(n_articles, factors, config.embedding_learning_rate, random)
-        )  # fmt: skip
+        )
         self.content = (
-            None if content is None
-            else ContentNetwork(content.dim, config.hidden, factors, config.dropout, random)
-        )  # fmt: skip
+            None if content is None else ContentNetwork(content.dim, config.hidden, factors, config.dropout, random)
+        )
         self.customer = CustomerNetwork(attributes, config.customer_hidden, factors, random) if attributes else None
 
     def content_part(self, articles: Tensor) -> Tensor | None:

@@ -26,9 +26,14 @@ class Explaining(Protocol):
     """A model that can say why it recommended an article."""
 
     def explain(
-        self, recs: Any, catalogue: Catalogue | None = None, histories: Any = None, *, articles: int = 2,
+        self,
+        recs: Any,
+        catalogue: Catalogue | None = None,
+        histories: Any = None,
+        *,
+        articles: int = 2,
         attributes: int = 2,
-    ) -> pa.ListArray:  # fmt: skip
+    ) -> pa.ListArray:
         """Lists of ``REASONS``, one for each row of ``recs``, null for customers whom the model cannot rank for."""
         ...
 

@@ -69,9 +69,14 @@ def last_part(window: Window | None, share: float, min_days: int) -> Window | No
 
 
 def positive_rows(
-    interactions: Interactions, recent: Window | None, *, share: float, min_inputs: int, min_interactions: int,
+    interactions: Interactions,
+    recent: Window | None,
+    *,
+    share: float,
+    min_inputs: int,
+    min_interactions: int,
     repeats: bool,
-) -> Places:  # fmt: skip
+) -> Places:
     """The rows that are positives, ascending.
 
     Args:
@@ -157,9 +162,16 @@ class Sampler:
     """
 
     def __init__(
-        self, interactions: Interactions, pool: Codes, *, inputs: int, negatives: int, shared: bool,
-        last: bool = False, popularity: float = 0.0,
-    ) -> None:  # fmt: skip
+        self,
+        interactions: Interactions,
+        pool: Codes,
+        *,
+        inputs: int,
+        negatives: int,
+        shared: bool,
+        last: bool = False,
+        popularity: float = 0.0,
+    ) -> None:
         customers, articles = len(interactions.customer_ids), len(interactions.article_ids)
         self._customers, self._articles = interactions.customers, interactions.articles
         starts = np.zeros(customers + 1, dtype=np.int64)

@@ -17,9 +17,14 @@ SERVED: pa.Schema = RECOMMENDED.append(pa.field("fallback", pa.bool_()))
 
 
 def serve(
-    model: Recommender[Any], fallback: Recommender[Any], customers: Any, *, k: int, exclude_seen: bool = True,
+    model: Recommender[Any],
+    fallback: Recommender[Any],
+    customers: Any,
+    *,
+    k: int,
+    exclude_seen: bool = True,
     candidates: Any = None,
-) -> Iterator[pa.RecordBatch]:  # fmt: skip
+) -> Iterator[pa.RecordBatch]:
     """Lists of ``k`` articles for all ``customers``, batch by batch.
 
     Args:

@@ -34,9 +34,19 @@ from atelier.recommenders.study_plan import Fit, StudiedModel, StudyPlan
 from atelier.recommenders.study_tables import scores_of, tests_of
 
 __all__ = [
-    "Fit", "FitResult", "StudiedModel", "StudyError", "StudyPlan", "fit_model", "judge_lists", "judged_customers",
-    "made_by", "run_study", "scores_of", "tests_of",
-]  # fmt: skip
+    "Fit",
+    "FitResult",
+    "StudiedModel",
+    "StudyError",
+    "StudyPlan",
+    "fit_model",
+    "judge_lists",
+    "judged_customers",
+    "made_by",
+    "run_study",
+    "scores_of",
+    "tests_of",
+]
 
 
 class Sample:
@@ -96,9 +106,14 @@ class Study:
         if candidates is not None:
             candidates = IdMap.from_values(column(candidates, "article_id"), "article_id").values.to_pandas()
         question = Question.of(
-            Interactions.from_frame(train), Interactions.from_frame(truth), plan.ks, exclude_seen=plan.exclude_seen,
-            catalogue=catalogue, judged=judged, candidates=candidates,
-        )  # fmt: skip
+            Interactions.from_frame(train),
+            Interactions.from_frame(truth),
+            plan.ks,
+            exclude_seen=plan.exclude_seen,
+            catalogue=catalogue,
+            judged=judged,
+            candidates=candidates,
+        )
         return cls(plan, question, catalogue, None if candidates is None else pd.Index(candidates))
 
     def sample(self, fit: Fit) -> Sample:
@@ -112,9 +127,13 @@ class Study:
         """A list for each customer, the fallback's where the model cannot rank, and how many are the model's own."""
         question = self.question
         batches = serve(
-            model, self.sample(fit).fallback, question.customers, k=max(question.ks),
-            exclude_seen=question.exclude_seen, candidates=self._known(model),
-        )  # fmt: skip
+            model,
+            self.sample(fit).fallback,
+            question.customers,
+            k=max(question.ks),
+            exclude_seen=question.exclude_seen,
+            candidates=self._known(model),
+        )
         lists: pd.DataFrame = plain(list(batches), SERVED).to_pandas()
         return lists, int(model.can_serve(question.customers).sum())
 
@@ -196,9 +215,16 @@ def run_fit(fit: Fit, study: Study) -> FitResult:
     ranked = time.process_time()
     epochs = getattr(model, "epochs", None)
     return judge(
-        lists, study.question, **fit._asdict(), k=study.plan.k, interactions=len(sample.train), served=served,
-        seconds=fitted - start, ranking_seconds=ranked - fitted, epochs=None if epochs is None else len(epochs),
-    )  # fmt: skip
+        lists,
+        study.question,
+        **fit._asdict(),
+        k=study.plan.k,
+        interactions=len(sample.train),
+        served=served,
+        seconds=fitted - start,
+        ranking_seconds=ranked - fitted,
+        epochs=None if epochs is None else len(epochs),
+    )
 
 
 def fit_model(

@@ -111,9 +111,16 @@ class Question:
 
     @classmethod
     def of(
-        cls, train: Interactions, truth: Interactions, ks: tuple[int, ...], *, exclude_seen: bool,
-        catalogue: Catalogue | None = None, judged: Any = None, candidates: Any = None,
-    ) -> Self:  # fmt: skip
+        cls,
+        train: Interactions,
+        truth: Interactions,
+        ks: tuple[int, ...],
+        *,
+        exclude_seen: bool,
+        catalogue: Catalogue | None = None,
+        judged: Any = None,
+        candidates: Any = None,
+    ) -> Self:
         """The question; arguments as for :func:`atelier.recommenders.study.run_study`.
 
         Raises:
@@ -126,9 +133,14 @@ class Question:
             index=history.customer_ids.values.to_pandas(),
         )
         return cls(
-            customers, train, {ALL: truth, **_by_article(truth, train)}, _articles(train, catalogue, candidates),
-            activity_places(counts.reindex(customers).to_numpy()), ks, exclude_seen,
-        )  # fmt: skip
+            customers,
+            train,
+            {ALL: truth, **_by_article(truth, train)},
+            _articles(train, catalogue, candidates),
+            activity_places(counts.reindex(customers).to_numpy()),
+            ks,
+            exclude_seen,
+        )
 
     @property
     def seen(self) -> Interactions:
@@ -138,9 +150,15 @@ class Question:
     def scores(self, lists: pd.DataFrame) -> dict[str, list[Any]]:
         """The figures of the lists as columns: see :class:`FitResult`."""
         table = evaluate(
-            lists, self.truths[ALL], self.ks, train=self.train, catalogue=self.catalogue,
-            exclude_seen=self.exclude_seen, customers=self.customers, attribute=None,
-        )  # fmt: skip
+            lists,
+            self.truths[ALL],
+            self.ks,
+            train=self.train,
+            catalogue=self.catalogue,
+            exclude_seen=self.exclude_seen,
+            customers=self.customers,
+            attribute=None,
+        )
         table = table[table["metric"].isin(METRICS) & table["segment"].isin(SEGMENTS)]
         order = table["segment"].map(SEGMENTS.index).to_numpy(), table["metric"].map(METRICS.index).to_numpy()
         table = table.iloc[np.lexsort((table["k"], order[1], order[0]))]

@@ -90,9 +90,15 @@ class StudyPlan(BaseModel):
 
     @classmethod
     def published(
-        cls, factors: int, *, hybrid: Mapping[str, Any] | None = None, als: Mapping[str, Any] | None = None,
-        popularity: Mapping[str, Any] | None = None, repeat: bool = False, **plan: Any,
-    ) -> Self:  # fmt: skip
+        cls,
+        factors: int,
+        *,
+        hybrid: Mapping[str, Any] | None = None,
+        als: Mapping[str, Any] | None = None,
+        popularity: Mapping[str, Any] | None = None,
+        repeat: bool = False,
+        **plan: Any,
+    ) -> Self:
         """The published comparison, and ALS beside it: every vector of the same length.
 
         Args:

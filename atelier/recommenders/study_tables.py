@@ -15,9 +15,7 @@ from atelier.recommenders.study_judgement import FitResult, Floats, StudyError
 
 #: As many seeds are needed for a test over seeds.
 FEWEST_SEEDS = 3
-TESTS = (
-    "share", "unit", "model", "against", "difference", "relative", "standard_error", "p_value", "p_holm", "pairs",
-)  # fmt: skip
+TESTS = ("share", "unit", "model", "against", "difference", "relative", "standard_error", "p_value", "p_holm", "pairs")
 _SCORED = ["share", "model", "segment", "metric", "k"]
 
 

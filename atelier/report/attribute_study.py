@@ -105,8 +105,10 @@ def evaluation_table(study: pd.DataFrame) -> Markup:
     return table(
         "The network with all inputs on articles that it was not trained on: random articles, as published, and whole "
         "styles, so that no colour of a style that is judged was seen. F1 is weighted by support.",
-        ["Attribute", *numeric], cells, numeric=numeric,
-    )  # fmt: skip
+        ["Attribute", *numeric],
+        cells,
+        numeric=numeric,
+    )
 
 
 _HEADS = ("Samples", "Weighted F1", "Accuracy", "Majority F1")
@@ -131,8 +133,10 @@ def ablation_table(study: pd.DataFrame) -> Markup:
     return table(
         "Mean over attributes of weighted F1 on test articles; the difference from the network with all inputs, its "
         "interval over attributes, and on how many of them the variant is ahead.",
-        ["Variant", *numeric], cells, numeric=numeric,
-    )  # fmt: skip
+        ["Variant", *numeric],
+        cells,
+        numeric=numeric,
+    )
 
 
 def _against(frame: pd.DataFrame, name: str) -> list[str]:
@@ -199,8 +203,10 @@ def _rival_table(frame: pd.DataFrame, pairs: dict[str, tuple[str, str]], split: 
     return table(
         f"Weighted F1 on test articles, {SPLITS[split]}. Each linear classifier is a logistic regression on what the "
         "variant of the network beside it reads.",
-        ["Attribute", *heads], cells, numeric=[head for head in heads if not head.endswith("ahead")],
-    )  # fmt: skip
+        ["Attribute", *heads],
+        cells,
+        numeric=[head for head in heads if not head.endswith("ahead")],
+    )
 
 
 def _winner(ours: float, theirs: float) -> Badge | str:
@@ -226,7 +232,7 @@ def _matrices(confusions: pd.DataFrame) -> Markup:
     return joined(
         paragraph(text),
         details(f"Confusion matrices of {len(drawings)} attributes", _BESIDE.format(joined(*figures(drawings)))),
-    )  # fmt: skip
+    )
 
 
 def _if_any(title: str, parts: Sequence[str]) -> Sequence[str]:

@@ -27,9 +27,13 @@ from atelier.report.parts import (
 
 COMMAND = "dg launch --job daily_retrain --partition <day>"
 CONFIDENCE = (
-    "expected_calibration_error_raw", "expected_calibration_error", "coverage", "set_size", "abstained",
+    "expected_calibration_error_raw",
+    "expected_calibration_error",
+    "coverage",
+    "set_size",
+    "abstained",
     "calibration_samples",
-)  # fmt: skip
+)
 METRICS = ("samples", "classes", *AGAINST_MAJORITY, *CONFIDENCE)
 ENOUGH_SAMPLES = 100  # below, a comparison with the majority value says little
 
@@ -72,10 +76,11 @@ def attributes_section(
         )
         parts.append(
             figure(
-                drawing, f"Bars of weighted F1 for {len(names)} attributes, the model beside the majority value.",
+                drawing,
+                f"Bars of weighted F1 for {len(names)} attributes, the model beside the majority value.",
                 "Weighted F1 of the model, beside always answering with the most frequent value.",
             )
-        )  # fmt: skip
+        )
     parts.append(_table(rows))
     if rows["coverage"].notna().any():
         parts += [heading("How sure is it, and is it right to be?"), _reliability(rows), _confidence(rows)]
@@ -95,15 +100,14 @@ def _reliability(rows: pd.DataFrame) -> Markup:
     error = Reliability(labels.astype(np.int64), confidence, accuracy).expected_calibration_error
     diagonal = np.array([0.0, 1.0])
     drawing = line_plot(
-        ["share that is right"],
-        [{"predictions": (confidence, accuracy), "honest": (diagonal, diagonal)}],
-        "confidence",
+        ["share that is right"], [{"predictions": (confidence, accuracy), "honest": (diagonal, diagonal)}], "confidence"
     )
     return figure(
-        drawing, f"The share of right predictions over their confidence, in {len(bins)} bins, beside the diagonal.",
+        drawing,
+        f"The share of right predictions over their confidence, in {len(bins)} bins, beside the diagonal.",
         f"{int(labels.sum()):,} held-out labels of all attributes in bins of confidence: expected calibration error "
         f"{figure_text(error, 3)}. Below the diagonal the model is surer than it should be. Bins of few labels jump.",
-    )  # fmt: skip
+    )
 
 
 def _confidence(rows: pd.DataFrame) -> Markup:

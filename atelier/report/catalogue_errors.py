@@ -77,10 +77,16 @@ def _card(
         "<li>{}<span>{}. {}: <s>{}</s></span><span>model: <strong>{}</strong> {}</span>"
         '<span class="soft">annotated: {}</span><span>{}</span><span class="soft">{}</span></li>'
     ).format(
-        photograph(picture, name, article), row["rank"], row["attribute"], row["annotated_value"],
-        row["predicted_value"], percent_text(row["confidence"]), percent_text(row["annotated_probability"]), name,
+        photograph(picture, name, article),
+        row["rank"],
+        row["attribute"],
+        row["annotated_value"],
+        row["predicted_value"],
+        percent_text(row["confidence"]),
+        percent_text(row["annotated_probability"]),
+        name,
         article,
-    )  # fmt: skip
+    )
 
 
 def _by_attribute(errors: pd.DataFrame) -> Markup:

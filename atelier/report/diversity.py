@@ -51,8 +51,9 @@ def _table(metrics: pd.DataFrame, models: Sequence[str], k: int) -> Markup:
         values = grid(rows, "model", models, "metric", names, "value")
         cells += [
             [model, f"seen {seen}", *map(percent_text, line[:3]), figure_text(line[3], 2)]
-            for model, line in zip(models, values, strict=True) if not np.isnan(line).all()
-        ]  # fmt: skip
+            for model, line in zip(models, values, strict=True)
+            if not np.isnan(line).all()
+        ]
     numeric = (f"Coverage@{k}", f"Overlap@{k}", f"Personalization@{k}", f"Novelty@{k} (bits)")
     return table(
         "Coverage is the share of the catalogue that anybody is shown; overlap the share of lists that repeat another "

@@ -48,13 +48,27 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 # The page's colours, for plots that stand alone; a test holds them against the page's style sheet.
 LIGHT: Mapping[str, str] = {
-    "ink": "#22211f", "line": "#e2ded7", "card": "#ffffff", "series-1": "#8a3b5e", "series-2": "#2b6a8f",
-    "series-3": "#b0711a", "series-4": "#3f7d4e", "series-5": "#6b55a3", "series-6": "#a04a2b",
-}  # fmt: skip
+    "ink": "#22211f",
+    "line": "#e2ded7",
+    "card": "#ffffff",
+    "series-1": "#8a3b5e",
+    "series-2": "#2b6a8f",
+    "series-3": "#b0711a",
+    "series-4": "#3f7d4e",
+    "series-5": "#6b55a3",
+    "series-6": "#a04a2b",
+}
 DARK: Mapping[str, str] = {
-    "ink": "#ece8e1", "line": "#3a3732", "card": "#201f1c", "series-1": "#e59bbb", "series-2": "#7fbce0",
-    "series-3": "#e9b56a", "series-4": "#8ccf9d", "series-5": "#b9a6ee", "series-6": "#eb9a7a",
-}  # fmt: skip
+    "ink": "#ece8e1",
+    "line": "#3a3732",
+    "card": "#201f1c",
+    "series-1": "#e59bbb",
+    "series-2": "#7fbce0",
+    "series-3": "#e9b56a",
+    "series-4": "#8ccf9d",
+    "series-5": "#b9a6ee",
+    "series-6": "#eb9a7a",
+}
 
 
 def interval_plot(
@@ -85,9 +99,15 @@ def interval_plot(
         for place, axis in enumerate(axes):
             for i, (name, (values, half)) in enumerate(series.items()):
                 axis.errorbar(
-                    values[place], np.arange(len(rows)) + offsets[i], xerr=np.nan_to_num(half[place]), linestyle="none",
-                    markersize=5, capsize=3, label=name, **_look(i),
-                )  # fmt: skip
+                    values[place],
+                    np.arange(len(rows)) + offsets[i],
+                    xerr=np.nan_to_num(half[place]),
+                    linestyle="none",
+                    markersize=5,
+                    capsize=3,
+                    label=name,
+                    **_look(i),
+                )
             axis.set_title(panels[place], loc="left")
             axis.set_ylim(len(rows) - 0.5, -0.5)
             if len(levels) > place and not np.isnan(levels[place]):
@@ -281,9 +301,13 @@ def svg(plot: "Figure") -> str:
     """The figure as an ``<svg>`` element in the page's colours; the same figure gives the same text."""
     buffer = io.StringIO()
     plot.savefig(
-        buffer, format="svg", transparent=True, bbox_inches="tight", pad_inches=0.05,
+        buffer,
+        format="svg",
+        transparent=True,
+        bbox_inches="tight",
+        pad_inches=0.05,
         metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
-    )  # fmt: skip
+    )
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

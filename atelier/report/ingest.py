@@ -48,10 +48,14 @@ def ingest_section(
         )
     )
     parts += [
-        note(f"No {name} on {', '.join(map(str, days))}." if len(days) <= EXAMPLES
-             else f"No {name} on {len(days)} days: {', '.join(map(str, days[:EXAMPLES]))} …")
-        for name, days in sorted((days_without_rows or {}).items()) if days
-    ]  # fmt: skip
+        note(
+            f"No {name} on {', '.join(map(str, days))}."
+            if len(days) <= EXAMPLES
+            else f"No {name} on {len(days)} days: {', '.join(map(str, days[:EXAMPLES]))} …"
+        )
+        for name, days in sorted((days_without_rows or {}).items())
+        if days
+    ]
     if rejected is not None and not rejected.empty:
         parts.append(_reasons(rejected))
     return Section("What came in", "ingest", joined(*parts))

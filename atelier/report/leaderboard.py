@@ -14,15 +14,7 @@ from markupsafe import Markup
 from atelier.metrics import ACCURACY, FEW_CUSTOMERS
 from atelier.metrics.segments import ACTIVITY_SEGMENTS, ALL, ARTICLE_SEGMENTS, CANDIDATES, HISTORY_SEGMENTS
 from atelier.report.figures import interval_plot
-from atelier.report.measured import (
-    DAILY_K,
-    EVALUATIONS,
-    chosen,
-    evaluations,
-    grid,
-    nearest_k,
-    ranked_models,
-)
+from atelier.report.measured import DAILY_K, EVALUATIONS, chosen, evaluations, grid, nearest_k, ranked_models
 from atelier.report.parts import (
     Z_95,
     Badge,
@@ -153,8 +145,12 @@ def _folded(metrics: pd.DataFrame, models: Sequence[str], seen: str, k: int) -> 
         sizes = values.groupby("segment")["customers"].max().reset_index()
         largest = sizes.sort_values(["customers", "segment"], ascending=[False, True])["segment"].head(MOST_VALUES)
         text = f"Recall@{k} where only articles of that value count; the values that most customers wanted."
-        parts.append(details(f"Recall@{k} by {largest.iloc[0].partition('=')[0]}",
-                             _by_segment(recall, models, largest.tolist(), text)))  # fmt: skip
+        parts.append(
+            details(
+                f"Recall@{k} by {largest.iloc[0].partition('=')[0]}",
+                _by_segment(recall, models, largest.tolist(), text),
+            )
+        )
     parts.append(details("All list lengths", _lengths(chosen(rows, segment=ALL), models)))
     return joined(*parts)
 

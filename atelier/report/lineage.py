@@ -82,7 +82,7 @@ def lineage_section(examples: Sequence[LineageExample] | None, command: str = CO
         paragraph("Every value can be traced: what was read, by which model, what decided, which run wrote it."),
         table("A few values of the day; the first column leads to the page of each.", columns, rows, ["Confidence"]),
         Markup("<p>Of any other value: <code>atelier lineage ARTICLE ATTRIBUTE --page FILE</code>.</p>\n"),
-    ]  # fmt: skip
+    ]
     warned = [example for example in examples if example.lineage.differences]
     parts += [note(f"{each.why}: {_loud(each.lineage)}", "bad") for each in warned]
     return Section(title, anchor, joined(*parts))

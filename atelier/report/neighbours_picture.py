@@ -88,21 +88,25 @@ def _picture(
 
 
 def _card(
-    x: float, y: float, article: str, names: Mapping[str, object], pictures: Mapping[str, str | None],
+    x: float,
+    y: float,
+    article: str,
+    names: Mapping[str, object],
+    pictures: Mapping[str, str | None],
     similarity: object = None,
-) -> Markup:  # fmt: skip
+) -> Markup:
     """A photograph with its name and, of a neighbour, its cosine; an empty frame where there is no photograph."""
-    frame = Markup(
-        '<rect x="{}" y="{}" width="{}" height="{}" fill="none" stroke="var(--line)"/>'
-    ).format(x, y, WIDE, HIGH)  # fmt: skip
+    frame = Markup('<rect x="{}" y="{}" width="{}" height="{}" fill="none" stroke="var(--line)"/>').format(
+        x, y, WIDE, HIGH
+    )
     picture = pictures.get(article)
     inside = (
-        Markup(
-            '<image x="{}" y="{}" width="{}" height="{}" preserveAspectRatio="xMidYMid slice" href="{}"/>'
-        ).format(x, y, WIDE, HIGH, picture)
+        Markup('<image x="{}" y="{}" width="{}" height="{}" preserveAspectRatio="xMidYMid slice" href="{}"/>').format(
+            x, y, WIDE, HIGH, picture
+        )
         if picture
         else _text(x + WIDE / 2, y + HIGH / 2, ["no photograph"], anchor="middle")
-    )  # fmt: skip
+    )
     title = plain(names.get(article)) if names.get(article) else article
     lines = textwrap.wrap(title, LETTERS, max_lines=2, placeholder="…") or [article]
     if similarity is not None:

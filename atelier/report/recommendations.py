@@ -18,9 +18,11 @@ COMMAND = "dg launch --job daily_retrain --partition <day>"
 CHOSEN = 6
 """Articles shown of what a customer chose before, at most: those that weighed most."""
 BLOCKS = {
-    "image": "its photograph", "price": "its price", "recency": "how long it has been on sale",
+    "image": "its photograph",
+    "price": "its price",
+    "recency": "how long it has been on sale",
     "popularity": "how much it sells",
-}  # fmt: skip
+}
 """What a reason is called that is a whole block of the article's vector."""
 
 

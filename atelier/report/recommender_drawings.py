@@ -28,10 +28,13 @@ JUDGED = ("precision", "recall")
 #: What is shown of each kind of segment. Few relevant articles are cold: of them, how many were found says more.
 SEGMENTED = {"customers": ("precision", ACTIVITY_SEGMENTS), "articles": ("recall", ARTICLE_SEGMENTS[::-1])}
 TITLES = {
-    "customer:activity_1-5": "1 to 5 interactions", "customer:activity_6-20": "6 to 20 interactions",
-    "customer:activity_21+": "21 or more", "article:warm": "warm (5 or more)", "article:cold": "cold (1 to 4)",
+    "customer:activity_1-5": "1 to 5 interactions",
+    "customer:activity_6-20": "6 to 20 interactions",
+    "customer:activity_21+": "21 or more",
+    "article:warm": "warm (5 or more)",
+    "article:cold": "cold (1 to 4)",
     "article:new": "new (none)",
-}  # fmt: skip
+}
 
 
 def recommender_drawings(study: pd.DataFrame, tests: pd.DataFrame) -> list[Drawing]:
@@ -115,10 +118,14 @@ def gain_drawings(study: pd.DataFrame, tests: pd.DataFrame) -> list[Drawing]:
     with np.errstate(divide="ignore", invalid="ignore"):
         half = np.where(difference != 0, Z_95 * np.abs(error * gain / difference), np.nan)
     drawn = interval_plot(
-        [f"over {name}" for name in rivals], [percent(share) for share in shares],
-        {f"gain of the {STUDIED}": (100 * gain, 100 * half)}, "per cent", [0.0] * len(rivals), "no difference",
+        [f"over {name}" for name in rivals],
+        [percent(share) for share in shares],
+        {f"gain of the {STUDIED}": (100 * gain, 100 * half)},
+        "per cent",
+        [0.0] * len(rivals),
+        "no difference",
         from_zero=False,
-    )  # fmt: skip
+    )
     caption = (
         f"Relative gain of the {STUDIED} in precision@{length(study)}, by the share of the interactions that was kept: "
         "less is sparser. The whiskers are 95% intervals over customers of the difference, over the rival's mean."

@@ -90,8 +90,10 @@ def recommender_study_section(
         paragraph(
             f"Study of {day}: every model learned from the same interactions and is judged on the same customers.{when}"
         ),
-        heading("Precision and recall"), *figures(accuracy_drawings(study)), accuracy_table(study),
-    ]  # fmt: skip
+        heading("Precision and recall"),
+        *figures(accuracy_drawings(study)),
+        accuracy_table(study),
+    ]
     if len(compared):
         parts += [heading("Which differences are real"), *_tests(compared, ranked(study), length(study))]
     parts += [heading("With fewer interactions"), *figures(gain_drawings(study, compared)), shares_table(study)]
@@ -131,8 +133,10 @@ def accuracy_table(study: pd.DataFrame) -> Markup:
     return table(
         "Means over seeds, with 95% intervals over customers; beside them the standard deviation over seeds. "
         + _kept(rows),
-        ["Model", *numeric], cells, numeric=numeric,
-    )  # fmt: skip
+        ["Model", *numeric],
+        cells,
+        numeric=numeric,
+    )
 
 
 def _kept(rows: pd.DataFrame) -> str:
@@ -169,17 +173,24 @@ def tests_table(tests: pd.DataFrame, models: Sequence[str], k: int) -> Markup:
         by_unit = pair.set_index("unit")
         judged = by_unit.reindex(["customers", "seeds"])
         first = by_unit.iloc[0] if "customers" not in by_unit.index else by_unit.loc["customers"]
-        cells.append([
-            f"{model} over {against}", interval_cell(first["difference"], first["standard_error"]),
-            percent_text(first["relative"]), *(p_text(p) for p in judged["p_holm"].astype("float64")),
-            *(count_text(n) for n in judged["pairs"].astype("float64")), _verdict(judged, str(model)),
-        ])  # fmt: skip
+        cells.append(
+            [
+                f"{model} over {against}",
+                interval_cell(first["difference"], first["standard_error"]),
+                percent_text(first["relative"]),
+                *(p_text(p) for p in judged["p_holm"].astype("float64")),
+                *(count_text(n) for n in judged["pairs"].astype("float64")),
+                _verdict(judged, str(model)),
+            ]
+        )
     numeric = [f"Δ precision@{k}", "Gain", "p, customers", "p, seeds", "Customers", "Seeds"]
     return table(
         "Two-sided paired t-tests, over customers (their means over the seeds) and over seeds (their means over "
         "customers); p Holm-corrected over the pairs of each. The interval is over customers. Both have to agree.",
-        ["Models", *numeric, "Verdict"], cells, numeric=numeric,
-    )  # fmt: skip
+        ["Models", *numeric, "Verdict"],
+        cells,
+        numeric=numeric,
+    )
 
 
 def better_first(tests: pd.DataFrame) -> pd.DataFrame:
@@ -264,10 +275,16 @@ def _neighbours(
         order=neighbours["model"].map({name: place for place, name in enumerate(models)}).astype(float),
     ).sort_values(["place", "order", "model", "rank"], kind="stable")
     cells = [
-        [_named(row["article_id"], names), row["popularity"], row["model"], count_text(row["rank"]),
-         _named(row["similar_article_id"], names), figure_text(row["similarity"], 2)]
+        [
+            _named(row["article_id"], names),
+            row["popularity"],
+            row["model"],
+            count_text(row["rank"]),
+            _named(row["similar_article_id"], names),
+            figure_text(row["similarity"], 2),
+        ]
         for row in ordered.to_dict("records")
-    ]  # fmt: skip
+    ]
     heads = ["Article", "Popularity", "Model", "Rank", "Neighbour", "Cosine"]
     listed = table("The same in words.", heads, cells, numeric=("Rank", "Cosine"))
     return [paragraph(text), *figures(drawings), details("The neighbours as a table", listed)]

@@ -32,12 +32,20 @@ def search_section(curve: pd.DataFrame | None, *, command: str = COMMAND) -> Sec
             cells.append([name, count_text(row["nodes"]), percent_text(row["recall"]), count_text(row["queries"])])
     drawing = line_plot(panels, lines, "nodes inspected in a look-up", log_x=True)
     heads = ("Nodes inspected", "Recall@10", "Queries")
-    return Section(title, anchor, joined(
-        paragraph(
-            "Lists for everybody come from exact search. The index answers single look-ups; this is how much of the"
-            " exact first ten it finds, of what is in stock and neither the article itself nor seen by the customer."
+    return Section(
+        title,
+        anchor,
+        joined(
+            paragraph(
+                "Lists for everybody come from exact search. The index answers single look-ups; this is how much "
+                "of the exact first ten it finds, of what is in stock and neither the article itself nor seen by the "
+                "customer."
+            ),
+            table("The effort that the stored index is searched with.", ["Look-up", *heads], cells, numeric=heads),
+            figure(
+                drawing,
+                "Recall at 10 rises with the nodes inspected; the table gives the values of the effort used.",
+                "Recall@10: more nodes find more and take longer.",
+            ),
         ),
-        table("The effort that the stored index is searched with.", ["Look-up", *heads], cells, numeric=heads),
-        figure(drawing, "Recall at 10 rises with the nodes inspected; the table gives the values of the effort used.",
-               "Recall@10: more nodes find more and take longer."),
-    ))  # fmt: skip
+    )

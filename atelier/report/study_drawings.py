@@ -17,11 +17,17 @@ from atelier.report.figures import density_plot, dot_plot, line_plot, matrix_plo
 F1 = "weighted_f1"
 SPLITS = {"random": "random articles held out", "style": "whole styles held out"}
 NAMES = {
-    "all": "all inputs", "published": "all inputs, published training", "without_text": "without text",
-    "without_images": "without images", "without_metadata": "without metadata", "text_only": "text only",
-    "images_only": "images only", "linear_text": "linear, text (TF-IDF)", "linear_images": "linear, images",
+    "all": "all inputs",
+    "published": "all inputs, published training",
+    "without_text": "without text",
+    "without_images": "without images",
+    "without_metadata": "without metadata",
+    "text_only": "text only",
+    "images_only": "images only",
+    "linear_text": "linear, text (TF-IDF)",
+    "linear_images": "linear, images",
     "linear_joined": "linear, text and images",
-}  # fmt: skip
+}
 #: What the published density plot compares.
 ABLATION = ("all", "without_text", "without_images", "without_metadata")
 #: A variant of the network and the linear classifier that reads the same, by what both read.
@@ -38,9 +44,7 @@ def study_drawings(study: pd.DataFrame, confusions: pd.DataFrame) -> list[Drawin
     """Every plot of the study, for files and metadata."""
     shown = splits_of(study)
     curves = [drawing for variant in followed(study) for drawing in step_drawings(study, variant, shown)]
-    return [
-        *ablation_drawings(study), *curves, *rival_drawings(study, shown), *confusion_drawings(confusions),
-    ]  # fmt: skip
+    return [*ablation_drawings(study), *curves, *rival_drawings(study, shown), *confusion_drawings(confusions)]
 
 
 def splits_of(frame: pd.DataFrame) -> list[str]:
@@ -101,11 +105,12 @@ def step_drawings(study: pd.DataFrame, variant: str, shown: Sequence[str]) -> li
         lines = [_lines(ours[ours["attribute"] == attribute]) for attribute in part]
         drawings.append(
             Drawing(
-                f"f1_by_step_{variant}_{place}", line_plot(part, lines, "training step"),
+                f"f1_by_step_{variant}_{place}",
+                line_plot(part, lines, "training step"),
                 f"Lines of weighted F1 by training step for {', '.join(part)}.",
                 f"Weighted F1 by training step, {SPLITS[splits[-1]]}: {', '.join(part)}.",
             )
-        )  # fmt: skip
+        )
     return drawings
 
 
@@ -141,9 +146,13 @@ def confusion_drawings(confusions: pd.DataFrame) -> list[Drawing]:
         for place, (attribute, pairs) in enumerate(rows.groupby("attribute", sort=True), start=1):
             matrix = confusion_matrix(pairs)
             drawn = matrix_plot(
-                str(attribute), list(matrix.index), list(matrix.columns), matrix.to_numpy(np.float64), "predicted",
+                str(attribute),
+                list(matrix.index),
+                list(matrix.columns),
+                matrix.to_numpy(np.float64),
+                "predicted",
                 "annotated",
-            )  # fmt: skip
+            )
             alt = f"Confusion matrix of {attribute}: {len(matrix)} annotated values by {len(matrix.columns)} predicted."
             caption = f"{attribute}: {int(pairs['articles'].sum()):,} test articles, {SPLITS[split]}."
             drawings.append(Drawing(f"confusion_{place:02d}", drawn, alt, caption))
@@ -162,9 +171,7 @@ def confusion_matrix(pairs: pd.DataFrame, most: int = MOST_CLASSES) -> pd.DataFr
     values = [*counts.index, *strangers]
     kept = values if len(values) <= most + 1 else values[:most]
     other = f"{len(values) - len(kept)} others"
-    named = pairs.assign(**{
-        side: pairs[side].where(pairs[side].isin(kept), other) for side in ("actual", "predicted")
-    })  # fmt: skip
+    named = pairs.assign(**{side: pairs[side].where(pairs[side].isin(kept), other) for side in ("actual", "predicted")})
     order = kept if len(kept) == len(values) else [*kept, other]
     matrix = named.pivot_table(index="actual", columns="predicted", values="articles", aggfunc="sum", fill_value=0)
     matrix = matrix.reindex([v for v in order if v in matrix.index]).reindex(columns=order, fill_value=0)

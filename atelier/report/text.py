@@ -11,15 +11,7 @@ import pandas as pd
 from atelier.metrics import ACCURACY
 from atelier.metrics.segments import ALL
 from atelier.report.attributes import attribute_table
-from atelier.report.measured import (
-    DAILY_K,
-    EVALUATIONS,
-    chosen,
-    evaluations,
-    grid,
-    nearest_k,
-    ranked_models,
-)
+from atelier.report.measured import DAILY_K, EVALUATIONS, chosen, evaluations, grid, nearest_k, ranked_models
 from atelier.report.parts import count_text, figure_text, interval_text, percent_text
 
 

@@ -76,9 +76,14 @@ class ArticleIndex:
     """
 
     def __init__(
-        self, model: str, config: ArticleIndexConfig, article_ids: IdMap, offered: Mask,
-        forests: dict[Metric, AnnoyIndex], vectors: str,
-    ) -> None:  # fmt: skip
+        self,
+        model: str,
+        config: ArticleIndexConfig,
+        article_ids: IdMap,
+        offered: Mask,
+        forests: dict[Metric, AnnoyIndex],
+        vectors: str,
+    ) -> None:
         self.model = model
         self.vectors = vectors
         self._answered: WeakSet[Audience] = WeakSet()  # of fits that were found to be its own: a fit is digested once
@@ -142,9 +147,13 @@ class ArticleIndex:
         return frame
 
     def recommend(
-        self, model: VectorRecommender[Any], customers: Any, k: int = 12, exclude_seen: bool = True,
+        self,
+        model: VectorRecommender[Any],
+        customers: Any,
+        k: int = 12,
+        exclude_seen: bool = True,
         candidates: Any = None,
-    ) -> pd.DataFrame:  # fmt: skip
+    ) -> pd.DataFrame:
         """The best articles for a few customers; for all of them :meth:`Recommender.recommend` is faster.
 
         Args:

@@ -36,9 +36,13 @@ def recall(approximate: Ranked, exact: Ranked) -> float:
 
 
 def recall_curve(
-    index: ArticleIndex, model: VectorRecommender[Any], *, k: int = 10, queries: int = 1000,
+    index: ArticleIndex,
+    model: VectorRecommender[Any],
+    *,
+    k: int = 10,
+    queries: int = 1000,
     efforts: Sequence[int] = EFFORTS,
-) -> pd.DataFrame:  # fmt: skip
+) -> pd.DataFrame:
     """Recall@k of both forests against exact search, as look-ups are made: in stock, unseen, not the article itself.
 
     Args:

@@ -78,9 +78,16 @@ LAYOUTS: dict[str, Layout] = {
         Layout(
             "articles",
             (
-                _ARTICLE, _optional("product_code"), _optional("name"), _optional("description"),
-                _optional("product_type"), _optional("brand"), _optional("division"), _optional("price", MONEY, low=0),
-                _optional("available_from", "DATE"), _optional("available_until", "DATE"),
+                _ARTICLE,
+                _optional("product_code"),
+                _optional("name"),
+                _optional("description"),
+                _optional("product_type"),
+                _optional("brand"),
+                _optional("division"),
+                _optional("price", MONEY, low=0),
+                _optional("available_from", "DATE"),
+                _optional("available_until", "DATE"),
                 Field("in_stock", "BOOLEAN", required=True),
             ),
             key=("article_id",),
@@ -93,9 +100,13 @@ LAYOUTS: dict[str, Layout] = {
         Layout(
             "interactions",
             (
-                _CUSTOMER, _ARTICLE, Field("occurred_at", "TIMESTAMP", required=True),
-                Field("kind", required=True, values=INTERACTION_KINDS), _optional("price", MONEY, low=0),
-                _optional("channel"), _optional("session_id"),
+                _CUSTOMER,
+                _ARTICLE,
+                Field("occurred_at", "TIMESTAMP", required=True),
+                Field("kind", required=True, values=INTERACTION_KINDS),
+                _optional("price", MONEY, low=0),
+                _optional("channel"),
+                _optional("session_id"),
             ),
             references=(_KNOWN_ARTICLE, ("customer_id", "customers")),
             day="occurred_at",
@@ -119,4 +130,4 @@ LAYOUTS: dict[str, Layout] = {
             references=(_KNOWN_ARTICLE,),
         ),
     )
-}  # fmt: skip
+}

@@ -14,10 +14,16 @@ from atelier.sources.hidden_labels import HideLabels
 from atelier.sources.reading import ROW, EngineOptions, literal, quoted
 
 ALL_ATTRIBUTES = (
-    "product_type_name", "product_group_name", "graphical_appearance_name", "colour_group_name",
-    "perceived_colour_value_name", "perceived_colour_master_name", "index_group_name", "section_name",
+    "product_type_name",
+    "product_group_name",
+    "graphical_appearance_name",
+    "colour_group_name",
+    "perceived_colour_value_name",
+    "perceived_colour_master_name",
+    "index_group_name",
+    "section_name",
     "garment_group_name",
-)  # fmt: skip
+)
 """What people labelled. The other columns are numbers of the same, or say which department looks after an article."""
 
 CHANNELS = ("store", "online")
@@ -88,12 +94,15 @@ def articles_layout(options: HmOptions) -> Layout:
     return Layout(
         "articles",
         (
-            _ARTICLE, Field("product_code", may_lack=True), Field("name", source="prod_name"),
-            Field("description", source="detail_desc"), *metadata,
+            _ARTICLE,
+            Field("product_code", may_lack=True),
+            Field("name", source="prod_name"),
+            Field("description", source="detail_desc"),
+            *metadata,
             *(Field(f"attribute:{column}", source=column) for column in options.attributes),
         ),
         key=("article_id",),
-    )  # fmt: skip
+    )
 
 
 def customers_layout(types: dict[str, str]) -> Layout:
@@ -122,11 +131,16 @@ _SALE = (
     Field("kind", expression="'purchase'"),
     Field("price", MONEY, low=0),
     Field(
-        "channel", "INTEGER", may_lack=True, low=1, high=2, source="sales_channel_id",
+        "channel",
+        "INTEGER",
+        may_lack=True,
+        low=1,
+        high=2,
+        source="sales_channel_id",
         transform=f"CASE {{0}} WHEN 1 THEN '{CHANNELS[0]}' WHEN 2 THEN '{CHANNELS[1]}' END",
     ),
     Field("session_id", expression="CAST(NULL AS VARCHAR)"),
-)  # fmt: skip
+)
 _REFERENCES = (("article_id", "articles"), ("customer_id", "customers"))
 # Rows without a readable date have no place among the day's: they stand apart and disturb no ordinal.
 _PLACE = f"row_number() OVER (PARTITION BY TRY_CAST(t_dat AS DATE) ORDER BY {ROW}) - 1"

@@ -41,9 +41,14 @@ _ACCEPTED = {
     "MAP": {"MAP"},
 }
 _NOUN = {
-    "DECIMAL": "a number", "INTEGER": "a number", "SMALLINT": "a number", "DATE": "a date", "TIMESTAMP": "a time",
-    "BOOLEAN": "true or false", "MAP": "a map of text to text",
-}  # fmt: skip
+    "DECIMAL": "a number",
+    "INTEGER": "a number",
+    "SMALLINT": "a number",
+    "DATE": "a date",
+    "TIMESTAMP": "a time",
+    "BOOLEAN": "true or false",
+    "MAP": "a map of text to text",
+}
 _WHOLE_COLUMN = ("is null", "is blank", *(f"is not {noun}" for noun in _NOUN.values()))
 _OFFSET = r"\d\d:\d\d.*(Z|[+-]\d\d(:?\d\d)?)\s*$"
 

@@ -149,10 +149,13 @@ def _model(root: "Tree", found: "AttributeLineage") -> None:
     else:
         branch = _branch(root, f"model {found.stored.model_id}", _bundle(found.model))
         _branch(
-            branch, "trained on",
-            [f"{each.table} {each.data_version}" + ("" if each.current else " (written again since)")
-             for each in found.model.upstreams],
-        )  # fmt: skip
+            branch,
+            "trained on",
+            [
+                f"{each.table} {each.data_version}" + ("" if each.current else " (written again since)")
+                for each in found.model.upstreams
+            ],
+        )
 
 
 def _bundle(model: "TrainedModel") -> list[str]:

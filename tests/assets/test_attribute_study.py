@@ -21,8 +21,11 @@ from tests.end_to_end.house import House
 
 #: Small and quick: what is tested here is the plumbing.
 CONFIG: dict[str, Any] = {
-    "max_epochs": 2, "preset": "small", "splits": ["style"], "variants": ["all", "text_only", "linear_text"],
-}  # fmt: skip
+    "max_epochs": 2,
+    "preset": "small",
+    "splits": ["style"],
+    "variants": ["all", "text_only", "linear_text"],
+}
 ENCODED = dg.AssetKey("image_embeddings")
 
 
@@ -128,11 +131,13 @@ def test_later_days_change_nothing(studied: tuple[House, date, dg.ExecuteInProce
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"splits": ["brand"]}, "splits.*random.*style"), ({"trainings": ["both"]}, "both.*joint, published"),
-        ({"variants": ["without_brand"]}, "without_brand.*without_text"), ({"test_share": 1.5}, "test_share"),
+        ({"splits": ["brand"]}, "splits.*random.*style"),
+        ({"trainings": ["both"]}, "both.*joint, published"),
+        ({"variants": ["without_brand"]}, "without_brand.*without_text"),
+        ({"test_share": 1.5}, "test_share"),
         ({"preset": "huge"}, "huge.*small"),
     ],
-)  # fmt: skip
+)
 def test_an_impossible_config_is_named(encoded: House, changes: dict[str, Any], words: str) -> None:
     with pytest.raises(Exception, match=words):
         study(encoded, encoded.home.settings.first_day, **changes)

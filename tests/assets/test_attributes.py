@@ -112,9 +112,11 @@ class Run:
             store=self.store, models=self.models, home=SimpleNamespace(store=self.root), compute=Compute("cpu", 1)
         )
         context = SimpleNamespace(
-            resources=resources, log=logging.getLogger("test"), run=SimpleNamespace(run_id="run"),
+            resources=resources,
+            log=logging.getLogger("test"),
+            run=SimpleNamespace(run_id="run"),
             partition_key_range=dg.PartitionKeyRange(DAY.isoformat(), DAY.isoformat()),
-        )  # fmt: skip
+        )
         step = Step(cast("Any", context), stage.produces, "1")
         stage.compute(step, **arguments)
         for result in step.results():
@@ -201,7 +203,7 @@ def test_article_vectors_hold_the_whole_distribution(odd: Run) -> None:
         (pd.concat([labels("care", ["hand wash"] * 20), labels("fit", ["slim"] * 20)]), ["care", "fit"]),
     ],
     ids=["nothing labelled", "all too rare", "all labels of articles that are gone", "one value each"],
-)  # fmt: skip
+)
 def test_a_catalogue_with_little_to_learn_runs_through(
     tmp_path: Path, given: pd.DataFrame, attributes: list[str]
 ) -> None:
@@ -224,7 +226,7 @@ def test_a_catalogue_with_little_to_learn_runs_through(
         (catalogue_errors.compute, [ErrorSearch()], "atelier.attributes.mislabelled.out_of_fold"),
         (learnable, [], "atelier.attributes.reserved.reserved"),
     ],
-)  # fmt: skip
+)
 def test_sizes_suit_the_labelled_articles_and_not_the_catalogue(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stage: Any, config: list[Any], learns: str
 ) -> None:

@@ -8,9 +8,12 @@ from assets.attributes import below_majority
 
 def judged(samples: int, weighted_f1: float, majority: float = 0.45, accuracy: float = 0.6) -> pd.DataFrame:
     figures = {
-        "samples": samples, "classes": 3, "weighted_f1": weighted_f1, "majority_weighted_f1": majority,
+        "samples": samples,
+        "classes": 3,
+        "weighted_f1": weighted_f1,
+        "majority_weighted_f1": majority,
         "majority_accuracy": accuracy,
-    }  # fmt: skip
+    }
     return pd.DataFrame([{"attribute": "fit", "metric": name, "value": value} for name, value in figures.items()])
 
 

@@ -192,7 +192,9 @@ def test_the_category_is_learned_as_well_unless_people_annotate_it(monkeypatch: 
 
     _, labels = learnable(Days("colour"))  # type: ignore[arg-type]
     assert sorted(map(tuple, labels.to_numpy().tolist())) == [
-        ("a", "colour", "x"), ("a", "product_type", "Dress"), ("c", "product_type", "Top")
-    ]  # fmt: skip
+        ("a", "colour", "x"),
+        ("a", "product_type", "Dress"),
+        ("c", "product_type", "Top"),
+    ]
     _, labels = learnable(Days("product_type"))  # type: ignore[arg-type]
     assert labels.to_numpy().tolist() == [["a", "product_type", "x"]]

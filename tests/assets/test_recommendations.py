@@ -31,8 +31,12 @@ def bundle(house: House, name: str) -> Bundle:
 
 
 def test_models_are_what_the_stages_take_them_for() -> None:
-    assert set(MODELS) == {name.removesuffix("_model") for each in STAGES for name in each.produces
-                           if name.removesuffix("_model") in recommenders.MODELS}  # fmt: skip
+    assert set(MODELS) == {
+        name.removesuffix("_model")
+        for each in STAGES
+        for name in each.produces
+        if name.removesuffix("_model") in recommenders.MODELS
+    }
     classes = {name: recommenders.model_class(name) for name in MODELS}
     assert tuple(name for name in MODELS if issubclass(classes[name], VectorRecommender)) == VECTOR_MODELS
     for stage in STAGES:
@@ -141,10 +145,17 @@ def test_hybrid_can_serve_everybody(house: House, tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.toml.write_text(home.toml.read_text().replace('serving_model = "als"', 'serving_model = "hybrid"'))
     config = {"k": 7, "judged_sample": 100, "explained_ranks": 3}
-    result = build_defs(home).get_repository_def().get_job("daily_retrain").execute_in_process(
-        instance=house.instance, partition_key=house.ds.isoformat(), asset_selection=[dg.AssetKey("recommendations")],
-        run_config={"ops": {"recommendations": {"config": config}}},
-    )  # fmt: skip
+    result = (
+        build_defs(home)
+        .get_repository_def()
+        .get_job("daily_retrain")
+        .execute_in_process(
+            instance=house.instance,
+            partition_key=house.ds.isoformat(),
+            asset_selection=[dg.AssetKey("recommendations")],
+            run_config={"ops": {"recommendations": {"config": config}}},
+        )
+    )
     (served,) = [e for e in result.get_asset_check_evaluations() if e.check_name == "every_customer_is_served"]
     assert served.passed
     assert "hybrid: 300 of 300" in str(served.description)

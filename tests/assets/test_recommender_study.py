@@ -40,9 +40,13 @@ def compare(house: House, ds: date, **changes: Any) -> dg.ExecuteInProcessResult
 
 def make_vectors(house: House, ds: date) -> None:
     """The vectors of a day, from annotations alone: an attribute model would take longer than all the rest."""
-    said = house.store.read("annotated_attributes", ds).to_pandas().assign(
-        confidence=None, prediction=None, source="annotated", alternatives=None, model_id=None, text_digest="0" * 64
-    )  # fmt: skip
+    said = (
+        house.store.read("annotated_attributes", ds)
+        .to_pandas()
+        .assign(
+            confidence=None, prediction=None, source="annotated", alternatives=None, model_id=None, text_digest="0" * 64
+        )
+    )
     said["image_digests"] = [[] for _ in said.index]
     house.store.write("predicted_attributes", ds, said)
     job = build_defs(house.home).get_repository_def().get_job("daily_retrain")
@@ -169,9 +173,7 @@ def test_what_makes_the_data_is_part_of_the_code(file: str, monkeypatch: pytest.
     assert _code() != before
 
 
-def test_what_happens_after_the_day_changes_nothing(
-    studied: tuple[House, dg.ExecuteInProcessResult],
-) -> None:
+def test_what_happens_after_the_day_changes_nothing(studied: tuple[House, dg.ExecuteInProcessResult]) -> None:
     house, _ = studied
     earlier = house.ds - timedelta(days=1)
     make_vectors(house, earlier - timedelta(days=HORIZON))
@@ -198,7 +200,7 @@ def test_what_happens_after_the_day_changes_nothing(
         ({"als": {"iterations": 0}}, "iterations"),
         ({"hybrid": {"mode": "content"}}, "decides mode"),
     ],
-)  # fmt: skip
+)
 def test_an_impossible_config_is_named(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(dg.Failure, match=words):
         study_plan(RecommenderStudy(**changes), 900)

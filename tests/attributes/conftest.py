@@ -73,6 +73,15 @@ def planted() -> Planted:
 def tiny() -> AttributeConfig:
     """A network that trains in a second."""
     return AttributeConfig(
-        image_units=16, filters=16, text_units=16, token_dim=8, brand_dim=2, joint_units=32, tokens=12, batch_size=16,
-        max_epochs=12, learning_rate=0.01, precision="float32",
-    )  # fmt: skip
+        image_units=16,
+        filters=16,
+        text_units=16,
+        token_dim=8,
+        brand_dim=2,
+        joint_units=32,
+        tokens=12,
+        batch_size=16,
+        max_epochs=12,
+        learning_rate=0.01,
+        precision="float32",
+    )

@@ -35,19 +35,28 @@ class _Fixed(AttributeModel):
         neck = np.array([[0.18, 0.82], [0.38, 0.62], [0.9, 0.1], [0.7, 0.3]], dtype=np.float32)
         heads = self.heads.heads
         return Probabilities(
-            articles["article_id"].to_numpy(dtype=object), self.heads.attributes, tuple(head.values for head in heads),
-            (np.ones((4, 1), dtype=np.float32), neck), np.ones((4, 2), dtype=bool),
+            articles["article_id"].to_numpy(dtype=object),
+            self.heads.attributes,
+            tuple(head.values for head in heads),
+            (np.ones((4, 1), dtype=np.float32), neck),
+            np.ones((4, 2), dtype=bool),
             self._sets.of((np.ones((4, 1), dtype=np.float32), neck)),
-        )  # fmt: skip
+        )
 
 
 def test_figures_by_hand() -> None:
     articles = pd.DataFrame({"article_id": ["a", "b", "c", "d"]})
     labels = pd.DataFrame(
-        [("a", "neck", "v"), ("b", "neck", "round"), ("c", "neck", "round"), ("d", "neck", "never seen"),
-         ("a", "sleeve", "long"), ("stranger", "neck", "v")],
+        [
+            ("a", "neck", "v"),
+            ("b", "neck", "round"),
+            ("c", "neck", "round"),
+            ("d", "neck", "never seen"),
+            ("a", "sleeve", "long"),
+            ("stranger", "neck", "v"),
+        ],
         columns=["article_id", "attribute", "value"],
-    )  # fmt: skip
+    )
     table = evaluate(_Fixed(), articles, labels)
     figures = table[~table["metric"].str.startswith("reliability")]
     assert figures["attribute"].tolist() == [name for name in ("colour", "neck", "sleeve", "mean") for _ in METRICS]

@@ -20,9 +20,18 @@ TOKENS = 8
 @pytest.fixture(scope="module")
 def model(planted) -> AttributeModel:
     config = AttributeConfig(
-        image_units=16, filters=16, text_units=16, token_dim=8, brand_dim=2, joint_units=32, tokens=TOKENS,
-        batch_size=16, max_epochs=12, learning_rate=0.01, precision="float32",
-    )  # fmt: skip
+        image_units=16,
+        filters=16,
+        text_units=16,
+        token_dim=8,
+        brand_dim=2,
+        joint_units=32,
+        tokens=TOKENS,
+        batch_size=16,
+        max_epochs=12,
+        learning_rate=0.01,
+        precision="float32",
+    )
     return AttributeModel(config).fit(planted.articles, planted.labels)
 
 
@@ -130,8 +139,13 @@ def test_what_an_article_lacks_is_said(planted, model) -> None:
     article = planted.articles.iloc[[0]].assign(brand=None, embeddings=[[]])
     found = {each.removed: each for each in explain(model, article, "sleeve").removals}
     assert {name: each.present for name, each in found.items()} == {
-        "photographs": False, "text": True, "metadata": True, "product_type": True, "brand": False, "division": False,
-    }  # fmt: skip
+        "photographs": False,
+        "text": True,
+        "metadata": True,
+        "product_type": True,
+        "brand": False,
+        "division": False,
+    }
     assert found["brand"].weight == pytest.approx(0.0, abs=1e-6)
 
 

@@ -15,9 +15,15 @@ def _labels(*rows: tuple[str, str, str | None]) -> pd.DataFrame:
 
 
 LABELS = _labels(
-    ("a", "neck", "v"), ("b", "neck", "v"), ("c", "neck", "round"), ("d", "neck", "round"), ("e", "neck", "odd"),
-    ("a", "colour", "red"), ("b", "colour", "red"), ("a", "rare", "one"),
-)  # fmt: skip
+    ("a", "neck", "v"),
+    ("b", "neck", "v"),
+    ("c", "neck", "round"),
+    ("d", "neck", "round"),
+    ("e", "neck", "odd"),
+    ("a", "colour", "red"),
+    ("b", "colour", "red"),
+    ("a", "rare", "one"),
+)
 
 
 def test_values_with_too_few_labels_have_no_class_and_attributes_without_values_no_head() -> None:

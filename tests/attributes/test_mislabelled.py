@@ -24,9 +24,19 @@ from atelier.attributes.mislabelled import (
 from atelier.attributes.splits import folds
 
 CONFIG = AttributeConfig(
-    image_units=16, filters=16, text_units=16, token_dim=8, brand_dim=2, joint_units=32, tokens=12, batch_size=16,
-    max_epochs=10, learning_rate=0.01, precision="float32", validation_share=0.0,
-)  # fmt: skip
+    image_units=16,
+    filters=16,
+    text_units=16,
+    token_dim=8,
+    brand_dim=2,
+    joint_units=32,
+    tokens=12,
+    batch_size=16,
+    max_epochs=10,
+    learning_rate=0.01,
+    precision="float32",
+    validation_share=0.0,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -220,8 +230,11 @@ def test_one_fold_is_refused(searching: AttributeConfig) -> None:
 def test_the_search_trains_half_as_long_and_holds_nothing_out() -> None:
     usual = AttributeConfig.for_data(1000)
     assert config_for(1000, seed=3).model_dump() == {
-        **usual.model_dump(), "max_epochs": round(usual.max_epochs / 2), "validation_share": 0.0, "seed": 3,
-    }  # fmt: skip
+        **usual.model_dump(),
+        "max_epochs": round(usual.max_epochs / 2),
+        "validation_share": 0.0,
+        "seed": 3,
+    }
     assert config_for(1000, max_epochs=2).max_epochs == 2
 
 
@@ -246,8 +259,12 @@ def test_one_ranking_over_all_attributes_in_a_total_order() -> None:
     ranked = scored([colour, fit])
     assert ranked["rank"].tolist() == [1, 2, 3, 4, 5]
     assert list(zip(ranked["article_id"], ranked["attribute"], strict=True)) == [
-        ("x1", "fit"), ("x0", "colour"), ("x0", "fit"), ("x2", "colour"), ("x1", "colour"),
-    ]  # fmt: skip
+        ("x1", "fit"),
+        ("x0", "colour"),
+        ("x0", "fit"),
+        ("x2", "colour"),
+        ("x1", "colour"),
+    ]
     first = ranked.iloc[0]
     assert (first["annotated_value"], first["predicted_value"]) == ("b", "a")
     assert (first["annotated_probability"], first["confidence"]) == (0.01, 0.99)

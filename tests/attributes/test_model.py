@@ -25,9 +25,18 @@ NO_LABELS = pd.DataFrame({"article_id": [], "attribute": [], "value": []}, dtype
 def fitted(planted) -> AttributeModel:
     torch.set_num_threads(1)
     config = AttributeConfig(
-        image_units=16, filters=16, text_units=16, token_dim=8, brand_dim=2, joint_units=32, tokens=12, batch_size=16,
-        max_epochs=25, learning_rate=0.01, precision="float32",
-    )  # fmt: skip
+        image_units=16,
+        filters=16,
+        text_units=16,
+        token_dim=8,
+        brand_dim=2,
+        joint_units=32,
+        tokens=12,
+        batch_size=16,
+        max_epochs=25,
+        learning_rate=0.01,
+        precision="float32",
+    )
     return AttributeModel(config).fit(planted.articles, planted.labels)
 
 
@@ -257,8 +266,7 @@ def test_vectors_of_another_backbone_are_refused(planted, fitted) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["config.json", "weights.safetensors", "classes.parquet", "vocabulary.parquet", "prediction_sets.parquet"],
+    "name", ["config.json", "weights.safetensors", "classes.parquet", "vocabulary.parquet", "prediction_sets.parquet"]
 )
 def test_an_incomplete_bundle_is_an_error(fitted, tmp_path, name) -> None:
     fitted.save(tmp_path)
@@ -294,9 +302,15 @@ def test_a_handful_of_labels_trains_or_predicts_nothing_but_never_crashes(
     frame = pd.DataFrame({"article_id": ids, "text": ids, "product_code": [f"s{n % styles}" for n in range(articles)]})
     labels = pd.DataFrame({"article_id": ids, "attribute": "fit", "value": [f"v{n % values}" for n in range(articles)]})
     config = AttributeConfig.small(
-        filters=4, text_units=4, image_units=4, joint_units=4, max_epochs=1, min_samples=2, seed=seed,
+        filters=4,
+        text_units=4,
+        image_units=4,
+        joint_units=4,
+        max_epochs=1,
+        min_samples=2,
+        seed=seed,
         validation_share=0.5,
-    )  # fmt: skip
+    )
     model = AttributeModel(config).fit(frame, labels)
     predicted = model.predict(frame)
     assert len(predicted) == articles * len(model.heads)

@@ -33,15 +33,25 @@ def _training(targets: list[list[int]], classes: tuple[int, ...], **changes: obj
     goal = np.array(targets)
     n = len(goal)
     config = AttributeConfig.published(
-        image_units=4, filters=4, text_units=4, token_dim=3, brand_dim=2, joint_units=5, tokens=6, shots=2,
-        precision="float32", **changes,
-    )  # fmt: skip
+        image_units=4,
+        filters=4,
+        text_units=4,
+        token_dim=3,
+        brand_dim=2,
+        joint_units=5,
+        tokens=6,
+        shots=2,
+        precision="float32",
+        **changes,
+    )
     encoded = Encoded(
         article_ids=pa.array([f"a{place}" for place in range(n)]),
         shots=Shots(rng.standard_normal((2 * n, 3), np.float32), np.full(n, 2)),
         tokens=rng.integers(2, 9, (n, 6), dtype=np.int32),
-        types=rng.integers(-1, 3, n), brands=rng.integers(-1, 2, n), divisions=rng.integers(-1, 2, n),
-    )  # fmt: skip
+        types=rng.integers(-1, 3, n),
+        brands=rng.integers(-1, 2, n),
+        divisions=rng.integers(-1, 2, n),
+    )
     torch.manual_seed(0)
     network = AttributeNetwork(config, Sizes(3, 3, 9, 2, 2, classes)).train()
     feed = Feed(encoded, network, torch.device("cpu"))

@@ -155,12 +155,13 @@ def test_without_the_network_there_are_no_confusions(planted: Planted, plan: Stu
 @pytest.mark.parametrize(
     ("variant", "columns"),
     [
-        ("without_text", ["text"]), ("without_images", ["embeddings"]),
+        ("without_text", ["text"]),
+        ("without_images", ["embeddings"]),
         ("without_metadata", ["product_type", "brand", "division"]),
         ("text_only", ["embeddings", "product_type", "brand", "division"]),
         ("images_only", ["text", "product_type", "brand", "division"]),
     ],
-)  # fmt: skip
+)
 def test_what_is_hidden_has_no_influence(planted: Planted, plan: StudyPlan, variant: str, columns: list[str]) -> None:
     shuffled = planted.articles.copy()
     order = np.random.default_rng(1).permutation(len(shuffled))

@@ -72,9 +72,12 @@ def test_modalities_are_left_out_for_the_share_asked() -> None:
     batch = Batch(torch.ones(4000, 2, 3), torch.full((4000, 4), 2), ones, ones, ones)
     left = leave_out(batch, 0.25, torch.Generator().manual_seed(0))
     gone = [
-        (left.images == 0).all(2).all(1), (left.tokens == 0).all(1),
-        left.types == -1, left.brands == -1, left.divisions == -1,
-    ]  # fmt: skip
+        (left.images == 0).all(2).all(1),
+        (left.tokens == 0).all(1),
+        left.types == -1,
+        left.brands == -1,
+        left.divisions == -1,
+    ]
     for modality in gone:
         assert modality.float().mean().item() == pytest.approx(0.25, abs=0.03)
     assert not torch.equal(gone[0], gone[1])
@@ -188,8 +191,10 @@ def test_the_choice_depends_on_neither_order_nor_much_on_other_articles() -> Non
 def test_seeds_and_purposes_choose_apart() -> None:
     frame = _styles(2000)
     first, other, validation = (
-        holdout(frame, 0.5), holdout(frame, 0.5, seed=1), holdout(frame, 0.5, purpose="validation"),
-    )  # fmt: skip
+        holdout(frame, 0.5),
+        holdout(frame, 0.5, seed=1),
+        holdout(frame, 0.5, purpose="validation"),
+    )
     assert (first & other).mean() == pytest.approx(0.25, abs=0.05)
     assert (first & validation).mean() == pytest.approx(0.25, abs=0.05)
 
@@ -281,8 +286,11 @@ def test_the_majority_value_is_judged_like_a_model_that_always_says_it() -> None
     always = np.array([1, 1, 1, 1])
     assert tuple(found) == AGAINST_MAJORITY
     assert list(found.values()) == [
-        accuracy(truth, said), weighted_f1(truth, said), accuracy(truth, always), weighted_f1(truth, always)
-    ]  # fmt: skip
+        accuracy(truth, said),
+        weighted_f1(truth, said),
+        accuracy(truth, always),
+        weighted_f1(truth, always),
+    ]
     assert found["majority_accuracy"] == 0.25
     nobody_knows = against_majority(truth, said, None)
     assert nobody_knows["accuracy"] == 0.5

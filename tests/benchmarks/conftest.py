@@ -17,8 +17,9 @@ INGESTED = date(2025, 3, 17)
 def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Articles and annotations of :data:`INGESTED`, without photographs."""
     home = Home(tmp_path_factory.mktemp("home"))
-    generate(home.root / "retailer", SampleConfig(articles=160, customers=20, days=28, photographs=False,
-                                                  wrong_labels=0.2))  # fmt: skip
+    generate(
+        home.root / "retailer", SampleConfig(articles=160, customers=20, days=28, photographs=False, wrong_labels=0.2)
+    )
     write_settings(home, Settings(source="sample", path="retailer", first_day=date(2025, 3, 3)))
     source, store = home.open_source(), FeatureStore(home.store, threads=1)
     for table in ("articles", "annotated_attributes"):

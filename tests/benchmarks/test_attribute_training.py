@@ -10,18 +10,7 @@ import pytest
 import torch
 
 from atelier.attributes import AttributeConfig
-from benchmarks.attribute_training import (
-    RECIPE,
-    Clock,
-    Curve,
-    as_text,
-    config_of,
-    draw,
-    hm_data,
-    main,
-    ratios,
-    run,
-)
+from benchmarks.attribute_training import RECIPE, Clock, Curve, as_text, config_of, draw, hm_data, main, ratios, run
 from benchmarks.attribute_training_scale import CLASSES, LABELLED, SHOTS, TYPES, Cost, synthetic
 from benchmarks.attribute_training_scale import as_text as scale_text
 from benchmarks.hm_articles import ATTRIBUTES
@@ -134,9 +123,12 @@ def test_an_epoch_is_extrapolated_and_says_so() -> None:
 def test_the_command_runs_on_the_sample_retailer(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.attribute_training.config_of", lambda way, sizes, articles: AttributeConfig(
-        training=way, max_epochs=1, filters=8, joint_units=8, text_units=4, image_units=4, batch_size=64,
-    ))  # fmt: skip
+    monkeypatch.setattr(
+        "benchmarks.attribute_training.config_of",
+        lambda way, sizes, articles: AttributeConfig(
+            training=way, max_epochs=1, filters=8, joint_units=8, text_units=4, image_units=4, batch_size=64
+        ),
+    )
     main(["--articles", "60", "--threads", "1", "--plot", str(tmp_path / "plot.svg")])
     assert "sample retailer, 60 articles" in capsys.readouterr().out
     assert (tmp_path / "plot.svg").is_file()

@@ -35,10 +35,17 @@ def test_it_learns_from_the_named_articles_and_writes_the_vectors_of_all(
     train = [f"01{number:08d}" for number in range(0, ARTICLES, 4)] + [f"01{n:08d}" for n in range(2, ARTICLES, 4)]
     (tmp_path / "split.json").write_text(json.dumps({"train": train}))
     options = {
-        "data": data, "backbone": "compact", "weights": "none", "device": "cpu", "threads": 1,
-        "preprocessing": '{"resize": 16, "crop": 16, "fit": "stretch"}', "config": '{"epochs": 2, "views": 1}',
-        "split": tmp_path / "split.json", "out": tmp_path / "out.npz", "bundle": tmp_path / "b",
-    }  # fmt: skip
+        "data": data,
+        "backbone": "compact",
+        "weights": "none",
+        "device": "cpu",
+        "threads": 1,
+        "preprocessing": '{"resize": 16, "crop": 16, "fit": "stretch"}',
+        "config": '{"epochs": 2, "views": 1}',
+        "split": tmp_path / "split.json",
+        "out": tmp_path / "out.npz",
+        "bundle": tmp_path / "b",
+    }
     hm_backbone.main([word for name, value in options.items() for word in (f"--{name}", str(value))])
     learned = pd.read_parquet(tmp_path / "b" / "articles.parquet")["article_id"].tolist()
     assert learned == sorted(train)

@@ -14,12 +14,10 @@ from benchmarks import hm_recommenders as hm
 SEQUENCES = pa.table(
     {
         "customer_id": ["c1", "c2", "c3", "c4", "c5", "c6"],
-        "article_ids": [
-            ["a", "b", "c", "d"], ["a", "a", "b"], ["x", "x", "x"], ["b", "a", "b", "b"], [], ["a", "b"],
-        ],
+        "article_ids": [["a", "b", "c", "d"], ["a", "a", "b"], ["x", "x", "x"], ["b", "a", "b", "b"], [], ["a", "b"]],
         "purchases_in_last_week": [2, 0, 3, 1, 0, 0],
     }
-)  # fmt: skip
+)
 
 
 def pairs(interactions: Interactions) -> list[tuple[str, str]]:
@@ -39,10 +37,12 @@ def many(customers: int = 40, seed: int = 0) -> pa.Table:
 @pytest.mark.parametrize(
     ("protocol", "validation", "train", "truth"),
     [
-        ("two_days", False, [16, 17, 18, 19, 20], [21, 22]), ("one_day", False, [16, 17, 18, 19, 20, 21], [22]),
-        ("two_days", True, [16, 17, 18, 19], [20]), ("one_day", True, [16, 17, 18, 19], [20]),
+        ("two_days", False, [16, 17, 18, 19, 20], [21, 22]),
+        ("one_day", False, [16, 17, 18, 19, 20, 21], [22]),
+        ("two_days", True, [16, 17, 18, 19], [20]),
+        ("one_day", True, [16, 17, 18, 19], [20]),
     ],
-)  # fmt: skip
+)
 def test_the_week_is_split_by_day(protocol: str, validation: bool, train: list[int], truth: list[int]) -> None:
     days = range(16, 23)
     frame = pd.DataFrame(
@@ -61,17 +61,31 @@ def test_the_week_is_split_by_day(protocol: str, validation: bool, train: list[i
 def test_the_last_week_of_a_sequence_is_its_end() -> None:
     train, truth = hm.last_week(SEQUENCES)
     assert pairs(train) == [
-        ("c1", "a"), ("c1", "b"), ("c2", "a"), ("c2", "a"), ("c2", "b"), ("c4", "b"), ("c4", "a"), ("c4", "b"),
-        ("c6", "a"), ("c6", "b"),
-    ]  # fmt: skip
+        ("c1", "a"),
+        ("c1", "b"),
+        ("c2", "a"),
+        ("c2", "a"),
+        ("c2", "b"),
+        ("c4", "b"),
+        ("c4", "a"),
+        ("c4", "b"),
+        ("c6", "a"),
+        ("c6", "b"),
+    ]
     assert pairs(truth) == [("c1", "c"), ("c1", "d"), *[("c3", "x")] * 3, ("c4", "b")]
 
 
 def test_the_reference_drops_consecutive_repeats_and_the_short() -> None:
     purchases = hm.reference_purchases(SEQUENCES)
     assert pairs(purchases) == [
-        ("c1", "a"), ("c1", "b"), ("c1", "c"), ("c1", "d"), ("c4", "b"), ("c4", "a"), ("c4", "b"),
-    ]  # fmt: skip
+        ("c1", "a"),
+        ("c1", "b"),
+        ("c1", "c"),
+        ("c1", "d"),
+        ("c4", "b"),
+        ("c4", "a"),
+        ("c4", "b"),
+    ]
 
 
 @pytest.mark.parametrize("protocol", hm.SEQUENCES)
@@ -116,12 +130,14 @@ def test_a_digest_tells_data_apart() -> None:
 
 ARTICLES = pd.DataFrame(
     {
-        "article_id": list("abcdef"), "product_code": list("112233"), "prod_name": ["Strap top"] * 6,
+        "article_id": list("abcdef"),
+        "product_code": list("112233"),
+        "prod_name": ["Strap top"] * 6,
         "detail_desc": ["soft cotton", "soft wool", None, "warm wool", "warm", "cotton"],
         "product_type_name": ["Top", "Top", "Sock", "Sock", "Sock", "Hat"],
         **{name: ["one", "other", "one", None, "other", "one"] for name in hm.ATTRIBUTES},
     }
-)  # fmt: skip
+)
 
 
 def test_articles_have_vectors_of_texts_types_and_attributes() -> None:
@@ -144,10 +160,27 @@ def test_the_command_studies_tells_and_writes(
     pq.write_table(many(120), tmp_path / "sequences.parquet")
     ARTICLES.to_csv(tmp_path / "articles.csv", index=False)
     given = [
-        "--hm-sequences", str(tmp_path), "--articles", str(tmp_path / "articles.csv"), "--protocol", "reference",
-        "--seeds", "1", "--factors", "4", "--models", "popularity", "als", "repeat", "--kept", str(tmp_path / "kept"),
-        "--out", str(tmp_path / "out.json"), "--als", '{"iterations": 1}',
-    ]  # fmt: skip
+        "--hm-sequences",
+        str(tmp_path),
+        "--articles",
+        str(tmp_path / "articles.csv"),
+        "--protocol",
+        "reference",
+        "--seeds",
+        "1",
+        "--factors",
+        "4",
+        "--models",
+        "popularity",
+        "als",
+        "repeat",
+        "--kept",
+        str(tmp_path / "kept"),
+        "--out",
+        str(tmp_path / "out.json"),
+        "--als",
+        '{"iterations": 1}',
+    ]
     options = hm.arguments(given)
     (trial,), sold = hm.trials(options)
     plan = hm.plan_of(trial, "allowed", options)
@@ -180,10 +213,11 @@ def test_a_model_that_is_not_studied_is_refused(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("given", "names"),
     [
-        ([], ["two_days", "one_day"]), (["--validation"], ["two_days"]),
+        ([], ["two_days", "one_day"]),
+        (["--validation"], ["two_days"]),
         (["--validation", "--protocol", "one_day", "two_days"], ["one_day"]),
     ],
-)  # fmt: skip
+)
 def test_the_week_is_validated_once(
     given: list[str], names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

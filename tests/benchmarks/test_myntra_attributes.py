@@ -15,9 +15,20 @@ from benchmarks.myntra_attributes import ATTRIBUTES, main, majority, photographs
 ARTICLES = 48
 COLOURS = {"Red": (200, 20, 20), "Green": (20, 200, 20), "Blue": (20, 20, 200)}
 TINY = AttributeConfig.small(
-    image_units=8, filters=8, text_units=8, token_dim=4, joint_units=16, batch_size=8, max_epochs=40, patience=40,
-    dropout=0.0, modality_dropout=0.0, word_dropout=0.0, min_samples=1, precision="float32",
-)  # fmt: skip
+    image_units=8,
+    filters=8,
+    text_units=8,
+    token_dim=4,
+    joint_units=16,
+    batch_size=8,
+    max_epochs=40,
+    patience=40,
+    dropout=0.0,
+    modality_dropout=0.0,
+    word_dropout=0.0,
+    min_samples=1,
+    precision="float32",
+)
 HEAD = "id,gender,masterCategory,subCategory,articleType,baseColour,season,year,usage,productDisplayName\n"
 
 
@@ -56,8 +67,14 @@ def test_every_model_reads_its_own_inputs(data: Path, capsys: pytest.CaptureFixt
     words = ["--myntra", str(data), "--weights", "unread", "--vectors", str(data / "vectors"), "--threads", "1"]
     table = main(words, TINY)
     assert table.index.tolist() == [
-        "majority", "text LR", "text net", "image LR", "image net", "joined LR", "joined net",
-    ]  # fmt: skip
+        "majority",
+        "text LR",
+        "text net",
+        "image LR",
+        "image net",
+        "joined LR",
+        "joined net",
+    ]
     for metric in ("accuracy", "weighted F1"):
         assert table[metric].columns.tolist() == [*ATTRIBUTES, "mean"]
         assert (table[metric]["season"] == 1).all()

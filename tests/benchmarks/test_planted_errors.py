@@ -35,8 +35,11 @@ def test_figures_by_hand() -> None:
     table = judge(KNOWN, ERRORS).set_index("attribute")
     assert list(table.index) == ["colour", "fit", "heel", "all"]
     assert table[["labels", "wrong", "listed", "hits"]].to_numpy().tolist() == [
-        [4, 2, 2, 1], [2, 1, 0, 0], [1, 0, 0, 0], [7, 3, 2, 1],
-    ]  # fmt: skip
+        [4, 2, 2, 1],
+        [2, 1, 0, 0],
+        [1, 0, 0, 0],
+        [7, 3, 2, 1],
+    ]
     # colour: b right, a wrong, then c and d in random order. AP = 1/2 · 1/2 + 1/2 · 2/4; of the first two one is wrong.
     assert table.loc["colour", ["average_precision", "precision"]].tolist() == pytest.approx([1 / 2, 1 / 2])
     # fit: nothing listed and nothing to be seen: both at random.

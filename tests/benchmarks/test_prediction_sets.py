@@ -13,9 +13,15 @@ from benchmarks.hm_articles import ATTRIBUTES
 from resources.retailer import Home
 
 TINY = AttributeConfig.small(
-    image_units=8, filters=8, text_units=8, token_dim=4, joint_units=16, max_epochs=2, min_samples=3,
+    image_units=8,
+    filters=8,
+    text_units=8,
+    token_dim=4,
+    joint_units=16,
+    max_epochs=2,
+    min_samples=3,
     precision="float32",
-)  # fmt: skip
+)
 
 
 @pytest.fixture
@@ -41,9 +47,8 @@ def check(table: pd.DataFrame) -> None:
 
 
 def test_a_home_is_judged_on_its_last_encoded_day(
-    sample_home: Home, compared: list[pd.DataFrame], monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    sample_home: Home, compared: list[pd.DataFrame], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("ATELIER_HOME", str(sample_home.root))
     prediction_sets.main(["--seeds", "0"])
     (table,) = compared

@@ -100,9 +100,10 @@ def test_threads_are_for_those_that_take_them(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(speed, "run", run)
     speed.main(["--threads", "3", "--plot", str(tmp_path / "speed.svg")])
     assert told == {
-        "als_against_implicit": ["--threads=3"], "hybrid_against_dense": ["--threads=3"],
+        "als_against_implicit": ["--threads=3"],
+        "hybrid_against_dense": ["--threads=3"],
         "metrics_against_rectools": [],
-    }  # fmt: skip
+    }
 
 
 def test_every_option_that_speed_gives_is_known() -> None:

@@ -26,10 +26,19 @@ pytestmark = pytest.mark.browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--hide-scrollbars", "--window-size=1280,2000",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--enable-logging=stderr",
-)  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--hide-scrollbars",
+    "--window-size=1280,2000",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--enable-logging=stderr",
+)
 CONSOLE = re.compile(r':CONSOLE:\d+\] "(.*)", source: ')
 SECONDS = 180
 ATTEMPTS = 3
@@ -72,9 +81,13 @@ class Browser:
         self.folder.mkdir(parents=True)
         log, picture = self.folder / "network.json", self.folder / "picture.png"
         arguments = [
-            f"--user-data-dir={self.folder / 'profile'}", f"--virtual-time-budget={milliseconds}",
-            f"--log-net-log={log}", f"--screenshot={picture}", "--dump-dom", address,
-        ]  # fmt: skip
+            f"--user-data-dir={self.folder / 'profile'}",
+            f"--virtual-time-budget={milliseconds}",
+            f"--log-net-log={log}",
+            f"--screenshot={picture}",
+            "--dump-dom",
+            address,
+        ]
         done = subprocess.run(
             [self.program, *FLAGS, *arguments], check=True, capture_output=True, text=True, timeout=SECONDS
         )

@@ -191,9 +191,20 @@ def test_real_names_pass_without_a_download(home: Home, tmp_path: Path, old: Hom
 
 def test_a_landing_zone_is_served_with_its_own_days(initialised: Path, home: Home, run: Run) -> None:
     done = run(
-        "init", "--source", "parquet", "--path", initialised / "retailer", "--last-day", "2025-03-04",
-        "--option", "threads=1", "--threads", "3", "--memory-limit", "1GiB",
-    )  # fmt: skip
+        "init",
+        "--source",
+        "parquet",
+        "--path",
+        initialised / "retailer",
+        "--last-day",
+        "2025-03-04",
+        "--option",
+        "threads=1",
+        "--threads",
+        "3",
+        "--memory-limit",
+        "1GiB",
+    )
     assert done.exit_code == 0, done.output
     assert (home.settings.first_day, home.settings.last_day) == (date(2025, 3, 3), date(2025, 3, 4))
     assert home.settings.options == {"threads": 1}
@@ -203,9 +214,13 @@ def test_a_landing_zone_is_served_with_its_own_days(initialised: Path, home: Hom
 
 def test_the_environment_configures_too(initialised: Path, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {
-        "SOURCE": "parquet", "PATH": str(initialised / "retailer"), "DEVICE": "cpu", "THREADS": "1",
-        "MEMORY_LIMIT": "600MB", "SERVING_MODEL": "popular",
-    }  # fmt: skip
+        "SOURCE": "parquet",
+        "PATH": str(initialised / "retailer"),
+        "DEVICE": "cpu",
+        "THREADS": "1",
+        "MEMORY_LIMIT": "600MB",
+        "SERVING_MODEL": "popular",
+    }
     for name, value in asked.items():
         monkeypatch.setenv(f"ATELIER_{name}", value)
     init_home(home)
@@ -250,9 +265,10 @@ def test_publish_shows_an_almost_empty_store(home: Home, run: Run) -> None:
     assert done.exit_code == 0, done.output
     assert str(home.database) in done.output
     with duckdb.connect(str(home.database), read_only=True) as con:
-        assert con.execute("SELECT \"table\" FROM materialisations ORDER BY 1").fetchall() == [
-            ("articles",), ("similar_articles",)
-        ]  # fmt: skip
+        assert con.execute('SELECT "table" FROM materialisations ORDER BY 1').fetchall() == [
+            ("articles",),
+            ("similar_articles",),
+        ]
         assert con.execute("SELECT name FROM latest_articles WHERE article_id = 'b'").fetchall() == [("Cape",)]
 
 

@@ -27,21 +27,27 @@ BIN = Path(sys.executable).parent
 GROUPS = {
     "raw": {"articles", "customers", "interactions", "annotated_attributes", "outfits", "images"},
     "images": {"image_embeddings", "image_backbone"},
-    "attributes": {
-        "attribute_model", "attribute_metrics", "predicted_attributes", "catalogue_errors",
-    },
+    "attributes": {"attribute_model", "attribute_metrics", "predicted_attributes", "catalogue_errors"},
     "features": {"article_features", "customer_features", "article_vectors", "vector_space"},
     "recommenders": {
-        "popular_model", "repeat_model", "als_model", "hybrid_model", "recommendations", "article_index",
+        "popular_model",
+        "repeat_model",
+        "als_model",
+        "hybrid_model",
+        "recommendations",
+        "article_index",
         "similar_articles",
     },
     "studies": {
-        "attribute_study", "attribute_confusions", "recommender_study", "recommender_study_tests",
+        "attribute_study",
+        "attribute_confusions",
+        "recommender_study",
+        "recommender_study_tests",
         "recommender_neighbours",
     },
     "evaluation": {"offline_metrics", "customer_metrics", "model_comparisons"},
     "published": {"feature_store", "report"},
-}  # fmt: skip
+}
 ASSETS = set().union(*GROUPS.values())
 JUDGED = GROUPS["evaluation"]
 #: What a job of its own makes, when somebody starts it.
@@ -52,9 +58,17 @@ ON_DEMAND = {
 }
 #: Not tables: models, and what is made for people.
 NO_CONTRACT = {
-    "attribute_model", "image_backbone", "vector_space", "popular_model", "repeat_model", "als_model", "hybrid_model",
-    "article_index", "feature_store", "report",
-}  # fmt: skip
+    "attribute_model",
+    "image_backbone",
+    "vector_space",
+    "popular_model",
+    "repeat_model",
+    "als_model",
+    "hybrid_model",
+    "article_index",
+    "feature_store",
+    "report",
+}
 INGESTED = {"contract", "rows_add_up", "few_rows_rejected"}
 EARLIER = "rows_against_earlier_days"
 CHECKS = {
@@ -76,9 +90,19 @@ CHECKS = {
 
 #: Each takes from a third of a second to several; a step is a process and would pay for all of them.
 HEAVY = [
-    "torch", "torchvision", "pandas", "pyarrow", "numpy", "great_expectations", "implicit", "sklearn", "scipy",
-    "matplotlib", "PIL", "annoy",
-]  # fmt: skip
+    "torch",
+    "torchvision",
+    "pandas",
+    "pyarrow",
+    "numpy",
+    "great_expectations",
+    "implicit",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "PIL",
+    "annoy",
+]
 
 #: Loads what workspace.yaml names, as the code server does, and says what that brought with it.
 PROBE = f"""

@@ -27,18 +27,32 @@ def test_the_tree_tells_everything() -> None:
     lines = [line.strip("│├└─ ") for line in printed(tree(lineage())).splitlines()]
     assert lines[0] == "neckline of a1 · Tunic, 2025-04-01"
     for told in (
-        "value: round", "predicted by the model", "the model's own value: round, confidence 0.7500", "0.2000  v",
+        "value: round",
+        "predicted by the model",
+        "the model's own value: round, confidence 0.7500",
+        "0.2000  v",
         "Decided by the text: without it, round falls from 0.750 to 0.250, and the model would say v.",
-        "text                      0.2500  +0.5000   then v 0.5000", "brand (has none)          0.8125  -0.0625",
-        "words that weighed most (4 read, 3 not)", "+0.5000  round", "-0.1250  a",
+        "text                      0.2500  +0.5000   then v 0.5000",
+        "brand (has none)          0.8125  -0.0625",
+        "words that weighed most (4 read, 3 not)",
+        "+0.5000  round",
+        "-0.1250  a",
         "the recorded model was run again and gave the stored value",
-        f"text {'f' * 64}", "A round neck a", f"photograph {'d' * 64}", "a1_0.jpg: as it was read",
-        "a1_1.jpg: no such file", f"model {BUNDLE}",
-        "attribute_model, training day 2025-04-01, seed 0, code version c0de", "torch 2.15.0",
-        f"articles {'1' * 64}", f"images {'2' * 64} (written again since)",
-        "run run-1 (Dagster: /runs/run-1), 2025-04-02 04:30:00 UTC", f"data version {'3' * 64}",
-        "articles.name, images.digest", f"2025-03-31  v 0.5000 (annotated, the model's own round) {BUNDLE}",
-    ):  # fmt: skip
+        f"text {'f' * 64}",
+        "A round neck a",
+        f"photograph {'d' * 64}",
+        "a1_0.jpg: as it was read",
+        "a1_1.jpg: no such file",
+        f"model {BUNDLE}",
+        "attribute_model, training day 2025-04-01, seed 0, code version c0de",
+        "torch 2.15.0",
+        f"articles {'1' * 64}",
+        f"images {'2' * 64} (written again since)",
+        "run run-1 (Dagster: /runs/run-1), 2025-04-02 04:30:00 UTC",
+        f"data version {'3' * 64}",
+        "articles.name, images.digest",
+        f"2025-03-31  v 0.5000 (annotated, the model's own round) {BUNDLE}",
+    ):
         assert told in lines, told
 
 
@@ -75,9 +89,15 @@ def test_many_days_are_cut_and_counted() -> None:
 
 def test_names_are_neither_markup_nor_control_characters() -> None:
     hostile = "[bold red]x[/] :smile: \x1b]0;owned\x07\x1b[2J\r\n"
-    shown = printed(tree(lineage(name=hostile, article_id=hostile, photographs=(
-        replace(lineage().photographs[0], path=hostile, problem=hostile),
-    ))))  # fmt: skip
+    shown = printed(
+        tree(
+            lineage(
+                name=hostile,
+                article_id=hostile,
+                photographs=(replace(lineage().photographs[0], path=hostile, problem=hostile),),
+            )
+        )
+    )
     assert "[bold red]x[/] :smile: ?]0;owned??[2J??" in shown
     assert not {"\x1b", "\x07", "\r"} & set(shown)
     assert clean("é\tü\x00") == "é?ü?"

@@ -235,10 +235,15 @@ def serve(home: Home) -> Iterator[Server]:
             with server.logs[name].open("wb") as log:
                 processes.append(
                     subprocess.Popen(
-                        [BIN / program, *arguments], cwd=REPOSITORY, env=environment, stdout=log, stderr=log,
-                        stdin=subprocess.DEVNULL, start_new_session=True,
+                        [BIN / program, *arguments],
+                        cwd=REPOSITORY,
+                        env=environment,
+                        stdout=log,
+                        stderr=log,
+                        stdin=subprocess.DEVNULL,
+                        start_new_session=True,
                     )
-                )  # fmt: skip
+                )
         server.wait_until_ready(lambda: all(process.poll() is None for process in processes))
         yield server
     finally:

@@ -57,9 +57,11 @@ def test_a_corrupt_partition_fails_its_check_stays_unpublished_and_stops_what_fo
     before = spoiled.files(spoiled.ds)
     job = build_defs(spoiled.home, stages=stages).get_implicit_global_asset_job_def()
     result = job.execute_in_process(
-        instance=spoiled.instance, partition_key=spoiled.ds.isoformat(), raise_on_error=False,
+        instance=spoiled.instance,
+        partition_key=spoiled.ds.isoformat(),
+        raise_on_error=False,
         asset_selection=[dg.AssetKey(asset) for each in (stage, *following) for asset in each.produces],
-    )  # fmt: skip
+    )
     assert not result.success
     evaluations = {(e.asset_key.to_user_string(), e.check_name): e for e in result.get_asset_check_evaluations()}
     contract = evaluations[table, "contract"]

@@ -27,8 +27,10 @@ def test_a_check_that_was_planned_and_never_made_is_passed_over(make_house: Call
     with dg.DagsterInstance.ephemeral() as instance:
         job = build_defs(house.home).get_repository_def().get_job("daily_retrain")
         result = job.execute_in_process(
-            instance=instance, partition_key=house.ds.isoformat(), raise_on_error=False,
+            instance=instance,
+            partition_key=house.ds.isoformat(),
+            raise_on_error=False,
             asset_selection=[dg.AssetKey("article_features")],
-        )  # fmt: skip
+        )
         assert not result.success, "articles are missing: the check was planned, and the step failed before it"
         assert latest_checks(instance, KEYS, house.ds).empty

@@ -100,8 +100,15 @@ def test_the_database_shows_everything_and_opens_read_only(house: House) -> None
 def test_the_page_has_every_section_and_asks_for_nothing_from_outside(house: House) -> None:
     page = report_path(house.home.reports, house.ds).read_text()
     for anchor in (
-        "leaderboard", "recommendations", "attributes", "diversity", "neighbours", "search", "ingest", "checks"
-    ):  # fmt: skip
+        "leaderboard",
+        "recommendations",
+        "attributes",
+        "diversity",
+        "neighbours",
+        "search",
+        "ingest",
+        "checks",
+    ):
         assert f'id="{anchor}"' in page
     assert "data:image" in page
     assert "<script" not in page
@@ -153,9 +160,11 @@ def test_a_missing_upstream_stops_the_run_and_names_the_command(make_house: Call
     house = make_house()
     job = build_defs(house.home).get_repository_def().get_job("daily_retrain")
     result = job.execute_in_process(
-        instance=house.instance, partition_key=house.ds.isoformat(), raise_on_error=False,
+        instance=house.instance,
+        partition_key=house.ds.isoformat(),
+        raise_on_error=False,
         asset_selection=[dg.AssetKey("article_features")],
-    )  # fmt: skip
+    )
     assert not result.success
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert f"--partition {house.ds}" in str(failure.step_failure_data.error)

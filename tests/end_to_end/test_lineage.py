@@ -78,9 +78,10 @@ def test_a_data_version_is_the_one_that_the_step_recorded(house: House) -> None:
 def test_the_command_and_the_page(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATELIER_HOME", str(house.home.root))
     ((article, attribute),) = ask(
-        house, "SELECT article_id, attribute FROM latest_predicted_attributes WHERE source <> 'annotated'"
+        house,
+        "SELECT article_id, attribute FROM latest_predicted_attributes WHERE source <> 'annotated'"
         " AND len(image_digests) > 0 ORDER BY ALL LIMIT 1",
-    )  # fmt: skip
+    )
     page = house.home.root / "lineage.html"
     done = CliRunner().invoke(cli, ["lineage", article, attribute, "--page", str(page)])
     assert done.exit_code == 0, done.output

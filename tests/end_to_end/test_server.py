@@ -101,8 +101,12 @@ def test_the_code_location_is_loaded_with_its_assets_jobs_and_schedules(server: 
         declared.setdefault(stage.group, set()).update(stage.produces)
     assert groups == declared
     assert {job["name"] for job in repository["jobs"]} == {
-        "__ASSET_JOB", "ingest", "daily_retrain", "judge", *(job.name for job in JOBS),
-    }  # fmt: skip
+        "__ASSET_JOB",
+        "ingest",
+        "daily_retrain",
+        "judge",
+        *(job.name for job in JOBS),
+    }
     assert repository["schedules"] == [
         {
             "name": f"{job}_nightly",

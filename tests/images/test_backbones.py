@@ -81,14 +81,27 @@ def test_resnet_is_what_torchvision_gives_its_classifier(resnet_file: Path) -> N
 @pytest.mark.parametrize(
     ("name", "side", "dimension"),
     [
-        ("alexnet", 64, 256), ("convnext_tiny", 32, 768), ("densenet121", 32, 1024), ("efficientnet_b0", 32, 1280),
-        ("googlenet", 32, 1024), ("inception_v3", 80, 2048), ("maxvit_t", 224, 512), ("mnasnet0_5", 32, 1280),
-        ("mobilenet_v2", 32, 1280), ("mobilenet_v3_small", 32, 576), ("regnet_y_400mf", 32, 440),
-        ("resnext50_32x4d", 32, 2048), ("shufflenet_v2_x0_5", 32, 1024), ("squeezenet1_1", 32, 512),
-        ("swin_t", 32, 768), ("swin_v2_t", 32, 768), ("vgg11_bn", 32, 512), ("vit_b_16", 224, 768),
+        ("alexnet", 64, 256),
+        ("convnext_tiny", 32, 768),
+        ("densenet121", 32, 1024),
+        ("efficientnet_b0", 32, 1280),
+        ("googlenet", 32, 1024),
+        ("inception_v3", 80, 2048),
+        ("maxvit_t", 224, 512),
+        ("mnasnet0_5", 32, 1280),
+        ("mobilenet_v2", 32, 1280),
+        ("mobilenet_v3_small", 32, 576),
+        ("regnet_y_400mf", 32, 440),
+        ("resnext50_32x4d", 32, 2048),
+        ("shufflenet_v2_x0_5", 32, 1024),
+        ("squeezenet1_1", 32, 512),
+        ("swin_t", 32, 768),
+        ("swin_v2_t", 32, 768),
+        ("vgg11_bn", 32, 512),
+        ("vit_b_16", 224, 768),
         ("wide_resnet50_2", 32, 2048),
     ],
-)  # fmt: skip
+)
 def test_every_family_of_torchvision_loses_its_classifier(name: str, side: int, dimension: int) -> None:
     module = backbones._strip(name, backbones._skeleton(name), "avg").eval()
     device = next(module.parameters()).device  # meta, except for regnet

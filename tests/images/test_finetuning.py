@@ -118,8 +118,12 @@ def test_a_saved_backbone_encodes_as_it_did(tuned: FineTuned, folder: Path, tmp_
     assert loaded.backbone.weights_digest == tuned.backbone.weights_digest
     assert loaded.backbone.preprocessing == TINY
     assert (loaded.cut, loaded.config, loaded.history, loaded.articles, loaded.summary) == (
-        tuned.cut, tuned.config, tuned.history, tuned.articles, tuned.summary
-    )  # fmt: skip
+        tuned.cut,
+        tuned.config,
+        tuned.history,
+        tuned.articles,
+        tuned.summary,
+    )
     pd.testing.assert_frame_equal(loaded.metrics, tuned.metrics)
     paths = sorted(folder.iterdir())[:5]
     by_path = Encoder.build("compact", tmp_path / "weights.safetensors", device="cpu")
@@ -258,9 +262,10 @@ def test_mobilenet_learns_real_photographs(real_data: Path) -> None:
     photographs = pd.DataFrame({"article_id": [f.stem for f in files], "path": [str(f) for f in files]}).astype("str")
     labels = articles.rename(columns={"index_group_name": "value"}).assign(attribute="index_group_name")
     start = build_backbone(
-        "mobilenet_v2", real_data / "weights" / "mobilenet_v2-imagenet1k.safetensors",
+        "mobilenet_v2",
+        real_data / "weights" / "mobilenet_v2-imagenet1k.safetensors",
         preprocessing=Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-    )  # fmt: skip
+    )
     config = FineTuningConfig(epochs=2, views=1, validation_share=0.2)
     tuned = finetune(start, photographs, labels, config=config)
     assert tuned.cut == "features.15"

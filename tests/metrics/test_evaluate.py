@@ -171,9 +171,13 @@ def test_interactions_and_catalogue_objects_give_the_same() -> None:
     truth = TRUTH.assign(kind="purchase", occurred_at=pd.Timestamp("2024-02-02"))
     expected = evaluate(RECS, truth, (1, 2), train=train, catalogue=CATALOGUE, exclude_seen=True)
     found = evaluate(
-        RECS, Interactions.from_frame(truth), (1, 2), train=Interactions.from_frame(train),
-        catalogue=Catalogue.from_frames(CATALOGUE), exclude_seen=True,
-    )  # fmt: skip
+        RECS,
+        Interactions.from_frame(truth),
+        (1, 2),
+        train=Interactions.from_frame(train),
+        catalogue=Catalogue.from_frames(CATALOGUE),
+        exclude_seen=True,
+    )
     pd.testing.assert_frame_equal(found, expected)
     assert customers_with_history(Interactions.from_frame(train)) == customers_with_history(train)
     segments = article_segments(Catalogue.from_frames(CATALOGUE), Interactions.from_frame(train))
@@ -183,9 +187,13 @@ def test_interactions_and_catalogue_objects_give_the_same() -> None:
 def test_article_segments() -> None:
     segments = article_segments(CATALOGUE, TRAIN).set_index("article_id")["segment"]
     assert segments.to_dict() == {
-        "a": "article:warm", "b": "article:cold", "c": "article:new", "d": "article:new", "e": "article:new",
+        "a": "article:warm",
+        "b": "article:cold",
+        "c": "article:new",
+        "d": "article:new",
+        "e": "article:new",
         "f": "article:new",
-    }  # fmt: skip
+    }
 
 
 def test_customers_restricts_judgement_and_description() -> None:
@@ -231,11 +239,16 @@ def test_every_segment_is_per_customer_on_a_smaller_truth(
     held = truth["article_id"].map(lambda a: int(counts.get(a, 0)))
     known = truth["customer_id"].map(lambda c: int(activity.get(c, 0)))
     masks = {
-        "all": held >= 0, "article:warm": held >= 5, "article:cold": held.between(1, 4), "article:new": held == 0,
+        "all": held >= 0,
+        "article:warm": held >= 5,
+        "article:cold": held.between(1, 4),
+        "article:new": held == 0,
         "product_type=Dress": truth["article_id"].map(lambda a: types.get(a) == "Dress"),
-        "customer:with_history": known > 0, "customer:without_history": known == 0,
-        "customer:activity_1-5": known.between(1, 5), "customer:activity_6-20": known.between(6, 20),
-    }  # fmt: skip
+        "customer:with_history": known > 0,
+        "customer:without_history": known == 0,
+        "customer:activity_1-5": known.between(1, 5),
+        "customer:activity_6-20": known.between(6, 20),
+    }
     for segment, mask in masks.items():
         smaller = per_customer(recs, truth[mask.astype(bool)], (1, 3), train=train, exclude_seen=exclude)
         for (metric, k), values in smaller.groupby(["metric", "k"], observed=True)["value"]:

@@ -23,10 +23,11 @@ def random_models(seed: int = 0, customers: int = 40) -> dict[str, pd.DataFrame]
     return {
         model: pd.concat(
             values(dict(zip(ids, rng.random(customers) + shift, strict=True)), metric, k)
-            for metric in ("precision", "recall") for k in (10, 20)
+            for metric in ("precision", "recall")
+            for k in (10, 20)
         ).sample(frac=1, random_state=seed)
         for model, shift in (("popular", 0.0), ("als", 0.15), ("hybrid", 0.2))
-    }  # fmt: skip
+    }
 
 
 def test_agrees_with_scipy() -> None:

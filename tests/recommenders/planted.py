@@ -14,8 +14,15 @@ from atelier.recommenders.hybrid import Hybrid
 TASTES, PER_TASTE, CUSTOMERS = 6, 20, 240
 NEW = [f"n{taste}" for taste in range(TASTES)]
 NAMES = [f"attributes: kind={taste}" for taste in range(TASTES)] + ["image: 0", "image: 1", "price: price"]
-LEARNS: dict[str, Any] = {"factors": 8, "hidden": [16], "positives_share": 1.0, "batch_size": 256, "max_epochs": 12,
-                          "embedding_learning_rate": 0.1, "learning_rate": 0.01}  # fmt: skip
+LEARNS: dict[str, Any] = {
+    "factors": 8,
+    "hidden": [16],
+    "positives_share": 1.0,
+    "batch_size": 256,
+    "max_epochs": 12,
+    "embedding_learning_rate": 0.1,
+    "learning_rate": 0.01,
+}
 
 
 def planted(seed: int = 0) -> tuple[pd.DataFrame, Catalogue]:
@@ -24,10 +31,12 @@ def planted(seed: int = 0) -> tuple[pd.DataFrame, Catalogue]:
     customers = np.repeat(np.arange(CUSTOMERS), 8)
     own = random.random(len(customers)) < 0.9
     taste = np.where(own, customers % TASTES, random.integers(0, TASTES, len(customers)))
-    frame = pd.DataFrame({
-        "customer_id": [f"c{c:03d}" for c in customers],
-        "article_id": [f"a{a:03d}" for a in taste * PER_TASTE + random.integers(0, PER_TASTE, len(customers))],
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "customer_id": [f"c{c:03d}" for c in customers],
+            "article_id": [f"a{a:03d}" for a in taste * PER_TASTE + random.integers(0, PER_TASTE, len(customers))],
+        }
+    )
     tastes = np.append(np.repeat(np.arange(TASTES), PER_TASTE), np.arange(TASTES))
     vectors = np.column_stack([np.eye(TASTES)[tastes], random.normal(size=(len(tastes), 3)) * 0.2])
     articles = pd.DataFrame({"article_id": [f"a{a:03d}" for a in range(TASTES * PER_TASTE)] + NEW})

@@ -25,11 +25,14 @@ def two_tastes(seed: int = 0) -> pd.DataFrame:
 
 
 def test_confidence_by_kind_and_age() -> None:
-    frame = pd.DataFrame({
-        "customer_id": ["u", "u", "u", "v", "v"], "article_id": ["x", "x", "y", "x", "z"],
-        "kind": ["bag", "purchase", "save", "purchase", "view"],
-        "occurred_at": pd.to_datetime(["2020-01-21", "2020-01-11", "2020-01-01", "2020-01-21", "2020-01-30"]),
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "customer_id": ["u", "u", "u", "v", "v"],
+            "article_id": ["x", "x", "y", "x", "z"],
+            "kind": ["bag", "purchase", "save", "purchase", "view"],
+            "occurred_at": pd.to_datetime(["2020-01-21", "2020-01-11", "2020-01-01", "2020-01-21", "2020-01-30"]),
+        }
+    )
     model = build(factors=2, alpha=3.0, half_life_days=10.0, kind_weights={"bag": 0.5, "save": 0.25}).fit(frame)
     confidence = model._confidence(Interactions.from_frame(frame.iloc[:4]).aligned(article_ids=model.article_ids))
     # z is only viewed: the last interaction trained on is of 21 January, and z has no vector.

@@ -14,11 +14,14 @@ def world(seed: int = 0) -> pd.DataFrame:
     """Sixty customers with 1 to 12 interactions, some repeated, among twenty-five articles."""
     random = np.random.default_rng(seed)
     customers = np.repeat(np.arange(60), random.integers(1, 13, 60))
-    return pd.DataFrame({
-        "customer_id": [f"c{c:02d}" for c in customers],
-        "article_id": [f"a{a:02d}" for a in (random.zipf(1.5, len(customers)) * 3 + customers) % 25],
-        "occurred_at": pd.Timestamp("2020-03-01") + pd.to_timedelta(random.integers(0, 900, len(customers)), unit="h"),
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "customer_id": [f"c{c:02d}" for c in customers],
+            "article_id": [f"a{a:02d}" for a in (random.zipf(1.5, len(customers)) * 3 + customers) % 25],
+            "occurred_at": pd.Timestamp("2020-03-01")
+            + pd.to_timedelta(random.integers(0, 900, len(customers)), unit="h"),
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +96,24 @@ def test_what_all_customers_share_is_worked_out_once_for_a_fit(monkeypatch: pyte
 
 def test_whom_and_what_it_cannot_rank() -> None:
     frame = world().assign(kind="purchase")
-    viewed = pd.DataFrame({"customer_id": ["c00", "looks"], "article_id": "only viewed", "kind": "view",
-                           "occurred_at": pd.Timestamp("2020-03-02")})  # fmt: skip
+    viewed = pd.DataFrame(
+        {
+            "customer_id": ["c00", "looks"],
+            "article_id": "only viewed",
+            "kind": "view",
+            "occurred_at": pd.Timestamp("2020-03-02"),
+        }
+    )
     model = recommenders.build("als", factors=6, threads=1).fit(pd.concat([frame, viewed]))
-    asked = pd.DataFrame({"customer_id": ["looks", "c00", "c00", "nobody"],
-                          "article_id": ["a01", "only viewed", "a02", "a02"]})  # fmt: skip
+    asked = pd.DataFrame(
+        {"customer_id": ["looks", "c00", "c00", "nobody"], "article_id": ["a01", "only viewed", "a02", "a02"]}
+    )
     assert [None if found is None else bool(found) for found in model.explain(asked).to_pylist()] == [
-        None, False, True, None
-    ]  # fmt: skip
+        None,
+        False,
+        True,
+        None,
+    ]
     assert model.explain(asked.iloc[:0]).to_pylist() == []
     assert model.explain(asked.iloc[:1]).to_pylist() == [None]
     with pytest.raises(UnknownIdentifier, match="a99"):

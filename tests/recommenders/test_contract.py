@@ -44,15 +44,22 @@ def world(seed: int = 0) -> pd.DataFrame:
     # A customer of an even number likes even articles.
     strays = random.random(len(customers)) < 0.15
     articles = (random.zipf(1.6, len(customers)) - 1) % 10 * 2 + (customers + strays) % 2
-    frame = pd.DataFrame({
-        "customer_id": [f"c{c:02d}" for c in customers], "article_id": [f"a{a:02d}" for a in articles],
-        "occurred_at": pd.Timestamp("2020-03-01") + pd.to_timedelta(random.permutation(len(customers)), unit="h"),
-        "kind": random.choice(["view", "bag", "purchase"], len(customers)),
-    })  # fmt: skip
-    rare = pd.DataFrame({
-        "customer_id": ["c00", "c01"], "article_id": [DELISTED, UNPOPULAR], "kind": ["purchase", "bag"],
-        "occurred_at": [pd.Timestamp("2020-02-01"), pd.Timestamp("2020-02-02")],
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "customer_id": [f"c{c:02d}" for c in customers],
+            "article_id": [f"a{a:02d}" for a in articles],
+            "occurred_at": pd.Timestamp("2020-03-01") + pd.to_timedelta(random.permutation(len(customers)), unit="h"),
+            "kind": random.choice(["view", "bag", "purchase"], len(customers)),
+        }
+    )
+    rare = pd.DataFrame(
+        {
+            "customer_id": ["c00", "c01"],
+            "article_id": [DELISTED, UNPOPULAR],
+            "kind": ["purchase", "bag"],
+            "occurred_at": [pd.Timestamp("2020-02-01"), pd.Timestamp("2020-02-02")],
+        }
+    )
     return pd.concat([frame, rare], ignore_index=True)
 
 
@@ -432,12 +439,15 @@ def test_broken_bundles_are_refused(model: Recommender[Any], tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"config": {"no_such_field": 1}}, "no_such_field"), ({"config": {"seed": -1}}, "seed"),
-        ({"model": "best"}, "no recommender 'best'"), ({"model": ["als"]}, "no recommender"),
-        ({"config": None}, "lacks config"), ({"arrays": 3, "config": []}, "lacks config and arrays"),
+        ({"config": {"no_such_field": 1}}, "no_such_field"),
+        ({"config": {"seed": -1}}, "seed"),
+        ({"model": "best"}, "no recommender 'best'"),
+        ({"model": ["als"]}, "no recommender"),
+        ({"config": None}, "lacks config"),
+        ({"arrays": 3, "config": []}, "lacks config and arrays"),
         ({"format": 1}, "has format 1, this version reads 2: train the model again"),
     ],
-)  # fmt: skip
+)
 def test_what_config_json_must_not_say(
     model: Recommender[Any], tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:

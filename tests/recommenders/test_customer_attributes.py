@@ -21,10 +21,12 @@ def test_customer_attributes_are_read(tmp_path: Path) -> None:
     customers["club"] = None
     last = np.where(np.arange(400) % 2, "old", "young")
     first = random.choice(["x", "y", "z"], (400, 3))
-    frame = pd.DataFrame({"customer_id": np.repeat(customers.customer_id, 4),
-                          "article_id": np.column_stack([first, last]).ravel()})  # fmt: skip
-    model = recommenders.build("hybrid", **(LEARNS | {"mode": "collaborative", "positives_share": 0.1}),
-                               customer_attributes=["age", "club"])  # fmt: skip
+    frame = pd.DataFrame(
+        {"customer_id": np.repeat(customers.customer_id, 4), "article_id": np.column_stack([first, last]).ravel()}
+    )
+    model = recommenders.build(
+        "hybrid", **(LEARNS | {"mode": "collaborative", "positives_share": 0.1}), customer_attributes=["age", "club"]
+    )
     model.fit(frame, customers=customers)
     recs = model.recommend(k=1, exclude_seen=False, candidates=["old", "young"])
     assert (recs.article_id == np.where(recs.customer_id.str[1:].astype(int) % 2, "old", "young")).mean() > 0.95

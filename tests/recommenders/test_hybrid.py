@@ -42,9 +42,14 @@ def test_planted_tastes_are_found(model: Hybrid) -> None:
     assert taste_share(popular.recommend(k=5)) < 0.3
     assert taste_share(model.recommend(k=5)) > 0.9
     near = model.similar([f"a{a:03d}" for a in range(0, 120, 7)], k=5)
-    assert taste_share(near.rename(columns={"similar_article_id": "article_id"}).assign(
-        customer_id="c" + (near.article_id.str[1:].astype(int) // PER_TASTE).astype(str)
-    ).pipe(lambda f: f.loc[:, ~f.columns.duplicated()])) > 0.8  # fmt: skip
+    assert (
+        taste_share(
+            near.rename(columns={"similar_article_id": "article_id"})
+            .assign(customer_id="c" + (near.article_id.str[1:].astype(int) // PER_TASTE).astype(str))
+            .pipe(lambda f: f.loc[:, ~f.columns.duplicated()])
+        )
+        > 0.8
+    )
 
 
 def test_new_articles_of_the_right_kind_from_content_alone(model: Hybrid) -> None:

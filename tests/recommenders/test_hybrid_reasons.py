@@ -90,9 +90,13 @@ def test_many_reasons_are_those_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_labels() -> None:
     names = {
-        "attributes: colour=blue": "colour=blue", "text: floral": "text=floral", "text: 501": "text=501",
-        "image: 17": "image", "image: 18": "image", "price: price": "price",
+        "attributes: colour=blue": "colour=blue",
+        "text: floral": "text=floral",
+        "text: 501": "text=501",
+        "image: 17": "image",
+        "image: 18": "image",
+        "price: price": "price",
         "product_type: Dress": "product_type=Dress",
         "x": "x",
-    }  # fmt: skip
+    }
     assert labels_of(list(names)) == list(names.values())

@@ -23,14 +23,23 @@ from tests.recommenders.planted import CATALOGUE, CUSTOMERS, FRAME, LEARNS, TAST
 @pytest.mark.parametrize(
     ("change", "of"),
     [
-        ({"loss": "bpr"}, {}), ({"loss": "wmrb"}, {}), ({"rank_scale": 1.0}, {"loss": "wmrb", "negatives": 20}),
-        ({"rank_scale": 1.0}, {"negatives": 20}), ({"negative_popularity": 0.7}, {"negatives": 20}),
-        ({"negative_sampling": "per_customer"}, {"negatives": 20}), ({"negatives": 20}, {}),
-        ({"inputs_drawn": "last"}, {}), ({"inputs": 1}, {}), ({"precision": "bfloat16"}, {}), ({"hidden": []}, {}),
-        ({"hidden": [16, 8], "dropout": 0.1}, {}), ({"repeat_positives": False}, {}), ({"validation_share": 0.0}, {}),
+        ({"loss": "bpr"}, {}),
+        ({"loss": "wmrb"}, {}),
+        ({"rank_scale": 1.0}, {"loss": "wmrb", "negatives": 20}),
+        ({"rank_scale": 1.0}, {"negatives": 20}),
+        ({"negative_popularity": 0.7}, {"negatives": 20}),
+        ({"negative_sampling": "per_customer"}, {"negatives": 20}),
+        ({"negatives": 20}, {}),
+        ({"inputs_drawn": "last"}, {}),
+        ({"inputs": 1}, {}),
+        ({"precision": "bfloat16"}, {}),
+        ({"hidden": []}, {}),
+        ({"hidden": [16, 8], "dropout": 0.1}, {}),
+        ({"repeat_positives": False}, {}),
+        ({"validation_share": 0.0}, {}),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_other_ways_of_training_find_them_too_and_are_others(change: dict[str, Any], of: dict[str, Any]) -> None:
     model = fitted(**of, **change)
     assert taste_share(model.recommend(k=5)) > 0.85
@@ -144,8 +153,17 @@ def test_the_loss_of_a_batch_equals_a_slow_one(shared: bool, scale: Any) -> None
 @pytest.mark.parametrize("loss", LOSSES)
 def test_training_equals_a_dense_version(loss: Any) -> None:
     """Distinct rows and Adagrad on them give what autograd and torch's Adagrad give on the whole matrix."""
-    config = HybridConfig(factors=4, mode="collaborative", loss=loss, rank_scale=1.0, max_epochs=2, batch_size=100,
-                          validation_share=0.0, embedding_learning_rate=0.05, negatives=15)  # fmt: skip
+    config = HybridConfig(
+        factors=4,
+        mode="collaborative",
+        loss=loss,
+        rank_scale=1.0,
+        max_epochs=2,
+        batch_size=100,
+        validation_share=0.0,
+        embedding_learning_rate=0.05,
+        negatives=15,
+    )
     data = TRAIN.aligned(article_ids=CATALOGUE.ids)
     n, pool, rows = len(CATALOGUE), np.arange(120, dtype=np.int32), np.flatnonzero(np.arange(600) % 7)[::3]
     network = Factorisation(config, n, None, 0, torch.Generator().manual_seed(0))

@@ -11,10 +11,13 @@ from atelier.recommenders import Recommender
 def frame(*rows: str) -> pd.DataFrame:
     """Rows like ``"anna red 5"``: customer, article, day of January 2020."""
     cells = [row.split() for row in rows]
-    return pd.DataFrame({
-        "customer_id": [cell[0] for cell in cells], "article_id": [cell[1] for cell in cells],
-        "occurred_at": [pd.Timestamp(2020, 1, int(cell[2])) + pd.Timedelta(hours=20) for cell in cells],
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "customer_id": [cell[0] for cell in cells],
+            "article_id": [cell[1] for cell in cells],
+            "occurred_at": [pd.Timestamp(2020, 1, int(cell[2])) + pd.Timedelta(hours=20) for cell in cells],
+        }
+    )
 
 
 SALES = frame("a red 1", "a red 1", "b red 2", "b blue 9", "c blue 15", "c green 14", "d black 8", "d white 15")
@@ -33,9 +36,12 @@ def test_counts_in_the_window_with_ties_by_id() -> None:
 
 @pytest.mark.parametrize(
     ("days", "expected"),
-    [(None, ["red", "blue", "black", "green", "white"]), (1, ["blue", "white", "black", "green", "red"]),
-     (8, ["blue", "black", "green", "white", "red"])],
-)  # fmt: skip
+    [
+        (None, ["red", "blue", "black", "green", "white"]),
+        (1, ["blue", "white", "black", "green", "red"]),
+        (8, ["blue", "black", "green", "white", "red"]),
+    ],
+)
 def test_the_window_is_a_parameter(days: int | None, expected: list[str]) -> None:
     assert top(recommenders.build("popular", window_days=days).fit(SALES), "a", exclude_seen=False) == expected
 

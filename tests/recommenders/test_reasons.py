@@ -11,10 +11,12 @@ from atelier.recommenders.frames import REASONS
 from atelier.recommenders.reasons import Explaining, explained
 
 RANDOM = np.random.default_rng(0)
-FRAME = pd.DataFrame({
-    "customer_id": [f"c{c}" for c in np.repeat(np.arange(20), 6)],
-    "article_id": [f"a{a}" for a in RANDOM.integers(0, 15, 120)],
-})  # fmt: skip
+FRAME = pd.DataFrame(
+    {
+        "customer_id": [f"c{c}" for c in np.repeat(np.arange(20), 6)],
+        "article_id": [f"a{a}" for a in RANDOM.integers(0, 15, 120)],
+    }
+)
 CATALOGUE = Catalogue.from_frames(
     pd.DataFrame({"article_id": [f"a{a}" for a in range(15)]}), RANDOM.normal(size=(15, 3)).astype(np.float32)
 )

@@ -11,10 +11,14 @@ NAMES = list("uvwxyz")
 
 
 def frame(rows: list[tuple[str, str, int]]) -> pd.DataFrame:
-    return pd.DataFrame({
-        "customer_id": [row[0] for row in rows], "article_id": [row[1] for row in rows],
-        "occurred_at": [pd.Timestamp(2020, 1, 1 + row[2]) for row in rows], "kind": "purchase",
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "customer_id": [row[0] for row in rows],
+            "article_id": [row[1] for row in rows],
+            "occurred_at": [pd.Timestamp(2020, 1, 1 + row[2]) for row in rows],
+            "kind": "purchase",
+        }
+    )
 
 
 def test_own_articles_come_first_the_last_one_first() -> None:
@@ -36,8 +40,9 @@ def test_how_many_own_articles_are_kept_is_a_parameter() -> None:
 @settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(NAMES), st.integers(0, 5)), min_size=1, max_size=20),
-    st.integers(1, 8), st.integers(1, 4),
-)  # fmt: skip
+    st.integers(1, 8),
+    st.integers(1, 4),
+)
 def test_equals_a_slow_version(rows: list[tuple[str, str, int]], k: int, own_articles: int) -> None:
     model = recommenders.build("repeat", window_days=3, own_articles=own_articles).fit(frame(rows))
     last = max(row[2] for row in rows)

@@ -27,10 +27,15 @@ FIRST = pd.Timestamp("2020-01-01")
 def histories(draw: st.DrawFn) -> Interactions:
     """Up to 60 interactions of 6 customers with 12 articles over up to 80 days, many on the same day."""
     rows = draw(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 11), st.integers(0, 79)), min_size=1, max_size=60))
-    return Interactions.from_frame(pd.DataFrame({
-        "customer_id": [f"c{c}" for c, _, _ in rows], "article_id": [f"a{a:02d}" for _, a, _ in rows],
-        "occurred_at": [FIRST + pd.Timedelta(days=d) for _, _, d in rows],
-    }))  # fmt: skip
+    return Interactions.from_frame(
+        pd.DataFrame(
+            {
+                "customer_id": [f"c{c}" for c, _, _ in rows],
+                "article_id": [f"a{a:02d}" for _, a, _ in rows],
+                "occurred_at": [FIRST + pd.Timedelta(days=d) for _, _, d in rows],
+            }
+        )
+    )
 
 
 def undated(counts: list[int]) -> Interactions:
@@ -165,9 +170,11 @@ def test_what_negatives_stand_for_estimates_the_sum_over_all(shared: bool, popul
     """One over how often each is drawn: the mean of weighted sums is the sum over the pool (Horvitz and Thompson)."""
     random = np.random.default_rng(4)
     articles = np.append(0, 1 + (29 * random.random(600) ** 2).astype(int))  # the customer's own, then skewed ones
-    data = Interactions.from_frame(pd.DataFrame({
-        "customer_id": ["a"] * 4 + ["b"] * 597, "article_id": [f"a{article:02d}" for article in articles],
-    }))  # fmt: skip
+    data = Interactions.from_frame(
+        pd.DataFrame(
+            {"customer_id": ["a"] * 4 + ["b"] * 597, "article_id": [f"a{article:02d}" for article in articles]}
+        )
+    )
     pool = np.arange(1, 30, dtype=np.int32)
     sampler = Sampler(data, pool, inputs=1, negatives=8, shared=shared, popularity=popularity)
     value = random.random(len(data.article_ids)) + 0.5
@@ -218,18 +225,23 @@ def test_a_customer_who_touched_everything_has_no_negatives() -> None:
 
 def test_negatives_were_on_sale_in_the_whole_window() -> None:
     data = Interactions.from_frame(
-        pd.DataFrame({
-            "customer_id": "c", "article_id": ["a", "b", "gone", "late", "not sold"],
-            "occurred_at": pd.date_range("2020-02-01", periods=5, freq="10D"),
-        })
-    )  # fmt: skip
-    articles = pd.DataFrame({
-        "article_id": ["a", "b", "unsold", "late", "gone", "never", "not sold"],
-        "available_from": pd.to_datetime(
-            ["2019-01-01", "2020-02-01", "2020-01-31", "2020-02-02", "2019-01-01", None, None]
-        ),
-        "available_until": pd.to_datetime([None, "2020-03-12", "2021-01-01", None, "2020-03-11", None, None]),
-    })  # fmt: skip
+        pd.DataFrame(
+            {
+                "customer_id": "c",
+                "article_id": ["a", "b", "gone", "late", "not sold"],
+                "occurred_at": pd.date_range("2020-02-01", periods=5, freq="10D"),
+            }
+        )
+    )
+    articles = pd.DataFrame(
+        {
+            "article_id": ["a", "b", "unsold", "late", "gone", "never", "not sold"],
+            "available_from": pd.to_datetime(
+                ["2019-01-01", "2020-02-01", "2020-01-31", "2020-02-02", "2019-01-01", None, None]
+            ),
+            "available_until": pd.to_datetime([None, "2020-03-12", "2021-01-01", None, "2020-03-11", None, None]),
+        }
+    )
     catalogue = Catalogue.from_frames(articles)
     data = data.aligned(article_ids=catalogue.ids)
     rankable = np.ones(len(catalogue), dtype=bool)
@@ -250,10 +262,11 @@ def test_the_future_changes_no_example() -> None:
     """What follows a positive is no input, and which inputs are drawn does not depend on it."""
     rows = np.arange(1, 12)
     whole, part = (
-        Sampler(undated([n]), np.zeros(1, np.int32), inputs=4, negatives=1, shared=True)
-        .batch(rows, np.random.default_rng(5))
+        Sampler(undated([n]), np.zeros(1, np.int32), inputs=4, negatives=1, shared=True).batch(
+            rows, np.random.default_rng(5)
+        )
         for n in (20, 12)
-    )  # fmt: skip
+    )
     np.testing.assert_array_equal(whole.inputs, part.inputs)
     assert (whole.inputs < rows[:, None]).all()
 

@@ -78,8 +78,11 @@ def test_scores_are_means_over_seeds(shop: tuple[Interactions, Interactions], pl
     results = run_study(*shop, plan)
     table = scores_of(results).set_index(["share", "model", "segment", "metric", "k"])
     assert list(dict.fromkeys(table.index.droplevel([2, 3, 4]))) == [
-        (1.0, "popularity"), (1.0, "als"), (0.5, "popularity"), (0.5, "als"),
-    ]  # fmt: skip
+        (1.0, "popularity"),
+        (1.0, "als"),
+        (0.5, "popularity"),
+        (0.5, "als"),
+    ]
     fits = [result for result in results if result.model == "als" and result.share == 1]
     values = np.stack([fit.values("recall") for fit in fits])  # type: ignore[arg-type]
     row = table.loc[(1.0, "als", "all", "recall", 5)]

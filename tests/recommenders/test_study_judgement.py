@@ -57,8 +57,11 @@ def test_a_share_below_one_does_not_move_customers_between_segments() -> None:
     question = Question.of(Interactions.from_frame(many), Interactions.from_frame(TRUTH), (2,), exclude_seen=True)
     assert question.activity.tolist() == [1, 0, 0]
     assert {name: len(rows) for name, rows in question.truths.items()} == {
-        "all": 6, "article:new": 0, "article:cold": 3, "article:warm": 3,
-    }  # fmt: skip
+        "all": 6,
+        "article:new": 0,
+        "article:cold": 3,
+        "article:warm": 3,
+    }
 
 
 def test_lists_from_elsewhere_are_judged_alike() -> None:

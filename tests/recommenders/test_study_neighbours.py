@@ -89,5 +89,8 @@ def test_nothing_to_ask_about_is_an_empty_table() -> None:
 def test_every_model_of_the_published_comparison_but_popularity_has_vectors() -> None:
     plan = study.StudyPlan.published(8)
     assert [name for name, each in plan.models.items() if has_vectors(each)] == [
-        "collaborative", "content", "hybrid", "als"
-    ]  # fmt: skip
+        "collaborative",
+        "content",
+        "hybrid",
+        "als",
+    ]

@@ -25,9 +25,15 @@ def slow(queries: np.ndarray, vectors: np.ndarray, codes: np.ndarray, k: int, ba
 
 @settings(max_examples=60, deadline=None)
 @given(
-    seed=st.integers(0, 2**31), n=st.integers(0, 9), m=st.integers(0, 400), k=st.integers(1, 12),
-    levels=st.integers(1, 3), bans=st.integers(0, 60), block=st.sampled_from([1, 700, topk.BLOCK]), half=st.booleans(),
-)  # fmt: skip
+    seed=st.integers(0, 2**31),
+    n=st.integers(0, 9),
+    m=st.integers(0, 400),
+    k=st.integers(1, 12),
+    levels=st.integers(1, 3),
+    bans=st.integers(0, 60),
+    block=st.sampled_from([1, 700, topk.BLOCK]),
+    half=st.booleans(),
+)
 def test_equals_a_full_sort(seed: int, n: int, m: int, k: int, levels: int, bans: int, block: int, half: bool) -> None:
     """Small whole numbers are exact in float32, so that ties are true ties."""
     random = np.random.default_rng(seed)
@@ -86,9 +92,13 @@ def same(one: Ranked, other: Ranked) -> bool:
 
 @settings(max_examples=80, deadline=None)
 @given(
-    kind=st.sampled_from(KINDS), seed=st.integers(0, 2**31), n=st.integers(1, 6), m=st.integers(1, 900),
-    dim=st.integers(1, 70), k=st.integers(1, 9),
-)  # fmt: skip
+    kind=st.sampled_from(KINDS),
+    seed=st.integers(0, 2**31),
+    n=st.integers(1, 6),
+    m=st.integers(1, 900),
+    dim=st.integers(1, 70),
+    k=st.integers(1, 9),
+)
 def test_lists_do_not_depend_on_the_precision_of_products(
     kind: str, seed: int, n: int, m: int, dim: int, k: int
 ) -> None:

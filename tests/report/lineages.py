@@ -34,10 +34,12 @@ def explanation(**changes: Any) -> Explanation:
         ),
         words=("a", "round", "neck", "a"),
         weights=(
-            WordWeight("round", 1, 0.25, 0.5), WordWeight("neck", 1, 0.749, 0.001), WordWeight("a", 2, 0.875, -0.125),
+            WordWeight("round", 1, 0.25, 0.5),
+            WordWeight("neck", 1, 0.749, 0.001),
+            WordWeight("a", 2, 0.875, -0.125),
         ),
         unread=3,
-    )  # fmt: skip
+    )
     return replace(found, **changes)
 
 
@@ -58,7 +60,12 @@ def lineage(**changes: Any) -> AttributeLineage:
         ),
         text=TextRead("f" * 64, "A round neck a", True, True),
         model=TrainedModel(
-            "attribute_model", BUNDLE, "2025-04-01", "c0de", 0, {"torch": "2.15.0"},
+            "attribute_model",
+            BUNDLE,
+            "2025-04-01",
+            "c0de",
+            0,
+            {"torch": "2.15.0"},
             (UpstreamRead("articles", "1" * 64, True), UpstreamRead("images", "2" * 64, False)),
         ),
         written=Writing("run-1", datetime(2025, 4, 2, 4, 30, tzinfo=UTC), "3" * 64),
@@ -67,13 +74,18 @@ def lineage(**changes: Any) -> AttributeLineage:
         explanation=explanation(),
         unexplained=None,
         differences=(),
-    )  # fmt: skip
+    )
     return replace(found, **changes)
 
 
 def unpredicted() -> AttributeLineage:
     """An annotation of an attribute that no model predicts."""
     return lineage(
-        stored=DayValue(DAY, "odd", "annotated", None, None, None), alternatives=(), model=None, explanation=None,
-        unexplained="No model predicted it.", photographs=(), earlier=(),
-    )  # fmt: skip
+        stored=DayValue(DAY, "odd", "annotated", None, None, None),
+        alternatives=(),
+        model=None,
+        explanation=None,
+        unexplained="No model predicted it.",
+        photographs=(),
+        earlier=(),
+    )

@@ -18,10 +18,16 @@ from atelier.report.study_drawings import confusion_matrix, f1_by_variant, final
 
 DAY = date(2025, 5, 1)
 F1 = {  # of neckline, colour, <b>: by variant
-    "all": (0.9, 0.8, 0.7), "without_text": (0.5, 0.8, 0.6), "without_images": (0.9, 0.4, 0.7),
-    "without_metadata": (0.88, 0.79, 0.71), "text_only": (0.9, 0.4, 0.5), "images_only": (0.4, 0.75, 0.5),
-    "linear_text": (0.85, 0.45, 0.5), "linear_images": (0.4, 0.5, 0.5), "linear_joined": (0.8, 0.7, 0.71),
-}  # fmt: skip
+    "all": (0.9, 0.8, 0.7),
+    "without_text": (0.5, 0.8, 0.6),
+    "without_images": (0.9, 0.4, 0.7),
+    "without_metadata": (0.88, 0.79, 0.71),
+    "text_only": (0.9, 0.4, 0.5),
+    "images_only": (0.4, 0.75, 0.5),
+    "linear_text": (0.85, 0.45, 0.5),
+    "linear_images": (0.4, 0.5, 0.5),
+    "linear_joined": (0.8, 0.7, 0.71),
+}
 ATTRIBUTES = ("neckline", "colour", "<b>kind</b>")
 
 
@@ -37,9 +43,13 @@ def study(splits: tuple[str, ...] = ("random", "style"), variants: dict[str, tup
         for variant, values in variants.items():
             for attribute, value in [*zip(ATTRIBUTES, values, strict=True), ("mean", float(np.mean(values)))]:
                 figures = {
-                    "samples": 100.0, "classes": 4.0, "weighted_f1": value, "accuracy": value + 0.01,
-                    "majority_weighted_f1": 0.1, "majority_accuracy": 0.2,
-                }  # fmt: skip
+                    "samples": 100.0,
+                    "classes": 4.0,
+                    "weighted_f1": value,
+                    "accuracy": value + 0.01,
+                    "majority_weighted_f1": 0.1,
+                    "majority_accuracy": 0.2,
+                }
                 rows += [(split, variant, attribute, name, "test", 40, figure) for name, figure in figures.items()]
                 if variant == "all":
                     rows += [
@@ -53,8 +63,10 @@ def study(splits: tuple[str, ...] = ("random", "style"), variants: dict[str, tup
 
 def confusions() -> pd.DataFrame:
     rows = [
-        ("style", "colour", "red", "red", 3), ("style", "colour", "red", "a<b", 1), ("style", "neckline", "v", "v", 2)
-    ]  # fmt: skip
+        ("style", "colour", "red", "red", 3),
+        ("style", "colour", "red", "a<b", 1),
+        ("style", "neckline", "v", "v", 2),
+    ]
     frame = pd.DataFrame(rows, columns=["split", "attribute", "actual", "predicted", "articles"])
     return frame.assign(share=frame["articles"] / frame.groupby(["attribute", "actual"])["articles"].transform("sum"))
 
@@ -68,8 +80,13 @@ def test_the_section_says_of_which_day_it_is_and_shows_every_part() -> None:
     page = attribute_study_section(study(), confusions(), DAY)
     shown = text(page.html)
     assert "Study of 2025-05-01" in shown
-    for heading in ("Evaluation", "What each input brings", "F1 by training step", "Against linear classifiers",
-                    "What is taken for what"):  # fmt: skip
+    for heading in (
+        "Evaluation",
+        "What each input brings",
+        "F1 by training step",
+        "Against linear classifiers",
+        "What is taken for what",
+    ):
         assert f"<h3>{heading}</h3>" in page.html
     assert "<b>kind" not in page.html, "names are escaped"
     assert page.html.count("<svg ") == len(study_drawings(study(), confusions()))

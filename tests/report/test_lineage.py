@@ -26,13 +26,38 @@ def text_of(html: str) -> str:
 def test_the_page_tells_everything(folder: Path) -> None:
     seen = text_of(lineage_page(lineage(), folder))
     for told in (
-        "neckline of a1 · Tunic", str(DAY), "round", "predicted by the model", "0.7500", "Top",
+        "neckline of a1 · Tunic",
+        str(DAY),
+        "round",
+        "predicted by the model",
+        "0.7500",
+        "Top",
         "Decided by the text: without it, round falls from 0.750 to 0.250, and the model would say v.",
-        "gave the stored value", "brand (it has none)", "+0.5000", "−0.1250", "A further 3 words of the text are not",
-        "d" * 64, "e" * 64, "no such file", "not on the newest day", "f" * 64, "is what was read",
-        BUNDLE, "2025-04-01", "c0de", "torch", "2.15.0", "1" * 64, "written again since",
-        "run-1", "/runs/run-1", "2025-04-02 04:30:00 UTC", "3" * 64, "articles.name , images.digest", "2025-03-31",
-    ):  # fmt: skip
+        "gave the stored value",
+        "brand (it has none)",
+        "+0.5000",
+        "−0.1250",
+        "A further 3 words of the text are not",
+        "d" * 64,
+        "e" * 64,
+        "no such file",
+        "not on the newest day",
+        "f" * 64,
+        "is what was read",
+        BUNDLE,
+        "2025-04-01",
+        "c0de",
+        "torch",
+        "2.15.0",
+        "1" * 64,
+        "written again since",
+        "run-1",
+        "/runs/run-1",
+        "2025-04-02 04:30:00 UTC",
+        "3" * 64,
+        "articles.name , images.digest",
+        "2025-03-31",
+    ):
         assert told in seen, told
 
 
@@ -71,13 +96,19 @@ def test_hostile_photographs_are_not_shown(folder: Path) -> None:
 
 def test_texts_from_outside_are_text(folder: Path) -> None:
     hostile = lineage(
-        article_id=HOSTILE, attribute=HOSTILE, name=HOSTILE, product_type=HOSTILE,
-        alternatives=((HOSTILE, 1.0),), unexplained=None,
+        article_id=HOSTILE,
+        attribute=HOSTILE,
+        name=HOSTILE,
+        product_type=HOSTILE,
+        alternatives=((HOSTILE, 1.0),),
+        unexplained=None,
         stored=replace(lineage().stored, value=HOSTILE, prediction=HOSTILE),
-        text=replace(lineage().text, text=HOSTILE), differences=(HOSTILE,),
+        text=replace(lineage().text, text=HOSTILE),
+        differences=(HOSTILE,),
         photographs=(replace(lineage().photographs[1], path=HOSTILE, problem=HOSTILE),),
-        explanation=explanation(value=HOSTILE, words=(HOSTILE,)), earlier=(replace(lineage().stored, value=HOSTILE),),
-    )  # fmt: skip
+        explanation=explanation(value=HOSTILE, words=(HOSTILE,)),
+        earlier=(replace(lineage().stored, value=HOSTILE),),
+    )
     page = lineage_page(hostile, folder)
     names = {tag for tag, _ in outline(page).tags}
     assert not names & {"script", "iframe", "object", "embed", "link", "base", "form"}
@@ -148,9 +179,11 @@ def test_no_modality_alone_may_decide() -> None:
 
 def test_the_section_leads_to_the_pages() -> None:
     section = lineage_section(
-        [LineageExample("the least certain", lineage(), "ds=2025-04-01-lineage/x.html"),
-         LineageExample("people say otherwise", unpredicted(), "ds=2025-04-01-lineage/y.html")]
-    )  # fmt: skip
+        [
+            LineageExample("the least certain", lineage(), "ds=2025-04-01-lineage/x.html"),
+            LineageExample("people say otherwise", unpredicted(), "ds=2025-04-01-lineage/y.html"),
+        ]
+    )
     links = [a["href"] for tag, a in outline(section.html).tags if tag == "a"]
     assert links == ["ds=2025-04-01-lineage/x.html", "ds=2025-04-01-lineage/y.html"]
     assert "Decided by the text" in section.html

@@ -64,9 +64,13 @@ def measured() -> tuple[pd.DataFrame, pd.DataFrame]:
     rng = np.random.default_rng(0)
     customers, articles = [f"c{i}" for i in range(30)], [f"a{i:02d}" for i in range(40)]
     catalogue = pd.DataFrame(
-        {"article_id": articles, "product_type": ["Dress", "Socks", HOSTILE, None] * 10, "price": 1.0 + np.arange(40),
-         "available_from": pd.Timestamp("2024-01-01")}
-    )  # fmt: skip
+        {
+            "article_id": articles,
+            "product_type": ["Dress", "Socks", HOSTILE, None] * 10,
+            "price": 1.0 + np.arange(40),
+            "available_from": pd.Timestamp("2024-01-01"),
+        }
+    )
     train = pd.DataFrame({"customer_id": rng.choice(customers[:25], 150), "article_id": rng.choice(articles, 150)})
     train["occurred_at"] = pd.Timestamp("2024-02-01")
     truth = pd.DataFrame({"customer_id": rng.choice(customers, 60), "article_id": rng.choice(articles, 60)})
@@ -75,8 +79,13 @@ def measured() -> tuple[pd.DataFrame, pd.DataFrame]:
         values = {}
         for model in MODELS:
             lists = [rng.permutation(articles)[:12] for _ in customers] if model == "als" else [articles[:12]] * 30
-            recs = pd.DataFrame({"customer_id": np.repeat(customers, 12), "article_id": np.concatenate(lists),
-                                 "rank": np.tile(np.arange(1, 13), 30)})  # fmt: skip
+            recs = pd.DataFrame(
+                {
+                    "customer_id": np.repeat(customers, 12),
+                    "article_id": np.concatenate(lists),
+                    "rank": np.tile(np.arange(1, 13), 30),
+                }
+            )
             options: dict[str, Any] = {"train": train, "exclude_seen": seen == "excluded"}
             table = evaluate(
                 recs, truth, (5, 12), catalogue=catalogue, restricted_recs={"article:cold": recs}, **options
@@ -99,9 +108,15 @@ def everything(folder: Path) -> list[Section]:
     attributes = [
         ("m", name, metric, figure)
         for name, samples in ((HOSTILE, 120), ("neckline", 9), ("mean", 129))
-        for metric, figure in (("samples", samples), ("classes", 3), ("accuracy", 0.5), ("weighted_f1", 0.4),
-                               ("majority_accuracy", 0.45), ("majority_weighted_f1", 0.41))
-    ]  # fmt: skip
+        for metric, figure in (
+            ("samples", samples),
+            ("classes", 3),
+            ("accuracy", 0.5),
+            ("weighted_f1", 0.4),
+            ("majority_accuracy", 0.45),
+            ("majority_weighted_f1", 0.41),
+        )
+    ]
     similar = frame(
         [(HOSTILE, "a", 1, "b", 0.9), (HOSTILE, "a", 2, HOSTILE, 0.8), ("als", "a", 1, "b", 0.7)],
         "model article_id rank similar_article_id similarity",
@@ -122,9 +137,14 @@ def everything(folder: Path) -> list[Section]:
     photographs = {"a": folder / "a.jpg", "b": folder / "broken.jpg"}
     reasons = [
         {"kind": kind, "value": value, "weight": 0.5}
-        for kind, value in (("article", HOSTILE), ("article", "b"), ("attribute", f"{HOSTILE}={HOSTILE}"),
-                            ("attribute", HOSTILE), ("attribute", f"text={HOSTILE}"))
-    ]  # fmt: skip
+        for kind, value in (
+            ("article", HOSTILE),
+            ("article", "b"),
+            ("attribute", f"{HOSTILE}={HOSTILE}"),
+            ("attribute", HOSTILE),
+            ("attribute", f"text={HOSTILE}"),
+        )
+    ]
     lists = frame(
         [(HOSTILE, HOSTILE, 1, HOSTILE, reasons), ("als", HOSTILE, 1, "b", [])],
         "model customer_id rank article_id reasons",
@@ -139,7 +159,7 @@ def everything(folder: Path) -> list[Section]:
         neighbours_section(similar, photographs, frame([("a", HOSTILE)], "article_id name")),
         recommendations_section(lists, photographs, frame([("b", HOSTILE)], "article_id name")),
         search_section(curve),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -153,9 +173,7 @@ def test_well_formed_with_unique_ids_and_a_table_of_contents(page: str) -> None:
     assert len(ids) == len(set(ids))
     assert {str(a["xlink:href"])[1:] for _, a in tags if "xlink:href" in a} <= set(ids)
     assert set(re.findall(r"url\(#([^)]*)\)", page)) <= set(ids)
-    wanted = [
-        "ingest", "checks", "attributes", "leaderboard", "diversity", "neighbours", "recommendations", "search"
-    ]  # fmt: skip
+    wanted = ["ingest", "checks", "attributes", "leaderboard", "diversity", "neighbours", "recommendations", "search"]
     assert [a["href"] for tag, a in tags if tag == "a"] == [f"#{anchor}" for anchor in wanted]
     assert set(wanted) <= set(ids)
 
@@ -207,10 +225,18 @@ def test_numbers_stand_to_the_right(page: str) -> None:
 
 def test_absent_data_name_the_command() -> None:
     sections = [
-        make(None, command="make <it>") for make in
-        (ingest_section, checks_section, attributes_section, leaderboard_section, diversity_section, neighbours_section,
-         recommendations_section, search_section)
-    ]  # fmt: skip
+        make(None, command="make <it>")
+        for make in (
+            ingest_section,
+            checks_section,
+            attributes_section,
+            leaderboard_section,
+            diversity_section,
+            neighbours_section,
+            recommendations_section,
+            search_section,
+        )
+    ]
     for section in sections:
         assert "<code>make &lt;it&gt;</code>" in section.html
     outline(render_page("x", "2024-02-08", sections))

@@ -32,15 +32,17 @@ NAMES = pd.DataFrame({"article_id": ["a", "b", "h1", "h2"], "name": ["Red dress"
 @pytest.mark.parametrize(
     ("kind", "value", "said"),
     [
-        ("article", "h1", "because you chose Blue skirt (h1)"), ("article", "gone", "because you chose – (gone)"),
+        ("article", "h1", "because you chose Blue skirt (h1)"),
+        ("article", "gone", "because you chose – (gone)"),
         ("article", "a", "because you chose it before"),
         ("attribute", "pattern=floral", "because pattern = floral"),
         ("attribute", "sleeve_length=long", "because sleeve length = long"),
         ("attribute", "product_type=Dress", "because product type = Dress"),
         ("attribute", "text=floral", "because its text says “floral”"),
-        ("attribute", "image", "because of its photograph"), ("attribute", "price", "because of its price"),
+        ("attribute", "image", "because of its photograph"),
+        ("attribute", "price", "because of its price"),
     ],
-)  # fmt: skip
+)
 def test_reasons_in_words(kind: str, value: str, said: str) -> None:
     section = recommendations_section(lists(("m", "c", 1, "a", [reason(kind, value)])), articles=NAMES)
     assert f"Red dress a {said} " in text(section.html)
@@ -60,8 +62,19 @@ def test_customers_models_and_what_was_chosen_before() -> None:
         ("hybrid", "c1", 1, "a", [reason("article", "h2", 0.2)]),
     )
     shown = text(recommendations_section(rows, articles=NAMES).html)
-    order = ["Customer c1", "Hat h2", "Blue skirt h1", "als recommends", "Red dress a", "– b", "hybrid recommends",
-             "Customer c2", "Blue skirt h1", "hybrid recommends", "– b"]  # fmt: skip
+    order = [
+        "Customer c1",
+        "Hat h2",
+        "Blue skirt h1",
+        "als recommends",
+        "Red dress a",
+        "– b",
+        "hybrid recommends",
+        "Customer c2",
+        "Blue skirt h1",
+        "hybrid recommends",
+        "– b",
+    ]
     places = [0]
     for words in order:
         places.append(shown.index(words, places[-1] + 1))

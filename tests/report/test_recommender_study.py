@@ -31,8 +31,12 @@ def text(markup: str) -> str:
     return re.sub(r"\s+", " ", html.unescape(bare))
 
 
-def study(precision: dict[str, float] = PRECISION, shares: tuple[float, ...] = SHARES, ceiling: bool = True,
-          ks: tuple[int, ...] = (10,)) -> pd.DataFrame:  # fmt: skip
+def study(
+    precision: dict[str, float] = PRECISION,
+    shares: tuple[float, ...] = SHARES,
+    ceiling: bool = True,
+    ks: tuple[int, ...] = (10,),
+) -> pd.DataFrame:
     rows = []
     for share in shares:
         models = precision | ({"ceiling": 0.2} if ceiling and share == 1 else {})
@@ -53,15 +57,34 @@ def study(precision: dict[str, float] = PRECISION, shares: tuple[float, ...] = S
 
 def paired(precision: dict[str, float] = PRECISION, p: float = 0.01) -> pd.DataFrame:
     rows = [
-        (share, unit, model, against, d := (precision[model] - precision[against]) * share,
-         d / (precision[against] * share), 0.001, p, p, 100 if unit == "customers" else 10)
+        (
+            share,
+            unit,
+            model,
+            against,
+            d := (precision[model] - precision[against]) * share,
+            d / (precision[against] * share),
+            0.001,
+            p,
+            p,
+            100 if unit == "customers" else 10,
+        )
         for share in SHARES
         for unit in ("customers", "seeds")
         for against, model in combinations(precision, 2)
-    ]  # fmt: skip
+    ]
     columns = [
-        "share", "unit", "model", "against", "difference", "relative", "standard_error", "p_value", "p_holm", "pairs"
-    ]  # fmt: skip
+        "share",
+        "unit",
+        "model",
+        "against",
+        "difference",
+        "relative",
+        "standard_error",
+        "p_value",
+        "p_holm",
+        "pairs",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -83,14 +106,23 @@ def test_a_study_that_was_not_made_names_the_command() -> None:
 
 def test_the_section_says_of_which_day_it_is_and_shows_every_part() -> None:
     section = recommender_study_section(
-        study(), paired(), neighbours(), day=DAY, period="made on 2025-04-24, judged by 2025-04-25 … 2025-05-01",
+        study(),
+        paired(),
+        neighbours(),
+        day=DAY,
+        period="made on 2025-04-24, judged by 2025-04-25 … 2025-05-01",
         articles=ARTICLES,
-    )  # fmt: skip
+    )
     shown = text(section.html)
     assert "Study of 2025-05-01" in shown
     assert "Lists made on 2025-04-24, judged by 2025-04-25 … 2025-05-01." in shown
-    for heading in ("Precision and recall", "Which differences are real", "With fewer interactions",
-                    "For whom, and for which articles", "Nearest neighbours"):  # fmt: skip
+    for heading in (
+        "Precision and recall",
+        "Which differences are real",
+        "With fewer interactions",
+        "For whom, and for which articles",
+        "Nearest neighbours",
+    ):
         assert f"<h3>{heading}</h3>" in section.html
     assert "<b>dress" not in section.html, "names are escaped"
     assert section.html.count("<svg ") == 4 + 3
@@ -172,8 +204,10 @@ def test_a_smaller_study_shows_what_there_is() -> None:
     one = study({"popularity": 0.02}, (0.5,), ceiling=False)
     one[["deviation", "standard_error"]] = None
     assert [drawing.name for drawing in recommender_drawings(one, paired().iloc[:0])] == [
-        "accuracy", "by_customers", "by_articles"
-    ]  # fmt: skip
+        "accuracy",
+        "by_customers",
+        "by_articles",
+    ]
     shown = text(recommender_study_section(one, None, None, day=DAY).html)
     assert "50% of the interactions." in shown
     assert "popularity 0.0100 – 0.0200 – 10 100" in shown

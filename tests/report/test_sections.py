@@ -55,10 +55,16 @@ JUDGED = metrics(
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (0.012345, "0.0123"), (-0.5, "−0.5000"), (12.3456, "12.346"), (98765.4, "98,765"), (0, "0.0000"),
-        (None, "–"), (pd.NA, "–"), (np.nan, "–"),
+        (0.012345, "0.0123"),
+        (-0.5, "−0.5000"),
+        (12.3456, "12.346"),
+        (98765.4, "98,765"),
+        (0, "0.0000"),
+        (None, "–"),
+        (pd.NA, "–"),
+        (np.nan, "–"),
     ],
-)  # fmt: skip
+)
 def test_numbers(value: object, shown: str) -> None:
     assert figure_text(value) == shown
 
@@ -163,9 +169,14 @@ def test_ingest_says_where_counts_do_not_add_up() -> None:
 def test_ingest_counts_reasons() -> None:
     counts = pd.DataFrame({"table": ["a"], "rows_in": [5], "rows_stored": [2], "rows_rejected": [3]})
     rejected = pd.DataFrame(
-        {"source_table": "a", "source_file": ["f", "e", "e"], "row": [1, 9, 2], "column_name": "price",
-         "reason": ["null", "negative", "negative"]}
-    )  # fmt: skip
+        {
+            "source_table": "a",
+            "source_file": ["f", "e", "e"],
+            "row": [1, 9, 2],
+            "column_name": "price",
+            "reason": ["null", "negative", "negative"],
+        }
+    )
     shown = text(ingest_section(counts, rejected).html)
     assert shown.index("a price negative e, row 2 2") < shown.index("a price null f, row 1 1")
 
@@ -187,11 +198,20 @@ def test_attributes_are_held_against_the_majority(f1: float, samples: int, verdi
 
 def test_attributes_tell_how_sure_the_model_is() -> None:
     figures = {
-        "accuracy": 0.5, "expected_calibration_error_raw": 0.25, "expected_calibration_error": 0.125, "coverage": 0.9,
-        "set_size": 2.5, "abstained": 0.75, "calibration_samples": 12, "reliability_labels_03": 30,
-        "reliability_confidence_03": 0.2, "reliability_accuracy_03": 0.3, "reliability_labels_15": 10,
-        "reliability_confidence_15": 0.95, "reliability_accuracy_15": 0.75,
-    }  # fmt: skip
+        "accuracy": 0.5,
+        "expected_calibration_error_raw": 0.25,
+        "expected_calibration_error": 0.125,
+        "coverage": 0.9,
+        "set_size": 2.5,
+        "abstained": 0.75,
+        "calibration_samples": 12,
+        "reliability_labels_03": 30,
+        "reliability_confidence_03": 0.2,
+        "reliability_accuracy_03": 0.3,
+        "reliability_labels_15": 10,
+        "reliability_confidence_15": 0.95,
+        "reliability_accuracy_15": 0.75,
+    }
     mean = pd.DataFrame({"model_id": "m", "attribute": "mean", "metric": figures.keys(), "value": figures.values()})
     shown = text(attributes_section(pd.concat([attribute_metrics(0.5, 100), mean])).html)
     assert "mean 0.250 0.125 90.0% 2.50 75.0% 12 " in shown
@@ -275,9 +295,14 @@ def test_hostile_photographs_are_shown_as_missing(tmp_path: Path) -> None:
     os.mkfifo(inside / "pipe.jpg")  # opening it would wait for ever
     shown = {"good.jpg", "within.jpg"}
     refused = {
-        "truncated.jpg", "bomb.png", "rare.tiff", "link.jpg", "pipe.jpg", "../outside/secret.jpg",
+        "truncated.jpg",
+        "bomb.png",
+        "rare.tiff",
+        "link.jpg",
+        "pipe.jpg",
+        "../outside/secret.jpg",
         str(outside / "secret.jpg"),
-    }  # fmt: skip
+    }
     for root, base in ((inside, Path()), (inside, inside)):  # relative to the root, and from anywhere
         assert {name for name in shown | refused if inline_picture(base / name, root)} == shown
     assert inline_picture(inside / "link.jpg") is not None  # without a root a link may lead anywhere

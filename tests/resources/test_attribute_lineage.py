@@ -29,9 +29,18 @@ from resources.tables import REGISTRY
 DAYS = [date(2025, 3, 3) + timedelta(days=n) for n in range(3)]
 ENCODER = "encoder-1"
 CONFIG = AttributeConfig(
-    image_units=4, filters=4, text_units=4, token_dim=4, brand_dim=2, joint_units=8, tokens=6, batch_size=8,
-    max_epochs=2, precision="float32", min_samples=2,
-)  # fmt: skip
+    image_units=4,
+    filters=4,
+    text_units=4,
+    token_dim=4,
+    brand_dim=2,
+    joint_units=8,
+    tokens=6,
+    batch_size=8,
+    max_epochs=2,
+    precision="float32",
+    min_samples=2,
+)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -191,8 +200,9 @@ def test_the_newest_day_and_those_before(whole: Shop) -> None:
 def test_what_was_read(whole: Shop) -> None:
     found = whole.trace("a02", "colour")
     assert [(p.path, p.shot, p.problem, p.current) for p in found.photographs] == [
-        ("a02_0.jpg", 0, None, True), ("a02_1.jpg", 1, None, True),
-    ]  # fmt: skip
+        ("a02_0.jpg", 0, None, True),
+        ("a02_1.jpg", 1, None, True),
+    ]
     assert found.text.text == "deep v neck in cotton for every day and every night number 2"
     assert (found.text.same, found.text.current, found.gone_since) == (True, True, None)
     assert hashlib.sha256((found.text.text or "").encode()).hexdigest() == found.text.digest
@@ -296,8 +306,9 @@ def test_photographs_that_changed_or_went(shop: Shop) -> None:
     shop.ingest(DAYS[2], catalogue()[:23])
     found = shop.trace("a02", "colour")
     assert [(p.path, p.problem, p.current) for p in found.photographs] == [
-        ("a02_0.jpg", "no such file", False), ("a02_1.jpg", "the file has changed since", False),
-    ]  # fmt: skip
+        ("a02_0.jpg", "no such file", False),
+        ("a02_1.jpg", "the file has changed since", False),
+    ]
     assert found.reproduced, "their vectors are in the cache"
     page = shop.tracer.page(found)
     assert "data:image" not in page

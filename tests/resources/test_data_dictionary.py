@@ -13,14 +13,18 @@ from resources.schema import Column, Table
 from resources.tables import REGISTRY
 
 EXAMPLE = Table(
-    "sales", "event", "What was sold | returned.", ("id", "size"),
+    "sales",
+    "event",
+    "What was sold | returned.",
+    ("id", "size"),
     (
         Column("id", "VARCHAR", "The unit."),
         Column("size", "VARCHAR", "The size.", values=("S", "M")),
         Column("price", "DOUBLE", "The price.", unit="euro", nullable=True, low=0, high=9, lineage=("articles.price",)),
     ),
-    upstreams=("articles",), part="size",
-)  # fmt: skip
+    upstreams=("articles",),
+    part="size",
+)
 
 
 def test_the_page_in_the_docs_is_current() -> None:
@@ -77,8 +81,10 @@ def test_the_command_writes_and_checks(
 def test_dagster_gets_types_and_constraints() -> None:
     schema = table_schema(EXAMPLE)
     assert [(column.name, column.type) for column in schema.columns] == [
-        ("id", "VARCHAR"), ("size", "VARCHAR"), ("price", "DOUBLE"),
-    ]  # fmt: skip
+        ("id", "VARCHAR"),
+        ("size", "VARCHAR"),
+        ("price", "DOUBLE"),
+    ]
     assert schema.constraints == dagster.TableConstraints(other=["unique together: id, size"])
     assert schema.columns[1].constraints == dagster.TableColumnConstraints(nullable=False, other=["one of S, M"])
     price = dagster.TableColumnConstraints(nullable=True, other=["from 0 to 9", "unit: euro"])

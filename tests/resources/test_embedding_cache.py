@@ -31,10 +31,7 @@ def cache(tmp_path: Path) -> EmbeddingCache:
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    st.lists(st.lists(st.integers(0, 12), max_size=6), max_size=4),
-    st.lists(st.integers(0, 15), max_size=12),
-)
+@given(st.lists(st.lists(st.integers(0, 12), max_size=6), max_size=4), st.lists(st.integers(0, 15), max_size=12))
 def test_it_is_a_dictionary(
     tmp_path_factory: pytest.TempPathFactory, appends: list[list[int]], asked: list[int]
 ) -> None:

@@ -159,8 +159,11 @@ def test_the_newest_day_is_that_of_each_part(
     store.write(table, DAY, make("popular", 0.9), part="popular")
     publish(store, path)
     assert rows(path, f"SELECT ds, model FROM {table} ORDER BY ALL") == [
-        (days(3)[0], "als"), (days(3)[0], "popular"), (days(3)[1], "als"), (days(3)[2], "als"),
-    ]  # fmt: skip
+        (days(3)[0], "als"),
+        (days(3)[0], "popular"),
+        (days(3)[1], "als"),
+        (days(3)[2], "als"),
+    ]
     latest = rows(path, f"SELECT ds, model FROM latest_{table} ORDER BY ALL")
     assert latest == [(DAY, "popular"), (days(3)[2], "als")]
 
@@ -196,10 +199,7 @@ def test_materialisations_are_the_pointers(store: FeatureStore, path: Path) -> N
     written = store.write("similar_articles", DAY, similar("als"), part="als", run_id="run-2").pointer
     publish(store, path)
     found = rows(path, 'SELECT "table", ds, part, run_id, data_version, rows, file FROM materialisations ORDER BY ALL')
-    assert [row[:4] for row in found] == [
-        ("articles", DAY, None, "run-1"),
-        ("similar_articles", DAY, "als", "run-2"),
-    ]
+    assert [row[:4] for row in found] == [("articles", DAY, None, "run-1"), ("similar_articles", DAY, "als", "run-2")]
     assert found[1][4:] == (written.data_version, 1, written.file)
     (moment,) = rows(path, "SELECT epoch_us(written_at) FROM materialisations WHERE part = 'als'")
     assert moment[0] == round(written.written_at.timestamp() * 1e6)

@@ -71,8 +71,11 @@ def test_a_wide_search_gives_the_exact_lists(model: VectorRecommender[Any], inde
         found = wide.recommend(model, customers, k=15, exclude_seen=exclude_seen)
         alike(found, model.recommend(customers, k=15, exclude_seen=exclude_seen), "score")
     some = [f"a{a:03d}" for a in range(50, 120)]
-    alike(wide.recommend(model, customers, k=9, candidates=some), model.recommend(customers, k=9, candidates=some),
-          "score")  # fmt: skip
+    alike(
+        wide.recommend(model, customers, k=9, candidates=some),
+        model.recommend(customers, k=9, candidates=some),
+        "score",
+    )
 
 
 def test_filters_leave_full_lists(model: VectorRecommender[Any], index: ArticleIndex) -> None:
@@ -152,9 +155,10 @@ def test_k_below_one_is_an_error(model: VectorRecommender[Any], index: ArticleIn
     ("described", "message"),
     [
         ({"format": 1, "model": "als", "config": {}}, "has format 1, this version reads 2: run article_index again"),
-        ({"format": 2, "model": "als", "config": {}}, "is no index of articles"), ([], "is no index of articles"),
+        ({"format": 2, "model": "als", "config": {}}, "is no index of articles"),
+        ([], "is no index of articles"),
     ],
-)  # fmt: skip
+)
 def test_an_index_that_does_not_know_its_model_is_refused(
     index: ArticleIndex, tmp_path: Path, described: Any, message: str
 ) -> None:

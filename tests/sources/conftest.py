@@ -13,10 +13,21 @@ import pytest
 from atelier.sources import Landed, Source
 
 HM_ARTICLE = (
-    "article_id", "product_code", "prod_name", "product_type_name", "product_group_name", "graphical_appearance_name",
-    "colour_group_name", "perceived_colour_value_name", "perceived_colour_master_name", "index_name",
-    "index_group_name", "section_name", "garment_group_name", "detail_desc",
-)  # fmt: skip
+    "article_id",
+    "product_code",
+    "prod_name",
+    "product_type_name",
+    "product_group_name",
+    "graphical_appearance_name",
+    "colour_group_name",
+    "perceived_colour_value_name",
+    "perceived_colour_master_name",
+    "index_name",
+    "index_group_name",
+    "section_name",
+    "garment_group_name",
+    "detail_desc",
+)
 HM_SALE = ("t_dat", "customer_id", "article_id", "price", "sales_channel_id")
 DAYS = [date(2020, 9, day) for day in (1, 2, 3)]
 

@@ -202,16 +202,46 @@ def test_dirty_hm_files_lose_no_row(
 
 CELLS = st.sampled_from(
     [
-        b"2020-09-01", b"u", A.encode(), b"1", b"", b'"', b'"x', b'x"', b'""', b"\xff", b"\n", b"\r", b"\r\n", b",",
-        b"\x00", b"\xef\xbb\xbf", b" ",
+        b"2020-09-01",
+        b"u",
+        A.encode(),
+        b"1",
+        b"",
+        b'"',
+        b'"x',
+        b'x"',
+        b'""',
+        b"\xff",
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b",",
+        b"\x00",
+        b"\xef\xbb\xbf",
+        b" ",
     ]
-)  # fmt: skip
+)
 LINES = st.sampled_from(
     [
-        b"1,2,3", b"1,2", b"1", b"1,2,3,4", b"1,2,3,", b"\xff,2,3", b"\xff", b"1,\xff,3,4", b'1,"x"y,3', b'1,"x,y",3',
-        b'1,"a""b",3', b'"1"x,2,3', b'x"y,2,3', b",,", b'1,"two\nlines",3', b'1,"two\nlines"', b'"two\nlines"x,2,3',
+        b"1,2,3",
+        b"1,2",
+        b"1",
+        b"1,2,3,4",
+        b"1,2,3,",
+        b"\xff,2,3",
+        b"\xff",
+        b"1,\xff,3,4",
+        b'1,"x"y,3',
+        b'1,"x,y",3',
+        b'1,"a""b",3',
+        b'"1"x,2,3',
+        b'x"y,2,3',
+        b",,",
+        b'1,"two\nlines",3',
+        b'1,"two\nlines"',
+        b'"two\nlines"x,2,3',
     ]
-)  # fmt: skip
+)
 
 
 @cache
@@ -283,9 +313,15 @@ def test_a_damaged_parquet_file_is_refused_or_counted(make_zone: Callable[[Path]
 
 
 VALUES = st.one_of(
-    st.none(), st.text(max_size=5), st.integers(-5, 5), st.floats(), st.booleans(), st.dates(), st.datetimes(),
+    st.none(),
+    st.text(max_size=5),
+    st.integers(-5, 5),
+    st.floats(),
+    st.booleans(),
+    st.dates(),
+    st.datetimes(),
     st.binary(max_size=3),
-)  # fmt: skip
+)
 
 
 @settings(max_examples=20)

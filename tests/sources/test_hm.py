@@ -47,10 +47,18 @@ def test_each_column_becomes_what_the_documentation_says(hm: Any, on: Land) -> N
     assert isinstance(source, Source)
     article = rows(on(source, "articles"))[0]
     assert article == {
-        "article_id": A, "product_code": "product_code", "name": "prod_name", "description": "detail_desc",
-        "product_type": "product_type_name", "brand": None, "division": "index_name", "price": Decimal("0.5"),
-        "available_from": FIRST, "available_until": None, "in_stock": True,
-    }  # fmt: skip
+        "article_id": A,
+        "product_code": "product_code",
+        "name": "prod_name",
+        "description": "detail_desc",
+        "product_type": "product_type_name",
+        "brand": None,
+        "division": "index_name",
+        "price": Decimal("0.5"),
+        "available_from": FIRST,
+        "available_until": None,
+        "in_stock": True,
+    }
     labels = [row for row in rows(on(source, "annotated_attributes")) if row["article_id"] == A]
     assert [row["attribute"] for row in labels] == sorted(set(ALL_ATTRIBUTES) - {"product_type_name"})
     assert all(row["value"] == row["attribute"] for row in labels)
@@ -59,9 +67,17 @@ def test_each_column_becomes_what_the_documentation_says(hm: Any, on: Land) -> N
         {"customer_id": "v", "age": None, "profile": [("status", "ACTIVE")]},
     ]
     assert rows(on(source, "interactions")) == [
-        {"ordinal": 0, "customer_id": "u", "article_id": A, "occurred_at": datetime(2020, 9, 1), "kind": "purchase",
-         "price": Decimal("0.5"), "channel": "store", "session_id": None}
-    ]  # fmt: skip
+        {
+            "ordinal": 0,
+            "customer_id": "u",
+            "article_id": A,
+            "occurred_at": datetime(2020, 9, 1),
+            "kind": "purchase",
+            "price": Decimal("0.5"),
+            "channel": "store",
+            "session_id": None,
+        }
+    ]
 
 
 @pytest.mark.parametrize("table", ["articles", "customers", "interactions", "annotated_attributes", "images"])
@@ -118,10 +134,12 @@ def test_first_sale_price_and_stock_follow_the_sales(hm: Any) -> None:
     last = FIRST + timedelta(days=IN_STOCK_DAYS)
     hm.sales(
         [
-            ("2020-09-01", "u", A, "0.5", "1"), ("2020-09-01", "u", A, "0.4", "1"), ("2020-09-02", "u", A, "", "1"),
+            ("2020-09-01", "u", A, "0.5", "1"),
+            ("2020-09-01", "u", A, "0.4", "1"),
+            ("2020-09-02", "u", A, "", "1"),
             (str(last + timedelta(days=1)), "u", B, "0.9", "2"),
         ]
-    )  # fmt: skip
+    )
     days = [FIRST - timedelta(days=1) + timedelta(days=n) for n in range(IN_STOCK_DAYS + 3)]
     landed = {
         day: {row["article_id"]: row for row in rows(x)} for day, x in open_source("hm", hm.root).land("articles", days)
@@ -146,11 +164,14 @@ def test_articles_that_did_not_change_come_as_the_same_object(hm: Any) -> None:
 
 SALES = st.lists(
     st.tuples(
-        st.integers(0, 4), st.sampled_from(["u", "v", "stranger"]), st.sampled_from([A, B, "0000000009"]),
-        st.sampled_from(["0.5", "0.25", "-1", ""]), st.sampled_from(["1", "2", "3"]),
+        st.integers(0, 4),
+        st.sampled_from(["u", "v", "stranger"]),
+        st.sampled_from([A, B, "0000000009"]),
+        st.sampled_from(["0.5", "0.25", "-1", ""]),
+        st.sampled_from(["1", "2", "3"]),
     ),
     max_size=14,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=6)
@@ -192,15 +213,22 @@ def _check_day(landed: Landed, of_day: list[tuple[Any, ...]]) -> None:
 
 
 def test_rows_without_a_readable_date_come_on_the_first_day_and_disturb_no_ordinal(hm: Any) -> None:
-    sales = [("soon", "u", A, "1", "1"), ("2020-09-02", "u", A, "1", "1"), ("9999-12-31", "u", A, "1", "1"),
-             ("", "u", A, "1", "1"), ("2020-09-01", "u", A, "1", "1")]  # fmt: skip
+    sales = [
+        ("soon", "u", A, "1", "1"),
+        ("2020-09-02", "u", A, "1", "1"),
+        ("9999-12-31", "u", A, "1", "1"),
+        ("", "u", A, "1", "1"),
+        ("2020-09-01", "u", A, "1", "1"),
+    ]
     hm.sales(sales)
     source = open_source("hm", hm.root)
     assert (source.first_day, source.last_day) == (FIRST, FIRST + timedelta(days=1))
     first, second = (landed for _, landed in source.land("interactions", hm.days[:2]))
     assert reasons(first) == [
-        (1, "t_dat", "is not a date"), (3, "t_dat", "is not between 1900 and 2199"), (4, "t_dat", "is null"),
-    ]  # fmt: skip
+        (1, "t_dat", "is not a date"),
+        (3, "t_dat", "is not between 1900 and 2199"),
+        (4, "t_dat", "is null"),
+    ]
     assert first.accepted.column("ordinal").to_pylist() == second.accepted.column("ordinal").to_pylist() == [0]
     assert [row["source_file"] for row in first.rejected.to_pylist()] == ["transactions_train.csv"] * 3
 
@@ -225,10 +253,15 @@ def test_far_too_many_rows_after_last_day_are_fatal(hm: Any, on: Land, monkeypat
 
 def test_malformed_rows_are_rejected_and_the_others_keep_their_numbers(hm: Any) -> None:
     lines = [
-        "t_dat,customer_id,article_id,price,sales_channel_id", f"2020-09-01,u,{A},1,1", "2020-09-01,u",
-        f"2020-09-02,u,{A},-1,1", "a,b,c,d,e,f,g", "\udcff,u,x,1,1",
-        f'"2020-09-02"x,u,{A},1,1', f"2020-09-02,u,{A},1,1",
-    ]  # fmt: skip
+        "t_dat,customer_id,article_id,price,sales_channel_id",
+        f"2020-09-01,u,{A},1,1",
+        "2020-09-01,u",
+        f"2020-09-02,u,{A},-1,1",
+        "a,b,c,d,e,f,g",
+        "\udcff,u,x,1,1",
+        f'"2020-09-02"x,u,{A},1,1',
+        f"2020-09-02,u,{A},1,1",
+    ]
     (hm.root / "transactions_train.csv").write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
     source = open_source("hm", hm.root)
     first, second = (landed for _, landed in source.land("interactions", hm.days[:2]))
@@ -251,8 +284,9 @@ def test_a_day_without_sales_is_empty_and_named(hm: Any) -> None:
 def test_without_a_customers_file_everyone_is_taken(hm: Any, on: Land) -> None:
     hm.sales([("2020-09-01", "stranger", A, "1", "1")])
     assert reasons(on(open_source("hm", hm.root), "interactions"))[0][1:] == (
-        "customer_id", "is unknown: there is no such row in customers",
-    )  # fmt: skip
+        "customer_id",
+        "is unknown: there is no such row in customers",
+    )
     (hm.root / "customers.csv").unlink()
     source = open_source("hm", hm.root)
     assert "customers" not in source.tables

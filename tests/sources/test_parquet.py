@@ -140,8 +140,10 @@ def test_a_day_before_the_first_articles_is_fatal(zone: Any, on: Land) -> None:
 
 
 def test_duplicates_name_the_row_that_is_kept(zone: Any, on: Land) -> None:
-    rows = [{"article_id": name, "in_stock": True, "price": price} for name, price in
-            [("a", -1.0), ("a", 1.0), ("b", 2.0), ("a", 3.0), ("b", -4.0)]]  # fmt: skip
+    rows = [
+        {"article_id": name, "in_stock": True, "price": price}
+        for name, price in [("a", -1.0), ("a", 1.0), ("b", 2.0), ("a", 3.0), ("b", -4.0)]
+    ]
     zone.put("articles", zone.days[0], rows)
     landed = on(open_source("parquet", zone.root), "articles")
     assert reasons(landed) == [
@@ -181,11 +183,23 @@ def test_paths_of_photographs_stay_in_their_folder(
     linked = "leads outside of the folder of photographs through a link"
     absent = "names no file in the folder of photographs"
     faults = {
-        "x/a.jpg": None, "x/in.jpg": None, "./x//a.jpg": None, "../secret.jpg": outside, "x/../x/a.jpg": outside,
-        str(secret): absolute, str(right): absolute, "C:\\a.jpg": absolute, "\\\\host\\a.jpg": absolute,
-        "x/out.jpg": linked, "away/secret.jpg": linked, "x/loop.jpg": absent, "x/none.jpg": absent,
-        "x": "is not a file", "a\0.jpg": "holds a NUL character", "y" * 5000: absent,
-    }  # fmt: skip
+        "x/a.jpg": None,
+        "x/in.jpg": None,
+        "./x//a.jpg": None,
+        "../secret.jpg": outside,
+        "x/../x/a.jpg": outside,
+        str(secret): absolute,
+        str(right): absolute,
+        "C:\\a.jpg": absolute,
+        "\\\\host\\a.jpg": absolute,
+        "x/out.jpg": linked,
+        "away/secret.jpg": linked,
+        "x/loop.jpg": absent,
+        "x/none.jpg": absent,
+        "x": "is not a file",
+        "a\0.jpg": "holds a NUL character",
+        "y" * 5000: absent,
+    }
     rows = [{"article_id": "a", "shot": shot, "path": path} for shot, path in enumerate(faults)]
     zone.put("images", zone.days[0], rows)
     landed = on(open_source("parquet", zone.root), "images")

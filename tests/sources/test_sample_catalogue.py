@@ -91,9 +91,7 @@ def test_two_attributes_are_labelled_together_on_about_five_percent(
         pd.crosstab(frame["article_id"], frame["attribute"]).drop(columns=["colour", "embellishment"]).astype(bool)
     )
     names = list(labelled.columns)
-    joint = [
-        (labelled[a] & labelled[b]).sum() / len(articles) for i, a in enumerate(names) for b in names[i + 1 :]
-    ]  # fmt: skip
+    joint = [(labelled[a] & labelled[b]).sum() / len(articles) for i, a in enumerate(names) for b in names[i + 1 :]]
     assert 0.02 < np.median(joint) < 0.08
 
 
@@ -154,8 +152,12 @@ def test_money_is_exact() -> None:
     column = catalogue.money(amounts)
     assert column.type == pa.decimal128(18, 9)
     assert [str(value) for value in column.to_pylist()] == [
-        "0E-9", "0.010000000", "9.990000000", "10.990000000", "1234567.890000000",
-    ]  # fmt: skip
+        "0E-9",
+        "0.010000000",
+        "9.990000000",
+        "10.990000000",
+        "1234567.890000000",
+    ]
 
 
 def test_every_garment_can_be_drawn_and_differs() -> None:

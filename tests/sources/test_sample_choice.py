@@ -12,9 +12,16 @@ from atelier.sources.sample import SampleConfig, behaviour, choice, generate, ta
 from atelier.sources.sample.choice import Choice
 
 SMALL = SampleConfig(
-    articles=40, customers=30, days=14, seed=3, photographs=False, styles=4, repeat=0.0, sessions_per_customer=1.0,
+    articles=40,
+    customers=30,
+    days=14,
+    seed=3,
+    photographs=False,
+    styles=4,
+    repeat=0.0,
+    sessions_per_customer=1.0,
     outfits_per_article=0.0,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,7 @@ MONEY = Field("price", "DECIMAL(18,9)", low=0)
         (Field("kind", values=("x", "y")), "z", "is none of x, y"),
         (Field("kind", values=("x", "y")), "X", "is none of x, y"),
     ],
-)  # fmt: skip
+)
 def test_a_text_is_parsed_or_refused(field: Field, text: str | None, outcome: Any) -> None:
     accepted, reasons = judge(field, [text], pa.string())
     if reasons:
@@ -128,7 +128,7 @@ def test_numbers_that_are_not_finite_are_refused_in_a_column_of_numbers() -> Non
         (MONEY, pa.array(["cheap", "dear"]), "is not a number in all of 2 rows"),
         (Field("id", required=True), pa.array([None, None], pa.string()), "is null in all of 2 rows"),
     ],
-)  # fmt: skip
+)
 def test_a_column_that_is_wrong_as_a_whole_is_fatal_and_named(field: Field, column: pa.Array, message: str) -> None:
     with pytest.raises(SourceError, match=message) as raised:
         land_file(pa.table({"x" if field.name == "other" else field.name: column}), Layout("t", (field,)))
@@ -144,18 +144,27 @@ def test_a_column_of_nulls_is_an_ordinary_value_where_null_is() -> None:
 COLUMNS: dict[str, list[tuple[str | None, str | None]]] = {
     "id": [("a", None), ("b", None), ("c", None), ("", "is blank"), (None, "is null"), (" ", "is blank")],
     "price": [("1.5", None), (None, None), ("-1", "is negative"), ("x", "is not a number"), ("nan", "is not finite")],
-    "at": [("2020-09-01 08:00", None), ("2020-09-02", "is after the day on which it came"),
-           ("2020-08-31", "is before the day on which it came"), ("x", "is not a time"), (None, "is null")],
+    "at": [
+        ("2020-09-01 08:00", None),
+        ("2020-09-02", "is after the day on which it came"),
+        ("2020-08-31", "is before the day on which it came"),
+        ("x", "is not a time"),
+        (None, "is null"),
+    ],
     "kind": [("view", None), ("look", "is none of view, bag"), (None, "is null")],
-}  # fmt: skip
+}
 LAYOUT = Layout(
     "t",
     (
-        Field("id", required=True), MONEY, Field("at", "TIMESTAMP", required=True),
+        Field("id", required=True),
+        MONEY,
+        Field("at", "TIMESTAMP", required=True),
         Field("kind", required=True, values=("view", "bag")),
     ),
-    key=("id",), references=(("id", "known"),), day="at",
-)  # fmt: skip
+    key=("id",),
+    references=(("id", "known"),),
+    day="at",
+)
 KNOWN = {"a", "b"}
 Rows = list[tuple[tuple[str | None, str | None], ...]]
 

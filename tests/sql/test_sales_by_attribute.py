@@ -27,9 +27,14 @@ def sales(day: date, *rows: tuple[str, str, str | None]) -> pd.DataFrame:
     articles, kinds, prices = zip(*rows, strict=True)
     paid = [Decimal(price) if price else None for price in prices]
     return frame(
-        "interactions", ordinal=range(len(rows)), customer_id="x", article_id=articles, kind=kinds, price=paid,
+        "interactions",
+        ordinal=range(len(rows)),
+        customer_id="x",
+        article_id=articles,
+        kind=kinds,
+        price=paid,
         occurred_at=pd.Timestamp(day),
-    )  # fmt: skip
+    )
 
 
 def attributes(*rows: tuple[str, str, str, str]) -> pd.DataFrame:
@@ -50,27 +55,43 @@ def database(tmp_path: Path) -> Path:
     # On the first day floral was taken for dots; the newest catalogue knows better, and describes both days' sales.
     store.write("predicted_attributes", FIRST, attributes(("a", "pattern", "dots", "predicted")))
     store.write(
-        "predicted_attributes", SECOND,
+        "predicted_attributes",
+        SECOND,
         attributes(
-            ("a", "pattern", "floral", "annotated"), ("a", "fit", "slim", "predicted"),
-            ("b", "pattern", "floral", "predicted"), ("c", "pattern", "floral", "annotated"),
+            ("a", "pattern", "floral", "annotated"),
+            ("a", "fit", "slim", "predicted"),
+            ("b", "pattern", "floral", "predicted"),
+            ("c", "pattern", "floral", "annotated"),
             ("d", "pattern", "solid", "abstained"),
         ),
-    )  # fmt: skip
+    )
     store.write(
-        "interactions", FIRST,
+        "interactions",
+        FIRST,
         sales(
-            FIRST, ("a", "purchase", "10.10"), ("a", "purchase", "10.20"), ("a", "view", "10.10"), ("a", "bag", "9"),
-            ("b", "view", "5"), ("bare", "purchase", "7"), ("c", "purchase", None), ("gone", "purchase", "1"),
+            FIRST,
+            ("a", "purchase", "10.10"),
+            ("a", "purchase", "10.20"),
+            ("a", "view", "10.10"),
+            ("a", "bag", "9"),
+            ("b", "view", "5"),
+            ("bare", "purchase", "7"),
+            ("c", "purchase", None),
+            ("gone", "purchase", "1"),
         ),
-    )  # fmt: skip
+    )
     store.write(
-        "interactions", SECOND,
+        "interactions",
+        SECOND,
         sales(
-            SECOND, ("a", "purchase", "0.1"), ("b", "purchase", "0.2"), ("b", "save", "5"), ("c", "purchase", "4"),
+            SECOND,
+            ("a", "purchase", "0.1"),
+            ("b", "purchase", "0.2"),
+            ("b", "save", "5"),
+            ("c", "purchase", "4"),
             ("d", "purchase", "3"),
         ),
-    )  # fmt: skip
+    )
     path = tmp_path / "atelier.duckdb"
     publish(store, path)
     return path
@@ -107,9 +128,15 @@ def test_how_floral_dresses_sell(database: Path) -> None:
 def test_the_columns_are_typed_and_explained(database: Path) -> None:
     described = {row[0]: row[1] for row in ask(database, "DESCRIBE sales_by_attribute")}
     assert described == {
-        "ds": "DATE", "product_type": "VARCHAR", "attribute": "VARCHAR", "value": "VARCHAR", "source": "VARCHAR",
-        "units": "BIGINT", "revenue": "DECIMAL(38,9)", "articles": "BIGINT",
-    }  # fmt: skip
+        "ds": "DATE",
+        "product_type": "VARCHAR",
+        "attribute": "VARCHAR",
+        "value": "VARCHAR",
+        "source": "VARCHAR",
+        "units": "BIGINT",
+        "revenue": "DECIMAL(38,9)",
+        "articles": "BIGINT",
+    }
     ((comment,),) = ask(database, "SELECT comment FROM duckdb_views() WHERE view_name = 'sales_by_attribute'")
     assert all(name in comment for name in ("units", "revenue", "articles", "source", "Purchases only", "newest"))
 

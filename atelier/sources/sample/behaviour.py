@@ -199,9 +199,15 @@ def _repeated(
 
 
 def _funnel(
-    choice: Choice, articles: Articles, memory: Memory, day: int, rng: np.random.Generator,
-    sessions: Sessions, of_session: Codes, chosen: Codes,
-) -> pa.Table:  # fmt: skip
+    choice: Choice,
+    articles: Articles,
+    memory: Memory,
+    day: int,
+    rng: np.random.Generator,
+    sessions: Sessions,
+    of_session: Codes,
+    chosen: Codes,
+) -> pa.Table:
     """Turn considered articles into views, saves, bags and, at the end of the session, purchases."""
     config, n = choice.config, len(of_session)
     starts_at = np.cumsum(sessions.considered) - sessions.considered
@@ -225,14 +231,30 @@ def _funnel(
     purchases = row[kind == KINDS.index("purchase")]
     memory.remember(sessions.customers[of_session[purchases]], chosen[purchases], day)
     session = of_session[row]
-    return _table(choice, articles, day, sessions.customers[session], chosen[row], second, kind,
-                  sessions.channels[session], session)  # fmt: skip
+    return _table(
+        choice,
+        articles,
+        day,
+        sessions.customers[session],
+        chosen[row],
+        second,
+        kind,
+        sessions.channels[session],
+        session,
+    )
 
 
 def _table(
-    choice: Choice, articles: Articles, day: int, customers: Codes, chosen: Codes, second: Codes, kind: Codes,
-    channels: Codes, session: Codes,
-) -> pa.Table:  # fmt: skip
+    choice: Choice,
+    articles: Articles,
+    day: int,
+    customers: Codes,
+    chosen: Codes,
+    second: Codes,
+    kind: Codes,
+    channels: Codes,
+    session: Codes,
+) -> pa.Table:
     """The Arrow table of a day's interactions."""
     ds: date = choice.config.first_day + timedelta(days=day)
     midnight = np.datetime64(ds, "us")

@@ -174,9 +174,16 @@ def _distinct_colours(rng: np.random.Generator, shares: Floats, styles: Codes, p
 
 
 def _priced(
-    rng: np.random.Generator, styles: Codes, place: Codes, types: Codes, divisions: Codes, brands: Codes,
-    attributes: Codes, launched: Codes, leaves: Codes,
-) -> Articles:  # fmt: skip
+    rng: np.random.Generator,
+    styles: Codes,
+    place: Codes,
+    types: Codes,
+    divisions: Codes,
+    brands: Codes,
+    attributes: Codes,
+    launched: Codes,
+    leaves: Codes,
+) -> Articles:
     """Put prices and reductions on the articles, and ids."""
     count, n = len(types), len(styles)
     median = np.array([kind.price for kind in taxonomy.TYPES])[types] * np.array(taxonomy.BRAND_PRICE)[brands]
@@ -190,10 +197,18 @@ def _priced(
         numbered("", numbers, 6).to_numpy(False).astype(np.str_) for numbers in (number * 1000 + place + 1, number)
     )
     return Articles(
-        ids=ids, product_codes=codes, types=types[styles], divisions=divisions[styles], brands=brands[styles],
-        attributes=attributes, prices=price[styles], launched=launched, leaves=leaves, markdown_from=markdown_from,
+        ids=ids,
+        product_codes=codes,
+        types=types[styles],
+        divisions=divisions[styles],
+        brands=brands[styles],
+        attributes=attributes,
+        prices=price[styles],
+        launched=launched,
+        leaves=leaves,
+        markdown_from=markdown_from,
         markdown=rng.choice([0.1, 0.2, 0.3, 0.5], p=[0.3, 0.35, 0.2, 0.15], size=n),
-    )  # fmt: skip
+    )
 
 
 def numbered(prefix: str, numbers: Codes, digits: int) -> Any:

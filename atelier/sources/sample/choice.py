@@ -87,10 +87,24 @@ class Choice:
         groups = np.array([taxonomy.GROUPS.index(kind.group) for kind in taxonomy.TYPES])
         peaks = np.array([kind.peak for kind in taxonomy.TYPES], dtype=np.float64)
         return cls(
-            config, articles.ids, groups[articles.types], articles.launched, articles.leaves, articles.markdown_from,
-            articles.markdown, popularity, peaks[articles.types, 0], peaks[articles.types, 1], likings, customers.ids,
-            customers.joined, customers.rate, customers.taste_before, customers.taste_after, customers.drift_from,
-        )  # fmt: skip
+            config,
+            articles.ids,
+            groups[articles.types],
+            articles.launched,
+            articles.leaves,
+            articles.markdown_from,
+            articles.markdown,
+            popularity,
+            peaks[articles.types, 0],
+            peaks[articles.types, 1],
+            likings,
+            customers.ids,
+            customers.joined,
+            customers.rate,
+            customers.taste_before,
+            customers.taste_after,
+            customers.drift_from,
+        )
 
     def day_number(self, day: date) -> int:
         """The day, counted from the first day of history."""
@@ -163,15 +177,15 @@ class Choice:
             columns[name] = customers[name].combine_chunks().flatten().to_numpy().reshape(customers.num_rows, -1)
         likings = articles["likings"].combine_chunks().flatten().to_numpy().reshape(articles.num_rows, -1).T
         return cls(
-            config=config, articles=articles["article_id"].to_numpy().astype(np.str_),
-            customers=customers["customer_id"].to_numpy().astype(np.str_), likings=np.ascontiguousarray(likings),
+            config=config,
+            articles=articles["article_id"].to_numpy().astype(np.str_),
+            customers=customers["customer_id"].to_numpy().astype(np.str_),
+            likings=np.ascontiguousarray(likings),
             **columns,
-        )  # fmt: skip
+        )
 
 
-_ARTICLE_COLUMNS = (
-    "groups", "launched", "leaves", "markdown_from", "markdown", "popularity", "peak", "seasonality",
-)  # fmt: skip
+_ARTICLE_COLUMNS = ("groups", "launched", "leaves", "markdown_from", "markdown", "popularity", "peak", "seasonality")
 _CUSTOMER_COLUMNS = ("joined", "rate", "drift_from")
 
 

@@ -26,11 +26,20 @@ SUPERSAMPLING = 2
 JPEG_QUALITY = 88
 PHOTOGRAPHS = 1_000  # the stream of random numbers of photographs: each has one of its own
 _RGB = {
-    "black": (28, 28, 30), "white": (244, 243, 238), "grey": (135, 137, 140), "neutral": (212, 190, 152),
-    "brown": (105, 68, 42), "red": (190, 30, 40), "pink": (238, 150, 178), "orange": (226, 118, 38),
-    "yellow": (240, 205, 60), "green": (52, 118, 66), "light blue": (140, 190, 228), "navy": (28, 42, 92),
+    "black": (28, 28, 30),
+    "white": (244, 243, 238),
+    "grey": (135, 137, 140),
+    "neutral": (212, 190, 152),
+    "brown": (105, 68, 42),
+    "red": (190, 30, 40),
+    "pink": (238, 150, 178),
+    "orange": (226, 118, 38),
+    "yellow": (240, 205, 60),
+    "green": (52, 118, 66),
+    "light blue": (140, 190, 228),
+    "navy": (28, 42, 92),
     "purple": (118, 66, 140),
-}  # fmt: skip
+}
 _PETALS = np.array([(236, 96, 110), (250, 214, 90), (246, 246, 246), (96, 150, 220)], dtype=np.float64)
 Pixels = NDArray[np.float64]
 
@@ -144,9 +153,14 @@ def _background(rng: np.random.Generator, size: int, plain: bool) -> Pixels:
 
 
 def _put(
-    canvas: Pixels, articles: Articles, article: int, rng: np.random.Generator, scale: float, angle: float,
+    canvas: Pixels,
+    articles: Articles,
+    article: int,
+    rng: np.random.Generator,
+    scale: float,
+    angle: float,
     shift: NDArray[np.float64],
-) -> None:  # fmt: skip
+) -> None:
     """Draw a garment onto the canvas, in place."""
     size = len(canvas)
     values = values_of(articles, article)
@@ -187,9 +201,12 @@ def _shrunk(image: Image.Image) -> Pixels:
 
 
 def _cloth(
-    values: Mapping[str, str], rng: np.random.Generator, rotation: NDArray[np.float64], shift: NDArray[np.float64],
+    values: Mapping[str, str],
+    rng: np.random.Generator,
+    rotation: NDArray[np.float64],
+    shift: NDArray[np.float64],
     size: int,
-) -> Pixels:  # fmt: skip
+) -> Pixels:
     """Float [size, size, 3]: the material everywhere, in the garment's own coordinates."""
     base = np.array(_RGB[values["colour"]], dtype=np.float64) + rng.normal(0, 9, size=3)
     dark = base.mean() < 120

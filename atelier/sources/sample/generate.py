@@ -137,10 +137,20 @@ def _write_manifest(root: Path, config: SampleConfig) -> None:
     beside.replace(root / MANIFEST)
 
 
-_OWN = frozenset({
-    "articles", "customers", "annotated_attributes", "images", "outfits", "interactions", "photographs", "truth",
-    MANIFEST, f".{MANIFEST}",
-})  # fmt: skip
+_OWN = frozenset(
+    {
+        "articles",
+        "customers",
+        "annotated_attributes",
+        "images",
+        "outfits",
+        "interactions",
+        "photographs",
+        "truth",
+        MANIFEST,
+        f".{MANIFEST}",
+    }
+)
 
 
 def _clear(root: Path) -> None:

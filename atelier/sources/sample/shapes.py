@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
 FIT = {"slim": 0.82, "regular": 1.0, "relaxed": 1.14, "oversized": 1.3}
-HEMS = {
-    "Top": 0.6, "T-shirt": 0.62, "Shirt": 0.66, "Knitwear": 0.64, "Jacket": 0.64, "Coat": 0.84, "Dress": 0.8,
-}  # fmt: skip
+HEMS = {"Top": 0.6, "T-shirt": 0.62, "Shirt": 0.66, "Knitwear": 0.64, "Jacket": 0.64, "Coat": 0.84, "Dress": 0.8}
 _SHOULDER_Y, _SHOULDER_X, _NECK_X = 0.17, 0.17, 0.07
 _LARGEST_ZOOM, _FRAME = 1.3, 0.9
 
@@ -99,12 +97,19 @@ def _upper(kind: str, values: Mapping[str, str], width: float) -> Shape:
     shape = Shape(
         body=[
             _polygon(
-                (0.5 - _NECK_X, _SHOULDER_Y - 0.03), (0.5 + _NECK_X, _SHOULDER_Y - 0.03),
-                (0.5 + _SHOULDER_X, _SHOULDER_Y), (0.5 + chest, 0.32), (0.5 + waist, 0.45), (0.5 + flare, hem),
-                (0.5 - flare, hem), (0.5 - waist, 0.45), (0.5 - chest, 0.32), (0.5 - _SHOULDER_X, _SHOULDER_Y),
+                (0.5 - _NECK_X, _SHOULDER_Y - 0.03),
+                (0.5 + _NECK_X, _SHOULDER_Y - 0.03),
+                (0.5 + _SHOULDER_X, _SHOULDER_Y),
+                (0.5 + chest, 0.32),
+                (0.5 + waist, 0.45),
+                (0.5 + flare, hem),
+                (0.5 - flare, hem),
+                (0.5 - waist, 0.45),
+                (0.5 - chest, 0.32),
+                (0.5 - _SHOULDER_X, _SHOULDER_Y),
             )
         ]
-    )  # fmt: skip
+    )
     _add_sleeves(shape, values.get("sleeve_length", "long"), width)
     _add_neckline(shape, kind, values.get("neckline"))
     if kind in ("Jacket", "Coat", "Shirt"):
@@ -177,9 +182,16 @@ def _footwear(kind: str, values: Mapping[str, str]) -> Shape:
     ground = 0.78
     top = 0.22 if kind == "Boots" else 0.5 - lift * 0.6
     body = _polygon(
-        (0.2, top), (0.42, top), (0.45, 0.55 - lift * 0.5), (0.72, 0.66), (0.86, 0.71), (0.88, ground),
-        (0.6, ground), (0.42, ground - lift), (0.18, ground - lift),
-    )  # fmt: skip
+        (0.2, top),
+        (0.42, top),
+        (0.45, 0.55 - lift * 0.5),
+        (0.72, 0.66),
+        (0.86, 0.71),
+        (0.88, ground),
+        (0.6, ground),
+        (0.42, ground - lift),
+        (0.18, ground - lift),
+    )
     shape = Shape(body=[body], ink=[(_polygon((0.18, ground - lift), (0.42, ground - lift), (0.6, ground)), 0.014)])
     if heel == "block":
         shape.body.append(_polygon((0.18, ground - lift), (0.34, ground - lift), (0.33, ground), (0.19, ground)))

@@ -20,14 +20,26 @@ PAIRING = 0.15
 
 _OPENERS = ("A", "Our best-loved", "Meet the", "Designed in our studio, a", "The new-season", "An easy")
 _PURPOSES = ("made for", "that is right for", "we love for", "at home at", "cut with a view to")
-_NO_PURPOSE = ("to reach for again and again", "with a modern line", "that goes with everything", "built to last",
-               "with thoughtful details")  # fmt: skip
+_NO_PURPOSE = (
+    "to reach for again and again",
+    "with a modern line",
+    "that goes with everything",
+    "built to last",
+    "with thoughtful details",
+)
 _DETAILS = ("It has", "Details:", "Finished with", "Features include", "Look out for")
 _MADE = ("Made from", "Woven in soft", "Crafted in", "In a fine quality of", "The fabric is mostly")
 _COMES = ("Comes in", "Shown here in", "This colour is", "Dyed in")
-_FILLERS = ("Machine wash at 30 degrees.", "Model wears size M.", "Take your usual size.", "Part of our core range.",
-            "Lined for comfort.", "Ships within two days.", "Inspired by vintage finds.",
-            "Wipe clean only.")  # fmt: skip
+_FILLERS = (
+    "Machine wash at 30 degrees.",
+    "Model wears size M.",
+    "Take your usual size.",
+    "Part of our core range.",
+    "Lined for comfort.",
+    "Ships within two days.",
+    "Inspired by vintage finds.",
+    "Wipe clean only.",
+)
 _PAIRINGS = ("Wear it with", "Style it alongside", "It looks great next to")
 
 
