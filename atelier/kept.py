@@ -50,9 +50,16 @@ def made_with(code: Iterable[Path], libraries: Iterable[str]) -> dict[str, objec
 
 @cache
 def code_digest(*paths: Path) -> str:
-    """A digest of files, and of the modules and queries that lie in folders: what other code made is computed again."""
-    found = (file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path]))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in found if file.suffix in CODE)).hexdigest()
+    """A digest of files, and of the modules and queries below folders, at any depth, with their places there.
+
+    A result that other code made is computed again.
+    """
+    code = hashlib.sha256()
+    for path in paths:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.suffix in CODE:
+                code.update(file.relative_to(path).as_posix().encode() + b"\0" + file.read_bytes())
+    return code.hexdigest()
 
 
 @dataclass(frozen=True)

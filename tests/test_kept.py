@@ -78,21 +78,23 @@ def test_what_was_kept_is_not_computed_again(tmp_path: Path) -> None:
         asked({}, k=1)
 
 
-def test_code_is_that_of_modules_and_queries_in_folders_and_of_files(tmp_path: Path) -> None:
-    (tmp_path / "more").mkdir()
-    files = [tmp_path / name for name in ("a.py", "b.sql", "more/c.py")]
-    others = [tmp_path / "notes.md", tmp_path / "more" / "d.py"]
-    for file in (*files, *others):
+def test_code_is_that_of_files_and_of_modules_and_queries_below_folders(tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    (package / "wing" / "room").mkdir(parents=True)
+    files = [package / name for name in ("a.py", "b.sql", "wing/c.py", "wing/room/d.py")] + [tmp_path / "e.py"]
+    other = package / "wing" / "notes.md"
+    for file in (*files, other):
         file.write_text(file.name)
 
     def found() -> str:
-        return code_digest.__wrapped__(tmp_path, files[2])
+        return code_digest.__wrapped__(package, tmp_path / "e.py")
 
     digests = [found()]
-    for file in others:
-        file.write_text("changed")
+    other.write_text("changed")
     assert found() == digests[0]
     for file in files:
         file.write_text("changed")
         digests.append(found())
-    assert len(set(digests)) == 4
+    (package / "wing" / "room" / "d.py").rename(package / "wing" / "d.py")
+    digests.append(found())
+    assert len(set(digests)) == len(digests) == 7
