@@ -1,7 +1,7 @@
 """The attribute study: many trainings of one day's data, started when somebody wants to know, not every night.
 
 What belongs here: what the study reads, where its results are kept, its tables, pictures and key figures. What does
-not: the trainings (:mod:`atelier.attributes.study`), how the pictures look (:mod:`atelier.report`).
+not: the trainings (:mod:`atelier.studies.attribute_study`), how the pictures look (:mod:`atelier.report`).
 """
 
 from inspect import getfile
@@ -21,7 +21,7 @@ from sql import query
 if TYPE_CHECKING:
     import pandas as pd
 
-    from atelier.attributes.study import StudyPlan
+    from atelier.studies.attribute_plan import StudyPlan
 
 READ = (*INPUTS, "annotated_attributes")
 GROUP = "studies"
@@ -60,8 +60,8 @@ class AttributeStudy(NetworkTraining):
 @stage(produces=[NAME, "attribute_confusions"], deps=READ, group=GROUP, pool=gpu_pool())
 def study_attributes(step: Step, config: AttributeStudy) -> None:
     """The attribute network by split, without a modality, by training step, and against linear classifiers."""
-    from atelier.attributes.study import confusions_of, run_study, scores_of
-    from atelier.kept import Kept
+    from atelier.studies.attribute_study import confusions_of, run_study, scores_of
+    from atelier.studies.results_cache import ResultsCache
 
     articles, labels = article_inputs(step.store, step.cache, step.ds), step.read("annotated_attributes")
     plan = study_plan(config, labelled(articles, labels))
@@ -70,7 +70,7 @@ def study_attributes(step: Step, config: AttributeStudy) -> None:
         articles,
         labels,
         plan,
-        kept=Kept(kept_folder(step.home.root, NAME, step.ds)),
+        kept=ResultsCache(kept_folder(step.home.root, NAME, step.ds)),
         data={"code": _code(), **step.data_versions(READ)},
         device=device,
     )
@@ -85,7 +85,7 @@ def study_attributes(step: Step, config: AttributeStudy) -> None:
 
 def _code() -> str:
     """A digest of the code that decides what the trainings are given."""
-    from atelier.kept import code_digest
+    from atelier.studies.results_cache import code_digest
 
     return code_digest(Path(__file__), Path(getfile(article_inputs)), Path(getfile(query)).parent)
 
@@ -98,7 +98,7 @@ def study_plan(config: AttributeStudy, articles: int) -> "StudyPlan":
     """
     from pydantic import ValidationError
 
-    from atelier.attributes.study import StudyPlan, trained_as
+    from atelier.studies.attribute_plan import StudyPlan, trained_as
     from resources.retailer import faults
 
     chosen = attribute_config(config, articles)

@@ -129,7 +129,7 @@ def short_of_coverage(metrics: "pd.DataFrame", coverage: float, independent: flo
         Those whose coverage would be as low as it is with a probability of less than 1% over the number of attributes:
         so the check cries wolf on one day in a hundred at most.
     """
-    from atelier.attributes.conformal import chance_of_covering_so_few
+    from atelier.attributes.prediction_sets import chance_of_covering_so_few
 
     wide = metrics.pivot(index="attribute", columns="metric", values="value").drop(index="mean", errors="ignore")
     judged = wide[wide["coverage"].notna()]

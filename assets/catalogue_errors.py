@@ -1,7 +1,7 @@
 """Catalogue errors: the annotations that people should look at again.
 
 What belongs here: the search as a stage of the day. What does not: how it is done
-(:mod:`atelier.attributes.mislabelled`).
+(:mod:`atelier.attributes.label_errors`).
 """
 
 from typing import TYPE_CHECKING, Literal
@@ -44,7 +44,7 @@ class ErrorSearch(dg.Config):
 @stage(produces=["catalogue_errors"], deps=[*INPUTS, "annotated_attributes"], group=GROUP, pool=gpu_pool())
 def catalogue_errors(step: Step, config: ErrorSearch) -> None:
     """Annotations that a model trained without their style confidently contradicts, the most suspicious first."""
-    from atelier.attributes.mislabelled import contradicted, out_of_fold, scored
+    from atelier.attributes.label_errors import find_label_issues, out_of_fold, rank_label_issues
 
     articles, labels = article_inputs(step.store, step.cache, step.ds), step.read("annotated_attributes")
     found = out_of_fold(
@@ -55,8 +55,8 @@ def catalogue_errors(step: Step, config: ErrorSearch) -> None:
         seed=config.seed,
         device=str(step.compute.apply()),
     )
-    errors = contradicted(
-        scored(found.judged, config.score),
+    errors = find_label_issues(
+        rank_label_issues(found.judged, config.score),
         least_confidence=config.least_confidence,
         most_annotated=config.most_annotated,
     )
@@ -73,7 +73,7 @@ def search_config(config: ErrorSearch, articles: int) -> "AttributeConfig":
     """
     from pydantic import ValidationError
 
-    from atelier.attributes.mislabelled import config_for
+    from atelier.attributes.label_errors import config_for
     from resources.retailer import faults
 
     try:

@@ -15,7 +15,7 @@ from assets.recommenders import MODELS, TRAIN_KINDS, catalogue, training_interac
 from assets.stage import stage
 from assets.step import Step
 from resources.retailer import day_range
-from resources.tables import SEEN
+from resources.tables.columns import SEEN
 from sql import query
 
 if TYPE_CHECKING:

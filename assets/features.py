@@ -1,7 +1,7 @@
 """Features: what sales tell of articles and customers, and the vector that content models read.
 
 What belongs here: the feature tables and article_vectors. What does not: their SQL (:mod:`sql`), how vectors are
-normalised (:mod:`atelier.article_vectors`).
+normalised (:mod:`atelier.articles.vectors`).
 """
 
 from typing import TYPE_CHECKING
@@ -57,7 +57,7 @@ def customer_features(step: Step, config: FeatureConfig) -> None:
 )
 def article_vectors(step: Step) -> None:
     """The vector that content models read, and in the bundle ``vector_space`` the name and norm of each position."""
-    from atelier.article_vectors import ArticleVectors, vectors_table
+    from atelier.articles.vectors import ArticleVectors, vectors_table
 
     articles = article_inputs(step.store, step.cache, step.ds)
     articles = articles.merge(step.read("article_features")[["article_id", "sales_30d"]], on="article_id")

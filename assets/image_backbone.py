@@ -80,13 +80,13 @@ def learnable(step: Step) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """The photographs that may be learned from, with their styles, and the labels: annotations and the category."""
     import pandas as pd
 
-    from atelier.attributes.reserved import reserved
+    from atelier.attributes.leakage_guard import held_out_articles
 
     articles, labels = visible_articles(step), step.read("annotated_attributes")
     labels = labels[labels["article_id"].isin(articles["article_id"])]
     training = AttributeTraining()  # what the daily attribute model does by default
     network = attribute_config(training, labelled(articles, labels))
-    kept_back = reserved(articles, labels, network, test_share=training.test_share, seed=training.seed)
+    kept_back = held_out_articles(articles, labels, network, test_share=training.test_share, seed=training.seed)
     free = articles.loc[~kept_back, ["article_id", "product_code"]]
     photographs = step.read("images").merge(free, on="article_id", how="inner", validate="many_to_one")
     category = articles[["article_id", CATEGORY]].dropna().rename(columns={CATEGORY: "value"})

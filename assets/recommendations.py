@@ -105,8 +105,8 @@ class _Lists:
         """Lists under the served policy for the whole ``audience``, under the other one for the ``judged``."""
         import pyarrow as pa
 
-        from atelier.recommenders.frames import REASONS
-        from atelier.recommenders.serving import SERVED
+        from atelier.recommenders.fallback import SERVED
+        from atelier.recommenders.schemas import REASONS
 
         columns = [pa.field("model", pa.string()), pa.field("seen", pa.string()), *SERVED]
         schema = pa.schema([*columns, pa.field("model_id", pa.string()), pa.field("reasons", REASONS)])
@@ -115,7 +115,7 @@ class _Lists:
     def _batches(
         self, schema: "pa.Schema", audience: "pd.DataFrame", judged: "pd.DataFrame"
     ) -> "Iterator[pa.RecordBatch]":
-        from atelier.recommenders.serving import serve
+        from atelier.recommenders.fallback import serve
 
         served_policy = self._config.exclude_seen
         for exclude_seen, customers in ((served_policy, audience), (not served_policy, judged)):
@@ -137,7 +137,7 @@ class _Lists:
         """The batch with its reasons and what is the same in all its rows: one model made them, or the fallback."""
         import pyarrow as pa
 
-        from atelier.recommenders.reasons import explained
+        from atelier.recommenders.explanations import explained
 
         rows = batch.num_rows
         is_fallback = bool(rows and batch["fallback"][0].as_py())

@@ -1,7 +1,8 @@
 """The recommender study: the published comparison on one retailer's data, started when somebody wants to know.
 
 What belongs here: what the study reads, where its results are kept, its tables, pictures and key figures. What does
-not: the fits and their judgement (:mod:`atelier.recommenders.study`), how the pictures look (:mod:`atelier.report`).
+not: the fits and their judgement (:mod:`atelier.studies.recommender_study`), how the pictures look
+(:mod:`atelier.report`).
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from atelier.catalogue import Catalogue
     from atelier.interactions import Interactions
-    from atelier.recommenders.study import FitResult, StudyPlan
+    from atelier.studies.recommender_study import FitResult, StudyPlan
 
 GROUP = "studies"
 NAME = "recommender_study"
@@ -90,14 +91,14 @@ class Compared:
 )
 def compare_recommenders(step: Step, config: RecommenderStudy) -> None:
     """Popularity, collaborative, content, hybrid and als on the same data, over seeds and with fewer interactions."""
-    from atelier.kept import Kept
-    from atelier.recommenders.study import run_study, scores_of, tests_of
-    from atelier.recommenders.study_neighbours import neighbours_of
+    from atelier.studies.recommender_neighbours import neighbours_of
+    from atelier.studies.recommender_study import run_study, scores_of, tests_of
+    from atelier.studies.results_cache import ResultsCache
 
     step.compute.apply()
     data = read(step)
     plan = study_plan(config, len(data.catalogue), step.compute.threads)
-    keep: dict[str, Any] = {"kept": Kept(kept_folder(step.home.root, NAME, step.ds)), "data": data.versions}
+    keep: dict[str, Any] = {"kept": ResultsCache(kept_folder(step.home.root, NAME, step.ds)), "data": data.versions}
     results = run_study(data.train, data.truth, plan, catalogue=data.catalogue, **keep)
     neighbours = neighbours_of(data.train, plan, data.catalogue, **keep)
     scores, tests = scores_of([*results, *_ceiling(step, data, plan)]), tests_of(results)
@@ -146,7 +147,7 @@ def read(step: Step) -> Compared:
 
 def _code() -> str:
     """A digest of the code that decides what the models are given and judged by."""
-    from atelier.kept import code_digest
+    from atelier.studies.results_cache import code_digest
 
     return code_digest(Path(__file__), Path(getfile(training_interactions)), Path(getfile(query)).parent)
 
@@ -185,8 +186,8 @@ def study_plan(config: RecommenderStudy, articles: int, threads: int = 0) -> "St
     """
     from pydantic import ValidationError
 
-    from atelier.recommenders.study import StudyPlan
-    from atelier.recommenders.vectors import factors_for
+    from atelier.recommenders.vector_model import factors_for
+    from atelier.studies.recommender_study import StudyPlan
     from resources.retailer import faults
 
     _check_decided(config)
@@ -226,8 +227,8 @@ def _ceiling(step: Step, data: Compared, plan: "StudyPlan") -> "list[FitResult]"
 
     They may hold what comes on sale only after the day of the lists, as in :mod:`benchmarks.sample_oracle`.
     """
-    from atelier.recommenders.study import judge_lists, judged_customers
     from atelier.sources.sample import oracle_lists
+    from atelier.studies.recommender_study import judge_lists, judged_customers
 
     settings = step.home.settings
     if settings.source != "sample":

@@ -84,7 +84,7 @@ class AlsConfig(dg.Config):
 
 
 class HybridConfig(dg.Config):
-    """How ``hybrid`` is trained: what :class:`atelier.recommenders.hybrid_config.HybridConfig` says of each field.
+    """How ``hybrid`` is trained.
 
     What is left empty is the model's default.
 
@@ -166,7 +166,7 @@ def catalogue(step: Step, day: date | None = None, *, content: bool = False) -> 
         articles = con.table("articles").order("article_id").df()
     if not content:
         return Catalogue.from_frames(articles)
-    from atelier.article_vectors import ArticleVectors
+    from atelier.articles.vectors import ArticleVectors
 
     space = step.models.bundle("vector_space", step.models.pointer("vector_space", day))
     return Catalogue.from_frames(
@@ -235,7 +235,7 @@ def als_model(step: Step, config: AlsConfig) -> None:
 @stage(produces=["hybrid_model"], deps=[*READ, *CONTENT], group=GROUP)
 def hybrid_model(step: Step, config: HybridConfig) -> None:
     """Asymmetric factorisation over content and embeddings (Cardoso, Daolio, Vargas 2018)."""
-    from atelier.recommenders.hybrid import Hybrid
+    from atelier.recommenders.factorisation.hybrid import Hybrid
 
     step.compute.apply()
     model = _fit(step, "hybrid", config, content=config.mode != "collaborative")

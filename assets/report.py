@@ -32,8 +32,8 @@ INGESTED = (*(each.name for each in RAW), "images")
 @stage(produces=["report"], deps=[*SHOWN, "article_index"], group=GROUP)
 def report(step: Step) -> None:
     """The page of the day: what came in, checks, attributes, leaderboard, recommendations and why, neighbours."""
+    from assets.lineage_pages import write_page
     from atelier.report import leaderboard_text, render_page
-    from resources.lineage_pages import write_page
 
     settings = step.home.settings
     page = render_page(f"Atelier · {settings.source}", step.ds, [section(step) for section in SECTIONS])
@@ -136,9 +136,9 @@ def _recommender_study(step: Step) -> "Section":
 
 def _lineage(step: Step) -> "Section":
     """A few values, each with a page of its own, which is written here."""
+    from assets.lineage_pages import write_examples
     from atelier.report import lineage_section
     from resources.attribute_lineage import Tracer, image_root
-    from resources.lineage_pages import write_examples
 
     tracer = Tracer(step.store, step.models, step.cache, image_root(step.home))
     examples = write_examples(step.store, tracer, step.ds, step.home.reports)

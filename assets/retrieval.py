@@ -1,7 +1,7 @@
 """Retrieval: which articles are like which, and the index that answers look-ups.
 
 What belongs here: the neighbours of every article, by each model that has vectors, and the index of one of them. What
-does not: the search itself (:mod:`atelier.recommenders`, :mod:`atelier.retrieval`).
+does not: the search itself (:mod:`atelier.recommenders`, :mod:`atelier.search`).
 """
 
 from pathlib import Path
@@ -54,9 +54,9 @@ class IndexConfig(dg.Config):
 def article_index(step: Step, config: IndexConfig) -> None:
     """Annoy's forests of the als model's articles: by cosine for similar ones, by inner product for recommending."""
     from atelier import recommenders
-    from atelier.recommenders.vectors import VectorRecommender
-    from atelier.retrieval.article_index import ArticleIndex, ArticleIndexConfig
-    from atelier.retrieval.recall import recall_curve
+    from atelier.recommenders.article_index import ArticleIndex, ArticleIndexConfig
+    from atelier.recommenders.index_recall import recall_curve
+    from atelier.recommenders.vector_model import VectorRecommender
 
     bundle = step.bundle(f"{INDEXED}_model")
     model: VectorRecommender[Any] = recommenders.load(bundle.path)  # type: ignore[assignment]

@@ -1,7 +1,7 @@
 """The catalogue: what is sold, with the vectors that content models read.
 
 What belongs here: :class:`Catalogue` and how it is read from frames. What does not: how vectors are computed
-(:mod:`atelier.article_vectors`).
+(:mod:`atelier.articles.vectors`).
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from atelier.errors import AtelierError
-from atelier.ids import IdMap, some
+from atelier.ids import IdMap, preview
 
 
 class CatalogueError(AtelierError, ValueError):
@@ -62,7 +62,7 @@ class Catalogue:
         if len(ids) < len(codes):
             twice = np.flatnonzero(np.bincount(codes, minlength=len(ids)) > 1)
             raise CatalogueError(
-                f"{len(twice):,} articles occur more than once: {some(ids.take(twice).to_pylist(), len(twice))}"
+                f"{len(twice):,} articles occur more than once: {preview(ids.take(twice).to_pylist(), len(twice))}"
             )
         order = np.argsort(codes)
         matrix = _matrix(vectors, ids, order)
@@ -114,7 +114,8 @@ def _check_finite(matrix: npt.NDArray[np.float32], ids: IdMap) -> None:
     if len(broken):
         raise CatalogueError(
             f"the vectors of {len(broken):,} articles hold numbers that are not finite (NaN or infinite): "
-            f"{some(ids.take(broken).to_pylist(), len(broken))}: make them again, or pass zeros where nothing is known"
+            f"{preview(ids.take(broken).to_pylist(), len(broken))}: make them again, or pass zeros where nothing is "
+            "known"
         )
 
 
@@ -127,7 +128,7 @@ def _matrix_of_frame(vectors: Any, ids: IdMap) -> npt.NDArray[np.float32]:
     place = their_ids.encode(ids.values, unknown="minus_one")
     if (place < 0).any():
         missing = ids.take(np.flatnonzero(place < 0)).to_pylist()
-        raise CatalogueError(f"{len(missing):,} articles have no vector: {some(missing, len(missing))}")
+        raise CatalogueError(f"{len(missing):,} articles have no vector: {preview(missing, len(missing))}")
     column = table.column("vector")
     lists = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     lists = lists.chunk(0) if isinstance(lists, pa.ChunkedArray) else lists

@@ -31,7 +31,7 @@ class IdentifierError(AtelierError, ValueError):
     """Identifiers that are not text, or are null."""
 
 
-def some(identifiers: Iterable[str], total: int) -> str:
+def preview(identifiers: Iterable[str], total: int) -> str:
     """The first few of ``total`` identifiers, as an error message names them."""
     names = [repr(str(value)) for _, value in zip(range(NAMED), identifiers, strict=False)]
     return ", ".join(names) + (f" and {total - len(names):,} more" if total > len(names) else "")
@@ -177,7 +177,9 @@ class IdMap:
         if unknown == "raise" and (codes < 0).any():
             missing = np.unique(indices[codes < 0])
             names = sorted(dictionary.take(pa.array(missing)).to_pylist())
-            raise UnknownIdentifier(f"{len(names):,} unknown {what}{'s' * (len(names) > 1)}: {some(names, len(names))}")
+            raise UnknownIdentifier(
+                f"{len(names):,} unknown {what}{'s' * (len(names) > 1)}: {preview(names, len(names))}"
+            )
         return codes
 
     def _hashed(self, texts: pa.LargeStringArray) -> Codes:

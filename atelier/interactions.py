@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atelier.errors import AtelierError, UnknownIdentifier
-from atelier.ids import Codes, IdMap, some
+from atelier.ids import Codes, IdMap, preview
 
 Times = npt.NDArray[np.datetime64]
 REQUIRED = ("customer_id", "article_id")
@@ -279,5 +279,5 @@ def _translation(old: IdMap, new: IdMap | None, unknown: str, what: str) -> Code
     codes = new.encode(old.values, unknown="minus_one", what=what)
     if unknown == "raise" and (codes < 0).any():
         missing = old.take(np.flatnonzero(codes < 0))
-        raise UnknownIdentifier(f"{len(missing):,} unknown {what}: {some(missing.to_pylist(), len(missing))}")
+        raise UnknownIdentifier(f"{len(missing):,} unknown {what}: {preview(missing.to_pylist(), len(missing))}")
     return codes

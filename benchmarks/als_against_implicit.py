@@ -90,7 +90,7 @@ def asked(options: argparse.Namespace) -> pa.Table:
     return interactions(options.customers, options.articles, options.interactions, options.sample_customers)
 
 
-class Sides:
+class TrainTest:
     """Both ways of fitting and ranking, on the same interactions.
 
     Args:
@@ -154,7 +154,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
     Raises:
         RuntimeError: the lists of the two sides differ.
     """
-    sides = Sides(options)
+    sides = TrainTest(options)
     size = f"{len(sides.data.customer_ids):,} × {len(sides.data.article_ids):,} × {options.factors}"
     fit, (model, bare) = in_turns(options.repeats, sides.fit, sides.bare_fit)
     score, (batches, (ids, _)) = in_turns(
@@ -179,7 +179,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
 
 def run_side(options: argparse.Namespace) -> None:
     """One side once; prints the most memory in MiB that it held."""
-    sides = Sides(options)
+    sides = TrainTest(options)
     if options.side == "ours":
         sides.recommend(sides.fit())
     else:

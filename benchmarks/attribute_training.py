@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from atelier.articles.splits import holdout
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.splits import holdout
 from atelier.report.figures import line_plot, standalone
 from atelier.sources.sample import SampleConfig, generate
 from benchmarks import attribute_training_scale as scale
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from atelier.attributes.model import AttributeModel
 
-WAYS = ("joint", "published")
+TRAINERS = ("joint", "published")
 RECIPE = (
     "training",
     "batch_size",
@@ -286,8 +286,8 @@ def main(given: Sequence[str] | None = None) -> None:
     compute = Compute(options.device, options.threads)
     print(compute.describe() | {"threads": options.threads, "load": os.getloadavg()[0]})
     if options.scale:
-        steps = dict(zip(WAYS, options.steps, strict=True))
-        configs = {way: config_of(way, options.sizes, options.scale) for way in WAYS}
+        steps = dict(zip(TRAINERS, options.steps, strict=True))
+        configs = {way: config_of(way, options.sizes, options.scale) for way in TRAINERS}
         print(scale.as_text(scale.measure(configs, options.scale, steps, compute), options.scale))
         return
     device = compute.apply()
@@ -296,7 +296,9 @@ def main(given: Sequence[str] | None = None) -> None:
             data = hm_data(options.hm, options.vectors)
         else:
             data = sample_data(Path(folder), options.articles, options.photographs)
-    curves = [run(data, way, config_of(way, options.sizes, len(data.articles)), options.limit, device) for way in WAYS]
+    curves = [
+        run(data, way, config_of(way, options.sizes, len(data.articles)), options.limit, device) for way in TRAINERS
+    ]
     print(f"{data.name}; {len(data.labels):,} labels; {options.sizes} sizes; a fifth of the styles is judged")
     print(as_text(*curves))
     draw(curves, data.name, options.plot)

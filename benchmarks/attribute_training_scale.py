@@ -81,9 +81,9 @@ def cost(config: AttributeConfig, articles: int, steps: int, compute: Compute) -
     """Time steps in this process."""
     import torch
 
-    from atelier.attributes.feeding import Feed
-    from atelier.attributes.network import AttributeNetwork, Sizes
-    from atelier.attributes.training import WAYS
+    from atelier.attributes.network.architecture import AttributeNetwork, Sizes
+    from atelier.attributes.network.batches import ArticleBatches
+    from atelier.attributes.network.training import TRAINERS
 
     device = compute.apply()
     torch.manual_seed(config.seed)
@@ -92,8 +92,8 @@ def cost(config: AttributeConfig, articles: int, steps: int, compute: Compute) -
     network = AttributeNetwork(config, sizes).to(device).train()
     labelled = targets >= 0
     rows = torch.from_numpy(np.flatnonzero(labelled.any(axis=1))).to(device)
-    feed = Feed(encoded, network, device)
-    training = WAYS[config.training](network, feed, torch.from_numpy(targets).to(device), heads, config, rows)
+    feed = ArticleBatches(encoded, network, device)
+    training = TRAINERS[config.training](network, feed, torch.from_numpy(targets).to(device), heads, config, rows)
     epoch = training.steps_per_epoch
     before, times = peak_memory(), []
     for step, loss in enumerate(training.steps(-(-(steps + WARM_UP) // epoch) * epoch)):
@@ -112,14 +112,14 @@ def synthetic(articles: int, tokens: int) -> "tuple[Encoded, npt.NDArray[np.int6
     """Random articles of full texts and photographs, their labels [articles, attributes], −1 unlabelled, and heads."""
     import pyarrow as pa
 
+    from atelier.articles.image_vectors import ImageVectors
     from atelier.attributes.encoding import Encoded
     from atelier.attributes.labels import UNLABELLED, Head, Heads
-    from atelier.attributes.shots import Shots
 
     rng = np.random.default_rng(0)
     encoded = Encoded(
         article_ids=pa.array(np.arange(articles).astype(str)),
-        shots=Shots(rng.standard_normal((articles * SHOTS, DIMENSION), np.float32), np.full(articles, SHOTS)),
+        shots=ImageVectors(rng.standard_normal((articles * SHOTS, DIMENSION), np.float32), np.full(articles, SHOTS)),
         tokens=rng.integers(2, WORDS, (articles, tokens), dtype=np.int32),
         types=rng.integers(0, TYPES, articles),
         brands=rng.integers(0, BRANDS, articles),

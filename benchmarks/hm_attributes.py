@@ -10,9 +10,9 @@ the photograph, and no metadata, from which the attributes could be read off. Th
 A photograph is read in up to three ways: as the 1,280 features of MobileNetV2; as these and the 578 of the backbone
 ``small``, which has no weights to learn and measures colours, of which MobileNetV2 was taught to take little notice
 (``and colour``); and, with ``--finetuned``, as the 1,280 and 578 after MobileNetV2 was fine-tuned on the training
-articles (``tuned``). The linear classifiers are those of :mod:`atelier.attributes.peers`: on the text, on the vector of
-the photograph, on both joined. Those that have to be beaten read MobileNetV2 as it came; the others show
-what is due to the network and what to the vectors. Every value is predicted, however rare, by all of them. Options:
+articles (``tuned``). The linear classifiers are those of :mod:`atelier.studies.linear_baselines`: on the text, on the
+vector of the photograph, on both joined. Those that have to be beaten read MobileNetV2 as it came; the others show what
+is due to the network and what to the vectors. Every value is predicted, however rare, by all of them. Options:
 
 - ``--vectors``: a folder in which vectors are kept between runs, one file for each way of encoding. A file of other
   weights is not noticed.
@@ -35,8 +35,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from atelier.attributes import AttributeConfig, AttributeModel, holdout
-from atelier.attributes.peers import Kind, fit_peer
 from atelier.attributes.scores import accuracy, weighted_f1
+from atelier.studies.linear_baselines import Kind, fit_linear_baseline
 from benchmarks.hm_articles import ATTRIBUTES, TEST_SHARE, photographed, with_labels
 
 KEY = ["article_id", "attribute"]
@@ -209,7 +209,7 @@ class Race:
         """A linear classifier."""
         train, test = train or self.train, test or self.test
         start = time.perf_counter()
-        model = fit_peer(kind, train.articles, train.labels)
+        model = fit_linear_baseline(kind, train.articles, train.labels)
         self._note(name, start, [scores(model.predict(test.articles), self.test.labels)["weighted F1"]])
 
     def network(

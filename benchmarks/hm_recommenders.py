@@ -24,7 +24,7 @@ With ``--kept`` a run that is killed goes on where it was, and further models, s
 ``--pictures`` takes the plots of the report's section, as SVG, in a folder for each protocol and policy.
 
 What belongs here: reading the data, the protocols, printing. What does not: the study
-(:mod:`atelier.recommenders.study`).
+(:mod:`atelier.studies.recommender_study`).
 """
 
 import argparse
@@ -44,12 +44,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from atelier.article_vectors import ArticleVectors, ArticleVectorsConfig
+from atelier.articles.vectors import ArticleVectors, ArticleVectorsConfig
 from atelier.catalogue import Catalogue
 from atelier.ids import IdMap
 from atelier.interactions import Interactions
-from atelier.kept import Kept
-from atelier.recommenders.study import FitResult, StudyPlan, run_study, scores_of, tests_of
+from atelier.studies.recommender_study import FitResult, StudyPlan, run_study, scores_of, tests_of
+from atelier.studies.results_cache import ResultsCache
 
 WEEK = {"two_days": ("2020-09-21", "2020-09-23"), "one_day": ("2020-09-22", "2020-09-23")}
 SEQUENCES = ("last_week", "reference")
@@ -233,7 +233,7 @@ def study(trial: Trial, seen: str, sold: Catalogue, options: argparse.Namespace)
         plan_of(trial, seen, options),
         catalogue=sold,
         candidates=trial.train.article_ids.values if trial.sold_only else None,
-        kept=Kept(options.kept) if options.kept else None,
+        kept=ResultsCache(options.kept) if options.kept else None,
         data=identity,
     )
 

@@ -22,11 +22,13 @@ import torch
 from torch import Tensor, nn
 
 from atelier.interactions import Interactions
-from atelier.recommenders.hybrid_config import HybridConfig
-from atelier.recommenders.hybrid_network import Content, ContentNetwork, Factorisation
-from atelier.recommenders.hybrid_training import Trainer
-from atelier.recommenders.losses import LOSSES
-from atelier.recommenders.sampling import Batch, Sampler, positive_rows
+from atelier.nn.content_features import Content
+from atelier.nn.ranking_losses import LOSSES
+from atelier.recommenders.factorisation.hybrid_config import HybridConfig
+from atelier.recommenders.factorisation.hybrid_network import ContentNetwork, Factorisation
+from atelier.recommenders.factorisation.hybrid_training import Trainer
+from atelier.recommenders.training_data.negatives import Batch, Sampler
+from atelier.recommenders.training_data.positives import positive_rows
 from benchmarks.als_against_implicit import interactions
 from benchmarks.ratios import Row, in_turns, table, write
 
@@ -88,7 +90,7 @@ class PlainTrainer:
         positive = (customers * self._vectors(torch.from_numpy(batch.positives.astype(np.int64)))).sum(1)
         negatives = self._vectors(torch.from_numpy(batch.negatives.astype(np.int64)))
         negative = customers @ negatives.T if negatives.ndim == 2 else (negatives * customers[:, None]).sum(2)
-        loss = self._loss(positive, negative, torch.from_numpy(batch.counts), torch.ones(1)).mean()
+        loss = self._loss(positive, negative, torch.from_numpy(batch.valid), torch.ones(1)).mean()
         for optimiser in self._steps:
             optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -5,10 +5,11 @@
 
 FOLDER holds styles.csv and images/ID.jpg as in the Kaggle data, FILE the weights of MobileNetV2 (ImageNet). Gender,
 article type, colour, season and usage are predicted from the photograph alone, from the name (productDisplayName)
-alone, and from both, by the network and by the linear classifiers of :mod:`atelier.attributes.peers`; ``majority``
-always says the most frequent value of training. 32% of the articles are held out by a hash of their id: Myntra names no
-styles, so near copies of an article may stand on both sides and help every model. An empty or ``NA`` value is no label.
-Every value is predicted, however rare. Accuracy and weighted F1 of the articles held out are printed.
+alone, and from both, by the network and by the linear classifiers of :mod:`atelier.studies.linear_baselines`;
+``majority`` always says the most frequent value of training. 32% of the articles are held out by a hash of their id:
+Myntra names no styles, so near copies of an article may stand on both sides and help every model. An empty or ``NA``
+value is no label. Every value is predicted, however rare. Accuracy and weighted F1 of the articles held out are
+printed.
 
 - ``--vectors``: a folder in which vectors are kept between runs. A file of other weights is not noticed.
 - ``--limit``: that many articles, drawn at random by ``--seed``; without it, all that have a photograph.
@@ -27,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from atelier.attributes import AttributeConfig, AttributeModel, holdout
-from atelier.attributes.peers import Kind, fit_peer
+from atelier.studies.linear_baselines import Kind, fit_linear_baseline
 from benchmarks.hm_articles import TEST_SHARE
 from benchmarks.hm_attributes import EVERY_VALUE, KINDS, Photographs, Side, Vectors, scores
 
@@ -101,7 +102,7 @@ def compare(train: Side, test: Side, *, seed: int, config: AttributeConfig | Non
         return AttributeModel(config).fit(mine, train.labels).predict(other)
 
     def peer(kind: Kind) -> pd.DataFrame:
-        return fit_peer(kind, train.articles, train.labels).predict(test.articles)
+        return fit_linear_baseline(kind, train.articles, train.labels).predict(test.articles)
 
     rows = {"majority": _judged("majority", lambda: majority(train.labels, test.articles), test)}
     for kind in KINDS:

@@ -4,10 +4,10 @@
 
 It judges the table of the home in ``$ATELIER_HOME``, by default of the last day that has one. With ``--scores`` it
 searches anew and compares rankings of all labels: cleanlab's scores and simple ones, with and without calibration, and
-several cuts; that is what ``atelier.attributes.mislabelled`` was chosen by.
+several cuts; that is what ``atelier.attributes.label_errors`` was chosen by.
 
 What belongs here: the truth, the figures, the comparison. What does not: the search
-(:mod:`atelier.attributes.mislabelled`).
+(:mod:`atelier.attributes.label_errors`).
 """
 
 import argparse
@@ -31,7 +31,7 @@ from resources.feature_store import FeatureStore
 from resources.retailer import Home
 
 if TYPE_CHECKING:
-    from atelier.attributes.mislabelled import JudgedLabels
+    from atelier.attributes.label_errors import OutOfFoldLabels
 
 TABLE = "catalogue_errors"
 
@@ -206,7 +206,7 @@ def _known(home: Home, store: FeatureStore, day: date) -> pd.DataFrame:
 
 def compare(home: Home, day: date | None, *, folds: int, epochs: int | None, seed: int) -> str:
     """Search anew, and rank all labels by every score; a report in plain text."""
-    from atelier.attributes.mislabelled import config_for, out_of_fold
+    from atelier.attributes.label_errors import config_for, out_of_fold
 
     store = FeatureStore(home.store)
     day = day or store.last_day("image_embeddings")
@@ -222,8 +222,8 @@ def compare(home: Home, day: date | None, *, folds: int, epochs: int | None, see
     return "\n".join([*lines, *_cuts(judged.judged, known)])
 
 
-def _all_scores(judged: "Sequence[JudgedLabels]", known: pd.DataFrame) -> Iterator[tuple[str, Found]]:
-    from atelier.attributes.calibration import uncalibrated
+def _all_scores(judged: "Sequence[OutOfFoldLabels]", known: pd.DataFrame) -> Iterator[tuple[str, Found]]:
+    from atelier.attributes.temperature import uncalibrated
 
     wrong = _wrong(judged, known)
     for calibrated in (False, True):
@@ -238,17 +238,17 @@ def _all_scores(judged: "Sequence[JudgedLabels]", known: pd.DataFrame) -> Iterat
             yield f"{name}, {'calibrated' if calibrated else 'as trained'}", found(wrong, np.concatenate(parts))
 
 
-def _wrong(judged: "Sequence[JudgedLabels]", known: pd.DataFrame) -> Booleans:
+def _wrong(judged: "Sequence[OutOfFoldLabels]", known: pd.DataFrame) -> Booleans:
     index = known.set_index(KEY)["wrong"]
     keys = [pd.MultiIndex.from_product([labels.article_ids, [labels.attribute]]) for labels in judged]
     return np.concatenate([index.reindex(key).to_numpy(bool) for key in keys])
 
 
-def _scores(labels: "JudgedLabels", probabilities: Floats) -> dict[str, Floats]:
+def _scores(labels: "OutOfFoldLabels", probabilities: Floats) -> dict[str, Floats]:
     """Every score, the most suspicious highest."""
     from cleanlab.rank import get_label_quality_scores
 
-    from atelier.attributes.mislabelled import Score, quality
+    from atelier.attributes.label_errors import Score, quality
 
     rows = np.arange(len(labels))
     given = probabilities[rows, labels.given]
@@ -263,21 +263,24 @@ def _scores(labels: "JudgedLabels", probabilities: Floats) -> dict[str, Floats]:
     }
 
 
-def _cuts(judged: "Sequence[JudgedLabels]", known: pd.DataFrame) -> Iterator[str]:
+def _cuts(judged: "Sequence[OutOfFoldLabels]", known: pd.DataFrame) -> Iterator[str]:
     """What cleanlab's own filters keep, and ours: rows, precision, recall, figures of the list ranked within."""
-    from cleanlab.filter import find_label_issues
+    from cleanlab import filter as cleanlab_filter
 
-    from atelier.attributes.mislabelled import contradicted, quality, scored
+    from atelier.attributes.label_errors import find_label_issues, quality, rank_label_issues
 
     wrong = _wrong(judged, known)
     score = -np.concatenate([quality(each.given, each.probabilities, "log_odds") for each in judged])
     kept = {
         f"cleanlab {name}": np.concatenate(
-            [find_label_issues(each.given, each.probabilities, filter_by=name, n_jobs=1) for each in judged]
+            [
+                cleanlab_filter.find_label_issues(each.given, each.probabilities, filter_by=name, n_jobs=1)
+                for each in judged
+            ]
         )
         for name in ("prune_by_noise_rate", "prune_by_class", "both", "confident_learning")
     }
-    ours = contradicted(scored(judged)).set_index(KEY).index
+    ours = find_label_issues(rank_label_issues(judged)).set_index(KEY).index
     keys = [pd.MultiIndex.from_product([each.article_ids, [each.attribute]]) for each in judged]
     kept["contradicted"] = np.concatenate([key.isin(ours) for key in keys])
     yield f"{'cut':<34}{'rows':>8}{'hits':>9}{'precision':>11}{'recall':>8}{'AP':>8}{'P@wrong':>9}"

@@ -11,7 +11,7 @@ as :class:`atelier.attributes.AttributeModel` does, and on that further tenth, o
 sharing did harm, the first would cover less of the held-out labels.
 
 What belongs here: the comparison, and the scores that were not taken. What does not: the one that was
-(:mod:`atelier.attributes.conformal`).
+(:mod:`atelier.attributes.prediction_sets`).
 """
 
 import argparse
@@ -27,10 +27,10 @@ import pandas as pd
 import torch
 
 from atelier.attributes import AttributeConfig, AttributeModel, holdout
-from atelier.attributes.calibration import fit_temperatures, uncalibrated
-from atelier.attributes.conformal import RARE, labels_needed
 from atelier.attributes.labels import UNLABELLED
+from atelier.attributes.prediction_sets import RARE, labels_needed
 from atelier.attributes.scores import Reliability
+from atelier.attributes.temperature import fit_temperatures, uncalibrated
 from atelier.errors import AtelierError
 from benchmarks.hm_articles import TEST_SHARE, read_articles, with_labels, with_vectors
 from resources.article_inputs import article_inputs

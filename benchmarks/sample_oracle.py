@@ -25,7 +25,8 @@ import pandas as pd
 from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
 from atelier.metrics import PURCHASE, TRAIN_KINDS
-from atelier.recommenders.study import (
+from atelier.sources.sample import oracle_lists
+from atelier.studies.recommender_study import (
     FitResult,
     StudiedModel,
     StudyPlan,
@@ -34,7 +35,6 @@ from atelier.recommenders.study import (
     run_study,
     scores_of,
 )
-from atelier.sources.sample import oracle_lists
 from resources.frames import dictionary_table
 from resources.retailer import Home
 from sql import query
@@ -82,7 +82,7 @@ def asked_on(home: Home, day: date) -> Asked:
 
 
 def oracle_precision(asked: Asked, k: int = 10, *, exclude_seen: bool = True) -> pd.DataFrame:
-    """The scores of the ceiling, as :func:`atelier.recommenders.study.scores_of` gives them.
+    """The scores of the ceiling, as :func:`atelier.studies.recommender_study.scores_of` gives them.
 
     Args:
         asked: the question.

@@ -34,12 +34,12 @@ def _embeddings(cache: "EmbeddingCache", inputs: "pd.DataFrame", encoders: list[
     """The image vectors of each article, [its shots, dimension], in the order of its digests."""
     import pandas as pd
 
-    from atelier.attributes import group_shots
+    from atelier.attributes import group_image_vectors
 
     shots = inputs[["article_id", "image_digests"]].explode("image_digests").dropna()
     if shots.empty:
         return pd.Series([[] for _ in range(len(inputs))], index=inputs.index, dtype=object)
     # A day is encoded with one encoder: another one is another config, and another partition.
     vectors = cache.read(shots["image_digests"].tolist(), encoders[0])
-    grouped = group_shots(inputs["article_id"], shots["article_id"], vectors)
+    grouped = group_image_vectors(inputs["article_id"], shots["article_id"], vectors)
     return pd.Series(grouped, index=inputs.index, dtype=object)

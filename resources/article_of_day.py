@@ -55,7 +55,7 @@ class ArticleOfDay:
             return None
         import pyarrow as pa
 
-        from atelier.attributes.text import article_text
+        from atelier.articles.text import article_text
 
         columns = {name: pa.array([self.row.get(name)], pa.string()) for name in ("name", "description")}
         return str(article_text(pa.table(columns))[0].as_py())

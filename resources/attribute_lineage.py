@@ -27,7 +27,7 @@ from resources.embedding_cache import EmbeddingCache
 from resources.model_bundles import readable_manifest
 from resources.model_store import ModelStore
 from resources.publishing import select_sql
-from resources.tables import PREDICTED_ATTRIBUTES
+from resources.tables.attributes import PREDICTED_ATTRIBUTES
 
 if TYPE_CHECKING:
     from atelier.attributes import AttributeModel

@@ -20,7 +20,7 @@ KINDS = {"snapshot": "the whole state on ds", "event": "what happened on ds", "d
 INTRODUCTION = """# Data dictionary
 
 What stands in every table of the feature store and of `atelier.duckdb`. Written by
-`python -m resources.data_dictionary` from the registry, `resources/tables.py`: change it there.
+`python -m resources.data_dictionary` from the registry, `resources/tables/__init__.py`: change it there.
 
 Every table is partitioned by day, `ds`, which `atelier.duckdb` shows as the first column. A table is a *snapshot* (the
 whole state on ds), an *event* table (what happened on ds) or *derived* (computed for ds). Within a partition the key is

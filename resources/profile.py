@@ -86,29 +86,29 @@ def rules(table: Table) -> list[Rule]:
 
 
 def _column_rules(table: Table, column: Column) -> list[Rule]:
-    name, quoted = column.name, f'"{column.name}"'
+    name, sql_literal = column.name, f'"{column.name}"'
     found = []
     if not column.nullable:
-        found.append(Rule(f"null_{name}", name, "never null", f"{quoted} IS NULL"))
+        found.append(Rule(f"null_{name}", name, "never null", f"{sql_literal} IS NULL"))
     if column.type in UNBOUNDED:
-        found.append(Rule(f"not_finite_{name}", name, "finite", f"NOT isfinite({quoted})"))
+        found.append(Rule(f"not_finite_{name}", name, "finite", f"NOT isfinite({sql_literal})"))
     if column.type in UNBOUNDED_LISTS:
-        broken = f"list_count({quoted}) < len({quoted}) OR NOT isfinite(coalesce(list_sum({quoted}), 0))"
+        broken = f"list_count({sql_literal}) < len({sql_literal}) OR NOT isfinite(coalesce(list_sum({sql_literal}), 0))"
         found.append(Rule(f"not_finite_{name}", name, "every element finite", broken))
     if column.low is not None or column.high is not None:
         found.append(_range_rule(column))
     if column.values is not None:
-        inside = f"list_contains($values_{name}, {quoted})"
+        inside = f"list_contains($values_{name}, {sql_literal})"
         text = f"one of {', '.join(column.values)}"
         found.append(Rule(f"unlisted_{name}", name, text, f"NOT {inside}", {f"values_{name}": list(column.values)}))
     if column.pattern is not None:
-        match = f"regexp_matches({quoted}, $pattern_{name})"
+        match = f"regexp_matches({sql_literal}, $pattern_{name})"
         text = f"matches {column.pattern}"
         found.append(Rule(f"unmatched_{name}", name, text, f"NOT {match}", {f"pattern_{name}": column.pattern}))
     if table.kind == "event" and column.type == "TIMESTAMP":
-        found.append(Rule(f"other_day_{name}", name, "its date is ds", f"CAST({quoted} AS DATE) <> staged_ds"))
+        found.append(Rule(f"other_day_{name}", name, "its date is ds", f"CAST({sql_literal} AS DATE) <> staged_ds"))
     if name == table.part:
-        found.append(Rule(f"other_part_{name}", name, "the part that is written", f"{quoted} <> staged_part"))
+        found.append(Rule(f"other_part_{name}", name, "the part that is written", f"{sql_literal} <> staged_part"))
     return found
 
 

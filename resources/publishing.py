@@ -32,7 +32,7 @@ from resources.pointers import Pointer, as_arrow
 from resources.schema import Column, Table
 from resources.storage import replace_file
 from resources.tables import REGISTRY
-from resources.views import empty_sql, quoted
+from resources.views import empty_sql, sql_literal
 
 if TYPE_CHECKING:
     from resources.feature_store import FeatureStore
@@ -193,10 +193,10 @@ class _Publisher:
         return select_sql(table, [(self._store.location(pointer), pointer.ds) for pointer in pointers])
 
     def _comment(self, name: str, kind: str, text: str, columns: Sequence[Column]) -> None:
-        self._connection.execute(f'COMMENT ON {kind} "{name}" IS {quoted(text)}')
+        self._connection.execute(f'COMMENT ON {kind} "{name}" IS {sql_literal(text)}')
         for column in columns:
             text = column.description + (f" Unit: {column.unit}." if column.unit else "")
-            self._connection.execute(f'COMMENT ON COLUMN "{name}"."{column.name}" IS {quoted(text)}')
+            self._connection.execute(f'COMMENT ON COLUMN "{name}"."{column.name}" IS {sql_literal(text)}')
 
     def _local_root(self) -> Path | None:
         """The store's folder; None where it is no folder, or nothing was written to it."""
@@ -212,8 +212,8 @@ class _Publisher:
         """
         folders = sorted(self._root.glob("embedding_cache/*/")) if self._root else []
         selects = [
-            f"SELECT digest, {quoted(folder.name)} AS encoder_id, CAST(embedding AS FLOAT[]) AS embedding"  # noqa: S608
-            f" FROM read_parquet({quoted(f'{folder.absolute()}/*.parquet')}, hive_partitioning = false)"
+            f"SELECT digest, {sql_literal(folder.name)} AS encoder_id, CAST(embedding AS FLOAT[]) AS embedding"  # noqa: S608
+            f" FROM read_parquet({sql_literal(f'{folder.absolute()}/*.parquet')}, hive_partitioning = false)"
             for folder in folders
             if any(folder.glob("*.parquet"))
         ]
@@ -224,7 +224,7 @@ class _Publisher:
         comment = " ".join(line.removeprefix("--").strip() for line in leading_comment(text))
         try:
             self._connection.execute(f'CREATE VIEW "{file.stem}" AS {text}')
-            self._connection.execute(f'COMMENT ON VIEW "{file.stem}" IS {quoted(comment)}')
+            self._connection.execute(f'COMMENT ON VIEW "{file.stem}" IS {sql_literal(comment)}')
         except duckdb.Error as error:
             raise PublishError(f"{file}: {error}; it must be one SELECT over the tables of atelier.duckdb") from error
 
@@ -261,13 +261,13 @@ def select_sql(table: Table, files: Sequence[tuple[str, date]]) -> str:
     names = ", ".join(f'"{column.name}"' for column in table.columns)
     selects = []
     if own:  # the day stands in the path, so a query for one day opens that day's file only
-        listed = ", ".join(quoted(name) for name in own)
+        listed = ", ".join(sql_literal(name) for name in own)
         source = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{'ds': DATE}})"
         selects.append(f"SELECT ds, {names} FROM {source}")  # noqa: S608 - our own names and files
     if shared:
-        distinct = ", ".join(quoted(name) for name in sorted({name for name, _ in shared}))
+        distinct = ", ".join(sql_literal(name) for name in sorted({name for name, _ in shared}))
         source = f"read_parquet([{distinct}], filename = 'pointer_file', hive_partitioning = false)"
-        places = ", ".join(f"({quoted(name)}, DATE '{ds}')" for name, ds in shared)
+        places = ", ".join(f"({sql_literal(name)}, DATE '{ds}')" for name, ds in shared)
         joined = f"{source} JOIN (VALUES {places}) AS pointers(pointer_file, ds) USING (pointer_file)"
         selects.append(f"SELECT ds, {names} FROM {joined}")  # noqa: S608 - as above
     return " UNION ALL ".join(selects) or ds_first(table, empty_sql(table))
@@ -279,7 +279,7 @@ def latest_sql(table: Table) -> str:
     return (
         f'SELECT t.* FROM "{table.name}" AS t JOIN'  # noqa: S608 - names of the registry
         ' (SELECT part, max(ds) AS ds FROM materialisations WHERE "table" = '
-        f"{quoted(table.name)} GROUP BY part) AS newest ON t.ds = newest.ds{part}"
+        f"{sql_literal(table.name)} GROUP BY part) AS newest ON t.ds = newest.ds{part}"
     )
 
 

@@ -25,7 +25,7 @@ def _select(table: Table, files: Sequence[str], as_of: date) -> str:
     if not files:
         return empty_sql(table)
     names = ", ".join(f'"{column.name}"' for column in table.columns)
-    listed = "[" + ", ".join(quoted(file) for file in files) + "]"
+    listed = "[" + ", ".join(sql_literal(file) for file in files) + "]"
     if table.kind == "event":  # the day stands in the path; DuckDB skips the files of days that a query leaves out
         source = f"read_parquet({listed}, hive_partitioning = true, hive_types = {{'ds': DATE}})"
         return f"SELECT {names}, ds FROM {source}"  # noqa: S608 - our own names and files, see the module
@@ -42,6 +42,6 @@ def empty_sql(table: Table) -> str:
     return f"SELECT {columns}, CAST(NULL AS DATE) AS ds WHERE false"
 
 
-def quoted(text: str) -> str:
+def sql_literal(text: str) -> str:
     """A SQL string literal."""
     return "'" + text.replace("'", "''") + "'"

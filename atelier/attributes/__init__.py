@@ -8,23 +8,31 @@ PyTorch is imported when :class:`AttributeModel` is first used, not when this pa
 
 from typing import TYPE_CHECKING, Any
 
+from atelier.articles.image_vectors import group_image_vectors
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.shots import group_shots
 
 if TYPE_CHECKING:
+    from atelier.attributes.completion import complete
     from atelier.attributes.evaluation import evaluate, fit_and_evaluate, holdout
     from atelier.attributes.model import AttributeModel
-    from atelier.attributes.prediction import complete
 
 _HOMES = {
     "AttributeModel": "atelier.attributes.model",
-    "complete": "atelier.attributes.prediction",
+    "complete": "atelier.attributes.completion",
     "evaluate": "atelier.attributes.evaluation",
     "fit_and_evaluate": "atelier.attributes.evaluation",
     "holdout": "atelier.attributes.evaluation",
 }
 
-__all__ = ["AttributeConfig", "AttributeModel", "complete", "evaluate", "fit_and_evaluate", "group_shots", "holdout"]
+__all__ = [
+    "AttributeConfig",
+    "AttributeModel",
+    "complete",
+    "evaluate",
+    "fit_and_evaluate",
+    "group_image_vectors",
+    "holdout",
+]
 
 
 def __getattr__(name: str) -> Any:

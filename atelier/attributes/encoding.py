@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from atelier.articles.errors import ArticlesError
+from atelier.articles.frames import Frame, identifiers, text
+from atelier.articles.image_vectors import ImageVectors, read_shots
+from atelier.articles.text import Vocabulary, article_text, split_words
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.errors import ArticlesError
-from atelier.attributes.frames import Frame, identifiers, text
-from atelier.attributes.shots import Shots, read_shots
-from atelier.attributes.text import Vocabulary, article_text, split_words
 
 CATEGORIES = ("product_type", "brand", "division")
 NO_CATEGORY = -1
@@ -41,7 +41,7 @@ class Encoded:
     """
 
     article_ids: Any
-    shots: Shots
+    shots: ImageVectors
     tokens: npt.NDArray[np.int32]
     types: Integers
     brands: Integers
@@ -97,9 +97,9 @@ class Encoding:
         """
         shots = read_shots(articles)
         if self.dimension == 0:  # a model that was trained without photographs does not look at any
-            shots = Shots(np.zeros((0, 0), np.float32), np.zeros_like(shots.counts))
+            shots = ImageVectors(np.zeros((0, 0), np.float32), np.zeros_like(shots.counts))
         elif shots.dimension == 0:
-            shots = Shots(np.zeros((0, self.dimension), np.float32), shots.counts)
+            shots = ImageVectors(np.zeros((0, self.dimension), np.float32), shots.counts)
         elif shots.dimension != self.dimension:
             raise ArticlesError(
                 f"Image vectors have {shots.dimension} values, the model was trained on {self.dimension}: encode the "

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from atelier.attributes.calibration import uncalibrated
+from atelier.articles.frames import Frame, identifiers, where
+from atelier.articles.splits import holdout
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.frames import Frame, identifiers, where
 from atelier.attributes.labels import Head, read_labels
 from atelier.attributes.model import AttributeModel
 from atelier.attributes.scores import AGAINST_MAJORITY, MEAN, Reliability, against_majority
-from atelier.attributes.splits import holdout
+from atelier.attributes.temperature import uncalibrated
 
 COUNTS = ("samples", "classes", "calibration_samples")
 AVERAGED = (

@@ -21,11 +21,11 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from atelier.articles.errors import ArticlesError
+from atelier.articles.frames import Frame, rows
+from atelier.articles.text import article_text, split_words
 from atelier.attributes.encoding import CATEGORIES
-from atelier.attributes.errors import ArticlesError
-from atelier.attributes.frames import Frame, rows
 from atelier.attributes.model import AttributeModel
-from atelier.attributes.text import article_text, split_words
 from atelier.errors import AtelierError
 
 Floats = npt.NDArray[np.float64]

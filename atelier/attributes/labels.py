@@ -15,8 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from atelier.attributes.errors import ArticlesError
-from atelier.attributes.frames import Frame, has, text
+from atelier.articles.errors import ArticlesError
+from atelier.articles.frames import Frame, has, text
 
 UNLABELLED = -1
 

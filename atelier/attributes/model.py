@@ -18,16 +18,16 @@ import pyarrow as pa
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from atelier.attributes.calibration import fit_temperatures
+from atelier.articles.frames import Frame, identifiers, text
+from atelier.articles.splits import holdout
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.conformal import RARE, PredictionSets
 from atelier.attributes.encoding import Encoded, Encoding
-from atelier.attributes.feeding import Feed, fit_standardisation
-from atelier.attributes.frames import Frame, identifiers, text
 from atelier.attributes.labels import UNLABELLED, Applicability, Heads, read_labels
-from atelier.attributes.network import AttributeNetwork, Sizes
-from atelier.attributes.splits import holdout
-from atelier.attributes.training import Epoch, Observer, logits_of, train
+from atelier.attributes.network.architecture import AttributeNetwork, Sizes
+from atelier.attributes.network.batches import ArticleBatches, fit_standardisation
+from atelier.attributes.network.training import Epoch, Observer, logits_of, train
+from atelier.attributes.prediction_sets import RARE, PredictionSets
+from atelier.attributes.temperature import fit_temperatures
 from atelier.errors import AtelierError, BundleError
 
 Integers = npt.NDArray[np.int64]
@@ -212,13 +212,13 @@ class AttributeModel:
             network = self._build(config)
             fit_standardisation(network, encoded.shots.take(training))
             network.to(self.device)
-            feed = Feed(encoded, network, self.device)
+            batches = ArticleBatches(encoded, network, self.device)
             goal = torch.from_numpy(np.maximum(targets, UNLABELLED)).to(self.device)
             rows, judges = (torch.from_numpy(part).to(self.device) for part in (training, validation))
             observer = Observer(monitor.every, self._shown(monitor)) if monitor else None
-            self.history = train(network, feed, goal, self._heads, config, rows, judges, observer)
+            self.history = train(network, batches, goal, self._heads, config, rows, judges, observer)
             if len(judges):
-                logits = logits_of(network, feed, judges)
+                logits = logits_of(network, batches, judges)
                 parts = [part.cpu() for part in network.split(logits)]
                 network.temperatures.copy_(fit_temperatures(parts, goal[judges].cpu()))
                 matrices = [part.cpu().numpy() for part in network.probabilities(logits)]
@@ -288,9 +288,9 @@ class AttributeModel:
             raise NotFittedError("The model knows no articles yet: call fit, or load a bundle.")
         matrices: tuple[npt.NDArray[np.float32], ...] = ()
         if self._network is not None:
-            feed = Feed(encoded, self._network, self.device)
+            batches = ArticleBatches(encoded, self._network, self.device)
             with torch.inference_mode():
-                parts = self._network.probabilities(logits_of(self._network, feed))
+                parts = self._network.probabilities(logits_of(self._network, batches))
             matrices = tuple(part.cpu().numpy() for part in parts)
         return Probabilities(
             article_ids=encoded.article_ids.to_numpy(zero_copy_only=False),

@@ -1,7 +1,7 @@
 """How good predictions of one attribute are.
 
 What belongs here: accuracy and weighted F1 of class positions, beside the majority value's, whether confidence is
-honest, and the names that tables of figures share. What does not: splits (:mod:`atelier.attributes.splits`), tables.
+honest, and the names that tables of figures share. What does not: splits (:mod:`atelier.articles.splits`), tables.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """Fine-tuning: the last layers of a backbone learn the retailer's own attributes.
 
 What belongs here: what can be chosen, what is learned from which photographs, what came of it, and its files. What does
-not: which photographs may be learned from, which the caller knows (:mod:`atelier.attributes.reserved`); the training
-loop (:mod:`atelier.images.tuning`).
+not: which photographs may be learned from, which the caller knows (:mod:`atelier.attributes.leakage_guard`); the
+training loop (:mod:`atelier.images.tuning`).
 
 The layers that stay as they are run once over every view of a photograph; what they give is kept in memory and the last
 layers are trained on it for several epochs. One softmax for each attribute stands on the vector (as in Cardoso, Daolio
@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from atelier.articles.splits import holdout
 from atelier.attributes.labels import UNLABELLED, Heads, read_labels
-from atelier.attributes.splits import holdout
 from atelier.errors import AtelierError, BundleError
 from atelier.images.activations import Activations, Viewing, keep_activations
 from atelier.images.augmentation import Augmentation

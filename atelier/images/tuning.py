@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.joint_training import JointLoss
 from atelier.attributes.labels import UNLABELLED, Heads
+from atelier.attributes.network.loss import JointLoss
 from atelier.attributes.scores import accuracy, weighted_f1
 from atelier.devices import has_bfloat16
 from atelier.images.activations import Activations

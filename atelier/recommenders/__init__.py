@@ -8,15 +8,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from atelier.bundles import read_config
 from atelier.errors import AtelierError, BundleError
 from atelier.recommenders.base import Recommender, RecommenderConfig
-from atelier.recommenders.bundle import read_config
 
 MODELS = {
-    "popular": "atelier.recommenders.popular:Popular",
-    "repeat": "atelier.recommenders.repeat:Repeat",
-    "als": "atelier.recommenders.als:ALS",
-    "hybrid": "atelier.recommenders.hybrid:Hybrid",
+    "popular": "atelier.recommenders.baselines.popular:Popular",
+    "repeat": "atelier.recommenders.baselines.repeat:Repeat",
+    "als": "atelier.recommenders.factorisation.als:ALS",
+    "hybrid": "atelier.recommenders.factorisation.hybrid:Hybrid",
 }
 """Where each model's class is."""
 

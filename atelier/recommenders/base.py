@@ -16,18 +16,18 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from atelier.bundles import Array, read_arrays, read_config, under, write
 from atelier.catalogue import Catalogue
 from atelier.errors import AtelierError, BundleError
-from atelier.ids import Codes, IdMap, column, some
+from atelier.ids import Codes, IdMap, column, preview
 from atelier.interactions import Interactions, InteractionsError
 from atelier.progress import progress
-from atelier.recommenders.audience import Audience
-from atelier.recommenders.bundle import Array, read_arrays, read_config, under, write
-from atelier.recommenders.frames import RECOMMENDED, SIMILAR, encoded, plain
-from atelier.recommenders.lists import Lists, Mask, Pairs, Places, Ranked, check_k
-from atelier.recommenders.offered import offered_articles
+from atelier.recommenders.customer_profiles import CustomerProfiles
+from atelier.recommenders.eligibility import in_stock_mask
+from atelier.recommenders.schemas import RECOMMENDED, SIMILAR, encoded, plain
+from atelier.search.ragged import Indices, Lists, Mask, Pairs, Ranked, check_k
 
-Ranker = Callable[[Places, Pairs], Ranked]
+Ranker = Callable[[Indices, Pairs], Ranked]
 """Ranks for rows of the profiles (int64 [n]), leaving out the given pairs of (place among these n, article)."""
 NeighbourRanker = Callable[[Codes], Ranked]
 """Ranks the neighbours of articles (int32 [n]), themselves left out."""
@@ -69,9 +69,9 @@ class Recommender(ABC, Generic[ConfigT]):
     Attributes:
         config: what it was told.
         article_ids: every article it has heard of, in training or the catalogue.
-        offered: bool [n_articles]: in the catalogue and in stock (without a catalogue: all).
+        in_stock: bool [n_articles]: in the catalogue and in stock (without a catalogue: all).
         ranked: bool [n_articles]: the model has learned enough to rank it.
-        audience: the customers it was trained with.
+        customer_profiles: the customers it was trained with.
         weights: what it learned of articles and in general, by name.
     """
 
@@ -83,9 +83,9 @@ class Recommender(ABC, Generic[ConfigT]):
     def __init__(self, config: ConfigT | None = None) -> None:
         self.config: ConfigT = config if config is not None else self.Config()  # type: ignore[assignment]
         self.article_ids: IdMap
-        self.offered: Mask
+        self.in_stock: Mask
         self.ranked: Mask
-        self.audience: Audience
+        self.customer_profiles: CustomerProfiles
         self.weights: dict[str, Array] = {}
 
     # What a model adds
@@ -95,17 +95,17 @@ class Recommender(ABC, Generic[ConfigT]):
         """Whether it can rank an article that nobody has interacted with."""
         return False
 
-    def _rankable(self, learn: Interactions, catalogue: Catalogue | None) -> Mask:
+    def _rankable(self, train: Interactions, catalogue: Catalogue | None) -> Mask:
         """Which articles it can rank: those that it learns from."""
         rankable = np.zeros(len(self.article_ids), dtype=bool)
-        rankable[learn.articles] = True
+        rankable[train.articles] = True
         return rankable
 
     @abstractmethod
-    def _fit(self, learn: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
-        """Learn: fill ``weights`` and return the profiles, one row for each customer of ``learn.customer_ids``.
+    def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
+        """Learn: fill ``weights`` and return the profiles, one row for each customer of ``train.customer_ids``.
 
-        ``learn.articles`` are numbers in ``article_ids``.
+        ``train.articles`` are numbers in ``article_ids``.
         """
 
     @abstractmethod
@@ -140,9 +140,11 @@ class Recommender(ABC, Generic[ConfigT]):
                 f"{self.name} has nothing to learn from: none of {len(train):,} interactions is of the kinds "
                 f"{self._kinds}; change train_kinds or the dates"
             )
-        vars(self).pop("audience", None)  # without it a model is not fitted: should this fail, it is not half another
+        vars(self).pop(
+            "customer_profiles", None
+        )  # without it a model is not fitted: should this fail, it is not half another
         self.article_ids = train.article_ids if catalogue is None else IdMap.union(train.article_ids, catalogue.ids)
-        self.offered = offered_articles(self.article_ids, catalogue, unsold=self.ranks_unsold)
+        self.in_stock = in_stock_mask(self.article_ids, catalogue, unsold=self.ranks_unsold)
         known = train.customer_ids
         if customers is not None:
             known = IdMap.union(known, IdMap.from_values(column(customers, "customer_id"), "customer_id"))
@@ -151,7 +153,9 @@ class Recommender(ABC, Generic[ConfigT]):
         learn = learn if self.ranked[learn.articles].all() else self._readable(learn)
         learn = learn.aligned(known if self.serves_anyone else None)
         profiles = self._fit(learn, catalogue, customers)
-        self.audience = Audience(known, known.encode(learn.customer_ids.values), self._seen(train, known), profiles)
+        self.customer_profiles = CustomerProfiles(
+            known, known.encode(learn.customer_ids.values), self._seen(train, known), profiles
+        )
         return self
 
     def _readable(self, learn: Interactions) -> Interactions:
@@ -169,8 +173,10 @@ class Recommender(ABC, Generic[ConfigT]):
     def can_serve(self, customers: Any) -> Mask:
         """Whether the model can rank for each customer (bool [n]); False also for unknown ones."""
         self._check_fitted()
-        codes = self.audience.ids.encode(column(customers, "customer_id"), unknown="minus_one", what="customer_id")
-        return (self.audience.rows_of(codes) >= 0) & self.ranked.any()
+        codes = self.customer_profiles.ids.encode(
+            column(customers, "customer_id"), unknown="minus_one", what="customer_id"
+        )
+        return (self.customer_profiles.rows_of(codes) >= 0) & self.ranked.any()
 
     def can_rank(self, articles: Any) -> Mask:
         """Whether the model can rank each article, in stock or not (bool [n]); False also for unknown ones."""
@@ -227,22 +233,22 @@ class Recommender(ABC, Generic[ConfigT]):
         """
         self._check_fitted()
         check_k(k)
-        audience = self.audience if histories is None else self._new_audience(histories, customers)
-        places = self._places(audience, customers)
-        ranker = self._ranker(audience.profiles, self._eligible(candidates), k)
-        return self._batches(ranker, audience, places, exclude_seen, batch_size)
+        customer_profiles = self.customer_profiles if histories is None else self._new_profiles(histories, customers)
+        places = self._places(customer_profiles, customers)
+        ranker = self._ranker(customer_profiles.profiles, self._eligible(candidates), k)
+        return self._batches(ranker, customer_profiles, places, exclude_seen, batch_size)
 
     def _batches(
-        self, ranker: Ranker, audience: Audience, places: Places, exclude_seen: bool, size: int
+        self, ranker: Ranker, customer_profiles: CustomerProfiles, places: Indices, exclude_seen: bool, size: int
     ) -> Iterator[pa.RecordBatch]:
         starts: Any = range(0, len(places), size)
         for start in progress(starts, f"{self.name}: recommending", unit="batch") if len(places) > size else starts:
             chunk = places[start : start + size]
-            codes = audience.served[chunk]
-            ranked = ranker(chunk, audience.seen.of(codes) if exclude_seen else Pairs.none())
-            yield encoded(ranked, audience.ids.take(codes), self.article_ids, RECOMMENDED)
+            codes = customer_profiles.rankable[chunk]
+            ranked = ranker(chunk, customer_profiles.seen.of(codes) if exclude_seen else Pairs.none())
+            yield encoded(ranked, customer_profiles.ids.take(codes), self.article_ids, RECOMMENDED)
 
-    def _new_audience(self, histories: Any, customers: Any) -> Audience:
+    def _new_profiles(self, histories: Any, customers: Any) -> CustomerProfiles:
         """The customers of ``histories``, and those asked for who have none."""
         history = Interactions.from_frame(histories)
         ids = history.customer_ids
@@ -252,19 +258,19 @@ class Recommender(ABC, Generic[ConfigT]):
         seen = self._seen(history, ids)
         learn = self._readable(history.of_kinds(self.config.train_kinds))
         learn = learn.aligned(ids if self.serves_anyone else None)
-        return Audience(ids, ids.encode(learn.customer_ids.values), seen, self._profile(learn))
+        return CustomerProfiles(ids, ids.encode(learn.customer_ids.values), seen, self._profile(learn))
 
-    def _places(self, audience: Audience, customers: Any) -> Places:
+    def _places(self, customer_profiles: CustomerProfiles, customers: Any) -> Indices:
         """Which rows of the profiles are asked for."""
         if customers is None:
-            return np.arange(len(audience.served))
-        codes = pd.unique(audience.ids.encode(column(customers, "customer_id"), what="customer_id"))
-        places = audience.rows_of(codes)
+            return np.arange(len(customer_profiles.rankable))
+        codes = pd.unique(customer_profiles.ids.encode(column(customers, "customer_id"), what="customer_id"))
+        places = customer_profiles.rows_of(codes)
         if (places < 0).any():
             left = codes[places < 0]
             warnings.warn(
                 f"{self.name} leaves out {len(left):,} of {len(codes):,} customers, of whom it has no interactions "
-                f"({self._kinds}): {some(audience.ids.take(left).to_pylist(), len(left))}. "
+                f"({self._kinds}): {preview(customer_profiles.ids.take(left).to_pylist(), len(left))}. "
                 "can_serve tells who they are; popular can rank for them",
                 stacklevel=4,
             )
@@ -272,7 +278,7 @@ class Recommender(ABC, Generic[ConfigT]):
 
     def _eligible(self, candidates: Any) -> Codes:
         """The articles that may be recommended, ascending."""
-        allowed = self.offered & self.ranked
+        allowed = self.in_stock & self.ranked
         if candidates is not None:
             wanted = np.zeros(len(self.article_ids), dtype=bool)
             wanted[self.article_ids.encode(_articles(candidates), what="article_id")] = True
@@ -318,7 +324,7 @@ class Recommender(ABC, Generic[ConfigT]):
         if len(left):
             warnings.warn(
                 f"{self.name} leaves out {len(left):,} of {len(codes):,} articles, of which it has no interactions "
-                f"({self._kinds}): {some(self.article_ids.take(left).to_pylist(), len(left))}. "
+                f"({self._kinds}): {preview(self.article_ids.take(left).to_pylist(), len(left))}. "
                 "can_rank tells which they are",
                 stacklevel=3,
             )
@@ -333,19 +339,19 @@ class Recommender(ABC, Generic[ConfigT]):
             NotFittedError: the model was not fitted.
         """
         self._check_fitted()
-        folder, audience = Path(path), self.audience
+        folder, customer_profiles = Path(path), self.customer_profiles
         arrays = {
-            "article.offered": self.offered,
+            "article.offered": self.in_stock,
             "article.ranked": self.ranked,
-            "customer.served": audience.served,
-            "customer.seen.starts": audience.seen.starts,
-            "customer.seen.codes": audience.seen.codes,
+            "customer.served": customer_profiles.rankable,
+            "customer.seen.starts": customer_profiles.seen.starts,
+            "customer.seen.codes": customer_profiles.seen.codes,
             **{f"weight.{name}": array for name, array in self.weights.items()},
-            **{f"profile.{name}": array for name, array in audience.profiles.items()},
+            **{f"profile.{name}": array for name, array in customer_profiles.profiles.items()},
         }
         write(folder, self.name, self.config.model_dump(mode="json"), arrays)
         self.article_ids.save(folder / "articles.parquet")
-        audience.ids.save(folder / "customers.parquet")
+        customer_profiles.ids.save(folder / "customers.parquet")
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -363,15 +369,18 @@ class Recommender(ABC, Generic[ConfigT]):
             raise BundleError(f"the config in {folder} is not allowed ({error}): train the model again") from error
         arrays = read_arrays(folder, raw["arrays"])
         model.article_ids = IdMap.load(folder / "articles.parquet")
-        model.offered, model.ranked = arrays["article.offered"], arrays["article.ranked"]
+        model.in_stock, model.ranked = arrays["article.offered"], arrays["article.ranked"]
         model.weights = under(arrays, "weight.")
-        model.audience = Audience(
+        model.customer_profiles = CustomerProfiles(
             IdMap.load(folder / "customers.parquet"),
             arrays["customer.served"],
             Lists(arrays["customer.seen.starts"], arrays["customer.seen.codes"]),
             under(arrays, "profile."),
         )
-        if (len(model.article_ids), len(model.audience.ids)) != (len(model.offered), len(model.audience.seen)):
+        if (len(model.article_ids), len(model.customer_profiles.ids)) != (
+            len(model.in_stock),
+            len(model.customer_profiles.seen),
+        ):
             raise BundleError(f"the id maps of {folder} are not those of its weights: train the model again")
         return model
 
@@ -380,7 +389,7 @@ class Recommender(ABC, Generic[ConfigT]):
         return ", ".join(self.config.train_kinds)
 
     def _check_fitted(self) -> None:
-        if not hasattr(self, "audience"):
+        if not hasattr(self, "customer_profiles"):
             raise NotFittedError(f"{self.name} was not fitted: call fit, or load a saved model")
 
 

@@ -1,7 +1,7 @@
 """The section on the attribute study: what each input brings, how fast the network learns, what linear models reach.
 
 What belongs here: showing attribute_study and attribute_confusions. What does not: the plots themselves
-(:mod:`atelier.report.study_drawings`), the study (:mod:`atelier.attributes.study`).
+(:mod:`atelier.report.study_drawings`), the study (:mod:`atelier.studies.attribute_study`).
 """
 
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 What belongs here: drawings, by name, for the page and for files of their own. What does not: the section's words and
 tables (:mod:`atelier.report.recommender_study`), the picture with photographs
-(:mod:`atelier.report.neighbours_picture`), the study (:mod:`atelier.recommenders.study`).
+(:mod:`atelier.report.neighbours_picture`), the study (:mod:`atelier.studies.recommender_study`).
 """
 
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 What belongs here: showing recommender_study, recommender_study_tests and recommender_neighbours. What does not: the
 plots (:mod:`atelier.report.recommender_drawings`), the photographs (:mod:`atelier.report.neighbours_picture`), the
-study (:mod:`atelier.recommenders.study`).
+study (:mod:`atelier.studies.recommender_study`).
 """
 
 from collections.abc import Mapping, Sequence

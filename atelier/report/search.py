@@ -1,7 +1,7 @@
 """The section on approximate search: how much of the exact answer the index of articles finds, and at what effort.
 
 What belongs here: showing the recall that was measured when the index was built. What does not: measuring it
-(:mod:`atelier.retrieval.recall`).
+(:mod:`atelier.recommenders.index_recall`).
 """
 
 import pandas as pd

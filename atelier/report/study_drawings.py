@@ -1,7 +1,7 @@
 """The plots of the attribute study, and how its tables are shaped for them.
 
 What belongs here: drawings, by name, for the page and for files of their own. What does not: the section's words and
-tables (:mod:`atelier.report.attribute_study`), the study (:mod:`atelier.attributes.study`).
+tables (:mod:`atelier.report.attribute_study`), the study (:mod:`atelier.studies.attribute_study`).
 """
 
 from collections.abc import Sequence

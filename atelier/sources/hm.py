@@ -22,7 +22,7 @@ from atelier.sources.hidden_labels import HideLabels, split_labels
 from atelier.sources.hm_images import land_photographs
 from atelier.sources.hm_layout import SALES, SALES_OF_A_DAY, HmOptions, articles_layout, customers_layout
 from atelier.sources.landed import Landed
-from atelier.sources.reading import ROW, Raw, count, engine, file_types, literal, load, quoted, renumber, scan
+from atelier.sources.reading import ROW, Raw, count, engine, file_types, literal, load, renumber, scan, sql_identifier
 from atelier.sources.validation import (
     EARLIEST,
     LATEST,
@@ -270,7 +270,7 @@ class _Reader:
         file = self.source.files["transactions_train"]
         types = file_types(self.connection, file)
         if not files:
-            columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in {**types, ROW: "BIGINT"}.items())
+            columns = ", ".join(f"{sql_identifier(name)} {kind}" for name, kind in {**types, ROW: "BIGINT"}.items())
             self.connection.execute(f"CREATE OR REPLACE TEMP TABLE sales_raw ({columns})")
             return types
         staged = {"files": [str(staged) for staged in files]}
@@ -296,8 +296,8 @@ class _Reader:
     def label_table(self, hidden: bool) -> pa.Table:
         """The labels that are hidden, or those that are not, by article and attribute."""
         attributes, checked = self.options.attributes, self._check_articles()
-        columns = ", ".join(f"{quoted(f'attribute:{name}')} AS {quoted(name)}" for name in attributes)
-        names = ", ".join(quoted(name) for name in attributes)
+        columns = ", ".join(f"{sql_identifier(f'attribute:{name}')} AS {sql_identifier(name)}" for name in attributes)
+        names = ", ".join(sql_identifier(name) for name in attributes)
         if not attributes:
             return empty(LAYOUTS["annotated_attributes"])
         self.connection.execute(f"""

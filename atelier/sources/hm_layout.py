@@ -11,7 +11,7 @@ from pydantic import field_validator, model_validator
 
 from atelier.sources.columns import MONEY, Field, Layout
 from atelier.sources.hidden_labels import HideLabels
-from atelier.sources.reading import ROW, EngineOptions, literal, quoted
+from atelier.sources.reading import ROW, EngineOptions, literal, sql_identifier
 
 ALL_ATTRIBUTES = (
     "product_type_name",
@@ -109,7 +109,7 @@ def customers_layout(types: dict[str, str]) -> Layout:
     """customers: id and age; every other column, whichever there are, goes into the profile where it says something."""
     others = [name for name in types if name not in ("customer_id", "age")]
     entries = ", ".join(
-        f"{{'k': {literal(name)}, 'v': nullif(CAST({quoted(name)} AS VARCHAR), '')}}" for name in others
+        f"{{'k': {literal(name)}, 'v': nullif(CAST({sql_identifier(name)} AS VARCHAR), '')}}" for name in others
     )
     said = f"list_filter([{entries}], lambda entry: entry.v IS NOT NULL)"
     profile = f"CASE WHEN len({said}) > 0 THEN map_from_entries({said}) END"

@@ -59,7 +59,7 @@ class Raw:
     malformed: str
 
 
-def quoted(identifier: str) -> str:
+def sql_identifier(identifier: str) -> str:
     """An SQL identifier, whatever characters a file's header holds."""
     return '"' + identifier.replace('"', '""') + '"'
 

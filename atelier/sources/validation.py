@@ -21,7 +21,7 @@ from atelier.sources.base import source_error
 from atelier.sources.columns import Field, Layout
 from atelier.sources.landed import REJECTED_SCHEMA, Landed
 from atelier.sources.paths import path_faults
-from atelier.sources.reading import ROW, Raw, count, literal, quoted
+from atelier.sources.reading import ROW, Raw, count, literal, sql_identifier
 
 EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)
 """Dates beyond are typing errors or placeholders such as 9999-12-31."""
@@ -106,7 +106,7 @@ def _parsed(field: Field, types: Mapping[str, str]) -> str:
         return field.expression
     if field.column not in types:
         return f"CAST(NULL AS {field.type})"
-    raw, wanted = quoted(field.column), _family(field.type)
+    raw, wanted = sql_identifier(field.column), _family(field.type)
     if wanted == "VARCHAR":
         return f"nullif(CAST({raw} AS VARCHAR), '')"
     if wanted in ("INTEGER", "SMALLINT"):
@@ -118,7 +118,7 @@ def _faults(field: Field, types: Mapping[str, str]) -> list[tuple[str, str]]:
     """Pairs of a SQL condition and the reason it stands for, the first that holds counting."""
     if field.expression or field.column not in types:
         return []
-    raw, value, wanted = quoted(field.column), _parsed(field, types), _family(field.type)
+    raw, value, wanted = sql_identifier(field.column), _parsed(field, types), _family(field.type)
     text = _family(types[field.column]) in _TEXTS
     faults = [(f"{raw} IS NULL", "is null")] if field.required else []
     if field.required and text:
@@ -164,7 +164,7 @@ def rows_query(raw: Raw, layout: Layout, known: Mapping[str, str]) -> str:
         known: for tables that references name, the SQL name of a table with the column of known values; a reference
             to a table not named here is not checked.
     """
-    values = ", ".join(f"{_parsed(field, raw.types)} AS {quoted(field.name)}" for field in layout.fields)
+    values = ", ".join(f"{_parsed(field, raw.types)} AS {sql_identifier(field.name)}" for field in layout.fields)
     own = [_case(field.column, *fault) for field in layout.fields for fault in _faults(field, raw.types)]
     final = ", ".join(_transformed(field) for field in layout.fields)
     late = _late_faults(layout, known)
@@ -184,7 +184,7 @@ def _cases(cases: list[str]) -> str:
 
 
 def _transformed(field: Field) -> str:
-    name = quoted(field.name)
+    name = sql_identifier(field.name)
     return f"{field.transform.format(name)} AS {name}" if field.transform else name
 
 
@@ -201,7 +201,7 @@ def _late_faults(layout: Layout, known: Mapping[str, str]) -> list[str]:
         if table in known
     ]
     if layout.day:
-        on = f"CAST({quoted(layout.day)} AS DATE)"
+        on = f"CAST({sql_identifier(layout.day)} AS DATE)"
         cases.append(_case(source[layout.day], f"{on} > $day", "is after the day on which it came"))
         cases.append(_case(source[layout.day], f"{on} < $day", "is before the day on which it came"))
     return cases
@@ -319,7 +319,7 @@ def land(
 def rejected_rows(connection: duckdb.DuckDBPyConnection, checked: Checked) -> pa.Table:
     """The rows with a fault and those that are malformed, each as it came, as JSON of texts."""
     raw = checked.raw
-    texts = ", ".join(f"{quoted(name)} := CAST(raw.{quoted(name)} AS VARCHAR)" for name in raw.types)
+    texts = ", ".join(f"{sql_identifier(name)} := CAST(raw.{sql_identifier(name)} AS VARCHAR)" for name in raw.types)
     return (
         connection.sql(
             f"""SELECT $table AS source_table, $file AS source_file, * FROM (
@@ -351,7 +351,7 @@ def remember(connection: duckdb.DuckDBPyConnection, checked: Checked, column: st
 def empty(layout: Layout, ordinal: bool = False) -> pa.Table:
     """No rows, with the layout's columns and types."""
     names = (["CAST(NULL AS BIGINT) AS ordinal"] if ordinal else []) + [
-        f"CAST(NULL AS {field.type}) AS {quoted(field.name)}" for field in layout.fields
+        f"CAST(NULL AS {field.type}) AS {sql_identifier(field.name)}" for field in layout.fields
     ]
     with duckdb.connect(":memory:") as connection:
         return connection.sql(f"SELECT {', '.join(names)} WHERE false").to_arrow_table()

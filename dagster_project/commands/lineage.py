@@ -41,7 +41,7 @@ def lineage(article: str, attribute: str, day: datetime | None, page: Path | Non
     found = tracer.trace(article, attribute, day.date() if day else None)
     show(tree(found))
     if page is not None:
-        from resources.lineage_pages import write_page
+        from assets.lineage_pages import write_page
 
         write_page(tracer.page(found), page)
         click.echo(f"{page}")

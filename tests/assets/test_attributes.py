@@ -28,7 +28,7 @@ from assets.features import article_vectors
 from assets.image_backbone import learnable
 from assets.stage import Stage
 from assets.step import Step
-from atelier.article_vectors import ArticleVectors
+from atelier.articles.vectors import ArticleVectors
 from atelier.attributes import AttributeConfig
 from atelier.report import attributes_section
 from resources.compute import Compute
@@ -222,9 +222,9 @@ def test_a_catalogue_with_little_to_learn_runs_through(
     ("stage", "config", "learns"),
     [
         (attribute_model.compute, [AttributeTraining()], "atelier.attributes.fit_and_evaluate"),
-        (study_attributes.compute, [AttributeStudy()], "atelier.attributes.study.run_study"),
-        (catalogue_errors.compute, [ErrorSearch()], "atelier.attributes.mislabelled.out_of_fold"),
-        (learnable, [], "atelier.attributes.reserved.reserved"),
+        (study_attributes.compute, [AttributeStudy()], "atelier.studies.attribute_study.run_study"),
+        (catalogue_errors.compute, [ErrorSearch()], "atelier.attributes.label_errors.out_of_fold"),
+        (learnable, [], "atelier.attributes.leakage_guard.reserved"),
     ],
 )
 def test_sizes_suit_the_labelled_articles_and_not_the_catalogue(
@@ -248,7 +248,7 @@ def test_sizes_suit_the_labelled_articles_and_not_the_catalogue(
 
 
 def test_an_impossible_search_for_errors_is_named_before_it_trains(odd: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("atelier.attributes.mislabelled.out_of_fold", MagicMock(side_effect=InterruptedError))
+    monkeypatch.setattr("atelier.attributes.label_errors.out_of_fold", MagicMock(side_effect=InterruptedError))
     with pytest.raises(dg.Failure, match=r"max_epochs.*greater than or equal to 1"):
         odd.run(catalogue_errors, {"config": ErrorSearch(max_epochs=0)})
     with pytest.raises(ValueError, match="score"):

@@ -11,13 +11,13 @@ from assets.daily import STAGES
 from assets.recommenders import CONTENT_MODELS, MODELS, VECTOR_MODELS
 from assets.report import EXPLAINED, report_path
 from atelier import recommenders
-from atelier.article_vectors import ArticleVectors
+from atelier.articles.vectors import ArticleVectors
 from atelier.catalogue import Catalogue
-from atelier.recommenders.hybrid import Hybrid
-from atelier.recommenders.hybrid_reasons import labels_of
-from atelier.recommenders.reasons import Explaining
-from atelier.recommenders.vectors import VectorRecommender
-from atelier.retrieval.article_index import ArticleIndex
+from atelier.recommenders.article_index import ArticleIndex
+from atelier.recommenders.explanations import Explaining
+from atelier.recommenders.factorisation.hybrid import Hybrid
+from atelier.recommenders.factorisation.hybrid_explanation import labels_of
+from atelier.recommenders.vector_model import VectorRecommender
 from dagster_project.build import build_defs
 from resources.model_store import Bundle, ModelStore
 from resources.retailer import Home

@@ -17,9 +17,9 @@ from assets.recommender_study import NAME, RecommenderStudy, _code, _key_figures
 from assets.report import _recommender_study
 from assets.step import Step
 from atelier.catalogue import Catalogue
-from atelier.kept import code_digest
-from atelier.recommenders import study as study_module
-from atelier.recommenders import study_neighbours
+from atelier.studies import recommender_neighbours
+from atelier.studies import recommender_study as study_module
+from atelier.studies.results_cache import code_digest
 from dagster_project.build import build_defs
 from dagster_project.run import run_job
 from resources.compute import Compute
@@ -148,7 +148,7 @@ def test_a_second_run_fits_nothing_and_gives_the_same_bytes(
         raise AssertionError("it was kept")
 
     monkeypatch.setattr(study_module, "run_fit", fitted)
-    monkeypatch.setattr(study_neighbours, "fit_model", fitted)
+    monkeypatch.setattr(recommender_neighbours, "fit_model", fitted)
     compare(house, house.ds)
     assert house.files(house.ds, *TABLES) == before
     monkeypatch.setattr("assets.recommender_study._code", lambda: "other code")
@@ -167,7 +167,9 @@ def test_the_key_figures_of_a_study_of_less_are_its_models_and_the_ceilings() ->
 @pytest.mark.parametrize("file", ["assets/recommender_study.py", "assets/recommenders.py", "sql/truth.sql"])
 def test_what_makes_the_data_is_part_of_the_code(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
     read, before = Path.read_bytes, _code()
-    monkeypatch.setattr("atelier.kept.code_digest", code_digest.__wrapped__)  # without what it remembers
+    monkeypatch.setattr(
+        "atelier.studies.results_cache.code_digest", code_digest.__wrapped__
+    )  # without what it remembers
     assert _code() == before
     monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * path.as_posix().endswith(file))
     assert _code() != before

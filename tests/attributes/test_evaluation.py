@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from atelier.attributes import AttributeModel, evaluate, fit_and_evaluate, holdout
-from atelier.attributes.conformal import PredictionSets
 from atelier.attributes.evaluation import AVERAGED, METRICS
 from atelier.attributes.labels import Head, Heads
 from atelier.attributes.model import Probabilities
+from atelier.attributes.prediction_sets import PredictionSets
 
 
 class _Fixed(AttributeModel):

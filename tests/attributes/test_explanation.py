@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from atelier.articles.errors import ArticlesError
 from atelier.attributes import AttributeConfig, AttributeModel
 from atelier.attributes.encoding import CATEGORIES
-from atelier.attributes.errors import ArticlesError
 from atelier.attributes.explanation import MODALITIES, REMOVALS, ExplanationError, explain, words_read
 from atelier.attributes.lineage import DECIDERS
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from atelier.attributes.errors import ArticlesError
+from atelier.articles.errors import ArticlesError
 from atelier.attributes.labels import Applicability, Heads, read_labels
 
 

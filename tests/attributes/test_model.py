@@ -13,8 +13,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from atelier.articles.errors import ArticlesError
 from atelier.attributes import AttributeConfig, AttributeModel, complete, evaluate
-from atelier.attributes.errors import ArticlesError
 from atelier.attributes.model import NotFittedError
 from atelier.errors import BundleError
 

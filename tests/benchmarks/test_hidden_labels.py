@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from atelier.attributes.errors import ArticlesError
+from atelier.articles.errors import ArticlesError
 from atelier.attributes.scores import AGAINST_MAJORITY
 from atelier.errors import SourceError
 from atelier.sources import open_source

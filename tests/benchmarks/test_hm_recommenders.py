@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from atelier.interactions import Interactions
-from atelier.recommenders.study import run_study
+from atelier.studies.recommender_study import run_study
 from benchmarks import hm_recommenders as hm
 
 SEQUENCES = pa.table(

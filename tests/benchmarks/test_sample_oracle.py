@@ -8,8 +8,8 @@ import pytest
 
 from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
-from atelier.recommenders.study import judged_customers
 from atelier.sources.sample import SampleConfig, generate
+from atelier.studies.recommender_study import judged_customers
 from benchmarks.sample_oracle import Asked, asked_on, ceiling, oracle_precision
 from resources.retailer import Home
 
@@ -44,7 +44,7 @@ def test_nobody_passes_the_ceiling(asked: Asked) -> None:
 
 
 def test_it_leaves_out_what_the_study_leaves_out(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    from atelier.recommenders.study import StudiedModel, StudyPlan
+    from atelier.studies.recommender_study import StudiedModel, StudyPlan
     from benchmarks import sample_oracle
 
     made: dict[str, pd.DataFrame] = {}

@@ -137,7 +137,7 @@ def test_lists_that_differ_are_no_comparison(monkeypatch: pytest.MonkeyPatch) ->
         als_against_implicit.same_lists(ours, theirs)
     given = ["--customers=300", "--articles=80", "--interactions=1500", "--factors=8", "--repeats=1", "--threads=1"]
     nobodys = lambda sides, _: (np.zeros((len(sides.data.customer_ids), 30)), None)  # noqa: E731
-    monkeypatch.setattr(als_against_implicit.Sides, "bare_recommend", nobodys)
+    monkeypatch.setattr(als_against_implicit.TrainTest, "bare_recommend", nobodys)
     with pytest.raises(RuntimeError, match="of the lists are the same"):
         als_against_implicit.measure(als_against_implicit.arguments(given))
 

@@ -468,7 +468,7 @@ def test_arrays_and_maps_that_do_not_belong_to_a_bundle_are_refused(model: Recom
             save_file(kept, weights)
             with pytest.raises(BundleError, match=r"does not belong to its config\.json.*train the model again"):
                 recommenders.load(tmp_path)
-    for name, ids in (("articles", model.article_ids), ("customers", model.audience.ids)):
+    for name, ids in (("articles", model.article_ids), ("customers", model.customer_profiles.ids)):
         model.save(tmp_path)
         IdMap(ids.values[:-1]).save(tmp_path / f"{name}.parquet")
         with pytest.raises(BundleError, match=r"id maps of .* are not those of its weights"):

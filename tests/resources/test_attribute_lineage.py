@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from assets.lineage_pages import page_name, write_examples
 from atelier.attributes import AttributeConfig, AttributeModel, complete
 from atelier.attributes.lineage import AttributeLineage
 from atelier.errors import PartitionMissing
@@ -20,7 +21,6 @@ from resources.article_inputs import INPUTS, article_inputs
 from resources.attribute_lineage import MODEL, TABLE, LineageError, Tracer
 from resources.embedding_cache import EmbeddingCache
 from resources.feature_store import FeatureStore
-from resources.lineage_pages import page_name, write_examples
 from resources.model_bundles import manifests
 from resources.model_store import ModelStore
 from resources.publishing import publish

@@ -22,7 +22,8 @@ from resources.feature_store import FeatureStore
 from resources.profile import StagedTable, may_be_empty
 from resources.schema import Column, Table
 from resources.suites import declaration_faults, suites
-from resources.tables import DIGEST, REGISTRY
+from resources.tables import REGISTRY
+from resources.tables.columns import DIGEST
 
 DAY = date(2020, 9, 1)
 ROWS = 9

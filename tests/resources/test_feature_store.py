@@ -79,7 +79,7 @@ def test_a_partition_comes_back_cast_sorted_and_without_ds(store: FeatureStore, 
     written = store.write("articles", DAY, articles("b", "a", "c", price=0.1), run_id="run-7")
 
     table = store.read("articles", DAY)
-    assert table.column_names == [column.name for column in tables.ARTICLES.columns]
+    assert table.column_names == [column.name for column in tables.raw.ARTICLES.columns]
     assert table["article_id"].to_pylist() == ["a", "b", "c"]
     assert table["price"].to_pylist() == [Decimal("0.100000000")] * 3  # money is exact
     assert table.schema.field("available_from").type == pa.date32()
@@ -257,7 +257,7 @@ class Auditor:
         self.calls: list[list[StagedFile]] = []
 
     def __call__(self, table: Table, staged: Sequence[StagedFile]) -> Any:
-        assert table is tables.ARTICLES
+        assert table is tables.raw.ARTICLES
         self.calls.append(list(staged))
         ids = [i for file in staged for i in pq.ParquetFile(file.path).read()["article_id"].to_pylist()]
         return Verdict("bad" not in ids, [Result()] if "bad" in ids else [])
@@ -328,7 +328,7 @@ def test_every_table_can_be_empty_and_has_its_declared_types(store: FeatureStore
 
 def test_an_event_table_without_partitions_is_empty_but_typed(store: FeatureStore) -> None:
     shown = store.connect(DAY, ["interactions"]).sql("FROM interactions")
-    assert shown.columns == [*(c.name for c in tables.INTERACTIONS.columns), "ds"]
+    assert shown.columns == [*(c.name for c in tables.raw.INTERACTIONS.columns), "ds"]
     assert str(shown.types[-1]) == "DATE"
     assert shown.fetchall() == []
 

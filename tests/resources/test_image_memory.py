@@ -12,7 +12,7 @@ from PIL import Image
 from atelier.sources.landed import REJECTED_SCHEMA
 from resources.feature_store import FeatureStore
 from resources.image_memory import ImageMemory, concatenate
-from resources.tables import REJECTED
+from resources.tables.raw import REJECTED
 
 
 def photograph(path: Path, seed: int = 0) -> None:

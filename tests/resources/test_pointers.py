@@ -47,25 +47,25 @@ def test_what_is_no_pointer_is_named(text: str) -> None:
 
 
 def test_names() -> None:
-    assert pointer_name(tables.ARTICLES, DAY) == "articles/ds=2020-09-22.json"
-    assert pointer_name(tables.REJECTED, DAY, "articles") == "rejected/ds=2020-09-22/articles.json"
-    assert file_name(tables.ARTICLES, DAY, None, "ab") == "articles/ds=2020-09-22/ab.parquet"
-    assert file_name(tables.REJECTED, DAY, "images", "ab") == "rejected/ds=2020-09-22/part=images/ab.parquet"
+    assert pointer_name(tables.raw.ARTICLES, DAY) == "articles/ds=2020-09-22.json"
+    assert pointer_name(tables.raw.REJECTED, DAY, "articles") == "rejected/ds=2020-09-22/articles.json"
+    assert file_name(tables.raw.ARTICLES, DAY, None, "ab") == "articles/ds=2020-09-22/ab.parquet"
+    assert file_name(tables.raw.REJECTED, DAY, "images", "ab") == "rejected/ds=2020-09-22/part=images/ab.parquet"
 
 
 def test_listing_is_by_day_and_part(tmp_path: Path) -> None:
     pointers = Pointers(LocalStorage(tmp_path))
     first, second = date(2020, 9, 9), date(2020, 10, 1)
-    assert pointers.of_table(tables.REJECTED) == []
+    assert pointers.of_table(tables.raw.REJECTED) == []
     written = [pointer(ds, part, "rejected") for ds in (first, second) for part in ("articles", "images")]
     for one in reversed(written):
-        pointers.put(tables.REJECTED, one)
-    assert pointers.of_table(tables.REJECTED) == written
-    assert pointers.of_table(tables.REJECTED, until=first) == written[:2]
-    assert pointers.of_day(tables.REJECTED, second) == written[2:]
-    assert pointers.get(tables.REJECTED, second, "images") == written[3]
-    assert pointers.get(tables.REJECTED, second, "customers") is None
-    assert pointers.get(tables.ARTICLES, second) is None
+        pointers.put(tables.raw.REJECTED, one)
+    assert pointers.of_table(tables.raw.REJECTED) == written
+    assert pointers.of_table(tables.raw.REJECTED, until=first) == written[:2]
+    assert pointers.of_day(tables.raw.REJECTED, second) == written[2:]
+    assert pointers.get(tables.raw.REJECTED, second, "images") == written[3]
+    assert pointers.get(tables.raw.REJECTED, second, "customers") is None
+    assert pointers.get(tables.raw.ARTICLES, second) is None
 
 
 def test_materialisations_are_a_table() -> None:

@@ -12,8 +12,8 @@ from atelier.sources import Landed, Source, open_source
 from atelier.sources.columns import INTERACTION_KINDS, LAYOUTS
 from atelier.sources.sample.config import SampleConfig
 from atelier.sources.sample.generate import generate
-from resources.tables import INTERACTION_KINDS as REGISTERED_KINDS
 from resources.tables import REGISTRY
+from resources.tables.columns import INTERACTION_KINDS as REGISTERED_KINDS
 
 Land = Callable[..., Landed]
 

@@ -1,0 +1,159 @@
+"""Image vectors of articles: ragged lists in frames, flat matrices inside.
+
+What belongs here: turning the column ``embeddings`` (0…n vectors per article) into one matrix and back. What does not:
+computing vectors (:mod:`atelier.images`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from atelier.articles.errors import ArticlesError
+from atelier.articles.frames import Frame, has, identifiers, rows
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ImageVectors:
+    """The image vectors of n articles.
+
+    Attributes:
+        vectors: float32 [shots, dim], article by article, in the order of each article's shots.
+        counts: int64 [n]: shots of each article; they sum to ``len(vectors)``.
+    """
+
+    vectors: Floats
+    counts: npt.NDArray[np.int64]
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector; 0 where no article has any."""
+        return int(self.vectors.shape[1])
+
+    @property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """int64 [n]: the row of ``vectors`` where each article begins."""
+        return np.cumsum(self.counts) - self.counts
+
+    def index(self, shots: int) -> npt.NDArray[np.int64]:
+        """int64 [n, shots]: the rows of the first ``shots`` vectors of each article; −1 where there is none."""
+        places = np.arange(shots)[None, :]
+        return np.where(places < self.counts[:, None], self.starts[:, None] + places, -1)
+
+    def mean(self) -> Floats:
+        """float32 [n, dim]: the mean over each article's shots; zero for an article without any."""
+        means = np.zeros((len(self.counts), self.dimension), dtype=np.float32)
+        some = self.counts > 0
+        if some.any():
+            sums = np.add.reduceat(self.vectors, self.starts[some], axis=0)
+            means[some] = sums / self.counts[some, None].astype(np.float32)
+        return means
+
+    def take(self, chosen: npt.NDArray[np.int64]) -> "ImageVectors":
+        """The image vectors of the chosen articles, int64 [m], in that order."""
+        counts = self.counts[chosen]
+        offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        return ImageVectors(self.vectors[np.repeat(self.starts[chosen], counts) + offsets], counts)
+
+
+def standardisation(vectors: Floats) -> tuple[Floats, Floats]:
+    """Mean and scale of vectors [m, dim] by position, float32 [dim] each; 1 where a position never varies."""
+    if not len(vectors):
+        return np.zeros(vectors.shape[1], np.float32), np.ones(vectors.shape[1], np.float32)
+    mean, scale = vectors.mean(axis=0, dtype=np.float64), vectors.std(axis=0, dtype=np.float64)
+    return mean.astype(np.float32), np.where(scale > 1e-12, scale, 1.0).astype(np.float32)
+
+
+def group_image_vectors(article_ids: Any, image_article_ids: Any, vectors: npt.NDArray[Any]) -> list[Floats]:
+    """Make the column ``embeddings`` from one row for each photograph.
+
+    Args:
+        article_ids: the articles, str [n].
+        image_article_ids: whose photograph each vector is, str [shots]; photographs of other articles are left out.
+        vectors: [shots, dim], within an article in the order of its shots.
+
+    Returns:
+        For each article a float32 matrix [its shots, dim].
+    """
+    places = pd.Index(article_ids).get_indexer(pd.Index(image_article_ids))
+    known = places >= 0
+    order = np.argsort(places[known], kind="stable")
+    sorted_vectors = np.asarray(vectors, dtype=np.float32)[known][order]
+    counts = np.bincount(places[known], minlength=len(article_ids))
+    return np.split(sorted_vectors, np.cumsum(counts)[:-1]) if len(counts) else []
+
+
+def read_shots(articles: Frame, name: str = "embeddings") -> ImageVectors:
+    """Read the image vectors out of a frame of articles.
+
+    Args:
+        articles: a frame whose column ``name`` holds for each article a list of vectors, a matrix [shots, dim], an
+            empty list or null. Without the column no article has a photograph.
+        name: the column.
+
+    Raises:
+        ArticlesError: vectors of different lengths, or with values that are not finite.
+    """
+    count = rows(articles)
+    if not has(articles, name):
+        return ImageVectors(np.zeros((0, 0), np.float32), np.zeros(count, np.int64))
+    series = articles[name]
+    if isinstance(articles, pa.Table):
+        shots = _from_arrow(series.combine_chunks())
+    elif isinstance(series.dtype, pd.ArrowDtype):
+        shots = _from_arrow(pa.array(series))
+    else:
+        shots = _from_objects(series)
+    _require_finite(shots, articles)
+    return shots
+
+
+def _from_objects(series: Iterable[Any]) -> ImageVectors:
+    # Lists in an object column cannot be measured without a look at each.
+    lists = [() if item is None or isinstance(item, float) else item for item in series]
+    counts = np.array([len(item) for item in lists], dtype=np.int64)
+    try:
+        matrices = [np.asarray(item, dtype=np.float32) for item in lists if len(item)]
+        if any(matrix.ndim != 2 for matrix in matrices):
+            raise ValueError("an article's entry is not a list of vectors")
+        vectors = np.concatenate(matrices) if matrices else np.zeros((0, 0), np.float32)
+    except (ValueError, TypeError) as error:
+        raise ArticlesError(
+            f"Column 'embeddings' does not hold lists of vectors of one length ({error}); encode all with one backbone."
+        ) from error
+    return ImageVectors(vectors, counts)
+
+
+def _from_arrow(lists: Any) -> ImageVectors:
+    """From list<list<float>>, lists of fixed size included."""
+    if isinstance(lists, pa.ChunkedArray):
+        lists = lists.combine_chunks()
+    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    vectors = pc.list_flatten(lists)
+    if len(vectors) == 0:
+        return ImageVectors(np.zeros((0, 0), np.float32), counts)
+    lengths = pc.unique(pc.list_value_length(vectors)).to_pylist()
+    if len(lengths) != 1 or not lengths[0]:
+        raise ArticlesError(
+            f"Column 'embeddings' mixes vectors of the lengths {lengths}; encode all with one backbone."
+        )
+    flat = pc.list_flatten(vectors).to_numpy(zero_copy_only=False).astype(np.float32)
+    return ImageVectors(flat.reshape(-1, lengths[0]), counts)
+
+
+def _require_finite(shots: ImageVectors, articles: Frame) -> None:
+    bad = ~np.isfinite(shots.vectors).all(axis=1)
+    if bad.any():
+        owners = np.repeat(np.arange(len(shots.counts)), shots.counts)[bad]
+        names = identifiers(articles).take(pa.array(np.unique(owners)[:3])).to_pylist()
+        raise ArticlesError(
+            f"Column 'embeddings' holds values that are not finite in {int(bad.sum())} vectors, for example of "
+            f"{names}; encode those photographs again."
+        )

@@ -1,0 +1,121 @@
+"""Text as numbers: words, vocabulary, token ids.
+
+What belongs here: splitting text into words, the vocabulary, its file, and digests of texts. What does not: TF-IDF
+weights (:mod:`atelier.articles.vectors`), embeddings (:mod:`atelier.attributes.network.architecture`).
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from atelier.articles.frames import Frame, has, text
+
+PADDING = 0
+UNKNOWN = 1
+SPECIAL = 2  # ids below this are no words
+
+
+def article_text(articles: Frame) -> Any:
+    """The text that is read: the column ``text``, or else ``name`` and ``description`` joined by a space.
+
+    Returns:
+        ``pa.StringArray [n]`` without nulls: no text is an empty text.
+    """
+    if has(articles, "text"):
+        return pc.fill_null(text(articles, "text"), "")
+    name, description = (pc.fill_null(text(articles, part), "") for part in ("name", "description"))
+    # Not null_handling="skip": it drops the rows in which all parts are null (pyarrow 26).
+    joined = pc.binary_join_element_wise(name, description, " ")
+    return pc.utf8_trim_whitespace(joined)
+
+
+def text_digests(texts: Any) -> Any:
+    """SHA-256 of each text in UTF-8, in hexadecimal: ``pa.StringArray [n]``. Null counts as empty."""
+    encoded = pc.fill_null(texts, "").dictionary_encode()
+    # Arrow has no SHA-256: hashlib sees each distinct text once.
+    digests = [hashlib.sha256(value.encode()).hexdigest() for value in encoded.dictionary.to_pylist()]
+    return pa.array(digests, pa.string()).take(encoded.indices)
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of n texts, in order, flat.
+
+    Attributes:
+        texts: how many texts there are.
+        rows: int64 [words]: the text in which each word stands, ascending.
+        values: ``pa.StringArray [words]``.
+    """
+
+    texts: int
+    rows: npt.NDArray[np.int64]
+    values: Any
+
+    @property
+    def places(self) -> npt.NDArray[np.int64]:
+        """int64 [words]: each word's place in its text, from 0."""
+        counts = np.bincount(self.rows, minlength=self.texts)
+        starts = np.cumsum(counts) - counts
+        return np.arange(len(self.rows)) - np.repeat(starts, counts)
+
+
+def split_words(texts: Any) -> Words:
+    """Split texts into lower-case words: runs of letters and digits of any script, after Unicode normalisation (NFKC).
+
+    Args:
+        texts: ``pa.StringArray [n]``; null counts as empty.
+    """
+    lower = pc.utf8_lower(pc.utf8_normalize(pc.fill_null(texts, ""), form="NFKC"))
+    lists = pc.split_pattern_regex(lower, r"[^\p{L}\p{M}\p{N}]+")
+    values, rows = pc.list_flatten(lists), pc.list_parent_indices(lists).to_numpy(zero_copy_only=False)
+    full = pc.not_equal(values, "")
+    kept = rows[full.to_numpy(zero_copy_only=False)].astype(np.int64)
+    return Words(texts=len(texts), rows=kept, values=values.filter(full))
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The known words. Ids: 0 is padding, 1 an unknown word, then the words in their order.
+
+    Attributes:
+        words: ``pa.StringArray``, the most frequent first, ties by the alphabet.
+    """
+
+    words: Any
+
+    @classmethod
+    def fit(cls, words: Words, size: int, min_count: int) -> "Vocabulary":
+        """The ``size`` most frequent words among those that occur at least ``min_count`` times."""
+        counted = pc.value_counts(words.values)
+        table = pa.table({"word": counted.field("values"), "count": counted.field("counts")})
+        table = table.filter(pc.greater_equal(table["count"], min_count))
+        table = table.sort_by([("count", "descending"), ("word", "ascending")])
+        return cls(table["word"].combine_chunks().cast(pa.string()).slice(0, size))
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def encode(self, words: Words, length: int) -> npt.NDArray[np.int32]:
+        """Token ids, int32 [texts, length]: the first ``length`` words of each text, padded with 0 at the end."""
+        ids = pc.fill_null(pc.index_in(words.values, self.words), UNKNOWN - SPECIAL)
+        places = words.places
+        inside = places < length
+        tokens = np.full((words.texts, length), PADDING, dtype=np.int32)
+        tokens[words.rows[inside], places[inside]] = ids.to_numpy(zero_copy_only=False)[inside] + SPECIAL
+        return tokens
+
+    def save(self, path: Path) -> None:
+        """Write the words as Parquet, in order."""
+        pq.write_table(pa.table({"word": self.words}), path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Vocabulary":
+        """Read what :meth:`save` wrote."""
+        return cls(pq.read_table(path)["word"].combine_chunks().cast(pa.string()))

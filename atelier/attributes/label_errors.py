@@ -1,0 +1,330 @@
+"""Labels that are probably wrong: those that a model trained without them confidently contradicts.
+
+What belongs here: predictions out of fold, their calibration, the score of each label and the list for people to go
+through. What does not: the network (:mod:`atelier.attributes.model`), correcting anything.
+
+Source: Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels" (JAIR 2021), and
+their library cleanlab. What we take of it and what we leave was decided on the sample retailer, where the wrong labels
+are known (``python -m benchmarks.planted_errors --scores``; figures in ``docs/attributes.md``):
+
+- Probabilities are calibrated across folds first. Attributes share one ranking, and where the model hardly knows an
+  attribute its contradictions must not look like certainty. No choice of a score brings as much.
+- Labels are ranked by log odds, the most probable other value against the annotated one. cleanlab's self-confidence,
+  the probability of the annotated value, is as good but for chance, its other scores are worse; all can be chosen.
+- cleanlab's filters, its estimates of *which and how many* labels are wrong, are not used. They take the model's own
+  mistakes for wrong labels: where a few hundred labels give an accuracy of one half, a quarter of all labels is
+  doubted, and yet true errors are dropped from the top of the ranking. What is doubted is said by two probabilities.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from atelier.articles.errors import ArticlesError
+from atelier.articles.frames import Frame, identifiers, where
+from atelier.articles.splits import folds as fold_of_styles
+from atelier.attributes.config import AttributeConfig
+from atelier.attributes.labels import read_labels
+from atelier.attributes.model import AttributeModel, Probabilities
+from atelier.attributes.temperature import fit_temperatures
+
+FOLDS = 3
+LEAST_LABELS = 30  # of an attribute: fewer do not say how far its probabilities can be trusted
+LEAST_CONFIDENCE = 0.5
+MOST_ANNOTATED = 0.1
+#: A model that only finds errors may stop at half the epochs: on the sample retailer it finds as many.
+EPOCHS_SHARE = 0.5
+
+Score = Literal["log_odds", "self_confidence", "normalized_margin", "confidence_weighted_entropy"]
+COLUMNS = (
+    "article_id",
+    "attribute",
+    "annotated_value",
+    "annotated_probability",
+    "predicted_value",
+    "confidence",
+    "fold",
+    "rank",
+)
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class OutOfFoldLabels:
+    """The n labels of one attribute that a model which has not seen them could have predicted.
+
+    Attributes:
+        attribute: its name.
+        values: its values in alphabetical order, str [classes].
+        article_ids: str [n].
+        given: int64 [n]: position of the annotated value.
+        folds: int64 [n]: the fold with which the label was left out.
+        probabilities: float64 [n, classes]: calibrated; rows sum to 1. Zero for a value that was too rare to be
+            predicted without the fold; never so for the annotated one.
+        temperature: by which the logits were divided.
+    """
+
+    attribute: str
+    values: npt.NDArray[np.object_]
+    article_ids: npt.NDArray[np.object_]
+    given: Integers
+    folds: Integers
+    probabilities: Floats
+    temperature: float
+
+    def __len__(self) -> int:
+        return len(self.given)
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """All labels as a model sees them that was trained without their style.
+
+    Attributes:
+        judged: for each attribute that can be judged its labels, in alphabetical order.
+        summary: what became of the labels: ``in_all``; ``judged``; ``of_rare_values``, whose value has too few labels
+            in the other folds to be predicted, so that no prediction could have confirmed them;
+            ``of_unjudged_attributes``, which have fewer than 30 such labels or a single value;
+            ``of_unknown_articles``. And ``attributes_judged``, ``attributes_unjudged``.
+    """
+
+    judged: tuple[OutOfFoldLabels, ...]
+    summary: dict[str, int]
+
+
+def config_for(labelled: int, *, seed: int = 0, max_epochs: int | None = None) -> AttributeConfig:
+    """What suits the search: half the epochs that suit the data, and nothing set aside.
+
+    Nothing is held out within a fold to stop early or to calibrate: the fold itself calibrates.
+
+    Args:
+        labelled: labelled articles.
+        seed: of each model.
+        max_epochs: passes over the data; None: half of :meth:`AttributeConfig.for_data`'s, at least 1.
+    """
+    config = AttributeConfig.for_data(labelled)
+    epochs = max(1, round(EPOCHS_SHARE * config.max_epochs)) if max_epochs is None else max_epochs
+    changes = {"seed": seed, "max_epochs": epochs, "validation_share": 0.0}
+    return AttributeConfig.model_validate(config.model_dump() | changes)
+
+
+def out_of_fold(
+    articles: Frame,
+    labels: Frame,
+    config: AttributeConfig | None = None,
+    *,
+    folds: int = FOLDS,
+    seed: int = 0,
+    device: str = "cpu",
+) -> OutOfFold:
+    """Predict every label by a model that has seen neither it nor any other article of its style.
+
+    A fold costs one training on the other folds. The logits of all folds of an attribute are divided by the one
+    temperature that makes its labels most likely.
+
+    Args:
+        articles: as for :meth:`AttributeModel.fit`.
+        labels: article_id, attribute, value.
+        config: of each fold's model; None: :func:`config_for`.
+        folds: how many, at least 2. Styles go to folds by a hash, so most labels are judged alike from day to day.
+        seed: of the folds, and of the models where ``config`` is None.
+        device: where to compute.
+
+    Raises:
+        ArticlesError: fewer than 2 folds; otherwise as :meth:`AttributeModel.fit`.
+    """
+    if folds < 2:
+        raise ArticlesError(f"folds is {folds}; a label is judged by the other folds, so there must be at least 2.")
+    known, ids = read_labels(labels), pd.Index(identifiers(articles).to_numpy(zero_copy_only=False))
+    rows = ids.get_indexer(pd.Index(known["article_id"]))
+    own = known.assign(row=rows)[rows >= 0]
+    config = config or config_for(own["article_id"].nunique(), seed=seed)
+    fold = fold_of_styles(articles, folds, seed=seed)
+    own = own.assign(fold=fold[own["row"]])
+    predicted = list(_predict_folds(articles, own, fold, config, device))
+    rare, found = _by_attribute(own, predicted)
+    judged = tuple(_calibrated(each) for each in found if _can_be_judged(each))
+    counts = {
+        "in_all": len(known),
+        "judged": sum(map(len, judged)),
+        "of_rare_values": rare,
+        "of_unjudged_attributes": len(own) - rare - sum(map(len, judged)),
+        "of_unknown_articles": len(known) - len(own),
+        "attributes_judged": len(judged),
+        "attributes_unjudged": known["attribute"].nunique() - len(judged),
+    }
+    return OutOfFold(judged, counts)
+
+
+def _predict_folds(
+    articles: Frame, labels: pd.DataFrame, fold: Integers, config: AttributeConfig, device: str
+) -> Iterator[tuple[int, Probabilities]]:
+    """Of each fold that holds labels: its number, and what the others' model thinks of its labelled articles."""
+    labelled = np.zeros(len(fold), dtype=bool)
+    labelled[labels["row"]] = True
+    for number in np.unique(fold[labelled]).tolist():
+        held_out = fold == number
+        if not (labelled & ~held_out).any():  # nobody to learn from
+            continue
+        others = labels.loc[labels["fold"] != number, ["article_id", "attribute", "value"]]
+        model = AttributeModel(config, device=device).fit(where(articles, ~held_out), others)
+        yield number, model.predict_proba(where(articles, held_out & labelled))
+
+
+def _by_attribute(
+    labels: pd.DataFrame, predicted: Sequence[tuple[int, Probabilities]]
+) -> tuple[int, list[OutOfFoldLabels]]:
+    """How many labels no fold's model could have predicted, and the others by attribute, not yet calibrated."""
+    rare, found = 0, []
+    for attribute, group in labels.groupby("attribute", sort=True):
+        parts = [(number, _fold_matrix(str(attribute), each)) for number, each in predicted]
+        values = pd.Index(sorted({value for _, part in parts for value in part.columns}), dtype=object)
+        ordered = group.sort_values("article_id", kind="stable")
+        given = values.get_indexer(pd.Index(ordered["value"], dtype=object))
+        matrix = np.zeros((len(ordered), len(values)))
+        for number, part in parts:
+            rows = np.flatnonzero(ordered["fold"] == number)
+            columns = values.get_indexer(part.columns)
+            matrix[np.ix_(rows, columns)] = part.loc[ordered["article_id"].iloc[rows]].to_numpy()
+        known = (given >= 0) & (matrix[np.arange(len(given)), given] > 0 if len(values) else False)
+        rare += int((~known).sum())
+        ids, fold = ordered["article_id"].to_numpy(dtype=object), ordered["fold"].to_numpy(dtype=np.int64)
+        found.append(
+            OutOfFoldLabels(
+                str(attribute),
+                values.to_numpy(dtype=object),
+                ids[known],
+                given[known].astype(np.int64),
+                fold[known],
+                matrix[known],
+                1.0,
+            )
+        )
+    return rare, found
+
+
+def _fold_matrix(attribute: str, predicted: Probabilities) -> pd.DataFrame:
+    """Probabilities of an attribute's values, by article; no columns where it has no head.
+
+    A probability that float32 rounds to nothing is kept apart from that of a value which cannot be predicted.
+    """
+    if attribute not in predicted.attributes:
+        return pd.DataFrame(index=predicted.article_ids)
+    place = predicted.attributes.index(attribute)
+    least = np.finfo(np.float32).tiny
+    matrix = np.maximum(predicted.matrices[place].astype(np.float64), least)
+    return pd.DataFrame(matrix, index=predicted.article_ids, columns=predicted.values[place])
+
+
+def _can_be_judged(labels: OutOfFoldLabels) -> bool:
+    """Enough labels to calibrate on, and two values or more that were annotated."""
+    return len(labels) >= LEAST_LABELS and len(np.unique(labels.given)) > 1
+
+
+def _calibrated(labels: OutOfFoldLabels) -> OutOfFoldLabels:
+    """The same labels with the temperature under which they are most likely (one number for all folds)."""
+    with np.errstate(divide="ignore"):
+        logits = torch.from_numpy(np.log(labels.probabilities))
+    temperature = float(fit_temperatures([logits], torch.from_numpy(labels.given[:, None]))[0])
+    probabilities = torch.softmax(logits / temperature, dim=1).numpy()
+    return OutOfFoldLabels(
+        labels.attribute, labels.values, labels.article_ids, labels.given, labels.folds, probabilities, temperature
+    )
+
+
+def rank_label_issues(judged: Sequence[OutOfFoldLabels], score: Score = "log_odds") -> pd.DataFrame:
+    """Every judged label with what the model says instead, the most suspicious first.
+
+    Args:
+        judged: of :func:`out_of_fold`.
+        score: ``log_odds`` of the most probable other value against the annotated one, or one of cleanlab's, see
+            ``cleanlab.rank.get_label_quality_scores``; ``self_confidence`` is the annotated value's probability.
+
+    Returns:
+        article_id, attribute, annotated_value, annotated_probability, predicted_value (the most probable, which may be
+        the annotated one), confidence (its probability), fold, rank (from 1: by score, then confidence, then article
+        and attribute).
+
+    Raises:
+        ArticlesError: there is no such score.
+    """
+    if score not in get_args(Score):
+        raise ArticlesError(f"score is {score!r}; there are {', '.join(get_args(Score))}.")
+    parts = [_score(each, score) for each in judged if len(each)]
+    if not parts:
+        return _typed(pd.DataFrame(columns=list(COLUMNS)))
+    order = ["quality", "contradiction", "article_id", "attribute"]
+    ranked = pd.concat(parts, ignore_index=True).sort_values(order, kind="stable", ignore_index=True)
+    return _typed(ranked.assign(rank=np.arange(1, len(ranked) + 1)))
+
+
+def _score(labels: OutOfFoldLabels, score: Score) -> pd.DataFrame:
+    rows = np.arange(len(labels))
+    best = labels.probabilities.argmax(axis=1)
+    confidence = labels.probabilities[rows, best].clip(0.0, 1.0)
+    return pd.DataFrame(
+        {
+            "article_id": labels.article_ids,
+            "attribute": labels.attribute,
+            "annotated_value": labels.values[labels.given],
+            "annotated_probability": labels.probabilities[rows, labels.given].clip(0.0, 1.0),
+            "predicted_value": labels.values[best],
+            "confidence": confidence,
+            "fold": labels.folds,
+            "quality": quality(labels.given, labels.probabilities, score),
+            "contradiction": -confidence,
+        }
+    )
+
+
+def quality(given: Integers, probabilities: Floats, score: Score) -> Floats:
+    """How good labels look, float64 [n]: the lowest are the most suspicious.
+
+    Args:
+        given: int64 [n]: positions of the annotated values.
+        probabilities: float64 [n, classes].
+        score: as for :func:`rank_label_issues`.
+    """
+    if score == "log_odds":
+        rows, others = np.arange(len(given)), probabilities.copy()
+        others[rows, given] = 0.0
+        with np.errstate(divide="ignore"):  # no other value could be predicted: infinitely good
+            return np.asarray(np.log(probabilities[rows, given]) - np.log(others.max(axis=1)))
+    from cleanlab.rank import get_label_quality_scores
+
+    return np.asarray(get_label_quality_scores(given, probabilities, method=score))
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    text = {"article_id": "str", "attribute": "str", "annotated_value": "str", "predicted_value": "str"}
+    numbers = {"annotated_probability": "float64", "confidence": "float64", "fold": "int64", "rank": "int64"}
+    return frame[list(COLUMNS)].astype(text | numbers)
+
+
+def find_label_issues(
+    ranked: pd.DataFrame, *, least_confidence: float = LEAST_CONFIDENCE, most_annotated: float = MOST_ANNOTATED
+) -> pd.DataFrame:
+    """The labels that the model confidently contradicts: the rows of the table ``catalogue_errors``.
+
+    Args:
+        ranked: of :func:`rank_label_issues`.
+        least_confidence: probability that another value must have.
+        most_annotated: probability that the annotated value may have.
+
+    Returns:
+        Those rows in their order, ranked anew from 1.
+    """
+    doubtful = (
+        (ranked["predicted_value"] != ranked["annotated_value"])
+        & (ranked["confidence"] >= least_confidence)
+        & (ranked["annotated_probability"] <= most_annotated)
+    )
+    kept = ranked[doubtful].sort_values("rank", kind="stable", ignore_index=True)
+    return kept.assign(rank=np.arange(1, len(kept) + 1, dtype=np.int64))

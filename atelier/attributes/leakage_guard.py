@@ -1,0 +1,61 @@
+"""Which articles judge the daily attribute model, and so must teach nothing that it reads.
+
+What belongs here: the styles that a model trained outside the attribute model, such as a backbone of photographs, has
+to leave alone. What does not: the splits themselves (:mod:`atelier.articles.splits`).
+"""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from atelier.articles.splits import holdout
+from atelier.attributes.config import AttributeConfig
+from atelier.attributes.evaluation import TEST_SHARE
+from atelier.attributes.labels import read_labels
+
+MARGIN = 0.02
+"""Share of the styles reserved beyond those that judge today: with the catalogue, the shares' limits move a little."""
+
+
+def held_out_articles(
+    articles: pd.DataFrame,
+    labels: pd.DataFrame,
+    config: AttributeConfig | None = None,
+    *,
+    test_share: float = TEST_SHARE,
+    seed: int = 0,
+) -> npt.NDArray[np.bool_]:
+    """The articles whose labels decide something about the attribute model: its test, its stopping, its calibration.
+
+    A vector that was learned from an article's labels makes the model look better on that article than it is on unseen
+    ones. These articles are those that :func:`~atelier.attributes.evaluation.fit_and_evaluate` holds out and those by
+    which :meth:`AttributeModel.fit` then stops and calibrates, and :data:`MARGIN` more of each, because more articles
+    will have come by the time that the vectors are read.
+
+    Args:
+        articles: article_id and, if known, product_code: the whole catalogue.
+        labels: article_id, attribute, value.
+        config: of the attribute model; None: the defaults. Its seed and its ``validation_share`` count.
+        test_share: as for ``fit_and_evaluate``.
+        seed: likewise.
+
+    Returns:
+        bool [articles].
+    """
+    config = config or AttributeConfig()
+    tested = holdout(articles, _widened(test_share), seed=seed)
+    # The model validates on a share of the labelled styles that are left when the test styles, and these alone, are
+    # taken out.
+    judged = holdout(articles, test_share, seed=seed)
+    labelled = articles["article_id"].isin(read_labels(labels)["article_id"]).to_numpy()
+    candidates = np.flatnonzero(~judged & labelled)
+    share = _widened(config.validation_share)
+    validated = holdout(articles.iloc[candidates], share, seed=config.seed, purpose="validation")
+    kept_back: npt.NDArray[np.bool_] = tested
+    kept_back[candidates[validated]] = True
+    return kept_back
+
+
+def _widened(share: float) -> float:
+    """A share of nothing stays nothing."""
+    return min(share + MARGIN, 1.0) if share else 0.0

@@ -1,0 +1,107 @@
+"""From encoded articles to batches of tensors.
+
+What belongs here: pooling and standardising image vectors, cutting batches, leaving modalities out. What does not:
+frames (:mod:`atelier.attributes.encoding`), layers (:mod:`atelier.attributes.network.architecture`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from atelier.articles.image_vectors import ImageVectors, standardisation
+from atelier.articles.text import PADDING, UNKNOWN
+from atelier.attributes.encoding import Encoded
+from atelier.attributes.network.architecture import AttributeNetwork, Batch
+
+Floats = npt.NDArray[np.float32]
+
+
+def fit_standardisation(network: AttributeNetwork, shots: ImageVectors) -> None:
+    """Set the network's image mean and scale from the photographs of the articles trained on."""
+    mean, scale = standardisation(_pool(network, shots)[0])
+    network.image_mean.copy_(torch.from_numpy(mean))
+    network.image_scale.copy_(torch.from_numpy(scale))
+
+
+def _pool(network: AttributeNetwork, shots: ImageVectors) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """The vectors that are read, [m, dim], and which of them each article reads, [n, shots], −1 for none."""
+    if network.pooling == "concatenate":
+        return shots.vectors, shots.index(network.shots)
+    some = np.flatnonzero(shots.counts > 0)
+    index = np.full((len(shots.counts), 1), -1, dtype=np.int64)
+    index[some, 0] = np.arange(len(some))
+    return shots.mean()[some], index
+
+
+class ArticleBatches:
+    """Encoded articles on a device, ready to be cut into batches.
+
+    Args:
+        encoded: n articles.
+        network: whose pooling and standardisation apply.
+        device: where the tensors lie.
+    """
+
+    def __init__(self, encoded: Encoded, network: AttributeNetwork, device: torch.device) -> None:
+        vectors, index = _pool(network, encoded.shots)
+        mean, scale = network.image_mean.cpu().numpy(), network.image_scale.cpu().numpy()
+        standard = np.zeros((len(vectors) + 1, network.sizes.image), dtype=np.float32)
+        np.subtract(vectors, mean, out=standard[:-1])
+        standard[:-1] /= scale
+        self.vectors = torch.from_numpy(standard).to(device)  # [m + 1, dim]: the last row is a missing shot
+        self.index = torch.from_numpy(np.where(index < 0, len(vectors), index)).to(device)  # [n, shots]
+        self.tokens = torch.from_numpy(encoded.tokens).to(device)  # [n, length]
+        self.lengths = (self.tokens != PADDING).sum(1)  # [n]
+        self.types, self.brands, self.divisions = (
+            torch.from_numpy(codes).to(device) for codes in (encoded.types, encoded.brands, encoded.divisions)
+        )
+        self.kernel = network.text.kernel
+
+    def __len__(self) -> int:
+        return len(self.types)
+
+    def batch(self, rows: Tensor) -> Batch:
+        """The articles of these rows, int64 [b]; texts are cut to the longest among them."""
+        longest = max(int(self.lengths[rows].max()), self.kernel)
+        return Batch(
+            images=self.vectors[self.index[rows]],
+            tokens=self.tokens[rows, :longest].long(),
+            types=self.types[rows],
+            brands=self.brands[rows],
+            divisions=self.divisions[rows],
+        )
+
+    def batches(self, size: int, rows: Tensor | None = None) -> Iterator[Batch]:
+        """All articles, or those of ``rows``, in order, at most ``size`` at a time."""
+        chosen = torch.arange(len(self), device=self.types.device) if rows is None else rows
+        for part in torch.split(chosen, size):
+            if len(part):
+                yield self.batch(part)
+
+
+def word_dropout(batch: Batch, share: float, generator: torch.Generator) -> Batch:
+    """Make a share of the words unknown, each drawn apart."""
+    if share == 0:
+        return batch
+    drawn = (torch.rand(batch.tokens.shape, generator=generator) < share).to(batch.tokens.device)
+    return replace(batch, tokens=batch.tokens.masked_fill(drawn & (batch.tokens != PADDING), UNKNOWN))
+
+
+def modality_dropout(batch: Batch, share: float, generator: torch.Generator) -> Batch:
+    """Take photographs, text, product type, brand and division away from a share of the articles, each drawn apart."""
+    if share == 0:
+        return batch
+    device = batch.types.device
+    drawn = (torch.rand((5, len(batch.types)), generator=generator) < share).to(device)  # [modality, b]
+    return replace(
+        batch,
+        images=batch.images.masked_fill(drawn[0, :, None, None], 0.0),
+        tokens=batch.tokens.masked_fill(drawn[1, :, None], PADDING),
+        types=batch.types.masked_fill(drawn[2], -1),
+        brands=batch.brands.masked_fill(drawn[3], -1),
+        divisions=batch.divisions.masked_fill(drawn[4], -1),
+    )

@@ -1,0 +1,96 @@
+"""Joint training: one forward pass per batch serves all attributes; what is not labelled is masked.
+
+What belongs here: its loss, its batches, its optimiser. What does not: when to stop
+(:mod:`atelier.attributes.network.training`).
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from atelier.attributes.config import AttributeConfig
+from atelier.attributes.labels import Heads
+from atelier.attributes.network.architecture import AttributeNetwork
+from atelier.attributes.network.batches import ArticleBatches, modality_dropout, word_dropout
+from atelier.attributes.network.loss import JointLoss
+from atelier.devices import autocast
+
+LARGEST_GRADIENT = 5.0
+
+
+class JointTraining:
+    """Steps of AdamW along one cosine, each on a batch of articles.
+
+    Args:
+        network: is changed in place.
+        batches: all articles.
+        targets: int64 [n, attributes], −1 unlabelled, on the feed's device.
+        heads: the attributes.
+        config: see :class:`AttributeConfig`.
+        training: int64: rows to train on, at least one.
+
+    Attributes:
+        steps_per_epoch: steps in which every article is seen once.
+    """
+
+    def __init__(
+        self,
+        network: AttributeNetwork,
+        batches: ArticleBatches,
+        targets: Tensor,
+        heads: Heads,
+        config: AttributeConfig,
+        training: Tensor,
+    ) -> None:
+        self.network, self.batches, self.targets, self.config, self.training = (
+            network,
+            batches,
+            targets,
+            config,
+            training,
+        )
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.loss = JointLoss(config, heads, len(training)).to(targets.device)
+        self.steps_per_epoch = max(1, round(len(training) / config.batch_size))
+        self.optimiser = torch.optim.AdamW(_groups(network, config.weight_decay), lr=config.learning_rate)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser,
+            config.learning_rate,
+            total_steps=config.max_epochs * self.steps_per_epoch + 1,
+            pct_start=0.1,
+            cycle_momentum=False,
+        )
+
+    def steps(self, total: int) -> Iterator[Tensor]:
+        """Take a step each time that one is asked for, and yield its loss; ``total``: a whole number of epochs."""
+        for _ in range(total // self.steps_per_epoch):
+            shuffled = torch.randperm(len(self.training), generator=self.generator).to(self.training.device)
+            order = self.training[shuffled]
+            # Even parts: batch normalisation cannot take a last batch of one article. A single article is seen twice.
+            order = order.repeat(2) if len(order) == 1 else order
+            for rows in torch.tensor_split(order, self.steps_per_epoch):
+                yield self._step(rows)
+
+    def _step(self, rows: Tensor) -> Tensor:
+        batch = modality_dropout(self.batches.batch(rows), self.config.modality_dropout, self.generator)
+        batch = word_dropout(batch, self.config.word_dropout, self.generator)
+        with autocast(self.config.precision, self.targets.device):
+            logits = self.network(batch)
+        value: Tensor = self.loss(self.network.split(logits), self.targets[rows])
+        self.optimiser.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+        self.optimiser.step()
+        self.schedule.step()
+        return value.detach()
+
+
+def _groups(network: AttributeNetwork, decay: float) -> list[dict[str, object]]:
+    """Only matrices of linear layers decay: not normalisation, not embeddings, not biases."""
+    decaying = {id(module.weight) for module in network.modules() if isinstance(module, nn.Linear)}
+    parameters = list(network.parameters())
+    return [
+        {"params": [p for p in parameters if id(p) in decaying], "weight_decay": decay},
+        {"params": [p for p in parameters if id(p) not in decaying], "weight_decay": 0.0},
+    ]

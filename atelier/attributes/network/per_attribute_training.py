@@ -1,0 +1,114 @@
+"""The published training: one mini-batch of one attribute's labelled articles at a time.
+
+What belongs here: its loss, its batches, its optimiser. What does not: when to stop
+(:mod:`atelier.attributes.network.training`).
+
+Source: Cardoso, Daolio and Vargas, "Product Characterisation towards Personalisation" (KDD 2018), section 3: each
+attribute has a data set of the products labelled with it; in random order over the attributes one mini-batch of 64 is
+drawn for each, and a step of plain stochastic gradient descent, 0.01 long, is taken on that attribute's cross entropy.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn import functional
+
+from atelier.attributes.config import AttributeConfig
+from atelier.attributes.labels import UNLABELLED, Heads
+from atelier.attributes.network.architecture import AttributeNetwork
+from atelier.attributes.network.batches import ArticleBatches, modality_dropout, word_dropout
+from atelier.devices import autocast
+
+HEADS = ("heads.weight", "heads.bias")
+
+
+class Deck:
+    """Rows in random order: every one is drawn once before any is drawn again.
+
+    Args:
+        rows: int64 [n].
+        generator: shuffles them, on the processor, so that every device draws alike.
+    """
+
+    def __init__(self, rows: Tensor, generator: torch.Generator) -> None:
+        self.rows = rows
+        self._generator = generator
+        self._left = rows[:0]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def draw(self, count: int) -> Tensor:
+        """The next ``count`` rows, or all n where there are fewer. The order is drawn anew as the last one ends."""
+        count = min(count, len(self))
+        if len(self._left) < count:
+            shuffled = torch.randperm(len(self), generator=self._generator).to(self.rows.device)
+            self._left = torch.cat([self._left, self.rows[shuffled]])
+        drawn, self._left = self._left[:count], self._left[count:]
+        return drawn
+
+
+class PerAttributeTraining:
+    """Steps of plain SGD, each on a batch of articles labelled with one attribute.
+
+    Of the last layer only the rows of that attribute's classes are computed and changed.
+
+    Args:
+        network: is changed in place.
+        batches: all articles.
+        targets: int64 [n, attributes], −1 unlabelled, on the feed's device.
+        heads: the attributes.
+        config: see :class:`AttributeConfig`.
+        training: int64: rows to train on, at least one of them labelled.
+
+    Attributes:
+        steps_per_epoch: steps in which as many labels are seen as there are. Attributes take turns whatever their
+            number of labels, so of a rare one labels are seen several times meanwhile.
+    """
+
+    def __init__(
+        self,
+        network: AttributeNetwork,
+        batches: ArticleBatches,
+        targets: Tensor,
+        heads: Heads,
+        config: AttributeConfig,
+        training: Tensor,
+    ) -> None:
+        self.network, self.batches, self.targets, self.config = network, batches, targets, config
+        self.generator = torch.Generator().manual_seed(config.seed)
+        labelled = targets[training] != UNLABELLED
+        decks = [Deck(training[labelled[:, place]], self.generator) for place in range(len(heads))]
+        self.decks = {place: deck for place, deck in enumerate(decks) if len(deck)}
+        self.steps_per_epoch = max(1, round(int(labelled.sum()) / config.batch_size))
+        # Leaves that share the memory of the last layer, one pair for each attribute: gradients of the others neither
+        # exist nor cost anything.
+        last = network.heads
+        slices = [torch.split(whole.detach(), list(heads.sizes)) for whole in (last.weight, last.bias)]
+        self.parts = [tuple(part.requires_grad_() for part in pair) for pair in zip(*slices, strict=True)]
+        body = [parameter for name, parameter in network.named_parameters() if name not in HEADS]
+        leaves = [leaf for pair in self.parts for leaf in pair]
+        self.optimiser = torch.optim.SGD([*body, *leaves], lr=config.learning_rate)
+
+    def steps(self, total: int) -> Iterator[Tensor]:
+        """Take a step each time that one is asked for, ``total`` at most, and yield its loss."""
+        turns = Deck(torch.tensor(list(self.decks)), self.generator)
+        for _ in range(total):
+            place = int(turns.draw(1))
+            yield self._step(place, self.decks[place].draw(self.config.batch_size))
+
+    def _step(self, place: int, rows: Tensor) -> Tensor:
+        # Batch normalisation cannot take a batch of one article: a single one is seen twice.
+        rows = rows.repeat(2) if len(rows) == 1 else rows
+        batch = modality_dropout(self.batches.batch(rows), self.config.modality_dropout, self.generator)
+        batch = word_dropout(batch, self.config.word_dropout, self.generator)
+        mine = dict(zip(HEADS, self.parts[place], strict=True))
+        with autocast(self.config.precision, self.targets.device):
+            logits = functional_call(self.network, mine, (batch,))  # [b, classes of this attribute]
+        loss = functional.cross_entropy(logits, self.targets[rows, place])
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return loss.detach()

@@ -1,0 +1,133 @@
+"""Sets of values that hold the true one with a promised probability.
+
+What belongs here: the threshold of each attribute's sets, fitted on calibration labels; the sets; how much missing is
+chance. What does not: making probabilities honest (:mod:`atelier.attributes.temperature`), what the catalogue does with
+a set (:mod:`atelier.attributes.completion`).
+
+Source: split conformal prediction (Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", 2005) with the
+score of Sadinle, Lei and Wasserman, "Least Ambiguous Set-Valued Classifiers with Bounded Error Levels" (JASA 2019): one
+minus the probability of the true value. The promise holds for an article drawn like the calibration articles.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, floor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from atelier.attributes.labels import UNLABELLED
+
+RARE = -2  # labelled, with a value that cannot be predicted: no set holds it
+#: Probabilities are float32, and differ by about so much between batches of different sizes.
+ROUNDING = 1e-6
+SCHEMA = pa.schema([("attribute", pa.string()), ("least_probability", pa.float64()), ("labels", pa.int64())])
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Matrix = npt.NDArray[np.float32]
+Booleans = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class PredictionSets:
+    """Which values of each attribute remain possible.
+
+    Attributes:
+        least_probability: float64 [attributes]: a set holds the values that are at least so probable, and always the
+            most probable one; 0: every value, where calibration labels are too few or too hard for the promise.
+        labels: int64 [attributes]: calibration labels behind it.
+    """
+
+    least_probability: Floats
+    labels: Integers
+
+    @classmethod
+    def fit(cls, matrices: Sequence[Matrix], truth: Integers, coverage: float) -> "PredictionSets":
+        """Choose the largest least probability that keeps the promise.
+
+        Of n calibration labels, ⌈(n + 1) · coverage⌉ have to be at least so probable: with fewer than that, which for
+        90% is fewer than 9 labels, no threshold is safe.
+
+        Args:
+            matrices: for each attribute float32 [m, classes]: probabilities of m calibration articles.
+            truth: int64 [m, attributes]: the true value's position; −1 unlabelled, −2 a value without a position.
+            coverage: the probability that a set is promised to hold the true value, between 0 and 1.
+        """
+        fitted = [_least_probability(matrix, truth[:, place], coverage) for place, matrix in enumerate(matrices)]
+        return cls(np.array(fitted, np.float64), (truth != UNLABELLED).sum(axis=0, dtype=np.int64))
+
+    @classmethod
+    def of_everything(cls, attributes: int) -> "PredictionSets":
+        """Sets that hold every value: without calibration labels nothing can be promised of fewer."""
+        return cls(np.zeros(attributes), np.zeros(attributes, np.int64))
+
+    def of(self, matrices: Sequence[Matrix]) -> tuple[Booleans, ...]:
+        """The sets: for each attribute bool [n, classes], from probabilities float32 [n, classes]."""
+        thresholds = self.least_probability.tolist()
+        return tuple(_sets(matrix, least) for matrix, least in zip(matrices, thresholds, strict=True))
+
+    def save(self, path: Path, attributes: Sequence[str]) -> None:
+        """Write one row for each attribute as Parquet."""
+        pq.write_table(pa.table([list(attributes), self.least_probability, self.labels], schema=SCHEMA), path)
+
+    @classmethod
+    def load(cls, path: Path, attributes: Sequence[str]) -> "PredictionSets":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            KeyError: it is of other attributes.
+        """
+        table = pq.read_table(path, schema=SCHEMA)
+        if table["attribute"].to_pylist() != list(attributes):
+            raise KeyError(f"{path.name} holds other attributes than the classes")
+        return cls(table["least_probability"].to_numpy(), table["labels"].to_numpy())
+
+
+def _least_probability(matrix: Matrix, truth: Integers, coverage: float) -> float:
+    known = truth >= 0
+    # A true value that cannot be predicted is missed whatever the threshold: as if its probability were below 0.
+    probabilities = np.full(len(truth), -np.inf)
+    probabilities[known] = matrix[known, truth[known]]
+    ranked = np.sort(probabilities[truth != UNLABELLED])[::-1]
+    needed = labels_needed(len(ranked), coverage)
+    return max(0.0, float(ranked[needed - 1]) - ROUNDING) if needed <= len(ranked) else 0.0
+
+
+def _sets(matrix: Matrix, least: float) -> Booleans:
+    sets = matrix >= least
+    sets[np.arange(len(matrix)), matrix.argmax(axis=1)] = True
+    return sets
+
+
+def labels_needed(labels: int, coverage: float) -> int:
+    """How many of so many calibration labels the sets have to hold: ⌈(n + 1) · coverage⌉, possibly more than n."""
+    return ceil((labels + 1) * coverage - 1e-9)
+
+
+def chance_of_covering_so_few(covered: float, labels: float, calibration_labels: float, coverage: float) -> float:
+    """How probable it is that sets which keep the promise hold no more of the held-out labels than they did.
+
+    Given n calibration labels, the coverage of split conformal sets is itself drawn, from Beta(n + 1 − l, l) or above,
+    with l = ⌊(n + 1)(1 − coverage)⌋; the number of m held-out labels that they hold is then beta-binomial (Angelopoulos
+    and Bates, "A Gentle Introduction to Conformal Prediction", 2021, section 3.2 and appendix C).
+
+    Args:
+        covered: share of the held-out labels that the sets hold.
+        labels: held-out labels that are independent of each other, m; rounded.
+        calibration_labels: calibration labels likewise, n; rounded.
+        coverage: what was promised.
+
+    Returns:
+        The probability; 1 where so few calibration labels promise nothing, or there is nothing to judge.
+    """
+    from scipy.stats import betabinom
+
+    held_out, calibrated = round(labels), round(calibration_labels)
+    missed = floor((calibrated + 1) * (1 - coverage) + 1e-9)
+    if missed < 1 or held_out < 1:
+        return 1.0
+    return float(betabinom.cdf(round(covered * held_out), held_out, calibrated + 1 - missed, missed))

@@ -1,0 +1,81 @@
+"""The content features of articles as tensors: sparse or dense, in memory once.
+
+What belongs here: keeping the features and handing out those of a batch. What does not: what the features are
+(:mod:`atelier.articles.vectors`), the network that reads them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+DENSE_FROM = 0.1
+"""Share of cells that are not zero from which on features are kept as a dense matrix."""
+
+
+CHUNK = 8192
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """n rows of features by their cells that are not zero.
+
+    Attributes:
+        starts: int64 [n + 1]; row i has the cells ``starts[i]`` … ``starts[i + 1]`` − 1.
+        columns: int32 [cells].
+        values: float32 [cells].
+    """
+
+    starts: Tensor
+    columns: Tensor
+    values: Tensor
+
+
+class Content:
+    """The content features of all articles, in memory once: sparse where most are zero, otherwise in bfloat16.
+
+    Args:
+        vectors: float32 [m, dim], of the articles that have any.
+        articles: int [m], their numbers.
+        n_articles: how many articles numbers run over.
+
+    Attributes:
+        present: bool [n_articles], which articles have features that are not all zero.
+        dim: number of features.
+    """
+
+    def __init__(self, vectors: npt.NDArray[np.float32], articles: npt.NDArray[np.integer], n_articles: int) -> None:
+        self.dim = vectors.shape[1]
+        filled = vectors.any(axis=1)
+        self.present = torch.zeros(n_articles, dtype=torch.bool)
+        self.present[torch.from_numpy(articles[filled].astype(np.int64))] = True
+        self._row = torch.full((n_articles,), -1, dtype=torch.int64)
+        self._row[torch.from_numpy(articles.astype(np.int64))] = torch.arange(len(articles))
+        cells = np.count_nonzero(vectors)
+        self.is_sparse = cells < DENSE_FROM * max(vectors.size, 1)
+        self._rows = _sparse(vectors) if self.is_sparse else torch.tensor(vectors, dtype=torch.bfloat16)
+
+    def of(self, articles: Tensor) -> "SparseRows | Tensor":
+        """The features of articles that have some (int64 [n]), sparse or float32 [n, dim]."""
+        rows = self._row[articles]
+        if isinstance(self._rows, Tensor):
+            return self._rows[rows].float()
+        starts, lengths = self._rows.starts[rows], (self._rows.starts[1:] - self._rows.starts[:-1])[rows]
+        ends = torch.cumsum(lengths, 0)
+        cells = torch.arange(int(lengths.sum())) + torch.repeat_interleave(starts - (ends - lengths), lengths)
+        return SparseRows(functional.pad(ends, (1, 0)), self._rows.columns[cells], self._rows.values[cells])
+
+
+def _sparse(vectors: npt.NDArray[np.float32]) -> SparseRows:
+    starts = np.zeros(len(vectors) + 1, dtype=np.int64)
+    np.cumsum(np.count_nonzero(vectors, axis=1), out=starts[1:])
+    columns, values = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
+    for first in range(0, len(vectors), CHUNK):  # in chunks: the places of all cells at once take 16 bytes each
+        part = vectors[first : first + CHUNK]
+        rows, places = np.nonzero(part)
+        cells = slice(starts[first], starts[first + len(part)])
+        columns[cells], values[cells] = places, part[rows, places]
+    return SparseRows(torch.from_numpy(starts), torch.from_numpy(columns), torch.from_numpy(values))

@@ -1,0 +1,50 @@
+"""Embeddings of which a step reads, and moves, only few rows.
+
+What belongs here: the matrix of vectors and the step that moves its rows. What does not: content
+(:mod:`atelier.nn.content_features`), networks.
+"""
+
+import torch
+from torch import Tensor
+
+EMBEDDING_LENGTH = 0.3
+"""The length of an embedding at first: short, so that what is never learned says little."""
+
+
+class RowEmbedding:
+    """Embeddings of which only the rows in use are read, and moved by Adagrad.
+
+    A row without gradient stays where it is under Adagrad, so this equals ``torch.optim.Adagrad`` on the whole matrix
+    at the cost of the rows in use.
+
+    Args:
+        rows: how many there are.
+        factors: length of each.
+        learning_rate: Adagrad's.
+        random: for the first values.
+
+    Attributes:
+        weight: float32 [rows, factors].
+        squares: float32 [rows, factors], the sums of squared gradients.
+    """
+
+    def __init__(self, rows: int, factors: int, learning_rate: float, random: torch.Generator) -> None:
+        self.weight = torch.randn(rows, factors, generator=random).mul_(EMBEDDING_LENGTH / factors**0.5)
+        self.squares = torch.zeros(rows, factors)
+        self._rate = learning_rate
+
+    def leaf(self, rows: Tensor) -> Tensor:
+        """The given rows (distinct, int64 [n]) as a tensor that gathers a gradient, [n, factors]."""
+        return self.weight[rows].requires_grad_()
+
+    def step(self, rows: Tensor, leaf: Tensor) -> None:
+        """Move the rows by the gradient that their leaf gathered."""
+        if leaf.grad is None:
+            return
+        squares = self.squares[rows].addcmul_(leaf.grad, leaf.grad)
+        self.squares[rows] = squares
+        self.weight[rows] = leaf.detach().addcdiv(leaf.grad, squares.sqrt_().add_(1e-10), value=-self._rate)
+
+    def learned(self) -> Tensor:
+        """The embeddings, zero where no training step read the row: its first values mean nothing."""
+        return self.weight * (self.squares > 0).any(1, keepdim=True)

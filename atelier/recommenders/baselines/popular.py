@@ -1,0 +1,99 @@
+"""``popular``: the same list for everyone, by how often articles were chosen in a recent window.
+
+What belongs here: counting, and the co-occurrence of articles that stands in for similarity where no model has vectors.
+What does not: anything personal beyond leaving out what a customer has seen.
+"""
+
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import Field
+from scipy.sparse import csr_matrix
+
+from atelier.bundles import Array
+from atelier.catalogue import Catalogue
+from atelier.ids import Codes
+from atelier.interactions import Interactions
+from atelier.recommenders.base import NeighbourRanker, Ranker, Recommender, RecommenderConfig
+from atelier.search.ragged import Indices, Pairs, Ranked, Scores, best, first_of_order
+
+
+class PopularConfig(RecommenderConfig):
+    """Config of ``popular``.
+
+    Attributes:
+        window_days: how many days, ending with the last in training, are counted; None: all.
+    """
+
+    window_days: int | None = Field(default=7, ge=1)
+
+
+PopularConfigT = TypeVar("PopularConfigT", bound=PopularConfig)
+
+
+class CountingRecommender(Recommender[PopularConfigT]):
+    """What ``popular`` and ``repeat`` share: an order of popularity, and neighbours by co-occurrence."""
+
+    serves_anyone = True
+
+    def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
+        counted = train.articles[_in_window(train, self.config.window_days)]
+        counts = np.bincount(counted, minlength=len(self.article_ids))
+        self.weights = {"counts": counts.astype(np.int64)}
+        return self._profile(train)
+
+    def _order(self, eligible: Codes) -> tuple[Codes, Scores]:
+        """The eligible articles by falling count, ties by rising id, and their share of the highest count plus one."""
+        counts = self.weights["counts"]
+        order = eligible[np.argsort(-counts[eligible], kind="stable")]
+        return order, (counts[order] / (counts.max() + 1)).astype(np.float32)
+
+    def _neighbour_ranker(self, eligible: Codes, k: int) -> NeighbourRanker:
+        """Neighbours by the cosine of the articles' customers: |A ∩ B| / √(|A| |B|), A and B who has seen each.
+
+        Articles without a common customer are no neighbours, so that lists may be short.
+        """
+        seen = self.customer_profiles.seen
+        shape = (len(seen), len(self.article_ids))
+        bought = csr_matrix((np.ones(len(seen.codes), np.float32), seen.codes, seen.starts), shape=shape)
+        norms = np.sqrt(np.bincount(seen.codes, minlength=shape[1]))
+        in_stock, by_article = bought[:, eligible], bought.T.tocsr()
+
+        def neighbours(codes: Codes) -> Ranked:
+            common = (by_article[codes] @ in_stock).tocoo()
+            found = eligible[common.col]
+            other = found != codes[common.row]
+            rows, found, both = common.row[other].astype(np.int64), found[other], common.data[other]
+            return best(rows, found, (both / (norms[codes[rows]] * norms[found])).astype(np.float32), len(codes), k)
+
+        return neighbours
+
+
+class Popular(CountingRecommender[PopularConfig]):
+    """The most chosen articles of a recent window; ties go to the smaller id.
+
+    The score is the article's count as a share of the highest count plus one.
+    """
+
+    name = "popular"
+    Config = PopularConfig
+
+    def _profile(self, history: Interactions) -> dict[str, Array]:
+        return {}
+
+    def _ranker(self, profiles: dict[str, Array], eligible: Codes, k: int) -> Ranker:
+        order, scores = self._order(eligible)
+
+        def rank(rows: Indices, excluded: Pairs) -> Ranked:
+            return first_of_order(order, scores, excluded, len(rows), k, len(self.article_ids))
+
+        return rank
+
+
+def _in_window(train: Interactions, days: int | None) -> Array:
+    """Which rows lie in the last ``days`` days; all where there are no dates."""
+    if days is None or not train.dated:
+        return np.ones(len(train), dtype=bool)
+    last = train.occurred_at.max().astype("datetime64[D]")
+    recent: Array = train.occurred_at >= last - np.timedelta64(days - 1, "D")
+    return recent

@@ -1,0 +1,80 @@
+"""``repeat``: a customer's own last articles, then what is popular. The floor wherever repeats are allowed.
+
+What belongs here: the order of a customer's own articles. What does not: popularity itself
+(:mod:`atelier.recommenders.baselines.popular`).
+"""
+
+import numpy as np
+from pydantic import Field
+
+from atelier.bundles import Array
+from atelier.ids import Codes
+from atelier.interactions import Interactions
+from atelier.recommenders.base import Ranker
+from atelier.recommenders.baselines.popular import CountingRecommender, PopularConfig
+from atelier.search.ragged import Indices, Lists, Pairs, Ranked, first_of_order, padded, place_in_row, without
+
+
+class RepeatConfig(PopularConfig):
+    """Config of ``repeat``.
+
+    Attributes:
+        own_articles: how many of a customer's last distinct articles are kept.
+    """
+
+    own_articles: int = Field(default=100, ge=1, le=1000)
+
+
+class Repeat(CountingRecommender[RepeatConfig]):
+    """A customer's own articles, the last first, then the popular ones.
+
+    The score of the own article in place p is 1 + 1/p, above every popular one's, which is below 1.
+    """
+
+    name = "repeat"
+    Config = RepeatConfig
+
+    def _profile(self, history: Interactions) -> dict[str, Array]:
+        n, articles = len(history.customer_ids), len(self.article_ids)
+        keys = history.customers.astype(np.int64) * articles + history.articles
+        _, backwards = np.unique(keys[::-1], return_index=True)
+        last = len(keys) - 1 - backwards  # the last row of each customer with each article
+        last = last[np.lexsort((-last, history.customers[last]))]
+        pairs = Pairs(history.customers[last].astype(np.int64), history.articles[last])
+        own = Lists.from_pairs(pairs.where(place_in_row(pairs.rows, n) < self.config.own_articles), n)
+        return {"own.starts": own.starts, "own.codes": own.codes}
+
+    def _ranker(self, profiles: dict[str, Array], eligible: Codes, k: int) -> Ranker:
+        own = Lists(profiles["own.starts"], profiles["own.codes"])
+        order, scores = self._order(eligible)
+        articles = len(self.article_ids)
+        allowed = np.zeros(articles, dtype=bool)
+        allowed[eligible] = True
+
+        def rank(rows: Indices, excluded: Pairs) -> Ranked:
+            n = len(rows)
+            mine = own.of(rows)
+            mine = mine.where(allowed[mine.codes])
+            mine = mine.where(without(mine, excluded, articles))
+            place = place_in_row(mine.rows, n)
+            first = padded(mine, (1 + 1 / (place + 1)).astype(np.float32), n, k)
+            taken = _joined(excluded, mine)
+            return _followed(first, first_of_order(order, scores, taken, n, k, articles))
+
+        return rank
+
+
+def _joined(one: Pairs, other: Pairs) -> Pairs:
+    """Both sets of pairs."""
+    return Pairs(np.concatenate([one.rows, other.rows]), np.concatenate([one.codes, other.codes]))
+
+
+def _followed(first: Ranked, second: Ranked) -> Ranked:
+    """Each list of ``first``, filled up to its width from the list of ``second``."""
+    own = (first.codes >= 0).sum(axis=1, keepdims=True)  # [n, 1]
+    place = np.arange(first.codes.shape[1])[None, :] - own  # place in the second list; negative: still the first
+    source = np.maximum(place, 0)
+    return Ranked(
+        np.where(place < 0, first.codes, np.take_along_axis(second.codes, source, axis=1)),
+        np.where(place < 0, first.scores, np.take_along_axis(second.scores, source, axis=1)),
+    )

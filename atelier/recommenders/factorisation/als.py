@@ -1,0 +1,181 @@
+"""``als``: matrix factorisation of implicit feedback by alternating least squares.
+
+What belongs here: confidence weights, the factorisation (by ``implicit``) and what follows from its factors. What does
+not: approximate search among them (:mod:`atelier.search`), reasons
+(:mod:`~atelier.recommenders.factorisation.als_explanation`).
+
+Source: Y. Hu, Y. Koren, C. Volinsky, Collaborative Filtering for Implicit Feedback Datasets, ICDM 2008.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from implicit.cpu.als import AlternatingLeastSquares
+from pydantic import Field
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+
+from atelier.bundles import Array
+from atelier.catalogue import Catalogue
+from atelier.ids import Codes
+from atelier.interactions import Interactions
+from atelier.progress import progress
+from atelier.recommenders.base import RecommenderConfig
+from atelier.recommenders.factorisation import als_explanation
+from atelier.recommenders.vector_model import VectorRecommender, factors_for
+from atelier.search.ragged import Indices, Scores
+
+DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")
+
+
+class ALSConfig(RecommenderConfig):
+    """Config of ``als``.
+
+    Attributes:
+        factors: length of the vectors; None: what suits the number of articles
+            (:func:`~atelier.recommenders.vector_model.factors_for`).
+        iterations: how often both sides are solved for.
+        regularization: λ, the weight of the vectors' squared lengths.
+        alpha: how much one purchase today raises the confidence above that of no interaction, which is 1.
+        kind_weights: how much an interaction counts, by kind; kinds that are not named count 1.
+        half_life_days: after how many days an interaction counts half; None: for ever the same.
+        threads: how many solve at once; 0: one for each core. The result does not depend on it, and it is not saved.
+    """
+
+    factors: int | None = Field(default=None, ge=1)
+    iterations: int = Field(default=15, ge=1)
+    regularization: float = Field(default=10.0, ge=0)
+    alpha: float = Field(default=20.0, gt=0)
+    kind_weights: dict[str, float] = Field(default={"view": 0.1, "save": 0.5, "bag": 0.7, "purchase": 1.0})
+    half_life_days: float | None = Field(default=30.0, gt=0)
+    threads: int = Field(default=0, ge=0, exclude=True)
+
+
+class ALS(VectorRecommender[ALSConfig]):
+    """Vectors x_u of customers and y_i of articles that minimise Σ c_ui (p_ui − x_uᵀ y_i)² + λ (Σ |x_u|² + Σ |y_i|²).
+
+    p_ui is 1 where the customer chose the article; the confidence is c_ui = 1 + α r_ui (eq. 3 and section 4 of the
+    paper), r_ui the sum over interactions of kind's weight × ½^(age / half-life), age in days before the last
+    interaction trained on, 0 where either has no date. The score is x_uᵀ y_i; articles are compared by the cosine of
+    their vectors. A new customer's vector is solved for from its history, the articles' vectors unchanged (eq. 4). What
+    was chosen, with its confidence, is kept in the bundle: it explains the lists.
+    """
+
+    name = "als"
+    Config = ALSConfig
+
+    def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
+        vars(self).pop("whitened", None)  # it is of other vectors
+        self.weights = {"last": train.occurred_at.max(keepdims=True).astype(np.int64)}
+        model = self._solver(self.config.factors or factors_for(int(self.ranked.sum())))
+        confidence = self._confidence(train)
+        with _progress(self.config.iterations) as step, threadpool_limits(1, user_api="blas"):
+            model.fit(confidence, show_progress=False, callback=step)
+        self.weights["articles"] = np.asarray(model.item_factors, dtype=np.float32)
+        return {"customers": np.asarray(model.user_factors, dtype=np.float32), **_kept(confidence)}
+
+    def _profile(self, history: Interactions) -> dict[str, Array]:
+        model = self._solver(self.weights["articles"].shape[1])
+        model.item_factors = self.weights["articles"]
+        n, confidence = len(history.customer_ids), self._confidence(history)
+        with threadpool_limits(1, user_api="blas"):
+            return {"customers": model.recalculate_user(np.arange(n), confidence), **_kept(confidence)}
+
+    def _solver(self, factors: int) -> AlternatingLeastSquares:
+        config = self.config
+        return AlternatingLeastSquares(
+            factors=factors,
+            regularization=config.regularization,
+            alpha=1.0,
+            iterations=config.iterations,
+            num_threads=config.threads,
+            random_state=config.seed,
+        )
+
+    def _confidence(self, interactions: Interactions) -> csr_matrix:
+        """The confidences c_ui of what was chosen: float32, sparse [customers, ranked articles]."""
+        amount = np.ones(len(interactions))
+        if interactions.kinds is not None:
+            weights = [self.config.kind_weights.get(kind, 1.0) for kind in interactions.kinds.categories]
+            amount *= np.array(weights, dtype=np.float64)[interactions.kinds.codes]
+        undated = np.isnat(self.weights["last"].astype("datetime64[us]")).any()
+        if self.config.half_life_days is not None and interactions.dated and not undated:
+            age = np.maximum(self.weights["last"] - interactions.occurred_at.astype(np.int64), 0) / DAY
+            amount *= 0.5 ** (age / self.config.half_life_days)
+        shape = (len(interactions.customer_ids), int(self.ranked.sum()))
+        total = csr_matrix((amount, (interactions.customers, self.columns[interactions.articles])), shape=shape)
+        total.data = 1 + self.config.alpha * total.data
+        return total.astype(np.float32)
+
+    def article_vectors(self, codes: Codes) -> Scores:
+        """The vectors y_i of ranked articles, float32 [n, factors]."""
+        vectors: Scores = self.weights["articles"][self.columns[codes]]
+        return vectors
+
+    def customer_vectors(self, profiles: dict[str, Array], rows: Indices) -> Scores:
+        """The vectors x_u of rows of the profiles, float32 [n, factors]."""
+        vectors: Scores = profiles["customers"][rows]
+        return vectors
+
+    @property
+    def columns(self) -> Array:
+        """The place of each ranked article among the ranked ones, int [n_articles]."""
+        return np.cumsum(self.ranked) - 1
+
+    @cached_property
+    def whitened(self) -> als_explanation.Floats:
+        """Of all customers' reasons the part that is the same: see :func:`als_explanation.whitened`."""
+        return als_explanation.whitened(self.weights["articles"], self.config.regularization)
+
+    def explain(
+        self,
+        recs: Any,
+        catalogue: Catalogue | None = None,
+        histories: Any = None,
+        *,
+        articles: int = 2,
+        attributes: int = 2,
+    ) -> pa.ListArray:
+        """Why each article was recommended: see :func:`atelier.recommenders.factorisation.als_explanation.explain`.
+
+        Args:
+            recs: a frame with ``customer_id`` and ``article_id``, n rows in any order.
+            catalogue: makes no difference: the model reads no content.
+            histories: what the customers were ranked by, where it is not what was trained on.
+            articles: reasons from the history, at most.
+            attributes: makes no difference.
+
+        Returns:
+            n lists of kind, value and weight; null for customers whom the model cannot rank for.
+
+        Raises:
+            UnknownIdentifier: an article is unknown.
+            BundleError: the bundle was written before histories were kept in it.
+            NotFittedError: the model was not fitted.
+        """
+        self._check_fitted()
+        customer_profiles = self.customer_profiles if histories is None else self._new_profiles(histories, None)
+        return als_explanation.explain(self, customer_profiles, recs, articles)
+
+
+def _kept(confidence: csr_matrix) -> dict[str, Array]:
+    """What customers chose, among the ranked articles, and how sure that is."""
+    return {
+        "history.starts": confidence.indptr.astype(np.int64),
+        "history.columns": confidence.indices.astype(np.int32),
+        "history.confidence": confidence.data,
+    }
+
+
+@contextmanager
+def _progress(iterations: int) -> Iterator[Any]:
+    """A callback for implicit's fit that moves our bar."""
+    bar = iter(progress(range(iterations), "als: fitting", unit="iteration"))
+    next(bar, None)
+    yield lambda *_: next(bar, None)
+    for _ in bar:  # only where the fit stopped early
+        break

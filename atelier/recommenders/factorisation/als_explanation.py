@@ -1,0 +1,149 @@
+"""Why ``als`` recommended an article: how much of the score is owed to each article of the history.
+
+What belongs here: taking a score apart. What does not: the score itself
+(:mod:`atelier.recommenders.factorisation.als`).
+
+With the customer's vector solved for (eq. 4) the score is a sum over what was chosen,
+y_iᵀ x_u = Σ_h y_iᵀ W y_h c_uh with W = (YᵀY + λI + Σ_h (c_uh − 1) y_h y_hᵀ)⁻¹: an article's weight is its term (Hu,
+Koren and Volinsky, ICDM 2008, section 5). W is factors × factors and different for each customer. By the identity of
+Woodbury only a matrix of the history's length m has to be inverted: with A = YᵀY + λI, the same for everyone,
+k_ab = y_aᵀ A⁻¹ y_b and D = diag(c_uh − 1),
+
+    y_iᵀ W y_h = [k_i (I + D K)⁻¹]_h,   k_i [1, m] and K [m, m] over the history.
+
+The vectors trained come from a few steps of conjugate gradients before the articles' last move: the terms add up to the
+score of eq. 4, near the one in the list.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from atelier.errors import BundleError
+from atelier.ids import Codes, column
+from atelier.recommenders.customer_profiles import CustomerProfiles
+from atelier.recommenders.explanations import Part, assembled, nothing, places_of
+from atelier.search.ragged import Indices, Lists, Pairs, Ranked, Scores, best, place_in_row
+
+if TYPE_CHECKING:
+    from atelier.recommenders.factorisation.als import ALS
+
+CELLS = 4_000_000
+"""Numbers held at once for a batch of customers: 32 MB."""
+
+Floats = npt.NDArray[np.float64]
+
+
+def explain(model: "ALS", customer_profiles: CustomerProfiles, recs: Any, articles: int) -> pa.ListArray:
+    """The reasons of each row of ``recs``: see :meth:`ALS.explain`; only what raised the score is a reason.
+
+    Returns:
+        n lists of kind (article), value and weight (in units of the score), by falling weight, ties by rising id.
+    """
+    codes = model.article_ids.encode(column(recs, "article_id"), what="article_id")
+    places = places_of(customer_profiles, recs)
+    served = places >= 0
+    known = np.flatnonzero(served & model.ranked[codes])
+    reasons = _History(model, customer_profiles.profiles).reasons(places[known], codes[known], articles)
+    row = np.full(len(codes), len(known))  # what the model does not rank has no reasons
+    row[known] = np.arange(len(known))
+    found = Ranked(
+        *(
+            np.concatenate([part, np.full((1, articles), fill, part.dtype)])[row[served]]
+            for part, fill in zip(reasons, (-1, 0), strict=True)
+        )
+    )
+    parts: list[Part] = [(found, nothing(len(found.codes)))]
+    return assembled(served, parts, model.article_ids.values, len(model.article_ids))
+
+
+def whitened(vectors: Scores, regularization: float) -> Floats:
+    """Vectors z of articles with z_a · z_b = y_aᵀ A⁻¹ y_b, float64 [n, factors].
+
+    Args:
+        vectors: Y, float32 [n, factors].
+        regularization: λ.
+    """
+    y = vectors.astype(np.float64)
+    gram = y.T @ y
+    least = 1e-9 * max(float(np.trace(gram)), 1.0)  # λ may be 0, and articles fewer than factors
+    lower = np.linalg.cholesky(gram + max(regularization, least) * np.eye(len(gram)))
+    z: Floats = np.linalg.solve(lower, y.T).T
+    return z
+
+
+class _History:
+    """What customers chose, as terms of scores.
+
+    Args:
+        model: whose articles.
+        profiles: what it keeps of the customers.
+    """
+
+    def __init__(self, model: "ALS", profiles: dict[str, Any]) -> None:
+        if "history.starts" not in profiles:
+            raise BundleError("this als bundle keeps no histories, which reasons are made of: train the model again")
+        self._ranked: Codes = np.flatnonzero(model.ranked).astype(np.int32)
+        self._column = model.columns
+        self._lists = Lists(profiles["history.starts"], profiles["history.columns"])
+        self._confidence = profiles["history.confidence"]
+        self._z = model.whitened
+
+    def reasons(self, places: Indices, codes: Codes, k: int) -> Ranked:
+        """The ``k`` articles of the history that each recommendation owes most to.
+
+        Args:
+            places: int64 [n], rows of the profiles.
+            codes: int32 [n], ranked articles.
+            k: number of reasons.
+        """
+        found = Ranked(np.full((len(places), k), -1, np.int32), np.zeros((len(places), k), np.float32))
+        order = np.argsort(places, kind="stable")
+        customers, counts = np.unique(places, return_counts=True)
+        lengths = np.diff(self._lists.starts)[customers]
+        starts = np.cumsum(counts) - counts
+        for batch in self._batches(lengths, int(counts.max(initial=1))):
+            rows = Lists(np.append(starts, len(order)), order.astype(np.int32)).of(batch)
+            mine = self._best(customers[batch], Pairs(rows.rows, codes[rows.codes]), k)
+            found.codes[rows.codes], found.scores[rows.codes] = mine
+        return found
+
+    def _batches(self, lengths: Indices, asked: int) -> Iterator[Indices]:
+        """Customers with histories of like length together, the longest first, so that padding costs little."""
+        order, start = np.argsort(-lengths, kind="stable"), 0
+        while start < len(order):
+            longest = max(int(lengths[order[start]]), 1)
+            size = max(1, CELLS // ((longest + asked) * max(longest, self._z.shape[1])))
+            yield order[start : start + size]
+            start += size
+
+    def _best(self, customers: Indices, asked: Pairs, k: int) -> Ranked:
+        """The reasons of what is asked of a batch of customers; ``asked.rows`` counts them from 0."""
+        n = len(customers)
+        history, confidence = self._padded(customers)  # [n, m]
+        slot = place_in_row(asked.rows, n)
+        wanted = np.zeros((n, int(slot.max(initial=0)) + 1), dtype=np.int64)  # [n, r]
+        wanted[asked.rows, slot] = self._column[asked.codes]
+        z = self._z[history]  # [n, m, factors]
+        scaled = (z @ z.transpose(0, 2, 1)) * np.maximum(confidence - 1, 0)[:, None, :]  # K D, [n, m, m]
+        scaled += np.eye(history.shape[1])
+        k_i = z @ self._z[wanted].transpose(0, 2, 1)  # [n, m, r]
+        terms = np.linalg.solve(scaled, k_i) * confidence[:, :, None]
+        mine = terms[asked.rows, :, slot].astype(np.float32)  # [asked, m]
+        rows, places = np.nonzero((mine > 0) & (confidence > 0)[asked.rows])
+        articles = self._ranked[history[asked.rows[rows], places]]
+        return best(rows.astype(np.int64), articles, mine[rows, places], len(asked.rows), k)
+
+    def _padded(self, customers: Indices) -> tuple[Indices, Floats]:
+        """The histories of customers as columns and confidences [n, m]; beyond a history's end both are 0."""
+        cells = Lists(self._lists.starts, np.arange(len(self._confidence), dtype=np.int32)).of(customers)
+        n = len(customers)
+        place = place_in_row(cells.rows, n)
+        shape = (n, int(place.max(initial=0)) + 1)
+        history, confidence = np.zeros(shape, dtype=np.int64), np.zeros(shape)
+        history[cells.rows, place] = self._lists.codes[cells.codes]
+        confidence[cells.rows, place] = self._confidence[cells.codes]
+        return history, confidence

@@ -1,0 +1,142 @@
+"""Why ``hybrid`` recommended an article: what of the history, and what of its content, weighed most.
+
+What belongs here: taking a score apart. What does not: the score itself
+(:mod:`atelier.recommenders.factorisation.hybrid`).
+
+**History.** The score is a sum over the customer's articles, Σ_h share_h y_h · y_i: an article's weight is its term,
+exactly.
+
+**Content.** The part of the score that comes through the content network is x_u · f(z_i). A feature's weight is
+gradient × input, z_ip ∂(x_u · f(z_i))/∂z_ip. The network has ReLU units only and so is linear around z_i: the weights
+of all features and the biases' part add up to the score's content part exactly, whatever the depth, at the price of one
+backward pass for all features. Leaving out features one by one would cost a pass for each, and would not add up.
+Source: M. Ancona and others, Towards Better Understanding of Gradient-Based Attribution Methods, ICLR 2018, section 2.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+
+from atelier.catalogue import Catalogue
+from atelier.ids import Codes, column
+from atelier.recommenders.customer_profiles import CustomerProfiles
+from atelier.recommenders.explanations import assembled, nothing, places_of
+from atelier.search.ragged import Indices, Lists, Ranked, Scores, best
+
+if TYPE_CHECKING:
+    from atelier.recommenders.factorisation.hybrid import Hybrid
+
+ROWS = 4096
+"""Recommendations explained at once."""
+PAIRS = 65_536
+"""Products of two vectors held at once."""
+
+
+def explain(
+    model: "Hybrid",
+    customer_profiles: CustomerProfiles,
+    recs: Any,
+    catalogue: Catalogue | None,
+    articles: int,
+    attributes: int,
+) -> pa.ListArray:
+    """The reasons of each row of ``recs``: see :meth:`Hybrid.explain`; only what raised the score is a reason.
+
+    Returns:
+        n lists of kind (article, attribute), value and weight (in units of the score): first articles, then
+        attributes, each by falling weight, ties by rising id or position.
+    """
+    codes = model.article_ids.encode(column(recs, "article_id"), what="article_id")
+    places = places_of(customer_profiles, recs)
+    served = np.flatnonzero(places >= 0)
+    contents = _Contents(model, catalogue)
+    parts = []
+    for start in range(0, len(served), ROWS):
+        rows = served[start : start + ROWS]
+        customers = model.customer_vectors(customer_profiles.profiles, places[rows])
+        own = _from_history(model.weights["articles"], customer_profiles.profiles, places[rows], codes[rows], articles)
+        parts.append((own, contents.reasons(customers, codes[rows], attributes)))
+    names = pa.concat_arrays([model.article_ids.values, contents.labels])
+    return assembled(places >= 0, parts, names, len(model.article_ids))
+
+
+def _from_history(vectors: Scores, profiles: dict[str, Any], places: Indices, codes: Codes, k: int) -> Ranked:
+    """The ``k`` articles of each history with the largest terms of the score."""
+    starts, shares = profiles["history.starts"], profiles["history.shares"]
+    cells = Lists(starts, np.arange(len(shares), dtype=np.int32)).of(places)
+    articles = profiles["history.codes"][cells.codes]
+    terms = np.empty(len(articles), dtype=np.float32)
+    for start in range(0, len(articles), PAIRS):
+        part = slice(start, start + PAIRS)
+        terms[part] = np.einsum("pk,pk->p", vectors[articles[part]], vectors[codes[cells.rows[part]]])
+    terms *= shares[cells.codes]
+    positive = terms > 0
+    return best(cells.rows[positive], articles[positive], terms[positive], len(places), k)
+
+
+class _Contents:
+    """The content of articles, and how it is called.
+
+    Positions that are numbered within their block (an image's) are one reason together, under the block's name.
+    """
+
+    def __init__(self, model: "Hybrid", catalogue: Catalogue | None) -> None:
+        self._network = model.content_network(catalogue)
+        self._vectors = None if catalogue is None else catalogue.vectors
+        self.labels = pa.array([], pa.large_string())
+        if self._network is None or catalogue is None or self._vectors is None:
+            self._network = None
+            return
+        self._row = np.full(len(model.article_ids), -1, dtype=np.int64)
+        known = model.article_ids.encode(catalogue.ids.values, unknown="minus_one")
+        self._row[known[known >= 0]] = np.flatnonzero(known >= 0)
+        labels = labels_of(catalogue.names or _numbered(self._vectors.shape[1]))
+        distinct = list(dict.fromkeys(labels))
+        place = {name: number for number, name in enumerate(distinct)}
+        self._group = torch.tensor([place[name] for name in labels])
+        self.labels = pa.array(distinct, pa.large_string())
+
+    def reasons(self, customers: Scores, codes: Codes, k: int) -> Ranked:
+        """The ``k`` labels of each article that weighed most for its customer.
+
+        Args:
+            customers: float32 [n, factors], x_u.
+            codes: int32 [n], the articles.
+            k: number of reasons.
+        """
+        n = len(codes)
+        if self._network is None or self._vectors is None:
+            return nothing(n)
+        known = np.flatnonzero(self._row[codes] >= 0)
+        features = torch.tensor(self._vectors[self._row[codes[known]]], requires_grad=True)  # [known, dim]
+        score = (self._network(features) * torch.from_numpy(customers[known])).sum()
+        (gradient,) = torch.autograd.grad(score, features)
+        weights = torch.zeros(len(known), len(self.labels)).index_add_(1, self._group, gradient * features.detach())
+        rows, labels = np.nonzero(weights.numpy() > 0)
+        found: npt.NDArray[np.float32] = weights.numpy()[rows, labels]
+        return best(known[rows], labels.astype(np.int32), found, n, k)
+
+
+def labels_of(names: Sequence[str]) -> list[str]:
+    """How the positions of an article's vector are called as reasons.
+
+    ``attributes: colour=blue`` is ``colour=blue``, ``text: floral`` is ``text=floral``, ``price: price`` is ``price``;
+    ``image: 17`` is ``image``, as is all of a block whose positions are only numbered.
+    """
+    split = [(block, value) for block, _, value in (name.partition(": ") for name in names)]
+    named = {block for block, value in split if not value.isdecimal()}
+    return [_label(block, value if block in named else "") for block, value in split]
+
+
+def _label(block: str, value: str) -> str:
+    if block == "attributes" and value:
+        return value
+    return block if value in ("", block) else f"{block}={value}"
+
+
+def _numbered(dim: int) -> list[str]:
+    return [f"position {place}" for place in range(dim)]

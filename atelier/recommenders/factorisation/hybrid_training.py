@@ -1,0 +1,213 @@
+"""Training ``hybrid``: batches, steps, when to stop.
+
+What belongs here: the loop over examples. What does not: drawing them
+(:mod:`atelier.recommenders.training_data.negatives`), losses, layers.
+"""
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from atelier.errors import AtelierError
+from atelier.nn.ranking_losses import LOSSES
+from atelier.progress import progress
+from atelier.recommenders.factorisation.hybrid_config import HybridConfig
+from atelier.recommenders.factorisation.hybrid_network import Factorisation
+from atelier.recommenders.training_data.negatives import Batch, Sampler
+from atelier.search.ragged import Indices
+
+MOST_HELD_OUT = 20_000
+"""Positives of held-out customers that decide when to stop, at most."""
+
+
+class DivergedError(AtelierError, ArithmeticError):
+    """Training left the numbers."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the positives gave.
+
+    Attributes:
+        epoch: from 1.
+        loss: mean training loss.
+        validation_loss: mean loss of the held-out customers' positives; nan without any.
+    """
+
+    epoch: int
+    loss: float
+    validation_loss: float
+
+
+class Trainer:
+    """Computes losses of batches and moves the weights.
+
+    Args:
+        network: is changed in place.
+        config: see :class:`HybridConfig`.
+        n_articles: how many articles numbers run over.
+        attributes: float32 [customers, positions], read by the customer network.
+    """
+
+    def __init__(
+        self, network: Factorisation, config: HybridConfig, n_articles: int, attributes: npt.NDArray[np.float32]
+    ) -> None:
+        self.network, self._config = network, config
+        self._attributes = torch.from_numpy(attributes)
+        self._place = np.zeros(n_articles, dtype=np.int64)
+        self._loss = LOSSES[config.loss]
+        parameters = list(network.parameters())
+        self._adam = torch.optim.Adam(parameters, config.learning_rate, fused=True) if parameters else None
+
+    def step(self, batch: Batch) -> Tensor:
+        """Move the weights by one batch; gives its mean loss."""
+        self.network.train()
+        articles = self._distinct(batch)
+        embedding = self.network.embedding
+        leaf = None if embedding is None else embedding.leaf(articles)
+        loss, penalty = self._losses(batch, articles, leaf)
+        if self._adam is not None:
+            self._adam.zero_grad(set_to_none=True)
+        (loss.mean() + penalty).backward()  # type: ignore[no-untyped-call]
+        if self._adam is not None:
+            self._adam.step()
+        if embedding is not None and leaf is not None:
+            embedding.step(articles, leaf)
+        return loss.detach().mean()
+
+    @torch.no_grad()
+    def loss(self, batches: Sequence[Batch]) -> float:
+        """The mean loss of batches, without dropout; nan without any."""
+        self.network.eval()
+        total = 0.0
+        for batch in batches:
+            articles = self._distinct(batch)
+            embedding = self.network.embedding
+            leaf = None if embedding is None else embedding.weight[articles]
+            total += float(self._losses(batch, articles, leaf)[0].sum())
+        examples = sum(len(batch.positives) for batch in batches)
+        return total / examples if examples else float("nan")
+
+    def _distinct(self, batch: Batch) -> Tensor:
+        """The distinct articles of a batch, ascending, so that each vector is computed once; remembers their places."""
+        used = np.zeros(len(self._place), dtype=bool)
+        for articles in (batch.inputs[batch.inputs >= 0], batch.positives, batch.negatives):
+            used[articles] = True
+        distinct = np.flatnonzero(used)
+        self._place[distinct] = np.arange(len(distinct))
+        return torch.from_numpy(distinct)
+
+    def _losses(self, batch: Batch, articles: Tensor, leaf: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The loss of each example [b], and the penalty on lengths."""
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._config.precision == "bfloat16"):
+            content = self.network.content_part(articles)
+            parts = [part for part in (leaf, content) if part is not None]
+            vectors = parts[0] if len(parts) == 1 else parts[0] + parts[1]  # [distinct, factors]
+            positive, negative = self._scores(batch, vectors)
+        counts = torch.from_numpy(batch.valid)
+        scale = self._config.rank_scale
+        r = torch.from_numpy(batch.importance) if scale == "articles/sampled" else torch.tensor([float(scale)])
+        penalties = zip((self._config.l2_embedding, self._config.l2_content), (leaf, content), strict=True)
+        lengths = [weight * part.square().sum(1).mean() for weight, part in penalties if weight and part is not None]
+        return self._loss(positive.float(), negative.float(), counts, r), sum(lengths, torch.zeros(()))
+
+    def _scores(self, batch: Batch, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """The scores of the positives [b] and of the negatives [b, n]."""
+        present = batch.inputs >= 0  # [b, inputs]
+        starts = np.cumsum(present.sum(1)) - present.sum(1)
+        customers = functional.embedding_bag(
+            torch.from_numpy(self._place[batch.inputs[present]]), vectors, torch.from_numpy(starts), mode="mean"
+        )  # [b, factors]
+        if self.network.customer is not None:
+            customers = customers + self.network.customer(self._attributes[torch.from_numpy(batch.customers)])
+        positives = functional.embedding(torch.from_numpy(self._place[batch.positives]), vectors)
+        negatives = functional.embedding(torch.from_numpy(self._place[batch.negatives]), vectors)
+        shared = negatives.ndim == 2  # [n, factors], otherwise [b, n, factors]
+        scores = customers @ negatives.T if shared else torch.bmm(negatives, customers[:, :, None])[:, :, 0]
+        return (customers * positives).sum(1), scores
+
+
+def train(trainer: Trainer, sampler: Sampler, rows: Indices, held_out: Indices, config: HybridConfig) -> list[Epoch]:
+    """Train until the held-out customers' loss stops falling; the network ends with the weights of its best epoch.
+
+    The loss decides, not precision@10: it speaks of every held-out positive, where few lists of ten hold one.
+
+    Args:
+        trainer: its network is changed in place.
+        sampler: draws inputs and negatives, anew in each epoch.
+        rows: the positives to train on, at least one.
+        held_out: positives of customers held out, whose inputs and negatives are drawn once; without any, all epochs
+            are run.
+        config: see :class:`HybridConfig`.
+
+    Returns:
+        What each epoch gave.
+
+    Raises:
+        DivergedError: a loss is no number.
+    """
+    random, judging = np.random.default_rng([config.seed, 1]), np.random.default_rng([config.seed, 2])
+    if len(held_out) > MOST_HELD_OUT:
+        held_out = np.sort(judging.choice(held_out, MOST_HELD_OUT, replace=False))
+    judged = [sampler.batch(part, judging) for part in _parts(held_out, config.batch_size)]
+    history: list[Epoch] = []
+    best, best_loss, stale = _state(trainer.network), float("inf"), 0
+    for epoch in progress(range(1, config.max_epochs + 1), "hybrid: fitting", unit="epoch"):
+        parts = _parts(random.permutation(rows)[: config.epoch_positives], config.batch_size)
+        losses = [trainer.step(sampler.batch(part, random)) for part in parts]
+        history.append(Epoch(epoch, float(torch.stack(losses).mean()), trainer.loss(judged)))
+        _check_finite(history[-1], judged=bool(judged), config=config)
+        if history[-1].validation_loss < best_loss or not judged:
+            best, best_loss, stale = _state(trainer.network), history[-1].validation_loss, 0
+        else:
+            stale += 1
+        if stale >= config.patience:
+            break
+    _restore(trainer.network, best)
+    return history
+
+
+def _check_finite(epoch: Epoch, *, judged: bool, config: HybridConfig) -> None:
+    if not math.isfinite(epoch.loss) or (judged and not math.isfinite(epoch.validation_loss)):
+        raise DivergedError(
+            f"hybrid's loss is no number any more in epoch {epoch.epoch}: lower learning_rate "
+            f"({config.learning_rate}) or embedding_learning_rate ({config.embedding_learning_rate})"
+        )
+
+
+def held_out_split(customers: npt.NDArray[np.integer], share: float, seed: int) -> npt.NDArray[np.bool_]:
+    """Which positives belong to held-out customers.
+
+    Args:
+        customers: int [n], whose each positive is.
+        share: of the distinct customers, rounded down.
+        seed: decides who.
+    """
+    distinct = np.unique(customers)
+    chosen = np.random.default_rng([seed, 0]).permutation(distinct)[: int(share * len(distinct))]
+    return np.isin(customers, chosen)
+
+
+def _parts(rows: Indices, size: int) -> list[Indices]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _state(network: Factorisation) -> dict[str, Any]:
+    """A copy of all weights."""
+    embedding = network.embedding
+    rows = () if embedding is None else (embedding.weight.clone(), embedding.squares.clone())
+    return {"networks": copy.deepcopy(network.state_dict()), "embedding": rows}
+
+
+def _restore(network: Factorisation, state: dict[str, Any]) -> None:
+    network.load_state_dict(state["networks"])
+    if network.embedding is not None:
+        network.embedding.weight, network.embedding.squares = state["embedding"]

@@ -1,0 +1,91 @@
+"""How much of the exact answer an index finds, and what that costs.
+
+What belongs here: recall, and its curve over search effort. What does not: the search, exact or not.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from atelier.ids import Codes
+from atelier.recommenders.article_index import METRICS, ArticleIndex
+from atelier.recommenders.vector_model import VectorRecommender, unit
+from atelier.search.annoy_forest import Metric
+from atelier.search.exact import ExactTopK
+from atelier.search.ragged import Pairs, Ranked, Scores
+
+EFFORTS = (100, 300, 1000, 3000, 10_000, 30_000)
+"""Nodes inspected in a look-up, for the curve."""
+
+
+def recall(approximate: Ranked, exact: Ranked) -> float:
+    """Recall@k of an index: the share of the exact lists' articles that the approximate lists hold.
+
+    Args:
+        approximate: n lists of an index.
+        exact: the exact lists of the same n queries; −1 beyond a list's end.
+    """
+    wanted = exact.codes >= 0
+    n_articles = int(max(exact.codes.max(initial=0), approximate.codes.max(initial=0))) + 1
+    rows = np.arange(len(exact.codes))[:, None] * n_articles
+    mine = (rows + approximate.codes)[approximate.codes >= 0]
+    return float(np.isin((rows + exact.codes)[wanted], mine).mean()) if wanted.any() else 1.0
+
+
+def recall_curve(
+    index: ArticleIndex,
+    model: VectorRecommender[Any],
+    *,
+    k: int = 10,
+    queries: int = 1000,
+    efforts: Sequence[int] = EFFORTS,
+) -> pd.DataFrame:
+    """Recall@k of both forests against exact search, as look-ups are made: in stock, unseen, not the article itself.
+
+    Args:
+        index: an index of the model's articles.
+        model: whose vectors are searched exactly.
+        k: length of the lists.
+        queries: articles and customers asked about at most, by a fixed hash of their identifiers.
+        efforts: nodes inspected, beside the index's own; those above four for each article tell nothing more.
+
+    Returns:
+        ``metric``, ``nodes``, ``used`` (the index's own effort: one row of each metric), ``recall``, ``queries``.
+    """
+    eligible: Codes = np.flatnonzero(index.in_stock).astype(np.int32)
+    rows = []
+    for metric in METRICS:
+        vectors, excluded = _asked(model, metric, queries)
+        exact = _exact(model, metric, eligible)(vectors, k, excluded)
+        own = index.config.search or index.config.trees * k
+        others = [nodes for nodes in efforts if nodes != own and nodes <= 4 * len(index.article_ids)]
+        for nodes in sorted([own, *others]):
+            searched = index if nodes == own else index.searching(nodes)
+            found = searched.forests[metric](vectors, k, excluded, index.in_stock)
+            rows.append((metric, nodes, nodes == own, recall(found, exact), len(vectors)))
+    return pd.DataFrame(rows, columns=["metric", "nodes", "used", "recall", "queries"])
+
+
+def _asked(model: VectorRecommender[Any], metric: Metric, size: int) -> tuple[Scores, Pairs]:
+    """The vectors of a sample of articles or customers, and what each must not get."""
+    if metric == "cosine":
+        codes: Codes = np.flatnonzero(model.ranked).astype(np.int32)
+        codes = codes[_sample(model.article_ids.take(codes), size)]
+        return unit(model.article_vectors(codes)), Pairs(np.arange(len(codes)), codes)
+    served = model.customer_profiles.ids.take(model.customer_profiles.rankable)
+    asked = model.queries(served.take(pa.array(_sample(served, size))))
+    return asked.vectors, asked.seen
+
+
+def _exact(model: VectorRecommender[Any], metric: Metric, eligible: Codes) -> ExactTopK:
+    vectors = model.article_vectors(eligible)
+    return ExactTopK(unit(vectors) if metric == "cosine" else vectors, eligible, len(model.article_ids))
+
+
+def _sample(ids: pa.Array, size: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The places of the ``size`` identifiers with the smallest hashes, ascending: the same on every day."""
+    hashes = pd.util.hash_pandas_object(ids.to_pandas(), index=False).to_numpy()
+    return np.sort(np.argsort(hashes, kind="stable")[:size])

@@ -1,0 +1,233 @@
+"""What a factorisation is trained on: for each positive some of what preceded it, and articles that were not chosen.
+
+What belongs here: which interactions are positives, which articles can be negatives, and drawing both, many at once.
+What does not: models, losses. Everything is numbers in compressed lists: no loop over customers or rows.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from atelier.catalogue import Catalogue
+from atelier.ids import Codes, IdMap
+from atelier.interactions import Interactions
+from atelier.recommenders.training_data.positives import Window
+from atelier.search.ragged import Indices, Lists, Mask
+
+ROUNDS = 20
+"""How often a negative that the customer has touched is drawn anew before it is left out."""
+
+
+class Batch(NamedTuple):
+    """b examples as article numbers.
+
+    Attributes:
+        customers: int32 [b].
+        inputs: int32 [b, inputs]: what preceded the positive; −1 where there is less.
+        positives: int32 [b].
+        negatives: int32 [n] shared by all, or [b, n].
+        valid: bool [b, n]: whether a negative counts for an example.
+        importance: float32, as ``negatives``: how many articles each stands for, one over how often it is drawn.
+    """
+
+    customers: Codes
+    inputs: Codes
+    positives: Codes
+    negatives: Codes
+    valid: Mask
+    importance: npt.NDArray[np.float32]
+
+
+def negative_pool(
+    interactions: Interactions, catalogue: Catalogue | None, window: Window | None, rankable: Mask, needed: int
+) -> Codes:
+    """The articles that can be negatives, ascending: on sale throughout the window.
+
+    Without dates of sale (``available_from``, ``available_until``) what was interacted with counts as on sale. Where
+    fewer than ``needed`` were on sale throughout, those interacted with are taken.
+
+    Args:
+        interactions: what is trained on.
+        catalogue: says since and until when articles are sold.
+        window: of the interactions that articles have to be on sale in; None: no dates.
+        rankable: bool [n_articles], which articles the model can rank at all.
+        needed: how many negatives an example has.
+    """
+    sold = np.zeros(len(interactions.article_ids), dtype=bool)
+    sold[interactions.articles] = True
+    pool = np.flatnonzero(sold & rankable).astype(np.int32)
+    if catalogue is None or window is None or "available_from" not in catalogue.frame:
+        return pool
+    throughout = np.flatnonzero(_on_sale(catalogue, window, interactions.article_ids) & rankable).astype(np.int32)
+    return throughout if len(throughout) >= min(needed, len(pool)) else pool
+
+
+def _on_sale(catalogue: Catalogue, window: Window, article_ids: IdMap) -> Mask:
+    """Which articles were on sale on every day of a window; not those never seen on sale."""
+    first = catalogue.frame["available_from"].astype("datetime64[s]").to_numpy().astype("datetime64[D]")
+    throughout = first <= window.first  # False for NaT
+    if "available_until" in catalogue.frame:
+        last = catalogue.frame["available_until"].astype("datetime64[s]").to_numpy().astype("datetime64[D]")
+        throughout &= np.isnat(last) | (last >= window.last)
+    on_sale = np.zeros(len(article_ids), dtype=bool)
+    on_sale[article_ids.encode(catalogue.ids.values)] = throughout
+    return on_sale
+
+
+class Sampler:
+    """Draws examples for positives.
+
+    Args:
+        interactions: what is trained on; inputs and what counts as touched come from here.
+        pool: int32, ascending: articles that can be negatives.
+        inputs: how many preceding interactions an example shows at most.
+        last: whether these are the last ones before the positive; otherwise any, each subset equally likely.
+        negatives: how many negatives an example has; at most as many as the pool where they are shared.
+        shared: whether all examples of a batch have the same negatives. Those that a customer has touched do not count
+            for them.
+        popularity: an article is drawn in proportion to this power of its interactions.
+    """
+
+    def __init__(
+        self,
+        interactions: Interactions,
+        pool: Codes,
+        *,
+        inputs: int,
+        negatives: int,
+        shared: bool,
+        last: bool = False,
+        popularity: float = 0.0,
+    ) -> None:
+        customers, articles = len(interactions.customer_ids), len(interactions.article_ids)
+        self._customers, self._articles = interactions.customers, interactions.articles
+        starts = np.zeros(customers + 1, dtype=np.int64)
+        np.cumsum(np.bincount(self._customers, minlength=customers), out=starts[1:])
+        self._starts = starts
+        self._touched = Lists.distinct(self._customers, self._articles, (customers, articles))
+        self._pool, self._n_articles = pool, articles
+        self._inputs, self._negatives, self._shared = inputs, negatives, shared
+        self._chosen_inputs = _latest if last else _subsets
+        weights = np.maximum(np.bincount(self._articles, minlength=articles)[pool], 1.0) ** popularity
+        self._often = _inclusion(weights, negatives) if shared else negatives * weights / weights.sum()
+        self._drawn_share = np.zeros(articles)
+        self._drawn_share[pool] = weights / weights.sum()
+        self._uniform = popularity == 0
+
+    def batch(self, rows: Indices, random: np.random.Generator) -> Batch:
+        """Examples for these positives.
+
+        Args:
+            rows: int64 [b], rows of the interactions.
+            random: decides which inputs and negatives.
+        """
+        customers = self._customers[rows]
+        first = self._starts[customers]
+        places = self._chosen_inputs(rows - first, self._inputs, random)  # [b, inputs]
+        inputs = np.where(places >= 0, self._articles[first[:, None] + np.maximum(places, 0)], np.int32(-1))
+        draw = self._shared_negatives if self._shared else self._own_negatives
+        negatives, valid = draw(customers, random)
+        return Batch(customers, inputs, self._articles[rows], negatives, valid, self._importance(customers, negatives))
+
+    def _importance(self, customers: Codes, negatives: Codes) -> npt.NDArray[np.float32]:
+        """One over how often each negative is drawn."""
+        importance: npt.NDArray[np.float64] = 1 / self._often[np.searchsorted(self._pool, negatives)]
+        if not self._shared:  # what is touched is drawn anew, so that all others are drawn more often
+            touched = self._touched.of(customers)
+            share = np.bincount(touched.rows, self._drawn_share[touched.codes], minlength=len(customers))
+            importance = importance * np.maximum(1 - share, 0)[:, None]
+        return importance.astype(np.float32)
+
+    def _shared_negatives(self, customers: Codes, random: np.random.Generator) -> tuple[Codes, Mask]:
+        """Distinct articles for all customers, and for whom they count."""
+        negatives = self._pool[self._shared_places(random)]
+        column = np.full(self._n_articles, -1, dtype=np.int64)
+        column[negatives] = np.arange(len(negatives))
+        touched = self._touched.of(customers)
+        touched = touched.where(column[touched.codes] >= 0)
+        valid = np.ones((len(customers), len(negatives)), dtype=bool)
+        valid[touched.rows, column[touched.codes]] = False
+        return negatives, valid
+
+    def _shared_places(self, random: np.random.Generator) -> Indices:
+        """Which of the pool are drawn for all, ascending.
+
+        Equally likely ones are so many exactly; others are drawn each on its own (Poisson sampling), so many on
+        average: then one over how often each is drawn is exact, which it is not for a draw of so many.
+        """
+        if self._uniform:
+            size = min(self._negatives, len(self._pool))
+            return np.sort(random.choice(len(self._pool), size, replace=False, shuffle=False))
+        return np.flatnonzero(random.random(len(self._pool)) < self._often)
+
+    def _drawn(self, random: np.random.Generator, shape: tuple[int, ...]) -> Codes:
+        """Articles of the pool, each drawn independently."""
+        if self._uniform:
+            return self._pool[random.integers(0, len(self._pool), shape)]
+        return self._pool[random.choice(len(self._pool), shape, p=self._often / self._often.sum())]
+
+    def _own_negatives(self, customers: Codes, random: np.random.Generator) -> tuple[Codes, Mask]:
+        """Articles for each customer, drawn independently, and whether they count: False where none was found."""
+        shape = (len(customers), self._negatives)
+        pairs = self._touched.of(customers)
+        touched = pairs.rows * self._n_articles + pairs.codes  # ascending: both the rows and the codes within each
+        negatives = self._drawn(random, shape)
+        rows = np.arange(len(customers), dtype=np.int64)[:, None] * self._n_articles
+        hit = _among(rows + negatives, touched)
+        for _ in range(ROUNDS):
+            again = np.nonzero(hit)
+            if not len(again[0]):
+                break
+            negatives[again] = self._drawn(random, (len(again[0]),))
+            hit[again] = _among(again[0] * self._n_articles + negatives[again], touched)
+        return negatives, ~hit
+
+
+def _among(keys: npt.NDArray[np.int64], ascending: npt.NDArray[np.int64]) -> Mask:
+    """Whether each key is one of the ascending ones."""
+    if not len(ascending):
+        return np.zeros(keys.shape, dtype=bool)
+    place = np.minimum(np.searchsorted(ascending, keys), len(ascending) - 1)
+    found: Mask = ascending[place] == keys
+    return found
+
+
+def _inclusion(weights: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
+    """With which probability each is in a sample of ``size`` on average: min(1, τ weight), with the τ that gives it.
+
+    Source: C.-E. Särndal, B. Swensson, J. Wretman, Model Assisted Survey Sampling, 1992, section 3.6.1.
+    """
+    share = np.ones(len(weights))
+    certain = np.zeros(len(weights), dtype=bool)
+    while certain.sum() < min(size, len(weights)):
+        share = np.where(certain, 1.0, (size - certain.sum()) * weights / weights[~certain].sum())
+        if not (share > 1).any():
+            return share
+        certain = share >= 1
+    return np.minimum(share, 1.0)
+
+
+def _latest(sizes: Indices, m: int, random: np.random.Generator) -> Indices:
+    """For each of n sizes the ``m`` last numbers below it, int64 [n, m]; −1 where there are fewer. Draws nothing."""
+    latest: Indices = np.maximum(sizes[:, None] - 1 - np.arange(m), -1)
+    return latest
+
+
+def _subsets(sizes: Indices, m: int, random: np.random.Generator) -> Indices:
+    """For each of n sizes ``m`` distinct numbers below it, each subset equally likely; all of them and −1 if fewer.
+
+    Source: R. Floyd's algorithm, in J. Bentley, Programming Pearls: A Sample of Brilliance, CACM 1987, one draw at a
+    time for all rows.
+
+    Returns:
+        int64 [n, m], in no promised order.
+    """
+    chosen = np.full((len(sizes), m), -1, dtype=np.int64)
+    for step in range(m):
+        top = np.where(sizes > m, sizes - m + step, step)  # the largest number of this step
+        drawn = random.integers(0, np.maximum(top, 0) + 1)
+        taken = (chosen[:, :step] == drawn[:, None]).any(axis=1)
+        number = np.where(taken | (sizes <= m), top, drawn)
+        chosen[:, step] = np.where(number < sizes, number, -1)
+    return chosen

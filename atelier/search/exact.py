@@ -1,0 +1,133 @@
+"""Exact top-K by inner product: products of matrices choose, masks filter, the chosen are scored again and sorted.
+
+What belongs here: :class:`ExactTopK`, the only place where vectors become lists. What does not: the products and what
+they prove (:mod:`atelier.search.exact_bounds`), approximate indexes (:mod:`atelier.search`).
+"""
+
+import warnings
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from atelier.ids import Codes
+from atelier.search.exact_bounds import BFloat16Products, CandidateCells, Excluded, Float32Products
+from atelier.search.ragged import Pairs, Ranked, Scores, best, first_of_order, place_in_row
+
+BLOCK = 16 * 1024 * 1024
+"""Products held at once: 32 MiB of bfloat16, or 64 MiB of float32."""
+ROWS = 256
+"""Queries taken at once, at most: beyond it their products no longer stay in the processor's cache."""
+UNEVEN = 4
+"""Rows of unequal length are sorted as a matrix where that has at most this many times as many cells."""
+
+
+class ExactTopK:
+    """The articles with the highest inner products, exactly, ties by rising article number.
+
+    The score of a pair is the sum of products in float32, added up for each pair on its own and in one order: it
+    depends on the two vectors only, not on what else is asked, the number of threads or the library for matrices. A
+    product of matrices, in bfloat16 or in float32, only says which articles can be in a list; it is proven to leave
+    none out, and where bfloat16 does not prove it float32 is taken. So lists and scores are the same with either.
+
+    Args:
+        vectors: float32 [m, dim], one for each article; one that is not finite is in nobody's list.
+        codes: int32 [m], ascending: the articles' numbers.
+        n_articles: how many articles numbers run over.
+        bfloat16: whether products are tried in bfloat16 first; None: where the processor has instructions for it.
+
+    Attributes:
+        again: how many rows so far bfloat16 did not prove, so that they were done again in float32.
+    """
+
+    def __init__(self, vectors: Scores, codes: Codes, n_articles: int, *, bfloat16: bool | None = None) -> None:
+        finite = np.isfinite(vectors).all(axis=1)
+        self._vectors = torch.from_numpy(vectors[finite].astype(np.float32, copy=False))  # [m, dim]
+        self._codes = codes[finite]
+        self._place = np.full(n_articles, -1, dtype=np.int64)
+        self._place[self._codes] = np.arange(len(self._codes))
+        self._single = Float32Products(self._vectors)
+        wanted = BFloat16Products.is_native() if bfloat16 is None else bfloat16
+        self._half = BFloat16Products(self._vectors) if wanted else None
+        self.again = 0
+
+    def __call__(self, queries: Scores, k: int, excluded: Pairs) -> Ranked:
+        """The ``k`` best articles for each query.
+
+        Args:
+            queries: float32 [n, dim].
+            k: length of the lists; a list is shorter where fewer articles are not excluded.
+            excluded: what each query must not get.
+        """
+        n, m = len(queries), len(self._codes)
+        ranked = Ranked(np.full((n, k), -1, np.int32), np.zeros((n, k), np.float32))
+        size = min(n, ROWS, max(1, BLOCK // max(m, 1)))
+        if not size or not m:
+            return ranked
+        excluded = excluded.where(self._place[excluded.codes] >= 0)
+        for start in range(0, n, size):
+            stop = min(start + size, n)
+            block = torch.from_numpy(np.array(queries[start:stop], dtype=np.float32))
+            ranked.codes[start:stop], ranked.scores[start:stop] = self._lists(block, k, excluded.within(start, stop))
+        return ranked
+
+    def _lists(self, queries: Tensor, k: int, excluded: Pairs) -> Ranked:
+        """The lists of one block. All scores of a query of noughts are 0, so that every article would be reached."""
+        n, cells = len(queries), Excluded(excluded.rows, self._place[excluded.codes])
+        rows = np.flatnonzero(queries.any(dim=1).numpy())
+        if len(rows) == n:
+            return self._best(queries, self._reach(queries, k, cells), k)
+        noughts = np.zeros(len(self._codes), np.float32)
+        ranked = first_of_order(self._codes, noughts, excluded, n, k, len(self._place))
+        if len(rows):
+            rest = queries[torch.from_numpy(rows)]
+            found = self._reach(rest, k, cells.of(rows, n))
+            ranked.codes[rows], ranked.scores[rows] = self._best(rest, found, k)
+        return ranked
+
+    def _reach(self, queries: Tensor, k: int, excluded: Excluded) -> CandidateCells:
+        """The cells that can be in a list."""
+        if self._half is None:
+            return self._single.reach(queries, k, excluded)
+        found = self._half.reach(queries, k, excluded)
+        left = found.unproven
+        if not len(left):
+            return found
+        self.again += len(left)
+        exact = self._single.reach(queries[torch.from_numpy(left)], k, excluded.of(left, len(queries)))
+        rows = np.concatenate([found.rows, left[exact.rows]])
+        order = np.argsort(rows, kind="stable")
+        return CandidateCells(rows[order], np.concatenate([found.places, exact.places])[order], exact.unproven)
+
+    def _best(self, queries: Tensor, found: CandidateCells, k: int) -> Ranked:
+        """The lists among the cells found."""
+        scores = self._scores(queries, found)
+        kept = scores > -np.inf
+        rows, places, scores = found.rows[kept], found.places[kept], scores[kept]
+        n, place = len(queries), place_in_row(rows, len(queries))
+        width = int(place.max(initial=-1)) + 1
+        codes = self._codes[places]
+        if n * width > UNEVEN * len(rows) + k:
+            return best(rows, codes, scores, n, k)
+        falling, names = np.full((n, width), np.inf, np.float32), np.full((n, max(width, k)), -1, np.int32)
+        falling[rows, place], names[rows, place] = -scores, codes
+        order = np.argsort(falling, axis=1, kind="stable")[:, :k]  # stable: ties stay in the order of their numbers
+        ranked = Ranked(np.full((n, k), -1, np.int32), np.zeros((n, k), np.float32))
+        ranked.codes[:, : order.shape[1]] = np.take_along_axis(names, order, axis=1)
+        chosen = np.take_along_axis(falling, order, axis=1)
+        ranked.scores[:, : order.shape[1]] = np.where(chosen < np.inf, -chosen, 0)
+        return ranked
+
+    def _scores(self, queries: Tensor, found: CandidateCells) -> Scores:
+        """The score of each cell, float32 [cells]."""
+        starts = torch.from_numpy(np.searchsorted(found.rows, np.arange(len(queries) + 1)))
+        shape = (len(queries), len(self._vectors))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # "in beta state"
+            zeros = torch.zeros(len(found.rows))
+            cells = torch.sparse_csr_tensor(
+                starts, torch.from_numpy(found.places), zeros, shape, check_invariants=False
+            )
+            sums = torch.sparse.sampled_addmm(cells, queries, self._vectors.T, beta=0.0)
+        scores: Scores = sums.values().numpy()
+        return scores

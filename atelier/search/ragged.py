@@ -1,0 +1,151 @@
+"""Lists of article numbers, many at once: what customers have, what they must not get, what is recommended.
+
+What belongs here: the ragged and padded lists that every recommender works on, and the vectorised steps between them.
+What does not: scores from vectors (:mod:`atelier.search.exact`), identifiers (:mod:`atelier.ids`).
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from atelier.ids import Codes
+
+Indices = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+
+class Ranked(NamedTuple):
+    """One list per row, best first: ``codes`` int32 [n, k] with −1 beyond a list's end, ``scores`` float32 [n, k]."""
+
+    codes: Codes
+    scores: Scores
+
+
+class Pairs(NamedTuple):
+    """Pairs of a row and an article, in order of rows: ``rows`` int64 [n], ``codes`` int32 [n]. May repeat."""
+
+    rows: Indices
+    codes: Codes
+
+    @classmethod
+    def none(cls) -> Self:
+        """No pairs at all."""
+        return cls(np.zeros(0, np.int64), np.zeros(0, np.int32))
+
+    def within(self, start: int, stop: int) -> "Pairs":
+        """The pairs of rows ``start`` … ``stop`` − 1, with rows counted from ``start``."""
+        first, last = np.searchsorted(self.rows, [start, stop])
+        return Pairs(self.rows[first:last] - start, self.codes[first:last])
+
+    def where(self, keep: Mask) -> "Pairs":
+        """The marked pairs."""
+        return Pairs(self.rows[keep], self.codes[keep])
+
+
+@dataclass(frozen=True, eq=False)
+class Lists:
+    """One list of article numbers for each of n rows, as a compressed sparse matrix keeps them.
+
+    Attributes:
+        starts: int64 [n + 1]; list i is ``codes[starts[i]:starts[i + 1]]``.
+        codes: int32.
+    """
+
+    starts: Indices
+    codes: Codes
+
+    @classmethod
+    def from_pairs(cls, pairs: Pairs, n: int) -> Self:
+        """The lists of ``n`` rows, each in the order of its pairs."""
+        starts = np.zeros(n + 1, dtype=np.int64)
+        np.cumsum(np.bincount(pairs.rows, minlength=n), out=starts[1:])
+        return cls(starts, np.ascontiguousarray(pairs.codes, dtype=np.int32))
+
+    @classmethod
+    def distinct(cls, rows: npt.NDArray[np.integer], codes: Codes, shape: tuple[int, int]) -> Self:
+        """The distinct articles of each of ``shape[0]`` rows, ascending; ``shape[1]`` is the number of articles."""
+        keys = np.unique(rows.astype(np.int64) * shape[1] + codes)
+        return cls.from_pairs(Pairs(keys // max(shape[1], 1), (keys % max(shape[1], 1)).astype(np.int32)), shape[0])
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def of(self, rows: npt.NDArray[np.integer]) -> Pairs:
+        """The pairs of the given rows' lists; rows are counted by their place in ``rows``."""
+        lengths = (self.starts[1:] - self.starts[:-1])[rows]
+        ends = np.cumsum(lengths)
+        places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(self.starts[:-1][rows] - (ends - lengths), lengths)
+        return Pairs(np.repeat(np.arange(len(lengths)), lengths), self.codes[places])
+
+
+def check_k(k: int) -> None:
+    """Refuse a length of lists below 1.
+
+    Raises:
+        ValueError: it is.
+    """
+    if k < 1:
+        raise ValueError(f"k is the length of a list and at least 1, not {k}")
+
+
+def place_in_row(rows: Indices, n: int) -> Indices:
+    """The place of each pair among those of its row, from 0, where ``rows`` ascends over 0 … ``n`` − 1."""
+    counts = np.bincount(rows, minlength=n)
+    return np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def best(rows: Indices, codes: Codes, scores: Scores, n: int, k: int) -> Ranked:
+    """Each row's ``k`` best pairs by falling score, ties by rising article number.
+
+    Args:
+        rows: int64 [m], in any order, each within 0 … ``n`` − 1.
+        codes: int32 [m].
+        scores: float32 [m].
+        n: number of rows.
+        k: length of the lists.
+    """
+    order = np.lexsort((codes, -scores, rows))
+    rows, codes, scores = rows[order], codes[order], scores[order]
+    return padded(Pairs(rows, codes), scores, n, k)
+
+
+def padded(pairs: Pairs, scores: Scores, n: int, k: int) -> Ranked:
+    """Each row's first ``k`` pairs as arrays [n, k]."""
+    place = place_in_row(pairs.rows, n)
+    keep = place < k
+    ranked = Ranked(np.full((n, k), -1, np.int32), np.zeros((n, k), np.float32))
+    ranked.codes[pairs.rows[keep], place[keep]] = pairs.codes[keep]
+    ranked.scores[pairs.rows[keep], place[keep]] = scores[keep]
+    return ranked
+
+
+def without(pairs: Pairs, excluded: Pairs, n_articles: int) -> Mask:
+    """Which of ``pairs`` are not among ``excluded``; both over ``n_articles`` articles."""
+    keys = pairs.rows * n_articles + pairs.codes
+    return ~np.isin(keys, excluded.rows * n_articles + excluded.codes)
+
+
+def first_of_order(order: Codes, scores: Scores, excluded: Pairs, n: int, k: int, n_articles: int) -> Ranked:
+    """The first ``k`` articles of one common order for each of ``n`` rows, leaving out what is excluded for it.
+
+    Args:
+        order: int32 [m], article numbers, best first.
+        scores: float32 [m], their scores.
+        excluded: which articles a row must not get.
+        n: number of rows.
+        k: length of the lists.
+        n_articles: number of articles that numbers run over.
+    """
+    place = np.full(n_articles, len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    most = int(np.bincount(excluded.rows, minlength=1).max()) if len(excluded.rows) else 0
+    length = min(k + most, len(order))  # however many of these are excluded, k others remain (or all are here)
+    open_ = np.ones((n, length), dtype=bool)
+    hit = place[excluded.codes] < length
+    open_[excluded.rows[hit], place[excluded.codes[hit]]] = False
+    open_ &= np.cumsum(open_, axis=1) <= k
+    rows, places = np.nonzero(open_)
+    return padded(Pairs(rows, order[places]), scores[places], n, k)

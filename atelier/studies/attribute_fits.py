@@ -1,0 +1,266 @@
+"""One training of a study, and the judgement that is the same for networks and linear classifiers.
+
+What belongs here: hiding modalities, fitting, scores, confusions, F1 by training step. What does not: which trainings a
+study is made of, and keeping their results (:mod:`atelier.studies.attribute_study`).
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from atelier.articles.frames import identifiers
+from atelier.articles.splits import holdout
+from atelier.attributes.config import AttributeConfig
+from atelier.attributes.labels import Head, Heads, read_labels
+from atelier.attributes.model import AttributeModel, Monitor
+from atelier.attributes.scores import AGAINST_MAJORITY, BY_STEP, MEAN, against_majority
+from atelier.studies.attribute_plan import LINEAR_BASELINES, MODALITIES, NETWORKS, Fit, Split
+from atelier.studies.linear_baselines import fit_linear_baseline
+
+if TYPE_CHECKING:
+    from atelier.studies.attribute_plan import StudyPlan
+
+Objects = npt.NDArray[np.object_]
+SIDES = ("train", "test")
+
+#: The variants whose F1 is followed step by step, and the one whose confusions are told.
+FOLLOWED = ("all", "published")
+REFERENCE = "all"
+
+LOOKS = 40
+
+
+class FitResult(BaseModel):
+    """What one training gave.
+
+    Attributes:
+        split: as in :class:`Fit`.
+        variant: as in :class:`Fit`.
+        seconds: of training, without what was spent on following it.
+        steps: of the optimiser; 0 for a linear classifier.
+        scores: columns attribute, metric, side, step, value (null where there was nothing to judge), of one length.
+        confusions: columns attribute, actual, predicted, articles: test articles; of :data:`REFERENCE` only.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    split: Split
+    variant: str
+    seconds: float
+    steps: int
+    scores: dict[str, list[Any]]
+    confusions: dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class TrainTest:
+    """The articles and labels of a split, the same for every variant.
+
+    Attributes:
+        articles: by side, ``train`` and ``test``.
+        labels: by side: article_id, attribute, value.
+        heads: the values with enough training labels, which every variant may predict.
+    """
+
+    articles: Mapping[str, pd.DataFrame]
+    labels: Mapping[str, pd.DataFrame]
+    heads: Heads
+
+    @classmethod
+    def of(cls, articles: pd.DataFrame, labels: pd.DataFrame, plan: "StudyPlan", split: Split) -> "TrainTest":
+        """Divide articles, and labels with them; labels of articles that are not given are left out."""
+        named = [name for name in ("article_id", "product_code") if name in articles]
+        held_out = holdout(articles[named if split == "style" else named[:1]], plan.test_share, seed=plan.seed)
+        parts = {"train": articles[~held_out], "test": articles[held_out]}
+        return cls.between(parts, read_labels(labels), plan.network)
+
+    @classmethod
+    def between(
+        cls, articles: Mapping[str, pd.DataFrame], labels: pd.DataFrame, config: AttributeConfig
+    ) -> "TrainTest":
+        """Give each side its labels."""
+        mine = {
+            side: labels[labels["article_id"].isin(identifiers(part).to_numpy(zero_copy_only=False))]
+            for side, part in articles.items()
+        }
+        return cls(articles, mine, Heads.fit(mine["train"], config.samples_needed(len(articles["train"]))))
+
+    def seen(self, hidden: tuple[str, ...]) -> "TrainTest":
+        """The same, without the columns of the hidden modalities."""
+        columns = [column for name in hidden for column in MODALITIES[name]]
+        parts = {side: part.drop(columns=columns, errors="ignore") for side, part in self.articles.items()}
+        return TrainTest(parts, self.labels, self.heads)
+
+    def usual_labels(self) -> pd.DataFrame:
+        """The training labels whose values have heads: linear classifiers choose between the same values."""
+        return self.labels["train"].merge(self.heads.table()[["attribute", "value"]], on=["attribute", "value"])
+
+    def labelled(self, most: int, seed: int) -> "TrainTest":
+        """At most ``most`` labelled articles of each side, drawn at random, for figures that are wanted often."""
+        rng = np.random.default_rng(seed)
+        parts, labels = {}, {}
+        for side, part in self.articles.items():
+            places = np.flatnonzero(part["article_id"].isin(self.labels[side]["article_id"]))
+            chosen = np.sort(rng.permutation(places)[:most])
+            parts[side] = part.iloc[chosen]
+            labels[side] = self.labels[side][self.labels[side]["article_id"].isin(parts[side]["article_id"])]
+        return TrainTest(parts, labels, self.heads)
+
+
+def run_fit(fit: Fit, sides: TrainTest, plan: "StudyPlan", *, device: str = "cpu") -> FitResult:
+    """Train one variant on the training articles and judge it on both sides.
+
+    Args:
+        fit: which.
+        sides: the articles and labels of its split.
+        plan: the network's config, the seed, and what is followed.
+        device: where to compute, as PyTorch names it.
+
+    Raises:
+        ArticlesError: as :meth:`AttributeModel.fit`.
+    """
+    trained = _linear(fit, sides, plan) if fit.variant in LINEAR_BASELINES else _network(fit, sides, plan, device)
+    final = [
+        judged(sides.labels[side], trained.guesses[side], sides.heads).assign(side=side, step=trained.steps)
+        for side in SIDES
+    ]
+    scores = pd.concat([*final, *trained.followed], ignore_index=True)
+    test = confusions(sides.labels["test"], trained.guesses["test"]) if fit.variant == REFERENCE else None
+    return FitResult(
+        split=fit.split,
+        variant=fit.variant,
+        seconds=trained.seconds,
+        steps=trained.steps,
+        scores=_columns(scores),
+        confusions={} if test is None else _columns(test),
+    )
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """Guesses by side, str [labels], null where there is none; the rows of :data:`BY_STEP`."""
+
+    guesses: Mapping[str, Objects]
+    seconds: float
+    steps: int = 0
+    followed: list[pd.DataFrame] = field(default_factory=list)
+
+
+def _linear(fit: Fit, sides: TrainTest, plan: "StudyPlan") -> _Trained:
+    started = time.perf_counter()
+    peer = fit_linear_baseline(LINEAR_BASELINES[fit.variant], sides.articles["train"], sides.usual_labels())
+    seconds = time.perf_counter() - started
+    guesses = {}
+    for side in SIDES:
+        found = peer.predict(sides.articles[side]).rename(columns={"value": "guess"})
+        # A left merge keeps the order of the labels.
+        guesses[side] = sides.labels[side].merge(found, "left", ["article_id", "attribute"])["guess"].to_numpy(object)
+    return _Trained(guesses, seconds)
+
+
+def _network(fit: Fit, sides: TrainTest, plan: "StudyPlan", device: str) -> _Trained:
+    seen, config = sides.seen(NETWORKS[fit.variant]), plan.config_of(fit.variant)
+    model, curve = AttributeModel(config, device=device), _Curve(seen.labelled(plan.follow_articles, plan.seed))
+    every = plan.follow_every
+    if every is None:
+        every = steps_between_looks(config, seen.labels["train"])
+    monitor = Monitor(every, curve.look) if every and fit.variant in FOLLOWED else None
+    started = time.perf_counter()
+    model.fit(seen.articles["train"], seen.labels["train"], monitor=monitor)
+    seconds = time.perf_counter() - started - curve.seconds
+    steps = model.history[-1].step if model.history else 0
+    guesses = {side: network_guesses(model, seen.articles[side], seen.labels[side]) for side in SIDES}
+    return _Trained(guesses, seconds, steps, curve.rows)
+
+
+def steps_between_looks(config: AttributeConfig, labels: pd.DataFrame) -> int:
+    """About as often as training looks at its score, and on small data so often that :data:`LOOKS` make a curve."""
+    seen = len(labels) if config.training == "published" else labels["article_id"].nunique()
+    in_a_pass = max(1, seen // config.batch_size)
+    return max(1, min(config.evaluate_every or in_a_pass, config.max_epochs * in_a_pass // LOOKS))
+
+
+class _Curve:
+    """Weighted F1 of both sides at every look at a network in training."""
+
+    def __init__(self, sides: TrainTest) -> None:
+        self.sides = sides
+        self.rows: list[pd.DataFrame] = []
+        self.seconds = 0.0
+
+    def look(self, step: int, model: AttributeModel) -> None:
+        """Judge the model as it is."""
+        started = time.perf_counter()
+        for side in SIDES:
+            labels = self.sides.labels[side]
+            figures = judged(labels, network_guesses(model, self.sides.articles[side], labels), self.sides.heads)
+            f1 = figures[figures["metric"] == "weighted_f1"]
+            self.rows.append(f1.assign(metric=BY_STEP, side=side, step=step))
+        self.seconds += time.perf_counter() - started
+
+
+def network_guesses(model: AttributeModel, articles: pd.DataFrame, labels: pd.DataFrame) -> Objects:
+    """The most probable value for each label, str [labels], whatever the product type; null without a head."""
+    found = model.predict_proba(articles)
+    rows = pd.Index(found.article_ids).get_indexer(pd.Index(labels["article_id"]))
+    guesses = np.full(len(labels), None, dtype=object)
+    for attribute, values, matrix in zip(found.attributes, found.values, found.matrices, strict=False):
+        mine = (labels["attribute"] == attribute).to_numpy()
+        guesses[mine] = values[matrix.argmax(axis=1)[rows[mine]]]
+    return guesses
+
+
+def judged(labels: pd.DataFrame, guesses: Objects, heads: Heads) -> pd.DataFrame:
+    """The figures of :func:`atelier.attributes.evaluate`, for guesses of whatever origin.
+
+    Args:
+        labels: article_id, attribute, value: the truth.
+        guesses: str [labels]; null is a miss.
+        heads: the values that could be predicted, and how many training labels each had.
+
+    Returns:
+        attribute, metric, value: for each attribute with a head or a label, then for ``mean``.
+    """
+    known = {head.attribute: head for head in heads.heads}
+    attributes = sorted({*known, *labels["attribute"].unique()})
+    actual, owner = labels["value"].to_numpy(dtype=object), labels["attribute"].to_numpy(dtype=object)
+    figures = {name: _figures(known.get(name), actual[owner == name], guesses[owner == name]) for name in attributes}
+    counts, scores = ["samples", "classes"], list(AGAINST_MAJORITY)
+    wide = pd.DataFrame.from_dict(figures, orient="index", columns=[*counts, *scores], dtype=np.float64)
+    able = wide[wide["accuracy"].notna()]
+    wide.loc[MEAN] = pd.concat([wide[counts].sum(), able[scores].mean()])
+    return wide.rename_axis("attribute").reset_index().melt("attribute", var_name="metric", value_name="value")
+
+
+def _figures(head: Head | None, actual: Objects, guesses: Objects) -> dict[str, float]:
+    counts = {"samples": float(len(actual)), "classes": float(len(head.values) if head else 0)}
+    if head is None or not len(actual):
+        return counts
+    said = np.concatenate([actual, guesses, head.values[[head.majority]]])
+    codes = pd.factorize(said, use_na_sentinel=False)[0].astype(np.int64)
+    return counts | against_majority(codes[: len(actual)], codes[len(actual) : -1], int(codes[-1]))
+
+
+def confusions(labels: pd.DataFrame, guesses: Objects) -> pd.DataFrame:
+    """How many articles of each annotated value got each value: attribute, actual, predicted, articles.
+
+    Args:
+        labels: article_id, attribute, value: the truth.
+        guesses: str [labels]; labels without a guess are left out.
+    """
+    pairs = pd.DataFrame(
+        {"attribute": labels["attribute"].to_numpy(), "actual": labels["value"].to_numpy(), "predicted": guesses}
+    ).dropna()
+    return pairs.groupby(["attribute", "actual", "predicted"], sort=True).size().rename("articles").reset_index()
+
+
+def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
+    """The columns as JSON can hold them: no nan."""
+    whole = frame.astype(object).where(frame.notna(), None)
+    return {str(name): column.tolist() for name, column in whole.items()}

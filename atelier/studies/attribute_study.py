@@ -1,0 +1,85 @@
+"""The attribute network taken apart: what each modality brings, how fast it learns, and what linear classifiers reach.
+
+What belongs here: which trainings a study is made of, running them, and keeping what each gave, so that a study that is
+killed goes on where it was. What does not: one training and its judgement (:mod:`atelier.studies.attribute_fits`),
+plots (:mod:`atelier.report.attribute_study`), the daily model's evaluation (:mod:`atelier.attributes.evaluation`).
+
+Source: Cardoso, Daolio and Vargas, "Product Characterisation towards Personalisation" (KDD 2018), section 4: the
+evaluation table, F1 by training step, confusion matrices and the ablation.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from atelier.progress import progress
+from atelier.studies.attribute_fits import FitResult, TrainTest, run_fit
+from atelier.studies.attribute_plan import Fit, Split, StudyPlan
+from atelier.studies.results_cache import ResultsCache, cached, made_with
+
+
+def run_study(
+    articles: pd.DataFrame,
+    labels: pd.DataFrame,
+    plan: StudyPlan,
+    *,
+    kept: ResultsCache | None = None,
+    data: Mapping[str, str] | None = None,
+    device: str = "cpu",
+) -> list[FitResult]:
+    """Run every training of a study, or read what an earlier run, perhaps a killed one, kept of it.
+
+    Args:
+        articles: as for :meth:`AttributeModel.fit`; ``product_code`` says what a style is.
+        labels: as for :meth:`AttributeModel.fit`.
+        plan: which trainings.
+        kept: where results are kept; None keeps none.
+        data: what identifies articles and labels, for example the versions of their tables: kept results are read
+            again only where this, the plan, the code, the libraries and the device are the same.
+        device: where to compute, as PyTorch names it.
+
+    Returns:
+        One result for each of ``plan.fits()``, in that order.
+
+    Raises:
+        ArticlesError: as :meth:`AttributeModel.fit`; a variant that does not exist.
+        CachedResultError: a kept file is damaged.
+        ValueError: ``kept`` without ``data``.
+    """
+    code = made_with([Path(__file__).parent], ("numpy", "scikit-learn", "torch"))
+
+    @lru_cache(maxsize=1)  # one split at a time in memory
+    def sides(split: Split) -> TrainTest:
+        return TrainTest.of(articles, labels, plan, split)
+
+    def result(fit: Fit) -> FitResult:
+        parts = {"plan": plan.identity(fit), "made_by": {**code, "device": device}}
+        return cached(kept, data, parts, FitResult, lambda: run_fit(fit, sides(fit.split), plan, device=device))
+
+    return [result(fit) for fit in progress(plan.fits(), "attribute study", unit="fit")]
+
+
+def scores_of(results: Sequence[FitResult]) -> pd.DataFrame:
+    """The scores of all trainings: split, variant, attribute, metric, side, step, value."""
+    return _stacked([(result, result.scores) for result in results])
+
+
+def confusions_of(results: Sequence[FitResult]) -> pd.DataFrame:
+    """The confusions of all trainings: split, attribute, actual, predicted, articles, share.
+
+    ``share`` is ``articles`` over all test articles with that annotated value: the rows of a matrix sum to 1.
+    """
+    told = [(result, result.confusions) for result in results if result.confusions]
+    if not told:
+        return pd.DataFrame(columns=["split", "attribute", "actual", "predicted", "articles", "share"])
+    pairs = _stacked(told).drop(columns="variant")
+    totals = pairs.groupby(["split", "attribute", "actual"])["articles"].transform("sum")
+    return pairs.assign(share=pairs["articles"] / totals)
+
+
+def _stacked(parts: Sequence[tuple[FitResult, dict[str, list[Any]]]]) -> pd.DataFrame:
+    frames = [pd.DataFrame(columns).assign(split=fit.split, variant=fit.variant) for fit, columns in parts]
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,127 @@
+"""The nearest neighbours of the recommender study: of articles that many, some and few customers chose, by each model.
+
+What belongs here: which articles are asked about, and what the study's models hold to be most like them. What does not:
+the comparison itself (:mod:`atelier.studies.recommender_study`), photographs
+(:mod:`atelier.report.neighbours_picture`).
+"""
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from atelier.catalogue import Catalogue
+from atelier.interactions import Interactions
+from atelier.metrics import TRAIN_KINDS
+from atelier.progress import progress
+from atelier.recommenders import model_class
+from atelier.studies.recommender_study import StudiedModel, StudyPlan, fit_model, made_by
+from atelier.studies.results_cache import ResultsCache, cached
+
+COLUMNS = ["model", "article_id", "popularity", "rank", "similar_article_id", "similarity"]
+NEAREST = 3
+
+
+class Neighbours(BaseModel):
+    """What one model holds to be most like the articles. Immutable.
+
+    Attributes:
+        article_id: n articles that were asked about.
+        rank: n places, from 1.
+        similar_article_id: n neighbours.
+        similarity: n cosines.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    article_id: list[str]
+    rank: list[int]
+    similar_article_id: list[str]
+    similarity: list[float]
+
+
+def asked_articles(train: Interactions, catalogue: Catalogue) -> dict[str, str]:
+    """The most popular article of training, the one in the middle, and the least popular one.
+
+    Popularity is the number of interactions that count as history; among articles with the same number the first by
+    its id is taken. Only articles of the catalogue are asked about, with content where the catalogue has vectors.
+
+    Args:
+        train: what the models learn from.
+        catalogue: what is sold.
+
+    Returns:
+        The article of ``most``, ``median`` and ``least``; empty where no article qualifies.
+    """
+    learned = train.of_kinds(TRAIN_KINDS)
+    counts = pd.Series(
+        np.bincount(learned.articles, minlength=len(learned.article_ids)),
+        index=learned.article_ids.values.to_pandas().astype("str"),
+    )
+    known = catalogue.frame["article_id"]
+    if catalogue.vectors is not None:
+        known = known[catalogue.vectors.any(axis=1).tolist()]
+    counts = counts[(counts > 0) & counts.index.isin(known)]
+    if counts.empty:
+        return {}
+    falling = counts.sort_index().sort_values(ascending=False, kind="stable")
+    return {
+        "most": str(falling.index[0]),
+        "median": str(falling.index[(len(falling) - 1) // 2]),
+        "least": str(counts[counts == counts.min()].sort_index().index[0]),
+    }
+
+
+def neighbours_of(
+    train: Interactions,
+    plan: StudyPlan,
+    catalogue: Catalogue,
+    *,
+    k: int = NEAREST,
+    kept: ResultsCache | None = None,
+    data: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """What each model of the plan that has vectors, trained on everything with the first seed, holds to be nearest.
+
+    Args:
+        train: as for :func:`atelier.studies.recommender_study.run_study`.
+        plan: the study's; models without vectors of articles are left out.
+        catalogue: with vectors where a model reads content.
+        k: neighbours of each article.
+        kept: where results are kept; None keeps none.
+        data: what identifies ``train`` and ``catalogue``.
+
+    Returns:
+        model, article_id, popularity (most, median, least), rank, similar_article_id, similarity.
+
+    Raises:
+        CachedResultError: a kept file is damaged.
+        ValueError: ``kept`` without ``data``.
+    """
+    asked = asked_articles(train, catalogue)
+    vectors = {name: studied for name, studied in plan.models.items() if has_vectors(studied)}
+    frames = [pd.DataFrame(columns=COLUMNS)] if not asked or not vectors else []
+    for name, studied in progress(vectors.items() if asked else (), "nearest neighbours", unit="model"):
+        parts = {"model": studied.model_dump(mode="json"), "seed": plan.seeds[0], "k": k, "articles": asked}
+        nearest = partial(_nearest, train, catalogue, studied, plan.seeds[0], sorted(set(asked.values())), k)
+        found = cached(kept, data, {"neighbours": parts, "made_by": made_by()}, Neighbours, nearest)
+        by_article = pd.DataFrame({"popularity": list(asked), "article_id": list(asked.values())})
+        frames.append(by_article.merge(pd.DataFrame(found.model_dump()), on="article_id").assign(model=name)[COLUMNS])
+    return pd.concat(frames, ignore_index=True)
+
+
+def has_vectors(studied: StudiedModel) -> bool:
+    """Whether the model has a vector for each article, by which they can be compared."""
+    from atelier.recommenders.vector_model import VectorRecommender
+
+    return issubclass(model_class(studied.recommender), VectorRecommender)
+
+
+def _nearest(
+    train: Interactions, catalogue: Catalogue, studied: StudiedModel, seed: int, articles: list[str], k: int
+) -> Neighbours:
+    model = fit_model(train, studied, seed, catalogue)
+    columns = model.similar(articles, k=k)[list(Neighbours.model_fields)]
+    return Neighbours.model_validate(columns.to_dict("list"))

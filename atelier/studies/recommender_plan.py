@@ -1,0 +1,147 @@
+"""Which models the recommender study compares, and which fits that makes.
+
+What belongs here: the plan and the preset of the published comparison. What does not: running it
+(:mod:`atelier.studies.recommender_study`).
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from atelier import recommenders
+from atelier.recommenders.base import Recommender
+
+#: Recommenders in which nothing is random: with all interactions one fit stands for every seed.
+NOTHING_RANDOM = ("popular", "repeat")
+
+
+class StudiedModel(BaseModel):
+    """What a name in the tables stands for. Immutable.
+
+    Attributes:
+        recommender: as :func:`atelier.recommenders.build` names it.
+        config: fields of its config, but for the seed.
+        reads_content: whether it is given the vectors of the catalogue.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recommender: str
+    config: dict[str, Any] = {}
+    reads_content: bool = False
+
+    def build(self, seed: int) -> Recommender[Any]:
+        """The model, not yet fitted.
+
+        Raises:
+            UnknownModelError: there is no such recommender.
+            pydantic.ValidationError: a field of its config is unknown or its value not allowed.
+        """
+        return recommenders.build(self.recommender, **self.config, seed=seed)
+
+
+class Fit(NamedTuple):
+    """One fit of a study: which model, on which share of the interactions, with which seed (None: any)."""
+
+    model: str
+    share: float
+    seed: int | None
+
+
+class StudyPlan(BaseModel):
+    """What a study is made of. Immutable.
+
+    Attributes:
+        models: by the name that tables give them, in the order of the tables; each is tested against those before it.
+        seeds: of the fits, and of the interactions that are kept where it is not all.
+        shares: of the training interactions kept: each interaction with that probability, the same ones for every
+            model.
+        k: the list length by which models are compared.
+        further_k: other lengths that scores are given for.
+        exclude_seen: whether lists, and what is right, leave out what the customer had purchased in the whole of the
+            training data, whatever share of it is kept.
+        fallback: whose lists customers get for whom a model cannot rank.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models: dict[str, StudiedModel] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field(default=tuple(range(10)), min_length=1)
+    shares: tuple[float, ...] = Field(default=(1.0, 0.5, 0.25, 0.1), min_length=1)
+    k: int = Field(default=10, ge=1)
+    further_k: tuple[int, ...] = ()
+    exclude_seen: bool = True
+    fallback: StudiedModel = StudiedModel(recommender="popular")
+
+    @field_validator("seeds", "shares")
+    @classmethod
+    def _distinct(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError(f"{values} holds something twice")
+        return values
+
+    @field_validator("shares")
+    @classmethod
+    def _share(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 < share <= 1 for share in shares):
+            raise ValueError(f"a share lies above 0 and is at most 1, not {shares}")
+        return shares
+
+    @classmethod
+    def published(
+        cls,
+        factors: int,
+        *,
+        hybrid: Mapping[str, Any] | None = None,
+        als: Mapping[str, Any] | None = None,
+        popularity: Mapping[str, Any] | None = None,
+        repeat: bool = False,
+        **plan: Any,
+    ) -> Self:
+        """The published comparison, and ALS beside it: every vector of the same length.
+
+        Args:
+            factors: that length.
+            hybrid: config of ``hybrid`` in all three modes.
+            als: config of ``als``.
+            popularity: config of ``popular``, which is also the fallback.
+            repeat: also study ``repeat``; it makes sense only where articles may be repeated.
+            plan: other fields of the plan.
+        """
+        popular = StudiedModel(recommender="popular", config=dict(popularity or {}))
+        modes = {"collaborative": False, "content": True, "hybrid": True}
+        models = {"popularity": popular} | {
+            mode: StudiedModel(
+                recommender="hybrid", config={**(hybrid or {}), "mode": mode, "factors": factors}, reads_content=reads
+            )
+            for mode, reads in modes.items()
+        }
+        models["als"] = StudiedModel(recommender="als", config={**(als or {}), "factors": factors})
+        if repeat:
+            models["repeat"] = StudiedModel(recommender="repeat", config=popular.config)
+        return cls.model_validate({"models": models, "fallback": popular, **plan})
+
+    @property
+    def ks(self) -> tuple[int, ...]:
+        """Every list length, ascending."""
+        return tuple(sorted({self.k, *self.further_k}))
+
+    def fits(self) -> list[Fit]:
+        """Every fit of the study: share by share, seed by seed, the models in their order."""
+        return [
+            Fit(model, share, None if self._one_for_all(model, share) else seed)
+            for share in self.shares
+            for place, seed in enumerate(self.seeds)
+            for model in self.models
+            if not (place and self._one_for_all(model, share))
+        ]
+
+    def _one_for_all(self, model: str, share: float) -> bool:
+        return share == 1 and self.models[model].recommender in NOTHING_RANDOM
+
+    def identity(self, fit: Fit) -> dict[str, object]:
+        """What of the plan one fit depends on: other models, seeds and shares may come or go."""
+        shared = self.model_dump(mode="json", exclude={"models", "seeds", "shares"})
+        model = self.models[fit.model].model_dump(mode="json")
+        return {**shared, "model": model, "name": fit.model, "share": fit.share, "seed": fit.seed}

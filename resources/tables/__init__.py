@@ -1,0 +1,28 @@
+"""The registry: every table of the feature store, once.
+
+What belongs here: collecting the tables of each group's module. What does not: a table, which stands in the module of its
+group; code that reads or writes data. From the registry come the cast on write, Dagster's schema and lineage metadata,
+the Great Expectations suites and the data dictionary.
+"""
+
+from resources.schema import Table
+from resources.tables import attributes, evaluation, features, raw, recommendations, studies
+
+#: The groups, in the order in which data flows.
+GROUPS = (raw, attributes, features, recommendations, evaluation, studies)
+
+REGISTRY: dict[str, Table] = {
+    table.name: table for group in GROUPS for table in vars(group).values() if isinstance(table, Table)
+}
+
+
+def table(name: str) -> Table:
+    """The registered table of that name.
+
+    Raises:
+        KeyError: there is none; the message lists those there are.
+    """
+    try:
+        return REGISTRY[name]
+    except KeyError:
+        raise KeyError(f"no table {name!r} in the registry; there are {', '.join(REGISTRY)}") from None

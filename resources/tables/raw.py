@@ -1,0 +1,132 @@
+"""Tables of what the source delivers: the catalogue, customers, interactions, labels, photographs, outfits.
+
+What belongs here: what is ingested, and the rows that were rejected. What does not: anything computed from it.
+"""
+
+from resources.schema import Column, Table
+from resources.tables.columns import DIGEST, INTERACTION_KINDS, MONEY, article_id, customer_id
+
+ARTICLES = Table(
+    "articles",
+    "snapshot",
+    "What is sold, as known on ds.",
+    key=("article_id",),
+    job="ingest",
+    columns=(
+        article_id("The article: one style in one colour, as sold."),
+        Column("product_code", "VARCHAR", "The style; several articles may share one.", nullable=True),
+        Column("name", "VARCHAR", "The title shown to customers.", nullable=True),
+        Column("description", "VARCHAR", "The running text shown to customers.", nullable=True),
+        Column("product_type", "VARCHAR", "What kind of garment it is, for example Dress.", nullable=True),
+        Column("brand", "VARCHAR", "The brand.", nullable=True),
+        Column("division", "VARCHAR", "The part of the range, for example Womenswear.", nullable=True),
+        Column("price", MONEY, "The current price.", unit="the retailer's currency", nullable=True, low=0),
+        Column("available_from", "DATE", "First day on sale; null where it was never seen on sale.", nullable=True),
+        Column(
+            "available_until", "DATE", "Last day on sale, as known on ds; null while no end is known.", nullable=True
+        ),
+        Column("in_stock", "BOOLEAN", "Whether it can be bought on ds."),
+    ),
+)
+
+
+CUSTOMERS = Table(
+    "customers",
+    "snapshot",
+    "Who buys, as known on ds.",
+    key=("customer_id",),
+    job="ingest",
+    columns=(
+        customer_id(),
+        Column("age", "SMALLINT", "Age.", unit="years", nullable=True, low=0, high=130),
+        Column("profile", "MAP(VARCHAR, VARCHAR)", "Whatever else the retailer knows, by name.", nullable=True),
+    ),
+)
+
+
+INTERACTIONS = Table(
+    "interactions",
+    "event",
+    "What customers did on ds, one row for each unit.",
+    key=("ordinal",),
+    large=True,
+    job="ingest",
+    columns=(
+        Column("ordinal", "BIGINT", "The row's place in that day of the source, from 0.", low=0),
+        customer_id(),
+        article_id(),
+        Column("occurred_at", "TIMESTAMP", "When, in the retailer's time zone; its date is ds."),
+        Column("kind", "VARCHAR", "What was done.", values=INTERACTION_KINDS),
+        Column("price", MONEY, "The price of the unit then.", unit="the retailer's currency", nullable=True, low=0),
+        Column("channel", "VARCHAR", "Where: a shop, the web, the app.", nullable=True),
+        Column("session_id", "VARCHAR", "The visit to which it belongs.", nullable=True),
+    ),
+)
+
+
+ANNOTATED_ATTRIBUTES = Table(
+    "annotated_attributes",
+    "snapshot",
+    "What people labelled; partial.",
+    key=("article_id", "attribute"),
+    job="ingest",
+    columns=(
+        article_id(),
+        Column("attribute", "VARCHAR", "The attribute, for example neckline."),
+        Column("value", "VARCHAR", "The value that was annotated."),
+    ),
+)
+
+
+IMAGES = Table(
+    "images",
+    "snapshot",
+    "The photographs that could be decoded.",
+    key=("article_id", "shot"),
+    job="ingest",
+    columns=(
+        article_id(),
+        Column("shot", "INTEGER", "The photograph's place among the article's, from 0.", low=0),
+        Column("path", "VARCHAR", "The file, relative to the source's folder of images."),
+        Column("digest", "VARCHAR", "SHA-256 of the file.", pattern=DIGEST),
+        Column("width", "INTEGER", "Width.", unit="pixels", low=1),
+        Column("height", "INTEGER", "Height.", unit="pixels", low=1),
+    ),
+)
+
+
+OUTFITS = Table(
+    "outfits",
+    "snapshot",
+    "Articles that people put together.",
+    key=("outfit_id", "article_id"),
+    job="ingest",
+    columns=(
+        Column("outfit_id", "VARCHAR", "The outfit."),
+        article_id(),
+        Column("role", "VARCHAR", "The article's part in it, for example top.", nullable=True),
+    ),
+)
+
+
+REJECTED = Table(
+    "rejected",
+    "derived",
+    "What came in wrong, and why: kept and named, never dropped in silence.",
+    key=("source_table", "source_file", "row", "column_name", "reason"),
+    part="source_table",
+    job="ingest",
+    columns=(
+        Column("source_table", "VARCHAR", "The table it was meant for."),
+        Column("source_file", "VARCHAR", "The file, relative to the source's folder."),
+        Column(
+            "row",
+            "BIGINT",
+            "The row in that file, from 1 after any header; for photographs the place in the day's listing.",
+            low=0,
+        ),
+        Column("column_name", "VARCHAR", "The column at fault."),
+        Column("reason", "VARCHAR", "What is wrong with it."),
+        Column("record", "VARCHAR", "The row as it came, as JSON.", nullable=True),
+    ),
+)

@@ -1,0 +1,71 @@
+"""Tables of what is shown to customers: recommendations, similar and complementary articles.
+
+What belongs here: lists with their scores and reasons. What does not: how good they were
+(:mod:`resources.tables.evaluation`).
+"""
+
+from resources.schema import Column, Table
+from resources.tables.columns import SEEN_COLUMN, article_id, customer_id, rank
+
+RECOMMENDATIONS = Table(
+    "recommendations",
+    "derived",
+    "What each model recommends to each customer on ds.",
+    key=("model", "seen", "customer_id", "rank"),
+    upstreams=("articles", "customers", "interactions", "article_vectors"),
+    part="model",
+    large=True,
+    columns=(
+        Column("model", "VARCHAR", "The recommender."),
+        SEEN_COLUMN,
+        customer_id("The customer.", "customers.customer_id"),
+        rank("Place in the list, from 1."),
+        article_id("What is recommended.", "articles.article_id"),
+        Column("score", "FLOAT", "The model's own score; comparable within a list only."),
+        Column("fallback", "BOOLEAN", "The model could not serve this customer: the list is popular's."),
+        Column("model_id", "VARCHAR", "The bundle that made the list."),
+        Column(
+            "reasons",
+            'STRUCT(kind VARCHAR, "value" VARCHAR, weight DOUBLE)[]',
+            "Why, for the first 10 places of lists by models that can tell (als: articles of the history; hybrid: those and"
+            " attributes of the article): what raised the score most, weight in units of the score. Else null.",
+            nullable=True,
+            lineage=("interactions.article_id", "article_vectors.vector"),
+        ),
+    ),
+)
+
+
+SIMILAR_ARTICLES = Table(
+    "similar_articles",
+    "derived",
+    "The nearest articles by each model.",
+    key=("model", "article_id", "rank"),
+    upstreams=("articles", "interactions", "article_vectors"),
+    part="model",
+    large=True,
+    columns=(
+        Column("model", "VARCHAR", "The recommender."),
+        article_id("The article.", "articles.article_id"),
+        rank("Place among the neighbours, from 1."),
+        Column("similar_article_id", "VARCHAR", "The neighbour.", lineage=("articles.article_id",)),
+        Column("similarity", "DOUBLE", "Cosine of the two vectors.", low=-1.000001, high=1.000001),
+        Column("model_id", "VARCHAR", "The bundle that compared them."),
+    ),
+)
+
+
+COMPLEMENTARY_ARTICLES = Table(
+    "complementary_articles",
+    "derived",
+    "What goes with an article.",
+    key=("article_id", "rank"),
+    upstreams=("articles", "outfits", "article_vectors"),
+    large=True,
+    columns=(
+        article_id(),
+        rank("Place among the complements, from 1."),
+        Column("complement_article_id", "VARCHAR", "What goes with it."),
+        Column("score", "DOUBLE", "The model's own score."),
+    ),
+)

@@ -1,0 +1,103 @@
+"""Image vectors of articles."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from atelier.articles.errors import ArticlesError
+from atelier.articles.image_vectors import ImageVectors, read_shots, standardisation
+from atelier.attributes import group_image_vectors
+
+LISTS: list[Any] = [[[1.0, 2.0], [3.0, 4.0]], None, [], [[5.0, 6.0]]]
+
+
+def _frames() -> dict[str, Any]:
+    ids = ["a", "b", "c", "d"]
+    arrow = pa.array(LISTS, pa.list_(pa.list_(pa.float32())))
+    fixed = pa.array(LISTS, pa.list_(pa.list_(pa.float32(), 2)))
+    matrices = [None if item is None else np.array(item, np.float32).reshape(-1, 2) for item in LISTS]
+    return {
+        "lists": pd.DataFrame({"article_id": ids, "embeddings": LISTS}),
+        "matrices": pd.DataFrame({"article_id": ids, "embeddings": matrices}),
+        "vectors": pd.DataFrame({"article_id": ids, "embeddings": [None if m is None else list(m) for m in matrices]}),
+        "arrow": pa.table({"article_id": ids, "embeddings": arrow}),
+        "sliced": pa.table({"article_id": ["x", *ids], "embeddings": pa.concat_arrays([arrow[:1], arrow])}).slice(1),
+        "fixed": pa.table({"article_id": ids, "embeddings": fixed}),
+        "pandas arrow": pd.DataFrame(
+            {"article_id": ids, "embeddings": pd.Series(arrow, dtype=pd.ArrowDtype(arrow.type))}
+        ),
+    }
+
+
+@pytest.mark.parametrize("kind", list(_frames()))
+def test_every_form_of_the_column_reads_the_same(kind: str) -> None:
+    shots = read_shots(_frames()[kind])
+    assert shots.vectors.tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert shots.vectors.dtype == np.float32
+    assert shots.counts.tolist() == [2, 0, 0, 1]
+
+
+def test_index_mean_and_take() -> None:
+    shots = read_shots(_frames()["lists"])
+    assert shots.index(2).tolist() == [[0, 1], [-1, -1], [-1, -1], [2, -1]]
+    assert shots.index(1).tolist() == [[0], [-1], [-1], [2]]
+    assert shots.mean().tolist() == [[2, 3], [0, 0], [0, 0], [5, 6]]
+    taken = shots.take(np.array([3, 1, 0]))
+    assert taken.vectors.tolist() == [[5, 6], [1, 2], [3, 4]]
+    assert taken.counts.tolist() == [1, 0, 2]
+
+
+def test_mean_equals_the_obvious_version() -> None:
+    rng = np.random.default_rng(1)
+    matrices = [rng.normal(size=(count, 3)).astype(np.float32) for count in rng.integers(0, 4, 30)]
+    means = read_shots(pd.DataFrame({"article_id": range(30), "embeddings": matrices})).mean()
+    expected = [matrix.mean(axis=0) if len(matrix) else np.zeros(3) for matrix in matrices]
+    np.testing.assert_allclose(means, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_no_photographs_at_all() -> None:
+    for frame in (pd.DataFrame({"article_id": ["a"]}), pd.DataFrame({"article_id": ["a"], "embeddings": [None]})):
+        shots = read_shots(frame)
+        assert (shots.dimension, shots.counts.tolist(), shots.mean().shape) == (0, [0], (1, 0))
+
+
+def test_grouping_keeps_the_order_of_shots_and_leaves_strangers_out() -> None:
+    vectors = np.arange(10.0).reshape(5, 2)
+    grouped = group_image_vectors(["a", "b", "c"], ["c", "a", "x", "c", "a"], vectors)
+    assert [matrix.tolist() for matrix in grouped] == [[[2, 3], [8, 9]], [], [[0, 1], [6, 7]]]
+    assert read_shots(pd.DataFrame({"article_id": ["a", "b", "c"], "embeddings": grouped})).counts.tolist() == [2, 0, 2]
+    assert group_image_vectors([], [], np.zeros((0, 2))) == []
+
+
+@pytest.mark.parametrize("lists", [[[[1.0, 2.0]], [[1.0]]], [[[1.0, 2.0], [1.0]]], [[1.0, 2.0]]])
+def test_vectors_of_different_lengths_are_refused(lists: list[Any]) -> None:
+    frame = pd.DataFrame({"article_id": [str(place) for place in range(len(lists))], "embeddings": lists})
+    with pytest.raises(ArticlesError, match="embeddings"):
+        read_shots(frame)
+
+
+def test_arrow_lists_of_different_lengths_are_refused() -> None:
+    table = pa.table({"article_id": ["a"], "embeddings": pa.array([[[1.0, 2.0], [1.0]]])})
+    with pytest.raises(ArticlesError, match="lengths"):
+        read_shots(table)
+
+
+def test_values_that_are_not_finite_name_the_article() -> None:
+    frame = pd.DataFrame({"article_id": ["fine", "broken"], "embeddings": [[[1.0]], [[np.nan]]]})
+    with pytest.raises(ArticlesError, match="broken"):
+        read_shots(frame)
+
+
+def test_take_of_none() -> None:
+    empty = ImageVectors(np.zeros((0, 4), np.float32), np.zeros(2, np.int64)).take(np.array([1]))
+    assert empty.vectors.shape == (0, 4)
+
+
+def test_a_position_that_never_varies_keeps_its_size() -> None:
+    mean, scale = standardisation(np.array([[1, 5], [3, 5]], np.float32))
+    assert (mean.tolist(), scale.tolist()) == ([2, 5], [1, 1])
+    mean, scale = standardisation(np.zeros((0, 3), np.float32))
+    assert (mean.tolist(), scale.tolist()) == ([0, 0, 0], [1, 1, 1])

@@ -1,0 +1,124 @@
+"""als: the confidences by hand, new customers by the closed form, neighbours by the plain cosine."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from atelier import recommenders
+from atelier.interactions import Interactions
+from atelier.recommenders.vector_model import factors_for
+
+
+def build(**config: Any) -> recommenders.Recommender[Any]:
+    return recommenders.build("als", **{"factors": 4, "threads": 1, **config})
+
+
+def two_tastes(seed: int = 0) -> pd.DataFrame:
+    """Customers of even and odd numbers buy articles of even and odd numbers only, half of them each."""
+    random = np.random.default_rng(seed)
+    rows = [(c, a) for c in range(30) for a in range(20) if c % 2 == a % 2 and random.random() < 0.5]
+    return pd.DataFrame({"customer_id": [f"c{c:02d}" for c, _ in rows], "article_id": [f"a{a:02d}" for _, a in rows]})
+
+
+def test_confidence_by_kind_and_age() -> None:
+    frame = pd.DataFrame(
+        {
+            "customer_id": ["u", "u", "u", "v", "v"],
+            "article_id": ["x", "x", "y", "x", "z"],
+            "kind": ["bag", "purchase", "save", "purchase", "view"],
+            "occurred_at": pd.to_datetime(["2020-01-21", "2020-01-11", "2020-01-01", "2020-01-21", "2020-01-30"]),
+        }
+    )
+    model = build(factors=2, alpha=3.0, half_life_days=10.0, kind_weights={"bag": 0.5, "save": 0.25}).fit(frame)
+    confidence = model._confidence(Interactions.from_frame(frame.iloc[:4]).aligned(article_ids=model.article_ids))
+    # z is only viewed: the last interaction trained on is of 21 January, and z has no vector.
+    expected = 1 + 3 * np.array([[0.5 + 1 * 0.5, 0.25 * 0.25], [1, 0]])
+    np.testing.assert_allclose(confidence.toarray(), expected * [[1, 1], [1, 0]], rtol=1e-6)
+    assert model.weights["articles"].shape == (2, 2)
+
+
+def test_dates_do_not_count_where_the_model_has_none() -> None:
+    frame = two_tastes()
+    model = build().fit(frame)
+    dated = frame.assign(occurred_at=pd.Timestamp("2020-01-01") + pd.to_timedelta(range(len(frame)), "D"))
+    recs = model.recommend(histories=dated, exclude_seen=False)
+    pd.testing.assert_frame_equal(recs, model.recommend(histories=frame, exclude_seen=False))
+    assert recs.score.max() > 0.5
+
+
+def test_new_customers_by_the_closed_form() -> None:
+    model = build(regularization=0.3, alpha=2.0).fit(two_tastes())
+    history = pd.DataFrame({"customer_id": "new", "article_id": ["a02", "a04", "a04"]})
+    recs = model.recommend(histories=history, exclude_seen=False, k=20)
+    Y = model.weights["articles"].astype(np.float64)
+    confidence = np.ones(len(Y))
+    confidence[[2, 4]] = [1 + 2 * 1, 1 + 2 * 2]
+    chosen = np.isin(np.arange(len(Y)), [2, 4])
+    x = np.linalg.solve(Y.T @ (confidence[:, None] * Y) + 0.3 * np.eye(4), Y.T @ (confidence * chosen))  # eq. 4
+    order = np.argsort(-(Y @ x))
+    assert recs.article_id.tolist() == [f"a{code:02d}" for code in order]
+    np.testing.assert_allclose(recs.score, (Y @ x)[order], rtol=1e-3, atol=1e-4)
+
+
+def test_customers_get_articles_of_their_taste() -> None:
+    model = build(factors=2).fit(two_tastes())
+    recs = model.recommend(k=1)
+    assert (recs.customer_id.str[-1].astype(int) % 2 == recs.article_id.str[-1].astype(int) % 2).all()
+    near = model.similar(k=3)
+    assert (near.article_id.str[-1].astype(int) % 2 == near.similar_article_id.str[-1].astype(int) % 2).all()
+
+
+def test_neighbours_by_the_plain_cosine() -> None:
+    model = build().fit(two_tastes())
+    Y = model.weights["articles"].astype(np.float64)
+    unit = Y / np.linalg.norm(Y, axis=1, keepdims=True)
+    near = model.similar(["a07"], k=19)
+    cosine = unit @ unit[7]
+    expected = [code for code in np.argsort(-cosine) if code != 7]
+    assert near.similar_article_id.tolist() == [f"a{code:02d}" for code in expected]
+    np.testing.assert_allclose(near.similarity, cosine[expected], atol=1e-6)
+
+
+def test_threads_do_not_change_what_is_saved(tmp_path: Path) -> None:
+    for threads in (1, 2):
+        build(factors=8, threads=threads).fit(two_tastes()).save(tmp_path / str(threads))
+    one, two = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in "12")
+    assert one == two
+    assert len(one) == 4
+    assert recommenders.load(tmp_path / "2").config == build(factors=8, threads=0).config
+
+
+def test_the_length_of_vectors_suits_the_catalogue() -> None:
+    assert [factors_for(articles) for articles in (1, 945, 17_161, 46_167, 105_542)] == [16, 32, 128, 216, 256]
+    assert build(factors=None).fit(two_tastes()).weights["articles"].shape == (20, 16)
+
+
+def test_the_seed_matters() -> None:
+    one, two = (build(factors=8, seed=seed).fit(two_tastes()) for seed in (0, 1))
+    assert not np.array_equal(one.weights["articles"], two.weights["articles"])
+
+
+@pytest.mark.real_data
+def test_a_week_of_real_purchases(real_data: Path) -> None:
+    """Known figures: popular .04, own articles first .32, a plain ALS .119 and .302 (here with half the factors)."""
+    path = real_data / "hm_week" / "transactions_train.parquet"
+    table = pq.read_table(path).rename_columns(["occurred_at", "customer_id", "article_id", "price", "channel"])
+    train, truth = Interactions.from_frame(table).split_at("2020-09-22")
+    bought = truth.to_frame()[["customer_id", "article_id"]].drop_duplicates()
+    bought = bought[bought.customer_id.isin(train.customer_ids.values.to_pandas())]
+    judged = bought.customer_id.unique()
+
+    def hit_rate(model: recommenders.Recommender, exclude_seen: bool) -> float:
+        recs = model.recommend(judged, exclude_seen=exclude_seen)
+        return float(recs.merge(bought).customer_id.nunique() / len(judged))
+
+    als = build(factors=64, iterations=5, threads=0).fit(train)
+    repeat = recommenders.build("repeat").fit(train)
+    assert hit_rate(als, exclude_seen=True) > 0.09
+    assert hit_rate(als, exclude_seen=False) > 0.25
+    assert hit_rate(repeat, exclude_seen=False) > 0.31
+    assert 0.03 < hit_rate(recommenders.build("popular").fit(train), exclude_seen=True) < 0.06

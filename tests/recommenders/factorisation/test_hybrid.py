@@ -1,0 +1,172 @@
+"""hybrid: planted tastes, what it needs, new customers and new articles."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+
+from atelier import recommenders
+from atelier.catalogue import Catalogue, CatalogueError
+from atelier.recommenders.factorisation.hybrid import Hybrid
+from atelier.recommenders.factorisation.hybrid_config import HybridConfig
+from atelier.recommenders.fallback import serve
+from tests.recommenders.factorisation.planted import (
+    CATALOGUE,
+    CUSTOMERS,
+    FRAME,
+    LEARNS,
+    NAMES,
+    NEW,
+    PER_TASTE,
+    TASTES,
+    TRAIN,
+    fitted,
+    learned,
+    taste_share,
+)
+
+
+@pytest.fixture(scope="module", params=["content", "collaborative", "hybrid"])
+def model(request: pytest.FixtureRequest) -> Hybrid:
+    return learned(mode=request.param)
+
+
+# What it learns
+
+
+def test_planted_tastes_are_found(model: Hybrid) -> None:
+    popular = recommenders.build("popular").fit(TRAIN, CATALOGUE)
+    assert taste_share(popular.recommend(k=5)) < 0.3
+    assert taste_share(model.recommend(k=5)) > 0.9
+    near = model.similar([f"a{a:03d}" for a in range(0, 120, 7)], k=5)
+    assert (
+        taste_share(
+            near.rename(columns={"similar_article_id": "article_id"})
+            .assign(customer_id="c" + (near.article_id.str[1:].astype(int) // PER_TASTE).astype(str))
+            .pipe(lambda f: f.loc[:, ~f.columns.duplicated()])
+        )
+        > 0.8
+    )
+
+
+def test_new_articles_of_the_right_kind_from_content_alone(model: Hybrid) -> None:
+    assert model.can_rank(NEW).all() == (model.config.mode != "collaborative")
+    if model.config.mode != "collaborative":
+        # With embeddings beside it, which learn the same, content alone says a little less.
+        assert taste_share(model.recommend(k=1, candidates=NEW)) > (0.95 if model.config.mode == "content" else 0.75)
+        content = model.content_network()(torch.tensor(CATALOGUE.vectors[-TASTES:])).detach().numpy()
+        np.testing.assert_allclose(model.weights["articles"][-TASTES:], content, rtol=0.02, atol=0.02)  # bfloat16
+
+
+# What it needs
+
+
+def test_without_examples_it_serves_nobody_and_the_fallback_everybody(tmp_path: Path) -> None:
+    once = FRAME.drop_duplicates("customer_id")
+    with pytest.warns(UserWarning, match=r"no examples: nobody has 2 interactions with 1 before.*lower"):
+        model = recommenders.build("hybrid").fit(once, CATALOGUE)
+    model.save(tmp_path / "hybrid")
+    model = recommenders.load(tmp_path / "hybrid")
+    customers = once["customer_id"]
+    assert not model.can_serve(customers).any()
+    assert not model.can_rank(CATALOGUE.ids.values).any()
+    assert model.similar().empty
+    assert model.recommend(k=3).empty
+    popular = recommenders.build("popular").fit(once, CATALOGUE)
+    lists = pa.Table.from_batches(list(serve(model, popular, customers, k=3)))
+    assert len(lists) == 3 * len(customers)
+    assert all(lists["fallback"].to_pylist())
+
+
+def test_the_published_preset_needs_longer_histories() -> None:
+    few = FRAME.groupby("customer_id").head(5)
+    with pytest.warns(UserWarning, match="6 interactions with 5 before"):
+        Hybrid(HybridConfig.published()).fit(few, CATALOGUE)
+
+
+def test_without_vectors() -> None:
+    bare = Catalogue.from_frames(CATALOGUE.frame)
+    with pytest.warns(UserWarning, match="no article vectors: it learns embeddings only"):
+        hybrid = recommenders.build("hybrid", **LEARNS).fit(TRAIN, bare)
+    assert not hybrid.can_rank(NEW).any()
+    collaborative = recommenders.build("hybrid", **LEARNS, mode="collaborative").fit(TRAIN, CATALOGUE)
+    np.testing.assert_array_equal(hybrid.weights["articles"], collaborative.weights["articles"])
+    with pytest.raises(CatalogueError, match="mode 'content' reads vectors"):
+        recommenders.build("hybrid", mode="content").fit(TRAIN, bare)
+
+
+def test_content_mode_knows_only_articles_with_content() -> None:
+    vectors = CATALOGUE.vectors.copy()
+    vectors[:PER_TASTE] = 0
+    blind = Catalogue.from_frames(CATALOGUE.frame, vectors, NAMES)
+    only = pd.DataFrame({"customer_id": "blind", "article_id": ["a000", "a001"]})
+    train_on = pd.concat([TRAIN.to_frame()[["customer_id", "article_id"]], only])
+    content, hybrid = (
+        recommenders.build("hybrid", **LEARNS, mode=m).fit(train_on, blind) for m in ("content", "hybrid")
+    )
+    assert content.can_serve(["blind", "c000"]).tolist() == [False, True]
+    assert hybrid.can_serve(["blind", "c000"]).tolist() == [True, True]
+    assert content.can_rank(["a000", "a020", "n0"]).tolist() == [False, True, True]
+    assert hybrid.can_rank(["a000", "a020", "n0"]).tolist() == [True, True, True]
+
+
+# Customers
+
+
+def test_the_customer_is_the_mean_of_the_history(model: Hybrid) -> None:
+    history = pd.DataFrame({"customer_id": "z", "article_id": ["a001", "a001", "a050", "a033"]})
+    recs = model.recommend(histories=history, exclude_seen=False, k=7)
+    vectors = model.weights["articles"].astype(np.float64)
+    scores = vectors @ vectors[[1, 1, 50, 33]].mean(axis=0)
+    order = np.argsort(-np.where(model.ranked, scores, -np.inf))[:7]
+    assert recs.article_id.tolist() == model.article_ids.take(order).to_pylist()
+    np.testing.assert_allclose(recs.score, scores[order], rtol=1e-4)
+
+
+def test_only_the_last_interactions_may_count() -> None:
+    model = fitted(history=2, mode="collaborative", max_epochs=1)
+    new = pd.DataFrame({"customer_id": ["y"] * 4 + ["z"], "article_id": ["a001", "a002", "a003", "a003", "a004"]})
+    profiles = model._new_profiles(new, None).profiles
+    assert profiles["history.codes"].tolist() == [3, 4]
+    assert profiles["history.shares"].tolist() == [1, 1]
+    assert profiles["history.starts"].tolist() == [0, 1, 2]
+
+
+# Articles that come later
+
+
+def test_a_later_catalogue_brings_new_articles(model: Hybrid, tmp_path: Path) -> None:
+    articles = pd.DataFrame(
+        {"article_id": ["a000", "a021", "0 first", "zz last"], "in_stock": [True, False, True, True]}
+    )
+    vectors = np.zeros((4, len(NAMES)), dtype=np.float32)
+    vectors[[2, 3], [0, 3]] = 1
+    later = model.with_catalogue(Catalogue.from_frames(articles, vectors, NAMES))
+    reads = model.config.mode != "collaborative"
+    assert later.can_rank(["0 first", "zz last", "a021"]).tolist() == [reads, reads, True]
+    recs = later.recommend(k=5)
+    assert set(recs.article_id) <= ({"a000", "0 first", "zz last"} if reads else {"a000"})
+    if reads:
+        first = recs[(recs["rank"] == 1) & (recs.customer_id.str[1:].astype(int) % TASTES == 3)]
+        assert (first.article_id == "zz last").mean() > 0.8
+    kept = [f"a{a:03d}" for a in range(TASTES * PER_TASTE)]
+    place = later.article_ids.encode(kept)
+    np.testing.assert_array_equal(
+        later.weights["articles"][place], model.weights["articles"][model.article_ids.encode(kept)]
+    )
+    before, after = (m.customer_profiles.seen.of(np.arange(9)).codes for m in (model, later))
+    assert model.article_ids.take(before).equals(later.article_ids.take(after))
+    rows = np.arange(CUSTOMERS)
+    np.testing.assert_allclose(
+        *(m.customer_vectors(m.customer_profiles.profiles, rows) for m in (model, later)), rtol=1e-5
+    )
+    later.save(tmp_path)
+    pd.testing.assert_frame_equal(recommenders.load(tmp_path).recommend(k=5), recs)
+    if reads:
+        narrow = Catalogue.from_frames(articles, vectors[:, :2])
+        for read in (model.with_catalogue, lambda catalogue: model.explain(model.recommend(k=1), catalogue)):
+            with pytest.raises(CatalogueError, match="have 2 positions, the model was trained on 9"):
+                read(narrow)

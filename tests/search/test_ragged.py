@@ -1,0 +1,85 @@
+"""The vectorised steps on lists, against slow and obvious versions."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from atelier.search.ragged import Lists, Pairs, best, first_of_order, padded, without
+
+ROWS, ARTICLES = 4, 7
+PAIRS = st.lists(st.tuples(st.integers(0, ROWS - 1), st.integers(0, ARTICLES - 1)), max_size=30)
+
+
+def pairs_of(listed: list[tuple[int, int]]) -> Pairs:
+    ordered = sorted(listed, key=lambda pair: pair[0])
+    return Pairs(np.array([row for row, _ in ordered], np.int64), np.array([code for _, code in ordered], np.int32))
+
+
+def unpadded(codes: np.ndarray) -> list[list[int]]:
+    """The lists; −1 may stand at the end only."""
+    found = [[code for code in row if code >= 0] for row in codes.tolist()]
+    assert all(row[: len(short)] == short for row, short in zip(codes.tolist(), found, strict=True))
+    return found
+
+
+@settings(max_examples=50)
+@given(PAIRS, st.lists(st.integers(0, ROWS - 1), max_size=6))
+def test_lists_of_rows(listed: list[tuple[int, int]], asked: list[int]) -> None:
+    lists = Lists.from_pairs(pairs_of(listed), ROWS)
+    found = lists.of(np.array(asked, np.int64))
+    expected = [
+        (place, code) for place, row in enumerate(asked) for code in [code for other, code in listed if other == row]
+    ]
+    assert list(zip(found.rows.tolist(), found.codes.tolist(), strict=True)) == expected
+
+
+@settings(max_examples=50)
+@given(PAIRS)
+def test_distinct(listed: list[tuple[int, int]]) -> None:
+    rows, codes = np.array([p[0] for p in listed], np.int32), np.array([p[1] for p in listed], np.int32)
+    lists = Lists.distinct(rows, codes, (ROWS, ARTICLES))
+    found = lists.of(np.arange(ROWS))
+    assert list(zip(found.rows.tolist(), found.codes.tolist(), strict=True)) == sorted(set(listed))
+
+
+@settings(max_examples=50)
+@given(st.sets(st.tuples(st.integers(0, ROWS - 1), st.integers(0, ARTICLES - 1))), st.integers(1, 9), st.randoms())
+def test_best_sorts_by_score_then_article(listed: set[tuple[int, int]], k: int, random: object) -> None:
+    order = sorted(listed)
+    random.shuffle(order)  # type: ignore[attr-defined]
+    rows, codes = np.array([p[0] for p in order], np.int64), np.array([p[1] for p in order], np.int32)
+    scores = (codes % 3).astype(np.float32)
+    ranked = best(rows, codes, scores, ROWS, k)
+    for row, found in enumerate(unpadded(ranked.codes)):
+        assert found == sorted((code for r, code in listed if r == row), key=lambda code: (-(code % 3), code))[:k]
+        assert ranked.scores[row, : len(found)].tolist() == [code % 3 for code in found]
+
+
+@settings(max_examples=50)
+@given(PAIRS, st.permutations(range(ARTICLES)), st.integers(0, ARTICLES), st.integers(1, 9))
+def test_first_of_order(excluded: list[tuple[int, int]], order: list[int], length: int, k: int) -> None:
+    common = np.array(order[:length], np.int32)
+    scores = np.linspace(1, 0, length).astype(np.float32)
+    ranked = first_of_order(common, scores, pairs_of(excluded), ROWS, k, ARTICLES)
+    for row, found in enumerate(unpadded(ranked.codes)):
+        assert found == [code for code in common.tolist() if (row, code) not in excluded][:k]
+        assert ranked.scores[row, : len(found)].tolist() == [scores[common.tolist().index(code)] for code in found]
+
+
+@settings(max_examples=50)
+@given(PAIRS, PAIRS, st.integers(0, ROWS), st.integers(0, ROWS))
+def test_without_and_within(listed: list[tuple[int, int]], excluded: list[tuple[int, int]], one: int, two: int) -> None:
+    pairs, start, stop = pairs_of(listed), min(one, two), max(one, two)
+    kept = pairs.where(without(pairs, pairs_of(excluded), ARTICLES))
+    expected = [pair for pair in zip(*map(np.ndarray.tolist, pairs), strict=True) if pair not in excluded]
+    assert list(zip(kept.rows.tolist(), kept.codes.tolist(), strict=True)) == expected
+    part = kept.within(start, stop)
+    assert list(zip(part.rows.tolist(), part.codes.tolist(), strict=True)) == [
+        (row - start, code) for row, code in expected if start <= row < stop
+    ]
+
+
+def test_padded_cuts_at_k() -> None:
+    ranked = padded(pairs_of([(1, 4), (1, 2), (1, 3)]), np.array([3, 2, 1], np.float32), 3, 2)
+    assert ranked.codes.tolist() == [[-1, -1], [4, 2], [-1, -1]]
+    assert ranked.scores.tolist() == [[0, 0], [3, 2], [0, 0]]
