@@ -21,7 +21,7 @@ from sql import query
 if TYPE_CHECKING:
     import pandas as pd
 
-    from atelier.studies.attribute_plan import StudyPlan
+    from atelier.studies.attribute_plan import AttributeStudyPlan
 
 READ = (*INPUTS, "annotated_attributes")
 GROUP = "studies"
@@ -90,7 +90,7 @@ def _code() -> str:
     return code_digest(Path(__file__), Path(getfile(article_inputs)), Path(getfile(query)).parent)
 
 
-def study_plan(config: AttributeStudy, articles: int) -> "StudyPlan":
+def study_plan(config: AttributeStudy, articles: int) -> "AttributeStudyPlan":
     """What the config asks for, with sizes that suit a number of labelled articles.
 
     Raises:
@@ -98,7 +98,7 @@ def study_plan(config: AttributeStudy, articles: int) -> "StudyPlan":
     """
     from pydantic import ValidationError
 
-    from atelier.studies.attribute_plan import StudyPlan, trained_as
+    from atelier.studies.attribute_plan import AttributeStudyPlan, trained_as
     from resources.retailer import faults
 
     chosen = attribute_config(config, articles)
@@ -110,7 +110,7 @@ def study_plan(config: AttributeStudy, articles: int) -> "StudyPlan":
     if "published" in config.trainings:
         variants = [*variants, "published"]
     try:
-        return StudyPlan.model_validate(
+        return AttributeStudyPlan.model_validate(
             {
                 "network": trained_as(chosen, "joint").model_copy(update=asked),
                 "published": trained_as(chosen, "published").model_copy(update=asked),

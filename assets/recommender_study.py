@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from atelier.catalogue import Catalogue
     from atelier.interactions import Interactions
-    from atelier.studies.recommender_study import FitResult, StudyPlan
+    from atelier.studies.recommender_plan import RecommenderStudyPlan
+    from atelier.studies.recommender_scores import RecommenderFitResult
 
 GROUP = "studies"
 NAME = "recommender_study"
@@ -92,7 +93,8 @@ class Compared:
 def compare_recommenders(step: Step, config: RecommenderStudy) -> None:
     """Popularity, collaborative, content, hybrid and als on the same data, over seeds and with fewer interactions."""
     from atelier.studies.recommender_neighbours import neighbours_of
-    from atelier.studies.recommender_study import run_study, scores_of, tests_of
+    from atelier.studies.recommender_study import run_study
+    from atelier.studies.recommender_tables import paired_tests_of, scores_of
     from atelier.studies.results_cache import ResultsCache
 
     step.compute.apply()
@@ -101,7 +103,7 @@ def compare_recommenders(step: Step, config: RecommenderStudy) -> None:
     keep: dict[str, Any] = {"kept": ResultsCache(kept_folder(step.home.root, NAME, step.ds)), "data": data.versions}
     results = run_study(data.train, data.truth, plan, catalogue=data.catalogue, **keep)
     neighbours = neighbours_of(data.train, plan, data.catalogue, **keep)
-    scores, tests = scores_of([*results, *_ceiling(step, data, plan)]), tests_of(results)
+    scores, tests = scores_of([*results, *_ceiling(step, data, plan)]), paired_tests_of(results)
     step.write(NAME, scores)
     step.write(TESTS, tests)
     step.write(NEIGHBOURS, neighbours)
@@ -178,7 +180,7 @@ def _check_days(step: Step, origin: date) -> None:
         )
 
 
-def study_plan(config: RecommenderStudy, articles: int, threads: int = 0) -> "StudyPlan":
+def study_plan(config: RecommenderStudy, articles: int, threads: int = 0) -> "RecommenderStudyPlan":
     """What the config asks for, with vectors of a length that suits so many articles.
 
     Raises:
@@ -187,13 +189,13 @@ def study_plan(config: RecommenderStudy, articles: int, threads: int = 0) -> "St
     from pydantic import ValidationError
 
     from atelier.recommenders.vector_model import factors_for
-    from atelier.studies.recommender_study import StudyPlan
+    from atelier.studies.recommender_plan import RecommenderStudyPlan
     from resources.retailer import faults
 
     _check_decided(config)
     epochs = {} if config.max_epochs is None else {"max_epochs": config.max_epochs}
     try:
-        plan = StudyPlan.published(
+        plan = RecommenderStudyPlan.published(
             config.factors or factors_for(articles),
             hybrid={**config.hybrid, **epochs},
             als={"threads": threads, **config.als},
@@ -204,7 +206,7 @@ def study_plan(config: RecommenderStudy, articles: int, threads: int = 0) -> "St
             exclude_seen=config.exclude_seen,
         )
         chosen = {name: studied for name, studied in plan.models.items() if name in config.models}
-        plan = StudyPlan.model_validate({**plan.model_dump(), "models": chosen})
+        plan = RecommenderStudyPlan.model_validate({**plan.model_dump(), "models": chosen})
         for studied in plan.models.values():
             studied.build(seed=0)
     except ValidationError as error:
@@ -222,13 +224,14 @@ def _check_decided(config: RecommenderStudy) -> None:
         raise dg.Failure(f"the study itself decides {decided[0]}: take it out of hybrid and als")
 
 
-def _ceiling(step: Step, data: Compared, plan: "StudyPlan") -> "list[FitResult]":
+def _ceiling(step: Step, data: Compared, plan: "RecommenderStudyPlan") -> "list[RecommenderFitResult]":
     """Of the sample retailer the best lists there are, by the generator's own probabilities; of others nothing.
 
     They may hold what comes on sale only after the day of the lists, as in :mod:`benchmarks.sample_oracle`.
     """
     from atelier.sources.sample import oracle_lists
-    from atelier.studies.recommender_study import judge_lists, judged_customers
+    from atelier.studies.recommender_scores import judged_customers
+    from atelier.studies.recommender_study import judge_lists
 
     settings = step.home.settings
     if settings.source != "sample":
@@ -249,7 +252,7 @@ def _key_figures(scores: "pd.DataFrame", k: int) -> dict[str, float]:
     return dict(zip(named, rows["value"].astype(float).tolist(), strict=True))
 
 
-def _seconds(results: "Sequence[FitResult]") -> dict[str, float]:
+def _seconds(results: "Sequence[RecommenderFitResult]") -> dict[str, float]:
     """Seconds of the processor that a model's fits and lists took in all."""
     models = dict.fromkeys(result.model for result in results)
     return {

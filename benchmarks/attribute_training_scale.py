@@ -19,7 +19,7 @@ from benchmarks.ratios import peak_memory
 from resources.compute import Compute
 
 if TYPE_CHECKING:
-    from atelier.attributes.encoding import Encoded
+    from atelier.attributes.encoding import EncodedArticles
     from atelier.attributes.labels import Heads
 
 # As many photographs, product types and attributes as published, and as many labels missing: 13 to 99% (at 99.9% of
@@ -108,16 +108,16 @@ def cost(config: AttributeConfig, articles: int, steps: int, compute: Compute) -
     return Cost(config.training, config.batch_size, steps, seconds, busy, epoch, int(labelled.sum()), before, peak, gpu)
 
 
-def synthetic(articles: int, tokens: int) -> "tuple[Encoded, npt.NDArray[np.int64], Heads]":
+def synthetic(articles: int, tokens: int) -> "tuple[EncodedArticles, npt.NDArray[np.int64], Heads]":
     """Random articles of full texts and photographs, their labels [articles, attributes], −1 unlabelled, and heads."""
     import pyarrow as pa
 
     from atelier.articles.image_vectors import ImageVectors
-    from atelier.attributes.encoding import Encoded
+    from atelier.attributes.encoding import EncodedArticles
     from atelier.attributes.labels import UNLABELLED, Head, Heads
 
     rng = np.random.default_rng(0)
-    encoded = Encoded(
+    encoded = EncodedArticles(
         article_ids=pa.array(np.arange(articles).astype(str)),
         shots=ImageVectors(rng.standard_normal((articles * SHOTS, DIMENSION), np.float32), np.full(articles, SHOTS)),
         tokens=rng.integers(2, WORDS, (articles, tokens), dtype=np.int32),

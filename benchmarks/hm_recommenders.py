@@ -48,7 +48,10 @@ from atelier.articles.vectors import ArticleVectors, ArticleVectorsConfig
 from atelier.catalogue import Catalogue
 from atelier.ids import IdMap
 from atelier.interactions import Interactions
-from atelier.studies.recommender_study import FitResult, StudyPlan, run_study, scores_of, tests_of
+from atelier.studies.recommender_plan import RecommenderStudyPlan
+from atelier.studies.recommender_scores import RecommenderFitResult
+from atelier.studies.recommender_study import run_study
+from atelier.studies.recommender_tables import paired_tests_of, scores_of
 from atelier.studies.results_cache import ResultsCache
 
 WEEK = {"two_days": ("2020-09-21", "2020-09-23"), "one_day": ("2020-09-22", "2020-09-23")}
@@ -208,9 +211,9 @@ def catalogue(articles: pd.DataFrame) -> Catalogue:
 # ---- the study
 
 
-def plan_of(trial: Trial, seen: str, options: argparse.Namespace) -> StudyPlan:
+def plan_of(trial: Trial, seen: str, options: argparse.Namespace) -> RecommenderStudyPlan:
     """What the options ask for; ``repeat`` is studied where articles may be repeated, or where it is asked for."""
-    plan = StudyPlan.published(
+    plan = RecommenderStudyPlan.published(
         options.factors,
         hybrid=options.hybrid,
         als=options.als,
@@ -224,7 +227,7 @@ def plan_of(trial: Trial, seen: str, options: argparse.Namespace) -> StudyPlan:
     return plan.model_copy(update={"models": {name: model for name, model in plan.models.items() if name in wanted}})
 
 
-def study(trial: Trial, seen: str, sold: Catalogue, options: argparse.Namespace) -> list[FitResult]:
+def study(trial: Trial, seen: str, sold: Catalogue, options: argparse.Namespace) -> list[RecommenderFitResult]:
     """The results of one protocol under one policy."""
     identity = {"train": fingerprint(trial.train), "truth": fingerprint(trial.truth), "articles": vectors_digest(sold)}
     return run_study(
@@ -286,15 +289,15 @@ def _text(scores: pd.DataFrame) -> list[str]:
     ]
 
 
-def fits_of(results: Sequence[FitResult]) -> pd.DataFrame:
+def fits_of(results: Sequence[RecommenderFitResult]) -> pd.DataFrame:
     """One row for each fit: what it cost."""
     columns = ["model", "share", "seed", "interactions", "judged", "served", "seconds", "ranking_seconds", "epochs"]
     return pd.DataFrame([result.model_dump(include=set(columns)) for result in results])[columns]
 
 
-def tell(trial: Trial, seen: str, results: list[FitResult]) -> dict[str, pd.DataFrame]:
+def tell(trial: Trial, seen: str, results: list[RecommenderFitResult]) -> dict[str, pd.DataFrame]:
     """Print one study and give its tables."""
-    tables = {"scores": scores_of(results), "tests": tests_of(results), "fits": fits_of(results)}
+    tables = {"scores": scores_of(results), "tests": paired_tests_of(results), "fits": fits_of(results)}
     print(
         f"\n## {trial.name}, seen {seen}: {len(trial.train):,} interactions, {results[0].judged:,} customers ranked for"
     )
@@ -368,7 +371,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     wrong = [name for name in options.protocol or [] if name not in possible]
     if wrong:
         parser.error(f"{wrong[0]} is no protocol of these data; there are {', '.join(possible)}")
-    known = StudyPlan.published(options.factors, hybrid=options.hybrid, als=options.als, repeat=True).models
+    known = RecommenderStudyPlan.published(options.factors, hybrid=options.hybrid, als=options.als, repeat=True).models
     unknown = [name for name in options.models or [] if name not in known]
     if unknown:
         parser.error(f"{', '.join(unknown)}: no model of the study; there are {', '.join(known)}")

@@ -27,7 +27,7 @@ from atelier.nn.ranking_losses import LOSSES
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
 from atelier.recommenders.factorisation.hybrid_network import ContentNetwork, Factorisation
 from atelier.recommenders.factorisation.hybrid_training import Trainer
-from atelier.recommenders.training_data.negatives import Batch, Sampler
+from atelier.recommenders.training_data.negatives import Sampler, TrainingBatch
 from atelier.recommenders.training_data.positives import positive_rows
 from benchmarks.als_against_implicit import interactions
 from benchmarks.ratios import Row, in_turns, table, write
@@ -82,7 +82,7 @@ class PlainTrainer:
         vectors: Tensor = self._embedding(articles) + self._content(self._features[articles])
         return vectors
 
-    def step(self, batch: Batch) -> Tensor:
+    def step(self, batch: TrainingBatch) -> Tensor:
         """Move the weights by one batch; gives its mean loss."""
         inputs = torch.from_numpy(batch.inputs.astype(np.int64))
         present = (inputs >= 0)[:, :, None]
@@ -119,7 +119,7 @@ class Epochs:
         """The config measured: what is published, but where told otherwise."""
         return HybridConfig.published(factors=self.options.factors, negatives=self.options.negatives, **changes)
 
-    def batches(self, negatives: int, shared: bool) -> list[Batch]:
+    def batches(self, negatives: int, shared: bool) -> list[TrainingBatch]:
         """The batches of one epoch."""
         pool, random = np.arange(self.articles, dtype=np.int32), np.random.default_rng(2)
         sampler = Sampler(self._data, pool, inputs=5, negatives=negatives, shared=shared)
@@ -134,13 +134,13 @@ class Epochs:
             network.embedding.weight.mul_(LONGER)
         return network
 
-    def ours(self, config: HybridConfig, batches: list[Batch]) -> Callable[[], list[float]]:
+    def ours(self, config: HybridConfig, batches: list[TrainingBatch]) -> Callable[[], list[float]]:
         """Train from new weights for an epoch; gives the losses."""
         attributes = np.zeros((len(self._data.customer_ids), 0), np.float32)
         trainer = Trainer(self.network(config), config, self.articles, attributes)
         return lambda: [float(trainer.step(batch)) for batch in batches]
 
-    def plain(self, config: HybridConfig, batches: list[Batch]) -> Callable[[], list[float]]:
+    def plain(self, config: HybridConfig, batches: list[TrainingBatch]) -> Callable[[], list[float]]:
         """The same the plain way."""
         trainer = PlainTrainer(self.network(config), torch.from_numpy(self.features), config)
         return lambda: [float(trainer.step(batch)) for batch in batches]
@@ -156,7 +156,7 @@ def drawn_features(articles: int, dim: int, filled: int) -> np.ndarray:
     return features
 
 
-def against_plain(epochs: Epochs, what: str, batches: list[Batch]) -> Row:
+def against_plain(epochs: Epochs, what: str, batches: list[TrainingBatch]) -> Row:
     """Ours against the plain way on these batches.
 
     Raises:

@@ -26,15 +26,10 @@ from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
 from atelier.metrics import PURCHASE, TRAIN_KINDS
 from atelier.sources.sample import oracle_lists
-from atelier.studies.recommender_study import (
-    FitResult,
-    StudiedModel,
-    StudyPlan,
-    judge_lists,
-    judged_customers,
-    run_study,
-    scores_of,
-)
+from atelier.studies.recommender_plan import RecommenderStudyPlan, StudiedModel
+from atelier.studies.recommender_scores import RecommenderFitResult, judged_customers
+from atelier.studies.recommender_study import judge_lists, run_study
+from atelier.studies.recommender_tables import scores_of
 from resources.frames import dictionary_table
 from resources.retailer import Home
 from sql import query
@@ -93,7 +88,7 @@ def oracle_precision(asked: Asked, k: int = 10, *, exclude_seen: bool = True) ->
         StudyError: nobody can be judged.
     """
     models = {"popularity": StudiedModel(recommender="popular")}
-    plan = StudyPlan(models=models, seeds=(0,), shares=(1.0,), k=k, exclude_seen=exclude_seen)
+    plan = RecommenderStudyPlan(models=models, seeds=(0,), shares=(1.0,), k=k, exclude_seen=exclude_seen)
     in_stock = asked.sold.frame["article_id"][asked.sold.in_stock]
     results = [
         ceiling(asked, plan, "ceiling"),
@@ -103,7 +98,9 @@ def oracle_precision(asked: Asked, k: int = 10, *, exclude_seen: bool = True) ->
     return scores_of(results)
 
 
-def ceiling(asked: Asked, plan: StudyPlan, name: str, candidates: Sequence[str] | None = None) -> FitResult:
+def ceiling(
+    asked: Asked, plan: RecommenderStudyPlan, name: str, candidates: Sequence[str] | None = None
+) -> RecommenderFitResult:
     """The generator's own ranking, of all articles or of some."""
     seen = asked.train.of_kinds(PURCHASE).to_frame() if plan.exclude_seen else None
     customers = judged_customers(asked.train, asked.truth).tolist()

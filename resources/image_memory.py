@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from atelier.images.manifest import Manifest
+    from atelier.images.manifest import ImageManifest
 
 LISTED = ["article_id", "shot", "path"]
 
@@ -69,7 +69,7 @@ class ImageMemory:
             self._last = (listing, (_as_images(manifest), _as_rejected(manifest, listing, root.name)))
         return self._last[1]
 
-    def _manifest(self, listing: "pa.Table", root: Path) -> "Manifest":
+    def _manifest(self, listing: "pa.Table", root: Path) -> "ImageManifest":
         from atelier.images.manifest import build_manifest
 
         frame = listing.select(LISTED).to_pandas()
@@ -85,13 +85,13 @@ class ImageMemory:
         self._known = pd.concat(frames).drop_duplicates("path", keep="last").sort_values("path", ignore_index=True)
 
 
-def _as_images(manifest: "Manifest") -> "pa.Table":
+def _as_images(manifest: "ImageManifest") -> "pa.Table":
     import pyarrow as pa
 
     return pa.Table.from_pandas(manifest.accepted, preserve_index=False)
 
 
-def _as_rejected(manifest: "Manifest", listing: "pa.Table", folder: str) -> "pa.Table":
+def _as_rejected(manifest: "ImageManifest", listing: "pa.Table", folder: str) -> "pa.Table":
     import pyarrow as pa
 
     from atelier.sources.landed import REJECTED_SCHEMA

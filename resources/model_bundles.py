@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atelier.errors import BundleError
-from resources.model_store import MANIFEST, Manifest, read_manifest
+from resources.model_store import MANIFEST, BundleManifest, read_manifest
 from resources.schema import Column, Table
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ MODEL_BUNDLES = Table(
 )
 
 
-def readable_manifest(bundle: Path) -> Manifest | None:
+def readable_manifest(bundle: Path) -> BundleManifest | None:
     """The manifest in a bundle's folder; None where there is none. An unreadable one is a warning, and None."""
     try:
         return read_manifest(bundle)
@@ -42,13 +42,13 @@ def readable_manifest(bundle: Path) -> Manifest | None:
         return None
 
 
-def manifests(root: str | Path) -> list[Manifest]:
+def manifests(root: str | Path) -> list[BundleManifest]:
     """The manifests of all bundles under a model store's root, by name and id; unreadable ones are left out."""
     found = (readable_manifest(path.parent) for path in sorted(Path(root).glob(f"models/*/*/{MANIFEST}")))
     return [manifest for manifest in found if manifest is not None]
 
 
-def as_arrow(bundles: Iterable[Manifest]) -> "pa.Table":
+def as_arrow(bundles: Iterable[BundleManifest]) -> "pa.Table":
     """The table ``model_bundles``."""
     import pyarrow as pa
 

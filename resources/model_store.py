@@ -38,7 +38,7 @@ MODEL_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
-class Manifest:
+class BundleManifest:
     """Where a bundle comes from.
 
     Attributes:
@@ -68,7 +68,7 @@ class Bundle:
 
     model_id: str
     path: Path
-    manifest: Manifest
+    manifest: BundleManifest
 
 
 class ModelStore:
@@ -116,7 +116,7 @@ class ModelStore:
             folder.mkdir()
             save(folder)
             files = _digests(folder, name)
-            manifest = Manifest(
+            manifest = BundleManifest(
                 name,
                 model_id(files, upstreams),
                 ds.isoformat(),
@@ -208,7 +208,7 @@ class ModelStore:
         return self._root / "models" / name
 
 
-def read_manifest(bundle: Path) -> Manifest | None:
+def read_manifest(bundle: Path) -> BundleManifest | None:
     """The manifest in a bundle's folder; None where there is none.
 
     Raises:
@@ -216,7 +216,7 @@ def read_manifest(bundle: Path) -> Manifest | None:
     """
     path = bundle / MANIFEST
     try:
-        return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+        return BundleManifest(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:

@@ -28,7 +28,7 @@ Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedArticles:
     """n articles as arrays.
 
     Attributes:
@@ -50,9 +50,9 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.article_ids)
 
-    def take(self, chosen: Integers) -> "Encoded":
+    def take(self, chosen: Integers) -> "EncodedArticles":
         """The chosen articles, int64 [m], in that order."""
-        return Encoded(
+        return EncodedArticles(
             self.article_ids.take(pa.array(chosen)),
             self.shots.take(chosen),
             self.tokens[chosen],
@@ -89,7 +89,7 @@ class Encoding:
             dimension=read_shots(articles).dimension,
         )
 
-    def encode(self, articles: Frame) -> Encoded:
+    def encode(self, articles: Frame) -> EncodedArticles:
         """Turn articles into arrays.
 
         Raises:
@@ -106,7 +106,7 @@ class Encoding:
                 "photographs with the backbone of training, or train again."
             )
         codes = {name: self._codes(articles, name) for name in CATEGORIES}
-        return Encoded(
+        return EncodedArticles(
             article_ids=identifiers(articles),
             shots=shots,
             tokens=self.vocabulary.encode(split_words(article_text(articles)), self.length),

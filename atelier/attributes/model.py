@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from atelier.articles.frames import Frame, identifiers, text
 from atelier.articles.splits import holdout
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.encoding import Encoded, Encoding
+from atelier.attributes.encoding import EncodedArticles, Encoding
 from atelier.attributes.labels import UNLABELLED, Applicability, Heads, read_labels
 from atelier.attributes.network.architecture import AttributeNetwork, Sizes
 from atelier.attributes.network.batches import ArticleBatches, fit_standardisation
@@ -174,7 +174,7 @@ class AttributeModel:
         }
         return self
 
-    def _labelled(self, encoded: Encoded, labels: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    def _labelled(self, encoded: EncodedArticles, labels: pd.DataFrame) -> npt.NDArray[np.bool_]:
         """Which articles are labelled with which attributes that have a head, bool [n, attributes]."""
         attributes = self._heads.attributes
         labelled = np.zeros((len(encoded), len(attributes)), dtype=bool)
@@ -197,7 +197,12 @@ class AttributeModel:
         return labelled[holdout(frame, config.validation_share, seed=config.seed, purpose="validation")]
 
     def _train(
-        self, encoded: Encoded, targets: Integers, training: Integers, validation: Integers, monitor: Monitor | None
+        self,
+        encoded: EncodedArticles,
+        targets: Integers,
+        training: Integers,
+        validation: Integers,
+        monitor: Monitor | None,
     ) -> None:
         config = self._require_config()
         self.history = []

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from atelier.images.backbones import WeightsError, save_weights
     from atelier.images.decode import ImageRejected
-    from atelier.images.embedding import Encoded, Encoder, embed_images
+    from atelier.images.embedding import EncodedImages, Encoder, embed_images
     from atelier.images.finetuning import FineTuned, FineTuningConfig, FineTuningError, finetune
-    from atelier.images.manifest import Manifest, build_manifest
+    from atelier.images.manifest import ImageManifest, build_manifest
     from atelier.images.preprocessing import Preprocessing
 
 _HOMES = {
-    "Encoded": "embedding",
+    "EncodedImages": "embedding",
     "Encoder": "embedding",
     "FineTuned": "finetuning",
     "FineTuningConfig": "finetuning",
     "FineTuningError": "finetuning",
     "ImageRejected": "decode",
-    "Manifest": "manifest",
+    "ImageManifest": "manifest",
     "Preprocessing": "preprocessing",
     "WeightsError": "backbones",
     "build_manifest": "manifest",
@@ -32,13 +32,13 @@ _HOMES = {
 }
 
 __all__ = [
-    "Encoded",
+    "EncodedImages",
     "Encoder",
     "FineTuned",
     "FineTuningConfig",
     "FineTuningError",
+    "ImageManifest",
     "ImageRejected",
-    "Manifest",
     "Preprocessing",
     "WeightsError",
     "build_manifest",

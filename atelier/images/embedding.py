@@ -35,7 +35,7 @@ _VERSION = 1  # of everything that changes vectors but has no name of its own, s
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedImages:
     """What came of a list of image files.
 
     Attributes:
@@ -161,7 +161,7 @@ class Encoder:
         root: str | Path | None = None,
         digests: Sequence[str] | None = None,
         description: str = "embedding images",
-    ) -> Encoded:
+    ) -> EncodedImages:
         """Vectors of image files. Files are decoded in threads while the network computes.
 
         Args:
@@ -201,7 +201,7 @@ class Encoder:
             if pixels:
                 vectors.append(self._vectors(np.stack(pixels)))
         next(images, None)  # lets the bar and the threads finish
-        return Encoded(np.concatenate(vectors), ok, errors)
+        return EncodedImages(np.concatenate(vectors), ok, errors)
 
     def _pixels(self, _place: int, image: Image.Image) -> Pixels:
         return self.preprocessing.pixels(image)

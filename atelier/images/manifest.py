@@ -23,7 +23,7 @@ KNOWN_TYPES = {"path": "str", "size_bytes": "int64", "modified_ns": "int64", "di
 
 
 @dataclass(frozen=True)
-class Manifest:
+class ImageManifest:
     """The photographs of a listing, sorted into usable and not. Every row of the listing is in one of the two.
 
     Attributes:
@@ -55,7 +55,7 @@ class _File:
 
 def build_manifest(
     listing: pd.DataFrame, root: str | Path, known: pd.DataFrame | None = None, threads: int = 2
-) -> Manifest:
+) -> ImageManifest:
     """Look at every photograph of ``listing`` and tell the usable from the unusable.
 
     A file is read, digested and decoded to its end once: where its size and its time of modification are those in
@@ -66,7 +66,7 @@ def build_manifest(
         listing: article_id, shot (from 0), path (relative to ``root``); one row per photograph. The same file may
             stand under several articles.
         root: the source's folder of images. What lies outside is rejected.
-        known: ``Manifest.known`` of an earlier call.
+        known: ``ImageManifest.known`` of an earlier call.
         threads: files looked at at the same time.
 
     Returns:
@@ -91,7 +91,7 @@ def build_manifest(
     rows.loc[twice, "reason"] = "the article already has a photograph with this shot number"
     good, bad = rows[rows["reason"] == ""], rows[rows["reason"] != ""]
     sound = looked.loc[looked["reason"] == "", KNOWN].sort_values("path", ignore_index=True)
-    return Manifest(
+    return ImageManifest(
         accepted=good[[*LISTING, "digest", "width", "height"]]
         .astype({"width": "int32", "height": "int32"})
         .reset_index(drop=True),

@@ -56,7 +56,7 @@ class Coded:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class CodedInteractions:
     """Who did what with which article, one row for each interaction.
 
     Attributes:
@@ -147,7 +147,7 @@ def has_column(data: Any, name: str) -> bool:
     return name in (data.column_names if isinstance(data, pa.Table) else data.columns)
 
 
-def pairs(data: Any, kinds: Sequence[str] | None, what: str) -> Pairs:
+def pairs(data: Any, kinds: Sequence[str] | None, what: str) -> CodedInteractions:
     """The interactions of ``data`` that are of ``kinds`` (None: all), coded.
 
     Args:
@@ -164,7 +164,7 @@ def pairs(data: Any, kinds: Sequence[str] | None, what: str) -> Pairs:
         wanted = pc.is_in(_text(_as_arrow(data["kind"])), value_set=pa.array(list(kinds), pa.string()))
         mask = wanted.to_numpy(zero_copy_only=False)
         data = data.filter(pa.array(mask)) if isinstance(data, pa.Table) else data.loc[mask]
-    return Pairs(
+    return CodedInteractions(
         coded(column(data, "customer_id", what), "customer_id"), coded(column(data, "article_id", what), "article_id")
     )
 
@@ -212,8 +212,8 @@ def _text(array: pa.Array) -> pa.Array:
     return (array.dictionary_decode() if pa.types.is_dictionary(array.type) else array).cast(pa.string())
 
 
-def _pairs_of_interactions(data: Any) -> Pairs:
+def _pairs_of_interactions(data: Any) -> CodedInteractions:
     def of(codes: Ints, ids: Any) -> Coded:
         return Coded(np.asarray(codes), pa.array(ids.values).cast(pa.string()))
 
-    return Pairs(of(data.customers, data.customer_ids), of(data.articles, data.article_ids))
+    return CodedInteractions(of(data.customers, data.customer_ids), of(data.articles, data.article_ids))

@@ -29,7 +29,7 @@ from atelier.metrics.encoding import (
     lengths,
     pairs,
 )
-from atelier.metrics.lists import Judgement, Lists, find_hits, list_matrix, prepare, whole_ranks
+from atelier.metrics.lists import Judgement, ListMatrix, find_hits, list_matrix, prepare, whole_ranks
 from atelier.metrics.segments import (
     ACTIVITY_SEGMENTS,
     ALL,
@@ -180,7 +180,7 @@ def _groupings(known: _Known) -> Iterator[tuple[Ints, Sequence[str]]]:
         yield known.places, known.values
 
 
-def _judge(asked: Judgement, lists: Lists, places: Ints, ks: Sequence[int]) -> tuple[Ints, Ints, Floats]:
+def _judge(asked: Judgement, lists: ListMatrix, places: Ints, ks: Sequence[int]) -> tuple[Ints, Ints, Floats]:
     """Metrics of each segment and customer that has relevant articles in the segment.
 
     Args:
@@ -201,7 +201,7 @@ def _judge(asked: Judgement, lists: Lists, places: Ints, ks: Sequence[int]) -> t
     return *np.divmod(groups, width), group_metrics(group, hits.rank, relevant, ks)
 
 
-def _lists_of(recs: Any, asked: Judgement) -> Lists:
+def _lists_of(recs: Any, asked: Judgement) -> ListMatrix:
     """Further lists in the codes of ``asked``; articles and customers it does not know cannot be hits."""
     listed = pairs(recs, None, "restricted_recs")
     place, article = listed.customers.places(asked.customer_ids), listed.articles.places(asked.article_ids)
@@ -244,7 +244,7 @@ def _diversity(asked: Judgement, known: _Known, ks: Sequence[int], in_catalogue:
             yield "relevant_share", 1, name, float(share), NAN, judged
 
 
-def _by_rank(lists: Lists, known: Mapping[str, Floats], in_catalogue: Ints) -> Iterator[Row]:
+def _by_rank(lists: ListMatrix, known: Mapping[str, Floats], in_catalogue: Ints) -> Iterator[Row]:
     """Means at each rank, and the catalogue's own."""
     for metric, quantity in known.items():
         for rank, found in at_ranks(lists.articles, quantity):

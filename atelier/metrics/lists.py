@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 from atelier.metrics.encoding import (
     PURCHASE,
     Coded,
+    CodedInteractions,
     Ints,
     MetricsError,
-    Pairs,
     coded,
     column,
     distinct,
@@ -31,7 +31,7 @@ ROWS = 1 << 16
 
 
 @dataclass(frozen=True)
-class Lists:
+class ListMatrix:
     """One list for each customer who has one.
 
     Attributes:
@@ -89,7 +89,7 @@ class Judgement:
     customer_ids: pa.Array
     article_ids: pa.Array
     truth: Truth
-    lists: Lists
+    lists: ListMatrix
 
 
 def prepare(
@@ -110,7 +110,7 @@ def prepare(
         MetricsError: a column is missing, an identifier null, a rank given twice or below 1, or ``exclude_seen`` is
             asked for without training data.
     """
-    listed = Pairs(
+    listed = CodedInteractions(
         coded(column(recs, "customer_id", "recs"), "customer_id"),
         coded(column(recs, "article_id", "recs"), "article_id"),
     )
@@ -146,8 +146,8 @@ def relevant_sets(customers: Ints, articles: Ints, width: int, allowed: Any = No
 
 
 def list_matrix(
-    rank: Ints, listed: Pairs, place: Ints, article: Ints, longest: int, customers: int, allowed: Any = None
-) -> Lists:
+    rank: Ints, listed: CodedInteractions, place: Ints, article: Ints, longest: int, customers: int, allowed: Any = None
+) -> ListMatrix:
     """The lists' first ``longest`` ranks as a matrix.
 
     Args:
@@ -180,7 +180,7 @@ def list_matrix(
     matrix = cells.reshape(longest + 1, width)[:-1, :-1]
     if np.count_nonzero(matrix >= 0) != filled:
         raise MetricsError("recs give a customer the same rank twice; each (customer_id, rank) must be unique")
-    return Lists(rows, _first_mention_only(matrix.T))
+    return ListMatrix(rows, _first_mention_only(matrix.T))
 
 
 def _wanted(listing: Ints, customers: int, allowed: Any) -> Ints:
@@ -193,7 +193,7 @@ def _wanted(listing: Ints, customers: int, allowed: Any) -> Ints:
     return np.flatnonzero(present)
 
 
-def find_hits(truth: Truth, lists: Lists) -> Hits:
+def find_hits(truth: Truth, lists: ListMatrix) -> Hits:
     """Where the lists meet the relevant sets."""
     none = np.zeros(0, np.int64)
     if not len(lists.customers):
@@ -208,7 +208,7 @@ def find_hits(truth: Truth, lists: Lists) -> Hits:
     return Hits(np.concatenate(found), np.repeat(ranks, [len(pairs) for pairs in found]))
 
 
-def _without(truth: Truth, seen: Pairs, customer_ids: pa.Array, article_ids: pa.Array) -> Truth:
+def _without(truth: Truth, seen: CodedInteractions, customer_ids: pa.Array, article_ids: pa.Array) -> Truth:
     """The truth less the pairs in ``seen``."""
     width = np.int64(max(len(article_ids), 1))
     customers, articles = seen.customers.within(customer_ids), seen.articles.within(article_ids)

@@ -25,7 +25,7 @@ from atelier.progress import progress
 from atelier.recommenders.customer_profiles import CustomerProfiles
 from atelier.recommenders.eligibility import in_stock_mask
 from atelier.recommenders.schemas import RECOMMENDED, SIMILAR, encoded, plain
-from atelier.search.ragged import Indices, Lists, Mask, Pairs, Ranked, check_k
+from atelier.search.ragged import Indices, Mask, Pairs, RaggedLists, Ranked, check_k
 
 Ranker = Callable[[Indices, Pairs], Ranked]
 """Ranks for rows of the profiles (int64 [n]), leaving out the given pairs of (place among these n, article)."""
@@ -163,10 +163,10 @@ class Recommender(ABC, Generic[ConfigT]):
         learn = learn.aligned(article_ids=self.article_ids)
         return learn.rows(self.ranked[learn.articles]).aligned(article_ids=self.article_ids)
 
-    def _seen(self, interactions: Interactions, customer_ids: IdMap) -> Lists:
+    def _seen(self, interactions: Interactions, customer_ids: IdMap) -> RaggedLists:
         """What each customer has seen."""
         seen = interactions.of_kinds(self.config.seen_kinds).aligned(customer_ids, self.article_ids)
-        return Lists.distinct(seen.customers, seen.articles, (len(customer_ids), len(self.article_ids)))
+        return RaggedLists.distinct(seen.customers, seen.articles, (len(customer_ids), len(self.article_ids)))
 
     # Recommending
 
@@ -374,7 +374,7 @@ class Recommender(ABC, Generic[ConfigT]):
         model.customer_profiles = CustomerProfiles(
             IdMap.load(folder / "customers.parquet"),
             arrays["customer.served"],
-            Lists(arrays["customer.seen.starts"], arrays["customer.seen.codes"]),
+            RaggedLists(arrays["customer.seen.starts"], arrays["customer.seen.codes"]),
             under(arrays, "profile."),
         )
         if (len(model.article_ids), len(model.customer_profiles.ids)) != (

@@ -10,7 +10,7 @@ import numpy as np
 
 from atelier.bundles import Array
 from atelier.ids import Codes, IdMap
-from atelier.search.ragged import Indices, Lists
+from atelier.search.ragged import Indices, RaggedLists
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class CustomerProfiles:
 
     ids: IdMap
     rankable: Codes
-    seen: Lists
+    seen: RaggedLists
     profiles: dict[str, Array]
 
     def rows_of(self, codes: Codes) -> Indices:

@@ -46,7 +46,7 @@ class Pairs(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Lists:
+class RaggedLists:
     """One list of article numbers for each of n rows, as a compressed sparse matrix keeps them.
 
     Attributes:

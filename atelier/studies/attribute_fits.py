@@ -20,11 +20,11 @@ from atelier.attributes.config import AttributeConfig
 from atelier.attributes.labels import Head, Heads, read_labels
 from atelier.attributes.model import AttributeModel, Monitor
 from atelier.attributes.scores import AGAINST_MAJORITY, BY_STEP, MEAN, against_majority
-from atelier.studies.attribute_plan import LINEAR_BASELINES, MODALITIES, NETWORKS, Fit, Split
+from atelier.studies.attribute_plan import LINEAR_BASELINES, MODALITIES, NETWORKS, AttributeFit, Split
 from atelier.studies.linear_baselines import fit_linear_baseline
 
 if TYPE_CHECKING:
-    from atelier.studies.attribute_plan import StudyPlan
+    from atelier.studies.attribute_plan import AttributeStudyPlan
 
 Objects = npt.NDArray[np.object_]
 SIDES = ("train", "test")
@@ -36,12 +36,12 @@ REFERENCE = "all"
 LOOKS = 40
 
 
-class FitResult(BaseModel):
+class AttributeFitResult(BaseModel):
     """What one training gave.
 
     Attributes:
-        split: as in :class:`Fit`.
-        variant: as in :class:`Fit`.
+        split: as in :class:`AttributeFit`.
+        variant: as in :class:`AttributeFit`.
         seconds: of training, without what was spent on following it.
         steps: of the optimiser; 0 for a linear classifier.
         scores: columns attribute, metric, side, step, value (null where there was nothing to judge), of one length.
@@ -73,7 +73,7 @@ class TrainTest:
     heads: Heads
 
     @classmethod
-    def of(cls, articles: pd.DataFrame, labels: pd.DataFrame, plan: "StudyPlan", split: Split) -> "TrainTest":
+    def of(cls, articles: pd.DataFrame, labels: pd.DataFrame, plan: "AttributeStudyPlan", split: Split) -> "TrainTest":
         """Divide articles, and labels with them; labels of articles that are not given are left out."""
         named = [name for name in ("article_id", "product_code") if name in articles]
         held_out = holdout(articles[named if split == "style" else named[:1]], plan.test_share, seed=plan.seed)
@@ -113,7 +113,9 @@ class TrainTest:
         return TrainTest(parts, labels, self.heads)
 
 
-def run_fit(fit: Fit, sides: TrainTest, plan: "StudyPlan", *, device: str = "cpu") -> FitResult:
+def run_fit(
+    fit: AttributeFit, sides: TrainTest, plan: "AttributeStudyPlan", *, device: str = "cpu"
+) -> AttributeFitResult:
     """Train one variant on the training articles and judge it on both sides.
 
     Args:
@@ -132,7 +134,7 @@ def run_fit(fit: Fit, sides: TrainTest, plan: "StudyPlan", *, device: str = "cpu
     ]
     scores = pd.concat([*final, *trained.followed], ignore_index=True)
     test = confusions(sides.labels["test"], trained.guesses["test"]) if fit.variant == REFERENCE else None
-    return FitResult(
+    return AttributeFitResult(
         split=fit.split,
         variant=fit.variant,
         seconds=trained.seconds,
@@ -152,7 +154,7 @@ class _Trained:
     followed: list[pd.DataFrame] = field(default_factory=list)
 
 
-def _linear(fit: Fit, sides: TrainTest, plan: "StudyPlan") -> _Trained:
+def _linear(fit: AttributeFit, sides: TrainTest, plan: "AttributeStudyPlan") -> _Trained:
     started = time.perf_counter()
     peer = fit_linear_baseline(LINEAR_BASELINES[fit.variant], sides.articles["train"], sides.usual_labels())
     seconds = time.perf_counter() - started
@@ -164,7 +166,7 @@ def _linear(fit: Fit, sides: TrainTest, plan: "StudyPlan") -> _Trained:
     return _Trained(guesses, seconds)
 
 
-def _network(fit: Fit, sides: TrainTest, plan: "StudyPlan", device: str) -> _Trained:
+def _network(fit: AttributeFit, sides: TrainTest, plan: "AttributeStudyPlan", device: str) -> _Trained:
     seen, config = sides.seen(NETWORKS[fit.variant]), plan.config_of(fit.variant)
     model, curve = AttributeModel(config, device=device), _Curve(seen.labelled(plan.follow_articles, plan.seed))
     every = plan.follow_every

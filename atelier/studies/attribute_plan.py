@@ -42,7 +42,7 @@ LINEAR_BASELINES: Mapping[str, Kind] = {"linear_text": "text", "linear_images": 
 
 
 @dataclass(frozen=True)
-class Fit:
+class AttributeFit:
     """One training of a study.
 
     Attributes:
@@ -67,7 +67,7 @@ RECIPE = (
 )
 
 
-class StudyPlan(BaseModel):
+class AttributeStudyPlan(BaseModel):
     """What a study is made of. Immutable.
 
     Attributes:
@@ -102,7 +102,7 @@ class StudyPlan(BaseModel):
             )
         return self
 
-    def fits(self) -> list[Fit]:
+    def fits(self) -> list[AttributeFit]:
         """Every training of the study, split by split.
 
         Raises:
@@ -114,7 +114,7 @@ class StudyPlan(BaseModel):
                 f"There is no variant {unknown[0]!r} of the attribute network; take some of "
                 f"{', '.join([*NETWORKS, *LINEAR_BASELINES])}."
             )
-        return [Fit(split, variant) for split in self.splits for variant in self.variants]
+        return [AttributeFit(split, variant) for split in self.splits for variant in self.variants]
 
     def config_of(self, variant: str) -> AttributeConfig:
         """The config of a variant of the network."""
@@ -122,7 +122,7 @@ class StudyPlan(BaseModel):
             return self.network
         return self.published or trained_as(self.network, "published")
 
-    def identity(self, fit: Fit) -> dict[str, object]:
+    def identity(self, fit: AttributeFit) -> dict[str, object]:
         """What of the plan one training depends on: other trainings may come or go."""
         shared = self.model_dump(mode="json", exclude={"network", "published", "splits", "variants"})
         config = self.config_of(fit.variant).model_dump(mode="json")

@@ -16,20 +16,20 @@ from typing import Any
 import pandas as pd
 
 from atelier.progress import progress
-from atelier.studies.attribute_fits import FitResult, TrainTest, run_fit
-from atelier.studies.attribute_plan import Fit, Split, StudyPlan
+from atelier.studies.attribute_fits import AttributeFitResult, TrainTest, run_fit
+from atelier.studies.attribute_plan import AttributeFit, AttributeStudyPlan, Split
 from atelier.studies.results_cache import ResultsCache, cached, made_with
 
 
 def run_study(
     articles: pd.DataFrame,
     labels: pd.DataFrame,
-    plan: StudyPlan,
+    plan: AttributeStudyPlan,
     *,
     kept: ResultsCache | None = None,
     data: Mapping[str, str] | None = None,
     device: str = "cpu",
-) -> list[FitResult]:
+) -> list[AttributeFitResult]:
     """Run every training of a study, or read what an earlier run, perhaps a killed one, kept of it.
 
     Args:
@@ -55,19 +55,21 @@ def run_study(
     def sides(split: Split) -> TrainTest:
         return TrainTest.of(articles, labels, plan, split)
 
-    def result(fit: Fit) -> FitResult:
+    def result(fit: AttributeFit) -> AttributeFitResult:
         parts = {"plan": plan.identity(fit), "made_by": {**code, "device": device}}
-        return cached(kept, data, parts, FitResult, lambda: run_fit(fit, sides(fit.split), plan, device=device))
+        return cached(
+            kept, data, parts, AttributeFitResult, lambda: run_fit(fit, sides(fit.split), plan, device=device)
+        )
 
     return [result(fit) for fit in progress(plan.fits(), "attribute study", unit="fit")]
 
 
-def scores_of(results: Sequence[FitResult]) -> pd.DataFrame:
+def scores_of(results: Sequence[AttributeFitResult]) -> pd.DataFrame:
     """The scores of all trainings: split, variant, attribute, metric, side, step, value."""
     return _stacked([(result, result.scores) for result in results])
 
 
-def confusions_of(results: Sequence[FitResult]) -> pd.DataFrame:
+def confusions_of(results: Sequence[AttributeFitResult]) -> pd.DataFrame:
     """The confusions of all trainings: split, attribute, actual, predicted, articles, share.
 
     ``share`` is ``articles`` over all test articles with that annotated value: the rows of a matrix sum to 1.
@@ -80,6 +82,6 @@ def confusions_of(results: Sequence[FitResult]) -> pd.DataFrame:
     return pairs.assign(share=pairs["articles"] / totals)
 
 
-def _stacked(parts: Sequence[tuple[FitResult, dict[str, list[Any]]]]) -> pd.DataFrame:
+def _stacked(parts: Sequence[tuple[AttributeFitResult, dict[str, list[Any]]]]) -> pd.DataFrame:
     frames = [pd.DataFrame(columns).assign(split=fit.split, variant=fit.variant) for fit, columns in parts]
     return pd.concat(frames, ignore_index=True)

@@ -17,7 +17,8 @@ from atelier.interactions import Interactions
 from atelier.metrics import TRAIN_KINDS
 from atelier.progress import progress
 from atelier.recommenders import model_class
-from atelier.studies.recommender_study import StudiedModel, StudyPlan, fit_model, made_by
+from atelier.studies.recommender_plan import RecommenderStudyPlan, StudiedModel
+from atelier.studies.recommender_study import fit_model, made_by
 from atelier.studies.results_cache import ResultsCache, cached
 
 COLUMNS = ["model", "article_id", "popularity", "rank", "similar_article_id", "similarity"]
@@ -76,7 +77,7 @@ def asked_articles(train: Interactions, catalogue: Catalogue) -> dict[str, str]:
 
 def neighbours_of(
     train: Interactions,
-    plan: StudyPlan,
+    plan: RecommenderStudyPlan,
     catalogue: Catalogue,
     *,
     k: int = NEAREST,

@@ -41,7 +41,7 @@ class StudiedModel(BaseModel):
         return recommenders.build(self.recommender, **self.config, seed=seed)
 
 
-class Fit(NamedTuple):
+class RecommenderFit(NamedTuple):
     """One fit of a study: which model, on which share of the interactions, with which seed (None: any)."""
 
     model: str
@@ -49,7 +49,7 @@ class Fit(NamedTuple):
     seed: int | None
 
 
-class StudyPlan(BaseModel):
+class RecommenderStudyPlan(BaseModel):
     """What a study is made of. Immutable.
 
     Attributes:
@@ -127,10 +127,10 @@ class StudyPlan(BaseModel):
         """Every list length, ascending."""
         return tuple(sorted({self.k, *self.further_k}))
 
-    def fits(self) -> list[Fit]:
+    def fits(self) -> list[RecommenderFit]:
         """Every fit of the study: share by share, seed by seed, the models in their order."""
         return [
-            Fit(model, share, None if self._one_for_all(model, share) else seed)
+            RecommenderFit(model, share, None if self._one_for_all(model, share) else seed)
             for share in self.shares
             for place, seed in enumerate(self.seeds)
             for model in self.models
@@ -140,7 +140,7 @@ class StudyPlan(BaseModel):
     def _one_for_all(self, model: str, share: float) -> bool:
         return share == 1 and self.models[model].recommender in NOTHING_RANDOM
 
-    def identity(self, fit: Fit) -> dict[str, object]:
+    def identity(self, fit: RecommenderFit) -> dict[str, object]:
         """What of the plan one fit depends on: other models, seeds and shares may come or go."""
         shared = self.model_dump(mode="json", exclude={"models", "seeds", "shares"})
         model = self.models[fit.model].model_dump(mode="json")

@@ -34,7 +34,7 @@ class StudyError(AtelierError, ValueError):
     """A study cannot be made of what was given, or its results do not belong together."""
 
 
-class FitResult(BaseModel):
+class RecommenderFitResult(BaseModel):
     """One fit and its judgement. Immutable; it holds no identifier of a customer.
 
     Attributes:
@@ -42,7 +42,7 @@ class FitResult(BaseModel):
         share: of the training interactions it was given.
         seed: of the fit and of the interactions kept; None: nothing in it was random, so it stands for every seed.
         k: the list length that models are compared at.
-        tested: whether :func:`atelier.studies.recommender_study.tests_of` compares it; not so for a ceiling.
+        tested: whether :func:`atelier.studies.recommender_study.paired_tests_of` compares it; not so for a ceiling.
         interactions: how many it was given.
         served: for how many of the judged customers it ranked itself; the others got the fallback's lists.
         judged: how many customers got a list.
@@ -148,7 +148,7 @@ class EvaluationTask:
         return self.train.of_kinds(PURCHASE)
 
     def scores(self, lists: pd.DataFrame) -> dict[str, list[Any]]:
-        """The figures of the lists as columns: see :class:`FitResult`."""
+        """The figures of the lists as columns: see :class:`RecommenderFitResult`."""
         table = evaluate(
             lists,
             self.truths[ALL],
@@ -166,7 +166,7 @@ class EvaluationTask:
         return {name: [None if value is pd.NA else value for value in table[name].tolist()] for name in columns}
 
     def packed(self, lists: pd.DataFrame) -> dict[str, dict[str, str]]:
-        """The values of each customer by segment and metric: see :class:`FitResult`."""
+        """The values of each customer by segment and metric: see :class:`RecommenderFitResult`."""
         parts: dict[str, dict[str, str]] = {}
         for segment, truth in self.truths.items():
             names, values = self._values(lists, truth)
@@ -212,15 +212,17 @@ def judged_customers(train: Any, truth: Any, judged: Any = None) -> pd.Index:
     return ids
 
 
-def score_lists(lists: pd.DataFrame, task: EvaluationTask, **told: Any) -> FitResult:
+def score_lists(lists: pd.DataFrame, task: EvaluationTask, **told: Any) -> RecommenderFitResult:
     """The result of a fit from its lists.
 
     Args:
         lists: customer_id, article_id, rank.
         task: what was asked.
-        told: the other fields of :class:`FitResult`.
+        told: the other fields of :class:`RecommenderFitResult`.
     """
-    return FitResult(judged=len(task.customers), scores=task.scores(lists), packed=task.packed(lists), **told)
+    return RecommenderFitResult(
+        judged=len(task.customers), scores=task.scores(lists), packed=task.packed(lists), **told
+    )
 
 
 def unpacked(text: str) -> Floats:

@@ -27,26 +27,10 @@ from atelier.recommenders import model_class
 from atelier.recommenders.base import Recommender
 from atelier.recommenders.fallback import SERVED, serve
 from atelier.recommenders.schemas import plain
-from atelier.search.ragged import Lists
-from atelier.studies.recommender_plan import Fit, StudiedModel, StudyPlan
-from atelier.studies.recommender_scores import EvaluationTask, FitResult, StudyError, judged_customers, score_lists
-from atelier.studies.recommender_tables import scores_of, tests_of
+from atelier.search.ragged import RaggedLists
+from atelier.studies.recommender_plan import RecommenderFit, RecommenderStudyPlan, StudiedModel
+from atelier.studies.recommender_scores import EvaluationTask, RecommenderFitResult, StudyError, score_lists
 from atelier.studies.results_cache import ResultsCache, cached, digest, made_with
-
-__all__ = [
-    "Fit",
-    "FitResult",
-    "StudiedModel",
-    "StudyError",
-    "StudyPlan",
-    "fit_model",
-    "judge_lists",
-    "judged_customers",
-    "made_by",
-    "run_study",
-    "scores_of",
-    "tests_of",
-]
 
 
 class Sample:
@@ -64,7 +48,7 @@ class Sample:
     def __init__(self, study: "Study", drawn: tuple[float, int | None]) -> None:
         self.study, self.drawn = study, drawn
         self.train = kept_share(study.task.train, drawn[0], drawn[1] or 0)
-        self._seen: Lists | None = None
+        self._seen: RaggedLists | None = None
         self.fallback = self.fit(study.plan.fallback, drawn[1] or 0)
 
     def fit(self, studied: StudiedModel, seed: int) -> Recommender[Any]:
@@ -76,7 +60,7 @@ class Sample:
             if self._seen is None:  # the same for all: models of one sample know the same customers and articles
                 known = task.seen.aligned(model.customer_profiles.ids, model.article_ids, unknown="drop")
                 shape = (len(model.customer_profiles.ids), len(model.article_ids))
-                self._seen = Lists.distinct(known.customers, known.articles, shape)
+                self._seen = RaggedLists.distinct(known.customers, known.articles, shape)
             model.customer_profiles = replace(model.customer_profiles, seen=self._seen)
         return model
 
@@ -92,7 +76,7 @@ class Study:
         candidates: text, the articles that may be recommended; None: all in stock.
     """
 
-    plan: StudyPlan
+    plan: RecommenderStudyPlan
     task: EvaluationTask
     catalogue: Catalogue | None = None
     candidates: pd.Index | None = None
@@ -100,7 +84,13 @@ class Study:
 
     @classmethod
     def of(
-        cls, train: Any, truth: Any, plan: StudyPlan, catalogue: Catalogue | None, judged: Any, candidates: Any
+        cls,
+        train: Any,
+        truth: Any,
+        plan: RecommenderStudyPlan,
+        catalogue: Catalogue | None,
+        judged: Any,
+        candidates: Any,
     ) -> Self:
         """Read what :func:`run_study` is given."""
         if candidates is not None:
@@ -116,14 +106,14 @@ class Study:
         )
         return cls(plan, task, catalogue, None if candidates is None else pd.Index(candidates))
 
-    def sample(self, fit: Fit) -> Sample:
+    def sample(self, fit: RecommenderFit) -> Sample:
         """What a fit is given; the last one is held, as several models are fitted on it."""
         drawn = (fit.share, None if fit.share == 1 else fit.seed)
         if self._sample is None or self._sample.drawn != drawn:
             self._sample = Sample(self, drawn)
         return self._sample
 
-    def lists(self, model: Recommender[Any], fit: Fit) -> tuple[pd.DataFrame, int]:
+    def lists(self, model: Recommender[Any], fit: RecommenderFit) -> tuple[pd.DataFrame, int]:
         """A list for each customer, the fallback's where the model cannot rank, and how many are the model's own."""
         task = self.task
         batches = serve(
@@ -152,14 +142,14 @@ class Study:
 def run_study(
     train: Any,
     truth: Any,
-    plan: StudyPlan,
+    plan: RecommenderStudyPlan,
     *,
     catalogue: Catalogue | None = None,
     judged: Any = None,
     candidates: Any = None,
     kept: ResultsCache | None = None,
     data: Mapping[str, str] | None = None,
-) -> list[FitResult]:
+) -> list[RecommenderFitResult]:
     """Run every fit of a study, or read what an earlier run, perhaps a killed one, kept of it.
 
     The question stays the same at every share of the interactions: the same customers, the same relevant sets, and the
@@ -200,12 +190,12 @@ def run_study(
     study = Study.of(train, truth, plan, catalogue, judged, candidates)
     shared = {"asked": study.asked(), "made_by": made_by()}
     return [
-        cached(kept, data, {"plan": plan.identity(fit), **shared}, FitResult, partial(run_fit, fit, study))
+        cached(kept, data, {"plan": plan.identity(fit), **shared}, RecommenderFitResult, partial(run_fit, fit, study))
         for fit in progress(plan.fits(), "recommender study", unit="fit")
     ]
 
 
-def run_fit(fit: Fit, study: Study) -> FitResult:
+def run_fit(fit: RecommenderFit, study: Study) -> RecommenderFitResult:
     """Fit one model, rank with it and judge it; the model is gone afterwards."""
     sample, seed = study.sample(fit), fit.seed or 0
     start = time.process_time()
@@ -259,16 +249,16 @@ def judge_lists(
     lists: pd.DataFrame,
     train: Any,
     truth: Any,
-    plan: StudyPlan,
+    plan: RecommenderStudyPlan,
     *,
     catalogue: Catalogue | None = None,
     judged: Any = None,
     candidates: Any = None,
-) -> FitResult:
+) -> RecommenderFitResult:
     """Lists that no model of the plan made, for example a ceiling's, judged as the study judges.
 
     Put it behind the results of :func:`run_study`: :func:`scores_of` then has its rows, at share 1, and
-    :func:`tests_of` leaves it out.
+    :func:`paired_tests_of` leaves it out.
 
     Args:
         name: its name in the tables.

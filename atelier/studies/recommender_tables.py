@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from atelier.metrics import compare, holm
-from atelier.studies.recommender_scores import FitResult, Floats, StudyError
+from atelier.studies.recommender_scores import Floats, RecommenderFitResult, StudyError
 
 #: As many seeds are needed for a test over seeds.
 FEWEST_SEEDS = 3
@@ -19,7 +19,7 @@ TESTS = ("share", "unit", "model", "against", "difference", "relative", "standar
 _SCORED = ["share", "model", "segment", "metric", "k"]
 
 
-def scores_of(results: Sequence[FitResult]) -> pd.DataFrame:
+def scores_of(results: Sequence[RecommenderFitResult]) -> pd.DataFrame:
     """The scores of all models.
 
     Returns:
@@ -43,7 +43,7 @@ def scores_of(results: Sequence[FitResult]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)[columns].astype({"model": "str", "segment": "str", "metric": "str"})
 
 
-def tests_of(results: Sequence[FitResult]) -> pd.DataFrame:
+def paired_tests_of(results: Sequence[RecommenderFitResult]) -> pd.DataFrame:
     """Every pair of models by a paired two-sided t-test on precision at ``k``, the later against the earlier.
 
     Over ``customers`` the values of each are averaged over seeds first; over ``seeds`` they are the means over
@@ -58,7 +58,7 @@ def tests_of(results: Sequence[FitResult]) -> pd.DataFrame:
     Raises:
         StudyError: there are no results, or those of different studies.
     """
-    shares: dict[float, dict[str, list[FitResult]]] = {}
+    shares: dict[float, dict[str, list[RecommenderFitResult]]] = {}
     for (share, model), fits in _grouped([result for result in results if result.tested]).items():
         shares.setdefault(share, {})[model] = fits
     parts = []
@@ -68,18 +68,18 @@ def tests_of(results: Sequence[FitResult]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[list(TESTS)].astype({"unit": "str"})
 
 
-def _grouped(results: Sequence[FitResult]) -> dict[tuple[float, str], list[FitResult]]:
+def _grouped(results: Sequence[RecommenderFitResult]) -> dict[tuple[float, str], list[RecommenderFitResult]]:
     """The fits of each share and model; shares and, within them, models in the order of the results."""
     if not results:
         raise StudyError("there are no results of a study to make a table of")
     shares = list(dict.fromkeys(result.share for result in results))
-    groups: dict[tuple[float, str], list[FitResult]] = {}
+    groups: dict[tuple[float, str], list[RecommenderFitResult]] = {}
     for result in sorted(results, key=lambda result: shares.index(result.share)):
         groups.setdefault((result.share, result.model), []).append(result)
     return groups
 
 
-def _pooled(fits: Sequence[FitResult], metric: str, k: int, segment: str) -> Floats | None:
+def _pooled(fits: Sequence[RecommenderFitResult], metric: str, k: int, segment: str) -> Floats | None:
     """The value of each customer as the mean over fits: float64 [customers]; None where customers have none."""
     values = [found for fit in fits if (found := fit.values(metric, k, segment)) is not None]
     _check_alike(values)
@@ -114,7 +114,7 @@ def _tests(values: Mapping[str, "pd.Series[float]"], unit: str) -> pd.DataFrame:
     return table
 
 
-def _by_customer(models: Mapping[str, Sequence[FitResult]]) -> dict[str, "pd.Series[float]"]:
+def _by_customer(models: Mapping[str, Sequence[RecommenderFitResult]]) -> dict[str, "pd.Series[float]"]:
     """Precision of each customer, averaged over seeds; customers are known by their place."""
     found = {name: _pooled(fits, "precision", fits[0].k, "all") for name, fits in models.items()}
     values = {name: each for name, each in found.items() if each is not None}
@@ -122,7 +122,7 @@ def _by_customer(models: Mapping[str, Sequence[FitResult]]) -> dict[str, "pd.Ser
     return {name: pd.Series(each, index=pd.RangeIndex(len(each)).astype("str")) for name, each in values.items()}
 
 
-def _by_seed(models: Mapping[str, Sequence[FitResult]]) -> dict[str, "pd.Series[float]"]:
+def _by_seed(models: Mapping[str, Sequence[RecommenderFitResult]]) -> dict[str, "pd.Series[float]"]:
     """Mean precision of each seed; what has no seed stands for all of them."""
     means = {
         name: {fit.seed: float(values.mean()) for fit in fits if (values := fit.values()) is not None}

@@ -9,7 +9,7 @@ import pytest
 from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
 from atelier.sources.sample import SampleConfig, generate
-from atelier.studies.recommender_study import judged_customers
+from atelier.studies.recommender_scores import judged_customers
 from benchmarks.sample_oracle import Asked, asked_on, ceiling, oracle_precision
 from resources.retailer import Home
 
@@ -44,7 +44,7 @@ def test_nobody_passes_the_ceiling(asked: Asked) -> None:
 
 
 def test_it_leaves_out_what_the_study_leaves_out(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    from atelier.studies.recommender_study import StudiedModel, StudyPlan
+    from atelier.studies.recommender_plan import RecommenderStudyPlan, StudiedModel
     from benchmarks import sample_oracle
 
     made: dict[str, pd.DataFrame] = {}
@@ -55,7 +55,7 @@ def test_it_leaves_out_what_the_study_leaves_out(asked: Asked, monkeypatch: pyte
         return real(name, lists, *rest, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(sample_oracle, "judge_lists", noted)
-    plan = StudyPlan(models={"popularity": StudiedModel(recommender="popular")}, k=10)
+    plan = RecommenderStudyPlan(models={"popularity": StudiedModel(recommender="popular")}, k=10)
     few = asked.sold.frame["article_id"].tolist()[:40]
     ceiling(asked, plan, "few", few)
     ceiling(asked, plan.model_copy(update={"exclude_seen": False}), "again")

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from atelier.ids import IdMap
 from atelier.recommenders.customer_profiles import CustomerProfiles
-from atelier.search.ragged import Lists
+from atelier.search.ragged import RaggedLists
 
 CUSTOMERS = 12
 IDS = IdMap.from_values([f"c{number:02d}" for number in range(CUSTOMERS)])
-NOTHING = Lists(np.zeros(CUSTOMERS + 1, np.int64), np.zeros(0, np.int32))
+NOTHING = RaggedLists(np.zeros(CUSTOMERS + 1, np.int64), np.zeros(0, np.int32))
 
 
 @given(st.sets(st.integers(0, CUSTOMERS - 1)), st.lists(st.integers(-1, CUSTOMERS - 1)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from atelier.search import exact, exact_bounds
 from atelier.search.exact import ExactTopK
-from atelier.search.ragged import Lists, Pairs, Ranked
+from atelier.search.ragged import Pairs, RaggedLists, Ranked
 
 Banned = set[tuple[int, int]]
 
@@ -41,7 +41,7 @@ def test_equals_a_full_sort(seed: int, n: int, m: int, k: int, levels: int, bans
     vectors = random.integers(-levels, levels + 1, (m, 3)).astype(np.float32)
     codes = np.sort(random.choice(2 * m + 1, m, replace=False)).astype(np.int32)
     rows, banned = random.integers(0, max(n, 1), bans if n else 0), random.integers(0, 2 * m + 1, bans if n else 0)
-    excluded = Lists.distinct(rows, banned.astype(np.int32), (n, 2 * m + 1)).of(np.arange(n))
+    excluded = RaggedLists.distinct(rows, banned.astype(np.int32), (n, 2 * m + 1)).of(np.arange(n))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exact, "BLOCK", block)
         ranked = ExactTopK(vectors, codes, 2 * m + 1, bfloat16=half)(queries, k, excluded)
@@ -104,7 +104,9 @@ def test_lists_do_not_depend_on_the_precision_of_products(
 ) -> None:
     queries, vectors = hard(kind, seed, n, m, dim)
     codes, random = np.arange(m, dtype=np.int32), np.random.default_rng(seed)
-    excluded = Lists.distinct(random.integers(0, n, m // 3), random.integers(0, m, m // 3), (n, m)).of(np.arange(n))
+    excluded = RaggedLists.distinct(random.integers(0, n, m // 3), random.integers(0, m, m // 3), (n, m)).of(
+        np.arange(n)
+    )
     single = ExactTopK(vectors, codes, m, bfloat16=False)(queries, k, excluded)
     assert same(single, ExactTopK(vectors, codes, m, bfloat16=True)(queries, k, excluded))
     exact = queries.astype(np.float64) @ vectors.T.astype(np.float64)
@@ -192,7 +194,7 @@ def test_a_query_of_noughts_gets_the_first_articles_and_reaches_no_cell(
 
     monkeypatch.setattr(exact_bounds, "_cells", counted)
     ranked = ExactTopK(vectors, codes, 2 * m, bfloat16=half)(
-        queries, k, Lists.distinct(rows, banned, (n, 2 * m)).of(np.arange(n))
+        queries, k, RaggedLists.distinct(rows, banned, (n, 2 * m)).of(np.arange(n))
     )
     noughts = np.flatnonzero(~queries.any(axis=1))
     assert len(noughts) > 0

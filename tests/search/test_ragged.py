@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atelier.search.ragged import Lists, Pairs, best, first_of_order, padded, without
+from atelier.search.ragged import Pairs, RaggedLists, best, first_of_order, padded, without
 
 ROWS, ARTICLES = 4, 7
 PAIRS = st.lists(st.tuples(st.integers(0, ROWS - 1), st.integers(0, ARTICLES - 1)), max_size=30)
@@ -25,7 +25,7 @@ def unpadded(codes: np.ndarray) -> list[list[int]]:
 @settings(max_examples=50)
 @given(PAIRS, st.lists(st.integers(0, ROWS - 1), max_size=6))
 def test_lists_of_rows(listed: list[tuple[int, int]], asked: list[int]) -> None:
-    lists = Lists.from_pairs(pairs_of(listed), ROWS)
+    lists = RaggedLists.from_pairs(pairs_of(listed), ROWS)
     found = lists.of(np.array(asked, np.int64))
     expected = [
         (place, code) for place, row in enumerate(asked) for code in [code for other, code in listed if other == row]
@@ -37,7 +37,7 @@ def test_lists_of_rows(listed: list[tuple[int, int]], asked: list[int]) -> None:
 @given(PAIRS)
 def test_distinct(listed: list[tuple[int, int]]) -> None:
     rows, codes = np.array([p[0] for p in listed], np.int32), np.array([p[1] for p in listed], np.int32)
-    lists = Lists.distinct(rows, codes, (ROWS, ARTICLES))
+    lists = RaggedLists.distinct(rows, codes, (ROWS, ARTICLES))
     found = lists.of(np.arange(ROWS))
     assert list(zip(found.rows.tolist(), found.codes.tolist(), strict=True)) == sorted(set(listed))
 

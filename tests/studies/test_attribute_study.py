@@ -16,7 +16,7 @@ from atelier.attributes.labels import Heads
 from atelier.attributes.scores import BY_STEP
 from atelier.studies import attribute_study as study_module
 from atelier.studies.attribute_fits import (
-    FitResult,
+    AttributeFitResult,
     TrainTest,
     confusions,
     judged,
@@ -24,7 +24,7 @@ from atelier.studies.attribute_fits import (
     run_fit,
     steps_between_looks,
 )
-from atelier.studies.attribute_plan import LINEAR_BASELINES, NETWORKS, Fit, StudyPlan, trained_as
+from atelier.studies.attribute_plan import LINEAR_BASELINES, NETWORKS, AttributeFit, AttributeStudyPlan, trained_as
 from atelier.studies.attribute_study import confusions_of, run_study, scores_of
 from atelier.studies.results_cache import CachedResultError, ResultsCache
 from tests.attributes.conftest import Planted, plant
@@ -44,18 +44,18 @@ def quick(tiny: AttributeConfig) -> AttributeConfig:
 
 
 @pytest.fixture
-def plan(quick: AttributeConfig) -> StudyPlan:
-    return StudyPlan(network=quick, variants=("all", "linear_text"), follow_every=0)
+def plan(quick: AttributeConfig) -> AttributeStudyPlan:
+    return AttributeStudyPlan(network=quick, variants=("all", "linear_text"), follow_every=0)
 
 
-def sides_of(planted: Planted, plan: StudyPlan, split: Any = "style") -> TrainTest:
+def sides_of(planted: Planted, plan: AttributeStudyPlan, split: Any = "style") -> TrainTest:
     return TrainTest.of(planted.articles, planted.labels, plan, split)
 
 
 # ---- splits
 
 
-def test_styles_are_on_one_side_or_on_both(planted: Planted, plan: StudyPlan) -> None:
+def test_styles_are_on_one_side_or_on_both(planted: Planted, plan: AttributeStudyPlan) -> None:
     shared = {}
     for split in plan.splits:
         sides = sides_of(planted, plan, split)
@@ -73,7 +73,7 @@ def test_styles_are_on_one_side_or_on_both(planted: Planted, plan: StudyPlan) ->
 
 
 def test_every_variant_is_judged_on_the_same_labels(planted: Planted, quick: AttributeConfig) -> None:
-    plan = StudyPlan(network=quick, follow_every=0)
+    plan = AttributeStudyPlan(network=quick, follow_every=0)
     scores = scores_of(run_study(planted.articles, planted.labels, plan))
     assert set(scores["variant"]) == {*NETWORKS, *LINEAR_BASELINES} - {"published"}
     shared = scores[scores["metric"].isin(["samples", "classes", "majority_weighted_f1", "majority_accuracy"])]
@@ -85,7 +85,9 @@ def test_every_variant_is_judged_on_the_same_labels(planted: Planted, quick: Att
 # ---- judging
 
 
-def test_a_network_is_judged_as_it_is_every_day(planted: Planted, tiny: AttributeConfig, plan: StudyPlan) -> None:
+def test_a_network_is_judged_as_it_is_every_day(
+    planted: Planted, tiny: AttributeConfig, plan: AttributeStudyPlan
+) -> None:
     sides = sides_of(planted, plan)
     model = AttributeModel(tiny).fit(sides.articles["train"], sides.labels["train"])
     rare = pd.DataFrame({"article_id": sides.articles["test"]["article_id"][:2], "attribute": "colour", "value": "x"})
@@ -130,7 +132,7 @@ def test_confusions_count_every_guess_once(rows: list[tuple[str, str, str | None
     assert counted == {row: expected.count(row) for row in expected}
 
 
-def test_rows_of_a_confusion_matrix_sum_to_one(planted: Planted, plan: StudyPlan) -> None:
+def test_rows_of_a_confusion_matrix_sum_to_one(planted: Planted, plan: AttributeStudyPlan) -> None:
     results = run_study(planted.articles, planted.labels, plan)
     pairs = confusions_of(results)
     assert set(pairs["split"]) == {"random", "style"}
@@ -142,7 +144,7 @@ def test_rows_of_a_confusion_matrix_sum_to_one(planted: Planted, plan: StudyPlan
     assert counted.to_dict() == expected.astype(int).to_dict()
 
 
-def test_without_the_network_there_are_no_confusions(planted: Planted, plan: StudyPlan) -> None:
+def test_without_the_network_there_are_no_confusions(planted: Planted, plan: AttributeStudyPlan) -> None:
     linear = plan.model_copy(update={"variants": ("linear_text",), "splits": ("style",)})
     assert confusions_of(run_study(planted.articles, planted.labels, linear)).empty
 
@@ -160,19 +162,21 @@ def test_without_the_network_there_are_no_confusions(planted: Planted, plan: Stu
         ("images_only", ["text", "product_type", "brand", "division"]),
     ],
 )
-def test_what_is_hidden_has_no_influence(planted: Planted, plan: StudyPlan, variant: str, columns: list[str]) -> None:
+def test_what_is_hidden_has_no_influence(
+    planted: Planted, plan: AttributeStudyPlan, variant: str, columns: list[str]
+) -> None:
     shuffled = planted.articles.copy()
     order = np.random.default_rng(1).permutation(len(shuffled))
     for column in columns:
         shuffled[column] = shuffled[column].to_numpy()[order]
-    fit = Fit("style", variant)
+    fit = AttributeFit("style", variant)
     ours, other = (
         run_fit(fit, TrainTest.of(articles, planted.labels, plan, "style"), plan)
         for articles in (planted.articles, shuffled)
     )
     assert ours.scores == other.scores
     everything = (
-        run_fit(Fit("style", "all"), TrainTest.of(articles, planted.labels, plan, "style"), plan)
+        run_fit(AttributeFit("style", "all"), TrainTest.of(articles, planted.labels, plan, "style"), plan)
         for articles in (planted.articles, shuffled)
     )
     assert next(everything).scores != next(everything).scores, "the case would not show an influence"
@@ -181,7 +185,7 @@ def test_what_is_hidden_has_no_influence(planted: Planted, plan: StudyPlan, vari
 def test_each_input_brings_what_was_planted_in_it(tiny: AttributeConfig) -> None:
     planted = plant(240)
     patient = tiny.model_copy(update={"validation_share": 0.0})  # all passes: too few articles to decide when to stop
-    plan = StudyPlan(
+    plan = AttributeStudyPlan(
         network=patient,
         splits=("style",),
         variants=("text_only", "images_only", *LINEAR_BASELINES),
@@ -203,10 +207,11 @@ def test_each_input_brings_what_was_planted_in_it(tiny: AttributeConfig) -> None
 # ---- following
 
 
-def test_following_shows_the_way_and_changes_nothing(planted: Planted, plan: StudyPlan) -> None:
+def test_following_shows_the_way_and_changes_nothing(planted: Planted, plan: AttributeStudyPlan) -> None:
     sides = sides_of(planted, plan)
     plain, followed = (
-        run_fit(Fit("style", "all"), sides, plan.model_copy(update={"follow_every": every})) for every in (0, 4)
+        run_fit(AttributeFit("style", "all"), sides, plan.model_copy(update={"follow_every": every}))
+        for every in (0, 4)
     )
     scores = pd.DataFrame(followed.scores)
     steps = sorted(set(scores.loc[scores["metric"] == BY_STEP, "step"]))
@@ -218,7 +223,7 @@ def test_following_shows_the_way_and_changes_nothing(planted: Planted, plan: Stu
     assert followed.seconds > 0
 
 
-def test_only_so_many_articles_are_looked_at(planted: Planted, plan: StudyPlan) -> None:
+def test_only_so_many_articles_are_looked_at(planted: Planted, plan: AttributeStudyPlan) -> None:
     sides = sides_of(planted, plan)
     few = sides.labelled(5, seed=0)
     for side in ("train", "test"):
@@ -254,7 +259,7 @@ def test_looks_are_as_often_as_the_data_want(config: AttributeConfig, labels: in
 
 def test_the_published_training_is_followed_too(planted: Planted, quick: AttributeConfig) -> None:
     ours = trained_as(quick, "published").model_copy(update={"max_epochs": 1, "evaluate_every": 2})
-    plan = StudyPlan(network=quick, published=ours, splits=("style",), variants=("published",))
+    plan = AttributeStudyPlan(network=quick, published=ours, splits=("style",), variants=("published",))
     (result,) = run_study(planted.articles, planted.labels, plan)
     scores = pd.DataFrame(result.scores)
     steps = sorted(set(scores.loc[scores["metric"] == BY_STEP, "step"]))
@@ -273,9 +278,9 @@ class Counter:
     """Runs fits until it is killed."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
-        self.fits: list[Fit] = []
+        self.fits: list[AttributeFit] = []
 
-        def counted(fit: Fit, *arguments: Any, **options: Any) -> FitResult:
+        def counted(fit: AttributeFit, *arguments: Any, **options: Any) -> AttributeFitResult:
             if len(self.fits) == most:
                 raise Killed
             self.fits.append(fit)
@@ -285,7 +290,7 @@ class Counter:
 
 
 def test_a_killed_study_goes_on_where_it_was(
-    planted: Planted, plan: StudyPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    planted: Planted, plan: AttributeStudyPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = ResultsCache(tmp_path / "kept")
     killed = Counter(monkeypatch, most=3)
@@ -305,12 +310,12 @@ def test_a_killed_study_goes_on_where_it_was(
 
 
 def test_other_data_starts_anew_and_another_variant_does_not(
-    planted: Planted, plan: StudyPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    planted: Planted, plan: AttributeStudyPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = ResultsCache(tmp_path)
     small = plan.model_copy(update={"variants": ("linear_text",), "splits": ("style",)})
 
-    def fits(plan: StudyPlan, data: dict[str, str] = DATA) -> list[str]:
+    def fits(plan: AttributeStudyPlan, data: dict[str, str] = DATA) -> list[str]:
         counter = Counter(monkeypatch, most=9)
         run_study(planted.articles, planted.labels, plan, kept=kept, data=data)
         return [fit.variant for fit in counter.fits]
@@ -324,7 +329,7 @@ def test_other_data_starts_anew_and_another_variant_does_not(
     assert fits(small) == ["linear_text"]
 
 
-def test_a_damaged_result_is_named(planted: Planted, plan: StudyPlan, tmp_path: Path) -> None:
+def test_a_damaged_result_is_named(planted: Planted, plan: AttributeStudyPlan, tmp_path: Path) -> None:
     small = plan.model_copy(update={"variants": ("linear_text",), "splits": ("style",)})
     run_study(planted.articles, planted.labels, small, kept=ResultsCache(tmp_path), data=DATA)
     (file,) = tmp_path.iterdir()
@@ -333,7 +338,9 @@ def test_a_damaged_result_is_named(planted: Planted, plan: StudyPlan, tmp_path: 
         run_study(planted.articles, planted.labels, small, kept=ResultsCache(tmp_path), data=DATA)
 
 
-def test_nothing_is_kept_of_data_that_nobody_can_tell(planted: Planted, plan: StudyPlan, tmp_path: Path) -> None:
+def test_nothing_is_kept_of_data_that_nobody_can_tell(
+    planted: Planted, plan: AttributeStudyPlan, tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match="identifies"):
         run_study(planted.articles, planted.labels, plan, kept=ResultsCache(tmp_path))
 
@@ -341,7 +348,7 @@ def test_nothing_is_kept_of_data_that_nobody_can_tell(planted: Planted, plan: St
 # ---- odd input
 
 
-def test_an_unknown_variant_is_named(planted: Planted, plan: StudyPlan) -> None:
+def test_an_unknown_variant_is_named(planted: Planted, plan: AttributeStudyPlan) -> None:
     with pytest.raises(ArticlesError, match=r"without_brand.*without_text"):
         run_study(planted.articles, planted.labels, plan.model_copy(update={"variants": ("without_brand",)}))
 
@@ -351,7 +358,7 @@ def test_few_labels_and_bare_articles_have_a_plain_outcome(quick: AttributeConfi
     """One attribute with one value, or none at all; of the articles only the ids are known."""
     articles = pd.DataFrame({"article_id": [f"a{n}" for n in range(20)]})
     known = pd.DataFrame({"article_id": articles["article_id"], "attribute": "c", "value": "only"})[: 20 * labels]
-    plan = StudyPlan(network=quick, variants=("all", "without_metadata", *LINEAR_BASELINES))
+    plan = AttributeStudyPlan(network=quick, variants=("all", "without_metadata", *LINEAR_BASELINES))
     results = run_study(articles, known, plan)
     scores, pairs = scores_of(results), confusions_of(results)
     f1 = scores[(scores["metric"] == "weighted_f1") & (scores["attribute"] == "c")]["value"]
@@ -363,12 +370,12 @@ def test_few_labels_and_bare_articles_have_a_plain_outcome(quick: AttributeConfi
 def test_all_variants_predict_the_same_values(quick: AttributeConfig) -> None:
     published = trained_as(quick, "published").model_copy(update={"min_samples": 500})
     with pytest.raises(ValidationError, match=rf"min_samples is 500, network.min_samples {quick.min_samples}"):
-        StudyPlan(network=quick, published=published)
+        AttributeStudyPlan(network=quick, published=published)
 
 
 @pytest.mark.parametrize("labelled", [1_200, 8_000, 105_000])
 def test_whatever_suits_the_data_can_be_trained_as_published(labelled: int) -> None:
-    plan = StudyPlan(network=AttributeConfig.for_data(labelled), variants=("all", "published"))
+    plan = AttributeStudyPlan(network=AttributeConfig.for_data(labelled), variants=("all", "published"))
     published = AttributeConfig.model_validate(plan.config_of("published").model_dump())
     assert (published.training, published.members, published.batch_size) == ("published", 1, 64)
     assert plan.config_of("all") == AttributeConfig.for_data(labelled)

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
-from atelier.studies import recommender_neighbours, recommender_study
+from atelier.studies import recommender_neighbours
 from atelier.studies.recommender_neighbours import COLUMNS, asked_articles, has_vectors, neighbours_of
-from atelier.studies.recommender_study import StudiedModel, StudyPlan
+from atelier.studies.recommender_plan import RecommenderStudyPlan, StudiedModel
 from atelier.studies.results_cache import ResultsCache
 
 ALS = StudiedModel(recommender="als", config={"factors": 4, "iterations": 2})
-PLAN = StudyPlan(models={"popularity": StudiedModel(recommender="popular"), "als": ALS}, seeds=(3, 4))
+PLAN = RecommenderStudyPlan(models={"popularity": StudiedModel(recommender="popular"), "als": ALS}, seeds=(3, 4))
 
 
 def interactions(*articles: str, kind: str = "purchase") -> Interactions:
@@ -87,7 +87,7 @@ def test_nothing_to_ask_about_is_an_empty_table() -> None:
 
 
 def test_every_model_of_the_published_comparison_but_popularity_has_vectors() -> None:
-    plan = recommender_study.StudyPlan.published(8)
+    plan = RecommenderStudyPlan.published(8)
     assert [name for name, each in plan.models.items() if has_vectors(each)] == [
         "collaborative",
         "content",

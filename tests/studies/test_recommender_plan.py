@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from atelier.studies.recommender_study import StudiedModel, StudyPlan
+from atelier.studies.recommender_plan import RecommenderStudyPlan, StudiedModel
 from tests.studies.tiny import POPULAR
 
 
 def test_the_published_models_share_one_length() -> None:
-    plan = StudyPlan.published(
+    plan = RecommenderStudyPlan.published(
         16, hybrid={"max_epochs": 3}, als={"alpha": 2.0}, popularity={"window_days": 3}, repeat=True, seeds=(7,)
     )
     assert list(plan.models) == ["popularity", "collaborative", "content", "hybrid", "als", "repeat"]
@@ -25,4 +25,4 @@ def test_the_published_models_share_one_length() -> None:
 @pytest.mark.parametrize("wrong", [{"shares": (0.0,)}, {"shares": (1.5,)}, {"seeds": (1, 1)}, {"models": {}}, {"k": 0}])
 def test_a_plan_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        StudyPlan.model_validate({"models": {"p": POPULAR}} | wrong)
+        RecommenderStudyPlan.model_validate({"models": {"p": POPULAR}} | wrong)

@@ -5,13 +5,15 @@ import pytest
 
 from atelier.interactions import Interactions
 from atelier.studies import recommender_study
-from atelier.studies.recommender_scores import EvaluationTask
-from atelier.studies.recommender_study import StudyError, StudyPlan, run_study, scores_of
+from atelier.studies.recommender_plan import RecommenderStudyPlan
+from atelier.studies.recommender_scores import EvaluationTask, StudyError, judged_customers
+from atelier.studies.recommender_study import run_study
+from atelier.studies.recommender_tables import paired_tests_of, scores_of
 from tests.studies.tiny import POPULAR, REPEAT, TRAIN, TRUTH, frame
 
 
 def test_a_tiny_case_has_exact_figures() -> None:
-    plan = StudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
+    plan = RecommenderStudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
     (result,) = run_study(TRAIN, TRUTH, plan)
     # Popularity: a 3, b 2, c 1, d 1, e 1. Without what was seen u1 gets d, e; u2 c, d; u3 b, c.
     # Right are u1: d (a was seen), u2: c, e; u3's only article was seen: nobody asks.
@@ -33,7 +35,7 @@ def test_a_tiny_case_has_exact_figures() -> None:
 
 def test_where_articles_may_be_repeated_what_was_seen_is_right() -> None:
     models = {"popularity": POPULAR, "repeat": REPEAT}
-    plan = StudyPlan(models=models, seeds=(0,), shares=(1.0,), k=2, exclude_seen=False)
+    plan = RecommenderStudyPlan(models=models, seeds=(0,), shares=(1.0,), k=2, exclude_seen=False)
     popularity, repeat = run_study(TRAIN, TRUTH, plan)
     # Everyone's popular list is a, b. Own last articles: u1 c, b; u2 b, a; u3 d, a.
     assert popularity.values().tolist() == [0.5, 0, 0.5]  # type: ignore[union-attr]
@@ -41,13 +43,13 @@ def test_where_articles_may_be_repeated_what_was_seen_is_right() -> None:
 
 
 def test_who_is_judged() -> None:
-    assert recommender_study.judged_customers(TRAIN, TRUTH).tolist() == ["u1", "u2", "u3"]
-    assert recommender_study.judged_customers(TRAIN, TRUTH, ["u5", "u2"]).tolist() == ["u2"]
+    assert judged_customers(TRAIN, TRUTH).tolist() == ["u1", "u2", "u3"]
+    assert judged_customers(TRAIN, TRUTH, ["u5", "u2"]).tolist() == ["u2"]
     with pytest.raises(StudyError, match="nobody can be judged"):
-        run_study(TRAIN, TRUTH, StudyPlan(models={"p": POPULAR}), judged=["u4"])
+        run_study(TRAIN, TRUTH, RecommenderStudyPlan(models={"p": POPULAR}), judged=["u4"])
     views = TRAIN.assign(kind="view")
     with pytest.raises(StudyError, match="nobody can be judged"):
-        recommender_study.judged_customers(views, TRUTH)
+        judged_customers(views, TRUTH)
 
 
 def test_a_share_below_one_does_not_move_customers_between_segments() -> None:
@@ -65,10 +67,10 @@ def test_a_share_below_one_does_not_move_customers_between_segments() -> None:
 
 
 def test_lists_from_elsewhere_are_judged_alike() -> None:
-    plan = StudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
+    plan = RecommenderStudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
     lists = pd.DataFrame({"customer_id": ["u1", "u2", "u2"], "article_id": ["d", "c", "e"], "rank": [1, 1, 2]})
     ceiling = recommender_study.judge_lists("ceiling", lists, TRAIN, TRUTH, plan)
     assert ceiling.values().tolist() == [0.5, 1.0]  # type: ignore[union-attr]
     results = [*run_study(TRAIN, TRUTH, plan), ceiling]
     assert list(dict.fromkeys(scores_of(results)["model"])) == ["popularity", "ceiling"]
-    assert recommender_study.tests_of(results).empty
+    assert paired_tests_of(results).empty

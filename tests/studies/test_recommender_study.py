@@ -14,8 +14,16 @@ from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
 from atelier.metrics import evaluate
 from atelier.studies import recommender_study
-from atelier.studies.recommender_scores import SEGMENTS, EvaluationTask
-from atelier.studies.recommender_study import FitResult, StudiedModel, StudyError, StudyPlan, run_study, scores_of
+from atelier.studies.recommender_plan import RecommenderFit, RecommenderStudyPlan, StudiedModel
+from atelier.studies.recommender_scores import (
+    SEGMENTS,
+    EvaluationTask,
+    RecommenderFitResult,
+    StudyError,
+    judged_customers,
+)
+from atelier.studies.recommender_study import run_study
+from atelier.studies.recommender_tables import paired_tests_of, scores_of
 from atelier.studies.results_cache import CachedResultError, ResultsCache, code_digest
 from tests.studies.tiny import ALS, POPULAR, REPEAT, TRAIN, TRUTH, frame
 
@@ -38,11 +46,11 @@ def shop() -> tuple[Interactions, Interactions]:
 
 
 @pytest.fixture
-def plan() -> StudyPlan:
-    return StudyPlan(models={"popularity": POPULAR, "als": ALS}, seeds=(0, 1, 2), shares=(1.0, 0.5), k=5)
+def plan() -> RecommenderStudyPlan:
+    return RecommenderStudyPlan(models={"popularity": POPULAR, "als": ALS}, seeds=(0, 1, 2), shares=(1.0, 0.5), k=5)
 
 
-def told(result: FitResult) -> dict[str, Any]:
+def told(result: RecommenderFitResult) -> dict[str, Any]:
     """A result but for the time it took."""
     return result.model_dump(exclude={"seconds", "ranking_seconds"})
 
@@ -51,13 +59,13 @@ def told(result: FitResult) -> dict[str, Any]:
 
 
 def test_figures_are_those_of_the_metrics_and_follow_from_the_customers(
-    shop: tuple[Interactions, Interactions], plan: StudyPlan
+    shop: tuple[Interactions, Interactions], plan: RecommenderStudyPlan
 ) -> None:
     train, truth = shop
     plan = plan.model_copy(update={"shares": (1.0,), "further_k": (3,)})
     results = run_study(train, truth, plan)
     model = recommenders.build("als", **ALS.config, seed=2).fit(train)
-    lists = model.recommend(recommender_study.judged_customers(train, truth), 5)
+    lists = model.recommend(judged_customers(train, truth), 5)
     catalogue = pd.DataFrame({"article_id": train.article_ids.values.to_pandas()})
     expected = evaluate(lists, truth, (3, 5), train=train, catalogue=catalogue, exclude_seen=True)
     expected = expected.set_index(["segment", "metric", "k"])[["value", "standard_error", "customers"]]
@@ -74,7 +82,7 @@ def test_figures_are_those_of_the_metrics_and_follow_from_the_customers(
                 assert values.mean() == pytest.approx(table.loc[(segment, metric, k), "value"])
 
 
-def test_scores_are_means_over_seeds(shop: tuple[Interactions, Interactions], plan: StudyPlan) -> None:
+def test_scores_are_means_over_seeds(shop: tuple[Interactions, Interactions], plan: RecommenderStudyPlan) -> None:
     results = run_study(*shop, plan)
     table = scores_of(results).set_index(["share", "model", "segment", "metric", "k"])
     assert list(dict.fromkeys(table.index.droplevel([2, 3, 4]))) == [
@@ -100,7 +108,7 @@ def test_scores_are_means_over_seeds(shop: tuple[Interactions, Interactions], pl
 
 
 def test_every_model_is_given_the_same_interactions(
-    shop: tuple[Interactions, Interactions], plan: StudyPlan, monkeypatch: pytest.MonkeyPatch
+    shop: tuple[Interactions, Interactions], plan: RecommenderStudyPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: dict[tuple[str, float, int], list[str]] = {}
     real = recommender_study.fit_model
@@ -142,7 +150,7 @@ def test_a_share_keeps_each_interaction_with_that_probability() -> None:
 
 def test_the_question_is_the_same_at_every_share(shop: tuple[Interactions, Interactions]) -> None:
     train, truth = shop
-    plan = StudyPlan(models={"als": ALS}, seeds=(0,), shares=(1.0, 0.1), k=5)
+    plan = RecommenderStudyPlan(models={"als": ALS}, seeds=(0,), shares=(1.0, 0.1), k=5)
     inputs = recommender_study.Study.of(train, truth, plan, None, None, None)
     bought = set(zip(*train.to_frame()[["customer_id", "article_id"]].to_numpy(str).T, strict=True))
     popular = None
@@ -170,7 +178,7 @@ def test_the_question_is_the_same_at_every_share(shop: tuple[Interactions, Inter
 def test_only_candidates_are_recommended_and_covered(shop: tuple[Interactions, Interactions]) -> None:
     train, truth = shop
     few = ["a00", "a01", "a10", "never sold"]
-    plan = StudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=5, exclude_seen=False)
+    plan = RecommenderStudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=5, exclude_seen=False)
     inputs = recommender_study.Study.of(train, truth, plan, None, None, few)
     lists, _ = inputs.lists(inputs.sample(plan.fits()[0]).fit(POPULAR, 0), plan.fits()[0])
     assert set(lists["article_id"]) == set(few[:3])
@@ -193,7 +201,7 @@ def test_only_models_that_read_content_are_given_vectors(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(recommenders, "build", lambda name, **config: Told(config["mode"]))
     train = Interactions.from_frame(TRAIN)
-    for name, studied in StudyPlan.published(4).models.items():
+    for name, studied in RecommenderStudyPlan.published(4).models.items():
         if studied.recommender == "hybrid":
             recommender_study.fit_model(train, studied, 0, catalogue)
             assert (given[name] is None) == (name == "collaborative")
@@ -203,15 +211,15 @@ def test_a_wrong_config_is_found_before_the_first_fit(monkeypatch: pytest.Monkey
     monkeypatch.setattr(recommender_study, "run_fit", lambda *_: pytest.fail("something was fitted"))
     wrong = StudiedModel(recommender="als", config={"factor": 3})
     with pytest.raises(ValidationError, match="factor"):
-        run_study(TRAIN, TRUTH, StudyPlan(models={"popularity": POPULAR, "als": wrong}))
+        run_study(TRAIN, TRUTH, RecommenderStudyPlan(models={"popularity": POPULAR, "als": wrong}))
     with pytest.raises(recommenders.UnknownModelError, match="oracle"):
-        run_study(TRAIN, TRUTH, StudyPlan(models={"als": StudiedModel(recommender="oracle")}))
+        run_study(TRAIN, TRUTH, RecommenderStudyPlan(models={"als": StudiedModel(recommender="oracle")}))
 
 
 def test_a_fallback_that_cannot_serve_everyone_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recommender_study, "run_fit", lambda *_: pytest.fail("something was fitted"))
     with pytest.raises(StudyError, match=r"the fallback als cannot rank for customers .*: take popular"):
-        run_study(TRAIN, TRUTH, StudyPlan(models={"popularity": POPULAR}, fallback=ALS))
+        run_study(TRAIN, TRUTH, RecommenderStudyPlan(models={"popularity": POPULAR}, fallback=ALS))
 
 
 def test_seconds_are_those_of_the_model_alone(
@@ -231,7 +239,7 @@ def test_seconds_are_those_of_the_model_alone(
     monkeypatch.setattr(recommender_study, "fit_model", slow)
     monkeypatch.setattr(recommender_study.time, "process_time", lambda: clock[0])
     monkeypatch.setattr(EvaluationTask, "seen", property(read))
-    results = run_study(*shop, StudyPlan(models={"als": ALS, "again": ALS}, seeds=(0, 1), shares=(0.1,)))
+    results = run_study(*shop, RecommenderStudyPlan(models={"als": ALS, "again": ALS}, seeds=(0, 1), shares=(0.1,)))
     assert all(fit.served < fit.judged for fit in results), "the case has to need the fallback"
     assert [(fit.seconds, fit.ranking_seconds) for fit in results] == [(1, 0)] * 4
     assert seen == [2]
@@ -251,9 +259,9 @@ class Counter:
     """Runs fits until it is killed."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
-        self.fits: list[recommender_study.Fit] = []
+        self.fits: list[RecommenderFit] = []
 
-        def counted(fit: recommender_study.Fit, inputs: Any) -> FitResult:
+        def counted(fit: RecommenderFit, inputs: Any) -> RecommenderFitResult:
             if len(self.fits) == most:
                 raise Killed
             self.fits.append(fit)
@@ -263,7 +271,7 @@ class Counter:
 
 
 def test_a_killed_study_goes_on_where_it_was(
-    shop: tuple[Interactions, Interactions], plan: StudyPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: tuple[Interactions, Interactions], plan: RecommenderStudyPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = ResultsCache(tmp_path / "kept")
     killed = Counter(monkeypatch, most=6)
@@ -281,15 +289,15 @@ def test_a_killed_study_goes_on_where_it_was(
     whole = run_study(*shop, plan)
     assert [told(result) for result in resumed] == [told(result) for result in whole]
     pd.testing.assert_frame_equal(scores_of(resumed), scores_of(whole))
-    pd.testing.assert_frame_equal(recommender_study.tests_of(resumed), recommender_study.tests_of(whole))
+    pd.testing.assert_frame_equal(paired_tests_of(resumed), paired_tests_of(whole))
 
 
 def test_another_question_starts_anew_and_another_model_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = StudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
+    small = RecommenderStudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
 
-    def fits(plan: StudyPlan = small, data: dict[str, str] = DATA, **asked: Any) -> list[str]:
+    def fits(plan: RecommenderStudyPlan = small, data: dict[str, str] = DATA, **asked: Any) -> list[str]:
         counter = Counter(monkeypatch, most=9)
         run_study(TRAIN, TRUTH, plan, kept=ResultsCache(tmp_path), data=data, **asked)
         return [fit.model for fit in counter.fits]
@@ -323,7 +331,7 @@ def test_what_a_fit_reads_is_part_of_the_code(module: str, monkeypatch: pytest.M
 
 
 def test_a_damaged_result_is_named(tmp_path: Path) -> None:
-    small = StudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
+    small = RecommenderStudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
     run_study(TRAIN, TRUTH, small, kept=ResultsCache(tmp_path), data=DATA)
     (file,) = tmp_path.iterdir()
     file.write_text(file.read_text()[:-10])
@@ -333,11 +341,11 @@ def test_a_damaged_result_is_named(tmp_path: Path) -> None:
 
 def test_nothing_is_kept_of_data_that_nobody_can_tell(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="identifies"):
-        run_study(TRAIN, TRUTH, StudyPlan(models={"p": POPULAR}), kept=ResultsCache(tmp_path))
+        run_study(TRAIN, TRUTH, RecommenderStudyPlan(models={"p": POPULAR}), kept=ResultsCache(tmp_path))
 
 
 def test_no_customer_is_named_in_what_is_kept(tmp_path: Path) -> None:
-    small = StudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
+    small = RecommenderStudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
     run_study(TRAIN, TRUTH, small, kept=ResultsCache(tmp_path), data=DATA)
     (file,) = tmp_path.iterdir()
     assert not any(f'"{customer}"' in file.read_text() for customer in set(TRAIN["customer_id"]))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from atelier.studies.recommender_study import StudiedModel
+from atelier.studies.recommender_plan import StudiedModel
 
 ALS = StudiedModel(recommender="als", config={"factors": 3, "iterations": 2, "threads": 1})
 POPULAR = StudiedModel(recommender="popular")

@@ -43,7 +43,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Batch:
+class ArticleBatch:
     """b articles as tensors.
 
     Attributes:
@@ -121,7 +121,7 @@ class PairBranch(nn.Module):
 
 
 class Layers(nn.Module):
-    """All layers once: a :class:`Batch` → logits [b, classes of all attributes, one attribute after the other]."""
+    """All layers once: an :class:`ArticleBatch` → logits [b, classes of all attributes, one after the other]."""
 
     def __init__(self, config: AttributeConfig, sizes: Sizes) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class Layers(nn.Module):
         self.joint = Dense(joint_inputs, config.joint_units, config.dropout)
         self.heads = nn.Linear(config.joint_units, sum(sizes.classes))
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: ArticleBatch) -> Tensor:
         """Logits, float32 [b, classes]."""
         one_hot = functional.one_hot(batch.types + 1, self.types + 1)[:, 1:].to(batch.images.dtype)  # [b, types]
         image = self.image(torch.cat([batch.images.flatten(1), one_hot], dim=1))
@@ -151,7 +151,7 @@ class Layers(nn.Module):
 
 
 class AttributeNetwork(Layers):
-    """The whole network: a :class:`Batch` → logits [b, classes of all attributes, one attribute after the other].
+    """The whole network: an :class:`ArticleBatch` → logits [b, classes of all attributes, one after the other].
 
     With the published sizes and 318 product types the image branch reads 2,366 numbers, the convolution has 48
     positions and the joint layer reads 2,400.
@@ -172,7 +172,7 @@ class AttributeNetwork(Layers):
         self.register_buffer("image_scale", torch.ones(sizes.image))
         self.register_buffer("temperatures", torch.ones(len(sizes.classes)))
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: ArticleBatch) -> Tensor:
         """Logits, float32 [b, classes], before temperatures; in training [members · b, classes]."""
         mine = super().forward(batch)
         if not self.others:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from atelier.articles.image_vectors import ImageVectors, standardisation
 from atelier.articles.text import PADDING, UNKNOWN
-from atelier.attributes.encoding import Encoded
-from atelier.attributes.network.architecture import AttributeNetwork, Batch
+from atelier.attributes.encoding import EncodedArticles
+from atelier.attributes.network.architecture import ArticleBatch, AttributeNetwork
 
 Floats = npt.NDArray[np.float32]
 
@@ -46,7 +46,7 @@ class ArticleBatches:
         device: where the tensors lie.
     """
 
-    def __init__(self, encoded: Encoded, network: AttributeNetwork, device: torch.device) -> None:
+    def __init__(self, encoded: EncodedArticles, network: AttributeNetwork, device: torch.device) -> None:
         vectors, index = _pool(network, encoded.shots)
         mean, scale = network.image_mean.cpu().numpy(), network.image_scale.cpu().numpy()
         standard = np.zeros((len(vectors) + 1, network.sizes.image), dtype=np.float32)
@@ -64,10 +64,10 @@ class ArticleBatches:
     def __len__(self) -> int:
         return len(self.types)
 
-    def batch(self, rows: Tensor) -> Batch:
+    def batch(self, rows: Tensor) -> ArticleBatch:
         """The articles of these rows, int64 [b]; texts are cut to the longest among them."""
         longest = max(int(self.lengths[rows].max()), self.kernel)
-        return Batch(
+        return ArticleBatch(
             images=self.vectors[self.index[rows]],
             tokens=self.tokens[rows, :longest].long(),
             types=self.types[rows],
@@ -75,7 +75,7 @@ class ArticleBatches:
             divisions=self.divisions[rows],
         )
 
-    def batches(self, size: int, rows: Tensor | None = None) -> Iterator[Batch]:
+    def batches(self, size: int, rows: Tensor | None = None) -> Iterator[ArticleBatch]:
         """All articles, or those of ``rows``, in order, at most ``size`` at a time."""
         chosen = torch.arange(len(self), device=self.types.device) if rows is None else rows
         for part in torch.split(chosen, size):
@@ -83,7 +83,7 @@ class ArticleBatches:
                 yield self.batch(part)
 
 
-def word_dropout(batch: Batch, share: float, generator: torch.Generator) -> Batch:
+def word_dropout(batch: ArticleBatch, share: float, generator: torch.Generator) -> ArticleBatch:
     """Make a share of the words unknown, each drawn apart."""
     if share == 0:
         return batch
@@ -91,7 +91,7 @@ def word_dropout(batch: Batch, share: float, generator: torch.Generator) -> Batc
     return replace(batch, tokens=batch.tokens.masked_fill(drawn & (batch.tokens != PADDING), UNKNOWN))
 
 
-def modality_dropout(batch: Batch, share: float, generator: torch.Generator) -> Batch:
+def modality_dropout(batch: ArticleBatch, share: float, generator: torch.Generator) -> ArticleBatch:
     """Take photographs, text, product type, brand and division away from a share of the articles, each drawn apart."""
     if share == 0:
         return batch

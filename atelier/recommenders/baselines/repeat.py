@@ -12,7 +12,7 @@ from atelier.ids import Codes
 from atelier.interactions import Interactions
 from atelier.recommenders.base import Ranker
 from atelier.recommenders.baselines.popular import CountingRecommender, PopularConfig
-from atelier.search.ragged import Indices, Lists, Pairs, Ranked, first_of_order, padded, place_in_row, without
+from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, first_of_order, padded, place_in_row, without
 
 
 class RepeatConfig(PopularConfig):
@@ -41,11 +41,11 @@ class Repeat(CountingRecommender[RepeatConfig]):
         last = len(keys) - 1 - backwards  # the last row of each customer with each article
         last = last[np.lexsort((-last, history.customers[last]))]
         pairs = Pairs(history.customers[last].astype(np.int64), history.articles[last])
-        own = Lists.from_pairs(pairs.where(place_in_row(pairs.rows, n) < self.config.own_articles), n)
+        own = RaggedLists.from_pairs(pairs.where(place_in_row(pairs.rows, n) < self.config.own_articles), n)
         return {"own.starts": own.starts, "own.codes": own.codes}
 
     def _ranker(self, profiles: dict[str, Array], eligible: Codes, k: int) -> Ranker:
-        own = Lists(profiles["own.starts"], profiles["own.codes"])
+        own = RaggedLists(profiles["own.starts"], profiles["own.codes"])
         order, scores = self._order(eligible)
         articles = len(self.article_ids)
         allowed = np.zeros(articles, dtype=bool)

@@ -26,7 +26,7 @@ from atelier.errors import BundleError
 from atelier.ids import Codes, column
 from atelier.recommenders.customer_profiles import CustomerProfiles
 from atelier.recommenders.explanations import Part, assembled, nothing, places_of
-from atelier.search.ragged import Indices, Lists, Pairs, Ranked, Scores, best, place_in_row
+from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, Scores, best, place_in_row
 
 if TYPE_CHECKING:
     from atelier.recommenders.factorisation.als import ALS
@@ -88,7 +88,7 @@ class _History:
             raise BundleError("this als bundle keeps no histories, which reasons are made of: train the model again")
         self._ranked: Codes = np.flatnonzero(model.ranked).astype(np.int32)
         self._column = model.columns
-        self._lists = Lists(profiles["history.starts"], profiles["history.columns"])
+        self._lists = RaggedLists(profiles["history.starts"], profiles["history.columns"])
         self._confidence = profiles["history.confidence"]
         self._z = model.whitened
 
@@ -106,7 +106,7 @@ class _History:
         lengths = np.diff(self._lists.starts)[customers]
         starts = np.cumsum(counts) - counts
         for batch in self._batches(lengths, int(counts.max(initial=1))):
-            rows = Lists(np.append(starts, len(order)), order.astype(np.int32)).of(batch)
+            rows = RaggedLists(np.append(starts, len(order)), order.astype(np.int32)).of(batch)
             mine = self._best(customers[batch], Pairs(rows.rows, codes[rows.codes]), k)
             found.codes[rows.codes], found.scores[rows.codes] = mine
         return found
@@ -139,7 +139,7 @@ class _History:
 
     def _padded(self, customers: Indices) -> tuple[Indices, Floats]:
         """The histories of customers as columns and confidences [n, m]; beyond a history's end both are 0."""
-        cells = Lists(self._lists.starts, np.arange(len(self._confidence), dtype=np.int32)).of(customers)
+        cells = RaggedLists(self._lists.starts, np.arange(len(self._confidence), dtype=np.int32)).of(customers)
         n = len(customers)
         place = place_in_row(cells.rows, n)
         shape = (n, int(place.max(initial=0)) + 1)

@@ -30,7 +30,7 @@ from atelier.recommenders.training_data.customer_features import attribute_matri
 from atelier.recommenders.training_data.negatives import Sampler, negative_pool
 from atelier.recommenders.training_data.positives import last_part, positive_rows, window_of
 from atelier.recommenders.vector_model import VectorRecommender
-from atelier.search.ragged import Indices, Lists, Mask, Pairs, Scores
+from atelier.search.ragged import Indices, Mask, Pairs, RaggedLists, Scores
 
 
 class Hybrid(VectorRecommender[HybridConfig]):
@@ -160,7 +160,7 @@ class Hybrid(VectorRecommender[HybridConfig]):
             recent = np.arange(len(customers)) >= ends[customers] - self.config.history
             customers, codes = customers[recent], codes[recent]
         keys, counts = np.unique(customers * articles + codes, return_counts=True)
-        own = Lists.from_pairs(Pairs(keys // articles, (keys % articles).astype(np.int32)), n)
+        own = RaggedLists.from_pairs(Pairs(keys // articles, (keys % articles).astype(np.int32)), n)
         totals = np.bincount(customers, minlength=n)
         shares = (counts / totals[keys // articles]).astype(np.float32)
         attributes = self.weights["customer.hidden.weight"].shape[1] if "customer.hidden.weight" in self.weights else 0
@@ -230,7 +230,10 @@ class Hybrid(VectorRecommender[HybridConfig]):
         profiles, seen = self.customer_profiles.profiles, self.customer_profiles.seen
         profiles = profiles | {"history.codes": place[profiles["history.codes"]]}
         model.customer_profiles = type(self.customer_profiles)(
-            self.customer_profiles.ids, self.customer_profiles.rankable, Lists(seen.starts, place[seen.codes]), profiles
+            self.customer_profiles.ids,
+            self.customer_profiles.rankable,
+            RaggedLists(seen.starts, place[seen.codes]),
+            profiles,
         )
         return model
 

@@ -25,7 +25,7 @@ from atelier.catalogue import Catalogue
 from atelier.ids import Codes, column
 from atelier.recommenders.customer_profiles import CustomerProfiles
 from atelier.recommenders.explanations import assembled, nothing, places_of
-from atelier.search.ragged import Indices, Lists, Ranked, Scores, best
+from atelier.search.ragged import Indices, RaggedLists, Ranked, Scores, best
 
 if TYPE_CHECKING:
     from atelier.recommenders.factorisation.hybrid import Hybrid
@@ -67,7 +67,7 @@ def explain(
 def _from_history(vectors: Scores, profiles: dict[str, Any], places: Indices, codes: Codes, k: int) -> Ranked:
     """The ``k`` articles of each history with the largest terms of the score."""
     starts, shares = profiles["history.starts"], profiles["history.shares"]
-    cells = Lists(starts, np.arange(len(shares), dtype=np.int32)).of(places)
+    cells = RaggedLists(starts, np.arange(len(shares), dtype=np.int32)).of(places)
     articles = profiles["history.codes"][cells.codes]
     terms = np.empty(len(articles), dtype=np.float32)
     for start in range(0, len(articles), PAIRS):

@@ -21,7 +21,7 @@ from atelier.nn.ranking_losses import LOSSES
 from atelier.progress import progress
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
 from atelier.recommenders.factorisation.hybrid_network import Factorisation
-from atelier.recommenders.training_data.negatives import Batch, Sampler
+from atelier.recommenders.training_data.negatives import Sampler, TrainingBatch
 from atelier.search.ragged import Indices
 
 MOST_HELD_OUT = 20_000
@@ -67,7 +67,7 @@ class Trainer:
         parameters = list(network.parameters())
         self._adam = torch.optim.Adam(parameters, config.learning_rate, fused=True) if parameters else None
 
-    def step(self, batch: Batch) -> Tensor:
+    def step(self, batch: TrainingBatch) -> Tensor:
         """Move the weights by one batch; gives its mean loss."""
         self.network.train()
         articles = self._distinct(batch)
@@ -84,7 +84,7 @@ class Trainer:
         return loss.detach().mean()
 
     @torch.no_grad()
-    def loss(self, batches: Sequence[Batch]) -> float:
+    def loss(self, batches: Sequence[TrainingBatch]) -> float:
         """The mean loss of batches, without dropout; nan without any."""
         self.network.eval()
         total = 0.0
@@ -96,7 +96,7 @@ class Trainer:
         examples = sum(len(batch.positives) for batch in batches)
         return total / examples if examples else float("nan")
 
-    def _distinct(self, batch: Batch) -> Tensor:
+    def _distinct(self, batch: TrainingBatch) -> Tensor:
         """The distinct articles of a batch, ascending, so that each vector is computed once; remembers their places."""
         used = np.zeros(len(self._place), dtype=bool)
         for articles in (batch.inputs[batch.inputs >= 0], batch.positives, batch.negatives):
@@ -105,7 +105,7 @@ class Trainer:
         self._place[distinct] = np.arange(len(distinct))
         return torch.from_numpy(distinct)
 
-    def _losses(self, batch: Batch, articles: Tensor, leaf: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _losses(self, batch: TrainingBatch, articles: Tensor, leaf: Tensor | None) -> tuple[Tensor, Tensor]:
         """The loss of each example [b], and the penalty on lengths."""
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._config.precision == "bfloat16"):
             content = self.network.content_part(articles)
@@ -119,7 +119,7 @@ class Trainer:
         lengths = [weight * part.square().sum(1).mean() for weight, part in penalties if weight and part is not None]
         return self._loss(positive.float(), negative.float(), counts, r), sum(lengths, torch.zeros(()))
 
-    def _scores(self, batch: Batch, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    def _scores(self, batch: TrainingBatch, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """The scores of the positives [b] and of the negatives [b, n]."""
         present = batch.inputs >= 0  # [b, inputs]
         starts = np.cumsum(present.sum(1)) - present.sum(1)

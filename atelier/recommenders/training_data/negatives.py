@@ -13,13 +13,13 @@ from atelier.catalogue import Catalogue
 from atelier.ids import Codes, IdMap
 from atelier.interactions import Interactions
 from atelier.recommenders.training_data.positives import Window
-from atelier.search.ragged import Indices, Lists, Mask
+from atelier.search.ragged import Indices, Mask, RaggedLists
 
 ROUNDS = 20
 """How often a negative that the customer has touched is drawn anew before it is left out."""
 
 
-class Batch(NamedTuple):
+class TrainingBatch(NamedTuple):
     """b examples as article numbers.
 
     Attributes:
@@ -105,7 +105,7 @@ class Sampler:
         starts = np.zeros(customers + 1, dtype=np.int64)
         np.cumsum(np.bincount(self._customers, minlength=customers), out=starts[1:])
         self._starts = starts
-        self._touched = Lists.distinct(self._customers, self._articles, (customers, articles))
+        self._touched = RaggedLists.distinct(self._customers, self._articles, (customers, articles))
         self._pool, self._n_articles = pool, articles
         self._inputs, self._negatives, self._shared = inputs, negatives, shared
         self._chosen_inputs = _latest if last else _subsets
@@ -115,7 +115,7 @@ class Sampler:
         self._drawn_share[pool] = weights / weights.sum()
         self._uniform = popularity == 0
 
-    def batch(self, rows: Indices, random: np.random.Generator) -> Batch:
+    def batch(self, rows: Indices, random: np.random.Generator) -> TrainingBatch:
         """Examples for these positives.
 
         Args:
@@ -128,7 +128,9 @@ class Sampler:
         inputs = np.where(places >= 0, self._articles[first[:, None] + np.maximum(places, 0)], np.int32(-1))
         draw = self._shared_negatives if self._shared else self._own_negatives
         negatives, valid = draw(customers, random)
-        return Batch(customers, inputs, self._articles[rows], negatives, valid, self._importance(customers, negatives))
+        return TrainingBatch(
+            customers, inputs, self._articles[rows], negatives, valid, self._importance(customers, negatives)
+        )
 
     def _importance(self, customers: Codes, negatives: Codes) -> npt.NDArray[np.float32]:
         """One over how often each negative is drawn."""

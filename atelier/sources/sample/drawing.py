@@ -45,7 +45,7 @@ Pixels = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class ImageVectors:
+class Photographs:
     """The photographs to take; arrays of length n, sorted by article and shot.
 
     Attributes:
@@ -59,17 +59,17 @@ class ImageVectors:
     second: Codes
 
 
-def plan_shots(articles: Articles, rng: np.random.Generator) -> ImageVectors:
+def plan_shots(articles: Articles, rng: np.random.Generator) -> Photographs:
     """Decide how many photographs each article gets, and which show a second garment."""
     counts = 1 + rng.choice(len(SHOTS), p=SHOTS, size=len(articles))
     rows = np.repeat(np.arange(len(articles)), counts)
     place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     other = rng.integers(0, len(articles), size=len(rows))
     shown = (place > 0) & (rng.random(len(rows)) < SECOND_GARMENT) & (other != rows)
-    return ImageVectors(rows, place, np.where(shown, other, -1))
+    return Photographs(rows, place, np.where(shown, other, -1))
 
 
-def snapshot(articles: Articles, shots: ImageVectors | None, day: int) -> pa.Table:
+def snapshot(articles: Articles, shots: Photographs | None, day: int) -> pa.Table:
     """The listing of photographs of what has been launched by a day: article_id, shot, path (below photographs/)."""
     rows = np.zeros(0, dtype=np.int64) if shots is None else np.flatnonzero(articles.launched[shots.articles] <= day)
     ids = articles.ids[shots.articles[rows]] if shots is not None else articles.ids[rows]
@@ -88,7 +88,7 @@ def _file_names(ids: NDArray[np.str_], places: Codes) -> Any:
     return pc.binary_join_element_wise(pa.array(ids, pa.string()), numbered("_", places, 1), pa.scalar(".jpg"), "")
 
 
-def draw_photographs(folder: Path, config: SampleConfig, articles: Articles, shots: ImageVectors) -> None:
+def draw_photographs(folder: Path, config: SampleConfig, articles: Articles, shots: Photographs) -> None:
     """Draw every photograph into a folder. Each has random numbers of its own.
 
     Args:

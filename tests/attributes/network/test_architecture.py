@@ -6,14 +6,21 @@ from pydantic import ValidationError
 from torch.nn import functional
 
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.network.architecture import PAIR_FACTORS, AttributeNetwork, Batch, PairBranch, Sizes, TextBranch
+from atelier.attributes.network.architecture import (
+    PAIR_FACTORS,
+    ArticleBatch,
+    AttributeNetwork,
+    PairBranch,
+    Sizes,
+    TextBranch,
+)
 
 
-def _batch(articles: int, sizes: Sizes, shots: int, tokens: torch.Tensor) -> Batch:
+def _batch(articles: int, sizes: Sizes, shots: int, tokens: torch.Tensor) -> ArticleBatch:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand((articles, shots, sizes.image), generator=generator)
     codes = [torch.arange(articles) % (size + 1) - 1 for size in (sizes.types, sizes.brands, sizes.divisions)]
-    return Batch(images, tokens, *codes)
+    return ArticleBatch(images, tokens, *codes)
 
 
 def test_published_sizes() -> None:
@@ -36,7 +43,7 @@ def test_published_network_runs_on_shapes() -> None:
     with torch.device("meta"):
         network = AttributeNetwork(AttributeConfig.published(), sizes)
         codes = [torch.zeros(5, dtype=torch.int64)] * 3
-        logits = network(Batch(torch.zeros(5, 4, 512), torch.zeros(5, 50, dtype=torch.int64), *codes))
+        logits = network(ArticleBatch(torch.zeros(5, 4, 512), torch.zeros(5, 50, dtype=torch.int64), *codes))
     assert [tuple(part.shape) for part in network.split(logits)] == [(5, 12), (5, 7)]
 
 

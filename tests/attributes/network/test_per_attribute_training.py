@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from atelier.articles.image_vectors import ImageVectors
 from atelier.attributes import AttributeConfig
-from atelier.attributes.encoding import Encoded
+from atelier.attributes.encoding import EncodedArticles
 from atelier.attributes.labels import Head, Heads
 from atelier.attributes.network.architecture import AttributeNetwork, Sizes
 from atelier.attributes.network.batches import ArticleBatches
@@ -44,7 +44,7 @@ def _training(targets: list[list[int]], classes: tuple[int, ...], **changes: obj
         precision="float32",
         **changes,
     )
-    encoded = Encoded(
+    encoded = EncodedArticles(
         article_ids=pa.array([f"a{place}" for place in range(n)]),
         shots=ImageVectors(rng.standard_normal((2 * n, 3), np.float32), np.full(n, 2)),
         tokens=rng.integers(2, 9, (n, 6), dtype=np.int32),

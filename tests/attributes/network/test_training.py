@@ -16,7 +16,7 @@ from torch.nn import functional
 from atelier.attributes import AttributeConfig, AttributeModel, evaluate, holdout
 from atelier.attributes.labels import Head, Heads
 from atelier.attributes.model import Monitor
-from atelier.attributes.network.architecture import Batch
+from atelier.attributes.network.architecture import ArticleBatch
 from atelier.attributes.network.batches import modality_dropout, word_dropout
 from atelier.attributes.network.loss import JointLoss
 from atelier.attributes.network.training import DivergedError
@@ -69,7 +69,7 @@ def test_weights_of_classes_and_attributes() -> None:
 
 def test_modalities_are_left_out_for_the_share_asked() -> None:
     ones = torch.ones(4000, dtype=torch.int64)
-    batch = Batch(torch.ones(4000, 2, 3), torch.full((4000, 4), 2), ones, ones, ones)
+    batch = ArticleBatch(torch.ones(4000, 2, 3), torch.full((4000, 4), 2), ones, ones, ones)
     left = modality_dropout(batch, 0.25, torch.Generator().manual_seed(0))
     gone = [
         (left.images == 0).all(2).all(1),
@@ -87,7 +87,7 @@ def test_modalities_are_left_out_for_the_share_asked() -> None:
 def test_forgotten_words_become_unknown_and_padding_stays() -> None:
     codes = torch.zeros(500, dtype=torch.int64)
     tokens = torch.tensor([[7, 8, 9, 0]]).repeat(500, 1)
-    batch = Batch(torch.zeros(500, 1, 0), tokens, codes, codes, codes)
+    batch = ArticleBatch(torch.zeros(500, 1, 0), tokens, codes, codes, codes)
     forgotten = word_dropout(batch, 0.2, torch.Generator().manual_seed(0)).tokens
     assert (forgotten[:, 3] == 0).all()
     assert (forgotten[:, :3] == 1).float().mean().item() == pytest.approx(0.2, abs=0.04)
