@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from atelier.catalogue import Catalogue
     from atelier.interactions import Interactions
-    from atelier.recommenders import Recommender
+    from atelier.recommenders.base import Recommender
 
 GROUP = "evaluation"
 KINDS = ("purchase",)

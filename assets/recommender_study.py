@@ -188,7 +188,7 @@ def study_plan(config: RecommenderStudy, articles: int, threads: int = 0) -> "Re
     """
     from pydantic import ValidationError
 
-    from atelier.recommenders.vector_model import factors_for
+    from atelier.recommenders.config import factors_for
     from atelier.studies.recommender_plan import RecommenderStudyPlan
     from resources.retailer import faults
 

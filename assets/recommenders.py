@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from atelier.catalogue import Catalogue
     from atelier.interactions import Interactions
-    from atelier.recommenders import Recommender
+    from atelier.recommenders.base import Recommender
 
 GROUP = "recommenders"
 TRAIN_KINDS = ("save", "bag", "purchase")

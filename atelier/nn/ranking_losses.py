@@ -9,13 +9,13 @@ all are drawn equally often (D. Horvitz, D. Thompson, A Generalization of Sampli
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-LossName = Literal["wmrb", "bpr", "sampled_softmax"]
+from atelier.nn.loss_names import LossName
+
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """(s_ui [b], s_uj [b, n], counts bool [b, n], r_j [n] or [b, n]) → loss of each example [b]."""
 

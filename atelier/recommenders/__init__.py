@@ -1,66 +1,76 @@
-"""Recommenders behind one interface: ``build``, ``load`` and :class:`Recommender`.
+"""Recommenders behind one interface: ``build`` and ``load``.
 
-What belongs here: the list of models, by name. What does not: the models, each of which has a module and is imported
-when it is asked for.
+What belongs here: the list of models, by name, and how one is made. What does not: the models, each of which is
+declared beside its config and imported when it is first used.
 """
 
-from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from atelier.bundles import read_config
 from atelier.errors import AtelierError, BundleError
-from atelier.recommenders.base import Recommender, RecommenderConfig
+from atelier.recommenders.baselines import popular_config, repeat_config
+from atelier.recommenders.declaration import Declaration
+from atelier.recommenders.factorisation import als_config, hybrid_config
 
-MODELS = {
-    "popular": "atelier.recommenders.baselines.popular:Popular",
-    "repeat": "atelier.recommenders.baselines.repeat:Repeat",
-    "als": "atelier.recommenders.factorisation.als:ALS",
-    "hybrid": "atelier.recommenders.factorisation.hybrid:Hybrid",
+if TYPE_CHECKING:
+    from atelier.recommenders.base import Recommender
+
+MODELS: dict[str, Declaration] = {
+    each.DECLARATION.name: each.DECLARATION for each in (popular_config, repeat_config, als_config, hybrid_config)
 }
-"""Where each model's class is."""
+"""Every model, in the order of the leaderboard."""
 
-__all__ = ["MODELS", "Recommender", "RecommenderConfig", "UnknownModelError", "build", "load", "model_class"]
+FALLBACK = popular_config.DECLARATION.name
+"""The model that serves whom another cannot."""
 
 
 class UnknownModelError(AtelierError, ValueError):
     """A model is asked for by a name that none has."""
 
 
-def model_class(name: str) -> type[Recommender[Any]]:
-    """The class of the model of that name.
+def declared(name: str) -> Declaration:
+    """The declaration of the model of that name.
 
     Raises:
         UnknownModelError: there is none; the message lists those there are.
     """
     if name not in MODELS:
         raise UnknownModelError(f"no recommender {name!r}; there are {', '.join(MODELS)}")
-    module, attribute = MODELS[name].split(":")
-    found: type[Recommender[Any]] = getattr(import_module(module), attribute)
-    return found
+    return MODELS[name]
 
 
-def build(name: str, **config: Any) -> Recommender[Any]:
+def model_class(name: str) -> "type[Recommender[Any]]":
+    """The class of the model of that name.
+
+    Raises:
+        UnknownModelError: there is none; the message lists those there are.
+    """
+    return declared(name).load_class()
+
+
+def build(name: str, **config: Any) -> "Recommender[Any]":
     """A model, not yet fitted.
 
     Args:
         name: one of ``MODELS``.
-        config: fields of the model's ``Config``; the others have their defaults.
+        config: fields of the model's config; the others have their defaults.
 
     Raises:
         UnknownModelError: no model has that name.
         pydantic.ValidationError: a field is unknown or its value not allowed.
     """
-    found = model_class(name)
-    return found(found.Config(**config))
+    declaration = declared(name)
+    return declaration.load_class()(declaration.config(**config))
 
 
-def load(path: str | Path) -> Recommender[Any]:
+def load(path: str | Path) -> "Recommender[Any]":
     """The model that was saved in a folder.
 
     Raises:
         BundleError: the folder is no complete bundle of a known model.
     """
+    from atelier.bundles import read_config
+
     try:
         model = model_class(str(read_config(Path(path))["model"]))
     except UnknownModelError as error:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from atelier.bundles import Array, read_arrays, read_config, under, write
 from atelier.catalogue import Catalogue
@@ -22,7 +22,9 @@ from atelier.errors import AtelierError, BundleError
 from atelier.ids import Codes, IdMap, column, preview
 from atelier.interactions import Interactions, InteractionsError
 from atelier.progress import progress
+from atelier.recommenders.config import RecommenderConfig
 from atelier.recommenders.customer_profiles import CustomerProfiles
+from atelier.recommenders.declaration import Declaration
 from atelier.recommenders.eligibility import in_stock_mask
 from atelier.recommenders.schemas import RECOMMENDED, SIMILAR, encoded, plain
 from atelier.search.ragged import Indices, Mask, Pairs, RaggedLists, Ranked, check_k
@@ -32,32 +34,14 @@ Ranker = Callable[[Indices, Pairs], Ranked]
 NeighbourRanker = Callable[[Codes], Ranked]
 """Ranks the neighbours of articles (int32 [n]), themselves left out."""
 
-__all__ = ["RECOMMENDED", "NeighbourRanker", "NotFittedError", "Ranker", "Recommender", "RecommenderConfig"]
+__all__ = ["RECOMMENDED", "NeighbourRanker", "NotFittedError", "Ranker", "Recommender"]
 
 BATCH = 8192
 """Customers or articles ranked at once."""
-HIGHEST_SEED = 2**31 - 1
-"""What NumPy, torch, implicit and Annoy all take."""
 
 
 class NotFittedError(AtelierError, RuntimeError):
     """A model is asked before it was fitted or loaded."""
-
-
-class RecommenderConfig(BaseModel):
-    """What every recommender can be told.
-
-    Attributes:
-        seed: of everything random.
-        train_kinds: the kinds of interaction it learns from.
-        seen_kinds: the kinds that make an article seen by a customer.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    seed: int = Field(default=0, ge=0, le=HIGHEST_SEED)
-    train_kinds: tuple[str, ...] = Field(default=("save", "bag", "purchase"), min_length=1)
-    seen_kinds: tuple[str, ...] = ("purchase",)
 
 
 ConfigT = TypeVar("ConfigT", bound=RecommenderConfig)
@@ -75,10 +59,14 @@ class Recommender(ABC, Generic[ConfigT]):
         weights: what it learned of articles and in general, by name.
     """
 
+    declaration: ClassVar[Declaration]
     name: ClassVar[str]
     Config: ClassVar[type[RecommenderConfig]]
-    serves_anyone: ClassVar[bool] = False
-    """Whether it can rank for a customer of whom nothing is known."""
+
+    def __init_subclass__(cls) -> None:
+        """Take name and config from the declaration, where the class has one."""
+        if declaration := vars(cls).get("declaration"):
+            cls.name, cls.Config = declaration.name, declaration.config
 
     def __init__(self, config: ConfigT | None = None) -> None:
         self.config: ConfigT = config if config is not None else self.Config()  # type: ignore[assignment]
@@ -151,7 +139,7 @@ class Recommender(ABC, Generic[ConfigT]):
         learn = learn.aligned(article_ids=self.article_ids)
         self.ranked = self._rankable(learn, catalogue)
         learn = learn if self.ranked[learn.articles].all() else self._readable(learn)
-        learn = learn.aligned(known if self.serves_anyone else None)
+        learn = learn.aligned(known if self.declaration.serves_anyone else None)
         profiles = self._fit(learn, catalogue, customers)
         self.customer_profiles = CustomerProfiles(
             known, known.encode(learn.customer_ids.values), self._seen(train, known), profiles
@@ -257,7 +245,7 @@ class Recommender(ABC, Generic[ConfigT]):
         history = history.aligned(article_ids=self.article_ids, unknown="drop")
         seen = self._seen(history, ids)
         learn = self._readable(history.of_kinds(self.config.train_kinds))
-        learn = learn.aligned(ids if self.serves_anyone else None)
+        learn = learn.aligned(ids if self.declaration.serves_anyone else None)
         return CustomerProfiles(ids, ids.encode(learn.customer_ids.values), seen, self._profile(learn))
 
     def _places(self, customer_profiles: CustomerProfiles, customers: Any) -> Indices:

@@ -75,15 +75,6 @@ class VectorRecommender(Recommender[ConfigT]):
         return neighbours
 
 
-def factors_for(articles: int) -> int:
-    """A length of vectors that suits so many articles: √articles in whole eights, from 16 to 256.
-
-    Longer ones learn a small catalogue by heart: among the sample retailer's 945 articles 32 found more than 128, among
-    46,000 real ones 256 more than 128.
-    """
-    return int(np.clip(8 * round(articles**0.5 / 8), 16, 256))
-
-
 def unit(vectors: Scores) -> Scores:
     """Each row at unit length; a zero row stays zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

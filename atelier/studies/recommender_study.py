@@ -23,7 +23,7 @@ from atelier.catalogue import Catalogue
 from atelier.ids import IdMap, column
 from atelier.interactions import Interactions
 from atelier.progress import progress
-from atelier.recommenders import model_class
+from atelier.recommenders import declared
 from atelier.recommenders.base import Recommender
 from atelier.recommenders.fallback import SERVED, serve
 from atelier.recommenders.schemas import plain
@@ -182,7 +182,7 @@ def run_study(
     """
     for studied in (*plan.models.values(), plan.fallback):
         studied.build(seed=0)  # what is wrong with the last one is better known before the first is fitted
-    if not model_class(plan.fallback.recommender).serves_anyone:
+    if not declared(plan.fallback.recommender).serves_anyone:
         raise StudyError(
             f"the fallback {plan.fallback.recommender} cannot rank for customers without history, for whom it is "
             "there: take popular"

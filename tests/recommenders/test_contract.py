@@ -21,8 +21,8 @@ from atelier.catalogue import Catalogue, CatalogueError
 from atelier.errors import BundleError, UnknownIdentifier
 from atelier.ids import IdMap
 from atelier.interactions import Interactions, InteractionsError
-from atelier.recommenders import MODELS, Recommender
-from atelier.recommenders.base import NotFittedError
+from atelier.recommenders import MODELS
+from atelier.recommenders.base import NotFittedError, Recommender
 
 SMALL: dict[str, dict[str, Any]] = {
     "als": {"factors": 8, "threads": 1},
@@ -275,8 +275,8 @@ def test_unknown_identifiers_are_named(model: Recommender[Any]) -> None:
 
 
 def test_known_customers_without_history_are_served_or_left_out_aloud(model: Recommender[Any]) -> None:
-    assert model.can_serve([NOBODY]).tolist() == [model.serves_anyone]
-    if model.serves_anyone:
+    assert model.can_serve([NOBODY]).tolist() == [model.declaration.serves_anyone]
+    if model.declaration.serves_anyone:
         assert len(model.recommend([NOBODY], k=4)) == 4
     else:
         with pytest.warns(UserWarning, match=r"leaves out 1 of 2 customers.*'c99'.*popular"):
@@ -344,7 +344,7 @@ def test_known_articles_that_cannot_be_ranked_do_not_count_in_histories(model: R
         known = model.recommend(histories=history("z", ["a00"]), k=5)
         pd.testing.assert_frame_equal(model.recommend(histories=history("z", ["a00", UNSOLD]), k=5), known)
         bare = history("z", [UNSOLD])[["customer_id", "article_id"]]
-        if model.serves_anyone:
+        if model.declaration.serves_anyone:
             assert list(lists(model.recommend(["z"], histories=bare))) == ["z"]
         else:
             with pytest.warns(UserWarning, match="leaves out 1 of 1 customers"):
@@ -355,7 +355,7 @@ def test_empty_histories_are_served_or_left_out_aloud(model: Recommender[Any]) -
     nothing = FRAME.iloc[:0]
     assert len(model.recommend(histories=nothing)) == 0
     for empty in (nothing, history("z", ["newer than the model"])):
-        if model.serves_anyone:
+        if model.declaration.serves_anyone:
             assert len(lists(model.recommend(["z"], histories=empty, k=4))["z"]) == 4
         else:
             with pytest.warns(UserWarning, match="leaves out 1 of 1 customers"):

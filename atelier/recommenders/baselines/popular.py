@@ -7,34 +7,21 @@ What does not: anything personal beyond leaving out what a customer has seen.
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import Field
 from scipy.sparse import csr_matrix
 
 from atelier.bundles import Array
 from atelier.catalogue import Catalogue
 from atelier.ids import Codes
 from atelier.interactions import Interactions
-from atelier.recommenders.base import NeighbourRanker, Ranker, Recommender, RecommenderConfig
+from atelier.recommenders.base import NeighbourRanker, Ranker, Recommender
+from atelier.recommenders.baselines.popular_config import DECLARATION, PopularConfig
 from atelier.search.ragged import Indices, Pairs, Ranked, Scores, best, first_of_order
-
-
-class PopularConfig(RecommenderConfig):
-    """Config of ``popular``.
-
-    Attributes:
-        window_days: how many days, ending with the last in training, are counted; None: all.
-    """
-
-    window_days: int | None = Field(default=7, ge=1)
-
 
 PopularConfigT = TypeVar("PopularConfigT", bound=PopularConfig)
 
 
 class CountingRecommender(Recommender[PopularConfigT]):
     """What ``popular`` and ``repeat`` share: an order of popularity, and neighbours by co-occurrence."""
-
-    serves_anyone = True
 
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
         counted = train.articles[_in_window(train, self.config.window_days)]
@@ -75,8 +62,7 @@ class Popular(CountingRecommender[PopularConfig]):
     The score is the article's count as a share of the highest count plus one.
     """
 
-    name = "popular"
-    Config = PopularConfig
+    declaration = DECLARATION
 
     def _profile(self, history: Interactions) -> dict[str, Array]:
         return {}

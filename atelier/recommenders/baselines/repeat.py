@@ -5,24 +5,14 @@ What belongs here: the order of a customer's own articles. What does not: popula
 """
 
 import numpy as np
-from pydantic import Field
 
 from atelier.bundles import Array
 from atelier.ids import Codes
 from atelier.interactions import Interactions
 from atelier.recommenders.base import Ranker
-from atelier.recommenders.baselines.popular import CountingRecommender, PopularConfig
+from atelier.recommenders.baselines.popular import CountingRecommender
+from atelier.recommenders.baselines.repeat_config import DECLARATION, RepeatConfig
 from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, first_of_order, padded, place_in_row, without
-
-
-class RepeatConfig(PopularConfig):
-    """Config of ``repeat``.
-
-    Attributes:
-        own_articles: how many of a customer's last distinct articles are kept.
-    """
-
-    own_articles: int = Field(default=100, ge=1, le=1000)
 
 
 class Repeat(CountingRecommender[RepeatConfig]):
@@ -31,8 +21,7 @@ class Repeat(CountingRecommender[RepeatConfig]):
     The score of the own article in place p is 1 + 1/p, above every popular one's, which is below 1.
     """
 
-    name = "repeat"
-    Config = RepeatConfig
+    declaration = DECLARATION
 
     def _profile(self, history: Interactions) -> dict[str, Array]:
         n, articles = len(history.customer_ids), len(self.article_ids)

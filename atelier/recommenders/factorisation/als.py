@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from implicit.cpu.als import AlternatingLeastSquares
-from pydantic import Field
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
@@ -24,35 +23,13 @@ from atelier.catalogue import Catalogue
 from atelier.ids import Codes
 from atelier.interactions import Interactions
 from atelier.progress import progress
-from atelier.recommenders.base import RecommenderConfig
+from atelier.recommenders.config import factors_for
 from atelier.recommenders.factorisation import als_explanation
-from atelier.recommenders.vector_model import VectorRecommender, factors_for
+from atelier.recommenders.factorisation.als_config import DECLARATION, ALSConfig
+from atelier.recommenders.vector_model import VectorRecommender
 from atelier.search.ragged import Indices, Scores
 
 DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")
-
-
-class ALSConfig(RecommenderConfig):
-    """Config of ``als``.
-
-    Attributes:
-        factors: length of the vectors; None: what suits the number of articles
-            (:func:`~atelier.recommenders.vector_model.factors_for`).
-        iterations: how often both sides are solved for.
-        regularization: λ, the weight of the vectors' squared lengths.
-        alpha: how much one purchase today raises the confidence above that of no interaction, which is 1.
-        kind_weights: how much an interaction counts, by kind; kinds that are not named count 1.
-        half_life_days: after how many days an interaction counts half; None: for ever the same.
-        threads: how many solve at once; 0: one for each core. The result does not depend on it, and it is not saved.
-    """
-
-    factors: int | None = Field(default=None, ge=1)
-    iterations: int = Field(default=15, ge=1)
-    regularization: float = Field(default=10.0, ge=0)
-    alpha: float = Field(default=20.0, gt=0)
-    kind_weights: dict[str, float] = Field(default={"view": 0.1, "save": 0.5, "bag": 0.7, "purchase": 1.0})
-    half_life_days: float | None = Field(default=30.0, gt=0)
-    threads: int = Field(default=0, ge=0, exclude=True)
 
 
 class ALS(VectorRecommender[ALSConfig]):
@@ -65,8 +42,7 @@ class ALS(VectorRecommender[ALSConfig]):
     was chosen, with its confidence, is kept in the bundle: it explains the lists.
     """
 
-    name = "als"
-    Config = ALSConfig
+    declaration = DECLARATION
 
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
         vars(self).pop("whitened", None)  # it is of other vectors

@@ -23,7 +23,7 @@ from atelier.interactions import Interactions
 from atelier.nn.content_features import CHUNK, Content
 from atelier.recommenders.eligibility import in_stock_mask
 from atelier.recommenders.factorisation import hybrid_explanation
-from atelier.recommenders.factorisation.hybrid_config import HybridConfig
+from atelier.recommenders.factorisation.hybrid_config import DECLARATION, HybridConfig
 from atelier.recommenders.factorisation.hybrid_network import ContentNetwork, CustomerNetwork, Factorisation
 from atelier.recommenders.factorisation.hybrid_training import Epoch, Trainer, held_out_split, train
 from atelier.recommenders.training_data.customer_features import attribute_matrix
@@ -49,8 +49,7 @@ class Hybrid(VectorRecommender[HybridConfig]):
         epochs: what each epoch of the last fit gave; not part of the bundle.
     """
 
-    name = "hybrid"
-    Config = HybridConfig
+    declaration = DECLARATION
 
     def __init__(self, config: HybridConfig | None = None) -> None:
         super().__init__(config)
@@ -59,7 +58,7 @@ class Hybrid(VectorRecommender[HybridConfig]):
     @property
     def ranks_unsold(self) -> bool:
         """Whether it can rank an article that nobody has interacted with: where it reads content."""
-        return self.config.mode != "collaborative"
+        return self.config.reads_content
 
     # Learning
 
@@ -70,7 +69,7 @@ class Hybrid(VectorRecommender[HybridConfig]):
     def _described(self, catalogue: Catalogue | None) -> Mask:
         """Which articles have content that is read."""
         described = np.zeros(len(self.article_ids), dtype=bool)
-        if self.config.mode != "collaborative" and catalogue is not None and catalogue.vectors is not None:
+        if self.config.reads_content and catalogue is not None and catalogue.vectors is not None:
             described[self.article_ids.encode(catalogue.ids.values)] = catalogue.vectors.any(axis=1)
         return described
 

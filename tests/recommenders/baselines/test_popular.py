@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from atelier import recommenders
-from atelier.recommenders import Recommender
+from atelier.recommenders.base import Recommender
 
 
 def frame(*rows: str) -> pd.DataFrame:

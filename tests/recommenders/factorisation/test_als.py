@@ -10,7 +10,7 @@ import pytest
 
 from atelier import recommenders
 from atelier.interactions import Interactions
-from atelier.recommenders.vector_model import factors_for
+from atelier.recommenders.config import factors_for
 
 
 def build(**config: Any) -> recommenders.Recommender[Any]:

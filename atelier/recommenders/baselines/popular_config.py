@@ -1,0 +1,27 @@
+"""The configuration and the declaration of ``popular``.
+
+What belongs here: every number that can be chosen. What does not: counting
+(:mod:`atelier.recommenders.baselines.popular`).
+"""
+
+from pydantic import Field
+
+from atelier.recommenders.config import RecommenderConfig
+from atelier.recommenders.declaration import Declaration
+
+
+class PopularConfig(RecommenderConfig):
+    """Config of ``popular``."""
+
+    window_days: int | None = Field(
+        default=7, ge=1, description="How many days are counted, ending with the last in training; empty: all."
+    )
+
+
+DECLARATION = Declaration(
+    name="popular",
+    summary="What sells in the recent window, the same list for everybody: the baseline, and what new customers get.",
+    config=PopularConfig,
+    implementation="atelier.recommenders.baselines.popular:Popular",
+    serves_anyone=True,
+)

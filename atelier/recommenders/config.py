@@ -1,0 +1,45 @@
+"""What every recommender can be told.
+
+What belongs here: the config that all others extend, and what configs share. What does not: the config of one model,
+which stands beside it. Nothing heavy is imported: the launchpad reads these classes while the code location loads.
+"""
+
+import math
+
+from pydantic import BaseModel, ConfigDict, Field
+
+HIGHEST_SEED = 2**31 - 1
+"""What NumPy, torch, implicit and Annoy all take."""
+
+
+class RecommenderConfig(BaseModel):
+    """What every recommender can be told. Immutable; a field that does not exist is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = Field(default=0, ge=0, le=HIGHEST_SEED, description="Seed of everything random.")
+    train_kinds: tuple[str, ...] = Field(
+        default=("save", "bag", "purchase"), min_length=1, description="The kinds of interaction it learns from."
+    )
+    seen_kinds: tuple[str, ...] = Field(
+        default=("purchase",), description="The kinds of interaction that make an article seen by a customer."
+    )
+
+    @property
+    def reads_content(self) -> bool:
+        """Whether a model with this config reads the vectors of articles."""
+        return False
+
+    @property
+    def customer_columns(self) -> tuple[str, ...]:
+        """The columns of the frame of customers that a model with this config reads."""
+        return ()
+
+
+def factors_for(articles: int) -> int:
+    """A length of vectors that suits so many articles: √articles in whole eights, from 16 to 256.
+
+    Longer ones learn a small catalogue by heart: among the sample retailer's 945 articles 32 found more than 128, among
+    46,000 real ones 256 more than 128.
+    """
+    return min(max(8 * round(math.sqrt(articles) / 8), 16), 256)

@@ -1,0 +1,47 @@
+"""The configuration and the declaration of ``als``.
+
+What belongs here: every number that can be chosen. What does not: the factorisation
+(:mod:`atelier.recommenders.factorisation.als`).
+"""
+
+from pydantic import Field
+
+from atelier.recommenders.config import RecommenderConfig
+from atelier.recommenders.declaration import Declaration
+
+
+class ALSConfig(RecommenderConfig):
+    """Config of ``als``. The defaults were chosen on validation days (docs/recommender_study.md)."""
+
+    factors: int | None = Field(
+        default=None, ge=1, description="Length of the vectors; empty: what suits the number of articles."
+    )
+    iterations: int = Field(default=15, ge=1, description="How often both sides are solved for.")
+    regularization: float = Field(default=10.0, ge=0, description="λ, the weight of the vectors' squared lengths.")
+    alpha: float = Field(
+        default=20.0,
+        gt=0,
+        description="How much one purchase today raises the confidence above that of no interaction, which is 1.",
+    )
+    kind_weights: dict[str, float] = Field(
+        default={"view": 0.1, "save": 0.5, "bag": 0.7, "purchase": 1.0},
+        description="How much an interaction counts, by kind; kinds that are not named count 1.",
+    )
+    half_life_days: float | None = Field(
+        default=30.0, gt=0, description="After how many days an interaction counts half; empty: it never fades."
+    )
+    threads: int = Field(
+        default=0,
+        ge=0,
+        exclude=True,
+        description="How many threads solve at once; 0: one for each core. The result does not depend on it.",
+    )
+
+
+DECLARATION = Declaration(
+    name="als",
+    summary="Matrix factorisation by alternating least squares over implicit feedback (Hu, Koren, Volinsky 2008).",
+    config=ALSConfig,
+    implementation="atelier.recommenders.factorisation.als:ALS",
+    has_vectors=True,
+)
