@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from assets.step import RunResources
 from resources.retailer import day_range
 
 if TYPE_CHECKING:
@@ -44,14 +45,14 @@ def build_checks(days: dg.DailyPartitionsDefinition) -> list[dg.AssetChecksDefin
         ]
 
     # It can be subset: who materialises one table in the UI asks for the checks of that table only.
-    @dg.multi_asset_check(
-        name="against_other_days", specs=specs, required_resource_keys={"store", "home"}, can_subset=True
-    )
-    def against_other_days(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    @dg.multi_asset_check(name="against_other_days", specs=specs, can_subset=True)
+    def against_other_days(
+        context: dg.AssetCheckExecutionContext, run_resources: dg.ResourceParam[RunResources]
+    ) -> Iterator[dg.AssetCheckResult]:
         op_context = context.op_execution_context
         keys = op_context.partition_key_range
         days = day_range(date.fromisoformat(keys.start), date.fromisoformat(keys.end))
-        store, first_day = context.resources.store, context.resources.home.settings.first_day
+        store, first_day = run_resources.store, run_resources.home.settings.first_day
         for key in sorted(op_context.selected_asset_check_keys):
             table = key.asset_key.to_user_string()
             yield _result(table, key.name, _faults(store, table, key.name, days, first_day))

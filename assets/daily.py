@@ -6,6 +6,7 @@ What belongs here: the list. What does not: which job they are in (:mod:`dagster
 from assets import (
     attributes,
     catalogue_errors,
+    completeness,
     evaluation,
     features,
     images,
@@ -30,4 +31,5 @@ STAGES: tuple[Stage, ...] = (
     *evaluation.STAGES,
     *publishing.STAGES,
     *report.STAGES,
+    *completeness.STAGES,
 )

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.recommenders import MODELS, TRAIN_KINDS, catalogue, training_interactions
+from assets.recommendations import TABLE, lists_of
+from assets.recommenders import TRAIN_KINDS, catalogue, training_interactions
 from assets.stage import stage
 from assets.step import Step
+from atelier.recommenders import MODELS
 from resources.retailer import day_range
 from resources.tables.columns import SEEN
 from sql import query
@@ -57,6 +59,7 @@ class Trial:
         catalogue: what was sold then.
         customers: whom the models are judged on: ``customer_id``.
         truth: what they did in (origin, ds].
+        models: those that have lists.
     """
 
     origin: date
@@ -64,12 +67,13 @@ class Trial:
     catalogue: "Catalogue"
     customers: "pd.DataFrame"
     truth: "pd.DataFrame"
+    models: list[str]
 
 
 @stage(
     produces=["offline_metrics", "customer_metrics", "model_comparisons"],
     deps=["interactions"],
-    judged_deps=["recommendations", "articles", "customers", *(f"{name}_model" for name in MODELS)],
+    judged_deps=["articles", "customers", *(asset for name in MODELS for asset in (f"{name}_model", lists_of(name)))],
     group=GROUP,
     checks=["judged", "enough_customers"],
     skippable=True,
@@ -78,7 +82,10 @@ def offline_metrics(step: Step, config: JudgeConfig) -> None:
     """Judges the recommendations of ds − horizon; where something is missing for it, says how to make that."""
     origin = step.ds - timedelta(days=step.home.settings.horizon)
     remedy = missing(step, origin)
-    step.check("judged", remedy is None, remedy or f"the lists of {origin} are judged by what followed until {step.ds}")
+    absent = [name for name in MODELS if name not in judged_models(step, origin)]
+    found = f"the lists of {origin} are judged by what followed until {step.ds}"
+    found += f"; there are none of {', '.join(absent)}" if absent else ""
+    step.check("judged", remedy is None and not absent, remedy or found)
     if remedy is not None:
         step.check("enough_customers", True, "nobody is judged")
         return
@@ -99,7 +106,7 @@ def missing(step: Step, origin: date) -> str | None:
     """What has to be run before ``origin`` can be judged on the step's day; None where nothing is missing."""
     if origin < step.home.settings.first_day:
         return f"nothing to judge: {origin} is before the first day, {step.home.settings.first_day}"
-    if any(step.store.pointer("recommendations", origin, name) is None for name in MODELS):
+    if not judged_models(step, origin):
         return f"no recommendations of {origin}: run `dg launch --job daily_retrain --partition {origin}`"
     days = day_range(origin + timedelta(days=1), step.ds)
     absent = [day for day in days if step.store.pointer("interactions", day) is None]
@@ -111,9 +118,14 @@ def missing(step: Step, origin: date) -> str | None:
     return None
 
 
+def judged_models(step: Step, origin: date) -> list[str]:
+    """The models that have lists of a day, in the order of the leaderboard."""
+    return [name for name in MODELS if step.store.pointer(TABLE, origin, name) is not None]
+
+
 def prepare(step: Step, origin: date, config: JudgeConfig) -> Trial:
     """Read what the lists of ``origin`` are judged with."""
-    with step.store.connect(as_of=origin, tables=["recommendations"]) as con:
+    with step.store.connect(as_of=origin, tables=[TABLE]) as con:
         customers: pd.DataFrame = con.sql(query("judged_lists")).df()
     with step.connect("interactions") as con:
         truth = con.sql(query("truth"), params={"origin": origin, "kinds": config.truth_kinds}).df()
@@ -123,6 +135,7 @@ def prepare(step: Step, origin: date, config: JudgeConfig) -> Trial:
         catalogue=catalogue(step, origin),
         customers=customers,
         truth=truth[truth["customer_id"].isin(customers["customer_id"])],
+        models=judged_models(step, origin),
     )
 
 
@@ -130,7 +143,7 @@ def _lists(step: Step, trial: Trial, model: str) -> Iterator[tuple[str, "pa.Tabl
     """The lists of ``model`` under both policies, of the whole sample: coverage is not of buyers only."""
     from resources.frames import dictionary_table
 
-    with step.store.connect(as_of=trial.origin, tables=["recommendations"]) as con:
+    with step.store.connect(as_of=trial.origin, tables=[TABLE]) as con:
         con.register("judged", trial.customers)
         for seen in SEEN:
             rows = con.sql(
@@ -145,7 +158,7 @@ def _maker(step: Step, trial: Trial, model: str) -> "Recommender[Any]":
     """The very model that made the lists, by the id recorded beside them."""
     from atelier import recommenders
 
-    with step.store.connect(as_of=trial.origin, tables=["recommendations"]) as con:
+    with step.store.connect(as_of=trial.origin, tables=[TABLE]) as con:
         found = con.execute(
             "SELECT DISTINCT model_id FROM recommendations WHERE model = $model AND NOT fallback", {"model": model}
         ).fetchall()
@@ -172,7 +185,7 @@ def _write_metrics(step: Step, trial: Trial, config: JudgeConfig) -> None:
     from atelier.metrics import article_segments, evaluate
 
     segments = article_segments(trial.catalogue, trial.train, config.train_kinds)
-    for model in MODELS:
+    for model in trial.models:
         frames, maker = [], _maker(step, trial, model)
         for seen, lists in _lists(step, trial, model):
             excluded = seen == "excluded"
@@ -210,7 +223,7 @@ def _write_customer_metrics(step: Step, trial: Trial, config: JudgeConfig) -> No
     from atelier.metrics import compare, customers_with_history, per_customer
 
     values: dict[str, dict[str, pd.DataFrame]] = {seen: {} for seen in SEEN}
-    for model in MODELS:
+    for model in trial.models:
         for seen, lists in _lists(step, trial, model):
             values[seen][model] = per_customer(
                 lists,

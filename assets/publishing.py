@@ -3,10 +3,12 @@
 What belongs here: the asset that rebuilds it. What does not: how (:mod:`resources.publishing`).
 """
 
+from assets import recommendations, retrieval
 from assets.stage import stage
 from assets.step import Step
 
 GROUP = "published"
+#: What has to be there before it is shown: the last assets of each branch of the day.
 SHOWN = (
     "predicted_attributes",
     "attribute_metrics",
@@ -14,8 +16,7 @@ SHOWN = (
     "article_features",
     "customer_features",
     "article_vectors",
-    "recommendations",
-    "similar_articles",
+    *(asset for each in (*recommendations.STAGES, *retrieval.STAGES) for asset in each.produces),
     "offline_metrics",
     "customer_metrics",
     "model_comparisons",

@@ -5,13 +5,17 @@ lists and reasons (:mod:`atelier.recommenders`).
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets.recommenders import CONTENT, CONTENT_MODELS, FALLBACK, GROUP, MODELS, catalogue, known_customers
-from assets.stage import stage
+from assets.recommenders import CONTENT, GROUP, catalogue, known_customers
+from assets.stage import Stage, stage
 from assets.step import Step
+from atelier.recommenders import FALLBACK, MODELS, declared
+from atelier.recommenders.declaration import Declaration
+from resources.compute import gpu_pool
 from sql import query
 
 if TYPE_CHECKING:
@@ -21,9 +25,11 @@ if TYPE_CHECKING:
     from atelier.catalogue import Catalogue
     from resources.model_store import Bundle
 
+TABLE = "recommendations"
+
 
 class RecommendationsConfig(dg.Config):
-    """The lists.
+    """The lists of one model.
 
     Attributes:
         k: their length.
@@ -45,38 +51,31 @@ def judged_customers(step: Step, size: int) -> "pd.DataFrame":
     return frame
 
 
-@stage(
-    produces=["recommendations"],
-    deps=["customers", "articles", *CONTENT, *(f"{name}_model" for name in MODELS)],
-    group=GROUP,
-    checks=["every_customer_is_served"],
-)
-def recommendations(step: Step, config: RecommendationsConfig) -> None:
-    """Lists for every customer by the serving model, and by all models for the judged sample, with reasons."""
-    serving = step.home.settings.serving_model
-    if serving not in MODELS:
-        raise dg.Failure(f"serving_model is {serving!r} in {step.home.toml}; there are {', '.join(MODELS)}")
+def lists_of(model: str) -> str:
+    """The asset of a model's lists: a part of the table ``recommendations``."""
+    return f"{TABLE}/{model}"
+
+
+def write_lists(name: str, step: Step, config: RecommendationsConfig) -> None:
+    """The lists of a model: for every customer where it serves, otherwise for the judged sample, with reasons."""
     step.compute.apply()
-    everyone, judged = known_customers(step), judged_customers(step, config.judged_sample)
-    content = catalogue(step, content=True) if config.explained_ranks else None
-    for name in MODELS:
-        audience = everyone if name == serving else judged
-        lists = _Lists(
-            step.bundle(f"{name}_model"),
-            step.bundle(f"{FALLBACK}_model"),
-            config,
-            content if name in CONTENT_MODELS else None,
-        )
-        step.write("recommendations", lists.reader(audience, judged), part=name)
-        share = lists.fallback / max(lists.served, 1)
-        figures = {"customers": len(audience), "fallback_share": share, "explained_rows": lists.explained}
-        step.note("recommendations", **{f"{name}_{figure}": value for figure, value in figures.items()})
-        if name == serving:
-            step.check(
-                "every_customer_is_served",
-                lists.served == len(everyone),
-                f"{serving}: {lists.served} of {len(everyone)} customers have a list",
-            )
+    judged = judged_customers(step, config.judged_sample)
+    customers = known_customers(step) if name == step.home.settings.serving_model else judged
+    explains = config.explained_ranks and declared(name).reads_content
+    lists = _Lists(
+        step.bundle(f"{name}_model"),
+        step.bundle(f"{FALLBACK}_model"),
+        config,
+        catalogue(step, content=True) if explains else None,
+    )
+    step.write(TABLE, lists.reader(customers, judged), part=name)
+    share = lists.fallback / max(lists.served, 1)
+    step.note(lists_of(name), customers=len(customers), fallback_share=share, explained_rows=lists.explained)
+    step.check(
+        "every_customer_is_served",
+        lists.served == len(customers),
+        f"{name}: {lists.served} of {len(customers)} customers have a list",
+    )
 
 
 class _Lists:
@@ -101,8 +100,8 @@ class _Lists:
         self.fallback = 0
         self.explained = 0
 
-    def reader(self, audience: "pd.DataFrame", judged: "pd.DataFrame") -> "pa.RecordBatchReader":
-        """Lists under the served policy for the whole ``audience``, under the other one for the ``judged``."""
+    def reader(self, everyone: "pd.DataFrame", judged: "pd.DataFrame") -> "pa.RecordBatchReader":
+        """Lists under the served policy for the whole ``everyone``, under the other one for the ``judged``."""
         import pyarrow as pa
 
         from atelier.recommenders.fallback import SERVED
@@ -110,15 +109,15 @@ class _Lists:
 
         columns = [pa.field("model", pa.string()), pa.field("seen", pa.string()), *SERVED]
         schema = pa.schema([*columns, pa.field("model_id", pa.string()), pa.field("reasons", REASONS)])
-        return pa.RecordBatchReader.from_batches(schema, self._batches(schema, audience, judged))
+        return pa.RecordBatchReader.from_batches(schema, self._batches(schema, everyone, judged))
 
     def _batches(
-        self, schema: "pa.Schema", audience: "pd.DataFrame", judged: "pd.DataFrame"
+        self, schema: "pa.Schema", everyone: "pd.DataFrame", judged: "pd.DataFrame"
     ) -> "Iterator[pa.RecordBatch]":
         from atelier.recommenders.fallback import serve
 
         served_policy = self._config.exclude_seen
-        for exclude_seen, customers in ((served_policy, audience), (not served_policy, judged)):
+        for exclude_seen, customers in ((served_policy, everyone), (not served_policy, judged)):
             seen = "excluded" if exclude_seen else "allowed"
             lists = serve(self._model, self._fallback, customers, k=self._config.k, exclude_seen=exclude_seen)
             for batch in lists:
@@ -149,4 +148,26 @@ class _Lists:
         return pa.RecordBatch.from_arrays([model, policy, *batch.columns, model_id, reasons], schema=schema)
 
 
-STAGES = (recommendations,)
+def lists_stage(model: Declaration) -> Stage:
+    """The stage that makes a model's lists."""
+    declare = stage(
+        name=f"{TABLE}_{model.name}",
+        description=f"The lists of {model.name}, for every customer where it serves, otherwise for the judged sample.",
+        produces=[lists_of(model.name)],
+        deps=[
+            "customers",
+            "articles",
+            *(CONTENT if model.reads_content else ()),
+            *dict.fromkeys([f"{model.name}_model", f"{FALLBACK}_model"]),
+        ],
+        group=GROUP,
+        checks=["every_customer_is_served"],
+        config=RecommendationsConfig,
+        isolated=True,
+        pool=gpu_pool(),
+        code=[model.module],
+    )
+    return declare(partial(write_lists, model.name))
+
+
+STAGES = tuple(lists_stage(model) for model in MODELS.values())

@@ -8,10 +8,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assets.completeness import missing_assets
 from assets.image_backbone import NAME as BACKBONE
 from assets.pictures import first_photographs
 from assets.publishing import GROUP, SHOWN
 from assets.raw import STAGES as RAW
+from assets.recommendations import lists_of
 from assets.retrieval import RECALL
 from assets.stage import stage
 from assets.step import Step, markdown
@@ -29,14 +31,15 @@ EXPLAINED = {"seen": "excluded", "customers": 3, "ranks": 6}
 INGESTED = (*(each.name for each in RAW), "images")
 
 
-@stage(produces=["report"], deps=[*SHOWN, "article_index"], group=GROUP)
+@stage(produces=["report"], deps=SHOWN, group=GROUP)
 def report(step: Step) -> None:
     """The page of the day: what came in, checks, attributes, leaderboard, recommendations and why, neighbours."""
     from assets.lineage_pages import write_page
     from atelier.report import leaderboard_text, render_page
 
     settings = step.home.settings
-    page = render_page(f"Atelier · {settings.source}", step.ds, [section(step) for section in SECTIONS])
+    sections = [section(step) for section in SECTIONS]
+    page = render_page(f"Atelier · {settings.source}", step.ds, [each for each in sections if each is not None])
     target = report_path(step.home.reports, step.ds)
     write_page(page, target)
     step.note("report", path=str(target), bytes=len(page.encode()))
@@ -196,6 +199,14 @@ def _fine_tuned(step: Step, ds: date) -> bool:
     return False
 
 
+def _missing(step: Step) -> "Section | None":
+    """What the day lacks; no section where it lacks nothing."""
+    from atelier.report import missing_section
+
+    absent, serving = missing_assets(step), lists_of(step.home.settings.serving_model)
+    return missing_section(absent, served=serving, command=_launch("daily_retrain", step)) if absent else None
+
+
 def _leaderboard(step: Step) -> "Section":
     from atelier.report import leaderboard_section
 
@@ -257,7 +268,8 @@ def _search(step: Step) -> "Section":
 
 
 #: What each stage contributes, in the order in which it is read.
-SECTIONS: tuple[Callable[[Step], "Section"], ...] = (
+SECTIONS: tuple[Callable[[Step], "Section | None"], ...] = (
+    _missing,
     _leaderboard,
     _recommendations,
     _attributes,

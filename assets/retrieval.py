@@ -4,20 +4,25 @@ What belongs here: the neighbours of every article, by each model that has vecto
 does not: the search itself (:mod:`atelier.recommenders`, :mod:`atelier.search`).
 """
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.recommenders import GROUP, VECTOR_MODELS
-from assets.stage import stage
+from assets.recommenders import GROUP
+from assets.stage import Stage, stage
 from assets.step import Step, markdown
+from atelier.recommenders import MODELS
+from atelier.recommenders.declaration import Declaration
+from resources.compute import gpu_pool
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: Whose vectors are indexed.
 INDEXED = "als"
+SIMILAR = "similar_articles"
 #: In the bundle: recall over search effort.
 RECALL = "recall.parquet"
 
@@ -50,8 +55,7 @@ class IndexConfig(dg.Config):
     least_recall: float = 0.9
 
 
-@stage(produces=["article_index"], deps=[f"{INDEXED}_model"], group=GROUP, checks=["index_recall"])
-def article_index(step: Step, config: IndexConfig) -> None:
+def build_index(step: Step, config: IndexConfig) -> None:
     """Annoy's forests of the als model's articles: by cosine for similar ones, by inner product for recommending."""
     from atelier import recommenders
     from atelier.recommenders.article_index import ArticleIndex, ArticleIndexConfig
@@ -90,17 +94,49 @@ def _effort_table(curve: "pd.DataFrame") -> str:
     return "\n".join(lines)
 
 
-@stage(produces=["similar_articles"], deps=[f"{name}_model" for name in VECTOR_MODELS], group=GROUP)
-def similar_articles(step: Step, config: SimilarConfig) -> None:
-    """The nearest articles in stock to every article that a model ranks."""
+article_index = stage(
+    name="article_index",
+    produces=["article_index"],
+    deps=[f"{INDEXED}_model"],
+    group=GROUP,
+    checks=["index_recall"],
+    isolated=True,
+    code=[MODELS[INDEXED].module],
+)(build_index)
+
+
+def similar_of(model: str) -> str:
+    """The asset of a model's neighbours: a part of the table ``similar_articles``."""
+    return f"{SIMILAR}/{model}"
+
+
+def write_neighbours(name: str, step: Step, config: SimilarConfig) -> None:
+    """The nearest articles in stock to every article that the model of that name ranks."""
     from atelier import recommenders
 
     step.compute.apply()
-    for name in VECTOR_MODELS:
-        bundle = step.bundle(f"{name}_model")
-        near = recommenders.load(bundle.path).similar(k=config.k)
-        step.write("similar_articles", near.assign(model=name, model_id=bundle.model_id), part=name)
-        step.note("similar_articles", **{f"{name}_articles": int(near["article_id"].nunique())})
+    bundle = step.bundle(f"{name}_model")
+    near = recommenders.load(bundle.path).similar(k=config.k)
+    step.write(SIMILAR, near.assign(model=name, model_id=bundle.model_id), part=name)
+    step.note(similar_of(name), articles=int(near["article_id"].nunique()))
 
 
-STAGES = (article_index, similar_articles)
+def neighbours_stage(model: Declaration) -> Stage:
+    """The stage that makes a model's neighbours."""
+    declare = stage(
+        name=f"{SIMILAR}_{model.name}",
+        description=f"The nearest articles in stock to every article that {model.name} ranks.",
+        produces=[similar_of(model.name)],
+        deps=[f"{model.name}_model"],
+        group=GROUP,
+        config=SimilarConfig,
+        isolated=True,
+        pool=gpu_pool(),
+        code=[model.module],
+    )
+    return declare(partial(write_neighbours, model.name))
+
+
+#: The models that can compare articles.
+COMPARING = tuple(model for model in MODELS.values() if model.has_vectors)
+STAGES = (article_index, *(neighbours_stage(model) for model in COMPARING))

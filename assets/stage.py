@@ -4,22 +4,26 @@ What belongs here: the decorator :func:`stage`, which turns a function of a :cla
 assets with partitions, contract checks, schema and lineage, the same way for all of them. What does not: any stage.
 """
 
-import hashlib
 import inspect
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from pathlib import Path
+from datetime import date
+from functools import cached_property, partial
 from typing import Any
 
 import dagster as dg
+from pydantic import BaseModel
 
-from assets.step import Step
+from assets.code_version import code_version
+from assets.isolation import Failed, run_isolated
+from assets.launchpad import launch_config, model_config
+from assets.results import MADE, broken_contract, made, missing, results, table_of
+from assets.step import RunResources, Step
 from atelier.errors import ContractViolation
+from resources.retailer import day_range
 from resources.tables import REGISTRY
-
-RESOURCES = frozenset({"store", "models", "home", "compute", "check_keys"})
 
 
 @dataclass(frozen=True)
@@ -48,39 +52,50 @@ class Stage:
     """One step of the DAG, declared but not yet bound to a retailer's days.
 
     Attributes:
-        compute: what it does.
-        produces: the assets it makes; those that are tables of the registry get a contract check.
+        name: of the step, and of its config in the launchpad.
+        compute: what it does: a function of a step and, where there is a config, of that.
+        description: what the UI says of its assets that are no tables.
+        produces: the assets it makes. Those that are tables of the registry, or parts of one (``recommendations/als``),
+            get a contract check.
         deps: the assets of the same day that it reads.
         judged_deps: the assets of ``ds − horizon`` that it reads.
         group: where it stands in the UI.
         checks: the names of further, non-blocking checks that it reports by :meth:`Step.check`, on its first asset.
+        config: what it can be told; None: nothing.
         ranged: whether one run may do many days.
         skippable: whether it may decide to write nothing.
+        isolated: whether its work is done in a process of its own, whose failure is recorded and stops no other step.
         pool: the concurrency pool it waits in, given whether the device is a GPU.
+        code: modules that its work depends on beside what the function's own module imports.
     """
 
+    name: str
     compute: Callable[..., None]
+    description: str
     produces: tuple[str, ...]
     deps: tuple[str, ...]
     judged_deps: tuple[str, ...]
     group: str
     checks: tuple[str, ...]
+    config: type[BaseModel] | None
     ranged: bool
     skippable: bool
+    isolated: bool
     pool: str | None
+    code: tuple[str, ...]
 
-    @property
-    def name(self) -> str:
-        """The stage's name: its function's, and its op's in the launchpad."""
-        return self.compute.__name__
+    @cached_property
+    def code_version(self) -> str:
+        """A short digest of the code that the stage's work depends on."""
+        function = self.compute.func if isinstance(self.compute, partial) else self.compute
+        return code_version(function.__module__, *self.code)
 
     def asset(self, partitioning: Partitioning) -> dg.AssetsDefinition:
         """The stage as Dagster assets over the days of ``partitioning``."""
         decorate = dg.multi_asset(
             name=self.name,
             specs=[self._spec(asset, partitioning) for asset in self.produces],
-            check_specs=self._check_specs(),
-            required_resource_keys=set(RESOURCES),
+            check_specs=self.check_specs(),
             partitions_def=partitioning.days,
             backfill_policy=dg.BackfillPolicy.single_run() if self.ranged else dg.BackfillPolicy.multi_run(),
             pool=self.pool,
@@ -88,43 +103,57 @@ class Stage:
         return decorate(self._op())
 
     def _spec(self, asset: str, partitioning: Partitioning) -> dg.AssetSpec:
+        table = table_of(asset)
+        described = REGISTRY[table].description if table == asset else self.description
         earlier = partitioning.horizon_earlier
-        table = REGISTRY.get(asset)
         return dg.AssetSpec(
-            asset,
+            dg.AssetKey.from_user_string(asset),
             deps=[
-                *(dep for dep in self.deps if dep not in self.produces),
-                *(dg.AssetDep(dep, partition_mapping=earlier) for dep in self.judged_deps),
+                *(dg.AssetKey.from_user_string(dep) for dep in self.deps if dep not in self.produces),
+                *(
+                    dg.AssetDep(dg.AssetKey.from_user_string(dep), partition_mapping=earlier)
+                    for dep in self.judged_deps
+                ),
             ],
-            description=table.description if table else inspect.getdoc(self.compute),
+            description=described,
             group_name=self.group,
-            code_version=code_version(self.compute),
+            code_version=self.code_version,
             kinds={"parquet", "duckdb"} if table else {"python"},
-            metadata=_table_metadata(asset),
+            metadata=_table_metadata(table),
             skippable=self.skippable,
         )
 
-    def _check_specs(self) -> list[dg.AssetCheckSpec]:
+    def check_specs(self) -> list[dg.AssetCheckSpec]:
+        """The checks of its assets.
+
+        A contract blocks what comes after it; where the stage is isolated it does not, since nothing of the partition
+        was published and what comes after goes on without it.
+        """
+        tables = [dg.AssetKey.from_user_string(asset) for asset in self.produces if table_of(asset)]
+        blocking, promised = not self.isolated, "What the registry promises of it."
         contracts = [
-            dg.AssetCheckSpec("contract", asset=asset, blocking=True, description="What the registry promises of it.")
-            for asset in self.produces
-            if asset in REGISTRY
+            dg.AssetCheckSpec("contract", asset=key, blocking=blocking, description=promised) for key in tables
         ]
-        return contracts + [dg.AssetCheckSpec(name, asset=self.produces[0]) for name in self.checks]
+        first = dg.AssetKey.from_user_string(self.produces[0])
+        names = (*self.checks, *([MADE] if self.isolated else []))
+        return contracts + [dg.AssetCheckSpec(name, asset=first) for name in names]
 
     def _op(self) -> Callable[..., Iterator[Any]]:
-        config_type = inspect.signature(self.compute).parameters.get("config")
+        def run(
+            context: dg.AssetExecutionContext, run_resources: dg.ResourceParam[RunResources], config: Any
+        ) -> Iterator[Any]:
+            yield from _run(self, context, run_resources, config.model_dump())
 
-        def run(context: dg.AssetExecutionContext, config: Any) -> Iterator[Any]:
-            yield from _run(self, context, {"config": config})
+        def run_without_config(
+            context: dg.AssetExecutionContext, run_resources: dg.ResourceParam[RunResources]
+        ) -> Iterator[Any]:
+            yield from _run(self, context, run_resources, None)
 
-        def run_without_config(context: dg.AssetExecutionContext) -> Iterator[Any]:
-            yield from _run(self, context, {})
-
-        op = run if config_type else run_without_config
-        op.__doc__ = inspect.getdoc(self.compute)
-        if config_type:
-            op.__annotations__["config"] = config_type.annotation
+        op = run if self.config else run_without_config
+        op.__doc__ = self.description
+        if self.config:
+            shown = self.config if issubclass(self.config, dg.Config) else launch_config(self.config)
+            op.__annotations__["config"] = shown
         return op
 
 
@@ -135,63 +164,80 @@ def stage(
     deps: Sequence[str] = (),
     judged_deps: Sequence[str] = (),
     checks: Sequence[str] = (),
+    config: type[BaseModel] | None = None,
+    name: str | None = None,
+    description: str | None = None,
     ranged: bool = False,
     skippable: bool = False,
+    isolated: bool = False,
     pool: str | None = None,
+    code: Sequence[str] = (),
 ) -> Callable[[Callable[..., None]], Stage]:
     """Declare a stage: ``@stage(produces=["article_features"], deps=["articles"], group="features")``.
 
-    The function takes a :class:`~assets.step.Step` and, if it has parameters, a ``dg.Config``. The arguments are the
-    attributes of :class:`Stage`.
+    The function takes a :class:`~assets.step.Step` and, if it can be told something, a ``config``. The arguments are
+    the attributes of :class:`Stage`; what is left out of name, description and config is the function's own.
     """
 
     def declare(compute: Callable[..., None]) -> Stage:
+        parameter = inspect.signature(compute).parameters.get("config")
         return Stage(
+            name=name or compute.__name__,
             compute=compute,
+            description=description or inspect.getdoc(compute) or "",
             produces=tuple(produces),
             deps=tuple(deps),
             judged_deps=tuple(judged_deps),
             group=group,
             checks=tuple(checks),
+            config=config or (parameter.annotation if parameter else None),
             ranged=ranged,
             skippable=skippable,
+            isolated=isolated,
             pool=pool,
+            code=tuple(code),
         )
 
     return declare
 
 
-def code_version(compute: Callable[..., None]) -> str:
-    """A short digest of the stage's module and of everything below it: it changes when what a stage does may."""
-    return hashlib.sha256(_foundations() + Path(inspect.getfile(compute)).read_bytes()).hexdigest()[:12]
-
-
-@cache
-def _foundations() -> bytes:
-    """A digest of the code of models, stores and SQL."""
-    root = Path(__file__).resolve().parent.parent
-    files = sorted(path for package in ("atelier", "resources", "sql") for path in (root / package).rglob("*"))
-    code = hashlib.sha256()
-    for path in files:
-        if path.suffix in (".py", ".sql", ".j2"):
-            code.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    return code.digest()
-
-
-def _table_metadata(asset: str) -> Mapping[str, Any]:
-    if asset not in REGISTRY:
+def _table_metadata(table: str | None) -> Mapping[str, Any]:
+    if table is None:
         return {}
     from resources.lineage_metadata import table_metadata
 
-    return table_metadata(REGISTRY[asset])
+    return table_metadata(REGISTRY[table])
 
 
-def _run(stage: Stage, context: dg.AssetExecutionContext, arguments: Mapping[str, Any]) -> Iterator[Any]:
-    """Run the stage's function and tell Dagster what it wrote; a broken contract is told before it stops the run."""
-    step = Step(context, stage.produces, code_version(stage.compute))
+def _run(
+    stage: Stage, context: dg.AssetExecutionContext, resources: RunResources, told: dict[str, Any] | None
+) -> Iterator[Any]:
+    """Do the stage's work and tell Dagster what came of it."""
+    keys = context.partition_key_range
+    days = day_range(date.fromisoformat(keys.start), date.fromisoformat(keys.end))
+    step = Step(resources, days, str(context.run.run_id), stage.code_version, context)
+    arguments = {} if stage.config is None else {"config": model_config(stage.config, told or {}, stage.name)}
+    yield from (_run_isolated if stage.isolated else _run_here)(stage, step, arguments)
+
+
+def _run_here(stage: Stage, step: Step, arguments: dict[str, Any]) -> Iterator[Any]:
+    """A broken contract is told before it stops the run."""
+    started = time.perf_counter()
     try:
         stage.compute(step, **arguments)
     except ContractViolation as violation:
-        yield step.broken_contract(violation)
+        yield broken_contract(stage.produces, violation)
         raise dg.Failure(str(violation), allow_retries=False) from violation
-    yield from step.results()
+    yield from results(step, stage.produces, time.perf_counter() - started)
+
+
+def _run_isolated(stage: Stage, step: Step, arguments: dict[str, Any]) -> Iterator[Any]:
+    started = time.perf_counter()
+    found = run_isolated(partial(stage.compute, **arguments), step)
+    if isinstance(found, Failed):
+        step.log.error(f"{', '.join(stage.produces)}: {found.reason}\n{found.details}")
+        yield from missing(stage.produces, stage.check_specs(), found.reason, found.violation)
+        return
+    step.outcome = found
+    yield from results(step, stage.produces, time.perf_counter() - started)
+    yield made(stage.produces[0])

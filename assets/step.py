@@ -1,21 +1,20 @@
 """What a stage may use while it runs: its days, the stores, and a place to put what it made and noticed.
 
-What belongs here: :class:`Step`, the only thing between a stage and Dagster. What does not: any stage's own work.
+What belongs here: :class:`Step`, the only thing that a stage sees of a run. What does not: any stage's own work, what
+Dagster is told of it (:mod:`assets.results`).
 """
 
-import time
+import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from atelier.errors import ContractViolation
-from resources.pointers import combined_version
-from resources.retailer import Home, day_range
-from resources.tables import REGISTRY
+from resources.retailer import Home
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,38 +26,103 @@ if TYPE_CHECKING:
     from resources.model_store import Bundle, ModelStore
 
 
+@dataclass(frozen=True)
+class RunResources:
+    """What every step of a run works with: the one resource of the code location.
+
+    Attributes:
+        home: where Atelier keeps its files, and its settings.
+        store: the feature store.
+        models: the model store.
+        compute: the device and the threads.
+        check_keys: every check of the code location.
+    """
+
+    home: Home
+    store: "FeatureStore"
+    models: "ModelStore"
+    compute: "Compute"
+    check_keys: tuple[dg.AssetCheckKey, ...] = ()
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The result of a declared, non-blocking check.
+
+    Attributes:
+        name: of the check.
+        passed: whether it holds; a check that does not is a WARN.
+        description: what was found.
+        metadata: figures, for the UI.
+    """
+
+    name: str
+    passed: bool
+    description: str
+    metadata: dict[str, Any]
+
+
+@dataclass
+class Outcome:
+    """What a step made and noticed. It can be sent from one process to another.
+
+    Attributes:
+        written: by table, what was published of it.
+        bundles: by asset, the model that was published.
+        notes: by asset, its key figures.
+        checks: results of declared checks.
+    """
+
+    written: "dict[str, list[Written]]" = field(default_factory=lambda: defaultdict(list))
+    bundles: "dict[str, Bundle]" = field(default_factory=dict)
+    notes: dict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
+    checks: list[CheckResult] = field(default_factory=list)
+
+
+@dataclass
 class Step:
     """One run of one stage.
 
     Attributes:
-        store: the feature store.
-        models: the model store.
-        home: where Atelier keeps its files.
-        compute: the device and the threads.
-        log: Dagster's logger.
+        resources: where it reads and writes, and on what it computes.
+        days: the days of this run, in order.
+        run_id: Dagster's id of the run: it goes into pointers, never into data.
+        code_version: of the stage; it goes into the manifests of models.
+        context: Dagster's; None where the work is done in a process of its own (:mod:`assets.isolation`).
+        outcome: what it has made and noticed so far.
     """
 
-    def __init__(self, context: dg.AssetExecutionContext, produces: Sequence[str], code_version: str) -> None:
-        resources = context.resources
-        self.store: FeatureStore = resources.store
-        self.models: ModelStore = resources.models
-        self.home: Home = resources.home
-        self.compute: Compute = resources.compute
-        self.log = context.log
-        self._context = context
-        self._produces = tuple(produces)
-        self._code_version = code_version
-        self._started = time.perf_counter()
-        self._written: dict[str, list[Written]] = defaultdict(list)
-        self._bundles: dict[str, Bundle] = {}
-        self._notes: dict[str, dict[str, Any]] = defaultdict(dict)
-        self._checks: list[dg.AssetCheckResult] = []
+    resources: RunResources
+    days: Sequence[date]
+    run_id: str
+    code_version: str
+    context: dg.AssetExecutionContext | None = None
+    outcome: Outcome = field(default_factory=Outcome)
 
     @property
-    def days(self) -> Sequence[date]:
-        """The days of this run, in order."""
-        keys = self._context.partition_key_range
-        return day_range(date.fromisoformat(keys.start), date.fromisoformat(keys.end))
+    def home(self) -> Home:
+        """Where Atelier keeps its files."""
+        return self.resources.home
+
+    @property
+    def store(self) -> "FeatureStore":
+        """The feature store."""
+        return self.resources.store
+
+    @property
+    def models(self) -> "ModelStore":
+        """The model store."""
+        return self.resources.models
+
+    @property
+    def compute(self) -> "Compute":
+        """The device and the threads."""
+        return self.resources.compute
+
+    @property
+    def log(self) -> logging.Logger:
+        """Dagster's logger, or this process's own."""
+        return self.context.log if self.context else logging.getLogger("atelier")
 
     @property
     def ds(self) -> date:
@@ -67,15 +131,9 @@ class Step:
         Raises:
             ValueError: the run covers several.
         """
-        days = self.days
-        if len(days) != 1:
-            raise ValueError(f"{self._produces[0]} does one day at a time, and was asked for {days[0]} … {days[-1]}")
-        return days[0]
-
-    @property
-    def run_id(self) -> str:
-        """Dagster's id of the run: it goes into pointers, never into data."""
-        return str(self._context.run.run_id)
+        if len(self.days) != 1:
+            raise ValueError(f"the stage does one day at a time, and was asked for {self.days[0]} … {self.days[-1]}")
+        return self.days[0]
 
     @property
     def cache(self) -> "EmbeddingCache":
@@ -120,7 +178,7 @@ class Step:
             ContractViolation: the data break the table's contract; the partition stays as it was.
         """
         written = self.store.write(table, ds or self.ds, data, part=part, run_id=self.run_id)
-        self._written[table].append(written)
+        self.outcome.written[table].append(written)
 
     def write_range(self, table: str, partitions: Iterable[tuple[date, Any]], part: str | None = None) -> None:
         """Stage many days in one pass over ``partitions``, audit them together, then publish all.
@@ -128,15 +186,15 @@ class Step:
         Raises:
             ContractViolation: a day breaks the table's contract; every partition stays as it was.
         """
-        self._written[table].extend(self.store.write_range(table, partitions, part=part, run_id=self.run_id))
+        self.outcome.written[table].extend(self.store.write_range(table, partitions, part=part, run_id=self.run_id))
 
     def record(self, table: str, written: "Sequence[Written]") -> None:
         """Note what was published of ``table`` otherwise than by :meth:`write` and :meth:`write_range`."""
-        self._written[table].extend(written)
+        self.outcome.written[table].extend(written)
 
     def rows_written(self, table: str) -> int:
         """How many rows of ``table`` this run has published so far."""
-        return sum(written.pointer.rows for written in self._written[table])
+        return sum(written.pointer.rows for written in self.outcome.written[table])
 
     def save_model(
         self,
@@ -150,9 +208,9 @@ class Step:
         """Publish a model of this day, made from ``tables`` and from other ``models``."""
         upstreams = self.data_versions(tables) | {each.manifest.name: each.model_id for each in models}
         bundle = self.models.publish(
-            name, self.ds, save, upstreams, seed=seed, code_version=self._code_version, run_id=self.run_id
+            name, self.ds, save, upstreams, seed=seed, code_version=self.code_version, run_id=self.run_id
         )
-        self._bundles[name] = bundle
+        self.outcome.bundles[name] = bundle
         return bundle
 
     def data_versions(self, tables: Sequence[str]) -> dict[str, str]:
@@ -163,117 +221,34 @@ class Step:
 
     def note(self, asset: str, **figures: Any) -> None:
         """Key figures of ``asset``: numbers become charts over the partitions in the UI."""
-        self._notes[asset].update(figures)
+        self.outcome.notes[asset].update(figures)
 
     def note_day(self, asset: str, day: date, **figures: Any) -> None:
         """Key figures of one day of ``asset``: a run over a range would otherwise put its sums onto every day."""
-        if len(self.days) == 1:
+        if len(self.days) == 1 or self.context is None:
             self.note(asset, **figures)
         else:
-            self._context.add_asset_metadata(figures, asset_key=asset, partition_key=day.isoformat())
+            self.context.add_asset_metadata(figures, asset_key=asset, partition_key=day.isoformat())
 
     def check(self, name: str, passed: bool, description: str, **metadata: Any) -> None:
         """The result of a declared, non-blocking check: a failed one is a WARN."""
-        self._checks.append(
-            dg.AssetCheckResult(
-                passed=passed,
-                check_name=name,
-                asset_key=self._produces[0],
-                description=description,
-                severity=dg.AssetCheckSeverity.WARN,
-                metadata=metadata,
-            )
-        )
+        self.outcome.checks.append(CheckResult(name, passed, description, metadata))
         if not passed:
             self.log.warning(description)
 
     def check_history(self) -> "pd.DataFrame":
-        """The latest result of every check on the step's day: table, check, success, blocking, observed."""
+        """The latest result of every check on the step's day: asset, check, success, blocking, observed.
+
+        Raises:
+            ValueError: the work is done in a process of its own, which knows nothing of Dagster's storage.
+        """
         from resources.check_history import latest_checks
 
-        return latest_checks(self._context.instance, self._context.resources.check_keys, self.ds)
-
-    def broken_contract(self, violation: ContractViolation) -> dg.AssetCheckResult:
-        """The failed check that tells of ``violation``."""
-        audit, table = violation.audit, violation.table
-        tables = [asset for asset in self._produces if asset in REGISTRY]
-        return dg.AssetCheckResult(
-            passed=False,
-            check_name="contract",
-            asset_key=table if table in tables else tables[0],
-            severity=dg.AssetCheckSeverity.ERROR,
-            description=str(violation),
-            metadata={"expectations": dg.MarkdownMetadataValue(audit.summary_markdown())} if audit else {},
-        )
-
-    def results(self) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-        """What Dagster is told once the stage has done its work."""
-        for asset in self._produces:
-            checks = [check for check in self._checks if check.asset_key == dg.AssetKey(asset)]
-            if asset in self._written:
-                yield self._table_result(asset, checks)
-            elif asset in REGISTRY:
-                # Dagster wants a result of every declared check, also where there was nothing to write.
-                yield dg.AssetCheckResult(
-                    passed=True, check_name="contract", asset_key=asset, description="nothing was written"
-                )
-                yield from checks
-            else:
-                yield self._model_result(asset, checks)
-
-    def _table_result(self, table: str, checks: list[dg.AssetCheckResult]) -> dg.MaterializeResult[Any]:
-        written = self._written[table]
-        rows: dict[date, int] = defaultdict(int)
-        for each in written:
-            rows[each.pointer.ds] += each.pointer.rows
-        for day, count in rows.items():
-            self.note_day(table, day, rows=count)
-        # A range has no data version: Dagster would put the same one onto every day of it.
-        versions = [f"{each.pointer.part}/{each.pointer.data_version}" for each in written]
-        return dg.MaterializeResult(
-            asset_key=table,
-            metadata=self._common(table),
-            data_version=dg.DataVersion(combined_version(versions)) if len(rows) == 1 else None,
-            check_results=[_contract_result(table, written), *checks],
-        )
-
-    def _model_result(self, asset: str, checks: list[dg.AssetCheckResult]) -> dg.MaterializeResult[Any]:
-        bundle = self._bundles.get(asset)
-        figures = self._common(asset)
-        if bundle is None:
-            return dg.MaterializeResult(asset_key=asset, metadata=figures, check_results=checks)
-        return dg.MaterializeResult(
-            asset_key=asset,
-            metadata={"model_id": bundle.model_id, "path": str(bundle.path), **figures},
-            data_version=dg.DataVersion(bundle.model_id),
-            check_results=checks,
-        )
-
-    def _common(self, asset: str) -> dict[str, Any]:
-        figures: dict[str, Any] = {"seconds": round(time.perf_counter() - self._started, 3), **self._notes[asset]}
-        if asset in REGISTRY:
-            from resources.lineage_metadata import column_lineage
-
-            figures["dagster/column_lineage"] = column_lineage(REGISTRY[asset])
-        return figures
+        if self.context is None:
+            raise ValueError("the results of checks can be read only in Dagster's own process")
+        return latest_checks(self.context.instance, self.resources.check_keys, self.ds)
 
 
 def markdown(text: str) -> dg.MarkdownMetadataValue:
     """Metadata that the UI shows as formatted text."""
     return dg.MarkdownMetadataValue(text)
-
-
-def _contract_result(table: str, written: Sequence["Written"]) -> dg.AssetCheckResult:
-    audits = [w.audit for w in written if w.audit is not None]
-    unique = list({id(audit): audit for audit in audits}.values())
-    warnings = [r for audit in unique for r in audit.results if not r.success]
-    metadata: Mapping[str, Any] = {
-        "expectations": markdown("\n\n".join(audit.summary_markdown() for audit in unique) or "no audit configured")
-    }
-    return dg.AssetCheckResult(
-        passed=not warnings,
-        check_name="contract",
-        asset_key=table,
-        metadata=metadata,
-        severity=dg.AssetCheckSeverity.WARN,
-    )

@@ -12,13 +12,15 @@ from assets.checks import build_checks
 from assets.on_demand import STAGES
 from assets.partitions import partitioning
 from assets.stage import Stage
+from assets.step import RunResources
+from atelier.recommenders import MODELS
 from dagster_project.jobs import build_jobs
 from dagster_project.schedules import NIGHTLY, nightly
 from resources.compute import Compute
 from resources.contracts import audit
 from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
-from resources.retailer import Home
+from resources.retailer import Home, SettingsError
 
 # daily_retrain has ranged raw assets and daily others: Dagster takes one day a run for all, which is what is wanted.
 warnings.filterwarnings("ignore", message=r"Asset job \w+ materializes assets with varying BackfillPolicies")
@@ -45,25 +47,30 @@ def build_defs(
         compute: the device and the threads; by default as the settings say.
 
     Raises:
-        SettingsError: atelier.toml cannot be read.
+        SettingsError: atelier.toml cannot be read, or names a serving model that does not exist.
     """
     settings = home.settings
+    if settings.serving_model not in MODELS:
+        raise SettingsError(
+            f"serving_model is {settings.serving_model!r} in {home.toml}; take one of {', '.join(MODELS)}"
+        )
     allowed = settings.compute
     partitions = partitioning(settings)
     jobs = build_jobs(stages, partitions.days)
     assets = [stage.asset(partitions) for stage in stages]
     checks = build_checks(partitions.days)
+    resources = RunResources(
+        home,
+        store or home.open_store(audit),
+        models or ModelStore(home.store),
+        compute or Compute(allowed.device, allowed.threads),
+        tuple(key for each in (*assets, *checks) for key in each.check_keys),
+    )
     return dg.Definitions(
         assets=assets,
         asset_checks=checks,
         jobs=jobs,
         schedules=[nightly(job, settings) for job in jobs if job.name in NIGHTLY],
-        resources={
-            "home": home,
-            "store": store or home.open_store(audit),
-            "models": models or ModelStore(home.store),
-            "compute": compute or Compute(allowed.device, allowed.threads),
-            "check_keys": tuple(key for each in (*assets, *checks) for key in each.check_keys),
-        },
+        resources={"run_resources": resources},
         executor=dg.multiprocess_executor.configured({"max_concurrent": STEPS_AT_ONCE}),
     )

@@ -71,6 +71,11 @@ class Bundle:
     manifest: BundleManifest
 
 
+def launch_command(name: str, ds: date) -> str:
+    """The command that makes a missing bundle."""
+    return f"dg launch --job daily_retrain --partition {ds}"
+
+
 class ModelStore:
     """The bundles of every model under one root.
 
@@ -79,11 +84,11 @@ class ModelStore:
         remedy: names the command that makes a missing bundle, from model name and day.
     """
 
-    def __init__(self, root: str | Path, *, remedy: Callable[[str, date], str] | None = None) -> None:
+    def __init__(self, root: str | Path, *, remedy: Callable[[str, date], str] = launch_command) -> None:
         if "://" in str(root):
             raise ValueError(f"model bundles need a local folder, not {root}")
         self._root = Path(root).expanduser().absolute()
-        self._remedy = remedy or (lambda name, ds: f"dg launch --job daily_retrain --partition {ds}")
+        self._remedy = remedy
 
     def publish(
         self,

@@ -108,6 +108,10 @@ class Recommender(ABC, Generic[ConfigT]):
     def _neighbour_ranker(self, eligible: Codes, k: int) -> NeighbourRanker:
         """Prepare to rank the ``eligible`` articles (ascending) as neighbours of articles."""
 
+    def training_figures(self) -> dict[str, float]:
+        """Key figures of the last fit, for example its best loss, by name; not part of the bundle."""
+        return {}
+
     # Fitting
 
     def fit(self, train: Any, catalogue: Catalogue | None = None, customers: Any = None) -> Self:

@@ -14,6 +14,7 @@ from atelier.report.figures import standalone
 from atelier.report.ingest import ingest_section
 from atelier.report.leaderboard import leaderboard_section
 from atelier.report.lineage import LineageExample, lineage_page, lineage_section
+from atelier.report.missing import missing_section
 from atelier.report.neighbours import neighbours_section
 from atelier.report.neighbours_picture import neighbours_drawings
 from atelier.report.page import render_page
@@ -40,6 +41,7 @@ __all__ = [
     "leaderboard_text",
     "lineage_page",
     "lineage_section",
+    "missing_section",
     "neighbours_drawings",
     "neighbours_section",
     "recommendations_section",

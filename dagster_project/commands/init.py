@@ -164,7 +164,7 @@ def check_names(settings: Settings) -> None:
     Raises:
         UsageError: the model or backbone is unknown, or the weights are not there; the message names the option.
     """
-    from assets.recommenders import MODELS
+    from atelier.recommenders import MODELS
 
     if settings.serving_model not in MODELS:
         raise click.UsageError(f"--serving-model: no model {settings.serving_model!r}; there are {', '.join(MODELS)}")

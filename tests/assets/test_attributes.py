@@ -1,6 +1,5 @@
 """The attribute stages where there is little or nothing to learn, and the checks on what the model promises."""
 
-import logging
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -26,8 +25,9 @@ from assets.attributes import (
 from assets.catalogue_errors import ErrorSearch, catalogue_errors
 from assets.features import article_vectors
 from assets.image_backbone import learnable
+from assets.results import results
 from assets.stage import Stage
-from assets.step import Step
+from assets.step import RunResources, Step
 from atelier.articles.vectors import ArticleVectors
 from atelier.attributes import AttributeConfig
 from atelier.report import attributes_section
@@ -108,18 +108,10 @@ class Run:
         self.predicted = self.store.read("predicted_attributes", DAY).to_pandas()
 
     def run(self, stage: Stage, arguments: Mapping[str, Any]) -> None:
-        resources = SimpleNamespace(
-            store=self.store, models=self.models, home=SimpleNamespace(store=self.root), compute=Compute("cpu", 1)
-        )
-        context = SimpleNamespace(
-            resources=resources,
-            log=logging.getLogger("test"),
-            run=SimpleNamespace(run_id="run"),
-            partition_key_range=dg.PartitionKeyRange(DAY.isoformat(), DAY.isoformat()),
-        )
-        step = Step(cast("Any", context), stage.produces, "1")
+        home = cast("Any", SimpleNamespace(store=self.root))
+        step = Step(RunResources(home, self.store, self.models, Compute("cpu", 1)), [DAY], "run", "1")
         stage.compute(step, **arguments)
-        for result in step.results():
+        for result in results(step, stage.produces, seconds=0.0):
             if isinstance(result, dg.MaterializeResult):
                 self.metadata[result.asset_key.to_user_string()] = result.metadata or {}
                 self.checks |= {check.check_name or "": check for check in result.check_results or []}

@@ -15,7 +15,8 @@ import pytest
 
 from assets.images import norms_of
 from assets.raw import ingest
-from assets.step import Step
+from assets.results import results
+from assets.step import RunResources, Step
 from atelier.errors import ContractViolation
 from atelier.sources import Landed
 from atelier.sources.landed import REJECTED_SCHEMA
@@ -49,14 +50,9 @@ def auditor(broken: str) -> Callable[[Table, Sequence[StagedFile]], Audit]:
 
 def step_of(home: Path, days: Sequence[date] = DAYS, broken: str = "") -> Step:
     store = FeatureStore(home, threads=1, audit=auditor(broken))
-    context = SimpleNamespace(
-        resources=SimpleNamespace(store=store, models=None, home=SimpleNamespace(store=home), compute=None),
-        log=logging.getLogger("test"),
-        partition_key_range=dg.PartitionKeyRange(days[0].isoformat(), days[-1].isoformat()),
-        run=SimpleNamespace(run_id="run"),
-        add_asset_metadata=lambda *_, **__: None,
-    )
-    return Step(cast("Any", context), [TABLE], "1")
+    resources = RunResources(cast("Any", SimpleNamespace(store=home)), store, cast("Any", None), cast("Any", None))
+    context = SimpleNamespace(log=logging.getLogger("test"), add_asset_metadata=lambda *_, **__: None)
+    return Step(resources, days, "run", "1", cast("Any", context))
 
 
 def landed(good: int, bad: int) -> Landed:
@@ -89,7 +85,7 @@ def test_what_comes_in_is_stored_or_rejected(tmp_path: Path) -> None:
     tally = ingest(step, TABLE, landings(good=4, bad=0))
     assert stored(tmp_path) == {TABLE: [4, 5, 6], "rejected": [0, 1, 2]}
     assert (tally.rows_in, tally.refused, step.rows_written(TABLE)) == (18, 3, 15)
-    result = next(iter(step.results()))
+    result = next(iter(results(step, [TABLE], seconds=0.0)))
     assert isinstance(result, dg.MaterializeResult)
     passed = {check.check_name: check.passed for check in result.check_results or ()}
     assert passed == {"contract": True, "rows_add_up": True, "few_rows_rejected": False}

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from assets.daily import STAGES
-from assets.recommenders import CONTENT_MODELS, MODELS, VECTOR_MODELS
 from assets.report import EXPLAINED, report_path
 from atelier import recommenders
 from atelier.articles.vectors import ArticleVectors
 from atelier.catalogue import Catalogue
+from atelier.recommenders import MODELS
 from atelier.recommenders.article_index import ArticleIndex
 from atelier.recommenders.explanations import Explaining
 from atelier.recommenders.factorisation.hybrid import Hybrid
@@ -30,19 +30,14 @@ def bundle(house: House, name: str) -> Bundle:
     return models.bundle(name, models.pointer(name, house.ds))
 
 
-def test_models_are_what_the_stages_take_them_for() -> None:
-    assert set(MODELS) == {
-        name.removesuffix("_model")
-        for each in STAGES
-        for name in each.produces
-        if name.removesuffix("_model") in recommenders.MODELS
-    }
-    classes = {name: recommenders.model_class(name) for name in MODELS}
-    assert tuple(name for name in MODELS if issubclass(classes[name], VectorRecommender)) == VECTOR_MODELS
-    for stage in STAGES:
-        name = stage.name.removesuffix("_model")
-        if stage.name.endswith("_model") and name in MODELS:
-            assert ("article_vectors" in stage.deps) == (name in CONTENT_MODELS)
+def test_every_declared_model_has_its_stages() -> None:
+    by_name = {each.name: each for each in STAGES}
+    for name, declared in MODELS.items():
+        fit, lists = by_name[f"{name}_model"], by_name[f"recommendations_{name}"]
+        assert (fit.config, fit.description) == (declared.config, declared.summary)
+        assert ("article_vectors" in fit.deps) == declared.reads_content
+        assert {f"{name}_model", "popular_model"} <= set(lists.deps)
+        assert (f"similar_articles_{name}" in by_name) == declared.has_vectors
 
 
 @pytest.mark.end_to_end
@@ -119,7 +114,7 @@ class TestDay:
 
     def test_neighbours_by_every_model_with_vectors(self, house: House) -> None:
         near = house.store.read("similar_articles", house.ds).to_pandas()
-        assert set(near["model"]) == set(VECTOR_MODELS)
+        assert set(near["model"]) == {name for name, declared in MODELS.items() if declared.has_vectors}
         assert (near["article_id"] != near["similar_article_id"]).all()
         assert near.groupby(["model", "article_id"]).size().eq(10).all()
 
@@ -152,12 +147,13 @@ def test_hybrid_can_serve_everybody(house: House, tmp_path: Path) -> None:
         .execute_in_process(
             instance=house.instance,
             partition_key=house.ds.isoformat(),
-            asset_selection=[dg.AssetKey("recommendations")],
-            run_config={"ops": {"recommendations": {"config": config}}},
+            asset_selection=[dg.AssetKey(["recommendations", name]) for name in MODELS],
+            run_config={"ops": {f"recommendations_{name}": {"config": config} for name in MODELS}},
         )
     )
-    (served,) = [e for e in result.get_asset_check_evaluations() if e.check_name == "every_customer_is_served"]
-    assert served.passed
+    checks = [e for e in result.get_asset_check_evaluations() if e.check_name == "every_customer_is_served"]
+    assert all(check.passed for check in checks)
+    (served,) = [check for check in checks if check.asset_key.path[-1] == "hybrid"]
     assert "hybrid: 300 of 300" in str(served.description)
     store = home.open_store()
     lists = store.read("recommendations", house.ds).to_pandas()

@@ -202,8 +202,8 @@ def test_the_page_of_a_day_asks_for_nothing_and_complains_of_nothing(browser: Br
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("/assets/recommendations", ["recommendations", "daily_retrain", "customer_id", "recommenders"]),
-        ("/locations/atelier/asset-groups/recommenders", ["recommendations", "als_model", "similar_articles"]),
+        ("/assets/recommendations/als", ["recommendations", "daily_retrain", "customer_id", "recommenders"]),
+        ("/locations/atelier/asset-groups/recommenders", ["recommendations", "als_model", "hybrid_model"]),
         ("/overview/jobs", ["ingest", "daily_retrain", "judge"]),
     ],
 )

@@ -9,7 +9,6 @@ from click.testing import CliRunner
 
 from assets.attributes import predicted_attributes
 from assets.report import report_path
-from assets.stage import code_version
 from dagster_project.cli import cli
 from resources.attribute_lineage import Tracer
 from resources.lineage_metadata import column_lineage
@@ -115,7 +114,7 @@ def test_dagster_keeps_column_lineage_code_version_and_data_version(house: House
         assert dg.TableColumnDep(dg.AssetKey("articles"), "description") in sources
         assert dg.TableColumnDep(dg.AssetKey("images"), "digest") in sources
         tags = event.tags or {}
-        assert tags["dagster/code_version"] == code_version(predicted_attributes.compute)
+        assert tags["dagster/code_version"] == predicted_attributes.code_version
         assert len(tags["dagster/data_version"]) == 64
     upstream = {name for name in tags if name.startswith("dagster/input_data_version/")}
     assert {f"dagster/input_data_version/{name}" for name in ("attribute_model", "articles", "images")} <= upstream

@@ -60,6 +60,13 @@ class Hybrid(VectorRecommender[HybridConfig]):
         """Whether it can rank an article that nobody has interacted with: where it reads content."""
         return self.config.reads_content
 
+    def training_figures(self) -> dict[str, float]:
+        """Of the last fit: how many epochs it took, and the losses of the best one."""
+        if not self.epochs:
+            return {}
+        best = min(self.epochs, key=lambda epoch: epoch.validation_loss)
+        return {"epochs": len(self.epochs), "loss": best.loss, "validation_loss": best.validation_loss}
+
     # Learning
 
     def _rankable(self, train: Interactions, catalogue: Catalogue | None) -> Mask:

@@ -1,0 +1,85 @@
+"""The version of a stage's code: a digest of what the stage imports.
+
+What belongs here: finding the modules that a module imports, at any depth, in this repository. What does not: stages.
+An edit of a report's template changes the version of the report and of nothing else.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("assets", "atelier", "resources", "sql")
+#: What a package reads beside its modules.
+DATA = {"atelier.report": "atelier/report/templates/*", "resources.publishing": "sql/views/*.sql"}
+
+OURS = f"(?:{'|'.join(PACKAGES)})"
+IMPORT = re.compile(rf"^[ ]*(?:from ({OURS}[\w.]*) import (\([^)]*\)|[^\n(]+)|import ({OURS}[\w.]*))", re.MULTILINE)
+FOR_TYPES_ONLY = re.compile(r"^if TYPE_CHECKING:\n(?:[ ]+.*\n|\n(?=[ ]))+", re.MULTILINE)
+QUERY = re.compile(r"(?<!def )\bquery\((?:\"(\w+)\")?")
+
+
+def code_version(*modules: str) -> str:
+    """A short digest of modules and of all that they import from this repository: 12 hexadecimal digits.
+
+    Args:
+        modules: by dotted name.
+    """
+    code = hashlib.sha256()
+    for file in sorted({file for module in reachable(modules) for file in _files(module)}):
+        code.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes())
+    return code.hexdigest()[:12]
+
+
+def reachable(modules: tuple[str, ...]) -> set[str]:
+    """``modules``, and every module of this repository that they import at any depth, inside functions as well."""
+    found: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found.add(module)
+            waiting.extend(_imports(module))
+    return found
+
+
+@cache
+def _imports(module: str) -> frozenset[str]:
+    return frozenset(_imported_names(FOR_TYPES_ONLY.sub("", _path(module).read_text(encoding="utf-8"))))
+
+
+def _imported_names(code: str) -> Iterator[str]:
+    for package, names, plain in IMPORT.findall(code):
+        if plain:
+            yield plain
+            continue
+        modules = [
+            f"{package}.{name.split(' as ')[0].strip()}" for name in names.strip("()").split(",") if name.strip()
+        ]
+        inner = [module for module in modules if _is_module(module)]
+        yield from inner
+        if len(inner) < len(modules):  # some of the names stand in the package's own __init__
+            yield package
+
+
+@cache
+def _is_module(name: str) -> bool:
+    stem = ROOT / name.replace(".", "/")
+    return stem.with_suffix(".py").is_file() or (stem / "__init__.py").is_file()
+
+
+def _path(module: str) -> Path:
+    stem = ROOT / module.replace(".", "/")
+    return stem.with_suffix(".py") if stem.with_suffix(".py").is_file() else stem / "__init__.py"
+
+
+@cache
+def _files(module: str) -> tuple[Path, ...]:
+    """A module's file, the queries that it reads (all, where it has their names from elsewhere), its package's data."""
+    path = _path(module)
+    names = QUERY.findall(path.read_text(encoding="utf-8"))
+    queries = [file for name in names for file in ROOT.glob(f"sql/{name or '*'}.sql")]
+    data = [file for owner, pattern in DATA.items() if module.startswith(owner) for file in ROOT.glob(pattern)]
+    return (path, *queries, *data)

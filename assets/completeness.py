@@ -1,0 +1,35 @@
+"""The end of the day: whether everything that the day should have was made.
+
+What belongs here: the last step, which fails the run and names what is missing. What does not: why it is missing, which
+the step that should have made it recorded (:mod:`assets.results`).
+"""
+
+import dagster as dg
+
+from assets.publishing import GROUP
+from assets.results import MADE
+from assets.stage import stage
+from assets.step import Step
+
+
+def missing_assets(step: Step) -> dict[str, str]:
+    """What was not made on the step's day: the reason, by asset."""
+    history = step.check_history()
+    absent = history[(history["check"] == MADE) & ~history["success"]]
+    return dict(zip(absent["table"], absent["observed"], strict=True))
+
+
+@stage(produces=["completeness"], deps=["feature_store", "report"], group=GROUP)
+def completeness(step: Step) -> None:
+    """Fails where a model, its lists or its neighbours are missing; database and report were published before it."""
+    absent = missing_assets(step)
+    if absent:
+        reasons = "\n".join(f"  {asset}: {reason}" for asset, reason in absent.items())
+        command = f'dg launch --assets "{",".join(absent)}" --partition {step.ds}'
+        raise dg.Failure(
+            f"of {step.ds} is missing:\n{reasons}\nMend the cause, then make them with: {command}", allow_retries=False
+        )
+
+
+STAGES = (completeness,)
+"""The last stage of the day."""

@@ -1,0 +1,65 @@
+"""The launchpad: a model's own config as typed Dagster config.
+
+What belongs here: turning a pydantic config into the form that the launchpad shows, and back. What does not: any
+config; each stands beside its model, with the description and the bounds of every field.
+"""
+
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import dagster as dg
+from pydantic import BaseModel, ValidationError, create_model
+from pydantic.fields import FieldInfo
+
+ConfigT = TypeVar("ConfigT", bound=BaseModel)
+
+
+def launch_config(config: type[BaseModel]) -> type[dg.Config]:
+    """The config class of a stage that is told what ``config`` says: the same fields, defaults and descriptions.
+
+    Fields that are not part of a config's saved form (``exclude``) are left out: the stage sets them.
+    """
+    fields: dict[str, Any] = {
+        name: (_shown_type(field.annotation), dg_field(field))
+        for name, field in config.model_fields.items()
+        if not field.exclude
+    }
+    shown: type[dg.Config] = create_model(config.__name__, __base__=dg.Config, __doc__=config.__doc__, **fields)
+    return shown
+
+
+def dg_field(field: FieldInfo) -> FieldInfo:
+    """The field with its description and a default that Dagster can show: lists instead of tuples."""
+    default = list(field.default) if isinstance(field.default, tuple) else field.default
+    return FieldInfo(default=default, description=field.description)
+
+
+def _shown_type(annotation: Any) -> Any:
+    """The nearest type that the launchpad knows: it has lists, no tuples, and no unions but with None."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        others = [argument for argument in arguments if argument is not NoneType]
+        return _shown_type(others[0]) | None if len(others) == 1 and len(arguments) > 1 else Any
+    if origin is tuple:
+        return list[_shown_type(arguments[0])]  # type: ignore[misc]
+    if origin is dict:
+        return dict[str, _shown_type(arguments[1])]  # type: ignore[misc]
+    if origin is Literal or annotation in (bool, int, float, str):
+        return annotation
+    if hasattr(annotation, "__metadata__"):  # Annotated[int, Gt(0)]: bounds are checked when the model's config is made
+        return _shown_type(annotation.__origin__)
+    return Any
+
+
+def model_config(config: type[ConfigT], values: dict[str, Any], stage: str) -> ConfigT:
+    """The model's own config, from what the launchpad was told.
+
+    Raises:
+        dagster.Failure: a value is out of its bounds; the message names the stage, the field, the value and the bound.
+    """
+    from resources.retailer import faults
+
+    try:
+        return config.model_validate(values)
+    except ValidationError as error:
+        raise dg.Failure(f"{stage}: the config cannot be used: {faults(error)}", allow_retries=False) from error
