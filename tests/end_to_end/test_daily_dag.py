@@ -12,13 +12,13 @@ import pytest
 
 from assets.daily import STAGES
 from assets.report import report_path
+from assets.results import table_of
 from dagster_project.build import build_defs
-from resources.tables import REGISTRY
 from tests.end_to_end.house import HORIZON, House
 
 pytestmark = pytest.mark.end_to_end
 
-PRODUCED = sorted({asset for stage in STAGES for asset in stage.produces} & REGISTRY.keys())
+PRODUCED = sorted({table for stage in STAGES for asset in stage.produces if (table := table_of(asset))})
 JUDGED = {"offline_metrics", "customer_metrics", "model_comparisons"}
 DAILY = sorted(set(PRODUCED) - JUDGED)
 

@@ -95,7 +95,9 @@ def test_the_code_location_is_loaded_with_its_assets_jobs_and_schedules(server: 
     assert entry["locationOrLoadError"]["__typename"] == "RepositoryLocation", entry
     (repository,) = entry["locationOrLoadError"]["repositories"]
     assert repository["name"] == CODE["repositoryName"]
-    groups = {each["groupName"]: {key["path"][0] for key in each["assetKeys"]} for each in repository["assetGroups"]}
+    groups = {
+        each["groupName"]: {"/".join(key["path"]) for key in each["assetKeys"]} for each in repository["assetGroups"]
+    }
     declared: dict[str, set[str]] = {}
     for stage in STAGES:
         declared.setdefault(stage.group, set()).update(stage.produces)
