@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atelier.report import attribute_study_section, standalone, study_drawings
-from atelier.report.figures import DARK, LIGHT, _density, density_plot, matrix_plot
+from atelier.report.figures import _density, density_plot, matrix_plot, palettes
 from atelier.report.parts import environment
 from atelier.report.study_drawings import confusion_matrix, f1_by_variant, final
 
@@ -205,15 +205,17 @@ def test_cells_without_articles_are_not_drawn() -> None:
     assert full == 4
 
 
+COLOURS = ("ink", "line", "card", *(f"series-{number}" for number in range(1, 7)))
+
+
 def test_a_plot_alone_has_the_colours_of_the_page() -> None:
     page = environment().get_template("page.html.j2").render(title="", ds="", sections=[])
     light, dark = (
         dict(re.findall(r"--([\w-]+): ([^;]+);", block)) for block in re.findall(r":root \{(.*?)\}", page, re.DOTALL)
     )
-    assert {name: light[name] for name in LIGHT} == LIGHT
-    assert {name: dark[name] for name in DARK} == DARK
+    assert palettes() == [{name: page_colours[name] for name in COLOURS} for page_colours in (light, dark)]
     for drawing in study_drawings(study(), confusions()):
         alone = standalone(drawing.svg)
         ElementTree.fromstring(alone)  # noqa: S314 - it is our own
-        assert set(re.findall(r"var\(--([\w-]+)\)", alone)) <= set(LIGHT)
+        assert set(re.findall(r"var\(--([\w-]+)\)", alone)) <= set(COLOURS)
         assert re.fullmatch(r"[a-z0-9_]+", drawing.name)
