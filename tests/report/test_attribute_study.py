@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atelier.report import attribute_study_section, standalone, study_drawings
-from atelier.report.figures import _density, density_plot, matrix_plot, palettes
+from atelier.report.attribute_plots import confusion_matrix, f1_by_variant, final, study_drawings
+from atelier.report.attribute_study import attribute_study_section
+from atelier.report.figures import _density, density_plot, matrix_plot, palettes, standalone
+from atelier.report.page import render_page
 from atelier.report.parts import environment
-from atelier.report.study_drawings import confusion_matrix, f1_by_variant, final
 
 DAY = date(2025, 5, 1)
 F1 = {  # of neckline, colour, <b>: by variant
@@ -72,8 +73,8 @@ def confusions() -> pd.DataFrame:
 
 
 def test_a_study_that_was_not_made_names_the_command() -> None:
-    section = attribute_study_section(None, command="dg launch --job attribute_study --partition 2025-05-01")
-    assert "dg launch --job attribute_study --partition 2025-05-01" in section.html
+    page = render_page("x", DAY, [attribute_study_section(None)])
+    assert "<code>dg launch --job attribute_study --partition 2025-05-01</code>" in page
 
 
 def test_the_section_says_of_which_day_it_is_and_shows_every_part() -> None:
