@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from resources import tables
 from resources.pointers import Pointer, PointerError, Pointers, as_arrow, file_name, pointer_name
-from resources.storage import LocalStorage
+from resources.storage import Storage
 
 DAY = date(2020, 9, 22)
 
@@ -54,7 +54,7 @@ def test_names() -> None:
 
 
 def test_listing_is_by_day_and_part(tmp_path: Path) -> None:
-    pointers = Pointers(LocalStorage(tmp_path))
+    pointers = Pointers(Storage(tmp_path))
     first, second = date(2020, 9, 9), date(2020, 10, 1)
     assert pointers.of_table(tables.raw.REJECTED) == []
     written = [pointer(ds, part, "rejected") for ds in (first, second) for part in ("articles", "images")]
