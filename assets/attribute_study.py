@@ -131,7 +131,7 @@ def _means(scores: "pd.DataFrame") -> dict[str, float]:
 
 
 def _draw(step: Step, scores: "pd.DataFrame", confusions: "pd.DataFrame") -> None:
-    from atelier.report import study_drawings
+    from atelier.report.attribute_plots import study_drawings
 
     keep_pictures(
         step,

@@ -14,7 +14,7 @@ from resources.attribute_lineage import TABLE, Tracer
 from sql import query
 
 if TYPE_CHECKING:
-    from atelier.report import LineageExample
+    from atelier.report.lineage import LineageExample
     from resources.feature_store import FeatureStore
 
 
@@ -29,7 +29,7 @@ def write_examples(store: "FeatureStore", tracer: Tracer, ds: date, reports: Pat
         ds: the day.
         reports: the folder of the daily pages.
     """
-    from atelier.report import LineageExample
+    from atelier.report.lineage import LineageExample, lineage_page
 
     try:
         with store.connect(as_of=ds, tables=[TABLE]) as con:
@@ -41,7 +41,7 @@ def write_examples(store: "FeatureStore", tracer: Tracer, ds: date, reports: Pat
     examples = []
     for page, (_, why, article, attribute) in zip(pages, chosen, strict=True):
         lineage = tracer.trace(article, attribute, ds, as_of=ds)
-        write_page(tracer.page(lineage), page)
+        write_page(lineage_page(lineage, tracer.image_root), page)
         examples.append(LineageExample(why, lineage, f"{folder.name}/{page.name}"))
     for other in set(folder.glob("*.html")) - set(pages):
         other.unlink()

@@ -1,4 +1,4 @@
-"""Pictures: where the photographs of articles are, and those of a study as files and in the UI; a study's folders.
+"""Pictures: the album of a day's articles; the drawings of a study as files and in the UI; the folders of a study.
 
 What belongs here: finding photographs, writing drawings, putting them into metadata, naming the folders of a study.
 What does not: drawing (:mod:`atelier.report`).
@@ -15,25 +15,34 @@ from atelier.errors import PartitionMissing
 if TYPE_CHECKING:
     import pandas as pd
 
-    from atelier.report import Drawing
+    from atelier.report.album import Album
+    from atelier.report.drawing import Drawing
 
 #: An image in metadata is stored with every event that tells of it: larger ones are named by their file.
 LARGEST_IMAGE = 200_000  # bytes
 
 
-def first_photographs(step: Step, ds: date | None = None) -> dict[str, Path]:
-    """The first shot of each article that has one, relative to the source's folder of images.
+def album_of(step: Step, ds: date | None = None) -> "Album":
+    """The names of articles and the first photograph of each that has one.
 
     Args:
         step: whose store is read.
-        ds: of which day; None: the step's. Where that was not ingested, no article has a photograph.
+        ds: of which day; None: the step's. Where that was not ingested, no article has a name or a photograph.
     """
-    try:
-        images: pd.DataFrame = step.store.read("images", ds or step.ds).to_pandas()
-    except PartitionMissing:
-        return {}
-    first = images.sort_values(["article_id", "shot"]).drop_duplicates("article_id")
-    return {article: Path(path) for article, path in zip(first["article_id"], first["path"], strict=True)}
+    from atelier.report.album import Album
+
+    def partition(table: str) -> "pd.DataFrame | None":
+        try:
+            frame: pd.DataFrame = step.store.read(table, ds or step.ds).to_pandas()
+        except PartitionMissing:
+            return None
+        return frame
+
+    photographs, images = {}, partition("images")
+    if images is not None:
+        first = images.sort_values(["article_id", "shot"]).drop_duplicates("article_id")
+        photographs = {article: Path(path) for article, path in zip(first["article_id"], first["path"], strict=True)}
+    return Album(partition("articles"), photographs, step.home.open_source().image_root)
 
 
 def kept_folder(root: Path, study: str, ds: date) -> Path:
@@ -57,7 +66,7 @@ def keep_pictures(step: Step, folder: Path, drawings: "Iterable[Drawing]", asset
     """
     import shutil
 
-    from atelier.report import standalone
+    from atelier.report.figures import standalone
 
     shutil.rmtree(folder, ignore_errors=True)  # a study of less leaves none of another's behind
     folder.mkdir(parents=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.evaluation import KINDS
-from assets.pictures import first_photographs, keep_pictures, kept_folder, pictures_folder
+from assets.pictures import album_of, keep_pictures, kept_folder, pictures_folder
 from assets.recommenders import TRAIN_KINDS, catalogue, training_interactions
 from assets.stage import stage
 from assets.step import Step
@@ -244,7 +244,7 @@ def _ceiling(step: Step, data: Compared, plan: "RecommenderStudyPlan") -> "list[
 
 def _key_figures(scores: "pd.DataFrame", k: int) -> dict[str, float]:
     """Precision and recall of everyone with the most interactions: charts over the days in the UI."""
-    from atelier.report.recommender_drawings import largest
+    from atelier.report.recommender_plots import largest
 
     rows = scores[(scores["segment"] == "all") & (scores["k"] == k) & scores["metric"].isin(["precision", "recall"])]
     rows = largest(rows).dropna(subset=["value"])
@@ -269,17 +269,13 @@ def _draw(
     neighbours: "pd.DataFrame",
     models: Sequence[str],
 ) -> None:
-    from atelier.report import neighbours_drawings, recommender_drawings
+    from atelier.report.neighbours_picture import neighbours_drawings
+    from atelier.report.recommender_plots import recommender_drawings
 
-    photographs = first_photographs(step, data.origin)
-    root = step.home.open_source().image_root
     keep_pictures(
         step,
         pictures_folder(step.home.reports, NAME, step.ds),
-        [
-            *recommender_drawings(scores, tests),
-            *neighbours_drawings(neighbours, models, photographs, data.catalogue.frame, root),
-        ],
+        [*recommender_drawings(scores, tests), *neighbours_drawings(neighbours, models, album_of(step, data.origin))],
         lambda name: NEIGHBOURS if name.startswith("neighbours") else NAME,
     )
 

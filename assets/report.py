@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from assets.completeness import missing_assets
 from assets.image_backbone import NAME as BACKBONE
-from assets.pictures import first_photographs
+from assets.pictures import album_of
 from assets.publishing import GROUP, SHOWN
 from assets.raw import STAGES as RAW
 from assets.recommendations import lists_of
@@ -23,7 +23,7 @@ from sql import query
 if TYPE_CHECKING:
     import pandas as pd
 
-    from atelier.report import Section
+    from atelier.report.parts import Section
 
 #: Whose lists the page shows with their reasons, and how much of them.
 EXPLAINED = {"seen": "excluded", "customers": 3, "ranks": 6}
@@ -35,7 +35,8 @@ INGESTED = (*(each.name for each in RAW), "images")
 def report(step: Step) -> None:
     """The page of the day: what came in, checks, attributes, leaderboard, recommendations and why, neighbours."""
     from assets.lineage_pages import write_page
-    from atelier.report import leaderboard_text, render_page
+    from atelier.report.page import render_page
+    from atelier.report.text import leaderboard_text
 
     settings = step.home.settings
     sections = [section(step) for section in SECTIONS]
@@ -62,14 +63,10 @@ def _table(step: Step, table: str, ds: date | None = None) -> "pd.DataFrame | No
     return partition
 
 
-def _launch(job: str, step: Step) -> str:
-    return f"dg launch --job {job} --partition {step.ds}"
-
-
 def _ingest(step: Step) -> "Section":
     import pandas as pd
 
-    from atelier.report import ingest_section
+    from atelier.report.ingest import ingest_section
 
     rows = []
     for table in INGESTED:
@@ -80,28 +77,28 @@ def _ingest(step: Step) -> "Section":
     counts = pd.DataFrame(rows, columns=["table", "rows_in", "rows_stored", "rows_rejected"])
     events = [p for p in step.store.pointers("interactions") if p.ds <= step.ds]
     empty = {"interactions": sorted(p.ds for p in events if p.rows == 0)}
-    return ingest_section(counts, _table(step, "rejected"), empty, command=_launch("ingest", step))
+    return ingest_section(counts, _table(step, "rejected"), empty)
 
 
 def _checks(step: Step) -> "Section":
-    from atelier.report import checks_section
+    from atelier.report.checks import checks_section
 
-    return checks_section(step.check_history(), command=_launch("daily_retrain", step))
+    return checks_section(step.check_history())
 
 
 def _attributes(step: Step) -> "Section":
-    from atelier.report import attributes_section
+    from atelier.report.attributes import attributes_section
 
     untrained = _untrained(step)
-    return attributes_section(_table(step, "attribute_metrics"), untrained, command=_launch("daily_retrain", step))
+    return attributes_section(_table(step, "attribute_metrics"), untrained)
 
 
 def _attribute_study(step: Step) -> "Section":
-    from atelier.report import attribute_study_section
+    from atelier.report.attribute_study import attribute_study_section
 
     day = _newest(step, "attribute_study")
     if day is None:
-        return attribute_study_section(None, command=_launch("attribute_study", step))
+        return attribute_study_section(None)
     study, confusions = (_table(step, table, day) for table in ("attribute_study", "attribute_confusions"))
     learned = (
         "Photographs were read by a backbone that was fine-tuned on annotations: it has learned from articles that the "
@@ -116,11 +113,11 @@ def _newest(step: Step, table: str) -> date | None:
 
 
 def _recommender_study(step: Step) -> "Section":
-    from atelier.report import recommender_study_section
+    from atelier.report.recommender_study import recommender_study_section
 
     day = _newest(step, "recommender_study")
     if day is None:
-        return recommender_study_section(None, command=_launch("recommender_study", step))
+        return recommender_study_section(None)
     origin = day - timedelta(days=step.home.settings.horizon)
     study, tests, neighbours = (
         _table(step, table, day) for table in ("recommender_study", "recommender_study_tests", "recommender_neighbours")
@@ -131,37 +128,30 @@ def _recommender_study(step: Step) -> "Section":
         neighbours,
         day=day,
         period=f"made on {origin}, judged by {origin + timedelta(days=1)} … {day}",
-        photographs=first_photographs(step, origin),
-        articles=_table(step, "articles", origin),
-        root=step.home.open_source().image_root,
+        album=album_of(step, origin),
     )
 
 
 def _lineage(step: Step) -> "Section":
     """A few values, each with a page of its own, which is written here."""
     from assets.lineage_pages import write_examples
-    from atelier.report import lineage_section
+    from atelier.report.lineage import lineage_section
     from resources.attribute_lineage import Tracer, image_root
 
     tracer = Tracer(step.store, step.models, step.cache, image_root(step.home))
     examples = write_examples(step.store, tracer, step.ds, step.home.reports)
-    return lineage_section(examples, command=_launch("daily_retrain", step))
+    return lineage_section(examples)
 
 
 def _catalogue_errors(step: Step) -> "Section":
-    from atelier.report import catalogue_errors_section
+    from atelier.report.catalogue_errors import catalogue_errors_section
 
     learned = (
         "Photographs are read by a backbone that was fine-tuned on these annotations, the wrong ones too: it agrees "
         "with them more than it should, and some errors stay unfound."
     )
     return catalogue_errors_section(
-        _table(step, "catalogue_errors"),
-        first_photographs(step),
-        _table(step, "articles"),
-        root=step.home.open_source().image_root,
-        command=_launch("daily_retrain", step),
-        remark=learned if _fine_tuned(step, step.ds) else None,
+        _table(step, "catalogue_errors"), album_of(step), remark=learned if _fine_tuned(step, step.ds) else None
     )
 
 
@@ -201,70 +191,57 @@ def _fine_tuned(step: Step, ds: date) -> bool:
 
 def _missing(step: Step) -> "Section | None":
     """What the day lacks; no section where it lacks nothing."""
-    from atelier.report import missing_section
+    from atelier.report.missing import missing_section
 
-    absent, serving = missing_assets(step), lists_of(step.home.settings.serving_model)
-    return missing_section(absent, served=serving, command=_launch("daily_retrain", step)) if absent else None
+    missing = missing_assets(step)
+    return missing_section(missing, lists_of(step.home.settings.serving_model)) if missing else None
 
 
 def _leaderboard(step: Step) -> "Section":
-    from atelier.report import leaderboard_section
+    from atelier.report.leaderboard import leaderboard_section
 
     origin = step.ds - timedelta(days=step.home.settings.horizon)
     return leaderboard_section(
         _table(step, "offline_metrics"),
         _table(step, "model_comparisons"),
         period=f"made on {origin}, judged by {origin + timedelta(days=1)} … {step.ds}",
-        command=_launch("judge", step),
     )
 
 
 def _diversity(step: Step) -> "Section":
-    from atelier.report import diversity_section
+    from atelier.report.diversity import diversity_section
 
-    return diversity_section(_table(step, "offline_metrics"), command=_launch("judge", step))
+    return diversity_section(_table(step, "offline_metrics"))
 
 
 def _neighbours(step: Step) -> "Section":
-    from atelier.report import neighbours_section
+    from atelier.report.neighbours import neighbours_section
 
-    return neighbours_section(
-        _table(step, "similar_articles"),
-        first_photographs(step),
-        _table(step, "articles"),
-        root=step.home.open_source().image_root,
-        command=_launch("daily_retrain", step),
-    )
+    return neighbours_section(_table(step, "similar_articles"), album_of(step))
 
 
 def _recommendations(step: Step) -> "Section":
     """A few customers only: the table itself holds everybody's."""
-    from atelier.report import recommendations_section
+    from atelier.report.recommendations import recommendations_section
 
     try:
         with step.connect("recommendations") as con:
             lists = con.sql(query("shown_recommendations"), params=EXPLAINED).df()
     except PartitionMissing:
         lists = None
-    return recommendations_section(
-        lists,
-        first_photographs(step),
-        _table(step, "articles"),
-        root=step.home.open_source().image_root,
-        command=_launch("daily_retrain", step),
-    )
+    return recommendations_section(lists, album_of(step))
 
 
 def _search(step: Step) -> "Section":
     import pandas as pd
 
-    from atelier.report import search_section
+    from atelier.report.search import search_section
 
     try:
         curve = pd.read_parquet(step.bundle("article_index").path / RECALL)
     except PartitionMissing:
         curve = None
-    return search_section(curve, command=_launch("daily_retrain", step))
+    return search_section(curve)
 
 
 #: What each stage contributes, in the order in which it is read.

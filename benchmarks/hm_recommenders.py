@@ -326,7 +326,8 @@ def write(out: Path, told: Sequence[dict[str, pd.DataFrame]], options: argparse.
 
 def draw(folder: Path, tables: dict[str, pd.DataFrame]) -> None:
     """Write the plots of one study."""
-    from atelier.report import recommender_drawings, standalone
+    from atelier.report.figures import standalone
+    from atelier.report.recommender_plots import recommender_drawings
 
     folder.mkdir(parents=True, exist_ok=True)
     for drawing in recommender_drawings(tables["scores"], tables["tests"]):

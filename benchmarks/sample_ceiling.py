@@ -135,5 +135,5 @@ def _trust() -> dict[str, float]:
 
     A share :data:`MISLEADING` of words is for any of the k values, the true one among them: (1 − m + m/k) / (m/k).
     """
-    counts = {attribute.name: len(attribute.values) for attribute in taxonomy.ATTRIBUTES}
+    counts = {attribute.name: len(attribute.names) for attribute in taxonomy.ATTRIBUTES}
     return {name: 1.0 + count * (1.0 - MISLEADING) / MISLEADING for name, count in counts.items()}

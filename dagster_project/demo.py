@@ -88,7 +88,7 @@ def say(text: str) -> None:
 
 def tell(home: Home, ds: date, seconds: float) -> int:
     """Print the leaderboard, the attribute table and where everything is; 1 where a result makes no sense."""
-    from atelier.report import attribute_text, leaderboard_text
+    from atelier.report.text import attribute_text, leaderboard_text
     from resources.feature_store import FeatureStore
 
     store = FeatureStore(home.store)

@@ -64,19 +64,13 @@ class Tracer:
         self._store = store
         self._models = models
         self._cache = cache
-        self._image_root = image_root
+        self.image_root = image_root
         self._opened: dict[str, AttributeModel] = {}
 
     @classmethod
     def of_home(cls, home: "Home") -> "Tracer":
         """The tracer of a home."""
         return cls(home.open_store(), ModelStore(home.store), EmbeddingCache(home.store), image_root(home))
-
-    def page(self, lineage: AttributeLineage) -> str:
-        """The value's page, with the photographs, as one HTML document."""
-        from atelier.report import lineage_page
-
-        return lineage_page(lineage, self._image_root)
 
     def trace(
         self, article: str, attribute: str, ds: date | None = None, *, as_of: date | None = None
@@ -181,7 +175,7 @@ class Tracer:
 
     def _photograph(self, digest: str, then: ArticleOfDay, now: ArticleOfDay) -> PhotographRead:
         shot, path = then.images.get(digest, (None, None))
-        problem = _problem(self._image_root, path, digest)
+        problem = _problem(self.image_root, path, digest)
         return PhotographRead(digest, shot, path, problem, current=digest in now.image_digests)
 
     def _writing(self, ds: date) -> Writing:

@@ -9,13 +9,12 @@ are only ever added, so readers need no lock. A digest that is there keeps its v
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from atelier.errors import AtelierError
 from resources.staging import digest_of
-from resources.storage import LOCKS, replace_file, staging_folder
+from resources.storage import exclusive, local_folder, replace_file, staging_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,9 +39,7 @@ class EmbeddingCache:
     """
 
     def __init__(self, root: str | Path) -> None:
-        if "://" in str(root):
-            raise ValueError(f"the embedding cache needs a local folder, not {root}")
-        self._root = Path(root).expanduser().absolute()
+        self._root = local_folder(root, "vectors of photographs")
 
     def missing(self, digests: Sequence[str], encoder_id: str) -> list[str]:
         """The digests that have no vector yet, each once, in the order given."""
@@ -85,7 +82,7 @@ class EmbeddingCache:
         repeated = first[inverse] != np.arange(len(digests))
         if not np.array_equal(vectors[repeated], vectors[first[inverse][repeated]]):
             raise ValueError(f"encoder {encoder_id}: a digest comes twice with different vectors")
-        with self._lock(encoder_id), staging_folder(self._root) as folder:
+        with exclusive(self._root, f"embedding_cache-{encoder_id}"), staging_folder(self._root) as folder:
             new = np.isin(names, self.missing(names.tolist(), encoder_id))
             if new.any():
                 path = folder / "vectors.parquet"
@@ -147,13 +144,6 @@ class EmbeddingCache:
         for path in sorted(self._folder(encoder_id).glob("*.parquet")):
             with pq.ParquetFile(path) as file:
                 yield file
-
-    def _lock(self, encoder_id: str) -> AbstractContextManager[Any]:
-        from filelock import FileLock
-
-        self._folder(encoder_id).mkdir(parents=True, exist_ok=True)
-        (self._root / LOCKS).mkdir(exist_ok=True)
-        return FileLock(self._root / LOCKS / f"embedding_cache-{encoder_id}.lock")
 
 
 def _write(path: Path, digests: "NDArray[np.str_]", vectors: "Vectors") -> None:

@@ -279,10 +279,7 @@ class FeatureStore:
         return self._pointers.get(registry.table(table), ds, part)
 
     def pointers(self, table: str | None = None) -> list[Pointer]:
-        """Every pointer of one table, or of all, by table, day and part.
-
-        :func:`resources.pointers.as_arrow` makes the table ``materialisations`` of them.
-        """
+        """Every pointer of one table, or of all, by table, day and part: the rows of the table ``materialisations``."""
         names = list(registry.REGISTRY) if table is None else [table]
         return [pointer for name in names for pointer in self._pointers.of_table(registry.table(name))]
 

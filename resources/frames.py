@@ -18,9 +18,8 @@ BATCH_ROWS = 1 << 20
 
 def empty_table(table: Table) -> "pa.Table":
     """No rows, with the columns and types of ``table``."""
-    columns = ", ".join(f'CAST(NULL AS {c.type}) AS "{c.name}"' for c in table.columns)
     with duckdb.connect() as con:
-        return con.sql(f"SELECT {columns} WHERE false").to_arrow_table()
+        return con.sql(f"SELECT {table.nulls} WHERE false").to_arrow_table()
 
 
 def dictionary_table(relation: duckdb.DuckDBPyRelation) -> "pa.Table":
@@ -30,11 +29,8 @@ def dictionary_table(relation: duckdb.DuckDBPyRelation) -> "pa.Table":
     """
     import pyarrow as pa
 
-    batches = [pa.Table.from_batches([batch]) for batch in relation.to_arrow_reader(BATCH_ROWS)]
-    if not batches:
-        return relation.to_arrow_table()
-    encoded = [_encode(batch) for batch in batches]
-    return pa.concat_tables(encoded).unify_dictionaries()
+    encoded = [_encode(pa.Table.from_batches([batch])) for batch in relation.to_arrow_reader(BATCH_ROWS)]
+    return pa.concat_tables(encoded).unify_dictionaries() if encoded else relation.to_arrow_table()
 
 
 def _encode(table: "pa.Table") -> "pa.Table":

@@ -6,15 +6,14 @@ read from the pointers. What does not: writing and opening bundles (:mod:`resour
 
 import warnings
 from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from atelier.errors import BundleError
 from resources.model_store import MANIFEST, BundleManifest, read_manifest
 from resources.schema import Column, Table
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 MODEL_BUNDLES = Table(
     "model_bundles",
@@ -48,23 +47,11 @@ def manifests(root: str | Path) -> list[BundleManifest]:
     return [manifest for manifest in found if manifest is not None]
 
 
-def as_arrow(bundles: Iterable[BundleManifest]) -> "pa.Table":
-    """The table ``model_bundles``."""
-    import pyarrow as pa
-
-    kinds = {"VARCHAR": pa.string(), "BIGINT": pa.int64(), "DATE": pa.string()}
-    mapped = pa.map_(pa.string(), pa.string())
-    fields = [(column.name, kinds.get(column.type, mapped)) for column in MODEL_BUNDLES.columns]
-    rows = [
-        {
-            "name": bundle.name,
-            "model_id": bundle.model_id,
-            "training_day": bundle.training_day,
-            "upstreams": sorted(bundle.upstreams.items()),
-            "code_version": bundle.code_version,
-            "seed": bundle.seed,
-            "libraries": sorted(bundle.libraries.items()),
-        }
+def rows(bundles: Iterable[BundleManifest]) -> list[dict[str, Any]]:
+    """The rows of the table ``model_bundles``, each with further keys that it has no columns for."""
+    return [
+        asdict(bundle)
+        | {"training_day": date.fromisoformat(bundle.training_day)}
+        | {name: sorted(getattr(bundle, name).items()) for name in ("upstreams", "libraries")}
         for bundle in bundles
     ]
-    return pa.Table.from_pylist(rows, schema=pa.schema(fields))

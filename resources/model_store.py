@@ -17,7 +17,7 @@ from pathlib import Path
 
 from atelier.errors import BundleError, PartitionMissing
 from resources.staging import digest_of
-from resources.storage import replace_text, staging_folder, sync_file, sync_folder
+from resources.storage import local_folder, replace_text, staging_folder, sync
 
 MANIFEST = "manifest.json"
 SAFE_SUFFIXES = frozenset({".json", ".safetensors", ".parquet", ".ann"})  # none of them can run code when loaded
@@ -85,9 +85,7 @@ class ModelStore:
     """
 
     def __init__(self, root: str | Path, *, remedy: Callable[[str, date], str] = launch_command) -> None:
-        if "://" in str(root):
-            raise ValueError(f"model bundles need a local folder, not {root}")
-        self._root = Path(root).expanduser().absolute()
+        self._root = local_folder(root, "model bundles")
         self._remedy = remedy
 
     def publish(
@@ -140,8 +138,8 @@ class ModelStore:
         target = self.path(name, identity)
         target.parent.mkdir(parents=True, exist_ok=True)
         for path in sorted(folder.rglob("*")):
-            sync_folder(path) if path.is_dir() else sync_file(path)
-        sync_folder(folder)
+            sync(path)
+        sync(folder)
         try:
             folder.replace(target)
         except OSError:
@@ -149,7 +147,7 @@ class ModelStore:
             if not target.is_dir():
                 raise
             self.bundle(name, identity, verify=True)
-        sync_folder(target.parent)
+        sync(target.parent)
 
     def _point(self, name: str, ds: date, identity: str, run_id: str) -> None:
         record = {"model_id": identity, "run_id": run_id, "written_at": datetime.now(UTC).isoformat()}

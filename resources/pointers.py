@@ -10,14 +10,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
 
 from atelier.errors import AtelierError
 from resources.schema import Table
 from resources.storage import Storage
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 PART = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -140,22 +136,3 @@ class Pointers:
         texts = self._storage.read_texts(names)
         found = [Pointer.from_json(text, name) for name, text in texts.items()]
         return sorted(found, key=lambda pointer: (pointer.ds, pointer.part or ""))
-
-
-def as_arrow(pointers: Iterable[Pointer]) -> "pa.Table":
-    """The table ``materialisations``: table, ds, part, run_id, written_at (UTC), data_version, rows, file."""
-    import pyarrow as pa
-
-    schema = pa.schema(
-        [
-            ("table", pa.string()),
-            ("ds", pa.date32()),
-            ("part", pa.string()),
-            ("run_id", pa.string()),
-            ("written_at", pa.timestamp("us", tz="UTC")),
-            ("data_version", pa.string()),
-            ("rows", pa.int64()),
-            ("file", pa.string()),
-        ]
-    )
-    return pa.Table.from_pylist([asdict(pointer) for pointer in pointers], schema=schema)

@@ -18,21 +18,23 @@ Views name their files by absolute path (or URL), so the file can be opened read
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from atelier.errors import AtelierError
+from resources.frames import empty_table
 from resources.model_bundles import MODEL_BUNDLES, manifests
-from resources.model_bundles import as_arrow as bundles_as_arrow
-from resources.pointers import Pointer, as_arrow
+from resources.model_bundles import rows as bundle_rows
+from resources.pointers import Pointer
 from resources.schema import Column, Table
+from resources.staging import open_duckdb
 from resources.storage import replace_file
 from resources.tables import REGISTRY
-from resources.views import empty_sql, sql_literal
+from resources.views import empty_sql, sql_list, sql_literal
 
 if TYPE_CHECKING:
     from resources.feature_store import FeatureStore
@@ -113,10 +115,8 @@ def publish(
     with FileLock(target.with_name(f"{target.name}.lock")):
         for leftover in target.parent.glob(f"{building.name}*"):  # of a publisher that was killed
             leftover.unlink()
-        spill = str(target.with_name(f"{target.name}.spill"))
-        with duckdb.connect(
-            building, config={"threads": threads, "memory_limit": memory_limit, "temp_directory": spill}
-        ) as connection:
+        spill = target.with_name(f"{target.name}.spill")
+        with open_duckdb(spill, threads=threads, memory_limit=memory_limit, database=building) as connection:
             summary = _Publisher(store, connection).build(sorted(views.glob("*.sql")))
         replace_file(building, target)
         return PublishedSummary(target, *summary, target.stat().st_size)
@@ -136,8 +136,8 @@ class _Publisher:
     def build(self, extra: Sequence[Path]) -> tuple[int, dict[str, int], tuple[str, ...], tuple[str, ...]]:
         """Create everything; returns partitions, rows copied, views, further views."""
         self._connection.begin()  # hundreds of statements: one write to disk, not one each
-        self._materialisations()
-        self._model_bundles()
+        self._small(MATERIALISATIONS, [asdict(pointer) for pointer in self._pointers])
+        self._small(MODEL_BUNDLES, bundle_rows(manifests(self._root) if self._root else []))
         for table in REGISTRY.values():
             pointers = [pointer for pointer in self._pointers if pointer.table == table.name]
             self._table(table, pointers)
@@ -146,19 +146,20 @@ class _Publisher:
         self._connection.commit()
         return len(self._pointers), self._copied, tuple(self._views), tuple(file.stem for file in extra)
 
-    def _materialisations(self) -> None:
-        self._connection.register("pointers", as_arrow(self._pointers))
-        self._connection.execute("CREATE TABLE materialisations AS SELECT * FROM pointers")
-        self._connection.unregister("pointers")
-        self._comment("materialisations", "TABLE", MATERIALISATIONS.description, MATERIALISATIONS.columns)
+    def _small(self, table: Table, rows: list[dict[str, Any]]) -> None:
+        """A table of rows that are in memory; what they hold beyond its columns is left out."""
+        import pyarrow as pa
 
-    def _model_bundles(self) -> None:
-        names = ", ".join(f'"{column.name}" {column.type}' for column in MODEL_BUNDLES.columns)
-        self._connection.execute(f"CREATE TABLE model_bundles ({names})")
-        self._connection.register("manifests", bundles_as_arrow(manifests(self._root) if self._root else []))
-        self._connection.execute("INSERT INTO model_bundles BY NAME SELECT * FROM manifests")
-        self._connection.unregister("manifests")
-        self._comment("model_bundles", "TABLE", MODEL_BUNDLES.description, MODEL_BUNDLES.columns)
+        self._create(table, table.columns)
+        arrow = pa.Table.from_pylist(rows, schema=empty_table(table).schema)
+        self._connection.register("rows_in_memory", arrow)
+        self._connection.execute(f'INSERT INTO "{table.name}" SELECT * FROM rows_in_memory')  # noqa: S608 - our names
+        self._connection.unregister("rows_in_memory")
+
+    def _create(self, table: Table, columns: Sequence[Column]) -> None:
+        types = ", ".join(f'"{column.name}" {column.type}' for column in columns)
+        self._connection.execute(f'CREATE TABLE "{table.name}" ({types})')
+        self._comment(table.name, "TABLE", table.description, columns)
 
     def _table(self, table: Table, pointers: list[Pointer]) -> None:
         """One table and its ``latest_`` view."""
@@ -182,12 +183,10 @@ class _Publisher:
         self._views.append(table.name)
 
     def _copy(self, table: Table, columns: Sequence[Column], pointers: list[Pointer]) -> None:
-        types = ", ".join(f'"{column.name}" {column.type}' for column in columns)
-        self._connection.execute(f'CREATE TABLE "{table.name}" ({types})')
+        self._create(table, columns)
         select = f"SELECT * FROM ({self._select(table, pointers)}) ORDER BY ds, {table.order}"  # noqa: S608 - registry
         counted = self._connection.execute(f'INSERT INTO "{table.name}" {select}').fetchone()
         self._copied[table.name] = counted[0] if counted else 0
-        self._comment(table.name, "TABLE", table.description, columns)
 
     def _select(self, table: Table, pointers: list[Pointer]) -> str:
         return select_sql(table, [(self._store.location(pointer), pointer.ds) for pointer in pointers])
@@ -242,35 +241,28 @@ def newest(pointers: Sequence[Pointer]) -> list[Pointer]:
     return list(found.values())
 
 
-def ds_first(table: Table, select: str) -> str:
-    """The same rows with ``ds`` as the first column."""
-    names = ", ".join(f'"{column.name}"' for column in table.columns)
-    return f"SELECT ds, {names} FROM ({select})"  # noqa: S608 - names of the registry
-
-
 def select_sql(table: Table, files: Sequence[tuple[str, date]]) -> str:
     """A SELECT of ds and the declared columns over explicit files.
 
     Args:
         table: the table.
         files: file and day. A snapshot may name the file of an earlier day, so one file may stand for several days.
-            Without files the rows are none, and typed.
+            Without files there are no rows, but the columns have their types.
     """
     own = [name for name, ds in files if f"/ds={ds}/" in name]
     shared = [(name, ds) for name, ds in files if f"/ds={ds}/" not in name]
-    names = ", ".join(f'"{column.name}"' for column in table.columns)
-    selects = []
+    sources = []
     if own:  # the day stands in the path, so a query for one day opens that day's file only
-        listed = ", ".join(sql_literal(name) for name in own)
-        source = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{'ds': DATE}})"
-        selects.append(f"SELECT ds, {names} FROM {source}")  # noqa: S608 - our own names and files
+        sources.append(f"read_parquet({sql_list(own)}, hive_partitioning = true, hive_types = {{'ds': DATE}})")
     if shared:
-        distinct = ", ".join(sql_literal(name) for name in sorted({name for name, _ in shared}))
-        source = f"read_parquet([{distinct}], filename = 'pointer_file', hive_partitioning = false)"
-        places = ", ".join(f"({sql_literal(name)}, DATE '{ds}')" for name, ds in shared)
-        joined = f"{source} JOIN (VALUES {places}) AS pointers(pointer_file, ds) USING (pointer_file)"
-        selects.append(f"SELECT ds, {names} FROM {joined}")  # noqa: S608 - as above
-    return " UNION ALL ".join(selects) or ds_first(table, empty_sql(table))
+        distinct = sql_list(sorted({name for name, _ in shared}))
+        days = ", ".join(f"({sql_literal(name)}, DATE '{ds}')" for name, ds in shared)
+        sources.append(
+            f"read_parquet({distinct}, filename = 'pointer_file', hive_partitioning = false)"
+            f" JOIN (VALUES {days}) AS pointers(pointer_file, ds) USING (pointer_file)"
+        )
+    select = f"SELECT ds, {table.names} FROM "  # noqa: S608 - our own names and files
+    return " UNION ALL ".join(select + source for source in sources or [f"({empty_sql(table)})"])
 
 
 def latest_sql(table: Table) -> str:

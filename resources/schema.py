@@ -71,10 +71,22 @@ class Table:
         """The columns by name."""
         return {column.name: column for column in self.columns}
 
+    # Pieces of SQL; they hold declared names and types only.
+
+    @property
+    def names(self) -> str:
+        """The select list of all columns."""
+        return ", ".join(f'"{column.name}"' for column in self.columns)
+
     @property
     def casts(self) -> str:
-        """The select list that casts every column to its declared type. Holds declared names and types only."""
-        return ", ".join(f'CAST("{c.name}" AS {c.type}) AS "{c.name}"' for c in self.columns)
+        """The select list that casts every column to its declared type."""
+        return ", ".join(f'CAST("{column.name}" AS {column.type}) AS "{column.name}"' for column in self.columns)
+
+    @property
+    def nulls(self) -> str:
+        """The select list of a null for every column, of its declared type."""
+        return ", ".join(f'CAST(NULL AS {column.type}) AS "{column.name}"' for column in self.columns)
 
     @property
     def order(self) -> str:

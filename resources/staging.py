@@ -142,15 +142,25 @@ class Stager:
             raise SchemaMismatch(message, self._table.name)
 
 
-def open_duckdb(spill: Path, *, threads: int, memory_limit: str) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB that spills to a folder of its own, which it creates when needed and removes on closing."""
+def open_duckdb(
+    spill: Path, *, threads: int, memory_limit: str, database: str | Path = ":memory:"
+) -> duckdb.DuckDBPyConnection:
+    """A DuckDB that spills to a folder of its own, which it creates when needed and removes on closing.
+
+    Args:
+        spill: that folder.
+        threads: DuckDB's threads.
+        memory_limit: how much it may hold before it spills, for example ``"8GB"``.
+        database: the file; by default it lives in memory.
+    """
     return duckdb.connect(
+        database,
         config={
             "threads": threads,
             "memory_limit": memory_limit,
             "temp_directory": str(spill),
             "autoinstall_known_extensions": False,  # nothing is fetched from the network behind anyone's back
-        }
+        },
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,67 +23,7 @@ LOCKS = "_locks"
 GLOB_CHARACTERS = frozenset("*?[]")
 
 
-class Storage(Protocol):
-    """What the feature store asks of the place where its files lie. Names are relative, with forward slashes."""
-
-    def staging(self) -> AbstractContextManager[Path]:
-        """A new local folder for unfinished files, removed on leaving."""
-        ...
-
-    def put(self, source: Path, name: str) -> None:
-        """Put a finished local file in place as a whole; ``source`` may be gone afterwards."""
-        ...
-
-    def put_text(self, text: str, name: str) -> None:
-        """Put a small text in place as a whole, or replace it."""
-        ...
-
-    def read_texts(self, names: Iterable[str]) -> dict[str, str]:
-        """The texts of those names that exist."""
-        ...
-
-    def glob(self, pattern: str) -> list[str]:
-        """The names that match, sorted."""
-        ...
-
-    def parquet(self, name: str) -> Any:
-        """What ``pyarrow.parquet`` opens."""
-        ...
-
-    def location(self, name: str) -> str:
-        """What DuckDB calls the file."""
-        ...
-
-    def prepare(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        """Let a DuckDB connection read from here."""
-        ...
-
-    def scratch(self) -> Path:
-        """A local path, not created, where a DuckDB connection may spill."""
-        ...
-
-    def lock(self, table: str) -> AbstractContextManager[Any]:
-        """Held while files of a table are published or vacuumed; readers never ask for it."""
-        ...
-
-    def touch(self, name: str) -> None:
-        """Count a file's age from now, where the place allows it."""
-        ...
-
-    def modified(self, name: str) -> datetime | None:
-        """When a file was last put or touched (UTC); None where it is gone."""
-        ...
-
-    def remove(self, name: str) -> None:
-        """Remove a file; one already gone is no error."""
-        ...
-
-    def sweep(self, before: datetime) -> list[str]:
-        """Remove what killed processes left in staging before that moment (UTC); returns the names."""
-        ...
-
-
-def open_storage(root: str | Path) -> Storage:
+def open_storage(root: str | Path) -> "Storage":
     """The storage at a local path or an fsspec URL such as ``s3://bucket/atelier``.
 
     Raises:
@@ -93,23 +33,42 @@ def open_storage(root: str | Path) -> Storage:
     if GLOB_CHARACTERS & set(text):
         raise ValueError(f"the store's folder {text!r} may not hold any of * ? [ ]: DuckDB reads them as a pattern")
     if text.startswith("file://"):
-        return LocalStorage(Path(text.removeprefix("file://")))
-    return ObjectStorage(text) if "://" in text else LocalStorage(Path(root))
+        return Storage(Path(text.removeprefix("file://")))
+    return ObjectStorage(text) if "://" in text else Storage(Path(root))
 
 
-def sync_file(path: Path) -> None:
-    """Have a file's bytes on disk before anything names it."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+def local_folder(root: str | Path, what: str) -> Path:
+    """The absolute path of a folder that must be local.
+
+    Args:
+        root: the folder.
+        what: what lies in it, for the message.
+
+    Raises:
+        ValueError: it is the URL of object storage.
+    """
+    if "://" in str(root):
+        raise ValueError(f"{what} need a local folder, not {root}")
+    return Path(root).expanduser().absolute()
 
 
-def sync_folder(path: Path) -> None:
-    """Have a folder's names on disk."""
+def sync(path: Path) -> None:
+    """Have a file's bytes, or a folder's names, on disk before anything relies on them."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def exclusive(root: Path, name: str) -> Iterator[None]:
+    """Hold the lock ``<root>/_locks/<name>.lock``; the operating system frees it when its holder dies."""
+    from filelock import FileLock
+
+    (root / LOCKS).mkdir(parents=True, exist_ok=True)
+    with FileLock(root / LOCKS / f"{name}.lock"):
+        yield
 
 
 @contextmanager
@@ -150,9 +109,9 @@ def sweep_staging(root: Path, before: datetime) -> list[str]:
 def replace_file(source: Path, target: Path) -> None:
     """Move a finished file in place, durably and as a whole; both lie on the same disk."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    sync_file(source)
+    sync(source)
     source.replace(target)
-    sync_folder(target.parent)
+    sync(target.parent)
 
 
 def replace_text(root: Path, text: str, target: Path) -> None:
@@ -162,23 +121,38 @@ def replace_text(root: Path, text: str, target: Path) -> None:
     replace_file(temporary, target)
 
 
-class LocalStorage:
-    """A folder of a POSIX file system."""
+class Storage:
+    """A folder of a POSIX file system: what the feature store asks of the place where its files lie.
+
+    Names are relative to the root, with forward slashes.
+
+    Args:
+        root: the folder.
+    """
 
     def __init__(self, root: Path) -> None:
         # absolute: published views and spawned processes must not depend on anyone's working directory
         self.root = root.expanduser().absolute()
+        self.temporary = self.root  # on the same disk, so that moving a finished file in place is one rename
 
     def staging(self) -> AbstractContextManager[Path]:
-        """A new folder on the same disk, so that moving out of it is one rename."""
-        return staging_folder(self.root)
+        """A new local folder for unfinished files, removed on leaving."""
+        return staging_folder(self.temporary)
+
+    def scratch(self) -> Path:
+        """A local path, not created, where a DuckDB connection may spill; :meth:`sweep` finds what is left there."""
+        return scratch_name(self.temporary)
+
+    def sweep(self, before: datetime) -> list[str]:
+        """Remove what killed processes left in staging before that moment (UTC); returns the names."""
+        return sweep_staging(self.temporary, before)
 
     def put(self, source: Path, name: str) -> None:
-        """Move a finished file in place; ``source`` must come from :meth:`staging`."""
+        """Put a finished file from :meth:`staging` in place as a whole; ``source`` may be gone afterwards."""
         replace_file(source, self.root / name)
 
     def put_text(self, text: str, name: str) -> None:
-        """Replace a small text."""
+        """Put a small text in place as a whole, or replace it."""
         replace_text(self.root, text, self.root / name)
 
     def read_texts(self, names: Iterable[str]) -> dict[str, str]:
@@ -196,41 +170,33 @@ class LocalStorage:
         return sorted(path.relative_to(self.root).as_posix() for path in self.root.glob(pattern))
 
     def parquet(self, name: str) -> Any:
-        """The path: Arrow reads local files by itself, without Python in between."""
-        return str(self.root / name)
+        """What ``pyarrow.parquet`` opens: here the path, which Arrow reads by itself, without Python in between."""
+        return self.location(name)
 
     def location(self, name: str) -> str:
-        """The absolute path."""
+        """What DuckDB calls the file: here its absolute path."""
         return str(self.root / name)
 
     def prepare(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        """Nothing to do: DuckDB reads local files by itself."""
+        """Let a DuckDB connection read from here. It reads local files by itself, so there is nothing to do."""
 
-    def scratch(self) -> Path:
-        """A name in staging, where :meth:`sweep` finds what a killed process leaves."""
-        return scratch_name(self.root)
-
-    def lock(self, table: str) -> AbstractContextManager[Any]:
-        """An exclusive file lock; the operating system frees it when its holder dies."""
-        from filelock import FileLock
-
-        folder = self.root / LOCKS
-        folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / f"{table}.lock")
+    def lock(self, table: str) -> AbstractContextManager[None]:
+        """Held while files of a table are published or vacuumed; readers never ask for it."""
+        return exclusive(self.root, table)
 
     def touch(self, name: str) -> None:
-        """Count a file's age from now."""
+        """Count a file's age from now, where the place allows it."""
         (self.root / name).touch()
 
     def modified(self, name: str) -> datetime | None:
-        """When a file was last put or touched (UTC)."""
+        """When a file was last put or touched (UTC); None where it is gone."""
         try:
             return datetime.fromtimestamp((self.root / name).stat().st_mtime, UTC)
         except FileNotFoundError:
             return None
 
     def remove(self, name: str) -> None:
-        """Remove a file and the folder that it leaves empty."""
+        """Remove a file, and the folder that it leaves empty; one already gone is no error."""
         path = self.root / name
         path.unlink(missing_ok=True)
         try:
@@ -238,15 +204,14 @@ class LocalStorage:
         except OSError:
             return  # not empty, which is the ordinary case
 
-    def sweep(self, before: datetime) -> list[str]:
-        """Remove what killed processes left in staging."""
-        return sweep_staging(self.root, before)
 
-
-class ObjectStorage:
+class ObjectStorage(Storage):
     """Object storage through fsspec: a PUT of the file, then a PUT of the pointer.
 
-    There are no locks and no touch: run ``vacuum`` with an age that exceeds the longest run.
+    It has no locks and no touch: run ``vacuum`` with an age that exceeds the longest run.
+
+    Args:
+        url: for example ``s3://bucket/atelier``.
     """
 
     def __init__(self, url: str) -> None:
@@ -262,26 +227,23 @@ class ObjectStorage:
     def _relative(self, path: str) -> str:
         return path.lstrip("/").removeprefix(f"{self.base.lstrip('/')}/")
 
-    def staging(self) -> AbstractContextManager[Path]:
-        """A new folder of the machine's own temporary space."""
-        return staging_folder(self.temporary)
+    def _folder_made(self, name: str) -> str:
+        """The full name of a file, in a folder that exists."""
+        self.fs.makedirs(self._full(name).rsplit("/", 1)[0], exist_ok=True)
+        return self._full(name)
 
     def put(self, source: Path, name: str) -> None:
         """PUT a file."""
-        self.fs.makedirs(self._full(name).rsplit("/", 1)[0], exist_ok=True)
-        self.fs.put_file(str(source), self._full(name))
+        self.fs.put_file(str(source), self._folder_made(name))
 
     def put_text(self, text: str, name: str) -> None:
         """PUT a small text."""
-        self.fs.makedirs(self._full(name).rsplit("/", 1)[0], exist_ok=True)
-        self.fs.pipe_file(self._full(name), text.encode())
+        self.fs.pipe_file(self._folder_made(name), text.encode())
 
     def read_texts(self, names: Iterable[str]) -> dict[str, str]:
         """The texts of those names that exist; fetched together where the file system can."""
-        full = {self._full(name): name for name in names}
-        if not full:
-            return {}
-        found = self.fs.cat(list(full), on_error="omit")
+        full = [self._full(name) for name in names]
+        found = self.fs.cat(full, on_error="omit") if full else {}
         return {self._relative(path): content.decode() for path, content in found.items()}
 
     def glob(self, pattern: str) -> list[str]:
@@ -301,19 +263,15 @@ class ObjectStorage:
         """Let DuckDB read through the same fsspec file system."""
         connection.register_filesystem(self.fs)
 
-    def scratch(self) -> Path:
-        """A name in the machine's own temporary space."""
-        return scratch_name(self.temporary)
-
-    def lock(self, table: str) -> AbstractContextManager[Any]:
-        """None there is."""
+    def lock(self, table: str) -> AbstractContextManager[None]:
+        """Nothing is locked: object storage has no locks."""
         return nullcontext()
 
     def touch(self, name: str) -> None:
-        """Object storage does not offer it."""
+        """Nothing happens: on object storage a file's age cannot be changed."""
 
     def modified(self, name: str) -> datetime | None:
-        """When a file was put (UTC)."""
+        """When a file was put (UTC); None where it is gone."""
         try:
             moment: datetime = self.fs.modified(self._full(name))
         except FileNotFoundError:
@@ -321,10 +279,6 @@ class ObjectStorage:
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
     def remove(self, name: str) -> None:
-        """DELETE a file."""
+        """DELETE a file; one already gone is no error."""
         if self.fs.exists(self._full(name)):
             self.fs.rm_file(self._full(name))
-
-    def sweep(self, before: datetime) -> list[str]:
-        """Remove what processes killed on this machine left in its temporary space."""
-        return sweep_staging(self.temporary, before)

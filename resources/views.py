@@ -4,7 +4,7 @@ What belongs here: the text of CREATE VIEW. DuckDB takes no bound parameters the
 file names and a day are written into SQL; both come from the store's own pointers and a ``date``, never from outside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 from resources.schema import Table
@@ -24,22 +24,25 @@ def view_sql(table: Table, files: Sequence[str], as_of: date) -> str:
 def _select(table: Table, files: Sequence[str], as_of: date) -> str:
     if not files:
         return empty_sql(table)
-    names = ", ".join(f'"{column.name}"' for column in table.columns)
-    listed = "[" + ", ".join(sql_literal(file) for file in files) + "]"
+    listed = sql_list(files)
     if table.kind == "event":  # the day stands in the path; DuckDB skips the files of days that a query leaves out
         source = f"read_parquet({listed}, hive_partitioning = true, hive_types = {{'ds': DATE}})"
-        return f"SELECT {names}, ds FROM {source}"  # noqa: S608 - our own names and files, see the module
+        return f"SELECT {table.names}, ds FROM {source}"  # noqa: S608 - our own names and files, see the module
     source = f"read_parquet({listed}, hive_partitioning = false)"
     day = f"DATE '{as_of.isoformat()}'"
     # a snapshot's article may already be known before it goes on sale
     hidden = f" WHERE available_from IS NULL OR available_from <= {day}" if table.name == "articles" else ""
-    return f"SELECT {names}, {day} AS ds FROM {source}{hidden}"  # noqa: S608 - as above
+    return f"SELECT {table.names}, {day} AS ds FROM {source}{hidden}"  # noqa: S608 - as above
 
 
 def empty_sql(table: Table) -> str:
     """A SELECT without rows that has the table's columns, types and ds."""
-    columns = ", ".join(f'CAST(NULL AS {column.type}) AS "{column.name}"' for column in table.columns)
-    return f"SELECT {columns}, CAST(NULL AS DATE) AS ds WHERE false"
+    return f"SELECT {table.nulls}, CAST(NULL AS DATE) AS ds WHERE false"
+
+
+def sql_list(texts: Iterable[str]) -> str:
+    """An SQL list of string literals."""
+    return f"[{', '.join(map(sql_literal, texts))}]"
 
 
 def sql_literal(text: str) -> str:

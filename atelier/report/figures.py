@@ -3,14 +3,16 @@
 What belongs here: drawing. What does not: choosing what is drawn (the sections), HTML around it.
 
 Colours in a plot are stand-ins that :func:`svg` replaces by the page's CSS variables, so the same bytes are readable
-in both schemes. Nothing uses pyplot: no global state, no display.
+in both schemes. Nothing uses pyplot: it would keep global state and look for a display.
 """
 
 import hashlib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,40 +37,21 @@ _STYLE = {
     "axes.edgecolor": _LINE,
     "axes.labelcolor": INK,
     "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
     "grid.color": _LINE,
+    "grid.linewidth": 0.6,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
     "legend.frameon": False,
 }
 # Markers and dashes repeat what colours say, for those who cannot tell the colours apart.
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1)), (0, (1, 1)))
-# The page's colours, for plots that stand alone; a test holds them against the page's style sheet.
-LIGHT: Mapping[str, str] = {
-    "ink": "#22211f",
-    "line": "#e2ded7",
-    "card": "#ffffff",
-    "series-1": "#8a3b5e",
-    "series-2": "#2b6a8f",
-    "series-3": "#b0711a",
-    "series-4": "#3f7d4e",
-    "series-5": "#6b55a3",
-    "series-6": "#a04a2b",
-}
-DARK: Mapping[str, str] = {
-    "ink": "#ece8e1",
-    "line": "#3a3732",
-    "card": "#201f1c",
-    "series-1": "#e59bbb",
-    "series-2": "#7fbce0",
-    "series-3": "#e9b56a",
-    "series-4": "#8ccf9d",
-    "series-5": "#b9a6ee",
-    "series-6": "#eb9a7a",
-}
 
 
 def interval_plot(
@@ -96,31 +79,21 @@ def interval_plot(
         plot, axes = subplots(len(panels), 2.9, 0.6 + 0.45 * len(rows) + 0.25 * (len(series) > 1), share_y=True)
         plot.set_layout_engine("constrained", wspace=0.08)  # numbers below one panel stay apart from the next one's
         offsets = np.linspace(-0.16, 0.16, len(series)) if len(series) > 1 else np.zeros(1)
-        for place, axis in enumerate(axes):
+        for panel, axis in enumerate(axes):
             for i, (name, (values, half)) in enumerate(series.items()):
+                y, error = np.arange(len(rows)) + offsets[i], np.nan_to_num(half[panel])
                 axis.errorbar(
-                    values[place],
-                    np.arange(len(rows)) + offsets[i],
-                    xerr=np.nan_to_num(half[place]),
-                    linestyle="none",
-                    markersize=5,
-                    capsize=3,
-                    label=name,
-                    **_look(i),
+                    values[panel], y, xerr=error, linestyle="none", markersize=5, capsize=3, label=name, **_look(i)
                 )
-            axis.set_title(panels[place], loc="left")
-            axis.set_ylim(len(rows) - 0.5, -0.5)
-            if len(levels) > place and not np.isnan(levels[place]):
-                axis.axvline(levels[place], color=INK, linestyle=(0, (4, 3)), linewidth=1, label=level_name)
+            axis.set_title(panels[panel])
+            _dashed_line(axis.axvline, levels[panel : panel + 1], level_name)
             if from_zero:
                 axis.set_xlim(left=0)
-            axis.grid(axis="x", linewidth=0.6)
+            axis.grid(axis="x")
             axis.locator_params(axis="x", nbins=4)
-            axis.tick_params(length=0)
-        axes[0].set_yticks(np.arange(len(rows)), _short(rows))
+        _name_rows(axes[0], rows)
         axes[0].set_xlabel(xlabel)
-        _legend(plot, axes[0], len(series) + bool(len(levels)))
-        return svg(plot)
+        return _finished(plot, len(series) + bool(len(levels)))
 
 
 def line_plot(
@@ -142,62 +115,51 @@ def line_plot(
         level_name: what the dashed line is.
         log_x: whether x is drawn on a logarithmic scale.
     """
-    names = list(dict.fromkeys(name for panel in lines for name in panel))
+    names = _names(lines)
     with styled():
         plot, axes = subplots(len(panels), 2.9, 2.5)
-        for place, axis in enumerate(axes):
-            for name, (x, y) in lines[place].items():
-                i = names.index(name)
-                axis.plot(x, y, markersize=3, linewidth=1.4, label=name, **_look(i))
-            if len(levels) > place and not np.isnan(levels[place]):
-                axis.axhline(levels[place], color=INK, linestyle=(0, (4, 3)), linewidth=1, label=level_name)
-            axis.set_title(panels[place], loc="left")
+        for panel, axis in enumerate(axes):
+            for name, (x, y) in lines[panel].items():
+                axis.plot(x, y, markersize=3, linewidth=1.4, label=name, **_look(names.index(name)))
+            _dashed_line(axis.axhline, levels[panel : panel + 1], level_name)
+            axis.set_title(panels[panel])
             axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
-            axis.grid(axis="y", linewidth=0.6)
+            axis.grid(axis="y")
             if log_x:
                 axis.set_xscale("log")
                 axis.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
                 axis.xaxis.set_minor_formatter("")
             axis.set_xlabel(xlabel)
-            axis.tick_params(length=0)
-        _legend(plot, axes[0], len(names) + bool(len(levels)))
-        return svg(plot)
+        return _finished(plot, len(names) + bool(len(levels)))
 
 
 def bar_plot(rows: Sequence[str], series: Mapping[str, Floats], xlabel: str) -> str:
     """Horizontal bars, one group for each row from the top, one colour for each series; nan is not drawn."""
     with styled():
         thick = 0.8 / max(len(series), 1)
-        plot, axes = subplots(1, 7.6, 0.6 + len(rows) * (0.12 + 0.14 * len(series)) + 0.2 * (len(series) > 1))
+        plot, (axis,) = subplots(1, 7.6, 0.6 + len(rows) * (0.12 + 0.14 * len(series)) + 0.2 * (len(series) > 1))
         for i, (name, values) in enumerate(series.items()):
             y = np.arange(len(rows)) + (i - (len(series) - 1) / 2) * thick
-            axes[0].barh(y, np.nan_to_num(values), height=thick * 0.86, color=SERIES[i % len(SERIES)], label=name)
-        axes[0].set_yticks(np.arange(len(rows)), _short(rows))
-        axes[0].set_ylim(len(rows) - 0.5, -0.5)
-        axes[0].grid(axis="x", linewidth=0.6)
-        axes[0].set_axisbelow(True)
-        axes[0].tick_params(length=0)
-        axes[0].set_xlabel(xlabel)
-        _legend(plot, axes[0], len(series))
-        return svg(plot)
+            axis.barh(y, np.nan_to_num(values), height=thick * 0.86, color=_look(i)["color"], label=name)
+        _name_rows(axis, rows)
+        axis.grid(axis="x")
+        axis.set_axisbelow(True)
+        axis.set_xlabel(xlabel)
+        return _finished(plot, len(series))
 
 
 def dot_plot(rows: Sequence[str], series: Mapping[str, Floats], xlabel: str) -> str:
     """One line for each row from the top, with a mark on it for each series; nan is not drawn."""
     with styled():
-        plot, axes = subplots(1, 8.2, 0.9 + 0.27 * len(rows))
+        plot, (axis,) = subplots(1, 8.2, 0.9 + 0.27 * len(rows))
         for i, (name, values) in enumerate(series.items()):
-            axes[0].plot(
-                values, np.arange(len(rows)), linestyle="none", markersize=6, clip_on=False, label=name, **_look(i)
-            )
-        axes[0].set_yticks(np.arange(len(rows)), _short(rows))
-        axes[0].set_ylim(len(rows) - 0.5, -0.5)
-        axes[0].set_xlim(left=-0.015 * axes[0].get_xlim()[1])  # room for a mark at nought
-        axes[0].grid(axis="y", linewidth=0.6)
-        axes[0].tick_params(length=0)
-        axes[0].set_xlabel(xlabel)
-        _legend(plot, axes[0], len(series))
-        return svg(plot)
+            y = np.arange(len(rows))
+            axis.plot(values, y, linestyle="none", markersize=6, clip_on=False, label=name, **_look(i))
+        _name_rows(axis, rows)
+        axis.set_xlim(left=-0.015 * axis.get_xlim()[1])  # room for a mark at 0
+        axis.grid(axis="y")
+        axis.set_xlabel(xlabel)
+        return _finished(plot, len(series))
 
 
 def density_plot(panels: Sequence[str], series: Sequence[Mapping[str, Floats]], xlabel: str) -> str:
@@ -209,33 +171,29 @@ def density_plot(panels: Sequence[str], series: Sequence[Mapping[str, Floats]], 
             same, have no density, only their ticks.
         xlabel: what the values are.
     """
-    names = list(dict.fromkeys(name for panel in series for name in panel))
+    names, grid = _names(series), np.linspace(0, 1, 401)
     drawn = [{name: values[~np.isnan(values)] for name, values in panel.items()} for panel in series]
-    grid = np.linspace(0, 1, 401)
     curves = [{name: _density(values, grid) for name, values in panel.items()} for panel in drawn]
     highest = max((curve.max(initial=0.0) for panel in curves for curve in panel.values()), default=0.0) or 1.0
     with styled():
         plot, axes = subplots(len(panels), 4.2, 2.6 + 0.13 * len(names), share_y=True)
         plot.set_layout_engine("constrained", wspace=0.08)
-        for place, axis in enumerate(axes):
-            for name, values in drawn[place].items():
-                i = names.index(name)
-                colour, height = SERIES[i % len(SERIES)], -highest * (0.07 + 0.06 * i)
-                curve = curves[place][name]
-                axis.plot(grid[: len(curve)], curve, linestyle=DASHES[i % len(DASHES)], color=colour, label=name)
-                axis.plot(values, np.full(len(values), height), "|", color=colour, markersize=6)
+        for panel, axis in enumerate(axes):
+            for name, values in drawn[panel].items():
+                i, curve = names.index(name), curves[panel][name]
+                look, height = _look(i), -highest * (0.07 + 0.06 * i)
+                axis.plot(grid[: len(curve)], curve, linestyle=DASHES[i % len(DASHES)], color=look["color"], label=name)
+                axis.plot(values, np.full(len(values), height), "|", color=look["color"], markersize=6)
                 if len(values):
-                    axis.plot(values.mean(), height, MARKERS[i % len(MARKERS)], color=colour, markersize=4.5)
+                    axis.plot(values.mean(), height, linestyle="none", markersize=4.5, **look)
             axis.axhline(0, color=_LINE, linewidth=0.8)
             axis.set_xlim(-0.01, 1.01)
             axis.set_ylim(-highest * (0.1 + 0.06 * len(names)), highest * 1.06)
             axis.set_yticks([])
             axis.spines["left"].set_visible(False)
-            axis.set_title(panels[place], loc="left")
+            axis.set_title(panels[panel])
             axis.set_xlabel(xlabel)
-            axis.tick_params(length=0)
-        _legend(plot, axes[0], len(names))
-        return svg(plot)
+        return _finished(plot, len(names))
 
 
 def _density(values: Floats, grid: Floats) -> Floats:
@@ -275,16 +233,15 @@ def matrix_plot(
                 colour = _CARD if share > 0.55 else INK
                 axis.text(column, row, f"{100 * share:.0f}", color=colour, ha="center", va="center", fontsize=8)
         axis.set_xlim(-0.5, len(columns) - 0.5)
-        axis.set_ylim(len(rows) - 0.5, -0.5)
+        _name_rows(axis, rows, 24)
         axis.set_aspect("equal")
         turned = {"rotation": 90} if len(columns) > 5 else {"rotation": 35, "ha": "right"}
         axis.set_xticks(np.arange(len(columns)), _short(columns, 20), **turned)
-        axis.set_yticks(np.arange(len(rows)), _short(rows, 24))
         axis.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
         axis.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
         axis.grid(which="minor", linewidth=0.5)
-        axis.tick_params(which="both", length=0)
-        axis.set_title(title, loc="left")
+        axis.tick_params(which="minor", length=0)
+        axis.set_title(title)
         axis.set_xlabel(xlabel)
         axis.set_ylabel(ylabel)
         return svg(plot)
@@ -292,9 +249,20 @@ def matrix_plot(
 
 def standalone(drawing: str) -> str:
     """A plot of this module as a file of its own: with the colours that the page would give it, light or dark."""
-    light, dark = ("".join(f"--{name}:{value};" for name, value in palette.items()) for palette in (LIGHT, DARK))
+    light, dark = ("".join(f"--{name}:{value};" for name, value in palette.items()) for palette in palettes())
     style = f"<style>svg{{{light}background:var(--card)}}@media (prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
     return re.sub(r"(<svg [^>]*>)", rf"\g<1>{style}", drawing, count=1) + "\n"
+
+
+@cache
+def palettes() -> list[dict[str, str]]:
+    """The colours of plots, light and dark, by name: read from the page's style sheet, which declares them."""
+    page = files("atelier.report").joinpath("templates", "page.html.j2").read_text(encoding="utf-8")
+    declared = [
+        dict(re.findall(r"--([\w-]+): ([^;]+);", block)) for block in re.findall(r":root \{(.*?)\}", page, re.DOTALL)
+    ]
+    names = [variable[len("var(--") : -1] for variable in _VARIABLES.values()]
+    return [{name: palette[name] for name in names} for palette in declared]
 
 
 def svg(plot: "Figure") -> str:
@@ -335,20 +303,38 @@ def subplots(count: int, width: float, height: float, *, share_y: bool = False) 
     return plot, list(grid[0])
 
 
-def _look(place: int) -> dict[str, Any]:
-    """Colour and marker of the series at that place."""
-    return {"color": SERIES[place % len(SERIES)], "marker": MARKERS[place % len(MARKERS)]}
+def _names(panels: Sequence[Mapping[str, object]]) -> list[str]:
+    """The series of all panels, each once: the same series looks the same in every panel."""
+    return list(dict.fromkeys(name for panel in panels for name in panel))
 
 
-def _legend(plot: "Figure", axis: "Axes", names: int) -> None:
-    """One legend for all panels, above them, where there is more than one thing to tell apart."""
+def _look(series: int) -> dict[str, Any]:
+    """Colour and marker of the series with that number."""
+    return {"color": SERIES[series % len(SERIES)], "marker": MARKERS[series % len(MARKERS)]}
+
+
+def _name_rows(axis: "Axes", names: Sequence[str], longest: int = 32) -> None:
+    """Rows from the top, with their names."""
+    axis.set_yticks(np.arange(len(names)), _short(names, longest))
+    axis.set_ylim(len(names) - 0.5, -0.5)
+
+
+def _dashed_line(draw: Callable[..., object], level: Sequence[float], name: str) -> None:
+    """A dashed line at a level: none where the list is empty or holds nan."""
+    if len(level) and not np.isnan(level[0]):
+        draw(level[0], color=INK, linestyle=(0, (4, 3)), linewidth=1, label=name)
+
+
+def _finished(plot: "Figure", names: int) -> str:
+    """The plot as SVG, with one legend for all panels above them where ``names`` says that there is more than one."""
     if names > 1:
-        handles, labels = axis.get_legend_handles_labels()
+        handles, labels = plot.axes[0].get_legend_handles_labels()
         plot.legend(
             handles, labels, loc="outside upper left", ncols=min(len(labels), 6), borderaxespad=0, handlelength=1.4
         )
+    return svg(plot)
 
 
-def _short(names: Sequence[str], longest: int = 32) -> list[str]:
+def _short(names: Sequence[str], longest: int) -> list[str]:
     """Names cut to a length that leaves room for the plot."""
     return [name if len(name) <= longest else name[: longest - 1] + "…" for name in names]

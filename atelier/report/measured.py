@@ -31,31 +31,23 @@ def nearest_k(metrics: pd.DataFrame, k: int) -> int:
     return min(judged, key=lambda other: (abs(other - k), other)) if judged else k
 
 
-def chosen(
-    metrics: pd.DataFrame,
-    *,
-    metric: str | None = None,
-    k: int | None = None,
-    segment: str | None = None,
-    seen: str | None = None,
-) -> pd.DataFrame:
-    """The rows that match everything given."""
+def chosen(metrics: pd.DataFrame, **wanted: object) -> pd.DataFrame:
+    """The rows whose columns have all the values that are given by name."""
     mask = np.ones(len(metrics), bool)
-    for name, value in (("metric", metric), ("k", k), ("segment", segment), ("seen", seen)):
-        if value is not None:
-            mask &= (metrics[name] == value).to_numpy(bool)
+    for name, value in wanted.items():
+        mask &= (metrics[name] == value).to_numpy(bool)
     return metrics[mask]
 
 
 def ranked_models(metrics: pd.DataFrame, k: int, metric: str = "precision") -> list[str]:
     """The models, best first by ``metric`` at k over everyone, in the first evaluation in which they occur."""
-    rows = chosen(metrics, metric=metric, k=k, segment=ALL).copy()
-    rows["place"] = rows["seen"].map({seen: place for place, seen in enumerate(EVALUATIONS)}).astype(float)
-    rows["number"] = numbers(rows["value"])
-    first = rows.sort_values(["place", "model"], kind="stable").drop_duplicates("model")
+    rows = chosen(metrics, metric=metric, k=k, segment=ALL)
+    evaluation = rows["seen"].map({seen: number for number, seen in enumerate(EVALUATIONS)}).astype(float)
+    rows = rows.assign(evaluation=evaluation, number=rows["value"].astype("float64"))
+    first = rows.sort_values(["evaluation", "model"], kind="stable").drop_duplicates("model")
     first = first.sort_values(["number", "model"], ascending=[False, True], kind="stable", na_position="last")
-    others = sorted(set(metrics["model"].astype(str)) - set(first["model"].astype(str)))
-    return [*first["model"].astype(str).tolist(), *others]
+    ranked = first["model"].astype(str).tolist()
+    return [*ranked, *sorted(set(metrics["model"].astype(str)) - set(ranked))]
 
 
 def grid(
@@ -66,6 +58,14 @@ def grid(
     return np.asarray(wide.astype("float64").to_numpy(np.float64, na_value=np.nan), np.float64)
 
 
-def numbers(values: pd.Series) -> pd.Series:
-    """Values as float64, nan where null, whatever nullable type they came in."""
-    return values.astype("float64")
+def values_and_errors(
+    metrics: pd.DataFrame, row: str, rows: Sequence[object], column: str, columns: Sequence[object]
+) -> tuple[Floats, Floats]:
+    """The columns ``value`` and ``standard_error``, each as :func:`grid` gives it."""
+    values, errors = (grid(metrics, row, rows, column, columns, name) for name in ("value", "standard_error"))
+    return values, errors
+
+
+def sizes_of(metrics: pd.DataFrame) -> "pd.Series[int]":
+    """By how many customers each segment was evaluated at most."""
+    return metrics.groupby("segment")["customers"].max()

@@ -5,19 +5,19 @@ What belongs here: naming what was not made, why, and what follows from it. What
 
 from collections.abc import Mapping
 
-from atelier.report.parts import Section, joined, missing, note, table
+from atelier.report import parts
 
 
-def missing_section(absent: Mapping[str, str], served: str, command: str) -> Section:
+def missing_section(missing: Mapping[str, str], served: str) -> parts.Section:
     """What was not made on the day.
 
     Args:
-        absent: why it was not made, by asset; at least one.
+        missing: why it was not made, by asset; at least one.
         served: the asset of the lists that customers are shown.
-        command: what makes the day again.
     """
-    customers = "Customers have no lists on this day: " if served in absent else "The lists that are served are there; "
-    verdict = f"{customers}{len(absent)} of the day's models, lists and neighbours were not made."
-    rows = table("What was not made, and why.", ["Asset", "Reason"], list(absent.items()))
-    body = joined(note(verdict, "bad"), rows, missing("Mend the cause, then make it.", command))
-    return Section("Missing", "missing", body)
+    customers = "Customers have no lists on this day" if served in missing else "The lists that customers see are there"
+    verdict = f"{customers}; {len(missing)} of the day's models, lists and neighbours were not made."
+    heads = ["Asset", "Reason"]
+    rows = parts.table("What was not made, and why.", heads, [list(each) for each in missing.items()], heads)
+    remedy = parts.paragraph("The last step of the run, completeness, names the command that makes them.")
+    return parts.Section("Missing", "missing", parts.joined(parts.note(verdict, "bad"), rows, remedy))

@@ -4,17 +4,24 @@ What belongs here: turning values into HTML that is safe whatever the values hol
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from atelier.metrics.encoding import Floats
+
 NONE = "–"
 Z_95 = 1.96  # half-width of a 95% interval in standard errors
+
+
+Data = TypeVar("Data", bound=Sized)
+Rest = ParamSpec("Rest")
 
 
 @dataclass(frozen=True)
@@ -25,11 +32,42 @@ class Section:
         title: the heading.
         anchor: the fragment that leads to it; letters, digits and hyphens.
         html: the body. Plain text is escaped; only Markup, as the functions of this module return it, stays as it is.
+        absent: where there are no data, what is said in place of a body.
+        job: the Dagster job that makes the data; the page names the command for its day.
     """
 
     title: str
     anchor: str
-    html: str
+    html: str = ""
+    absent: str = ""
+    job: str = ""
+
+
+def section(
+    title: str, anchor: str, absent: str, job: str = "daily_retrain", *, may_be_empty: bool = False
+) -> Callable[[Callable[Concatenate[Data, Rest], Iterable[str]]], Callable[Concatenate[Data | None, Rest], Section]]:
+    """Turn a function that yields the parts of a section into one that returns the section.
+
+    Args:
+        title: the heading.
+        anchor: the fragment that leads to it.
+        absent: what is said where the function's first argument is None or empty; the function is not called then.
+        job: the Dagster job that makes the data.
+        may_be_empty: call the function with empty data as well.
+    """
+
+    def decorate(
+        parts: Callable[Concatenate[Data, Rest], Iterable[str]],
+    ) -> Callable[Concatenate[Data | None, Rest], Section]:
+        @wraps(parts)
+        def made(data: Data | None, /, *args: Rest.args, **options: Rest.kwargs) -> Section:
+            if data is None or not (len(data) or may_be_empty):
+                return Section(title, anchor, absent=absent, job=job)
+            return Section(title, anchor, joined(*parts(data, *args, **options)))
+
+        return made
+
+    return decorate
 
 
 @dataclass(frozen=True)
@@ -67,32 +105,30 @@ def note(text: str, kind: str = "warn") -> Markup:
     return Markup('<p class="note {}">{}</p>\n').format(kind, text)
 
 
-def missing(text: str, command: str) -> Markup:
-    """Says that data are absent, and which command makes them."""
-    return Markup('<p class="note none">{} Run <code>{}</code>.</p>\n').format(text, command)
-
-
 def details(summary: str, *parts: str) -> Markup:
     """Parts that are folded away under one line."""
     return Markup("<details><summary>{}</summary>\n{}</details>\n").format(summary, Markup("").join(parts))
 
 
-def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], numeric: Iterable[str] = ()) -> Markup:
+def table(
+    caption: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], text: Iterable[str] | None = None
+) -> Markup:
     """A table.
 
     Args:
         caption: one sentence that says what it shows.
         columns: the headings.
         rows: the cells, as text, Markup or :class:`Badge`; the first of a row is its heading.
-        numeric: the headings whose columns are aligned to the right.
+        text: the headings of columns of text; all others hold numbers and are aligned to the right. None: the first
+            column alone.
     """
-    right = set(numeric)
+    left = set(columns[:1] if text is None else text)
     return Markup(  # noqa: S704 - the template escapes every cell
         environment()
         .get_template("table.html.j2")
         .render(
             caption=caption,
-            columns=[(name, name in right) for name in columns],
+            columns=[(name, name not in left) for name in columns],
             rows=[[(cell, isinstance(cell, Badge)) for cell in row] for row in rows],
         )
     )
@@ -136,6 +172,15 @@ def interval_cell(value: Any, error: Any, *, best: bool = False, digits: int = 4
     if _null(value) or _null(error):
         return shown
     return shown + Markup('<span class="half">± {}</span>').format(figure_text(Z_95 * float(error), digits))
+
+
+def interval_cells(values: Floats, errors: Floats, *, mark_best: bool = False) -> list[list[Markup]]:
+    """The cells of a table of values and standard errors, both float [rows, columns]; the best of a column marked."""
+    best = np.where(np.isnan(values), -np.inf, values).max(axis=0, initial=-np.inf)
+    return [
+        [interval_cell(v, e, best=mark_best and v == top) for v, e, top in zip(*row, best, strict=True)]
+        for row in zip(values, errors, strict=True)
+    ]
 
 
 def percent_text(value: Any) -> str:

@@ -11,7 +11,16 @@ import pandas as pd
 from atelier.metrics import ACCURACY
 from atelier.metrics.segments import ALL
 from atelier.report.attributes import attribute_table
-from atelier.report.measured import DAILY_K, EVALUATIONS, chosen, evaluations, grid, nearest_k, ranked_models
+from atelier.report.measured import (
+    DAILY_K,
+    EVALUATIONS,
+    chosen,
+    evaluations,
+    grid,
+    nearest_k,
+    ranked_models,
+    values_and_errors,
+)
 from atelier.report.parts import count_text, figure_text, interval_text, percent_text
 
 
@@ -29,7 +38,7 @@ def leaderboard_text(offline_metrics: pd.DataFrame, k: int = DAILY_K) -> str:
     blocks = []
     for seen in evaluations(offline_metrics):
         rows = chosen(offline_metrics, k=k, segment=ALL, seen=seen)
-        values, errors = (grid(rows, "model", models, "metric", ACCURACY, name) for name in ("value", "standard_error"))
+        values, errors = values_and_errors(rows, "model", models, "metric", ACCURACY)
         others = grid(rows, "model", models, "metric", ("coverage", "personalization"), "value")
         customers = grid(rows, "model", models, "metric", ["precision"], "customers")[:, 0]
         lines = [["model", *[f"{name}@{k}" for name in ACCURACY], "coverage", "personal.", "customers"]]

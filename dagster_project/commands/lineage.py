@@ -42,8 +42,9 @@ def lineage(article: str, attribute: str, day: datetime | None, page: Path | Non
     show(tree(found))
     if page is not None:
         from assets.lineage_pages import write_page
+        from atelier.report.lineage import lineage_page
 
-        write_page(tracer.page(found), page)
+        write_page(lineage_page(found, tracer.image_root), page)
         click.echo(f"{page}")
 
 

@@ -5,7 +5,18 @@ What belongs here: metrics and paired tests, judged out of time. What does not: 
 """
 
 from resources.schema import Column, Table
-from resources.tables.columns import SEEN_COLUMN, customer_id
+from resources.tables.columns import (
+    CUSTOMERS,
+    LENGTH,
+    METRIC,
+    MODEL,
+    SEEN_COLUMN,
+    count,
+    customer_id,
+    figure,
+    share,
+    text,
+)
 
 OFFLINE_METRICS = Table(
     "offline_metrics",
@@ -16,14 +27,14 @@ OFFLINE_METRICS = Table(
     part="model",
     job="judge",
     columns=(
-        Column("model", "VARCHAR", "The recommender."),
+        MODEL,
         SEEN_COLUMN,
-        Column("metric", "VARCHAR", "The metric, for example precision."),
+        METRIC,
         Column("k", "INTEGER", "Length of the list, or the rank for metrics by rank.", low=1),
-        Column("segment", "VARCHAR", "Whom or what it covers; `all` is everyone."),
-        Column("value", "DOUBLE", "The figure; null where it is undefined.", nullable=True),
-        Column("standard_error", "DOUBLE", "Over customers; null where that has no meaning.", nullable=True, low=0),
-        Column("customers", "BIGINT", "Customers it was computed from.", unit="customers", low=0),
+        text("segment", "Whom or what it covers; `all` is everyone."),
+        figure("value", "The figure; null where it is undefined."),
+        figure("standard_error", "Over customers; null where that has no meaning.", low=0),
+        CUSTOMERS,
     ),
 )
 
@@ -38,11 +49,11 @@ CUSTOMER_METRICS = Table(
     large=True,
     job="judge",
     columns=(
-        Column("model", "VARCHAR", "The recommender."),
+        MODEL,
         SEEN_COLUMN,
         customer_id(),
-        Column("metric", "VARCHAR", "The metric."),
-        Column("k", "INTEGER", "Length of the list.", low=1),
+        text("metric", "The metric."),
+        LENGTH,
         Column("value", "DOUBLE", "The figure.", low=0),
     ),
 )
@@ -57,16 +68,14 @@ MODEL_COMPARISONS = Table(
     job="judge",
     columns=(
         SEEN_COLUMN,
-        Column("metric", "VARCHAR", "The metric."),
-        Column("k", "INTEGER", "Length of the list.", low=1),
-        Column("model", "VARCHAR", "The recommender."),
-        Column("baseline", "VARCHAR", "The recommender it is held against."),
+        text("metric", "The metric."),
+        LENGTH,
+        MODEL,
+        text("baseline", "The recommender it is held against."),
         Column("difference", "DOUBLE", "Mean over customers of model − baseline."),
-        Column("standard_error", "DOUBLE", "Of the difference.", nullable=True, low=0),
-        Column(
-            "p_value", "DOUBLE", "Two-sided paired t-test; null where nobody differs.", nullable=True, low=0, high=1
-        ),
-        Column("p_holm", "DOUBLE", "The same, Holm-corrected within seen, metric and k.", nullable=True, low=0, high=1),
-        Column("customers", "BIGINT", "Customers compared.", unit="customers", low=0),
+        figure("standard_error", "Of the difference.", low=0),
+        share("p_value", "Two-sided paired t-test; null where nobody differs.", nullable=True),
+        share("p_holm", "The same, Holm-corrected within seen, metric and k.", nullable=True),
+        count("customers", "Customers compared.", "customers"),
     ),
 )

@@ -4,7 +4,11 @@ What belongs here: what models read beside interactions. What does not: what mod
 """
 
 from resources.schema import Column, Table
-from resources.tables.columns import MONEY, article_id, customer_id
+from resources.tables.columns import article_id, count, customer_id, money, text
+
+#: What the features are computed from, as lineage.
+UNITS, DAY, PRICE, CHANNEL = (f"interactions.{name}" for name in ("ordinal", "occurred_at", "price", "channel"))
+WHO, WHAT = "interactions.customer_id", "interactions.article_id"
 
 ARTICLE_FEATURES = Table(
     "article_features",
@@ -14,67 +18,27 @@ ARTICLE_FEATURES = Table(
     upstreams=("articles", "interactions"),
     columns=(
         article_id("The article.", "articles.article_id"),
-        Column("sales", "BIGINT", "Units sold.", unit="units", low=0, lineage=("interactions.ordinal",)),
-        Column("first_sale", "DATE", "Day of the first sale.", nullable=True, lineage=("interactions.occurred_at",)),
-        Column("last_sale", "DATE", "Day of the last sale.", nullable=True, lineage=("interactions.occurred_at",)),
-        Column(
-            "distinct_customers",
-            "BIGINT",
-            "Customers who bought it.",
-            unit="customers",
-            low=0,
-            lineage=("interactions.customer_id",),
-        ),
-        Column(
-            "price_mean",
-            "DOUBLE",
-            "Mean price per unit.",
-            unit="the retailer's currency",
-            nullable=True,
-            low=0,
-            lineage=("interactions.price",),
-        ),
-        Column(
+        count("sales", "Units sold.", "units", UNITS),
+        Column("first_sale", "DATE", "Day of the first sale.", nullable=True, lineage=(DAY,)),
+        Column("last_sale", "DATE", "Day of the last sale.", nullable=True, lineage=(DAY,)),
+        count("distinct_customers", "Customers who bought it.", "customers", WHO),
+        money("price_mean", "Mean price per unit.", PRICE, kind="DOUBLE", nullable=True),
+        money(
             "price_std",
-            "DOUBLE",
             "Sample standard deviation of the price; null below two units.",
-            unit="the retailer's currency",
+            PRICE,
+            kind="DOUBLE",
             nullable=True,
-            low=0,
-            lineage=("interactions.price",),
         ),
-        Column(
-            "price_median",
-            "DOUBLE",
-            "Median price per unit.",
-            unit="the retailer's currency",
-            nullable=True,
-            low=0,
-            lineage=("interactions.price",),
-        ),
-        Column(
+        money("price_median", "Median price per unit.", PRICE, kind="DOUBLE", nullable=True),
+        text(
             "most_common_channel",
-            "VARCHAR",
             "Where most units were sold; ties go to the first in the alphabet.",
+            CHANNEL,
             nullable=True,
-            lineage=("interactions.channel",),
         ),
-        Column(
-            "sales_30d",
-            "BIGINT",
-            "Units sold in the window that ends with ds.",
-            unit="units",
-            low=0,
-            lineage=("interactions.ordinal",),
-        ),
-        Column(
-            "distinct_customers_30d",
-            "BIGINT",
-            "Customers who bought it in the window that ends with ds.",
-            unit="customers",
-            low=0,
-            lineage=("interactions.customer_id",),
-        ),
+        count("sales_30d", "Units sold in the window that ends with ds.", "units", UNITS),
+        count("distinct_customers_30d", "Customers who bought it in the window that ends with ds.", "customers", WHO),
     ),
 )
 
@@ -88,113 +52,32 @@ CUSTOMER_FEATURES = Table(
     large=True,
     columns=(
         customer_id("The customer.", "customers.customer_id"),
-        Column("transactions", "BIGINT", "Units bought.", unit="units", low=0, lineage=("interactions.ordinal",)),
-        Column(
-            "first_purchase", "DATE", "Day of the first purchase.", nullable=True, lineage=("interactions.occurred_at",)
-        ),
-        Column(
-            "last_purchase", "DATE", "Day of the last purchase.", nullable=True, lineage=("interactions.occurred_at",)
-        ),
-        Column(
-            "price_mean",
-            "DOUBLE",
-            "Mean price per unit.",
-            unit="the retailer's currency",
-            nullable=True,
-            low=0,
-            lineage=("interactions.price",),
-        ),
-        Column(
+        count("transactions", "Units bought.", "units", UNITS),
+        Column("first_purchase", "DATE", "Day of the first purchase.", nullable=True, lineage=(DAY,)),
+        Column("last_purchase", "DATE", "Day of the last purchase.", nullable=True, lineage=(DAY,)),
+        money("price_mean", "Mean price per unit.", PRICE, kind="DOUBLE", nullable=True),
+        money(
             "price_std",
-            "DOUBLE",
             "Sample standard deviation of the price; null below two units.",
-            unit="the retailer's currency",
+            PRICE,
+            kind="DOUBLE",
             nullable=True,
-            low=0,
-            lineage=("interactions.price",),
         ),
-        Column(
-            "price_min",
-            MONEY,
-            "Lowest price paid.",
-            unit="the retailer's currency",
-            nullable=True,
-            low=0,
-            lineage=("interactions.price",),
-        ),
-        Column(
-            "price_max",
-            MONEY,
-            "Highest price paid.",
-            unit="the retailer's currency",
-            nullable=True,
-            low=0,
-            lineage=("interactions.price",),
-        ),
-        Column(
-            "total_spend",
-            "DECIMAL(38,9)",
-            "Everything ever paid.",
-            unit="the retailer's currency",
-            low=0,
-            lineage=("interactions.price",),
-        ),
-        Column(
-            "distinct_articles",
-            "BIGINT",
-            "Different articles bought.",
-            unit="articles",
-            low=0,
-            lineage=("interactions.article_id",),
-        ),
-        Column(
+        money("price_min", "Lowest price paid.", PRICE, nullable=True),
+        money("price_max", "Highest price paid.", PRICE, nullable=True),
+        money("total_spend", "Everything ever paid.", PRICE, kind="DECIMAL(38,9)"),
+        count("distinct_articles", "Different articles bought.", "articles", WHAT),
+        text(
             "most_used_channel",
-            "VARCHAR",
             "Where most units were bought; ties go to the first in the alphabet.",
+            CHANNEL,
             nullable=True,
-            lineage=("interactions.channel",),
         ),
-        Column(
-            "days_active",
-            "BIGINT",
-            "Days from the first purchase to the last, both counted.",
-            unit="days",
-            low=0,
-            lineage=("interactions.occurred_at",),
-        ),
-        Column(
-            "purchase_frequency",
-            "DOUBLE",
-            "Units bought per active day.",
-            unit="units per day",
-            low=0,
-            lineage=("interactions.occurred_at",),
-        ),
-        Column(
-            "purchases_30d",
-            "BIGINT",
-            "Units bought in the window that ends with ds.",
-            unit="units",
-            low=0,
-            lineage=("interactions.ordinal",),
-        ),
-        Column(
-            "price_mean_30d",
-            "DOUBLE",
-            "Mean price in the window that ends with ds.",
-            unit="the retailer's currency",
-            nullable=True,
-            low=0,
-            lineage=("interactions.price",),
-        ),
-        Column(
-            "spend_30d",
-            "DECIMAL(38,9)",
-            "Everything paid in the window that ends with ds.",
-            unit="the retailer's currency",
-            low=0,
-            lineage=("interactions.price",),
-        ),
+        count("days_active", "Days from the first purchase to the last, both counted.", "days", DAY),
+        Column("purchase_frequency", "DOUBLE", "Units bought per active day.", "units per day", low=0, lineage=(DAY,)),
+        count("purchases_30d", "Units bought in the window that ends with ds.", "units", UNITS),
+        money("price_mean_30d", "Mean price in the window that ends with ds.", PRICE, kind="DOUBLE", nullable=True),
+        money("spend_30d", "Everything paid in the window that ends with ds.", PRICE, kind="DECIMAL(38,9)"),
     ),
 )
 
@@ -213,11 +96,7 @@ ARTICLE_VECTORS = Table(
             "FLOAT[]",
             "Unit length.",
             lineage=(
-                "articles.product_type",
-                "articles.price",
-                "articles.available_from",
-                "articles.name",
-                "articles.description",
+                *(f"articles.{name}" for name in ("product_type", "price", "available_from", "name", "description")),
                 "article_features.sales_30d",
                 "predicted_attributes.value",
                 "predicted_attributes.model_id",

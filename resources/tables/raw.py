@@ -4,7 +4,7 @@ What belongs here: what is ingested, and the rows that were rejected. What does 
 """
 
 from resources.schema import Column, Table
-from resources.tables.columns import DIGEST, INTERACTION_KINDS, MONEY, article_id, customer_id
+from resources.tables.columns import DIGEST, INTERACTION_KINDS, article_id, count, customer_id, money, text
 
 ARTICLES = Table(
     "articles",
@@ -14,13 +14,13 @@ ARTICLES = Table(
     job="ingest",
     columns=(
         article_id("The article: one style in one colour, as sold."),
-        Column("product_code", "VARCHAR", "The style; several articles may share one.", nullable=True),
-        Column("name", "VARCHAR", "The title shown to customers.", nullable=True),
-        Column("description", "VARCHAR", "The running text shown to customers.", nullable=True),
-        Column("product_type", "VARCHAR", "What kind of garment it is, for example Dress.", nullable=True),
-        Column("brand", "VARCHAR", "The brand.", nullable=True),
-        Column("division", "VARCHAR", "The part of the range, for example Womenswear.", nullable=True),
-        Column("price", MONEY, "The current price.", unit="the retailer's currency", nullable=True, low=0),
+        text("product_code", "The style; several articles may share one.", nullable=True),
+        text("name", "The title shown to customers.", nullable=True),
+        text("description", "The running text shown to customers.", nullable=True),
+        text("product_type", "What kind of garment it is, for example Dress.", nullable=True),
+        text("brand", "The brand.", nullable=True),
+        text("division", "The part of the range, for example Womenswear.", nullable=True),
+        money("price", "The current price.", nullable=True),
         Column("available_from", "DATE", "First day on sale; null where it was never seen on sale.", nullable=True),
         Column(
             "available_until", "DATE", "Last day on sale, as known on ds; null while no end is known.", nullable=True
@@ -52,14 +52,14 @@ INTERACTIONS = Table(
     large=True,
     job="ingest",
     columns=(
-        Column("ordinal", "BIGINT", "The row's place in that day of the source, from 0.", low=0),
+        count("ordinal", "The row's place in that day of the source, from 0."),
         customer_id(),
         article_id(),
         Column("occurred_at", "TIMESTAMP", "When, in the retailer's time zone; its date is ds."),
-        Column("kind", "VARCHAR", "What was done.", values=INTERACTION_KINDS),
-        Column("price", MONEY, "The price of the unit then.", unit="the retailer's currency", nullable=True, low=0),
-        Column("channel", "VARCHAR", "Where: a shop, the web, the app.", nullable=True),
-        Column("session_id", "VARCHAR", "The visit to which it belongs.", nullable=True),
+        text("kind", "What was done.", values=INTERACTION_KINDS),
+        money("price", "The price of the unit then.", nullable=True),
+        text("channel", "Where: a shop, the web, the app.", nullable=True),
+        text("session_id", "The visit to which it belongs.", nullable=True),
     ),
 )
 
@@ -72,8 +72,8 @@ ANNOTATED_ATTRIBUTES = Table(
     job="ingest",
     columns=(
         article_id(),
-        Column("attribute", "VARCHAR", "The attribute, for example neckline."),
-        Column("value", "VARCHAR", "The value that was annotated."),
+        text("attribute", "The attribute, for example neckline."),
+        text("value", "The value that was annotated."),
     ),
 )
 
@@ -87,8 +87,8 @@ IMAGES = Table(
     columns=(
         article_id(),
         Column("shot", "INTEGER", "The photograph's place among the article's, from 0.", low=0),
-        Column("path", "VARCHAR", "The file, relative to the source's folder of images."),
-        Column("digest", "VARCHAR", "SHA-256 of the file.", pattern=DIGEST),
+        text("path", "The file, relative to the source's folder of images."),
+        text("digest", "SHA-256 of the file.", pattern=DIGEST),
         Column("width", "INTEGER", "Width.", unit="pixels", low=1),
         Column("height", "INTEGER", "Height.", unit="pixels", low=1),
     ),
@@ -102,9 +102,9 @@ OUTFITS = Table(
     key=("outfit_id", "article_id"),
     job="ingest",
     columns=(
-        Column("outfit_id", "VARCHAR", "The outfit."),
+        text("outfit_id", "The outfit."),
         article_id(),
-        Column("role", "VARCHAR", "The article's part in it, for example top.", nullable=True),
+        text("role", "The article's part in it, for example top.", nullable=True),
     ),
 )
 
@@ -117,16 +117,11 @@ REJECTED = Table(
     part="source_table",
     job="ingest",
     columns=(
-        Column("source_table", "VARCHAR", "The table it was meant for."),
-        Column("source_file", "VARCHAR", "The file, relative to the source's folder."),
-        Column(
-            "row",
-            "BIGINT",
-            "The row in that file, from 1 after any header; for photographs the place in the day's listing.",
-            low=0,
-        ),
-        Column("column_name", "VARCHAR", "The column at fault."),
-        Column("reason", "VARCHAR", "What is wrong with it."),
-        Column("record", "VARCHAR", "The row as it came, as JSON.", nullable=True),
+        text("source_table", "The table it was meant for."),
+        text("source_file", "The file, relative to the source's folder."),
+        count("row", "The row in that file, from 1 after any header; for photographs the place in the day's listing."),
+        text("column_name", "The column at fault."),
+        text("reason", "What is wrong with it."),
+        text("record", "The row as it came, as JSON.", nullable=True),
     ),
 )

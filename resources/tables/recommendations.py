@@ -5,7 +5,7 @@ What belongs here: lists with their scores and reasons. What does not: how good 
 """
 
 from resources.schema import Column, Table
-from resources.tables.columns import SEEN_COLUMN, article_id, customer_id, rank
+from resources.tables.columns import MODEL, SEEN_COLUMN, SIMILARITY, article_id, customer_id, rank, text
 
 RECOMMENDATIONS = Table(
     "recommendations",
@@ -16,14 +16,14 @@ RECOMMENDATIONS = Table(
     part="model",
     large=True,
     columns=(
-        Column("model", "VARCHAR", "The recommender."),
+        MODEL,
         SEEN_COLUMN,
         customer_id("The customer.", "customers.customer_id"),
         rank("Place in the list, from 1."),
         article_id("What is recommended.", "articles.article_id"),
         Column("score", "FLOAT", "The model's own score; comparable within a list only."),
         Column("fallback", "BOOLEAN", "The model could not serve this customer: the list is popular's."),
-        Column("model_id", "VARCHAR", "The bundle that made the list."),
+        text("model_id", "The bundle that made the list."),
         Column(
             "reasons",
             'STRUCT(kind VARCHAR, "value" VARCHAR, weight DOUBLE)[]',
@@ -45,12 +45,12 @@ SIMILAR_ARTICLES = Table(
     part="model",
     large=True,
     columns=(
-        Column("model", "VARCHAR", "The recommender."),
+        MODEL,
         article_id("The article.", "articles.article_id"),
         rank("Place among the neighbours, from 1."),
-        Column("similar_article_id", "VARCHAR", "The neighbour.", lineage=("articles.article_id",)),
-        Column("similarity", "DOUBLE", "Cosine of the two vectors.", low=-1.000001, high=1.000001),
-        Column("model_id", "VARCHAR", "The bundle that compared them."),
+        text("similar_article_id", "The neighbour.", "articles.article_id"),
+        SIMILARITY,
+        text("model_id", "The bundle that compared them."),
     ),
 )
 
@@ -65,7 +65,7 @@ COMPLEMENTARY_ARTICLES = Table(
     columns=(
         article_id(),
         rank("Place among the complements, from 1."),
-        Column("complement_article_id", "VARCHAR", "What goes with it."),
+        text("complement_article_id", "What goes with it."),
         Column("score", "DOUBLE", "The model's own score."),
     ),
 )

@@ -5,7 +5,19 @@ What belongs here: figures of comparisons that no nightly job makes. What does n
 """
 
 from resources.schema import Column, Table
-from resources.tables.columns import article_id, rank
+from resources.tables.columns import (
+    CUSTOMERS,
+    LENGTH,
+    METRIC,
+    MODEL,
+    SIMILARITY,
+    article_id,
+    count,
+    figure,
+    rank,
+    share,
+    text,
+)
 
 ATTRIBUTE_STUDY = Table(
     "attribute_study",
@@ -15,35 +27,30 @@ ATTRIBUTE_STUDY = Table(
     upstreams=("annotated_attributes", "articles", "image_embeddings"),
     job="attribute_study",
     columns=(
-        Column(
+        text(
             "split",
-            "VARCHAR",
             "random: a tenth of the articles, as published; style: no style on both sides.",
             values=("random", "style"),
         ),
-        Column(
+        text(
             "variant",
-            "VARCHAR",
             "What was trained: all (the network on all inputs), published (the same, trained the "
             "published way), without_text, without_images, without_metadata, text_only, images_only; linear_text, "
             "linear_images, linear_joined.",
         ),
-        Column("attribute", "VARCHAR", "The attribute, or `mean` over attributes."),
-        Column(
+        text("attribute", "The attribute, or `mean` over attributes."),
+        text(
             "metric",
-            "VARCHAR",
             "samples, classes, accuracy, weighted_f1, majority_accuracy, majority_weighted_f1; "
             "weighted_f1_by_step: with the weights as they were at that step.",
         ),
-        Column("side", "VARCHAR", "Which articles were judged.", values=("train", "test")),
-        Column(
+        text("side", "Which articles were judged.", values=("train", "test")),
+        count(
             "step",
-            "BIGINT",
             "Steps of the optimiser until then; but for weighted_f1_by_step those of the whole training, "
             "and 0 for a linear classifier.",
-            low=0,
         ),
-        Column("value", "DOUBLE", "The figure.", nullable=True),
+        figure("value", "The figure."),
     ),
 )
 
@@ -56,12 +63,12 @@ ATTRIBUTE_CONFUSIONS = Table(
     upstreams=("annotated_attributes", "articles", "image_embeddings"),
     job="attribute_study",
     columns=(
-        Column("split", "VARCHAR", "As in attribute_study.", values=("random", "style")),
-        Column("attribute", "VARCHAR", "The attribute."),
-        Column("actual", "VARCHAR", "The annotated value."),
-        Column("predicted", "VARCHAR", "The network's value."),
-        Column("articles", "BIGINT", "Held-out articles with both.", unit="articles", low=1),
-        Column("share", "DOUBLE", "The same, over all with that annotated value.", low=0, high=1),
+        text("split", "As in attribute_study.", values=("random", "style")),
+        text("attribute", "The attribute."),
+        text("actual", "The annotated value."),
+        text("predicted", "The network's value."),
+        count("articles", "Held-out articles with both.", "articles", low=1),
+        share("share", "The same, over all with that annotated value."),
     ),
 )
 
@@ -75,36 +82,23 @@ RECOMMENDER_STUDY = Table(
     upstreams=("interactions", "articles", "article_vectors"),
     job="recommender_study",
     columns=(
-        Column(
-            "share",
-            "DOUBLE",
-            "The share of the training interactions that was kept; which ones, by seed.",
-            low=0,
-            high=1,
-        ),
-        Column(
+        share("share", "The share of the training interactions that was kept; which ones, by seed."),
+        text(
             "model",
-            "VARCHAR",
             "popularity, collaborative, content, hybrid, als, repeat; ceiling: the sample retailer's own "
             "probabilities of choice.",
         ),
-        Column(
-            "segment",
-            "VARCHAR",
-            "Whom or what it covers, as in offline_metrics, of all training interactions; `all` is everyone.",
+        text(
+            "segment", "Whom or what it covers, as in offline_metrics, of all training interactions; `all` is everyone."
         ),
-        Column("metric", "VARCHAR", "The metric, for example precision."),
-        Column("k", "INTEGER", "Length of the list.", low=1),
-        Column("value", "DOUBLE", "Mean over the seeds; null where it is undefined.", nullable=True),
-        Column("deviation", "DOUBLE", "Standard deviation over the seeds; null for one.", nullable=True, low=0),
-        Column(
-            "standard_error",
-            "DOUBLE",
-            "Over customers, of their means over the seeds; null where that has no meaning.",
-            nullable=True,
-            low=0,
+        METRIC,
+        LENGTH,
+        figure("value", "Mean over the seeds; null where it is undefined."),
+        figure("deviation", "Standard deviation over the seeds; null for one.", low=0),
+        figure(
+            "standard_error", "Over customers, of their means over the seeds; null where that has no meaning.", low=0
         ),
-        Column("customers", "BIGINT", "Customers it was computed from.", unit="customers", low=0),
+        CUSTOMERS,
         Column("seeds", "INTEGER", "Seeds it was computed from; 1 where nothing is random.", low=1),
     ),
 )
@@ -118,23 +112,20 @@ RECOMMENDER_STUDY_TESTS = Table(
     upstreams=("interactions", "articles", "article_vectors"),
     job="recommender_study",
     columns=(
-        Column("share", "DOUBLE", "The share of the training interactions that was kept.", low=0, high=1),
-        Column(
+        share("share", "The share of the training interactions that was kept."),
+        text(
             "unit",
-            "VARCHAR",
             "What is paired: customers, by their means over the seeds, or seeds, by their means over customers.",
             values=("customers", "seeds"),
         ),
-        Column("model", "VARCHAR", "The recommender."),
-        Column("against", "VARCHAR", "The recommender it is held against."),
-        Column("difference", "DOUBLE", "Mean of model − against.", nullable=True),
-        Column("relative", "DOUBLE", "The same over the mean of against; null where that is 0.", nullable=True),
-        Column("standard_error", "DOUBLE", "Of the difference, over the pairs.", nullable=True, low=0),
-        Column(
-            "p_value", "DOUBLE", "Two-sided paired t-test; null where nothing differs.", nullable=True, low=0, high=1
-        ),
-        Column("p_holm", "DOUBLE", "The same, Holm-corrected within share and unit.", nullable=True, low=0, high=1),
-        Column("pairs", "BIGINT", "Customers, or seeds, compared.", low=0),
+        MODEL,
+        text("against", "The recommender it is held against."),
+        figure("difference", "Mean of model − against."),
+        figure("relative", "The same over the mean of against; null where that is 0."),
+        figure("standard_error", "Of the difference, over the pairs.", low=0),
+        share("p_value", "Two-sided paired t-test; null where nothing differs.", nullable=True),
+        share("p_holm", "The same, Holm-corrected within share and unit.", nullable=True),
+        count("pairs", "Customers, or seeds, compared."),
     ),
 )
 
@@ -148,16 +139,15 @@ RECOMMENDER_NEIGHBOURS = Table(
     upstreams=("interactions", "articles", "article_vectors"),
     job="recommender_study",
     columns=(
-        Column("model", "VARCHAR", "The recommender, as in recommender_study."),
+        text("model", "The recommender, as in recommender_study."),
         article_id("The article that is asked about."),
-        Column(
+        text(
             "popularity",
-            "VARCHAR",
             "Its place among the articles that training interactions hold.",
             values=("most", "median", "least"),
         ),
         rank("Place among the neighbours, from 1."),
-        Column("similar_article_id", "VARCHAR", "The neighbour, in stock."),
-        Column("similarity", "DOUBLE", "Cosine of the two vectors.", low=-1.000001, high=1.000001),
+        text("similar_article_id", "The neighbour, in stock."),
+        SIMILARITY,
     ),
 )

@@ -30,7 +30,7 @@ from assets.stage import Stage
 from assets.step import RunResources, Step
 from atelier.articles.vectors import ArticleVectors
 from atelier.attributes import AttributeConfig
-from atelier.report import attributes_section
+from atelier.report.attributes import attributes_section
 from resources.compute import Compute
 from resources.contracts import audit
 from resources.feature_store import FeatureStore

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atelier.report import attribute_study_section, standalone, study_drawings
-from atelier.report.figures import DARK, LIGHT, _density, density_plot, matrix_plot
+from atelier.report.attribute_plots import confusion_matrix, f1_by_variant, final, study_drawings
+from atelier.report.attribute_study import attribute_study_section
+from atelier.report.figures import _density, density_plot, matrix_plot, palettes, standalone
+from atelier.report.page import render_page
 from atelier.report.parts import environment
-from atelier.report.study_drawings import confusion_matrix, f1_by_variant, final
 
 DAY = date(2025, 5, 1)
 F1 = {  # of neckline, colour, <b>: by variant
@@ -72,8 +73,8 @@ def confusions() -> pd.DataFrame:
 
 
 def test_a_study_that_was_not_made_names_the_command() -> None:
-    section = attribute_study_section(None, command="dg launch --job attribute_study --partition 2025-05-01")
-    assert "dg launch --job attribute_study --partition 2025-05-01" in section.html
+    page = render_page("x", DAY, [attribute_study_section(None)])
+    assert "<code>dg launch --job attribute_study --partition 2025-05-01</code>" in page
 
 
 def test_the_section_says_of_which_day_it_is_and_shows_every_part() -> None:
@@ -205,15 +206,17 @@ def test_cells_without_articles_are_not_drawn() -> None:
     assert full == 4
 
 
+COLOURS = ("ink", "line", "card", *(f"series-{number}" for number in range(1, 7)))
+
+
 def test_a_plot_alone_has_the_colours_of_the_page() -> None:
     page = environment().get_template("page.html.j2").render(title="", ds="", sections=[])
     light, dark = (
         dict(re.findall(r"--([\w-]+): ([^;]+);", block)) for block in re.findall(r":root \{(.*?)\}", page, re.DOTALL)
     )
-    assert {name: light[name] for name in LIGHT} == LIGHT
-    assert {name: dark[name] for name in DARK} == DARK
+    assert palettes() == [{name: page_colours[name] for name in COLOURS} for page_colours in (light, dark)]
     for drawing in study_drawings(study(), confusions()):
         alone = standalone(drawing.svg)
         ElementTree.fromstring(alone)  # noqa: S314 - it is our own
-        assert set(re.findall(r"var\(--([\w-]+)\)", alone)) <= set(LIGHT)
+        assert set(re.findall(r"var\(--([\w-]+)\)", alone)) <= set(COLOURS)
         assert re.fullmatch(r"[a-z0-9_]+", drawing.name)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from atelier.report import LineageExample, lineage_page, lineage_section, render_page
+from atelier.report.lineage import LineageExample, lineage_page, lineage_section
+from atelier.report.page import render_page
 from tests.report.lineages import BUNDLE, DAY, explanation, lineage, unpredicted
 from tests.report.test_page import HOSTILE, outline
 
@@ -193,4 +194,5 @@ def test_the_section_leads_to_the_pages() -> None:
 
 @pytest.mark.parametrize("examples", [None, []])
 def test_without_examples_the_command_is_named(examples: list[LineageExample] | None) -> None:
-    assert "<code>make &lt;it&gt;</code>" in lineage_section(examples, command="make <it>").html
+    page = render_page("x", DAY, [lineage_section(examples)])
+    assert "<code>dg launch --job daily_retrain --partition 2025-04-01</code>" in page

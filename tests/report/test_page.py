@@ -12,18 +12,17 @@ from markupsafe import Markup
 from PIL import Image
 
 from atelier.metrics import compare, evaluate, per_customer
-from atelier.report import (
-    Section,
-    attributes_section,
-    checks_section,
-    diversity_section,
-    ingest_section,
-    leaderboard_section,
-    neighbours_section,
-    recommendations_section,
-    render_page,
-    search_section,
-)
+from atelier.report.album import Album
+from atelier.report.attributes import attributes_section
+from atelier.report.checks import checks_section
+from atelier.report.diversity import diversity_section
+from atelier.report.ingest import ingest_section
+from atelier.report.leaderboard import leaderboard_section
+from atelier.report.neighbours import neighbours_section
+from atelier.report.page import render_page
+from atelier.report.parts import Section
+from atelier.report.recommendations import recommendations_section
+from atelier.report.search import search_section
 
 HOSTILE = "<script>alert('$x$')</script> & \"x\" $\\frac{"
 MODELS = ("popular", "als")
@@ -156,8 +155,8 @@ def everything(folder: Path) -> list[Section]:
         attributes_section(frame(attributes, "model_id attribute metric value"), remark=HOSTILE),
         leaderboard_section(metrics, comparisons, period=HOSTILE),
         diversity_section(metrics),
-        neighbours_section(similar, photographs, frame([("a", HOSTILE)], "article_id name")),
-        recommendations_section(lists, photographs, frame([("b", HOSTILE)], "article_id name")),
+        neighbours_section(similar, Album(frame([("a", HOSTILE)], "article_id name"), photographs)),
+        recommendations_section(lists, Album(frame([("b", HOSTILE)], "article_id name"), photographs)),
         search_section(curve),
     ]
 
@@ -224,25 +223,26 @@ def test_numbers_stand_to_the_right(page: str) -> None:
 
 
 def test_absent_data_name_the_command() -> None:
-    sections = [
-        make(None, command="make <it>")
-        for make in (
-            ingest_section,
+    made_by = {
+        "daily_retrain": (
             checks_section,
             attributes_section,
-            leaderboard_section,
-            diversity_section,
             neighbours_section,
             recommendations_section,
             search_section,
-        )
-    ]
-    for section in sections:
-        assert "<code>make &lt;it&gt;</code>" in section.html
-    outline(render_page("x", "2024-02-08", sections))
+        ),
+        "ingest": (ingest_section,),
+        "judge": (leaderboard_section, diversity_section),
+    }
+    page = render_page("x", "2024-02-08", [make(None) for sections in made_by.values() for make in sections])
+    outline(page)
+    for job, sections in made_by.items():
+        assert page.count(f"Run <code>dg launch --job {job} --partition 2024-02-08</code>.") == len(sections)
     empty = measured()[0].iloc[:0]
-    assert "not been judged" in leaderboard_section(empty).html
-    assert "not been judged" in diversity_section(empty).html
+    assert "not been judged" in leaderboard_section(empty).absent
+    assert "not been judged" in diversity_section(empty).absent
+    hostile = render_page("x", "2024-02-08", [Section("t", "t", absent=HOSTILE, job=HOSTILE)])
+    assert "<script" not in hostile
 
 
 def test_plain_text_in_a_section_is_escaped_and_markup_kept() -> None:

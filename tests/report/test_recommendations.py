@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from atelier.report import recommendations_section, search_section
+from atelier.report.album import Album
+from atelier.report.recommendations import recommendations_section
+from atelier.report.search import search_section
 
 
 def text(markup: str) -> str:
@@ -44,13 +46,13 @@ NAMES = pd.DataFrame({"article_id": ["a", "b", "h1", "h2"], "name": ["Red dress"
     ],
 )
 def test_reasons_in_words(kind: str, value: str, said: str) -> None:
-    section = recommendations_section(lists(("m", "c", 1, "a", [reason(kind, value)])), articles=NAMES)
+    section = recommendations_section(lists(("m", "c", 1, "a", [reason(kind, value)])), album=Album(NAMES))
     assert f"Red dress a {said} " in text(section.html)
 
 
 def test_two_articles_are_one_line() -> None:
     found = [reason("article", "h1"), reason("article", "h2", 0.5), reason("attribute", "image", 0.2)]
-    shown = text(recommendations_section(lists(("m", "c", 1, "a", found)), articles=NAMES).html)
+    shown = text(recommendations_section(lists(("m", "c", 1, "a", found)), album=Album(NAMES)).html)
     assert "because you chose Blue skirt (h1) and Hat (h2) because of its photograph" in shown
 
 
@@ -61,7 +63,7 @@ def test_customers_models_and_what_was_chosen_before() -> None:
         ("als", "c1", 1, "a", [reason("article", "h1", 5.0), reason("article", "h2", 4.0)]),
         ("hybrid", "c1", 1, "a", [reason("article", "h2", 0.2)]),
     )
-    shown = text(recommendations_section(rows, articles=NAMES).html)
+    shown = text(recommendations_section(rows, album=Album(NAMES)).html)
     order = [
         "Customer c1",
         "Hat h2",
@@ -87,7 +89,7 @@ def test_photographs_only_from_within_the_root(tmp_path: Path) -> None:
         Image.new("RGB", (30, 40)).save(path)
     rows = lists(("als", "c", 1, "a", [reason("article", "h1")]))
     pictures = {"a": Path("a.jpg"), "h1": Path("../h.jpg")}
-    shown = recommendations_section(rows, pictures, NAMES, root=tmp_path / "shop").html
+    shown = recommendations_section(rows, Album(NAMES, pictures, tmp_path / "shop")).html
     assert shown.count("<img") == 1
     assert shown.count("no photograph") == 1
 

@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from atelier.metrics.segments import ACTIVITY_SEGMENTS, ALL, ARTICLE_SEGMENTS
-from atelier.report import neighbours_drawings, recommender_drawings, recommender_study_section, standalone
-from atelier.report.recommender_drawings import ranked, turned
-from atelier.report.recommender_study import better_first
+from atelier.report.album import Album
+from atelier.report.figures import standalone
+from atelier.report.neighbours_picture import neighbours_drawings
+from atelier.report.page import render_page
+from atelier.report.recommender_plots import ranked, recommender_drawings, turned
+from atelier.report.recommender_study import better_first, recommender_study_section
 
 DAY = date(2025, 5, 1)
 PRECISION = {"popularity": 0.02, "collaborative": 0.05, "content": 0.03, "hybrid": 0.06}
@@ -100,8 +103,8 @@ def neighbours() -> pd.DataFrame:
 
 
 def test_a_study_that_was_not_made_names_the_command() -> None:
-    command = "dg launch --job recommender_study --partition 2025-05-01"
-    assert command in recommender_study_section(None, command=command).html
+    page = render_page("x", DAY, [recommender_study_section(None)])
+    assert "<code>dg launch --job recommender_study --partition 2025-05-01</code>" in page
 
 
 def test_the_section_says_of_which_day_it_is_and_shows_every_part() -> None:
@@ -111,7 +114,7 @@ def test_the_section_says_of_which_day_it_is_and_shows_every_part() -> None:
         neighbours(),
         day=DAY,
         period="made on 2025-04-24, judged by 2025-04-25 … 2025-05-01",
-        articles=ARTICLES,
+        album=Album(ARTICLES),
     )
     shown = text(section.html)
     assert "Study of 2025-05-01" in shown
@@ -129,7 +132,7 @@ def test_the_section_says_of_which_day_it_is_and_shows_every_part() -> None:
 
 
 def test_the_tables_hold_the_figures() -> None:
-    shown = text(recommender_study_section(study(), paired(), neighbours(), day=DAY, articles=ARTICLES).html)
+    shown = text(recommender_study_section(study(), paired(), neighbours(), day=DAY, album=Album(ARTICLES)).html)
     # precision with half an interval, its deviation, recall likewise, seeds, customers; best first, the ceiling last.
     assert "hybrid 0.0600 ± 0.0118 0.0006 0.1200 ± 0.0235 0.0012 10 100 collaborative 0.0500" in shown
     assert "ceiling 0.2000 ± 0.0392 – 0.4000 ± 0.0784 – 1 100" in shown
@@ -253,7 +256,7 @@ def test_the_picture_holds_photographs_names_and_cosines(tmp_path: Path) -> None
     (tmp_path / "b.png").write_bytes(b"no image")
     photographs = {"a": Path("a.png"), "b": Path("b.png"), "c": Path("../c.png")}
     models = ["hybrid", "als", "content", "collaborative"]
-    drawings = neighbours_drawings(neighbours(), models, photographs, ARTICLES, tmp_path)
+    drawings = neighbours_drawings(neighbours(), models, Album(ARTICLES, photographs, tmp_path))
     assert [drawing.name for drawing in drawings] == ["neighbours_most", "neighbours_median", "neighbours_least"]
     root = ElementTree.fromstring(standalone(drawings[0].svg))  # noqa: S314 - our own
     said = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
@@ -274,5 +277,6 @@ def test_the_picture_holds_photographs_names_and_cosines(tmp_path: Path) -> None
 
 
 def test_an_article_without_a_name_shows_its_id() -> None:
-    assert "Skirt &amp; belt" in neighbours_drawings(neighbours(), ["hybrid"], {}, ARTICLES)[0].svg
-    assert ">c</text>" in neighbours_drawings(neighbours(), ["hybrid"], {}, None)[0].svg
+    assert "Skirt &amp; belt" in neighbours_drawings(neighbours(), ["hybrid"], Album(ARTICLES))[0].svg
+    for nameless in (Album(), Album(ARTICLES)):
+        assert ">c</text>" in neighbours_drawings(neighbours(), ["hybrid"], nameless)[0].svg

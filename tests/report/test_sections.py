@@ -14,18 +14,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from atelier.report import (
-    attribute_text,
-    attributes_section,
-    checks_section,
-    diversity_section,
-    ingest_section,
-    leaderboard_section,
-    leaderboard_text,
-    neighbours_section,
-)
-from atelier.report.neighbours import SIZE, inline_picture
+from atelier.report.album import SIZE, Album, inline_picture
+from atelier.report.attributes import attributes_section
+from atelier.report.checks import checks_section
+from atelier.report.diversity import diversity_section
+from atelier.report.ingest import ingest_section
+from atelier.report.leaderboard import leaderboard_section
+from atelier.report.neighbours import neighbours_section
 from atelier.report.parts import count_text, figure_text, interval_text, p_text, percent_text
+from atelier.report.text import attribute_text, leaderboard_text
 
 
 def text(markup: str) -> str:
@@ -316,8 +313,8 @@ def test_the_section_shows_only_photographs_within_the_root(tmp_path: Path) -> N
     Image.new("RGB", (30, 40)).save(tmp_path / "shop" / "a.jpg")
     Image.new("RGB", (30, 40)).save(tmp_path / "b.jpg")
     photographs = {"a": tmp_path / "shop" / "a.jpg", "b": tmp_path / "b.jpg"}
-    assert neighbours_section(similar, photographs).html.count("<img") == 2
-    confined = neighbours_section(similar, photographs, root=tmp_path / "shop").html
+    assert neighbours_section(similar, Album(None, photographs)).html.count("<img") == 2
+    confined = neighbours_section(similar, Album(None, photographs, tmp_path / "shop")).html
     assert confined.count("<img") == 1
     assert "article a" in confined
     assert confined.count("no photograph") == 1

@@ -17,6 +17,7 @@ from assets.lineage_pages import page_name, write_examples
 from atelier.attributes import AttributeConfig, AttributeModel, complete
 from atelier.attributes.lineage import AttributeLineage
 from atelier.errors import PartitionMissing
+from atelier.report.lineage import lineage_page
 from resources.article_inputs import INPUTS, article_inputs
 from resources.attribute_lineage import MODEL, TABLE, LineageError, Tracer
 from resources.embedding_cache import EmbeddingCache
@@ -310,7 +311,7 @@ def test_photographs_that_changed_or_went(shop: Shop) -> None:
         ("a02_1.jpg", "the file has changed since", False),
     ]
     assert found.reproduced, "their vectors are in the cache"
-    page = shop.tracer.page(found)
+    page = lineage_page(found, shop.tracer.image_root)
     assert "data:image" not in page
     assert "no such file" in page
     assert found.photographs[0].digest in page
@@ -348,7 +349,7 @@ def test_a_bundle_that_is_gone_still_leaves_what_is_stored(shop: Shop, spoil: st
     assert len(found.photographs) == 2
     assert len(found.earlier) == 1
     assert (found.model is None) == (spoil != "changed")
-    assert "cannot be computed" in fresh.tracer.page(found)
+    assert "cannot be computed" in lineage_page(found, fresh.tracer.image_root)
 
 
 def test_an_article_that_its_own_day_no_longer_has(shop: Shop) -> None:
@@ -358,7 +359,7 @@ def test_an_article_that_its_own_day_no_longer_has(shop: Shop) -> None:
     assert found.explanation is None
     assert "written again since, without this article" in str(found.unexplained)
     assert (found.text.text, found.text.same) == (None, False)
-    assert shop.tracer.page(found)
+    assert lineage_page(found, shop.tracer.image_root)
 
 
 def test_another_encoder_is_said(shop: Shop) -> None:

@@ -3,14 +3,13 @@
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from resources import tables
-from resources.pointers import Pointer, PointerError, Pointers, as_arrow, file_name, pointer_name
-from resources.storage import LocalStorage
+from resources.pointers import Pointer, PointerError, Pointers, file_name, pointer_name
+from resources.storage import Storage
 
 DAY = date(2020, 9, 22)
 
@@ -54,7 +53,7 @@ def test_names() -> None:
 
 
 def test_listing_is_by_day_and_part(tmp_path: Path) -> None:
-    pointers = Pointers(LocalStorage(tmp_path))
+    pointers = Pointers(Storage(tmp_path))
     first, second = date(2020, 9, 9), date(2020, 10, 1)
     assert pointers.of_table(tables.raw.REJECTED) == []
     written = [pointer(ds, part, "rejected") for ds in (first, second) for part in ("articles", "images")]
@@ -66,12 +65,3 @@ def test_listing_is_by_day_and_part(tmp_path: Path) -> None:
     assert pointers.get(tables.raw.REJECTED, second, "images") == written[3]
     assert pointers.get(tables.raw.REJECTED, second, "customers") is None
     assert pointers.get(tables.raw.ARTICLES, second) is None
-
-
-def test_materialisations_are_a_table() -> None:
-    table = as_arrow([pointer(), pointer(part="als", table="recommendations")])
-    assert table.column_names == ["table", "ds", "part", "run_id", "written_at", "data_version", "rows", "file"]
-    assert table["part"].to_pylist() == [None, "als"]
-    assert table["ds"].to_pylist() == [DAY, DAY]
-    assert table.schema.field("written_at").type == pa.timestamp("us", tz="UTC")
-    assert as_arrow([]).schema == table.schema

@@ -27,7 +27,7 @@ def test_attributes_apply_to_their_types_only(articles: catalogue.Articles) -> N
     np.testing.assert_array_equal(articles.attributes >= 0, taxonomy.applicability()[articles.types])
     for index, attribute in enumerate(taxonomy.ATTRIBUTES):
         codes = articles.attributes[:, index]
-        assert set(codes[codes >= 0]) == set(range(len(attribute.values))), attribute.name
+        assert set(codes[codes >= 0]) == set(range(len(attribute.names))), attribute.name
 
 
 def test_ids_are_sorted_and_a_style_differs_in_colour_only(articles: catalogue.Articles) -> None:

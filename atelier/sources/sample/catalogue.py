@@ -87,7 +87,7 @@ def pick(rng: np.random.Generator, weights: Floats) -> Codes:
 def tilted_shares(index: int, types: Codes, divisions: Codes, brands: Codes) -> Floats:
     """Float [n, values]: an attribute's shares for each article's product type, division and brand."""
     attribute = taxonomy.ATTRIBUTES[index]
-    shares = np.tile(np.array(list(attribute.values.values()), dtype=np.float64), (len(types), 1))
+    shares = np.tile(np.array(attribute.shares, dtype=np.float64), (len(types), 1))
     for names, tilts, codes in (
         (taxonomy.TYPE_NAMES, taxonomy.TYPE_TILTS, types),
         (taxonomy.DIVISIONS, taxonomy.DIVISION_TILTS, divisions),
@@ -95,7 +95,7 @@ def tilted_shares(index: int, types: Codes, divisions: Codes, brands: Codes) -> 
         table = np.ones((len(names), shares.shape[1]))
         for row, name in enumerate(names):
             for column, value in enumerate(attribute.names):
-                table[row, column] = tilts.get(name, {}).get((attribute.name, value), 1.0)
+                table[row, column] = tilts.get(name, {}).get(attribute.name, {}).get(value, 1.0)
         shares *= table[codes]
     if attribute.name == "occasion":
         favourite = np.array([attribute.names.index(name) for name in taxonomy.BRAND_OCCASION])[brands]

@@ -88,7 +88,7 @@ def _another_value(
     rng: np.random.Generator, attributes: NDArray[np.int64], truth: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """For each a value of the attribute that is not the true one."""
-    counts = np.array([len(attribute.values) for attribute in taxonomy.ATTRIBUTES])[attributes]
+    counts = np.array([len(attribute.names) for attribute in taxonomy.ATTRIBUTES])[attributes]
     step = 1 + np.floor(rng.random(len(truth)) * (counts - 1)).astype(np.int64)
     return np.asarray((truth + step) % counts)
 
@@ -102,7 +102,7 @@ def _split_codes() -> NDArray[np.int64]:
 
 def value_names(attributes: NDArray[np.int64], values: NDArray[np.int64], *, old: bool = False) -> Any:
     """Arrow strings [n]: the names of values; with ``old`` those of the taxonomy before it changed."""
-    counts = np.array([len(attribute.values) for attribute in taxonomy.ATTRIBUTES])
+    counts = np.array([len(attribute.names) for attribute in taxonomy.ATTRIBUTES])
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     names = [
         taxonomy.OLD_VALUES.get(name, name) if old and attribute.name == taxonomy.CHANGED_ATTRIBUTE else name

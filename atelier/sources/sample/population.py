@@ -127,7 +127,7 @@ def draw_affinities(config: SampleConfig, articles: Articles, divisions: Codes, 
     liking = taste(n, OF_ARTICLE) + taste(int(product.max()) + 1, OF_PRODUCT)[:, product]
     for index, attribute in enumerate(taxonomy.ATTRIBUTES):
         codes = articles.attributes[:, index]
-        of_value = taste(len(attribute.values), OF_VALUE.get(attribute.name, OF_OTHER_VALUES))
+        of_value = taste(len(attribute.names), OF_VALUE.get(attribute.name, OF_OTHER_VALUES))
         liking += np.where(codes >= 0, of_value[:, codes], 0.0)
     liking += taste(len(taxonomy.BRANDS), OF_BRAND)[:, articles.brands]
     liking += taste(len(taxonomy.TYPES), OF_TYPE)[:, articles.types]

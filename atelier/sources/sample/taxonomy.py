@@ -67,23 +67,31 @@ class Attribute:
     Attributes:
         name: as it stands among the annotations.
         types: the product types to which it applies.
-        values: its values, and their shares before the product type has its say.
-        words: for each value, what texts say for it.
+        vocabulary: its values; for each its share before the product type changes it, and what texts call it.
         mentioned: how often a text mentions it.
         missing: how often nobody annotated it, where it applies.
     """
 
     name: str
     types: frozenset[str]
-    values: dict[str, float]
-    words: dict[str, tuple[str, ...]]
+    vocabulary: dict[str, tuple[float, tuple[str, ...]]]
     mentioned: float
     missing: float
 
     @property
     def names(self) -> tuple[str, ...]:
         """The values' names, in the order of their codes."""
-        return tuple(self.values)
+        return tuple(self.vocabulary)
+
+    @property
+    def shares(self) -> list[float]:
+        """The values' shares, in the order of their codes."""
+        return [share for share, _ in self.vocabulary.values()]
+
+    @property
+    def words(self) -> dict[str, tuple[str, ...]]:
+        """What texts call each value."""
+        return {name: words for name, (_, words) in self.vocabulary.items()}
 
 
 ATTRIBUTES = (
@@ -91,34 +99,19 @@ ATTRIBUTES = (
         "colour",
         frozenset(TYPE_NAMES),
         {
-            "black": 18,
-            "white": 12,
-            "grey": 9,
-            "neutral": 9,
-            "brown": 6,
-            "red": 7,
-            "pink": 7,
-            "orange": 4,
-            "yellow": 4,
-            "green": 8,
-            "light blue": 6,
-            "navy": 7,
-            "purple": 4,
-        },
-        {
-            "black": ("black", "jet black", "ebony"),
-            "white": ("white", "ivory", "off-white"),
-            "grey": ("grey", "charcoal", "silver-toned"),
-            "neutral": ("beige", "sand", "oatmeal"),
-            "brown": ("brown", "chocolate", "tan"),
-            "red": ("red", "scarlet", "crimson"),
-            "pink": ("pink", "rose", "blush"),
-            "orange": ("orange", "rust", "apricot"),
-            "yellow": ("yellow", "mustard", "lemon"),
-            "green": ("green", "khaki", "emerald"),
-            "light blue": ("light blue", "sky blue", "powder blue"),
-            "navy": ("navy", "midnight blue", "dark blue"),
-            "purple": ("purple", "lilac", "plum"),
+            "black": (18, ("black", "jet black", "ebony")),
+            "white": (12, ("white", "ivory", "off-white")),
+            "grey": (9, ("grey", "charcoal", "silver-toned")),
+            "neutral": (9, ("beige", "sand", "oatmeal")),
+            "brown": (6, ("brown", "chocolate", "tan")),
+            "red": (7, ("red", "scarlet", "crimson")),
+            "pink": (7, ("pink", "rose", "blush")),
+            "orange": (4, ("orange", "rust", "apricot")),
+            "yellow": (4, ("yellow", "mustard", "lemon")),
+            "green": (8, ("green", "khaki", "emerald")),
+            "light blue": (6, ("light blue", "sky blue", "powder blue")),
+            "navy": (7, ("navy", "midnight blue", "dark blue")),
+            "purple": (4, ("purple", "lilac", "plum")),
         },
         mentioned=0.5,
         missing=0.105,
@@ -126,13 +119,12 @@ ATTRIBUTES = (
     Attribute(
         "pattern",
         CLOTHES | {"Bag"},
-        {"solid": 40, "stripes": 18, "dots": 12, "check": 14, "floral": 16},
         {
-            "solid": ("plain", "block-colour"),
-            "stripes": ("striped", "pinstriped"),
-            "dots": ("spotted", "polka-dot"),
-            "check": ("checked", "tartan", "gingham"),
-            "floral": ("floral", "flower-print", "botanical"),
+            "solid": (40, ("plain", "block-colour")),
+            "stripes": (18, ("striped", "pinstriped")),
+            "dots": (12, ("spotted", "polka-dot")),
+            "check": (14, ("checked", "tartan", "gingham")),
+            "floral": (16, ("floral", "flower-print", "botanical")),
         },
         mentioned=0.0,
         missing=0.72,
@@ -140,13 +132,12 @@ ATTRIBUTES = (
     Attribute(
         "neckline",
         UPPER,
-        {"crew": 30, "v-neck": 26, "square": 15, "high neck": 17, "off-shoulder": 12},
         {
-            "crew": ("crew neck", "round neck"),
-            "v-neck": ("v-neckline", "plunging neck"),
-            "square": ("square neckline", "straight-cut neckline"),
-            "high neck": ("roll neck", "turtleneck", "high collar"),
-            "off-shoulder": ("Bardot neckline", "off-the-shoulder cut"),
+            "crew": (30, ("crew neck", "round neck")),
+            "v-neck": (26, ("v-neckline", "plunging neck")),
+            "square": (15, ("square neckline", "straight-cut neckline")),
+            "high neck": (17, ("roll neck", "turtleneck", "high collar")),
+            "off-shoulder": (12, ("Bardot neckline", "off-the-shoulder cut")),
         },
         mentioned=0.85,
         missing=0.72,
@@ -154,11 +145,10 @@ ATTRIBUTES = (
     Attribute(
         "sleeve_length",
         UPPER | {"Shirt"},
-        {"sleeveless": 26, "short": 36, "long": 38},
         {
-            "sleeveless": ("sleeveless shape", "bare shoulders", "tank straps"),
-            "short": ("short sleeves", "cap sleeves", "half sleeves"),
-            "long": ("long sleeves", "full-length sleeves"),
+            "sleeveless": (26, ("sleeveless shape", "bare shoulders", "tank straps")),
+            "short": (36, ("short sleeves", "cap sleeves", "half sleeves")),
+            "long": (38, ("long sleeves", "full-length sleeves")),
         },
         mentioned=0.6,
         missing=0.72,
@@ -166,11 +156,10 @@ ATTRIBUTES = (
     Attribute(
         "length",
         frozenset({"Dress", "Skirt", "Coat"}),
-        {"short": 38, "midi": 36, "maxi": 26},
         {
-            "short": ("mini length", "above-the-knee hem", "short hem"),
-            "midi": ("midi length", "calf-length hem"),
-            "maxi": ("maxi length", "floor-sweeping hem", "ankle-length hem"),
+            "short": (38, ("mini length", "above-the-knee hem", "short hem")),
+            "midi": (36, ("midi length", "calf-length hem")),
+            "maxi": (26, ("maxi length", "floor-sweeping hem", "ankle-length hem")),
         },
         mentioned=0.5,
         missing=0.72,
@@ -178,12 +167,11 @@ ATTRIBUTES = (
     Attribute(
         "fit",
         CLOTHES - {"Knitwear"},
-        {"slim": 26, "regular": 34, "relaxed": 24, "oversized": 16},
         {
-            "slim": ("slim fit", "close cut", "body-skimming fit"),
-            "regular": ("regular fit", "classic cut"),
-            "relaxed": ("relaxed fit", "easy cut", "loose fit"),
-            "oversized": ("oversized fit", "boxy cut"),
+            "slim": (26, ("slim fit", "close cut", "body-skimming fit")),
+            "regular": (34, ("regular fit", "classic cut")),
+            "relaxed": (24, ("relaxed fit", "easy cut", "loose fit")),
+            "oversized": (16, ("oversized fit", "boxy cut")),
         },
         mentioned=0.75,
         missing=0.735,
@@ -191,15 +179,14 @@ ATTRIBUTES = (
     Attribute(
         "material",
         frozenset(TYPE_NAMES) - {"Jeans"},
-        {"cotton": 26, "polyester": 18, "viscose": 15, "linen": 12, "wool": 14, "leather": 8, "suede": 7},
         {
-            "cotton": ("cotton", "organic cotton", "combed cotton"),
-            "polyester": ("polyester", "recycled polyester"),
-            "viscose": ("viscose", "rayon", "lyocell"),
-            "linen": ("linen", "flax weave"),
-            "wool": ("wool", "merino", "lambswool"),
-            "leather": ("leather", "nappa"),
-            "suede": ("suede", "nubuck"),
+            "cotton": (26, ("cotton", "organic cotton", "combed cotton")),
+            "polyester": (18, ("polyester", "recycled polyester")),
+            "viscose": (15, ("viscose", "rayon", "lyocell")),
+            "linen": (12, ("linen", "flax weave")),
+            "wool": (14, ("wool", "merino", "lambswool")),
+            "leather": (8, ("leather", "nappa")),
+            "suede": (7, ("suede", "nubuck")),
         },
         mentioned=0.9,
         missing=0.73,
@@ -207,13 +194,12 @@ ATTRIBUTES = (
     Attribute(
         "occasion",
         frozenset(TYPE_NAMES),
-        {"everyday": 34, "work": 20, "party": 18, "holiday": 14, "sport": 14},
         {
-            "everyday": ("everyday wear", "lazy weekends", "off-duty days"),
-            "work": ("the office", "smart meetings", "the working week"),
-            "party": ("parties", "evenings out", "dancing till late"),
-            "holiday": ("the beach", "summer holidays", "poolside days"),
-            "sport": ("training", "the gym", "long runs"),
+            "everyday": (34, ("everyday wear", "lazy weekends", "off-duty days")),
+            "work": (20, ("the office", "smart meetings", "the working week")),
+            "party": (18, ("parties", "evenings out", "dancing till late")),
+            "holiday": (14, ("the beach", "summer holidays", "poolside days")),
+            "sport": (14, ("training", "the gym", "long runs")),
         },
         mentioned=0.7,
         missing=0.735,
@@ -221,13 +207,12 @@ ATTRIBUTES = (
     Attribute(
         "closure",
         frozenset({"Dress", "Shirt", "Jacket", "Coat", "Trousers", "Shoes", "Boots", "Bag"}),
-        {"zip": 38, "buttons": 26, "laces": 12, "buckle": 12, "pull-on": 12},
         {
-            "zip": ("zip fastening", "zipped closure"),
-            "buttons": ("button fastening", "press studs"),
-            "laces": ("lace-up front", "tie fastening"),
-            "buckle": ("buckle fastening", "buckled strap"),
-            "pull-on": ("pull-on style", "slip-on design"),
+            "zip": (38, ("zip fastening", "zipped closure")),
+            "buttons": (26, ("button fastening", "press studs")),
+            "laces": (12, ("lace-up front", "tie fastening")),
+            "buckle": (12, ("buckle fastening", "buckled strap")),
+            "pull-on": (12, ("pull-on style", "slip-on design")),
         },
         mentioned=0.75,
         missing=0.72,
@@ -235,11 +220,10 @@ ATTRIBUTES = (
     Attribute(
         "heel",
         frozenset({"Shoes", "Boots"}),
-        {"flat": 46, "block": 30, "stiletto": 24},
         {
-            "flat": ("flat sole", "low profile"),
-            "block": ("block heel", "chunky heel"),
-            "stiletto": ("stiletto heel", "spike heel"),
+            "flat": (46, ("flat sole", "low profile")),
+            "block": (30, ("block heel", "chunky heel")),
+            "stiletto": (24, ("stiletto heel", "spike heel")),
         },
         mentioned=0.4,
         missing=0.72,
@@ -247,11 +231,10 @@ ATTRIBUTES = (
     Attribute(
         "embellishment",
         CLOTHES | {"Bag"},
-        {"sequins": 40, "embroidery": 35, "fringe": 25},
         {
-            "sequins": ("sequins", "beading"),
-            "embroidery": ("embroidery", "stitched motifs"),
-            "fringe": ("fringe", "tassels"),
+            "sequins": (40, ("sequins", "beading")),
+            "embroidery": (35, ("embroidery", "stitched motifs")),
+            "fringe": (25, ("fringe", "tassels")),
         },
         mentioned=0.1,
         missing=0.999,
@@ -261,143 +244,94 @@ ATTRIBUTE_NAMES = tuple(attribute.name for attribute in ATTRIBUTES)
 """``mentioned=0``: a pattern stands in photographs only. Material, fit and closure stand in texts only (nothing is
 drawn of them but a garment's width); the others in both."""
 
-# What a product type, a division or an occasion makes of a value's share: (attribute, value) → factor.
-TYPE_TILTS: dict[str, dict[tuple[str, str], float]] = {
+# What a product type, a division or an occasion makes of a value's share: attribute → value → factor.
+TYPE_TILTS: dict[str, dict[str, dict[str, float]]] = {
     "Dress": {
-        ("material", "leather"): 0.1,
-        ("material", "suede"): 0.1,
-        ("pattern", "floral"): 2.0,
-        ("occasion", "sport"): 0.15,
-        ("occasion", "party"): 2.0,
-        ("closure", "laces"): 0.3,
+        "material": {"leather": 0.1, "suede": 0.1},
+        "pattern": {"floral": 2.0},
+        "occasion": {"sport": 0.15, "party": 2.0},
+        "closure": {"laces": 0.3},
     },
-    "Top": {("material", "leather"): 0.05, ("material", "suede"): 0.05},
+    "Top": {"material": {"leather": 0.05, "suede": 0.05}},
     "T-shirt": {
-        ("material", "cotton"): 3.0,
-        ("material", "leather"): 0.0,
-        ("material", "suede"): 0.0,
-        ("material", "wool"): 0.1,
-        ("neckline", "off-shoulder"): 0.1,
-        ("neckline", "high neck"): 0.2,
-        ("occasion", "work"): 0.4,
-        ("sleeve_length", "short"): 2.0,
+        "material": {"cotton": 3.0, "leather": 0.0, "suede": 0.0, "wool": 0.1},
+        "neckline": {"off-shoulder": 0.1, "high neck": 0.2},
+        "occasion": {"work": 0.4},
+        "sleeve_length": {"short": 2.0},
     },
     "Shirt": {
-        ("material", "leather"): 0.0,
-        ("material", "suede"): 0.1,
-        ("pattern", "check"): 2.0,
-        ("occasion", "work"): 2.0,
-        ("closure", "buttons"): 6.0,
-        ("closure", "laces"): 0.1,
-        ("closure", "buckle"): 0.0,
-        ("sleeve_length", "sleeveless"): 0.2,
+        "material": {"leather": 0.0, "suede": 0.1},
+        "pattern": {"check": 2.0},
+        "occasion": {"work": 2.0},
+        "closure": {"buttons": 6.0, "laces": 0.1, "buckle": 0.0},
+        "sleeve_length": {"sleeveless": 0.2},
     },
     "Knitwear": {
-        ("material", "wool"): 4.0,
-        ("material", "leather"): 0.0,
-        ("material", "suede"): 0.0,
-        ("sleeve_length", "long"): 3.0,
-        ("sleeve_length", "sleeveless"): 0.4,
+        "material": {"wool": 4.0, "leather": 0.0, "suede": 0.0},
+        "sleeve_length": {"long": 3.0, "sleeveless": 0.4},
     },
-    "Jacket": {("material", "leather"): 2.0, ("closure", "zip"): 2.0, ("closure", "laces"): 0.1},
+    "Jacket": {"material": {"leather": 2.0}, "closure": {"zip": 2.0, "laces": 0.1}},
     "Coat": {
-        ("material", "wool"): 4.0,
-        ("closure", "buttons"): 2.0,
-        ("closure", "laces"): 0.0,
-        ("colour", "neutral"): 2.0,
-        ("occasion", "sport"): 0.3,
-        ("occasion", "holiday"): 0.1,
+        "material": {"wool": 4.0},
+        "closure": {"buttons": 2.0, "laces": 0.0},
+        "colour": {"neutral": 2.0},
+        "occasion": {"sport": 0.3, "holiday": 0.1},
     },
-    "Trousers": {("pattern", "floral"): 0.3, ("pattern", "dots"): 0.3, ("closure", "laces"): 0.5},
+    "Trousers": {"pattern": {"floral": 0.3, "dots": 0.3}, "closure": {"laces": 0.5}},
     "Jeans": {
-        ("colour", "navy"): 4.0,
-        ("colour", "light blue"): 4.0,
-        ("colour", "black"): 1.5,
-        ("pattern", "solid"): 8.0,
-        ("occasion", "everyday"): 3.0,
-        ("occasion", "sport"): 0.1,
+        "colour": {"navy": 4.0, "light blue": 4.0, "black": 1.5},
+        "pattern": {"solid": 8.0},
+        "occasion": {"everyday": 3.0, "sport": 0.1},
     },
-    "Shorts": {("occasion", "holiday"): 3.0, ("occasion", "sport"): 2.5, ("occasion", "work"): 0.1},
-    "Shoes": {
-        ("material", "leather"): 5.0,
-        ("material", "suede"): 4.0,
-        ("material", "wool"): 0.1,
-        ("closure", "laces"): 3.0,
-        ("closure", "buttons"): 0.1,
-    },
+    "Shorts": {"occasion": {"holiday": 3.0, "sport": 2.5, "work": 0.1}},
+    "Shoes": {"material": {"leather": 5.0, "suede": 4.0, "wool": 0.1}, "closure": {"laces": 3.0, "buttons": 0.1}},
     "Boots": {
-        ("material", "leather"): 9.0,
-        ("material", "suede"): 7.0,
-        ("material", "linen"): 0.0,
-        ("closure", "laces"): 2.0,
-        ("closure", "buttons"): 0.1,
-        ("occasion", "holiday"): 0.1,
+        "material": {"leather": 9.0, "suede": 7.0, "linen": 0.0},
+        "closure": {"laces": 2.0, "buttons": 0.1},
+        "occasion": {"holiday": 0.1},
     },
-    "Bag": {("material", "leather"): 5.0, ("material", "wool"): 0.2, ("closure", "laces"): 0.2},
+    "Bag": {"material": {"leather": 5.0, "wool": 0.2}, "closure": {"laces": 0.2}},
 }
-DIVISION_TILTS: dict[str, dict[tuple[str, str], float]] = {
+DIVISION_TILTS: dict[str, dict[str, dict[str, float]]] = {
     "Womenswear": {},
     "Menswear": {
-        ("neckline", "off-shoulder"): 0.02,
-        ("neckline", "square"): 0.1,
-        ("pattern", "floral"): 0.4,
-        ("pattern", "check"): 1.8,
-        ("heel", "stiletto"): 0.0,
-        ("heel", "flat"): 3.0,
-        ("colour", "pink"): 0.3,
-        ("colour", "navy"): 2.0,
-        ("colour", "purple"): 0.4,
+        "neckline": {"off-shoulder": 0.02, "square": 0.1},
+        "pattern": {"floral": 0.4, "check": 1.8},
+        "heel": {"stiletto": 0.0, "flat": 3.0},
+        "colour": {"pink": 0.3, "navy": 2.0, "purple": 0.4},
     },
     "Sportswear": {
-        ("occasion", "sport"): 8.0,
-        ("occasion", "party"): 0.05,
-        ("material", "polyester"): 4.0,
-        ("material", "leather"): 0.2,
-        ("heel", "stiletto"): 0.0,
-        ("heel", "flat"): 8.0,
-        ("pattern", "floral"): 0.4,
+        "occasion": {"sport": 8.0, "party": 0.05},
+        "material": {"polyester": 4.0, "leather": 0.2},
+        "heel": {"stiletto": 0.0, "flat": 8.0},
+        "pattern": {"floral": 0.4},
     },
 }
 
-BRANDS = (
-    "Alder & Finch",
-    "Bluewater",
-    "Cassia",
-    "Dunmore",
-    "Eastline",
-    "Fernhill",
-    "Glasshouse",
-    "Harrow",
-    "Isola",
-    "Juniper Road",
-    "Kestrel",
-    "Lumen",
-    "Maristow",
-    "Northbound",
-    "Orla",
-    "Pacer",
+# Each brand with the division that it mostly sells, the occasion it is known for, and its price level relative to the
+# median of the product type.
+_BRANDS = (
+    ("Alder & Finch", 0, "everyday", 1.0),
+    ("Bluewater", 0, "holiday", 0.8),
+    ("Cassia", 0, "party", 1.2),
+    ("Dunmore", 1, "work", 1.4),
+    ("Eastline", 1, "everyday", 0.7),
+    ("Fernhill", 0, "everyday", 0.9),
+    ("Glasshouse", 0, "party", 1.6),
+    ("Harrow", 1, "work", 1.1),
+    ("Isola", 0, "holiday", 1.0),
+    ("Juniper Road", 0, "everyday", 0.8),
+    ("Kestrel", 2, "sport", 1.1),
+    ("Lumen", 0, "party", 1.3),
+    ("Maristow", 1, "everyday", 0.9),
+    ("Northbound", 2, "sport", 1.2),
+    ("Orla", 0, "work", 1.5),
+    ("Pacer", 2, "sport", 0.7),
 )
-# Which division a brand mostly sells, the occasion it is known for, and how dear it is against the type's median.
-BRAND_HOME = (0, 0, 0, 1, 1, 0, 0, 1, 0, 0, 2, 0, 1, 2, 0, 2)
-BRAND_OCCASION = (
-    "everyday",
-    "holiday",
-    "party",
-    "work",
-    "everyday",
-    "everyday",
-    "party",
-    "work",
-    "holiday",
-    "everyday",
-    "sport",
-    "party",
-    "everyday",
-    "sport",
-    "work",
-    "sport",
-)
-BRAND_PRICE = (1.0, 0.8, 1.2, 1.4, 0.7, 0.9, 1.6, 1.1, 1.0, 0.8, 1.1, 1.3, 0.9, 1.2, 1.5, 0.7)
+BRANDS = tuple(name for name, _, _, _ in _BRANDS)
+BRAND_HOME = tuple(division for _, division, _, _ in _BRANDS)
+BRAND_OCCASION = tuple(occasion for _, _, occasion, _ in _BRANDS)
+BRAND_PRICE = tuple(price for _, _, _, price in _BRANDS)
 
 # What the annotators' taxonomy of colours was before it changed: values renamed (neutral) and split (blue).
 CHANGED_ATTRIBUTE = "colour"

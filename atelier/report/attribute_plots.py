@@ -13,6 +13,7 @@ from atelier.attributes.scores import BY_STEP, MEAN
 from atelier.metrics.encoding import Floats
 from atelier.report.drawing import Drawing
 from atelier.report.figures import density_plot, dot_plot, line_plot, matrix_plot
+from atelier.report.measured import chosen
 
 F1 = "weighted_f1"
 SPLITS = {"random": "random articles held out", "style": "whole styles held out"}
@@ -28,9 +29,9 @@ NAMES = {
     "linear_images": "linear, images",
     "linear_joined": "linear, text and images",
 }
-#: What the published density plot compares.
+#: The variants that the published density plot compares.
 ABLATION = ("all", "without_text", "without_images", "without_metadata")
-#: A variant of the network and the linear classifier that reads the same, by what both read.
+#: By what they read: a variant of the network, and the linear classifier that reads the same.
 RIVALS = {
     "text": ("text_only", "linear_text"),
     "images": ("images_only", "linear_images"),
@@ -55,14 +56,14 @@ def splits_of(frame: pd.DataFrame) -> list[str]:
 
 def final(study: pd.DataFrame, split: str, variant: str) -> pd.DataFrame:
     """The figures of a trained variant on test articles: one row for each attribute, one column for each metric."""
-    rows = study[(study["split"] == split) & (study["variant"] == variant) & (study["side"] == "test")]
+    rows = chosen(study, split=split, variant=variant, side="test")
     rows = rows[rows["metric"] != BY_STEP]
     return rows.pivot(index="attribute", columns="metric", values="value").astype("float64")
 
 
 def f1_by_variant(study: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Weighted F1 on test articles: one row for each attribute that could be judged, one column for each variant."""
-    rows = study[(study["split"] == split) & (study["side"] == "test") & (study["metric"] == F1)]
+    """Weighted F1 on test articles: one row for each attribute that has one, one column for each variant."""
+    rows = chosen(study, split=split, side="test", metric=F1)
     wide = rows[rows["attribute"] != MEAN].pivot(index="attribute", columns="variant", values="value")
     return wide.astype("float64").dropna(how="all")[[name for name in NAMES if name in wide]]
 
@@ -90,36 +91,31 @@ def followed(study: pd.DataFrame) -> list[str]:
 
 def step_drawings(study: pd.DataFrame, variant: str, shown: Sequence[str]) -> list[Drawing]:
     """Weighted F1 by training step of one variant: the mean over attributes by split, then each attribute."""
-    rows = study[(study["metric"] == BY_STEP) & (study["variant"] == variant)].dropna(subset=["value"])
+    rows = chosen(study, metric=BY_STEP, variant=variant).dropna(subset=["value"])
     splits = [split for split in shown if split in set(rows["split"])]
-    means = [_lines(rows[(rows["split"] == split) & (rows["attribute"] == MEAN)]) for split in splits]
+    means = [_lines(chosen(rows, split=split, attribute=MEAN)) for split in splits]
     alt = f"Lines of mean weighted F1 by training step on training and test articles: {NAMES[variant]}."
     caption = f"Mean weighted F1 by training step: {NAMES[variant]}. A gap between the lines is overfitting."
     drawn = line_plot([SPLITS[split] for split in splits], means, "training step")
     drawings = [Drawing(f"f1_by_step_{variant}", drawn, alt, caption)]
-    ours = rows[(rows["split"] == splits[-1]) & (rows["attribute"] != MEAN)]
-    attributes = sorted(ours["attribute"].unique())
+    last = chosen(rows, split=splits[-1])
+    attributes = sorted(set(last["attribute"]) - {MEAN})
     groups = np.array_split(np.array(attributes, dtype=object), max(1, -(-len(attributes) // PANELS)))
-    for place, group in enumerate(groups, start=1):
-        part = group.tolist()
-        lines = [_lines(ours[ours["attribute"] == attribute]) for attribute in part]
-        drawings.append(
-            Drawing(
-                f"f1_by_step_{variant}_{place}",
-                line_plot(part, lines, "training step"),
-                f"Lines of weighted F1 by training step for {', '.join(part)}.",
-                f"Weighted F1 by training step, {SPLITS[splits[-1]]}: {', '.join(part)}.",
-            )
-        )
+    for number, group in enumerate((group.tolist() for group in groups), start=1):
+        drawn = line_plot(group, [_lines(chosen(last, attribute=name)) for name in group], "training step")
+        alt = f"Lines of weighted F1 by training step for {', '.join(group)}."
+        caption = f"Weighted F1 by training step, {SPLITS[splits[-1]]}: {', '.join(group)}."
+        drawings.append(Drawing(f"f1_by_step_{variant}_{number}", drawn, alt, caption))
     return drawings
 
 
 def _lines(rows: pd.DataFrame) -> dict[str, tuple[Floats, Floats]]:
-    sides = {
-        side: rows[rows["side"] == side].sort_values("step")[["step", "value"]].to_numpy(np.float64)
+    """Steps and values on training and on test articles."""
+    points = {
+        side: chosen(rows, side=side).sort_values("step")[["step", "value"]].to_numpy(np.float64)
         for side in ("train", "test")
     }
-    return {f"{side} articles": (points[:, 0], points[:, 1]) for side, points in sides.items()}
+    return {f"{side} articles": (xy[:, 0], xy[:, 1]) for side, xy in points.items()}
 
 
 def rival_drawings(study: pd.DataFrame, shown: Sequence[str]) -> list[Drawing]:
@@ -142,20 +138,13 @@ def confusion_drawings(confusions: pd.DataFrame) -> list[Drawing]:
     """A matrix for each attribute, of the stricter split that was studied."""
     drawings = []
     for split in splits_of(confusions)[-1:]:
-        rows = confusions[confusions["split"] == split]
-        for place, (attribute, pairs) in enumerate(rows.groupby("attribute", sort=True), start=1):
+        for number, (attribute, pairs) in enumerate(chosen(confusions, split=split).groupby("attribute"), start=1):
             matrix = confusion_matrix(pairs)
-            drawn = matrix_plot(
-                str(attribute),
-                list(matrix.index),
-                list(matrix.columns),
-                matrix.to_numpy(np.float64),
-                "predicted",
-                "annotated",
-            )
-            alt = f"Confusion matrix of {attribute}: {len(matrix)} annotated values by {len(matrix.columns)} predicted."
+            rows, columns = list(matrix.index), list(matrix.columns)
+            drawn = matrix_plot(str(attribute), rows, columns, matrix.to_numpy(np.float64), "predicted", "annotated")
+            alt = f"Confusion matrix of {attribute}: {len(rows)} annotated values by {len(columns)} predicted."
             caption = f"{attribute}: {int(pairs['articles'].sum()):,} test articles, {SPLITS[split]}."
-            drawings.append(Drawing(f"confusion_{place:02d}", drawn, alt, caption))
+            drawings.append(Drawing(f"confusion_{number:02d}", drawn, alt, caption))
     return drawings
 
 
@@ -167,12 +156,13 @@ def confusion_matrix(pairs: pd.DataFrame, most: int = MOST_CLASSES) -> pd.DataFr
         most: values shown, the most frequent first; the others become one, named ``n others``.
     """
     counts = pairs.groupby("actual")["articles"].sum().sort_index().sort_values(ascending=False, kind="stable")
-    strangers = sorted(set(pairs["predicted"]) - set(counts.index))
-    values = [*counts.index, *strangers]
-    kept = values if len(values) <= most + 1 else values[:most]
-    other = f"{len(values) - len(kept)} others"
-    named = pairs.assign(**{side: pairs[side].where(pairs[side].isin(kept), other) for side in ("actual", "predicted")})
-    order = kept if len(kept) == len(values) else [*kept, other]
+    values = [*counts.index, *sorted(set(pairs["predicted"]) - set(counts.index))]
+    shown = values if len(values) <= most + 1 else values[:most]
+    other = f"{len(values) - len(shown)} others"
+    order = shown if len(shown) == len(values) else [*shown, other]
+    named = pairs.assign(
+        **{side: pairs[side].where(pairs[side].isin(shown), other) for side in ("actual", "predicted")}
+    )
     matrix = named.pivot_table(index="actual", columns="predicted", values="articles", aggfunc="sum", fill_value=0)
     matrix = matrix.reindex([v for v in order if v in matrix.index]).reindex(columns=order, fill_value=0)
     return matrix.div(matrix.sum(axis=1), axis=0)

@@ -11,21 +11,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from atelier.metrics.encoding import Floats
 from atelier.metrics.segments import ACTIVITY_SEGMENTS, ALL, ARTICLE_SEGMENTS
 from atelier.report.drawing import Drawing
 from atelier.report.figures import interval_plot
-from atelier.report.measured import DAILY_K, grid, nearest_k
+from atelier.report.measured import DAILY_K, chosen, grid, nearest_k, values_and_errors
 from atelier.report.parts import Z_95
 
 Booleans = npt.NDArray[np.bool_]
 
 CEILING = "ceiling"
-#: What the published comparison is about: the model whose gain is shown, and over whom.
+#: What the published comparison is about: the model whose gain is shown, and the models over which it gains.
 STUDIED = "hybrid"
 RIVALS = ("collaborative", "content", "als")
-JUDGED = ("precision", "recall")
-#: What is shown of each kind of segment. Few relevant articles are cold: of them, how many were found says more.
+METRICS = ("precision", "recall")
+#: The metric and the segments that are drawn of customers and of articles. Few relevant articles are cold: of them
+#: recall says more.
 SEGMENTED = {"customers": ("precision", ACTIVITY_SEGMENTS), "articles": ("recall", ARTICLE_SEGMENTS[::-1])}
 TITLES = {
     "customer:activity_1-5": "1 to 5 interactions",
@@ -44,8 +44,8 @@ def recommender_drawings(study: pd.DataFrame, tests: pd.DataFrame) -> list[Drawi
         study: the table recommender_study of one day.
         tests: the table recommender_study_tests of that day.
     """
-    chosen = at_length(study)
-    return [*accuracy_drawings(chosen), *gain_drawings(chosen, tests), *segment_drawings(chosen)]
+    rows = at_length(study)
+    return [*accuracy_drawings(rows), *gain_drawings(rows, tests), *segment_drawings(rows)]
 
 
 def length(study: pd.DataFrame) -> int:
@@ -55,11 +55,11 @@ def length(study: pd.DataFrame) -> int:
 
 def at_length(study: pd.DataFrame) -> pd.DataFrame:
     """The rows of that length."""
-    return study[study["k"] == length(study)]
+    return chosen(study, k=length(study))
 
 
 def largest(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows with the largest share of the interactions kept: all of them, unless the study was of less.
+    """The rows of the largest share of the interactions: all interactions, unless the study was of fewer.
 
     The ceiling learned from none: its rows remain, whatever their share.
     """
@@ -69,52 +69,49 @@ def largest(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def ranked(study: pd.DataFrame) -> list[str]:
-    """The models but the ceiling, the best first by precision over everyone, with the largest share kept."""
-    rows = largest(study)
-    rows = rows[(rows["metric"] == "precision") & (rows["segment"] == ALL) & (rows["model"] != CEILING)]
-    placed = rows.assign(number=rows["value"].astype("float64"))
-    ordered = placed.sort_values(["number", "model"], ascending=[False, True], kind="stable", na_position="last")
+    """The models but the ceiling, the best first by precision over everyone, with the largest share of interactions."""
+    rows = chosen(largest(study), metric="precision", segment=ALL)
+    rows = rows[rows["model"] != CEILING].astype({"value": "float64"})
+    ordered = rows.sort_values(["value", "model"], ascending=[False, True], kind="stable", na_position="last")
     return ordered["model"].astype(str).tolist()
-
-
-def of_segments(
-    rows: pd.DataFrame, metric: str, segments: Sequence[str], models: Sequence[str], value: str = "value"
-) -> Floats:
-    """A column of one share's rows as float64 [segments, models], nan where there is none."""
-    return grid(rows[rows["metric"] == metric], "segment", segments, "model", models, value)
 
 
 def accuracy_drawings(study: pd.DataFrame) -> list[Drawing]:
     """Precision and recall by model, with both uncertainties, and the ceiling where there is one."""
-    rows, models, k = largest(study), ranked(study), length(study)
+    everyone, models, k = chosen(largest(study), segment=ALL), ranked(study), length(study)
     if not models:
         return []
-    everyone = rows[rows["segment"] == ALL]
-    values, errors, spread = (
-        grid(everyone, "metric", JUDGED, "model", models, name) for name in ("value", "standard_error", "deviation")
-    )
+    values, errors = values_and_errors(everyone, "metric", METRICS, "model", models)
+    spread = grid(everyone, "metric", METRICS, "model", models, "deviation")
     series = {"95% interval over customers": (values, Z_95 * errors)}
     if not np.isnan(spread).all():
         series["standard deviation over seeds"] = (values, spread)
-    levels = grid(everyone, "metric", JUDGED, "model", [CEILING], "value")[:, 0]
-    known = [] if np.isnan(levels).all() else levels.tolist()
-    drawn = interval_plot([f"{name}@{k}" for name in JUDGED], models, series, "mean over customers", known)
-    above = " The dashed line is the ceiling: what the sample retailer's own probabilities reach." if known else ""
+    levels = _ceiling(everyone, "metric", METRICS)
+    drawn = interval_plot([f"{name}@{k}" for name in METRICS], models, series, "mean over customers", levels)
+    above = " The dashed line is the ceiling: what the sample retailer's own probabilities reach." if levels else ""
     caption = f"Means over customers and seeds; the whiskers are what they differ by.{above}"
     alt = f"Precision and recall at {k} of {', '.join(models)}; the table below gives the values."
     return [Drawing("accuracy", drawn, alt, caption)]
 
 
+def _ceiling(rows: pd.DataFrame, column: str, panels: Sequence[str]) -> list[float]:
+    """The ceiling of each panel, nan where a panel has none; empty where no panel has one."""
+    levels = grid(rows, column, panels, "model", [CEILING], "value")[:, 0]
+    return [] if np.isnan(levels).all() else levels.tolist()
+
+
 def gain_drawings(study: pd.DataFrame, tests: pd.DataFrame) -> list[Drawing]:
-    """How much more precise the hybrid is than its rivals, by the share of the interactions that was kept."""
+    """How much more precise the hybrid is than its rivals, by the share of the interactions that was learned from."""
     ours = turned(tests, (tests["against"] == STUDIED).to_numpy(bool))
-    rows = ours[(ours["unit"] == "customers") & (ours["model"] == STUDIED) & ours["against"].isin(RIVALS)]
-    if rows.empty:
-        return []
-    shares = sorted(set(rows["share"].astype(float)), reverse=True)
+    rows = chosen(ours, unit="customers", model=STUDIED)
     rivals = [name for name in RIVALS if name in set(rows["against"])]
-    gain = grid(rows, "against", rivals, "share", shares, "relative")
-    difference, error = (grid(rows, "against", rivals, "share", shares, n) for n in ("difference", "standard_error"))
+    if not rivals:
+        return []
+    rows = rows[rows["against"].isin(rivals)]
+    shares = sorted(set(rows["share"].astype(float)), reverse=True)
+    gain, difference, error = (
+        grid(rows, "against", rivals, "share", shares, name) for name in ("relative", "difference", "standard_error")
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         half = np.where(difference != 0, Z_95 * np.abs(error * gain / difference), np.nan)
     drawn = interval_plot(
@@ -135,7 +132,12 @@ def gain_drawings(study: pd.DataFrame, tests: pd.DataFrame) -> list[Drawing]:
 
 
 def turned(tests: pd.DataFrame, which: Booleans) -> pd.DataFrame:
-    """The tests with the marked pairs the other way round: the model of each is the one that it was held against."""
+    """The tests with the marked pairs the other way round: model and against change places.
+
+    Args:
+        tests: rows of recommender_study_tests.
+        which: the rows to turn. bool [rows]
+    """
     frame = tests.astype(dict.fromkeys(("difference", "relative", "standard_error"), "float64")).copy()
     frame.loc[which, ["model", "against"]] = frame.loc[which, ["against", "model"]].to_numpy()
     frame.loc[which, "difference"] *= -1
@@ -152,23 +154,22 @@ def percent(share: float) -> str:
 
 def segment_drawings(study: pd.DataFrame) -> list[Drawing]:
     """Customers with few and many interactions, warm, cold and new articles: a panel each, a row for each model."""
-    rows, models, k = largest(study), ranked(study), length(study)
-    drawings = []
+    models, drawings = ranked(study), []
     for kind, (metric, segments) in SEGMENTED.items():
-        values, errors = (of_segments(rows, metric, segments, models, name) for name in ("value", "standard_error"))
-        judged = (~np.isnan(values)).any(axis=1)
-        if not judged.any():
+        rows = chosen(largest(study), metric=metric)
+        values, errors = values_and_errors(rows, "segment", segments, "model", models)
+        known = (~np.isnan(values)).any(axis=1)
+        if not known.any():
             continue
-        titles = [TITLES[segments[place]] for place in np.flatnonzero(judged)]
-        ceiling = of_segments(rows, metric, segments, [CEILING])[judged, 0]
-        levels = [] if np.isnan(ceiling).all() else ceiling.tolist()
-        xlabel = f"{metric}@{k}"
-        drawn = interval_plot(titles, models, {"95% interval": (values[judged], Z_95 * errors[judged])}, xlabel, levels)
+        panels = [segments[number] for number in np.flatnonzero(known)]
+        titles, xlabel = [TITLES[name] for name in panels], f"{metric}@{length(study)}"
+        series = {"95% interval": (values[known], Z_95 * errors[known])}
+        drawn = interval_plot(titles, models, series, xlabel, _ceiling(rows, "segment", panels))
         what = "customers" if kind == "customers" else "what was chosen of articles"
         caption = (
             f"{xlabel.capitalize()} of {what} by the number of training interactions, all of them counted; 95% "
             "intervals over customers. The panels have scales of their own."
         )
-        alt = f"{metric} at {k} of {', '.join(models)} by {kind}: {', '.join(titles)}."
+        alt = f"{metric} at {length(study)} of {', '.join(models)} by {kind}: {', '.join(titles)}."
         drawings.append(Drawing(f"by_{kind}", drawn, alt, caption))
     return drawings
