@@ -240,8 +240,8 @@ def hybrid_model(step: Step, config: HybridConfig) -> None:
     step.compute.apply()
     model = _fit(step, "hybrid", config, content=config.mode != "collaborative")
     if isinstance(model, Hybrid) and model.epochs:
-        best = min(model.epochs, key=lambda epoch: epoch.validation_loss)
-        step.note("hybrid_model", epochs=len(model.epochs), loss=best.loss, validation_loss=best.validation_loss)
+        best = min(model.epochs, key=lambda epoch: epoch.validation["loss"])
+        step.note("hybrid_model", epochs=len(model.epochs), loss=best.loss, validation_loss=best.validation["loss"])
 
 
 STAGES = (popular_model, repeat_model, als_model, hybrid_model)
