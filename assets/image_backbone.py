@@ -159,8 +159,8 @@ def _picture(tuned: "FineTuned") -> str:
     history = tuned.history
     drawn = finetuning_picture(
         [each.loss for each in history],
-        [each.validation_loss for each in history],
-        [each.validation_weighted_f1 for each in history],
+        [each.validation["loss"] for each in history],
+        [each.validation["weighted_f1"] for each in history],
     )
     return f"![Loss and weighted F1 by epoch](data:image/svg+xml;base64,{b64encode(drawn.encode()).decode()})"
 

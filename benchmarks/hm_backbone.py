@@ -89,7 +89,7 @@ def main(given: Sequence[str] | None = None) -> None:
         threads=options.threads,
     )
     print(f"fine-tuned from {tuned.cut} in {time.perf_counter() - start:.0f} s: {tuned.summary}")
-    print(pd.DataFrame(tuned.history).round(4).to_string(index=False))
+    print(pd.DataFrame([epoch.as_row() for epoch in tuned.history]).round(4).to_string(index=False))
     print(tuned.metrics.pivot(index="attribute", columns="metric", values="value").round(3).to_string())
     if options.bundle:
         tuned.save(options.bundle)

@@ -25,10 +25,11 @@ from atelier.attributes.encoding import EncodedArticles, Encoding
 from atelier.attributes.labels import UNLABELLED, Applicability, Heads, read_labels
 from atelier.attributes.network.architecture import AttributeNetwork, Sizes
 from atelier.attributes.network.batches import ArticleBatches, fit_standardisation
-from atelier.attributes.network.training import Epoch, Observer, logits_of, train
+from atelier.attributes.network.training import logits_of, train
 from atelier.attributes.prediction_sets import RARE, PredictionSets
 from atelier.attributes.temperature import fit_temperatures
 from atelier.errors import AtelierError, BundleError
+from atelier.nn.training_loop import Epoch, Observer, own_random_state
 
 Integers = npt.NDArray[np.int64]
 
@@ -83,7 +84,7 @@ class _BundleConfig(BaseModel):
     config: AttributeConfig
     image_dimension: int
     summary: dict[str, int]
-    history: list[Epoch]
+    history: list[dict[str, float | int | None]]
 
 
 class AttributeModel:
@@ -103,6 +104,8 @@ class AttributeModel:
         history: what each epoch of training gave.
         summary: counts that describe the fit: articles, labelled_articles, training_articles, validation_articles,
             labels, labels_of_unknown_articles, labels_of_rare_values, attributes, attributes_without_head, epochs.
+        training_state: a file in which training keeps its state, so that the same ``fit`` resumes where the process was
+            killed; None: nothing is kept.
     """
 
     def __init__(self, config: AttributeConfig | None = None, *, device: str | torch.device = "cpu") -> None:
@@ -110,6 +113,7 @@ class AttributeModel:
         self.device = torch.device(device)
         self.history: list[Epoch] = []
         self.summary: dict[str, int] = {}
+        self.training_state: Path | None = None
         self._encoding: Encoding | None = None
         self._heads = Heads(())
         self._applicability: Applicability | None = None
@@ -210,10 +214,7 @@ class AttributeModel:
         self._sets = PredictionSets.of_everything(len(self._heads))
         if not len(training):
             return
-        # A fork, so that fitting neither depends on nor changes the caller's random state.
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(config.seed)
+        with own_random_state(self.device, config.seed):
             network = self._build(config)
             fit_standardisation(network, encoded.shots.take(training))
             network.to(self.device)
@@ -221,7 +222,8 @@ class AttributeModel:
             goal = torch.from_numpy(np.maximum(targets, UNLABELLED)).to(self.device)
             rows, judges = (torch.from_numpy(part).to(self.device) for part in (training, validation))
             observer = Observer(monitor.every, self._shown(monitor)) if monitor else None
-            self.history = train(network, batches, goal, self._heads, config, rows, judges, observer)
+            kept = self.training_state
+            self.history = train(network, batches, goal, self._heads, config, rows, judges, observer, kept)
             if len(judges):
                 logits = logits_of(network, batches, judges)
                 parts = [part.cpu() for part in network.split(logits)]
@@ -356,7 +358,7 @@ class AttributeModel:
             config=self._require_config(),
             image_dimension=encoding.dimension,
             summary=self.summary,
-            history=self.history,
+            history=[epoch.as_row() for epoch in self.history],
         )
         text_json = json.dumps(described.model_dump(mode="json"), indent=2, sort_keys=True)
         (folder / "config.json").write_text(text_json + "\n")
@@ -382,6 +384,7 @@ class AttributeModel:
         try:
             described = _BundleConfig.model_validate_json((folder / "config.json").read_text())
             model = cls(described.config, device=device)
+            model.summary, model.history = described.summary, [Epoch.from_row(row) for row in described.history]
             model._encoding = Encoding.load(folder, described.config.words_read, described.image_dimension)
             model._heads = Heads.load(folder / "classes.parquet")
             model._sets = PredictionSets.load(folder / "prediction_sets.parquet", model._heads.attributes)
@@ -397,7 +400,6 @@ class AttributeModel:
             raise BundleError(
                 f"The attribute bundle {folder} cannot be read: {error}. Train again, or name another bundle."
             ) from error
-        model.summary, model.history = described.summary, described.history
         return model
 
     def _require_encoding(self) -> Encoding:

@@ -31,7 +31,9 @@ from atelier.images.augmentation import Augmentation
 from atelier.images.backbones import Backbone, build_backbone, finish, save_weights
 from atelier.images.loading import DECODE_THREADS
 from atelier.images.parts import cut_backbone, join
-from atelier.images.tuning import Epoch, Figures, Recipe, Tuning
+from atelier.images.tuning import Figures, Recipe, Tuning
+from atelier.nn.training_loop import Epoch, own_random_state
+from atelier.nn.training_state import fingerprint
 
 PURPOSE = "backbone"
 """Of the split into photographs that train and photographs that decide when to stop."""
@@ -112,7 +114,7 @@ class _BundleConfig(BaseModel):
     pool: Literal["avg", "max"]
     cut: str
     config: FineTuningConfig
-    history: list[Epoch]
+    history: list[dict[str, float | int | None]]
     summary: dict[str, int]
 
 
@@ -155,7 +157,7 @@ class FineTuned:
             pool=self.backbone.pool,
             cut=self.cut,
             config=self.config,
-            history=self.history,
+            history=[_row(epoch) for epoch in self.history],
             summary=self.summary,
         )
         text = json.dumps(described.model_dump(mode="json"), indent=2, sort_keys=True)
@@ -177,11 +179,12 @@ class FineTuned:
             metrics = pq.read_table(folder / "metrics.parquet").to_pandas()
             articles = pq.read_table(folder / "articles.parquet")["article_id"].to_pylist()
             backbone = build_backbone(described.backbone, folder / WEIGHTS, described.pool)
+            history = [_epoch(row) for row in described.history]
         except (OSError, ValidationError, pa.ArrowInvalid, KeyError, AtelierError) as error:
             raise BundleError(
                 f"The backbone {folder} cannot be read: {error}. Fine-tune again, or name another one."
             ) from error
-        return cls(backbone, described.cut, described.config, described.history, metrics, articles, described.summary)
+        return cls(backbone, described.cut, described.config, history, metrics, articles, described.summary)
 
 
 def finetune(
@@ -193,6 +196,7 @@ def finetune(
     config: FineTuningConfig | None = None,
     device: str | torch.device = "cpu",
     threads: int = DECODE_THREADS,
+    training_state: Path | None = None,
 ) -> FineTuned:
     """Train the last layers of a backbone to tell the labels of photographs.
 
@@ -206,6 +210,8 @@ def finetune(
         config: None: the defaults.
         device: where to compute.
         threads: threads that decode.
+        training_state: a file in which training keeps its state, so that the same call resumes where the process was
+            killed; None: nothing is kept.
 
     Returns:
         The new backbone with what is known about it. The same arguments give the same weights, on the same kind of
@@ -226,15 +232,15 @@ def finetune(
     viewing = Viewing(
         config.views, config.augmentation, config.seed, int(config.memory_gib * 2**30), root=root, threads=threads
     )
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(config.seed)
+    with own_random_state(device, config.seed):
         parts = cut_backbone(backbone, config.share or 1.0)
         activations = keep_activations(parts.frozen, backbone.preprocessing, photographs, viewing, device)
         tuning = _prepare(parts.trained, activations, heads, known, backbone.dimension, config, device)
         before = tuning.probe()
         if backbone.seeded:
             tuning.forget()
-        history = tuning.train()
+        kept = activations.photographs.to_json(), known.to_json(), config.model_dump_json(), backbone.weights_digest
+        history = tuning.train(training_state, fingerprint(*kept) if training_state else "")
         after = tuning.figures()
     parts.trained.cpu()
     trained = finish(backbone.name, join(backbone, parts), backbone.pool, backbone.preprocessing, seeded=False)
@@ -247,6 +253,18 @@ def finetune(
         articles=sorted(known["article_id"].unique().tolist()),
         summary=_summary(tuning, known, history),
     )
+
+
+def _row(epoch: Epoch) -> dict[str, float | int | None]:
+    """A record as the bundle keeps it: without steps, and null where nobody judged."""
+    row = epoch.as_row()
+    return {name: None if value != value else value for name, value in row.items() if name != "step"}
+
+
+def _epoch(row: dict[str, float | int | None]) -> Epoch:
+    """The record of such a row."""
+    judged = {name: float("nan") for name, value in row.items() if value is None and name.startswith("validation_")}
+    return Epoch.from_row(row | judged)
 
 
 def _labelled(photographs: pd.DataFrame, labels: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -307,7 +325,7 @@ def _table(heads: Heads, before: Figures, after: Figures) -> pd.DataFrame:
 
 
 def _summary(tuning: Tuning, labels: pd.DataFrame, history: list[Epoch]) -> dict[str, int]:
-    scores = [each.validation_weighted_f1 or 0.0 for each in history]
+    scores = [each.validation["weighted_f1"] for each in history]
     return {
         "photographs": len(tuning.activations.photographs),
         "unreadable": tuning.activations.unreadable,

@@ -1,12 +1,13 @@
-"""The training loop of fine-tuning: the last layers of a backbone, and one softmax for each attribute on its vector.
+"""How fine-tuning trains: the last layers of a backbone, and one softmax for each attribute on its vector.
 
-What belongs here: steps, early stopping, the linear classifier that says how good vectors were before. What does not:
-which photographs and labels (:mod:`atelier.images.finetuning`).
+What belongs here: what a step is, the linear classifier that says how good vectors were before. What does not: which
+photographs and labels (:mod:`atelier.images.finetuning`), when to stop (:mod:`atelier.nn.training_loop`).
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,9 @@ from atelier.attributes.config import AttributeConfig
 from atelier.attributes.labels import UNLABELLED, Heads
 from atelier.attributes.network.loss import JointLoss
 from atelier.attributes.scores import accuracy, weighted_f1
-from atelier.devices import has_bfloat16
+from atelier.devices import Precision, autocast
 from atelier.images.activations import Activations
-from atelier.progress import progress
+from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop
 
 PREDICTION_BATCH = 256
 LARGEST_GRADIENT = 5.0
@@ -27,23 +28,6 @@ PROBE_STEPS, PROBE_EPOCHS, PROBE_BATCH, PROBE_RATE, PROBE_DECAY = 200, 12, 256, 
 
 Integers = npt.NDArray[np.int64]
 Figures = list[dict[str, float]]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one pass gave.
-
-    Attributes:
-        epoch: from 0, which is before the first pass.
-        loss: mean training loss; None in epoch 0.
-        validation_loss: on the plain views of the validation photographs; None without any.
-        validation_weighted_f1: mean over attributes on the same.
-    """
-
-    epoch: int
-    loss: float | None
-    validation_loss: float | None
-    validation_weighted_f1: float | None
 
 
 @dataclass(frozen=True)
@@ -128,70 +112,38 @@ class Tuning:
         how = AttributeConfig(label_smoothing=recipe.label_smoothing)
         self.loss = JointLoss(how, heads, int(activations.photographs["article_id"].nunique())).to(device)
         self.classifier = Classifier(dimension, sum(heads.sizes), recipe.dropout).to(device)
+        self.steps_per_epoch = max(1, round(len(training) / recipe.batch_size))
         # On processors the gradients of convolutions are several times slower in bfloat16 than in float32.
-        self.bf16 = device.type == "cuda" and has_bfloat16(device)
+        self.precision: Precision = "auto" if device.type == "cuda" else "float32"
 
-    def train(self) -> list[Epoch]:
+    def train(self, state: Path | None = None, made_from: str = "") -> list[Epoch]:
         """Train until the validation score stops rising; the modules end with the weights of the best epoch.
 
         That may be epoch 0, before any step: a backbone that cannot be bettered stays as it was.
+
+        Args:
+            state: a file to resume from, see :class:`~atelier.nn.training_loop.TrainingLoop`.
+            made_from: the fingerprint of what the photographs, their labels and the backbone are.
+
+        Returns:
+            A record of each epoch; its figures, on the plain views of the validation photographs and nan without any,
+            are ``loss`` and ``weighted_f1``, the mean over attributes.
         """
         recipe = self.recipe
-        generator = torch.Generator().manual_seed(recipe.seed)
-        steps = max(1, round(len(self.training) / recipe.batch_size))
-        optimiser, schedule = self._optimiser(steps)
-        history = [Epoch(0, None, *self._judge())]
-        best, best_score, stale = self._snapshot(), history[0].validation_weighted_f1, 0
-        for epoch in progress(range(1, recipe.epochs + 1), "fine-tuning", unit="epoch"):
-            loss = self._epoch(steps, generator, optimiser, schedule)
-            validation_loss, score = self._judge()
-            history.append(Epoch(epoch, loss, validation_loss, score))
-            if score is None or best_score is None or score > best_score:
-                best, best_score, stale = self._snapshot(), score, 0
-            else:
-                stale += 1
-            if stale >= recipe.patience:
-                break
-        for module, state in zip((self.tail, self.classifier), best, strict=True):
-            module.load_state_dict(state)
-        return history
-
-    def _optimiser(self, steps: int) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-        recipe = self.recipe
-        groups = [{"params": list(module.parameters())} for module in (self.tail, self.classifier)]
-        rates = [recipe.learning_rate * recipe.backbone_rate, recipe.learning_rate]
-        optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, rates, total_steps=recipe.epochs * steps + 1, pct_start=0.15, cycle_momentum=False
+        loop = TrainingLoop(
+            "fine-tuning",
+            steps=recipe.epochs * self.steps_per_epoch,
+            every=self.steps_per_epoch,
+            patience=recipe.patience,
+            learning_rates={"learning_rate": recipe.learning_rate},
+            by="weighted_f1" if len(self.validation) else None,
+            direction="rises",
+            from_start=True,
+            state=state,
+            made_from=made_from,
         )
-        return optimiser, schedule
-
-    def _epoch(
-        self,
-        steps: int,
-        generator: torch.Generator,
-        optimiser: torch.optim.Optimizer,
-        schedule: torch.optim.lr_scheduler.LRScheduler,
-    ) -> float:
-        """One pass: each photograph once, in one of its views."""
-        self.tail.train()
-        self.classifier.train()
-        order = self.training[torch.randperm(len(self.training), generator=generator)]
-        order = order.repeat(2) if len(order) == 1 else order  # batch normalisation cannot take a batch of one
-        views = torch.randint(len(self.activations.values), (len(order),), generator=generator)
-        total = 0.0
-        for rows, numbers in zip(torch.tensor_split(order, steps), torch.tensor_split(views, steps), strict=True):
-            inputs = self.activations.take(rows, numbers, self.device)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-                vectors = self.tail(inputs)
-            value = self.loss(self._split(self.classifier(vectors)), self._targets(rows))
-            optimiser.zero_grad(set_to_none=True)
-            value.backward()
-            nn.utils.clip_grad_norm_([*self.tail.parameters(), *self.classifier.parameters()], LARGEST_GRADIENT)
-            optimiser.step()
-            schedule.step()
-            total += float(value.detach()) * len(rows)
-        return total / len(order)
+        network = nn.ModuleList([self.tail, self.classifier])
+        return loop.run(network, _Steps(self), self.device, self._judge)
 
     # ---- judging
 
@@ -207,14 +159,14 @@ class Tuning:
         norm, linear = self.classifier.norm, self.classifier.linear
         norm.running_mean, norm.running_var = vectors.mean(0), vectors.var(0, correction=0)
         norm.eval()
-        inputs, targets = norm(vectors), self._targets(self.training)
+        inputs, targets = norm(vectors), self.targets_of(self.training)
         optimiser = torch.optim.AdamW(linear.parameters(), lr=PROBE_RATE, weight_decay=PROBE_DECAY)
         generator = torch.Generator().manual_seed(self.recipe.seed)
         steps = max(1, round(len(inputs) / PROBE_BATCH))
         for _ in range(max(PROBE_EPOCHS, -(-PROBE_STEPS // steps))):
             for rows in torch.tensor_split(torch.randperm(len(inputs), generator=generator), steps):
                 optimiser.zero_grad(set_to_none=True)
-                self.loss(self._split(linear(inputs[rows])), targets[rows]).backward()
+                self.loss(self.split(linear(inputs[rows])), targets[rows]).backward()
                 optimiser.step()
         return self.figures()
 
@@ -227,19 +179,19 @@ class Tuning:
         """How well the trained heads tell the validation photographs' labels."""
         return self._figures(self._logits(self.validation))
 
-    def _judge(self) -> tuple[float | None, float | None]:
-        """Loss and mean weighted F1 on the validation photographs; None without any."""
+    def _judge(self) -> dict[str, float]:
+        """Loss and mean weighted F1 on the validation photographs; nan without any."""
         if not len(self.validation):
-            return None, None
+            return {"loss": math.nan, "weighted_f1": math.nan}
         logits = self._logits(self.validation)
-        loss = float(self.loss(self._split(logits), self._targets(self.validation)))
+        loss = float(self.loss(self.split(logits), self.targets_of(self.validation)))
         scores = [each["weighted_f1"] for each in self._figures(logits) if each["samples"]]
-        return loss, float(np.mean(scores))
+        return {"loss": loss, "weighted_f1": float(np.mean(scores))}
 
     def _figures(self, logits: Tensor) -> Figures:
         """Each attribute's samples, accuracy and weighted F1 on the validation photographs."""
         truth = self.targets[self.validation].numpy()
-        guesses = [part.argmax(1).cpu().numpy() for part in self._split(logits)]
+        guesses = [part.argmax(1).cpu().numpy() for part in self.split(logits)]
         rows = []
         for place, guessed in enumerate(guesses):
             labelled = truth[:, place] != UNLABELLED
@@ -264,14 +216,62 @@ class Tuning:
             found: Tensor = self.classifier(self._vectors(rows))
         return found
 
-    def _targets(self, rows: Tensor) -> Tensor:
+    def targets_of(self, rows: Tensor) -> Tensor:
+        """The labels of these photographs, on the device."""
         return self.targets[rows].to(self.device)
 
-    def _split(self, logits: Tensor) -> tuple[Tensor, ...]:
+    def split(self, logits: Tensor) -> tuple[Tensor, ...]:
+        """The logits of each attribute."""
         return torch.split(logits, list(self.heads.sizes), dim=1)
 
-    def _snapshot(self) -> Sequence[dict[str, Any]]:
-        return [
-            {name: value.detach().clone() for name, value in module.state_dict().items()}
-            for module in (self.tail, self.classifier)
-        ]
+
+class _Steps:
+    """The steps of a fine-tuning: each epoch passes every photograph once, in one of its views.
+
+    Args:
+        tuning: whose modules are trained.
+    """
+
+    def __init__(self, tuning: Tuning) -> None:
+        self._tuning, recipe = tuning, tuning.recipe
+        self._generator = torch.Generator().manual_seed(recipe.seed)
+        self._passes = Passes(self._draw)
+        self._parameters = [*tuning.tail.parameters(), *tuning.classifier.parameters()]
+        groups = [{"params": list(module.parameters())} for module in (tuning.tail, tuning.classifier)]
+        self._optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimiser,
+            [recipe.learning_rate * recipe.backbone_rate, recipe.learning_rate],
+            total_steps=recipe.epochs * tuning.steps_per_epoch + 1,
+            pct_start=0.15,
+            cycle_momentum=False,
+        )
+        self.parts: dict[str, Part] = {
+            "optimiser": self._optimiser,
+            "schedule": self._schedule,
+            "generator": self._generator,
+            "passes": self._passes,
+        }
+
+    def step(self) -> StepLoss:
+        """Take a step on the next photographs."""
+        tuning = self._tuning
+        rows, views = self._passes.next()
+        inputs = tuning.activations.take(rows, views, tuning.device)
+        with autocast(tuning.precision, tuning.device):
+            vectors = tuning.tail(inputs)
+        value = tuning.loss(tuning.split(tuning.classifier(vectors)), tuning.targets_of(rows))
+        self._optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        nn.utils.clip_grad_norm_(self._parameters, LARGEST_GRADIENT)
+        self._optimiser.step()
+        self._schedule.step()
+        return StepLoss(value.detach().double() * len(rows), len(rows))
+
+    def _draw(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The photographs of each step of an epoch, and which view of each."""
+        tuning, steps = self._tuning, self._tuning.steps_per_epoch
+        order = tuning.training[torch.randperm(len(tuning.training), generator=self._generator)]
+        order = order.repeat(2) if len(order) == 1 else order  # batch normalisation cannot take a batch of one
+        views = torch.randint(len(tuning.activations.values), (len(order),), generator=self._generator)
+        return zip(order.tensor_split(steps), views.tensor_split(steps), strict=True)

@@ -58,6 +58,11 @@ class Content:
         self.is_sparse = cells < DENSE_FROM * max(vectors.size, 1)
         self._rows = _sparse(vectors) if self.is_sparse else torch.tensor(vectors, dtype=torch.bfloat16)
 
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that is kept, for a fingerprint."""
+        rows = (self._rows,) if isinstance(self._rows, Tensor) else tuple(vars(self._rows).values())
+        return (self._row, *rows)
+
     def of(self, articles: Tensor) -> "SparseRows | Tensor":
         """The features of articles that have some (int64 [n]), sparse or float32 [n, dim]."""
         rows = self._row[articles]

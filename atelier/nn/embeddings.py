@@ -5,17 +5,18 @@ What belongs here: the matrix of vectors and the step that moves its rows. What 
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 EMBEDDING_LENGTH = 0.3
 """The length of an embedding at first: short, so that what is never learned says little."""
 
 
-class RowEmbedding:
+class RowEmbedding(nn.Module):
     """Embeddings of which only the rows in use are read, and moved by Adagrad.
 
     A row without gradient stays where it is under Adagrad, so this equals ``torch.optim.Adagrad`` on the whole matrix
-    at the cost of the rows in use.
+    at the cost of the rows in use. Both matrices are buffers, not parameters: no other optimiser moves them, and they
+    follow the module to a device and into its state.
 
     Args:
         rows: how many there are.
@@ -29,8 +30,12 @@ class RowEmbedding:
     """
 
     def __init__(self, rows: int, factors: int, learning_rate: float, random: torch.Generator) -> None:
-        self.weight = torch.randn(rows, factors, generator=random).mul_(EMBEDDING_LENGTH / factors**0.5)
-        self.squares = torch.zeros(rows, factors)
+        super().__init__()
+        self.weight: Tensor
+        self.squares: Tensor
+        first = torch.randn(rows, factors, generator=random).mul_(EMBEDDING_LENGTH / factors**0.5)
+        self.register_buffer("weight", first)
+        self.register_buffer("squares", torch.zeros(rows, factors))
         self._rate = learning_rate
 
     def leaf(self, rows: Tensor) -> Tensor:

@@ -57,6 +57,8 @@ class Recommender(ABC, Generic[ConfigT]):
         ranked: bool [n_articles]: the model has learned enough to rank it.
         customer_profiles: the customers it was trained with.
         weights: what it learned of articles and in general, by name.
+        training_state: a file in which a network that is trained step by step keeps its state, so that the same ``fit``
+            resumes where the process was killed; None: nothing is kept. Models that are not trained so ignore it.
     """
 
     declaration: ClassVar[Declaration]
@@ -75,6 +77,7 @@ class Recommender(ABC, Generic[ConfigT]):
         self.ranked: Mask
         self.customer_profiles: CustomerProfiles
         self.weights: dict[str, Array] = {}
+        self.training_state: Path | None = None
 
     # What a model adds
 
@@ -108,7 +111,7 @@ class Recommender(ABC, Generic[ConfigT]):
     def _neighbour_ranker(self, eligible: Codes, k: int) -> NeighbourRanker:
         """Prepare to rank the ``eligible`` articles (ascending) as neighbours of articles."""
 
-    def training_figures(self) -> dict[str, float]:
+    def training_figures(self) -> dict[str, float | None]:
         """Key figures of the last fit, for example its best loss, by name; not part of the bundle."""
         return {}
 

@@ -112,7 +112,7 @@ def test_another_seed_gives_another_model(planted, tiny) -> None:
 def test_training_stops_early_and_keeps_the_best_epoch(planted, tiny) -> None:
     config = tiny.model_copy(update={"max_epochs": 40, "patience": 2})
     model = AttributeModel(config).fit(planted.articles, planted.labels)
-    scores = [epoch.validation_weighted_f1 for epoch in model.history]
+    scores = [epoch.validation["weighted_f1"] for epoch in model.history]
     assert len(scores) < 40
     assert np.argmax(scores) == len(scores) - 3
     assert model.summary["epochs"] == len(scores)

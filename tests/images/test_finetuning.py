@@ -1,6 +1,7 @@
 """Fine-tuning: it learns, repeats, keeps its hands off what is frozen, and says what cannot be done."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from atelier.images.augmentation import Augmentation
 from atelier.images.backbones import Backbone, build_backbone
 from atelier.images.finetuning import _validation
 from atelier.images.parts import cut_backbone
+from atelier.nn.training_state import TrainingStateError
+from tests.nn.toy import Killed, kill_after_look
 
 TINY = Preprocessing(resize=16, crop=16, fit="stretch", mean=(0, 0, 0), std=(1, 1, 1))
 QUICK = FineTuningConfig(epochs=6, views=2, batch_size=16, dropout=0.0, learning_rate=1e-2)
@@ -112,18 +115,31 @@ def test_the_same_gives_the_same_and_another_seed_another(
     assert other.backbone.weights_digest != tuned.backbone.weights_digest
 
 
+def test_a_fine_tuning_that_was_killed_resumes_to_the_same_bytes(
+    tuned: FineTuned, compact: Backbone, photographs: pd.DataFrame, labels: pd.DataFrame, folder: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    with pytest.MonkeyPatch.context() as patch:
+        kill_after_look(patch, 3)
+        with pytest.raises(Killed):
+            finetune(compact, photographs, labels, root=folder, config=QUICK, training_state=state)
+    with pytest.raises(TrainingStateError, match="made_from"):
+        finetune(compact, photographs, labels.iloc[1:], root=folder, config=QUICK, training_state=state)
+    again = finetune(compact, photographs, labels, root=folder, config=QUICK, training_state=state)
+    tuned.save(tmp_path / "one")
+    again.save(tmp_path / "two")
+    for file in sorted((tmp_path / "one").iterdir()):
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
+
+
 def test_a_saved_backbone_encodes_as_it_did(tuned: FineTuned, folder: Path, tmp_path: Path) -> None:
     tuned.save(tmp_path)
     loaded = FineTuned.load(tmp_path)
     assert loaded.backbone.weights_digest == tuned.backbone.weights_digest
     assert loaded.backbone.preprocessing == TINY
-    assert (loaded.cut, loaded.config, loaded.history, loaded.articles, loaded.summary) == (
-        tuned.cut,
-        tuned.config,
-        tuned.history,
-        tuned.articles,
-        tuned.summary,
-    )
+    for name in ("cut", "config", "articles", "summary"):
+        assert getattr(loaded, name) == getattr(tuned, name)
+    assert loaded.history == [replace(epoch, step=0) for epoch in tuned.history]  # a bundle holds epochs, no steps
     pd.testing.assert_frame_equal(loaded.metrics, tuned.metrics)
     paths = sorted(folder.iterdir())[:5]
     by_path = Encoder.build("compact", tmp_path / "weights.safetensors", device="cpu")
@@ -143,8 +159,10 @@ def test_a_damaged_bundle_is_named(tuned: FineTuned, tmp_path: Path, missing: st
 def test_frozen_layers_keep_their_weights_and_their_statistics(
     compact: Backbone, photographs: pd.DataFrame, labels: pd.DataFrame, folder: Path
 ) -> None:
-    config = QUICK.model_copy(update={"share": 0.5, "epochs": 1})
+    """Nothing validates, so that the weights of the one epoch are kept whether or not they are better."""
+    config = QUICK.model_copy(update={"share": 0.5, "epochs": 1, "validation_share": 1e-9})
     tuned = finetune(compact, photographs, labels, root=folder, config=config)
+    assert (tuned.summary["validation"], tuned.summary["best_epoch"]) == (0, 1)
     assert tuned.cut == "features.3"
     before, after = compact.module.state_dict(), tuned.backbone.module.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}

@@ -1,10 +1,8 @@
 """Joint training: one forward pass per batch serves all attributes; what is not labelled is masked.
 
 What belongs here: its loss, its batches, its optimiser. What does not: when to stop
-(:mod:`atelier.attributes.network.training`).
+(:mod:`atelier.nn.training_loop`).
 """
-
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +13,7 @@ from atelier.attributes.network.architecture import AttributeNetwork
 from atelier.attributes.network.batches import ArticleBatches, modality_dropout, word_dropout
 from atelier.attributes.network.loss import JointLoss
 from atelier.devices import autocast
+from atelier.nn.training_loop import Part, Passes, StepLoss
 
 LARGEST_GRADIENT = 5.0
 
@@ -25,7 +24,7 @@ class JointTraining:
     Args:
         network: is changed in place.
         batches: all articles.
-        targets: int64 [n, attributes], −1 unlabelled, on the feed's device.
+        targets: int64 [n, attributes], −1 unlabelled, on the device of the batches.
         heads: the attributes.
         config: see :class:`AttributeConfig`.
         training: int64: rows to train on, at least one.
@@ -43,13 +42,8 @@ class JointTraining:
         config: AttributeConfig,
         training: Tensor,
     ) -> None:
-        self.network, self.batches, self.targets, self.config, self.training = (
-            network,
-            batches,
-            targets,
-            config,
-            training,
-        )
+        self.network, self.batches, self.targets = network, batches, targets
+        self.config, self.training = config, training
         self.generator = torch.Generator().manual_seed(config.seed)
         self.loss = JointLoss(config, heads, len(training)).to(targets.device)
         self.steps_per_epoch = max(1, round(len(training) / config.batch_size))
@@ -61,16 +55,25 @@ class JointTraining:
             pct_start=0.1,
             cycle_momentum=False,
         )
+        self._passes = Passes(self._draw)
+        self.parts: dict[str, Part] = {
+            "optimiser": self.optimiser,
+            "schedule": self.schedule,
+            "generator": self.generator,
+            "passes": self._passes,
+        }
 
-    def steps(self, total: int) -> Iterator[Tensor]:
-        """Take a step each time that one is asked for, and yield its loss; ``total``: a whole number of epochs."""
-        for _ in range(total // self.steps_per_epoch):
-            shuffled = torch.randperm(len(self.training), generator=self.generator).to(self.training.device)
-            order = self.training[shuffled]
-            # Even parts: batch normalisation cannot take a last batch of one article. A single article is seen twice.
-            order = order.repeat(2) if len(order) == 1 else order
-            for rows in torch.tensor_split(order, self.steps_per_epoch):
-                yield self._step(rows)
+    def step(self) -> StepLoss:
+        """Take a step on the next articles of an order that is drawn anew in each epoch."""
+        return StepLoss(self._step(self._passes.next().to(self.training.device)))
+
+    def _draw(self) -> tuple[Tensor, ...]:
+        """The rows of each step of an epoch."""
+        shuffled = torch.randperm(len(self.training), generator=self.generator).to(self.training.device)
+        order = self.training[shuffled]
+        # Even parts: batch normalisation cannot take a last batch of one article. A single article is seen twice.
+        order = order.repeat(2) if len(order) == 1 else order
+        return torch.tensor_split(order, self.steps_per_epoch)
 
     def _step(self, rows: Tensor) -> Tensor:
         batch = modality_dropout(self.batches.batch(rows), self.config.modality_dropout, self.generator)

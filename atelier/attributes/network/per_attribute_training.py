@@ -1,14 +1,12 @@
 """The published training: one mini-batch of one attribute's labelled articles at a time.
 
 What belongs here: its loss, its batches, its optimiser. What does not: when to stop
-(:mod:`atelier.attributes.network.training`).
+(:mod:`atelier.nn.training_loop`).
 
 Source: Cardoso, Daolio and Vargas, "Product Characterisation towards Personalisation" (KDD 2018), section 3: each
 attribute has a data set of the products labelled with it; in random order over the attributes one mini-batch of 64 is
 drawn for each, and a step of plain stochastic gradient descent, 0.01 long, is taken on that attribute's cross entropy.
 """
-
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -20,6 +18,7 @@ from atelier.attributes.labels import UNLABELLED, Heads
 from atelier.attributes.network.architecture import AttributeNetwork
 from atelier.attributes.network.batches import ArticleBatches, modality_dropout, word_dropout
 from atelier.devices import autocast
+from atelier.nn.training_loop import Part, StepLoss
 
 HEADS = ("heads.weight", "heads.bias")
 
@@ -49,6 +48,14 @@ class Deck:
         drawn, self._left = self._left[:count], self._left[count:]
         return drawn
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """What is left of the order."""
+        return {"left": self._left}
+
+    def load_state_dict(self, state: dict[str, Tensor], /) -> None:
+        """Go on from such a state."""
+        self._left = state["left"].to(self.rows.device)
+
 
 class PerAttributeTraining:
     """Steps of plain SGD, each on a batch of articles labelled with one attribute.
@@ -58,7 +65,7 @@ class PerAttributeTraining:
     Args:
         network: is changed in place.
         batches: all articles.
-        targets: int64 [n, attributes], −1 unlabelled, on the feed's device.
+        targets: int64 [n, attributes], −1 unlabelled, on the device of the batches.
         heads: the attributes.
         config: see :class:`AttributeConfig`.
         training: int64: rows to train on, at least one of them labelled.
@@ -82,29 +89,30 @@ class PerAttributeTraining:
         labelled = targets[training] != UNLABELLED
         decks = [Deck(training[labelled[:, place]], self.generator) for place in range(len(heads))]
         self.decks = {place: deck for place, deck in enumerate(decks) if len(deck)}
+        self.turns = Deck(torch.tensor(list(self.decks)), self.generator)
         self.steps_per_epoch = max(1, round(int(labelled.sum()) / config.batch_size))
         # Leaves that share the memory of the last layer, one pair for each attribute: gradients of the others neither
         # exist nor cost anything.
         last = network.heads
         slices = [torch.split(whole.detach(), list(heads.sizes)) for whole in (last.weight, last.bias)]
-        self.parts = [tuple(part.requires_grad_() for part in pair) for pair in zip(*slices, strict=True)]
+        self.leaves = [tuple(part.requires_grad_() for part in pair) for pair in zip(*slices, strict=True)]
         body = [parameter for name, parameter in network.named_parameters() if name not in HEADS]
-        leaves = [leaf for pair in self.parts for leaf in pair]
+        leaves = [leaf for pair in self.leaves for leaf in pair]
         self.optimiser = torch.optim.SGD([*body, *leaves], lr=config.learning_rate)
+        orders = {f"deck {place}": deck for place, deck in self.decks.items()} | {"turns": self.turns}
+        self.parts: dict[str, Part] = {"optimiser": self.optimiser, "generator": self.generator, **orders}
 
-    def steps(self, total: int) -> Iterator[Tensor]:
-        """Take a step each time that one is asked for, ``total`` at most, and yield its loss."""
-        turns = Deck(torch.tensor(list(self.decks)), self.generator)
-        for _ in range(total):
-            place = int(turns.draw(1))
-            yield self._step(place, self.decks[place].draw(self.config.batch_size))
+    def step(self) -> StepLoss:
+        """Take a step on articles labelled with the attribute whose turn it is."""
+        place = int(self.turns.draw(1))
+        return StepLoss(self._step(place, self.decks[place].draw(self.config.batch_size)))
 
     def _step(self, place: int, rows: Tensor) -> Tensor:
         # Batch normalisation cannot take a batch of one article: a single one is seen twice.
         rows = rows.repeat(2) if len(rows) == 1 else rows
         batch = modality_dropout(self.batches.batch(rows), self.config.modality_dropout, self.generator)
         batch = word_dropout(batch, self.config.word_dropout, self.generator)
-        mine = dict(zip(HEADS, self.parts[place], strict=True))
+        mine = dict(zip(HEADS, self.leaves[place], strict=True))
         with autocast(self.config.precision, self.targets.device):
             logits = functional_call(self.network, mine, (batch,))  # [b, classes of this attribute]
         loss = functional.cross_entropy(logits, self.targets[rows, place])

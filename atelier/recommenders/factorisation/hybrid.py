@@ -21,11 +21,13 @@ from atelier.catalogue import Catalogue, CatalogueError
 from atelier.ids import Codes, IdMap
 from atelier.interactions import Interactions
 from atelier.nn.content_features import CHUNK, Content
+from atelier.nn.training_loop import Epoch, own_random_state
+from atelier.nn.training_state import fingerprint
 from atelier.recommenders.eligibility import in_stock_mask
 from atelier.recommenders.factorisation import hybrid_explanation
 from atelier.recommenders.factorisation.hybrid_config import DECLARATION, HybridConfig
 from atelier.recommenders.factorisation.hybrid_network import ContentNetwork, CustomerNetwork, Factorisation
-from atelier.recommenders.factorisation.hybrid_training import Epoch, Trainer, held_out_split, train
+from atelier.recommenders.factorisation.hybrid_training import Trainer, held_out_split, train
 from atelier.recommenders.training_data.customer_features import attribute_matrix
 from atelier.recommenders.training_data.negatives import Sampler, negative_pool
 from atelier.recommenders.training_data.positives import last_part, positive_rows, window_of
@@ -60,12 +62,12 @@ class Hybrid(VectorRecommender[HybridConfig]):
         """Whether it can rank an article that nobody has interacted with: where it reads content."""
         return self.config.reads_content
 
-    def training_figures(self) -> dict[str, float]:
+    def training_figures(self) -> dict[str, float | None]:
         """Of the last fit: how many epochs it took, and the losses of the best one."""
         if not self.epochs:
             return {}
-        best = min(self.epochs, key=lambda epoch: epoch.validation_loss)
-        return {"epochs": len(self.epochs), "loss": best.loss, "validation_loss": best.validation_loss}
+        best = min(self.epochs, key=lambda epoch: epoch.validation["loss"])
+        return {"epochs": len(self.epochs), "loss": best.loss, "validation_loss": best.validation["loss"]}
 
     # Learning
 
@@ -146,9 +148,17 @@ class Hybrid(VectorRecommender[HybridConfig]):
         )
         held_out = held_out_split(interactions.customers[rows], config.validation_share, config.seed)
         trainer = Trainer(network, config, len(self.article_ids), attributes)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)  # of dropout
-            self.epochs = train(trainer, sampler, rows[~held_out], rows[held_out], config)
+        made_from = self._made_from(interactions, rows, attributes, network) if self.training_state else ""
+        with own_random_state(trainer.device, config.seed):  # of dropout
+            self.epochs = train(
+                trainer, sampler, rows[~held_out], rows[held_out], config, self.training_state, made_from
+            )
+
+    def _made_from(self, interactions: Interactions, rows: Indices, attributes: Array, network: Factorisation) -> str:
+        """The fingerprint of what is trained on, so that nothing is resumed that learned from something else."""
+        content = () if network.features is None else network.features.tensors()
+        arrays = interactions.customers, interactions.articles, rows, attributes, self.ranked
+        return fingerprint(self.config.model_dump_json(), *arrays, *content)
 
     # Vectors
 

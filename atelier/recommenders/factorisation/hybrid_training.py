@@ -1,14 +1,11 @@
-"""Training ``hybrid``: batches, steps, when to stop.
+"""Training ``hybrid``: the losses of batches, the step, what an epoch passes over.
 
-What belongs here: the loop over examples. What does not: drawing them
-(:mod:`atelier.recommenders.training_data.negatives`), losses, layers.
+What belongs here: what a step of the training is. What does not: drawing examples
+(:mod:`atelier.recommenders.training_data.negatives`), when to stop (:mod:`atelier.nn.training_loop`), losses, layers.
 """
 
-import copy
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from atelier.errors import AtelierError
 from atelier.nn.ranking_losses import LOSSES
-from atelier.progress import progress
+from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
 from atelier.recommenders.factorisation.hybrid_network import Factorisation
 from atelier.recommenders.training_data.negatives import Sampler, TrainingBatch
@@ -26,25 +22,6 @@ from atelier.search.ragged import Indices
 
 MOST_HELD_OUT = 20_000
 """Positives of held-out customers that decide when to stop, at most."""
-
-
-class DivergedError(AtelierError, ArithmeticError):
-    """Training left the numbers."""
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one pass over the positives gave.
-
-    Attributes:
-        epoch: from 1.
-        loss: mean training loss.
-        validation_loss: mean loss of the held-out customers' positives; nan without any.
-    """
-
-    epoch: int
-    loss: float
-    validation_loss: float
 
 
 class Trainer:
@@ -55,17 +32,21 @@ class Trainer:
         config: see :class:`HybridConfig`.
         n_articles: how many articles numbers run over.
         attributes: float32 [customers, positions], read by the customer network.
+
+    Attributes:
+        parts: what steps depend on beside the network: the optimiser. The embedding's squares are part of the network.
     """
 
     def __init__(
         self, network: Factorisation, config: HybridConfig, n_articles: int, attributes: npt.NDArray[np.float32]
     ) -> None:
-        self.network, self._config = network, config
+        self.network, self.device, self._config = network, torch.device("cpu"), config
         self._attributes = torch.from_numpy(attributes)
         self._place = np.zeros(n_articles, dtype=np.int64)
         self._loss = LOSSES[config.loss]
         parameters = list(network.parameters())
         self._adam = torch.optim.Adam(parameters, config.learning_rate, fused=True) if parameters else None
+        self.parts: dict[str, Part] = {} if self._adam is None else {"adam": self._adam}
 
     def step(self, batch: TrainingBatch) -> Tensor:
         """Move the weights by one batch; gives its mean loss."""
@@ -135,10 +116,48 @@ class Trainer:
         return (customers * positives).sum(1), scores
 
 
-def train(trainer: Trainer, sampler: Sampler, rows: Indices, held_out: Indices, config: HybridConfig) -> list[Epoch]:
+class HybridTraining:
+    """Passes over the positives, each in a new order and with new inputs and negatives.
+
+    Args:
+        trainer: its network is changed in place.
+        sampler: draws inputs and negatives.
+        rows: the positives to train on, at least one.
+        config: see :class:`HybridConfig`.
+
+    Attributes:
+        steps_per_epoch: steps of a pass.
+    """
+
+    def __init__(self, trainer: Trainer, sampler: Sampler, rows: Indices, config: HybridConfig) -> None:
+        self._trainer, self._sampler, self._rows, self._config = trainer, sampler, rows, config
+        self._random = np.random.default_rng([config.seed, 1])
+        self._passes = Passes(self._draw)
+        self.steps_per_epoch = -(-min(len(rows), config.epoch_positives) // config.batch_size)
+        self.parts: dict[str, Part] = {"random": self._random, "passes": self._passes, **trainer.parts}
+
+    def step(self) -> StepLoss:
+        """Take a step on the next positives."""
+        return StepLoss(self._trainer.step(self._sampler.batch(self._passes.next(), self._random)))
+
+    def _draw(self) -> list[Indices]:
+        """The positives of each step of an epoch."""
+        order = self._random.permutation(self._rows)[: self._config.epoch_positives]
+        return _parts(order, self._config.batch_size)
+
+
+def train(
+    trainer: Trainer,
+    sampler: Sampler,
+    rows: Indices,
+    held_out: Indices,
+    config: HybridConfig,
+    state: Path | None = None,
+    made_from: str = "",
+) -> list[Epoch]:
     """Train until the held-out customers' loss stops falling; the network ends with the weights of its best epoch.
 
-    The loss decides, not precision@10: it speaks of every held-out positive, where few lists of ten hold one.
+    The loss decides, not precision@10: every held-out positive counts in it, where few lists of ten hold one.
 
     Args:
         trainer: its network is changed in place.
@@ -147,40 +166,36 @@ def train(trainer: Trainer, sampler: Sampler, rows: Indices, held_out: Indices, 
         held_out: positives of customers held out, whose inputs and negatives are drawn once; without any, all epochs
             are run.
         config: see :class:`HybridConfig`.
+        state: a file to resume from, see :class:`~atelier.nn.training_loop.TrainingLoop`.
+        made_from: the fingerprint of what is trained on.
 
     Returns:
-        What each epoch gave.
+        A record of each epoch; its figure ``loss`` is the mean loss of the held-out customers' positives, nan without
+        any.
 
     Raises:
-        DivergedError: a loss is no number.
+        DivergedError: a loss is not a finite number, and no earlier epoch was better.
+        TrainingStateError: ``state`` is unreadable, or of another training.
     """
-    random, judging = np.random.default_rng([config.seed, 1]), np.random.default_rng([config.seed, 2])
+    draws = np.random.default_rng([config.seed, 2])
     if len(held_out) > MOST_HELD_OUT:
-        held_out = np.sort(judging.choice(held_out, MOST_HELD_OUT, replace=False))
-    judged = [sampler.batch(part, judging) for part in _parts(held_out, config.batch_size)]
-    history: list[Epoch] = []
-    best, best_loss, stale = _state(trainer.network), float("inf"), 0
-    for epoch in progress(range(1, config.max_epochs + 1), "hybrid: fitting", unit="epoch"):
-        parts = _parts(random.permutation(rows)[: config.epoch_positives], config.batch_size)
-        losses = [trainer.step(sampler.batch(part, random)) for part in parts]
-        history.append(Epoch(epoch, float(torch.stack(losses).mean()), trainer.loss(judged)))
-        _check_finite(history[-1], judged=bool(judged), config=config)
-        if history[-1].validation_loss < best_loss or not judged:
-            best, best_loss, stale = _state(trainer.network), history[-1].validation_loss, 0
-        else:
-            stale += 1
-        if stale >= config.patience:
-            break
-    _restore(trainer.network, best)
-    return history
-
-
-def _check_finite(epoch: Epoch, *, judged: bool, config: HybridConfig) -> None:
-    if not math.isfinite(epoch.loss) or (judged and not math.isfinite(epoch.validation_loss)):
-        raise DivergedError(
-            f"hybrid's loss is no number any more in epoch {epoch.epoch}: lower learning_rate "
-            f"({config.learning_rate}) or embedding_learning_rate ({config.embedding_learning_rate})"
-        )
+        held_out = np.sort(draws.choice(held_out, MOST_HELD_OUT, replace=False))
+    judged = [sampler.batch(part, draws) for part in _parts(held_out, config.batch_size)]
+    training = HybridTraining(trainer, sampler, rows, config)
+    loop = TrainingLoop(
+        "hybrid: fitting",
+        steps=config.max_epochs * training.steps_per_epoch,
+        every=training.steps_per_epoch,
+        patience=config.patience,
+        learning_rates={
+            "learning_rate": config.learning_rate,
+            "embedding_learning_rate": config.embedding_learning_rate,
+        },
+        by="loss" if judged else None,
+        state=state,
+        made_from=made_from,
+    )
+    return loop.run(trainer.network, training, trainer.device, lambda: {"loss": trainer.loss(judged)})
 
 
 def held_out_split(customers: npt.NDArray[np.integer], share: float, seed: int) -> npt.NDArray[np.bool_]:
@@ -198,16 +213,3 @@ def held_out_split(customers: npt.NDArray[np.integer], share: float, seed: int) 
 
 def _parts(rows: Indices, size: int) -> list[Indices]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
-
-
-def _state(network: Factorisation) -> dict[str, Any]:
-    """A copy of all weights."""
-    embedding = network.embedding
-    rows = () if embedding is None else (embedding.weight.clone(), embedding.squares.clone())
-    return {"networks": copy.deepcopy(network.state_dict()), "embedding": rows}
-
-
-def _restore(network: Factorisation, state: dict[str, Any]) -> None:
-    network.load_state_dict(state["networks"])
-    if network.embedding is not None:
-        network.embedding.weight, network.embedding.squares = state["embedding"]

@@ -1,4 +1,4 @@
-"""Loss, batches, when training stops, who looks on; calibration, scores and splits."""
+"""Loss, batches, who looks on, a fit that was killed; calibration, scores and splits."""
 
 import math
 import warnings
@@ -19,9 +19,10 @@ from atelier.attributes.model import Monitor
 from atelier.attributes.network.architecture import ArticleBatch
 from atelier.attributes.network.batches import modality_dropout, word_dropout
 from atelier.attributes.network.loss import JointLoss
-from atelier.attributes.network.training import DivergedError
 from atelier.attributes.scores import AGAINST_MAJORITY, Reliability, accuracy, against_majority, weighted_f1
 from atelier.attributes.temperature import fit_temperatures, uncalibrated
+from atelier.nn.training_loop import DivergedError
+from tests.nn.toy import Killed, kill_after_look
 
 
 def _heads() -> Heads:
@@ -225,43 +226,6 @@ def test_a_monitor_sees_the_model_learn_and_changes_nothing(planted, tiny, tmp_p
     assert seen[-1][1] > seen[0][1] + 0.2
 
 
-def test_a_monitor_sees_weights_that_do_not_move_while_it_looks(planted, tiny) -> None:
-    seen: list[tuple[bool, float]] = []
-
-    def look(step: int, model: AttributeModel) -> None:
-        assert model.network is not None
-        seen.append((model.network.training, float(model.network.heads.weight.detach().abs().sum())))
-
-    model = AttributeModel(tiny.model_copy(update={"max_epochs": 1}))
-    model.fit(planted.articles, planted.labels, monitor=Monitor(1, look))
-    assert len({weight for _, weight in seen}) == len(seen) == model.history[-1].step + 1
-    assert not any(training for training, _ in seen)
-
-
-@pytest.mark.parametrize("way", TRAINERS, ids=lambda way: str(way["training"]))
-def test_the_score_is_looked_at_every_so_many_steps_and_at_the_end(planted, tiny, way) -> None:
-    config = tiny.model_copy(update=way | {"evaluate_every": 5, "max_epochs": 3, "patience": 99})
-    model = AttributeModel(config).fit(planted.articles, planted.labels)
-    steps = [epoch.step for epoch in model.history]
-    total = steps[-1]
-    assert steps == [*range(5, total, 5), total]
-    assert [epoch.epoch for epoch in model.history] == list(range(1, len(steps) + 1))
-    whole = AttributeModel(config.model_copy(update={"evaluate_every": None})).fit(planted.articles, planted.labels)
-    assert [epoch.step for epoch in whole.history] == [total // 3, 2 * total // 3, total]
-    # The losses of the looks are those of the epochs, divided otherwise.
-    spans = np.diff([0, *steps])
-    joined = sum(epoch.loss * span for epoch, span in zip(model.history, spans, strict=True)) / total
-    assert joined == pytest.approx(np.mean([epoch.loss for epoch in whole.history]), rel=1e-4)
-
-
-def test_published_training_stops_early_and_keeps_the_best_look(planted, tiny) -> None:
-    way = {"training": "published", "learning_rate": 0.1, "max_epochs": 200, "evaluate_every": 10, "patience": 3}
-    model = AttributeModel(tiny.model_copy(update=way)).fit(planted.articles, planted.labels)
-    scores = [epoch.validation_weighted_f1 for epoch in model.history]
-    assert model.history[-1].step < 200 * 12
-    assert np.argmax(scores) == len(scores) - 4
-
-
 def test_published_training_learns_the_planted_attributes_and_repeats(planted, tiny, tmp_path) -> None:
     way = {"training": "published", "learning_rate": 0.1, "max_epochs": 20, "dropout": 0.0, "patience": 20}
     config = tiny.model_copy(update=way)
@@ -271,11 +235,25 @@ def test_published_training_learns_the_planted_attributes_and_repeats(planted, t
     assert scores["mean", "weighted_f1"] > 0.85
 
 
-@pytest.mark.parametrize("training", ["joint", "published"])
-def test_training_that_diverges_says_so(planted, tiny, training) -> None:
-    config = tiny.model_copy(update={"training": training, "learning_rate": 1e30, "max_epochs": 2})
-    model = AttributeModel(config)
-    with pytest.raises(DivergedError, match="lower learning_rate"):
+@pytest.mark.parametrize("way", TRAINERS, ids=lambda way: str(way["training"]))
+def test_a_fit_that_was_killed_resumes_to_the_same_bytes(planted, tiny, tmp_path, way) -> None:
+    """Looks fall into the middle of epochs, so that half an order of articles has to be taken up."""
+    config = tiny.model_copy(update=way | {"evaluate_every": 5, "max_epochs": 4, "dropout": 0.2, "word_dropout": 0.2})
+    model, killed = AttributeModel(config), AttributeModel(config)
+    killed.training_state = tmp_path / "state"
+    with pytest.MonkeyPatch.context() as patch:
+        kill_after_look(patch, 3)
+        with pytest.raises(Killed):
+            killed.fit(planted.articles, planted.labels)
+    assert killed.network is None
+    files = _files(model.fit(planted.articles, planted.labels), tmp_path / "whole")
+    assert _files(killed.fit(planted.articles, planted.labels), tmp_path / "resumed") == files
+    assert [epoch.step for epoch in model.history][:3] == [5, 10, 15]
+
+
+def test_training_that_diverges_leaves_a_model_that_is_not_fitted(planted, tiny) -> None:
+    model = AttributeModel(tiny.model_copy(update={"learning_rate": 1e30, "max_epochs": 2}))
+    with pytest.raises(DivergedError, match=r"lower learning_rate \(1e\+30\)"):
         model.fit(planted.articles, planted.labels)
     assert model.network is None
 

@@ -1,6 +1,6 @@
-"""Training hybrid: every way of it, its loss and its steps against plain versions, when it stops."""
+"""Training hybrid: every way of it, its loss and its steps against plain versions, a fit that was killed."""
 
-import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,14 @@ from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
 from atelier.nn.content_features import Content
 from atelier.nn.ranking_losses import LOSSES
+from atelier.nn.training_loop import DivergedError
+from atelier.nn.training_state import TrainingStateError
 from atelier.recommenders.factorisation.hybrid import Hybrid
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
 from atelier.recommenders.factorisation.hybrid_network import Factorisation
-from atelier.recommenders.factorisation.hybrid_training import DivergedError, Trainer, held_out_split, train
+from atelier.recommenders.factorisation.hybrid_training import Trainer, held_out_split, train
 from atelier.recommenders.training_data.negatives import Sampler
+from tests.nn.toy import Killed, kill_after_look
 from tests.recommenders.factorisation.planted import (
     CATALOGUE,
     CUSTOMERS,
@@ -70,15 +73,6 @@ def test_penalties_shorten_their_component() -> None:
     assert short_embedding[1] < 0.5 * plain[1]
 
 
-def test_early_stopping_keeps_the_best_epoch() -> None:
-    model = fitted(max_epochs=40, patience=2, embedding_learning_rate=0.5)
-    losses = [epoch.validation_loss for epoch in model.epochs]
-    assert len(losses) < 40
-    assert int(np.argmin(losses)) == len(losses) - 3
-    short = fitted(max_epochs=len(losses) - 2, patience=2, embedding_learning_rate=0.5)
-    np.testing.assert_array_equal(model.weights["articles"], short.weights["articles"])
-
-
 def test_held_out_customers_are_a_share_and_whole() -> None:
     customers = np.repeat(np.arange(50), 3)
     held = held_out_split(customers, 0.1, seed=4)
@@ -119,18 +113,34 @@ def test_which_articles_can_be_negatives(
 
 
 def test_training_that_diverges_is_an_error() -> None:
-    with pytest.raises(DivergedError, match=r"epoch 1: lower learning_rate .* or embedding_learning_rate \(1e\+30\)"):
+    with pytest.raises(DivergedError, match=r"lower learning_rate \(0\.01\) or embedding_learning_rate \(1e\+30\)"):
         fitted(embedding_learning_rate=1e30)
 
 
-def test_fitting_leaves_the_random_state_alone() -> None:
-    torch.manual_seed(7)
-    expected = torch.rand(3)
-    torch.manual_seed(7)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        fitted(dropout=0.5, max_epochs=1)
-    torch.testing.assert_close(torch.rand(3), expected)
+@pytest.mark.parametrize("mode", ["content", "collaborative", "hybrid"])
+def test_a_fit_that_was_killed_resumes_to_the_same_bytes(mode: Any, tmp_path: Path) -> None:
+    """The best epoch is not the last one, so that the embeddings' rows and sums of squares have to be taken back."""
+    config = LEARNS | {"mode": mode, "embedding_learning_rate": 0.5, "max_epochs": 40, "patience": 2, "dropout": 0.3}
+
+    def fit(state: Path | None, name: str) -> dict[str, bytes]:
+        model = recommenders.build("hybrid", **config)
+        assert isinstance(model, Hybrid)
+        model.training_state = state
+        torch.rand(3)  # another process has another random state
+        model.fit(TRAIN, CATALOGUE).save(tmp_path / name)
+        losses = [epoch.validation["loss"] for epoch in model.epochs]
+        assert 2 < int(np.argmin(losses)) == len(losses) - 3
+        return {file.name: file.read_bytes() for file in (tmp_path / name).iterdir()}
+
+    with pytest.MonkeyPatch.context() as patch:
+        kill_after_look(patch, 3)
+        with pytest.raises(Killed):
+            fit(tmp_path / "state", "killed")
+    other = recommenders.build("hybrid", **config)
+    other.training_state = tmp_path / "state"
+    with pytest.raises(TrainingStateError, match="made_from"):
+        other.fit(TRAIN.rows(np.arange(len(TRAIN) - 1)), CATALOGUE)
+    assert fit(tmp_path / "state", "resumed") == fit(None, "whole")
 
 
 @pytest.mark.parametrize("shared", [True, False])

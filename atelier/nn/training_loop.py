@@ -1,0 +1,372 @@
+"""The one training loop: take steps, look at a score now and then, keep the best weights, resume after a kill.
+
+What belongs here: when to look, when to stop, what is remembered, whose random state is used. What does not: what a
+step is, which each model says; layers and losses; how a state lies on disk (:mod:`atelier.nn.training_state`).
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, NamedTuple, Protocol, Self, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from atelier.errors import AtelierError
+from atelier.nn.training_state import TrainingStateError, read_state, write_state
+from atelier.progress import progress
+
+FORMAT = 1
+"""The layout of a saved state; a change that makes older ones unreadable raises it."""
+
+Batch = TypeVar("Batch")
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
+NetworkT_contra = TypeVar("NetworkT_contra", bound=nn.Module, contravariant=True)
+Score = Callable[[], Mapping[str, float]]
+"""Gives figures on validation data, by name, of the network as it is; nan where there is nothing to judge by."""
+
+
+class DivergedError(AtelierError, ArithmeticError):
+    """The loss, the score or the weights are no finite numbers, and no earlier weights are worth keeping."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What training gave between two looks, whether these are a pass over the data apart or some steps.
+
+    Attributes:
+        epoch: number of the look, from 1; 0 is the look before the first step, where there is one.
+        step: steps of the optimiser so far.
+        loss: mean training loss since the look before; None before the first step.
+        validation: figures on validation data, by name.
+    """
+
+    epoch: int
+    step: int
+    loss: float | None
+    validation: Mapping[str, float]
+
+    def as_row(self) -> dict[str, float | int | None]:
+        """The record as bundles keep it: one level, the figures' names after ``validation_``."""
+        figures = {f"validation_{name}": value for name, value in self.validation.items()}
+        return {"epoch": self.epoch, "step": self.step, "loss": self.loss, **figures}
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The record of a row; one without ``step`` has 0."""
+        figures = {name.removeprefix("validation_"): row[name] for name in row if name.startswith("validation_")}
+        return cls(row["epoch"], row.get("step", 0), row["loss"], figures)
+
+
+class StepLoss(NamedTuple):
+    """The loss of one step: a tensor without dimensions, ``weight`` times the mean that the step brings to an epoch."""
+
+    total: Tensor
+    weight: int = 1
+
+
+class Stateful(Protocol):
+    """Something whose state can be taken and given back: optimisers, their schedules, :class:`Passes`."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Dictionaries, lists and tuples of tensors and plain values."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Go on from a state, whose tensors lie in main memory."""
+        ...
+
+
+Part = Stateful | torch.Generator | np.random.Generator
+
+
+class Trainable(Protocol):
+    """Something that is trained step by step."""
+
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """All that later steps depend on beside the network's own ``state_dict``, by any names."""
+        ...
+
+    def step(self) -> StepLoss:
+        """Move the weights once. The loss is only read at the next look: on a GPU, reading waits for the step."""
+        ...
+
+
+class Passes(Generic[Batch]):
+    """Endless passes over data, batch by batch; the batches of a pass are drawn when the last pass is used up.
+
+    Args:
+        draw: gives the batches of one pass: tensors, arrays, or tuples of them.
+    """
+
+    def __init__(self, draw: Callable[[], Iterable[Batch]]) -> None:
+        self._draw = draw
+        self._left: list[Batch] = []
+
+    def next(self) -> Batch:
+        """The next batch; one of a resumed pass lies in main memory."""
+        if not self._left:
+            self._left = list(self._draw())
+        return self._left.pop(0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is left of the pass."""
+        return {"left": self._left}
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Go on from such a state."""
+        self._left = state["left"]
+
+
+@dataclass(frozen=True)
+class Observer(Generic[NetworkT_contra]):
+    """Somebody who watches a network while it is trained, without any influence on it.
+
+    Attributes:
+        every: steps between two calls; there is one before the first step as well.
+        look: is called with the steps so far and the network as it is then, in evaluation mode. It may predict and draw
+            random numbers; it must not change the network.
+    """
+
+    every: int
+    look: Callable[[int, NetworkT_contra], None]
+
+
+@contextmanager
+def own_random_state(device: torch.device, seed: int | None = None) -> Iterator[None]:
+    """Let torch draw from a random state that ends with the block; the caller's is neither changed nor, seeded, read.
+
+    Args:
+        device: whose generator is used beside the processor's.
+        seed: None: the block starts from a copy of the caller's state.
+    """
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        if seed is not None:  # torch.manual_seed would seed all GPUs, of which the fork restores one
+            torch.default_generator.manual_seed(seed)
+            if device.type == "cuda":
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(seed)
+        yield
+
+
+@dataclass(frozen=True)
+class TrainingLoop:
+    """How long a network is trained, and which of its weights are kept.
+
+    Attributes:
+        description: what the progress bar and errors call it.
+        steps: steps at most.
+        every: steps between two looks; the last step is looked at as well.
+        patience: looks without better weights after which training stops.
+        learning_rates: by the names that they have in the model's config: an error says which numbers to lower.
+        by: which figure of the score says which weights are better; None: the latest always are.
+        direction: whether that figure falls or rises as weights become better.
+        from_start: whether the weights before the first step are looked at too, and may be the best.
+        state: the file that the training is saved in at each look, and resumed from; None: it is not saved.
+        made_from: :func:`~atelier.nn.training_state.fingerprint` of config and data.
+    """
+
+    description: str
+    steps: int
+    every: int
+    patience: int
+    learning_rates: Mapping[str, float]
+    by: str | None = None
+    direction: Literal["falls", "rises"] = "falls"
+    from_start: bool = False
+    state: Path | None = None
+    made_from: str = ""
+
+    def run(
+        self,
+        network: NetworkT,
+        training: Trainable,
+        device: torch.device,
+        score: Score | None = None,
+        observer: Observer[NetworkT] | None = None,
+    ) -> list[Epoch]:
+        """Train until the score stops getting better; the network ends with its best weights.
+
+        A training that was killed and is run again with the same arguments and ``state`` goes on after its last look
+        and ends with the same bytes, wherever its steps themselves are repeatable. The file is removed at the end.
+
+        Args:
+            network: is changed in place. What is kept of it is its ``state_dict``.
+            training: takes the steps, in training mode; starts from the network as it is.
+            device: where the network lies.
+            score: judges the network in evaluation mode; None: nothing is judged.
+            observer: watches.
+
+        Returns:
+            A record of each look.
+
+        Raises:
+            DivergedError: the loss, the deciding figure or the weights are not finite, and no look before was better.
+                Where one was, training ends with its weights and a warning.
+            TrainingStateError: the file cannot be read, or belongs to another training.
+        """
+        with own_random_state(device):
+            run = _Run(self, network, training, device, score, observer)
+            run.start()
+            total, weight = torch.zeros(()), 0
+            for step in progress(range(run.step + 1, self.steps + 1), self.description, unit="step"):
+                if run.stale >= self.patience:
+                    break
+                loss = training.step()
+                total, weight = loss.total if not weight else total + loss.total, weight + loss.weight
+                run.observe(step)
+                if step % self.every == 0 or step == self.steps:
+                    if not run.look(step, float(total) / weight):
+                        break
+                    weight = 0
+            return run.end()
+
+
+@dataclass
+class _Run(Generic[NetworkT]):
+    """A loop at work, and what it remembers."""
+
+    loop: TrainingLoop
+    network: NetworkT
+    training: Trainable
+    device: torch.device
+    score: Score | None
+    observer: Observer[NetworkT] | None
+    step: int = 0
+    stale: int = 0
+    best_step: int = 0
+    best_figure: float | None = None
+    best: dict[str, Tensor] = field(default_factory=dict)
+    history: list[Epoch] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Resume, or look at what there is before the first step."""
+        if self.loop.state is not None and self.loop.state.exists():
+            self.resume(self.loop.state)
+        else:
+            self.observe(0)
+            if self.loop.from_start:
+                self.look(0, None)
+        self.network.train()
+
+    def observe(self, step: int) -> None:
+        """Let the observer look where it is time to, and leave mode and random state as they were."""
+        if self.observer is None or step % self.observer.every:
+            return
+        was_training = self.network.training
+        with own_random_state(self.device):
+            self.observer.look(step, self.network.eval())
+        self.network.train(was_training)
+
+    def look(self, step: int, loss: float | None) -> bool:
+        """Judge the network, keep its weights if they are better; whether training goes on."""
+        self.network.eval()
+        weights = self.network.state_dict()
+        finite = (loss is None or math.isfinite(loss)) and _finite(weights)
+        figures = dict(self.score()) if finite and self.score is not None else {}
+        figure = figures[self.loop.by] if finite and self.loop.by is not None else None
+        if not finite or (figure is not None and not math.isfinite(figure)):
+            self.diverged(step, loss, figure)
+            return False
+        self.step = step
+        self.history.append(Epoch(len(self.history) + (not self.loop.from_start), step, loss, figures))
+        if self.is_better(figure):
+            self.best = {name: value.detach().clone() for name, value in weights.items()}
+            self.best_figure, self.best_step, self.stale = figure, step, 0
+        else:
+            self.stale += 1
+        if self.loop.state is not None:
+            self.save(self.loop.state)
+        self.network.train()
+        return self.stale < self.loop.patience
+
+    def is_better(self, figure: float | None) -> bool:
+        """Whether a figure is better than the best so far; without figures the latest weights are."""
+        if figure is None or self.best_figure is None:
+            return True
+        return figure < self.best_figure if self.loop.direction == "falls" else figure > self.best_figure
+
+    def diverged(self, step: int, loss: float | None, figure: float | None) -> None:
+        """Say that the numbers are not finite, and which to lower."""
+        rates = " or ".join(f"{name} ({rate})" for name, rate in self.loop.learning_rates.items())
+        judged = "" if figure is None else f", {self.loop.by} on validation data {figure}"
+        text = f"{self.loop.description}: at step {step:,} the loss is {loss}{judged}; lower {rates}"
+        if not self.history:
+            raise DivergedError(text)
+        warnings.warn(f"{text}. The weights of step {self.best_step:,} are kept", stacklevel=4)
+
+    def end(self) -> list[Epoch]:
+        """Give the network its best weights."""
+        self.network.load_state_dict(self.best)
+        if self.loop.state is not None:
+            self.loop.state.unlink(missing_ok=True)
+        return self.history
+
+    def identity(self) -> dict[str, Any]:
+        """What has to be the same for a state to be this training's."""
+        plan = asdict(self.loop) | {"learning_rates": dict(self.loop.learning_rates)}
+        del plan["state"]
+        return {"format": FORMAT, "device": self.device.type, **plan}
+
+    def save(self, path: Path) -> None:
+        """Write everything that the next step depends on."""
+        random = {"cpu": torch.random.get_rng_state()}
+        if self.device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state(self.device)
+        kept = {name: getattr(self, name) for name in ("step", "stale", "best_step", "best_figure", "best")}
+        parts = {
+            "network": self.network.state_dict(),
+            "parts": {name: _state(part) for name, part in self.training.parts.items()},
+            "random": random,
+            "history": [epoch.as_row() for epoch in self.history],
+        }
+        write_state(path, self.identity() | parts | kept)
+
+    def resume(self, path: Path) -> None:
+        """Take up what was saved.
+
+        Raises:
+            TrainingStateError: it cannot be read, or is not this training's.
+        """
+        saved = read_state(path)
+        for name, value in self.identity().items():
+            if saved.get(name) != value:
+                raise TrainingStateError(
+                    f"the training state {path} is of another training ({name} is {saved.get(name)!r} there and "
+                    f"{value!r} here): delete it to train from the start"
+                )
+        self.network.load_state_dict(saved["network"])
+        for name, part in self.training.parts.items():
+            _restore(part, saved["parts"][name])
+        torch.random.set_rng_state(saved["random"]["cpu"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(saved["random"]["cuda"], self.device)
+        self.history = [Epoch.from_row(row) for row in saved["history"]]
+        for name in ("step", "stale", "best_step", "best_figure", "best"):
+            setattr(self, name, saved[name])
+
+
+def _state(part: Part) -> Any:
+    if isinstance(part, torch.Generator):
+        return part.get_state()
+    return part.bit_generator.state if isinstance(part, np.random.Generator) else part.state_dict()
+
+
+def _restore(part: Part, state: Any) -> None:
+    if isinstance(part, torch.Generator):
+        part.set_state(state)
+    elif isinstance(part, np.random.Generator):
+        part.bit_generator.state = state
+    else:
+        part.load_state_dict(state)
+
+
+def _finite(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether all floating-point numbers are finite; read once, since on a GPU each reading waits."""
+    flags = [value.isfinite().all() for value in tensors.values() if value.is_floating_point()]
+    return not flags or bool(torch.stack(flags).all())
