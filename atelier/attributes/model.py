@@ -18,17 +18,18 @@ import pyarrow as pa
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from atelier.articles.frames import Frame, identifiers, text
 from atelier.articles.splits import holdout
+from atelier.articles.table import Articles
 from atelier.attributes.config import AttributeConfig
 from atelier.attributes.encoding import EncodedArticles, Encoding
-from atelier.attributes.labels import UNLABELLED, Applicability, Heads, read_labels
+from atelier.attributes.labels import UNLABELLED, Applicability, Heads, labels_of, read_labels
 from atelier.attributes.network.architecture import AttributeNetwork, Sizes
 from atelier.attributes.network.batches import ArticleBatches, fit_standardisation
 from atelier.attributes.network.training import Epoch, Observer, logits_of, train
-from atelier.attributes.prediction_sets import RARE, PredictionSets
+from atelier.attributes.prediction_sets import PredictionSets
 from atelier.attributes.temperature import fit_temperatures
 from atelier.errors import AtelierError, BundleError
+from atelier.frames import Frame
 
 Integers = npt.NDArray[np.int64]
 
@@ -118,7 +119,7 @@ class AttributeModel:
 
     # ---- fitting
 
-    def fit(self, articles: Frame, labels: Frame, *, monitor: Monitor | None = None) -> "AttributeModel":
+    def fit(self, articles: Frame | Articles, labels: Frame, *, monitor: Monitor | None = None) -> "AttributeModel":
         """Train on partial labels.
 
         Args:
@@ -136,24 +137,22 @@ class AttributeModel:
         Raises:
             ArticlesError: missing or repeated ids, two labels for one attribute, unusable image vectors.
         """
-        known_labels = read_labels(labels)
-        ids = identifiers(articles)
-        mine = known_labels["article_id"].isin(ids.to_numpy(zero_copy_only=False))
-        strangers, known_labels = int((~mine).sum()), known_labels[mine]
-        labelled_articles = known_labels["article_id"].nunique()
+        articles = Articles.from_frame(articles)
+        every = read_labels(labels)
+        known = labels_of(articles, every)
+        labelled_articles = known["article_id"].nunique()
         config = self.config or AttributeConfig.for_data(labelled_articles)
-        self._heads = Heads.fit(known_labels, config.samples_needed(len(ids)))
+        self._heads = Heads.fit(known, config.samples_needed(len(articles)))
         self._encoding = Encoding.fit(articles, config)
         encoded = self._encoding.encode(articles)
-        labelled = self._labelled(encoded, known_labels)
+        # Labels of rare values are calibrated on, as they will be judged on: otherwise sets would promise too much.
+        targets = self._heads.encode(known, len(articles))
+        labelled = targets != UNLABELLED
         types = self._encoding.categories["product_type"]
         self._applicability = Applicability.fit(
             encoded.types, types, labelled, self._heads.attributes, config.applicability_share, config.applies
         )
-        targets = self._heads.encode(known_labels, encoded.article_ids.to_numpy(zero_copy_only=False))
-        targets[labelled & (targets == UNLABELLED)] = RARE
-        # Labels of rare values are calibrated on, as they will be judged on: otherwise sets would promise too much.
-        validation = self._validation(articles, np.flatnonzero(labelled.any(axis=1)), config)
+        validation = self._validation(articles, labelled.any(axis=1), config)
         usable = np.flatnonzero((targets >= 0).any(axis=1))
         training = np.setdiff1d(usable, validation)
         if not len(training):  # so few labels that all validate: they train, and nothing calibrates
@@ -161,40 +160,24 @@ class AttributeModel:
         self.config = config
         self._train(encoded, targets, training, validation, monitor)
         self.summary = {
-            "articles": len(ids),
+            "articles": len(articles),
             "labelled_articles": labelled_articles,
             "training_articles": len(training),
             "validation_articles": len(validation),
-            "labels": len(known_labels),
-            "labels_of_unknown_articles": strangers,
-            "labels_of_rare_values": len(known_labels) - int((targets >= 0).sum()),
+            "labels": len(known),
+            "labels_of_unknown_articles": len(every) - len(known),
+            "labels_of_rare_values": len(known) - int((targets >= 0).sum()),
             "attributes": len(self._heads),
-            "attributes_without_head": known_labels["attribute"].nunique() - len(self._heads),
+            "attributes_without_head": known["attribute"].nunique() - len(self._heads),
             "epochs": len(self.history),
         }
         return self
 
-    def _labelled(self, encoded: EncodedArticles, labels: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        """Which articles are labelled with which attributes that have a head, bool [n, attributes]."""
-        attributes = self._heads.attributes
-        labelled = np.zeros((len(encoded), len(attributes)), dtype=bool)
-        rows = pd.Index(encoded.article_ids.to_numpy(zero_copy_only=False)).get_indexer(pd.Index(labels["article_id"]))
-        columns = pd.Index(attributes, dtype=object).get_indexer(pd.Index(labels["attribute"], dtype=object))
-        keep = columns >= 0
-        labelled[rows[keep], columns[keep]] = True
-        return labelled
-
     @staticmethod
-    def _validation(articles: Frame, labelled: Integers, config: AttributeConfig) -> Integers:
-        """The labelled rows that validate: some styles among the labelled ones."""
-        chosen = pa.array(labelled)
-        frame = pa.table(
-            {
-                "article_id": identifiers(articles).take(chosen),
-                "product_code": text(articles, "product_code").take(chosen),
-            }
-        )
-        return labelled[holdout(frame, config.validation_share, seed=config.seed, purpose="validation")]
+    def _validation(articles: Articles, labelled: npt.NDArray[np.bool_], config: AttributeConfig) -> Integers:
+        """The rows that validate, int64: those of some styles among the labelled articles, bool [n]."""
+        chosen = holdout(articles.rows(labelled), config.validation_share, seed=config.seed, purpose="validation")
+        return np.flatnonzero(labelled)[chosen]
 
     def _train(
         self,
@@ -277,7 +260,7 @@ class AttributeModel:
         """The trained network; None where there is nothing to predict."""
         return self._network
 
-    def predict_proba(self, articles: Frame) -> Probabilities:
+    def predict_proba(self, articles: Frame | Articles) -> Probabilities:
         """Calibrated probabilities of every value of every attribute that can be predicted.
 
         Args:
@@ -287,7 +270,8 @@ class AttributeModel:
             NotFittedError: before fitting.
             ArticlesError: missing or repeated ids, image vectors of another length than in training.
         """
-        encoded = self._require_encoding().encode(articles)
+        encoding, articles = self._require_encoding(), Articles.from_frame(articles)
+        encoded = encoding.encode(articles)
         applicability = self._applicability
         if applicability is None:
             raise NotFittedError("The model knows no articles yet: call fit, or load a bundle.")
@@ -298,7 +282,7 @@ class AttributeModel:
                 parts = self._network.probabilities(logits_of(self._network, batches))
             matrices = tuple(part.cpu().numpy() for part in parts)
         return Probabilities(
-            article_ids=encoded.article_ids.to_numpy(zero_copy_only=False),
+            article_ids=articles.names,
             attributes=self._heads.attributes,
             values=tuple(head.values for head in self._heads.heads),
             matrices=matrices,
@@ -306,7 +290,7 @@ class AttributeModel:
             sets=self._sets.of(matrices) if matrices else (),
         )
 
-    def predict(self, articles: Frame) -> pd.DataFrame:
+    def predict(self, articles: Frame | Articles) -> pd.DataFrame:
         """The most probable value of each attribute that applies; it never abstains.
 
         Args:

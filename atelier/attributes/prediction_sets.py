@@ -21,7 +21,6 @@ import pyarrow.parquet as pq
 
 from atelier.attributes.labels import UNLABELLED
 
-RARE = -2  # labelled, with a value that cannot be predicted: no set holds it
 #: Probabilities are float32, and differ by about so much between batches of different sizes.
 ROUNDING = 1e-6
 SCHEMA = pa.schema([("attribute", pa.string()), ("least_probability", pa.float64()), ("labels", pa.int64())])

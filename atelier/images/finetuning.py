@@ -24,7 +24,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from atelier.articles.splits import holdout
-from atelier.attributes.labels import UNLABELLED, Heads, read_labels
+from atelier.articles.table import Articles
+from atelier.attributes.labels import UNLABELLED, Heads, labels_of, read_labels
 from atelier.errors import AtelierError, BundleError
 from atelier.images.activations import Activations, Viewing, keep_activations
 from atelier.images.augmentation import Augmentation
@@ -269,9 +270,9 @@ def _prepare(
     Raises:
         FineTuningError: nothing is left to train on.
     """
-    owners = activations.photographs["article_id"].to_numpy(dtype=object)
-    articles, rows = np.unique(owners.astype(str), return_inverse=True)
-    targets = heads.encode(labels, articles.astype(object))[rows]
+    articles = Articles.from_frame(activations.photographs[["article_id"]].drop_duplicates())
+    of_articles = np.maximum(heads.encode(labels_of(articles, labels), len(articles)), UNLABELLED)
+    targets = of_articles[articles.find(activations.photographs["article_id"])]
     usable = (targets != UNLABELLED).any(axis=1)
     held = _validation(activations.photographs, config)
     training, validation = np.flatnonzero(usable & ~held), np.flatnonzero(usable & held)
