@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from atelier.articles.errors import ArticlesError
-from atelier.frames import Frame, column, columns
+from atelier.bundles import read_table, write_table
+from atelier.frames import Frame, column, columns, whole
 
 PADDING = 0
 UNKNOWN = 1
@@ -117,9 +117,9 @@ class Vocabulary:
 
     def save(self, path: Path) -> None:
         """Write the words as Parquet, in order."""
-        pq.write_table(pa.table({"word": self.words}), path)
+        write_table(path, pa.table({"word": self.words}))
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
         """Read what :meth:`save` wrote."""
-        return cls(pq.read_table(path)["word"].combine_chunks().cast(pa.string()))
+        return cls(whole(read_table(path, ("word",))["word"]).cast(pa.string()))

@@ -18,18 +18,19 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from atelier import bundles
 from atelier.articles.errors import ArticlesError
 from atelier.articles.table import Articles
 from atelier.articles.text import Words
-from atelier.errors import BundleError
 from atelier.frames import Frame, column, columns
 
 Floats = npt.NDArray[np.float32]
 
 NUMBERS = ("price", "recency", "popularity")
+POSITIONS = "positions.parquet"
+REMEDY = "fit again, or name another bundle"
 BLOCKS = ("product_type", *NUMBERS, "text", "image", "attributes")
 ALTERNATIVES = pa.list_(pa.struct([("value", "string"), ("probability", "float64")]))
 CHUNK = 8192  # rows at a time where a whole block in double precision would be large
@@ -256,11 +257,8 @@ class ArticleVectors:
 
     def save(self, path: str | Path) -> None:
         """Write the bundle: config.json and positions.parquet. The same vectors give the same bytes."""
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(_BundleConfig(config=self.config).model_dump_json(indent=2) + "\n")
-        table = pa.Table.from_pandas(self.positions, preserve_index=False).replace_schema_metadata(None)
-        pq.write_table(table, folder / "positions.parquet")
+        bundles.write_config(Path(path), _BundleConfig(config=self.config), sort_keys=False)
+        bundles.write_table(Path(path) / POSITIONS, self.positions)
 
     @classmethod
     def load(cls, path: str | Path) -> "ArticleVectors":
@@ -269,15 +267,8 @@ class ArticleVectors:
         Raises:
             BundleError: a file is missing, or made by an incompatible version.
         """
-        folder = Path(path)
-        try:
-            described = _BundleConfig.model_validate_json((folder / "config.json").read_text())
-            positions = pq.read_table(folder / "positions.parquet", columns=["block", "name", "norm", "weight"])
-        except (OSError, ValidationError, pa.ArrowInvalid) as error:
-            raise BundleError(
-                f"The bundle of article vectors {folder} cannot be read: {error}. Fit again, or name another bundle."
-            ) from error
-        vectors = cls(described.config)
+        vectors = cls(bundles.read_config(Path(path), _BundleConfig, remedy=REMEDY).config)
+        positions = bundles.read_table(Path(path) / POSITIONS, ("block", "name", "norm", "weight"), remedy=REMEDY)
         vectors.positions = positions.to_pandas().astype({"block": "str", "name": "str"})
         return vectors
 

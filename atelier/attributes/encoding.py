@@ -13,13 +13,13 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from atelier.articles.errors import ArticlesError
 from atelier.articles.image_vectors import ImageVectors
 from atelier.articles.table import CATEGORIES, Articles
 from atelier.articles.text import Vocabulary
 from atelier.attributes.config import AttributeConfig
+from atelier.bundles import read_table, write_table
 
 NO_CATEGORY = -1
 
@@ -104,13 +104,12 @@ class Encoding:
         self.vocabulary.save(folder / "vocabulary.parquet")
         columns = [(name, str(value)) for name in CATEGORIES for value in self.categories[name]]
         frame = pd.DataFrame(columns, columns=["column", "value"]).astype("str")
-        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-        pq.write_table(table, folder / "categories.parquet")
+        write_table(folder / "categories.parquet", frame)
 
     @classmethod
     def load(cls, folder: Path, length: int, dimension: int) -> "Encoding":
         """Read what :meth:`save` wrote."""
-        frame = pq.read_table(folder / "categories.parquet").to_pandas()
+        frame = read_table(folder / "categories.parquet", ("column", "value")).to_pandas()
         categories = {name: frame.loc[frame["column"] == name, "value"].to_numpy(dtype=object) for name in CATEGORIES}
         return cls(length, Vocabulary.load(folder / "vocabulary.parquet"), categories, dimension)
 

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from atelier.articles.errors import ArticlesError
 from atelier.articles.table import Articles
+from atelier.bundles import read_table, write_table
 from atelier.frames import Frame, column, require
 
 UNLABELLED = -1
@@ -139,12 +139,12 @@ class Heads:
 
     def save(self, path: Path) -> None:
         """Write the classes as Parquet."""
-        pq.write_table(pa.Table.from_pandas(self.table(), preserve_index=False).replace_schema_metadata(None), path)
+        write_table(path, self.table())
 
     @classmethod
     def load(cls, path: Path) -> "Heads":
         """Read what :meth:`save` wrote."""
-        frame = pq.read_table(path).to_pandas()
+        frame = read_table(path, ("attribute", "position", "value", "samples")).to_pandas()
         return cls(
             tuple(
                 Head(str(name), group["value"].to_numpy(dtype=object), group["samples"].to_numpy(dtype=np.int64))
@@ -215,12 +215,12 @@ class Applicability:
         type_rows, attribute_rows = np.nonzero(self.applies)
         names = np.array(self.attributes, dtype=object)
         pairs = {"attribute": names[attribute_rows], "product_type": self.types[type_rows]}
-        pq.write_table(pa.table({name: pa.array(values, pa.string()) for name, values in pairs.items()}), path)
+        write_table(path, pa.table({name: pa.array(values, pa.string()) for name, values in pairs.items()}))
 
     @classmethod
     def load(cls, path: Path, types: npt.NDArray[np.object_], attributes: tuple[str, ...]) -> "Applicability":
         """Read what :meth:`save` wrote; types and attributes come from the rest of the bundle."""
-        pairs = pq.read_table(path)
+        pairs = read_table(path, ("attribute", "product_type"))
         applies = np.zeros((len(types), len(attributes)), dtype=bool)
         type_rows = pd.Index(types, dtype=object).get_indexer(pd.Index(pairs["product_type"].to_pylist(), dtype=object))
         columns = pd.Index(attributes, dtype=object).get_indexer(pd.Index(pairs["attribute"].to_pylist(), dtype=object))

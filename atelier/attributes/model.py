@@ -5,7 +5,6 @@ their own.
 """
 
 import copy
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from atelier import bundles
 from atelier.articles.splits import holdout
 from atelier.articles.table import Articles
 from atelier.attributes.config import AttributeConfig
@@ -28,7 +27,7 @@ from atelier.attributes.network.batches import ArticleBatches, fit_standardisati
 from atelier.attributes.network.training import Epoch, Observer, logits_of, train
 from atelier.attributes.prediction_sets import PredictionSets
 from atelier.attributes.temperature import fit_temperatures
-from atelier.errors import AtelierError, BundleError
+from atelier.errors import AtelierError
 from atelier.frames import Frame
 
 Integers = npt.NDArray[np.int64]
@@ -332,25 +331,21 @@ class AttributeModel:
         Raises:
             NotFittedError: before fitting.
         """
-        from safetensors.torch import save_file
-
         folder, encoding, applicability = Path(path), self._require_encoding(), self._applicability
-        folder.mkdir(parents=True, exist_ok=True)
         described = _BundleConfig(
             config=self._require_config(),
             image_dimension=encoding.dimension,
             summary=self.summary,
             history=self.history,
         )
-        text_json = json.dumps(described.model_dump(mode="json"), indent=2, sort_keys=True)
-        (folder / "config.json").write_text(text_json + "\n")
+        bundles.write_config(folder, described)
         encoding.save(folder)
         self._heads.save(folder / "classes.parquet")
         self._sets.save(folder / "prediction_sets.parquet", self._heads.attributes)
         if applicability is not None:
             applicability.save(folder / "applicability.parquet")
         state = self._network.state_dict() if self._network is not None else {}
-        save_file({name: value.cpu().contiguous() for name, value in state.items()}, folder / "weights.safetensors")
+        bundles.write_arrays(folder, {name: value.cpu().numpy() for name, value in state.items()})
 
     @classmethod
     def load(cls, path: str | Path, *, device: str | torch.device = "cpu") -> "AttributeModel":
@@ -359,28 +354,21 @@ class AttributeModel:
         Raises:
             BundleError: a file is missing, or made by an incompatible version.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         folder = Path(path)
-        try:
-            described = _BundleConfig.model_validate_json((folder / "config.json").read_text())
-            model = cls(described.config, device=device)
+        described = bundles.read_config(folder, _BundleConfig)
+        model = cls(described.config, device=device)
+        with bundles.reading(folder):
             model._encoding = Encoding.load(folder, described.config.words_read, described.image_dimension)
             model._heads = Heads.load(folder / "classes.parquet")
             model._sets = PredictionSets.load(folder / "prediction_sets.parquet", model._heads.attributes)
             types = model._encoding.categories["product_type"]
             model._applicability = Applicability.load(folder / "applicability.parquet", types, model._heads.attributes)
-            state = load_file(folder / "weights.safetensors")
+            state = {name: torch.from_numpy(value) for name, value in bundles.read_arrays(folder).items()}
             if state:
                 with torch.device("meta"):
                     network = model._build(described.config)
                 network.load_state_dict(state, assign=True)
                 model._network = network.to(model.device).eval()
-        except (OSError, ValidationError, RuntimeError, KeyError, pa.ArrowInvalid, SafetensorError) as error:
-            raise BundleError(
-                f"The attribute bundle {folder} cannot be read: {error}. Train again, or name another bundle."
-            ) from error
         model.summary, model.history = described.summary, described.history
         return model
 

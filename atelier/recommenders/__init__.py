@@ -10,7 +10,7 @@ from typing import Any
 
 from atelier.bundles import read_config
 from atelier.errors import AtelierError, BundleError
-from atelier.recommenders.base import Recommender, RecommenderConfig
+from atelier.recommenders.base import Recommender, RecommenderBundle, RecommenderConfig
 
 MODELS = {
     "popular": "atelier.recommenders.baselines.popular:Popular",
@@ -62,7 +62,7 @@ def load(path: str | Path) -> Recommender[Any]:
         BundleError: the folder is no complete bundle of a known model.
     """
     try:
-        model = model_class(str(read_config(Path(path))["model"]))
+        model = model_class(str(read_config(Path(path), RecommenderBundle).model))
     except UnknownModelError as error:
         raise BundleError(f"{path} holds a model that this version does not know: {error}") from error
     return model.load(path)
