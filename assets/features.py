@@ -15,8 +15,9 @@ from resources.compute import gpu_pool
 from sql import query
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
+
+    from atelier.articles.table import Articles
 
 GROUP = "features"
 
@@ -57,10 +58,12 @@ def customer_features(step: Step, config: FeatureConfig) -> None:
 )
 def article_vectors(step: Step) -> None:
     """The vector that content models read, and in the bundle ``vector_space`` the name and norm of each position."""
+    from atelier.articles.table import Articles
     from atelier.articles.vectors import ArticleVectors, vectors_table
 
-    articles = article_inputs(step.store, step.cache, step.ds)
-    articles = articles.merge(step.read("article_features")[["article_id", "sales_30d"]], on="article_id")
+    inputs = article_inputs(step.store, step.cache, step.ds)
+    sales = step.read("article_features")[["article_id", "sales_30d"]]
+    articles = Articles.from_frame(inputs.merge(sales, on="article_id"))
     space = ArticleVectors()
     vectors = space.fit_transform(articles, _attributes(step, articles), as_of=step.ds)
     read = [*INPUTS, "article_features", "predicted_attributes"]
@@ -71,7 +74,7 @@ def article_vectors(step: Step) -> None:
     step.note("article_vectors", **{f"{block}_positions": int(n) for block, n in blocks.items()})
 
 
-def _attributes(step: Step, articles: "pd.DataFrame") -> "pa.Table":
+def _attributes(step: Step, articles: "Articles") -> "pa.Table":
     """The rows of predicted_attributes, their sets replaced by what the same bundle says of every value.
 
     A set leaves out what is improbable, and of a doubtful attribute holds everything: a vector wants to know how

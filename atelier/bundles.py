@@ -1,79 +1,149 @@
-"""Model bundles on disk: a folder of config.json and weights.safetensors, beside id maps as Parquet.
+"""Models on disk: the one writer and the one reader of a bundle's files.
 
-What belongs here: writing and reading the two files, and what is wrong with a broken folder. What does not: which
-arrays a model has (:mod:`atelier.recommenders.base`), pointers and manifests (the model store's business).
+What belongs here: config.json, weights.safetensors and tables as Parquet, and what is wrong with a broken one. What
+does not: which fields, arrays and tables a model has, which its own ``save`` and ``load`` know; id maps
+(:class:`atelier.ids.IdMap`); pointers and manifests (:mod:`resources.model_store`).
+
+The same content gives the same bytes. Every file that cannot be read is a BundleError that names it and the remedy.
+Nothing that is read can run code.
 """
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
-from atelier.errors import BundleError
+from atelier.errors import AtelierError, BundleError
 
 Array = npt.NDArray[Any]
+Described = TypeVar("Described", bound=BaseModel)
 
-FORMAT = 2
-"""The layout of a bundle; a change that old code cannot read, or new code cannot read of old, raises it."""
-
-
-def write(folder: Path, model: str, config: dict[str, Any], arrays: dict[str, Array]) -> None:
-    """Write config.json, which also names the arrays' shapes, and weights.safetensors; same arguments, same bytes."""
-    from safetensors.numpy import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    shapes = {name: list(array.shape) for name, array in arrays.items()}
-    content = {"model": model, "format": FORMAT, "config": config, "arrays": shapes}
-    (folder / "config.json").write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / "weights.safetensors")
+CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+REMEDY = "train the model again, or name another bundle"
+FAULTS = OSError, ValueError, TypeError, KeyError, RuntimeError, pa.ArrowException, SafetensorError, AtelierError
+"""What reading a file can raise: the file's, its format's and its content's faults."""
 
 
-def read_config(folder: Path, expected: str | None = None) -> dict[str, Any]:
-    """A bundle's config.json: ``model``, ``format``, ``config``, ``arrays`` (the shape of each).
+@contextmanager
+def reading(path: Path, remedy: str = REMEDY) -> Iterator[None]:
+    """Turn whatever goes wrong while ``path`` is read into an error that names it and the remedy.
 
     Raises:
-        BundleError: it is missing, unreadable, of another format, or not of the model ``expected``.
+        BundleError: the file is missing or broken, or its content does not fit the rest of the bundle.
     """
     try:
-        raw: dict[str, Any] = json.loads((folder / "config.json").read_text())
-        model, format_ = str(raw["model"]), raw["format"]
+        yield
+    except FAULTS as error:
+        told = isinstance(error, BundleError)  # an inner file was named already
+        raise error if told else BundleError(f"{path} cannot be read ({error}): {remedy}") from error
+
+
+def write_config(folder: Path, described: BaseModel, name: str = CONFIG, *, sort_keys: bool = True) -> None:
+    """Write what describes a bundle as JSON; the folder is made where it does not exist.
+
+    Args:
+        folder: the bundle.
+        described: has a field ``format``, the number of the layout of the bundle's files.
+        name: of the file.
+        sort_keys: whether keys stand in alphabetical order; otherwise in that of the fields.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(described.model_dump(mode="json"), indent=2, sort_keys=sort_keys)
+    (folder / name).write_text(text + "\n", encoding="utf-8")
+
+
+def read_config(folder: Path, kind: type[Described], name: str = CONFIG, *, remedy: str = REMEDY) -> Described:
+    """Read what :func:`write_config` wrote.
+
+    Args:
+        folder: the bundle.
+        kind: what describes it; the default of its field ``format`` is the only format that can be read.
+        name: of the file.
+        remedy: what an error message advises.
+
+    Raises:
+        BundleError: the file is missing, broken, of another format, or a field is missing or not allowed.
+    """
+    try:
+        raw = json.loads((folder / name).read_text(encoding="utf-8"))
+        found = raw["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{folder} is no model bundle: config.json is missing or broken ({error})") from error
-    if format_ != FORMAT:
-        raise BundleError(f"{folder} has format {format_}, this version reads {FORMAT}: train the model again")
-    if absent := [name for name in ("config", "arrays") if not isinstance(raw.get(name), dict)]:
-        raise BundleError(f"config.json of {folder} lacks {' and '.join(absent)}: train the model again")
-    if expected is not None and model != expected:
-        raise BundleError(f"{folder} holds the model {model}, not {expected}: use recommenders.load")
-    return raw
+        raise BundleError(f"{folder} is no model bundle: {name} is missing or broken ({error}): {remedy}") from error
+    if found != (wanted := kind.model_fields["format"].default):
+        raise BundleError(f"{folder} has format {found}, this version reads {wanted}: {remedy}")
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        wrong = " and ".join(dict.fromkeys(str(each["loc"][0]) for each in error.errors()))
+        faults = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise BundleError(f"{folder / name} lacks {wrong} as this version knows it ({faults}): {remedy}") from error
 
 
-def read_arrays(folder: Path, shapes: dict[str, Any]) -> dict[str, Array]:
-    """A bundle's arrays, which have to have the ``shapes`` that config.json names.
+def write_arrays(folder: Path, arrays: Mapping[str, Array], name: str = WEIGHTS) -> None:
+    """Write arrays by name as safetensors."""
+    # Unlike ascontiguousarray, require leaves an array without dimensions as it is.
+    save_file({key: np.require(array, requirements="C") for key, array in arrays.items()}, folder / name)
+
+
+def read_arrays(
+    folder: Path, shapes: Mapping[str, list[int]] | None = None, name: str = WEIGHTS, *, remedy: str = REMEDY
+) -> dict[str, Array]:
+    """Read what :func:`write_arrays` wrote.
+
+    Args:
+        folder: the bundle.
+        shapes: the shape of every array; None where config.json does not name them.
+        name: of the file.
+        remedy: what an error message advises.
 
     Raises:
         BundleError: the file is missing or broken, or an array is missing, too many or of another shape.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    path = folder / "weights.safetensors"
-    try:
+    path = folder / name
+    with reading(path, remedy):
         arrays: dict[str, Array] = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise BundleError(f"{path} is missing or broken ({error}): train the model again") from error
-    found = {name: list(array.shape) for name, array in arrays.items()}
-    wrong = sorted(name for name in found.keys() | shapes.keys() if found.get(name) != shapes.get(name))
-    if wrong:
-        raise BundleError(
-            f"{path} does not belong to its config.json: of {wrong[0]} it has the shape {found.get(wrong[0])}, "
-            f"not {shapes.get(wrong[0])}: train the model again"
-        )
+    found = shapes_of(arrays)
+    wanted = found if shapes is None else shapes
+    for key in sorted(found.keys() | wanted.keys()):
+        if (have := found.get(key)) != (need := wanted.get(key)):
+            raise BundleError(
+                f"{path} does not belong to its config.json: of {key} it has the shape {have}, not {need}: {remedy}"
+            )
     return arrays
 
 
-def under(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
+def shapes_of(arrays: Mapping[str, Array]) -> dict[str, list[int]]:
+    """The shape of each array, for a config.json that names them."""
+    return {name: list(array.shape) for name, array in arrays.items()}
+
+
+def under(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
     """The arrays whose names begin with ``prefix``, without it."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def write_table(path: Path, table: pa.Table | pd.DataFrame) -> None:
+    """Write a table as Parquet; of a DataFrame without its index."""
+    if isinstance(table, pd.DataFrame):
+        table = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+    pq.write_table(table, path)
+
+
+def read_table(path: Path, names: tuple[str, ...], *, remedy: str = REMEDY) -> pa.Table:
+    """Read the columns ``names`` of what :func:`write_table` wrote.
+
+    Raises:
+        BundleError: the file is missing or broken, or lacks a column.
+    """
+    with reading(path, remedy):
+        return pq.read_table(path).select(names)

@@ -11,9 +11,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
 from atelier.errors import AtelierError
+from atelier.frames import as_arrow, is_frame, matrix, require, whole
 from atelier.ids import IdMap, preview
 
 
@@ -55,9 +55,8 @@ class Catalogue:
                 sizes do not agree.
             IdentifierError: an ``article_id`` is null or not text.
         """
-        frame = articles.to_pandas() if isinstance(articles, pa.Table | pa.RecordBatch) else articles
-        if not isinstance(frame, pd.DataFrame) or "article_id" not in frame.columns:
-            raise CatalogueError("a catalogue is read from a frame with a column article_id")
+        require(articles, ["article_id"], CatalogueError, "a catalogue's frame of articles")
+        frame = articles if isinstance(articles, pd.DataFrame) else articles.to_pandas()
         ids, codes = IdMap.factorise(frame["article_id"], "article_id")
         if len(ids) < len(codes):
             twice = np.flatnonzero(np.bincount(codes, minlength=len(ids)) > 1)
@@ -101,7 +100,7 @@ def _matrix(vectors: Any, ids: IdMap, order: npt.NDArray[np.intp]) -> npt.NDArra
     """The vectors in the order of ``ids``."""
     if vectors is None:
         return None
-    if isinstance(vectors, pd.DataFrame | pa.Table | pa.RecordBatch):
+    if is_frame(vectors):
         return _matrix_of_frame(vectors, ids)
     matrix = np.asarray(vectors, dtype=np.float32)
     if matrix.ndim != 2 or len(matrix) != len(ids):
@@ -120,26 +119,15 @@ def _check_finite(matrix: npt.NDArray[np.float32], ids: IdMap) -> None:
 
 
 def _matrix_of_frame(vectors: Any, ids: IdMap) -> npt.NDArray[np.float32]:
-    table = pa.Table.from_pandas(vectors, preserve_index=False) if isinstance(vectors, pd.DataFrame) else vectors
-    absent = [name for name in ("article_id", "vector") if name not in table.schema.names]
-    if absent:
-        raise CatalogueError(f"the frame of vectors lacks {' and '.join(absent)}")
-    their_ids, codes = IdMap.factorise(table.column("article_id"), "article_id")
+    require(vectors, ["article_id", "vector"], CatalogueError, "the frame of vectors")
+    their_ids, codes = IdMap.factorise(vectors["article_id"], "article_id")
     place = their_ids.encode(ids.values, unknown="minus_one")
     if (place < 0).any():
         missing = ids.take(np.flatnonzero(place < 0)).to_pylist()
         raise CatalogueError(f"{len(missing):,} articles have no vector: {preview(missing, len(missing))}")
-    column = table.column("vector")
-    lists = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    lists = lists.chunk(0) if isinstance(lists, pa.ChunkedArray) else lists
-    flat = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
-    if len(their_ids) < len(codes) or lists.null_count or (len(codes) and len(flat) % len(codes)):
-        raise CatalogueError("vectors must be one per article, none null, all of one length")
-    lengths = np.asarray(lists.value_lengths().to_numpy(zero_copy_only=False))
-    if len(lengths) and lengths.min() != lengths.max():
-        raise CatalogueError(f"vectors have from {lengths.min()} to {lengths.max()} positions: all need the same")
+    if len(their_ids) < len(codes):
+        raise CatalogueError("the frame of vectors has to have one row for each article")
     row_of = np.empty(len(codes), dtype=np.int64)
     row_of[codes] = np.arange(len(codes))
-    dimension = len(flat) // len(codes) if len(codes) else 0
-    matrix: npt.NDArray[np.float32] = flat.reshape(len(codes), dimension)[row_of[place]]
-    return matrix
+    found: npt.NDArray[np.float32] = matrix(whole(as_arrow(vectors["vector"])), "vector", CatalogueError)[row_of[place]]
+    return found

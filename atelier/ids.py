@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from atelier.errors import AtelierError, BundleError, UnknownIdentifier
+from atelier.frames import as_arrow, is_frame, require, whole
 
 Codes = npt.NDArray[np.int32]
 """Positions in an IdMap; −1 stands for none."""
@@ -43,12 +44,10 @@ def column(values: Any, name: str) -> Any:
     Raises:
         IdentifierError: it is a frame without that column.
     """
-    if not isinstance(values, pd.DataFrame | pa.Table | pa.RecordBatch):
+    if not is_frame(values):
         return values.values if isinstance(values, IdMap) else values
-    columns = list(values.columns) if isinstance(values, pd.DataFrame) else values.schema.names
-    if name not in columns:
-        raise IdentifierError(f"the frame has no column {name!r}; it has {', '.join(map(str, columns))}")
-    return values[name] if isinstance(values, pd.DataFrame) else values.column(name)
+    require(values, [name], IdentifierError, "the frame")
+    return values[name]
 
 
 def factorise(values: Any, what: str = "identifier") -> tuple[pa.LargeStringArray, Codes]:
@@ -64,7 +63,12 @@ def factorise(values: Any, what: str = "identifier") -> tuple[pa.LargeStringArra
     Raises:
         IdentifierError: some are null, or they are not text (a number has lost its leading zeros already).
     """
-    array = _dictionary(_arrow(values, what), what)
+    if isinstance(values, str):
+        raise IdentifierError(f"{what} is the single text {values!r}: pass a list of them")
+    try:
+        array = _dictionary(as_arrow(values), what)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
+        raise IdentifierError(f"{what} is not a column of text ({error}): convert it with .astype(str)") from error
     if array.null_count or array.dictionary.null_count:
         nulls = np.flatnonzero(pc.is_null(array.cast(array.type.value_type)).to_numpy(zero_copy_only=False))
         if len(nulls):
@@ -75,19 +79,6 @@ def factorise(values: Any, what: str = "identifier") -> tuple[pa.LargeStringArra
     return array.dictionary.cast(pa.large_string()), indices
 
 
-def _arrow(values: Any, what: str) -> pa.Array | pa.ChunkedArray:
-    if isinstance(values, str):
-        raise IdentifierError(f"{what} is the single text {values!r}: pass a list of them")
-    if isinstance(values, pa.Array | pa.ChunkedArray):
-        return values
-    try:
-        if isinstance(values, pd.Series | pd.Index | pd.api.extensions.ExtensionArray | np.ndarray):
-            return pa.array(values, from_pandas=True)
-        return pa.array(list(values), from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
-        raise IdentifierError(f"{what} is not a column of text ({error}): convert it with .astype(str)") from error
-
-
 def _dictionary(array: pa.Array | pa.ChunkedArray, what: str) -> pa.DictionaryArray:
     texts = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
     if pa.types.is_null(texts):
@@ -96,13 +87,7 @@ def _dictionary(array: pa.Array | pa.ChunkedArray, what: str) -> pa.DictionaryAr
         raise IdentifierError(f"{what} is {texts}, not text: convert it with .astype(str), mind leading zeros")
     if texts == pa.string_view():
         array = array.cast(pa.large_string())
-    if not pa.types.is_dictionary(array.type):
-        array = array.dictionary_encode()
-    if isinstance(array, pa.ChunkedArray):
-        array = array.unify_dictionaries().combine_chunks()
-        if isinstance(array, pa.ChunkedArray):  # older pyarrow returns the one chunk still wrapped
-            array = array.chunk(0)
-    return array
+    return whole(array if pa.types.is_dictionary(array.type) else array.dictionary_encode())
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,12 +214,11 @@ class IdMap:
             BundleError: the file is missing or is not such a map.
         """
         try:
-            values = pq.read_table(path, columns=["id"]).column("id").cast(pa.large_string()).combine_chunks()
+            values = whole(pq.read_table(path, columns=["id"])["id"].cast(pa.large_string()))
         except (OSError, pa.ArrowException, KeyError) as error:
             raise BundleError(
                 f"{path} is not a readable map of identifiers ({error}): train the model again"
             ) from error
-        values = values.chunk(0) if isinstance(values, pa.ChunkedArray) else values
         if values.null_count or (len(values) > 1 and not pc.all(pc.less(values[:-1], values[1:])).as_py()):
             raise BundleError(
                 f"{path} holds identifiers that are null, repeated or out of order: train the model again"

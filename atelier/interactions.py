@@ -16,10 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atelier.errors import AtelierError, UnknownIdentifier
+from atelier.frames import as_arrow, cast, columns, require, whole
 from atelier.ids import Codes, IdMap, preview
 
 Times = npt.NDArray[np.datetime64]
 REQUIRED = ("customer_id", "article_id")
+OPTIONAL = ("occurred_at", "kind", "price", "channel")
 
 
 class InteractionsError(AtelierError, ValueError):
@@ -73,14 +75,14 @@ class Interactions:
         """
         if isinstance(frame, Interactions):
             return frame  # type: ignore[return-value]
-        columns = _columns(frame)
-        customer_ids, customers = IdMap.factorise(columns["customer_id"], "customer_id")
-        article_ids, articles = IdMap.factorise(columns["article_id"], "article_id")
-        times = _times(columns.get("occurred_at"), len(customers))
+        read = _columns(frame)
+        customer_ids, customers = IdMap.factorise(read["customer_id"], "customer_id")
+        article_ids, articles = IdMap.factorise(read["article_id"], "article_id")
+        times = _times(read.get("occurred_at"), len(customers))
         # Stable, so that rows of one customer and time keep the order in which they came.
-        order = np.lexsort((times, customers)) if "occurred_at" in columns else np.argsort(customers, kind="stable")
-        kinds, prices = _categories(columns.get("kind"), "kind"), _prices(columns.get("price"))
-        channels = _categories(columns.get("channel"), "channel", nulls=True)
+        order = np.lexsort((times, customers)) if "occurred_at" in read else np.argsort(customers, kind="stable")
+        kinds, prices = _categories(read.get("kind"), "kind"), _prices(read.get("price"))
+        channels = _categories(read.get("channel"), "channel", nulls=True)
         return cls(
             customer_ids,
             article_ids,
@@ -205,31 +207,18 @@ class Interactions:
 
 def _columns(frame: Any) -> dict[str, Any]:
     """The columns of a frame that interactions read, by name."""
-    if not isinstance(frame, pd.DataFrame | pa.Table | pa.RecordBatch):
-        raise InteractionsError(f"interactions are read from a pandas or Arrow frame, not {type(frame).__name__}")
-    names = list(frame.columns) if isinstance(frame, pd.DataFrame) else frame.schema.names
-    absent = [name for name in REQUIRED if name not in names]
-    if absent:
-        raise InteractionsError(f"the frame lacks {' and '.join(absent)}; it has {', '.join(map(str, names))}")
-    optional = ("occurred_at", "kind", "price", "channel")
-    read = [name for name in (*REQUIRED, *optional) if name in names]
-    return {name: frame[name] if isinstance(frame, pd.DataFrame) else frame.column(name) for name in read}
-
-
-def _cast(values: Any, type_: pa.DataType, name: str) -> pa.Array | pa.ChunkedArray:
-    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, from_pandas=True)
-    if pa.types.is_timestamp(array.type) and array.type.tz and pa.types.is_timestamp(type_):
-        array = pc.local_timestamp(array)  # the retailer's wall clock is what a day is counted by
-    try:
-        return array.cast(type_, safe=False) if pa.types.is_timestamp(array.type) else array.cast(type_)
-    except pa.ArrowException as error:
-        raise InteractionsError(f"column {name} ({array.type}) cannot be read as {type_}: {error}") from error
+    require(frame, REQUIRED, InteractionsError, "a frame of interactions")
+    return {name: frame[name] for name in (*REQUIRED, *OPTIONAL) if name in columns(frame)}
 
 
 def _times(values: Any, n: int) -> Times:
     if values is None:
         return np.full(n, np.datetime64("NaT"), dtype="datetime64[us]")
-    array = _cast(values, pa.timestamp("us"), "occurred_at")
+    array = whole(as_arrow(values))
+    moments = pa.types.is_timestamp(array.type)
+    if moments and array.type.tz:
+        array = pc.local_timestamp(array)  # the retailer's wall clock is what a day is counted by
+    array = cast(array, pa.timestamp("us"), "occurred_at", InteractionsError, safe=not moments)
     if array.null_count:
         raise InteractionsError(f"occurred_at is null in {array.null_count:,} rows: drop these rows or fill the column")
     return np.array(array.to_numpy(), dtype="datetime64[us]")  # a copy: the frame's own must stay writeable
@@ -238,22 +227,19 @@ def _times(values: Any, n: int) -> Times:
 def _prices(values: Any) -> npt.NDArray[np.float64] | None:
     if values is None:
         return None
-    array = _cast(values, pa.float64(), "price")
-    chunk = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-    return np.array(chunk.to_numpy(zero_copy_only=False), dtype=np.float64)
+    array = cast(values, pa.float64(), "price", InteractionsError)
+    return np.array(array.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def _categories(values: Any, name: str, *, nulls: bool = False) -> "pd.Categorical | None":
     """A column of few texts as a categorical with sorted categories, so that equal data have equal codes."""
     if values is None:
         return None
-    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, from_pandas=True)
+    array = as_arrow(values)
     plain = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
     if not pa.types.is_dictionary(array.type):
         array = array.cast(pa.large_string()).dictionary_encode()
-    if isinstance(array, pa.ChunkedArray):
-        array = array.unify_dictionaries().combine_chunks()
-        array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+    array = whole(array)
     if array.null_count and not nulls:
         raise InteractionsError(f"{name} is null in {array.null_count:,} rows: drop these rows or fill the column")
     if not nulls and not (pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_null(plain)):

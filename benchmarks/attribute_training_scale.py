@@ -108,15 +108,12 @@ def cost(config: AttributeConfig, articles: int, steps: int, compute: Compute) -
 
 def synthetic(articles: int, tokens: int) -> "tuple[EncodedArticles, npt.NDArray[np.int64], Heads]":
     """Random articles of full texts and photographs, their labels [articles, attributes], −1 unlabelled, and heads."""
-    import pyarrow as pa
-
     from atelier.articles.image_vectors import ImageVectors
     from atelier.attributes.encoding import EncodedArticles
     from atelier.attributes.labels import UNLABELLED, Head, Heads
 
     rng = np.random.default_rng(0)
     encoded = EncodedArticles(
-        article_ids=pa.array(np.arange(articles).astype(str)),
         shots=ImageVectors(rng.standard_normal((articles * SHOTS, DIMENSION), np.float32), np.full(articles, SHOTS)),
         tokens=rng.integers(2, WORDS, (articles, tokens), dtype=np.int32),
         types=rng.integers(0, TYPES, articles),

@@ -26,9 +26,10 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from atelier.articles.table import Articles
 from atelier.attributes import AttributeConfig, AttributeModel, holdout
-from atelier.attributes.labels import UNLABELLED
-from atelier.attributes.prediction_sets import RARE, labels_needed
+from atelier.attributes.labels import UNLABELLED, labels_of, read_labels
+from atelier.attributes.prediction_sets import labels_needed
 from atelier.attributes.scores import Reliability
 from atelier.attributes.temperature import fit_temperatures, uncalibrated
 from atelier.errors import AtelierError
@@ -85,13 +86,7 @@ class Labelled:
     def of(cls, model: AttributeModel, articles: pd.DataFrame, labels: pd.DataFrame) -> "Labelled":
         """Judge articles; the logits are as before the temperature."""
         found = model.predict_proba(articles)
-        mine = labels[labels["article_id"].isin(articles["article_id"]) & labels["attribute"].isin(found.attributes)]
-        truth = model.heads.encode(mine, found.article_ids)
-        rows = pd.Index(found.article_ids).get_indexer(pd.Index(mine["article_id"]))
-        columns = pd.Index(found.attributes, dtype=object).get_indexer(pd.Index(mine["attribute"], dtype=object))
-        labelled = np.zeros_like(truth, dtype=bool)
-        labelled[rows, columns] = True
-        truth[labelled & (truth == UNLABELLED)] = RARE
+        truth = model.heads.encode(labels_of(Articles.from_frame(articles), read_labels(labels)), len(articles))
         raw = [uncalibrated(m, t) for m, t in zip(found.matrices, model.temperatures.tolist(), strict=True)]
         return cls([np.log(np.maximum(part, 1e-30)).astype(np.float32) for part in raw], truth)
 

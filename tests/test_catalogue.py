@@ -55,7 +55,7 @@ def test_nothing_passed_is_changed_and_nothing_kept_can_be() -> None:
 @pytest.mark.parametrize(
     ("articles", "vectors", "names", "message"),
     [
-        (ARTICLES.drop(columns="article_id"), None, None, "column article_id"),
+        (ARTICLES.drop(columns="article_id"), None, None, "no column 'article_id'"),
         (pd.concat([ARTICLES, ARTICLES.iloc[:2]]), None, None, "2 articles occur more than once: 'a', 'c'"),
         (ARTICLES, np.where(VECTORS == 30, np.inf, VECTORS), None, r"of 1 articles .* not finite .*: 'c': make them"),
         (
@@ -68,10 +68,15 @@ def test_nothing_passed_is_changed_and_nothing_kept_can_be() -> None:
         (ARTICLES, VECTORS, ["one"], "1 names for vectors of 2"),
         (ARTICLES, None, ["one"], "1 names for vectors of 0"),
         (ARTICLES, pd.DataFrame({"article_id": ["a"], "vector": [[1.0]]}), None, "2 articles have no vector: 'b', 'c'"),
-        (ARTICLES, pd.DataFrame({"article_id": ["a"]}), None, "lacks vector"),
+        (ARTICLES, pd.DataFrame({"article_id": ["a"]}), None, "no column 'vector'; it has article_id"),
         (ARTICLES, pd.DataFrame({"article_id": list("abc"), "vector": [[1], [1, 2], [1]]}), None, "one length"),
-        (ARTICLES, pd.DataFrame({"article_id": list("abc"), "vector": [[1], [1, 2], []]}), None, "from 0 to 2"),
-        (ARTICLES, pd.DataFrame({"article_id": list("abca"), "vector": [[1.0]] * 4}), None, "one per article"),
+        (
+            ARTICLES,
+            pd.DataFrame({"article_id": list("abc"), "vector": [[1], [1, 2], []]}),
+            None,
+            r"of the lengths \[1, 2, 0\]",
+        ),
+        (ARTICLES, pd.DataFrame({"article_id": list("abca"), "vector": [[1.0]] * 4}), None, "one row for each article"),
         (ARTICLES.assign(in_stock=[True, None, False]), None, None, "in_stock is null for 1"),
     ],
 )

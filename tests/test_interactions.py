@@ -173,7 +173,7 @@ def test_arrays_cannot_be_written_to() -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"customer_id": None}, InteractionsError, "lacks customer_id; it has article_id"),
+        ({"customer_id": None}, InteractionsError, "no column 'customer_id'; it has article_id"),
         ({"article_id": [1]}, IdentifierError, "article_id is int64, not text"),
         ({"occurred_at": [None]}, InteractionsError, "occurred_at is null in 1 rows"),
         ({"occurred_at": ["yesterday"]}, InteractionsError, "occurred_at .* cannot be read as timestamp"),

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atelier.articles.errors import ArticlesError
-from atelier.articles.frames import Frame, has, identifiers, rows
+from atelier.frames import Frame, as_arrow, columns, matrix, whole
 
+COLUMN = "embeddings"
 Floats = npt.NDArray[np.float32]
 
 
@@ -90,33 +91,36 @@ def group_image_vectors(article_ids: Any, image_article_ids: Any, vectors: npt.N
     return np.split(sorted_vectors, np.cumsum(counts)[:-1]) if len(counts) else []
 
 
-def read_shots(articles: Frame, name: str = "embeddings") -> ImageVectors:
+def read_image_vectors(articles: Frame, ids: Any) -> ImageVectors:
     """Read the image vectors out of a frame of articles.
 
     Args:
-        articles: a frame whose column ``name`` holds for each article a list of vectors, a matrix [shots, dim], an
-            empty list or null. Without the column no article has a photograph.
-        name: the column.
+        articles: a frame whose column ``embeddings`` holds for each article a list of vectors, a matrix [shots, dim],
+            an empty list or null. Without the column no article has a photograph.
+        ids: the articles' identifiers, for error messages.
 
     Raises:
         ArticlesError: vectors of different lengths, or with values that are not finite.
     """
-    count = rows(articles)
-    if not has(articles, name):
-        return ImageVectors(np.zeros((0, 0), np.float32), np.zeros(count, np.int64))
-    series = articles[name]
-    if isinstance(articles, pa.Table):
-        shots = _from_arrow(series.combine_chunks())
-    elif isinstance(series.dtype, pd.ArrowDtype):
-        shots = _from_arrow(pa.array(series))
-    else:
-        shots = _from_objects(series)
-    _require_finite(shots, articles)
-    return shots
+    if COLUMN not in columns(articles):
+        return ImageVectors(np.zeros((0, 0), np.float32), np.zeros(len(articles), np.int64))
+    series = articles[COLUMN]
+    nested = not isinstance(series, pd.Series) or isinstance(series.dtype, pd.ArrowDtype)
+    found = _from_arrow(whole(as_arrow(series))) if nested else _from_objects(series)
+    if len(found.vectors) and not found.dimension:
+        raise ArticlesError(f"column {COLUMN!r} holds vectors of length 0; encode the photographs again")
+    bad = ~np.isfinite(found.vectors).all(axis=1)
+    if bad.any():
+        owners = np.unique(np.repeat(np.arange(len(found.counts)), found.counts)[bad])
+        raise ArticlesError(
+            f"column {COLUMN!r} holds values that are not finite in {int(bad.sum())} vectors, for example of "
+            f"{ids.take(pa.array(owners[:3])).to_pylist()}; encode those photographs again"
+        )
+    return found
 
 
 def _from_objects(series: Iterable[Any]) -> ImageVectors:
-    # Lists in an object column cannot be measured without a look at each.
+    # The lists in a column of objects have to be looked at one by one.
     lists = [() if item is None or isinstance(item, float) else item for item in series]
     counts = np.array([len(item) for item in lists], dtype=np.int64)
     try:
@@ -126,34 +130,12 @@ def _from_objects(series: Iterable[Any]) -> ImageVectors:
         vectors = np.concatenate(matrices) if matrices else np.zeros((0, 0), np.float32)
     except (ValueError, TypeError) as error:
         raise ArticlesError(
-            f"Column 'embeddings' does not hold lists of vectors of one length ({error}); encode all with one backbone."
+            f"column {COLUMN!r} does not hold lists of vectors of one length ({error}); encode all with one backbone"
         ) from error
     return ImageVectors(vectors, counts)
 
 
 def _from_arrow(lists: Any) -> ImageVectors:
     """From list<list<float>>, lists of fixed size included."""
-    if isinstance(lists, pa.ChunkedArray):
-        lists = lists.combine_chunks()
     counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    vectors = pc.list_flatten(lists)
-    if len(vectors) == 0:
-        return ImageVectors(np.zeros((0, 0), np.float32), counts)
-    lengths = pc.unique(pc.list_value_length(vectors)).to_pylist()
-    if len(lengths) != 1 or not lengths[0]:
-        raise ArticlesError(
-            f"Column 'embeddings' mixes vectors of the lengths {lengths}; encode all with one backbone."
-        )
-    flat = pc.list_flatten(vectors).to_numpy(zero_copy_only=False).astype(np.float32)
-    return ImageVectors(flat.reshape(-1, lengths[0]), counts)
-
-
-def _require_finite(shots: ImageVectors, articles: Frame) -> None:
-    bad = ~np.isfinite(shots.vectors).all(axis=1)
-    if bad.any():
-        owners = np.repeat(np.arange(len(shots.counts)), shots.counts)[bad]
-        names = identifiers(articles).take(pa.array(np.unique(owners)[:3])).to_pylist()
-        raise ArticlesError(
-            f"Column 'embeddings' holds values that are not finite in {int(bad.sum())} vectors, for example of "
-            f"{names}; encode those photographs again."
-        )
+    return ImageVectors(matrix(pc.list_flatten(lists), COLUMN, ArticlesError), counts)

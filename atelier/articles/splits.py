@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from atelier.articles.frames import Frame, identifiers, text
+from atelier.articles.table import Articles
+from atelier.frames import Frame
 
 Booleans = npt.NDArray[np.bool_]
 
 
-def holdout(articles: Frame, share: float, *, seed: int = 0, purpose: str = "test") -> Booleans:
+def holdout(articles: Frame | Articles, share: float, *, seed: int = 0, purpose: str = "test") -> Booleans:
     """Choose articles to hold out, style by style.
 
     A style (``product_code``; the article itself where that is null or absent) goes by a hash of its name, so that an
@@ -29,14 +30,14 @@ def holdout(articles: Frame, share: float, *, seed: int = 0, purpose: str = "tes
     Returns:
         bool [n]: held out.
     """
-    groups, rows = _styles(articles)
-    order = np.argsort(_hashes(groups, f"{purpose} {seed}"), kind="stable")
-    chosen = np.zeros(len(groups), dtype=bool)
-    chosen[order[: floor(share * len(groups))]] = True
+    styles, rows = np.unique(Articles.from_frame(articles).styles.astype(str), return_inverse=True)
+    order = np.argsort(_hashes(styles, f"{purpose} {seed}"), kind="stable")
+    chosen = np.zeros(len(styles), dtype=bool)
+    chosen[order[: floor(share * len(styles))]] = True
     return chosen[rows]
 
 
-def folds(articles: Frame, count: int, *, seed: int = 0, purpose: str = "folds") -> npt.NDArray[np.int64]:
+def folds(articles: Frame | Articles, count: int, *, seed: int = 0, purpose: str = "folds") -> npt.NDArray[np.int64]:
     """Divide articles into folds of about one size, style by style.
 
     A style's fold depends on its name alone, so it stays the same from day to day, whatever else the catalogue holds.
@@ -50,21 +51,11 @@ def folds(articles: Frame, count: int, *, seed: int = 0, purpose: str = "folds")
     Returns:
         int64 [n]: each article's fold, 0…count−1. With few styles a fold may be empty.
     """
-    groups, rows = _styles(articles)
-    numbers = _hashes(groups, f"{purpose} {seed}") % np.uint64(count)
+    styles, rows = np.unique(Articles.from_frame(articles).styles.astype(str), return_inverse=True)
+    numbers = _hashes(styles, f"{purpose} {seed}") % np.uint64(count)
     return numbers.astype(np.int64)[rows]
 
 
-def _styles(articles: Frame) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.intp]]:
-    """The distinct styles, and of each article its style's place among them."""
-    ids = identifiers(articles).to_numpy(zero_copy_only=False)
-    codes = text(articles, "product_code").to_numpy(zero_copy_only=False)
-    none = pd.isna(codes)
-    styles = np.where(none, "article " + ids, "style " + np.where(none, "", codes).astype(object))
-    groups, rows = np.unique(styles.astype(str), return_inverse=True)
-    return groups, rows
-
-
-def _hashes(groups: npt.NDArray[np.str_], salt: str) -> npt.NDArray[np.uint64]:
-    salted = np.array([f"{salt} "], dtype=object) + groups.astype(object)
+def _hashes(styles: npt.NDArray[np.str_], salt: str) -> npt.NDArray[np.uint64]:
+    salted = np.array([f"{salt} "], dtype=object) + styles.astype(object)
     return pd.util.hash_array(salted, categorize=False)

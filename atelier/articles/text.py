@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from atelier.articles.frames import Frame, has, text
+from atelier.articles.errors import ArticlesError
+from atelier.bundles import read_table, write_table
+from atelier.frames import Frame, column, columns, whole
 
 PADDING = 0
 UNKNOWN = 1
@@ -28,12 +29,10 @@ def article_text(articles: Frame) -> Any:
     Returns:
         ``pa.StringArray [n]`` without nulls: no text is an empty text.
     """
-    if has(articles, "text"):
-        return pc.fill_null(text(articles, "text"), "")
-    name, description = (pc.fill_null(text(articles, part), "") for part in ("name", "description"))
+    names = ("text",) if "text" in columns(articles) else ("name", "description")
+    parts = [pc.fill_null(column(articles, name, pa.string(), ArticlesError), "") for name in names]
     # Not null_handling="skip": it drops the rows in which all parts are null (pyarrow 26).
-    joined = pc.binary_join_element_wise(name, description, " ")
-    return pc.utf8_trim_whitespace(joined)
+    return parts[0] if len(parts) == 1 else pc.utf8_trim_whitespace(pc.binary_join_element_wise(*parts, " "))
 
 
 def text_digests(texts: Any) -> Any:
@@ -64,6 +63,11 @@ class Words:
         counts = np.bincount(self.rows, minlength=self.texts)
         starts = np.cumsum(counts) - counts
         return np.arange(len(self.rows)) - np.repeat(starts, counts)
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> "Words":
+        """The words of the chosen texts, bool [texts]."""
+        kept = chosen[self.rows]
+        return Words(int(chosen.sum()), (np.cumsum(chosen) - 1)[self.rows[kept]], self.values.filter(pa.array(kept)))
 
 
 def split_words(texts: Any) -> Words:
@@ -113,9 +117,9 @@ class Vocabulary:
 
     def save(self, path: Path) -> None:
         """Write the words as Parquet, in order."""
-        pq.write_table(pa.table({"word": self.words}), path)
+        write_table(path, pa.table({"word": self.words}))
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
         """Read what :meth:`save` wrote."""
-        return cls(pq.read_table(path)["word"].combine_chunks().cast(pa.string()))
+        return cls(whole(read_table(path, ("word",))["word"]).cast(pa.string()))

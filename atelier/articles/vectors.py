@@ -18,19 +18,21 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from atelier import bundles
 from atelier.articles.errors import ArticlesError
-from atelier.articles.frames import Frame, column, has, identifiers, rows, text
-from atelier.articles.image_vectors import read_shots
-from atelier.articles.text import Words, article_text, split_words
-from atelier.errors import BundleError
+from atelier.articles.table import Articles
+from atelier.articles.text import Words
+from atelier.frames import Frame, column, columns
 
 Floats = npt.NDArray[np.float32]
 
 NUMBERS = ("price", "recency", "popularity")
+POSITIONS = "positions.parquet"
+REMEDY = "fit again, or name another bundle"
 BLOCKS = ("product_type", *NUMBERS, "text", "image", "attributes")
+ALTERNATIVES = pa.list_(pa.struct([("value", "string"), ("probability", "float64")]))
 CHUNK = 8192  # rows at a time where a whole block in double precision would be large
 
 
@@ -115,12 +117,12 @@ class ArticleVectors:
 
     # ---- fitting and transforming
 
-    def fit(self, articles: Frame, attributes: Frame | None = None, *, as_of: date) -> "ArticleVectors":
+    def fit(self, articles: Frame | Articles, attributes: Frame | None = None, *, as_of: date) -> "ArticleVectors":
         """Learn positions and norms: see :meth:`fit_transform`, whose vectors this forgets."""
         self.fit_transform(articles, attributes, as_of=as_of)
         return self
 
-    def fit_transform(self, articles: Frame, attributes: Frame | None = None, *, as_of: date) -> Floats:
+    def fit_transform(self, articles: Frame | Articles, attributes: Frame | None = None, *, as_of: date) -> Floats:
         """Learn positions and norms, and give the vectors of the articles learned from.
 
         Args:
@@ -136,12 +138,12 @@ class ArticleVectors:
         Raises:
             ArticlesError: missing or repeated ids, unusable vectors or columns.
         """
-        words = split_words(article_text(articles))
-        shots = read_shots(articles)
-        types = sorted(pc.unique(text(articles, "product_type")).drop_null().to_pylist())
-        vocabulary, weights = self._vocabulary(words)
+        articles = Articles.from_frame(articles)
+        types = sorted(pc.unique(articles.categories["product_type"]).drop_null().to_pylist())
+        vocabulary, weights = self._vocabulary(articles.words)
+        dimensions = [str(k) for k in range(articles.image_vectors.dimension)]
         pairs = sorted(pc.unique(_probabilities(attributes)["name"]).to_pylist())
-        names = [types, *([name] for name in NUMBERS), vocabulary, [str(k) for k in range(shots.dimension)], pairs]
+        names = [types, *([name] for name in NUMBERS), vocabulary, dimensions, pairs]
         self.positions = pd.DataFrame(
             {
                 "block": pd.Series(
@@ -157,19 +159,20 @@ class ArticleVectors:
         self.positions["norm"] = norms
         return vectors
 
-    def transform(self, articles: Frame, attributes: Frame | None = None, *, as_of: date) -> Floats:
+    def transform(self, articles: Frame | Articles, attributes: Frame | None = None, *, as_of: date) -> Floats:
         """Vectors by the positions and norms that were fitted; arguments and result as :meth:`fit_transform`.
 
         Raises:
             ArticlesError: as :meth:`fit_transform`, and image vectors of another length than those fitted on.
         """
-        return self._assemble(articles, attributes, as_of, self.positions["norm"].to_numpy())[0]
+        norms = self.positions["norm"].to_numpy()
+        return self._assemble(Articles.from_frame(articles), attributes, as_of, norms)[0]
 
     def _assemble(
-        self, articles: Frame, attributes: Frame | None, as_of: date, norms: npt.NDArray[np.float64] | None
+        self, articles: Articles, attributes: Frame | None, as_of: date, norms: npt.NDArray[np.float64] | None
     ) -> tuple[Floats, npt.NDArray[np.float64]]:
         """The vectors, and the norms that were given or, without any, found."""
-        vectors = np.zeros((rows(articles), self.dimension), dtype=np.float32)
+        vectors = np.zeros((len(articles), self.dimension), dtype=np.float32)
         found = np.zeros(self.dimension) if norms is None else norms
         for block, cells in self._blocks(articles, attributes, as_of):
             place = self._slice(block)
@@ -193,15 +196,16 @@ class ArticleVectors:
 
     # ---- blocks
 
-    def _blocks(self, articles: Frame, attributes: Frame | None, as_of: date) -> Iterator[tuple[str, Cells | Floats]]:
+    def _blocks(
+        self, articles: Articles, attributes: Frame | None, as_of: date
+    ) -> Iterator[tuple[str, Cells | Floats]]:
         """Each block before normalisation, one after the other, so that only one is in memory."""
-        identifiers(articles)
-        types = pc.index_in(text(articles, "product_type"), self._names("product_type"), skip_nulls=True)
-        yield "product_type", _cells(np.arange(rows(articles)), types, np.ones(rows(articles)))
-        numbers = {"price": _price(articles), "recency": _recency(articles, as_of), "popularity": _popularity(articles)}
-        for name, values in numbers.items():
+        types = pc.index_in(articles.categories["product_type"], self._names("product_type"), skip_nulls=True)
+        yield "product_type", _cells(np.arange(len(articles)), types, np.ones(len(articles)))
+        price, sales = (_filled(articles.column(name, pa.float64())) for name in ("price", "sales_30d"))
+        for name, values in zip(NUMBERS, (price, _recency(articles, as_of), np.log1p(sales)), strict=True):
             yield name, _cells(np.arange(len(values)), pa.array(np.zeros(len(values), dtype=np.int64)), values)
-        yield "text", self._text(split_words(article_text(articles)))
+        yield "text", self._text(articles.words)
         if self._slice("image").stop:
             yield "image", self._images(articles)
         yield "attributes", self._attributes(articles, attributes)
@@ -228,12 +232,12 @@ class ArticleVectors:
         lengths = np.sqrt(np.bincount(owners, values**2, minlength=words.texts))
         return Cells(owners, places, values / lengths[owners])
 
-    def _images(self, articles: Frame) -> Floats:
+    def _images(self, articles: Articles) -> Floats:
         """The mean over shots, float32 [n, dimension]."""
-        shots, place = read_shots(articles), self._slice("image")
+        shots, place = articles.image_vectors, self._slice("image")
         fitted = place.stop - place.start
         if shots.dimension == 0:
-            return np.zeros((rows(articles), fitted), dtype=np.float32)
+            return np.zeros((len(articles), fitted), dtype=np.float32)
         if shots.dimension != fitted:
             raise ArticlesError(
                 f"Image vectors have {shots.dimension} values, article vectors were fitted on {fitted}: encode the "
@@ -241,9 +245,9 @@ class ArticleVectors:
             )
         return shots.mean()
 
-    def _attributes(self, articles: Frame, attributes: Frame | None) -> Cells:
+    def _attributes(self, articles: Articles, attributes: Frame | None) -> Cells:
         table = _probabilities(attributes)
-        owners = pc.index_in(table["article_id"].combine_chunks(), identifiers(articles))
+        owners = pc.index_in(table["article_id"].combine_chunks(), articles.ids)
         columns = pc.index_in(table["name"].combine_chunks(), self._names("attributes"))
         mine = pc.is_valid(owners)
         values = table["probability"].filter(mine).to_numpy()
@@ -253,11 +257,8 @@ class ArticleVectors:
 
     def save(self, path: str | Path) -> None:
         """Write the bundle: config.json and positions.parquet. The same vectors give the same bytes."""
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(_BundleConfig(config=self.config).model_dump_json(indent=2) + "\n")
-        table = pa.Table.from_pandas(self.positions, preserve_index=False).replace_schema_metadata(None)
-        pq.write_table(table, folder / "positions.parquet")
+        bundles.write_config(Path(path), _BundleConfig(config=self.config), sort_keys=False)
+        bundles.write_table(Path(path) / POSITIONS, self.positions)
 
     @classmethod
     def load(cls, path: str | Path) -> "ArticleVectors":
@@ -266,29 +267,22 @@ class ArticleVectors:
         Raises:
             BundleError: a file is missing, or made by an incompatible version.
         """
-        folder = Path(path)
-        try:
-            described = _BundleConfig.model_validate_json((folder / "config.json").read_text())
-            positions = pq.read_table(folder / "positions.parquet", columns=["block", "name", "norm", "weight"])
-        except (OSError, ValidationError, pa.ArrowInvalid) as error:
-            raise BundleError(
-                f"The bundle of article vectors {folder} cannot be read: {error}. Fit again, or name another bundle."
-            ) from error
-        vectors = cls(described.config)
+        vectors = cls(bundles.read_config(Path(path), _BundleConfig, remedy=REMEDY).config)
+        positions = bundles.read_table(Path(path) / POSITIONS, ("block", "name", "norm", "weight"), remedy=REMEDY)
         vectors.positions = positions.to_pandas().astype({"block": "str", "name": "str"})
         return vectors
 
 
-def vectors_table(articles: Frame, vectors: Floats) -> pa.Table:
+def vectors_table(articles: Frame | Articles, vectors: Floats) -> pa.Table:
     """The rows of the table ``article_vectors``: article_id, vector; the vectors are not copied.
 
     Args:
-        articles: the frame that was transformed.
+        articles: those that were transformed.
         vectors: float32 [n, dim].
     """
     offsets = pa.array(np.arange(len(vectors) + 1, dtype=np.int64) * vectors.shape[1])
     lists = pa.LargeListArray.from_arrays(offsets, pa.array(vectors.reshape(-1)))
-    return pa.table({"article_id": identifiers(articles), "vector": lists})
+    return pa.table({"article_id": Articles.from_frame(articles).ids, "vector": lists})
 
 
 def _cells(owners: npt.NDArray[Any], columns: Any, values: npt.NDArray[Any]) -> Cells:
@@ -302,11 +296,12 @@ def _probabilities(attributes: Frame | None) -> pa.Table:
     """article_id, name (attribute=value), probability: 1 where annotated, the alternatives' where predicted."""
     if attributes is None:
         return pa.table({"article_id": pa.array([], pa.string()), "name": pa.array([], pa.string()), "probability": []})
-    ids, names, values = (text(attributes, name) for name in ("article_id", "attribute", "value"))
-    if not has(attributes, "alternatives"):
+    texts = ("article_id", "attribute", "value", "source")
+    ids, names, values, source = (column(attributes, name, pa.string(), ArticlesError) for name in texts)
+    if "alternatives" not in columns(attributes):
         return _named(ids, names, values, pa.array(np.ones(len(ids))))
-    lists = column(attributes, "alternatives", pa.list_(pa.struct([("value", "string"), ("probability", "float64")])))
-    certain = pc.or_(pc.equal(text(attributes, "source"), "annotated"), pc.is_null(lists))
+    lists = column(attributes, "alternatives", ALTERNATIVES, ArticlesError)
+    certain = pc.or_(pc.equal(source, "annotated"), pc.is_null(lists))
     certain = pc.fill_null(certain, False)
     sure = _named(
         ids.filter(certain), names.filter(certain), values.filter(certain), pa.array(np.ones(certain.true_count))
@@ -323,18 +318,10 @@ def _named(ids: Any, names: Any, values: Any, probabilities: Any) -> pa.Table:
     return pa.table({"article_id": ids, "name": joined, "probability": probabilities}).drop_null()
 
 
-def _price(articles: Frame) -> npt.NDArray[np.float64]:
-    return _filled(column(articles, "price", pa.float64()))
-
-
-def _recency(articles: Frame, as_of: date) -> npt.NDArray[np.float64]:
-    first = column(articles, "available_from", pa.date32()).cast(pa.int32())
+def _recency(articles: Articles, as_of: date) -> npt.NDArray[np.float64]:
+    first = articles.column("available_from", pa.date32()).cast(pa.int32())
     days = pc.subtract(pa.scalar((as_of - date(1970, 1, 1)).days, pa.int32()), first)
     return _filled(pc.max_element_wise(days, 0, skip_nulls=False).cast(pa.float64()))
-
-
-def _popularity(articles: Frame) -> npt.NDArray[np.float64]:
-    return np.log1p(_filled(column(articles, "sales_30d", pa.float64())))
 
 
 def _filled(values: Any) -> npt.NDArray[np.float64]:

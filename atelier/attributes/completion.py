@@ -12,10 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atelier.articles.frames import Frame, column, identifiers
-from atelier.articles.text import article_text, text_digests
-from atelier.attributes.labels import read_labels
+from atelier.articles.table import Articles
+from atelier.articles.text import text_digests
+from atelier.attributes.labels import labels_of, read_labels
 from atelier.attributes.model import AttributeModel, Probabilities
+from atelier.frames import Frame
 
 NEGLIGIBLE = 0.001  # of a whole distribution, values less probable than this are left out
 ALTERNATIVE = pa.struct([("value", pa.string()), ("probability", pa.float64())])
@@ -35,9 +36,22 @@ SCHEMA = pa.schema(
     ]
 )
 
+#: The columns that an attribute's rows have before what is known of the article is added.
+ROWS = pa.schema(
+    [
+        ("row", pa.int64()),
+        *(SCHEMA.field(name) for name in ("attribute", "value", "source", "confidence", "prediction", "alternatives")),
+    ]
+)
+
 
 def complete(
-    model: AttributeModel, articles: Frame, labels: Frame, *, model_id: str | None = None, whole: bool = False
+    model: AttributeModel,
+    articles: Frame | Articles,
+    labels: Frame,
+    *,
+    model_id: str | None = None,
+    whole: bool = False,
 ) -> pa.Table:
     """The rows of the table ``predicted_attributes``.
 
@@ -62,63 +76,42 @@ def complete(
     Raises:
         ArticlesError: as :meth:`AttributeModel.predict_proba`.
     """
+    articles = Articles.from_frame(articles)
     found = model.predict_proba(articles)
-    annotated = read_labels(labels)
-    places = pd.Index(found.article_ids).get_indexer(pd.Index(annotated["article_id"]))
-    annotated = annotated.assign(place=places)[places >= 0]
+    annotated = labels_of(articles, read_labels(labels))
     parts = [
         _predicted_rows(found, place, annotated[annotated["attribute"] == attribute], whole)
         for place, attribute in enumerate(found.attributes)
     ]
-    headless = annotated[~annotated["attribute"].isin(found.attributes)]
-    table = pa.concat_tables([*parts, _annotated_rows(headless)])
-    return _finish(table, articles, model_id)
+    without_head = annotated[~annotated["attribute"].isin(found.attributes)].assign(
+        source="annotated", confidence=None, prediction=None, alternatives=None
+    )
+    others = pa.Table.from_pandas(without_head, ROWS, preserve_index=False)
+    return _finish(pa.concat_tables([*parts, others]), articles, model_id)
 
 
 def _predicted_rows(found: Probabilities, place: int, annotated: pd.DataFrame, whole: bool) -> pa.Table:
-    """The rows of one attribute that has a head; column ``place`` is the article's row in the frame of articles."""
-    applies = found.applies[:, place].copy()
-    applies[annotated["place"]] = True
-    chosen = np.flatnonzero(applies)
+    """The rows of the attribute ``place``, which has a head; the column ``row`` is the row of the article."""
+    labels = np.full(len(found.article_ids), None, dtype=object)
+    labels[annotated["row"]] = annotated["value"]
+    chosen = np.flatnonzero(found.applies[:, place] | pd.notna(labels))
+    label = pa.array(labels[chosen], pa.string())
     matrix, sets, names = found.matrices[place][chosen], found.sets[place][chosen], found.values[place]
     own = pa.array(np.where(sets.sum(axis=1) == 1, "predicted", "abstained"), pa.string())
-    best = matrix.argmax(axis=1)
-    prediction = pa.array(names[best], pa.string())
-    labels = np.full(len(applies), None, dtype=object)
-    labels[annotated["place"]] = annotated["value"]
-    label = pa.array(labels[chosen], pa.string(), from_pandas=True)
+    prediction = pa.array(names[matrix.argmax(axis=1)], pa.string())
+    # The largest probability of a row is never negligible.
+    telling = matrix >= np.minimum(NEGLIGIBLE, matrix.max(axis=1, keepdims=True)) if whole else sets
     return pa.table(
         {
-            "place": pa.array(chosen, pa.int64()),
+            "row": pa.array(chosen, pa.int64()),
             "attribute": pa.repeat(pa.scalar(found.attributes[place], pa.string()), len(chosen)),
             "value": pc.coalesce(label, prediction),
+            "source": pc.if_else(pc.is_valid(label), "annotated", own),
             "confidence": pa.array(matrix.max(axis=1).astype(np.float64).clip(0.0, 1.0), pa.float64()),
             "prediction": prediction,
-            "source": pc.if_else(pc.is_valid(label), "annotated", own),
-            "alternatives": alternatives(matrix, names, _telling(matrix) if whole else sets),
-        }
-    )
-
-
-def _telling(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Which probabilities are not negligible; the largest of a row never is."""
-    telling: npt.NDArray[np.bool_] = matrix >= np.minimum(NEGLIGIBLE, matrix.max(axis=1, keepdims=True))
-    return telling
-
-
-def _annotated_rows(annotated: pd.DataFrame) -> pa.Table:
-    """The rows of annotations that the model cannot predict."""
-    count = len(annotated)
-    return pa.table(
-        {
-            "place": pa.array(annotated["place"], pa.int64()),
-            "attribute": pa.array(annotated["attribute"], pa.string()),
-            "value": pa.array(annotated["value"], pa.string()),
-            "confidence": pa.nulls(count, pa.float64()),
-            "prediction": pa.nulls(count, pa.string()),
-            "source": pa.repeat(pa.scalar("annotated"), count),
-            "alternatives": pa.nulls(count, pa.list_(ALTERNATIVE)),
-        }
+            "alternatives": alternatives(matrix, names, telling),
+        },
+        schema=ROWS,
     )
 
 
@@ -144,16 +137,17 @@ def alternatives(matrix: npt.NDArray[np.float32], names: npt.NDArray[np.object_]
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), structs)
 
 
-def _finish(table: pa.Table, articles: Frame, model_id: str | None) -> pa.Table:
+def _finish(table: pa.Table, articles: Articles, model_id: str | None) -> pa.Table:
     """Add what is known of each article and bundle, and sort."""
-    place = table["place"].combine_chunks()
-    ids = identifiers(articles)
-    digests = pc.fill_null(column(articles, "image_digests", DIGESTS), pa.scalar([], DIGESTS))
-    bundle = pa.repeat(pa.scalar(model_id, pa.string()), table.num_rows)
-    table = table.drop_columns(["place"])
-    table = table.append_column("article_id", ids.take(place))
-    predicted = pc.is_valid(table["prediction"].combine_chunks())
-    table = table.append_column("model_id", pc.if_else(predicted, bundle, pa.scalar(None, pa.string())))
-    table = table.append_column("image_digests", digests.take(place))
-    table = table.append_column("text_digest", text_digests(article_text(articles)).take(place))
+    row, predicted = table["row"], pc.is_valid(table["prediction"])
+    digests = pc.fill_null(articles.column("image_digests", DIGESTS), pa.scalar([], DIGESTS))
+    bundle, none = pa.scalar(model_id, pa.string()), pa.scalar(None, pa.string())
+    added = {
+        "article_id": articles.ids.take(row),
+        "model_id": pc.if_else(predicted, bundle, none),
+        "image_digests": digests.take(row),
+        "text_digest": text_digests(articles.texts).take(row),
+    }
+    for name, values in added.items():
+        table = table.append_column(name, values)
     return table.select(SCHEMA.names).cast(SCHEMA).sort_by([("article_id", "ascending"), ("attribute", "ascending")])

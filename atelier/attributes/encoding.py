@@ -13,15 +13,14 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from atelier.articles.errors import ArticlesError
-from atelier.articles.frames import Frame, identifiers, text
-from atelier.articles.image_vectors import ImageVectors, read_shots
-from atelier.articles.text import Vocabulary, article_text, split_words
+from atelier.articles.image_vectors import ImageVectors
+from atelier.articles.table import CATEGORIES, Articles
+from atelier.articles.text import Vocabulary
 from atelier.attributes.config import AttributeConfig
+from atelier.bundles import read_table, write_table
 
-CATEGORIES = ("product_type", "brand", "division")
 NO_CATEGORY = -1
 
 Integers = npt.NDArray[np.int64]
@@ -32,7 +31,6 @@ class EncodedArticles:
     """n articles as arrays.
 
     Attributes:
-        article_ids: ``pa.StringArray [n]``.
         shots: their image vectors.
         tokens: int32 [n, tokens], 0 is padding.
         types: int64 [n]: product type, −1 unknown or none.
@@ -40,7 +38,6 @@ class EncodedArticles:
         divisions: int64 [n], likewise.
     """
 
-    article_ids: Any
     shots: ImageVectors
     tokens: npt.NDArray[np.int32]
     types: Integers
@@ -48,18 +45,7 @@ class EncodedArticles:
     divisions: Integers
 
     def __len__(self) -> int:
-        return len(self.article_ids)
-
-    def take(self, chosen: Integers) -> "EncodedArticles":
-        """The chosen articles, int64 [m], in that order."""
-        return EncodedArticles(
-            self.article_ids.take(pa.array(chosen)),
-            self.shots.take(chosen),
-            self.tokens[chosen],
-            self.types[chosen],
-            self.brands[chosen],
-            self.divisions[chosen],
-        )
+        return len(self.types)
 
 
 @dataclass(frozen=True)
@@ -79,23 +65,22 @@ class Encoding:
     dimension: int
 
     @classmethod
-    def fit(cls, articles: Frame, config: AttributeConfig) -> "Encoding":
+    def fit(cls, articles: Articles, config: AttributeConfig) -> "Encoding":
         """Learn vocabulary, categories and the length of image vectors from the articles, labelled or not."""
-        words = split_words(article_text(articles))
         return cls(
             length=config.words_read,
-            vocabulary=Vocabulary.fit(words, config.vocabulary_size, config.min_word_count),
-            categories={name: _names(text(articles, name)) for name in CATEGORIES},
-            dimension=read_shots(articles).dimension,
+            vocabulary=Vocabulary.fit(articles.words, config.vocabulary_size, config.min_word_count),
+            categories={name: _names(values) for name, values in articles.categories.items()},
+            dimension=articles.image_vectors.dimension,
         )
 
-    def encode(self, articles: Frame) -> EncodedArticles:
+    def encode(self, articles: Articles) -> EncodedArticles:
         """Turn articles into arrays.
 
         Raises:
-            ArticlesError: no or repeated article_id; image vectors of another length than in training.
+            ArticlesError: image vectors of another length than in training.
         """
-        shots = read_shots(articles)
+        shots = articles.image_vectors
         if self.dimension == 0:  # a model that was trained without photographs does not look at any
             shots = ImageVectors(np.zeros((0, 0), np.float32), np.zeros_like(shots.counts))
         elif shots.dimension == 0:
@@ -105,18 +90,11 @@ class Encoding:
                 f"Image vectors have {shots.dimension} values, the model was trained on {self.dimension}: encode the "
                 "photographs with the backbone of training, or train again."
             )
-        codes = {name: self._codes(articles, name) for name in CATEGORIES}
-        return EncodedArticles(
-            article_ids=identifiers(articles),
-            shots=shots,
-            tokens=self.vocabulary.encode(split_words(article_text(articles)), self.length),
-            types=codes["product_type"],
-            brands=codes["brand"],
-            divisions=codes["division"],
-        )
+        tokens = self.vocabulary.encode(articles.words, self.length)
+        return EncodedArticles(shots, tokens, *(self._codes(articles, name) for name in CATEGORIES))
 
-    def _codes(self, articles: Frame, name: str) -> Integers:
-        values = text(articles, name)
+    def _codes(self, articles: Articles, name: str) -> Integers:
+        values = articles.categories[name]
         codes = pc.index_in(values, pa.array(self.categories[name], pa.string()), skip_nulls=True)
         filled: Integers = pc.fill_null(codes, NO_CATEGORY).to_numpy(zero_copy_only=False).astype(np.int64)
         return filled
@@ -126,13 +104,12 @@ class Encoding:
         self.vocabulary.save(folder / "vocabulary.parquet")
         columns = [(name, str(value)) for name in CATEGORIES for value in self.categories[name]]
         frame = pd.DataFrame(columns, columns=["column", "value"]).astype("str")
-        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-        pq.write_table(table, folder / "categories.parquet")
+        write_table(folder / "categories.parquet", frame)
 
     @classmethod
     def load(cls, folder: Path, length: int, dimension: int) -> "Encoding":
         """Read what :meth:`save` wrote."""
-        frame = pq.read_table(folder / "categories.parquet").to_pandas()
+        frame = read_table(folder / "categories.parquet", ("column", "value")).to_pandas()
         categories = {name: frame.loc[frame["column"] == name, "value"].to_numpy(dtype=object) for name in CATEGORIES}
         return cls(length, Vocabulary.load(folder / "vocabulary.parquet"), categories, dimension)
 

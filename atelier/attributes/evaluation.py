@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from atelier.articles.frames import Frame, identifiers, where
 from atelier.articles.splits import holdout
+from atelier.articles.table import Articles
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.labels import Head, read_labels
+from atelier.attributes.labels import Head, labels_of, read_labels
 from atelier.attributes.model import AttributeModel
 from atelier.attributes.scores import AGAINST_MAJORITY, MEAN, Reliability, against_majority
 from atelier.attributes.temperature import uncalibrated
+from atelier.frames import Frame
 
 COUNTS = ("samples", "classes", "calibration_samples")
 AVERAGED = (
@@ -35,7 +36,7 @@ TEST_SHARE = 0.1
 __all__ = ["METRICS", "TEST_SHARE", "evaluate", "fit_and_evaluate", "holdout"]
 
 
-def evaluate(model: AttributeModel, articles: Frame, labels: Frame) -> pd.DataFrame:
+def evaluate(model: AttributeModel, articles: Frame | Articles, labels: Frame) -> pd.DataFrame:
     """Judge a model on labelled articles.
 
     Every label counts, also one whose value was too rare in training to be predicted: it is a miss. The majority
@@ -61,10 +62,9 @@ def evaluate(model: AttributeModel, articles: Frame, labels: Frame) -> pd.DataFr
     Raises:
         ArticlesError: as :meth:`AttributeModel.predict_proba`, and two labels for one attribute.
     """
-    truth = read_labels(labels)
-    ids = pd.Index(identifiers(articles).to_numpy(zero_copy_only=False))
-    truth = truth[truth["article_id"].isin(ids)]
-    judged = _judged(model, articles, truth, ids)
+    articles = Articles.from_frame(articles)
+    truth = labels_of(articles, read_labels(labels))
+    judged = _judged(model, articles, truth)
     others = sorted(set(truth["attribute"].unique()) - judged.keys())
     headless = {
         name: {"samples": float((truth["attribute"] == name).sum()), "classes": 0.0, "calibration_samples": 0.0}
@@ -120,13 +120,13 @@ class _Judged:
         }
 
 
-def _judged(model: AttributeModel, articles: Frame, truth: pd.DataFrame, ids: pd.Index) -> dict[str, _Judged]:
+def _judged(model: AttributeModel, articles: Articles, truth: pd.DataFrame) -> dict[str, _Judged]:
     """Of each attribute that has a head, what the model says of the articles that are labelled with it."""
     found = model.predict_proba(articles)
     judged = {}
     for place, head in enumerate(model.heads.heads if found.matrices else ()):
         mine = truth[truth["attribute"] == head.attribute]
-        rows = ids.get_indexer(pd.Index(mine["article_id"]))
+        rows = mine["row"].to_numpy()
         # Values that cannot be predicted get positions of their own behind the classes.
         known = pd.Index([*head.values, *sorted(set(mine["value"]) - set(head.values))], dtype=object)
         actual = known.get_indexer(pd.Index(mine["value"], dtype=object)).astype(np.int64)
@@ -168,7 +168,7 @@ def _table(rows: dict[str, dict[str, float]]) -> pd.DataFrame:
 
 
 def fit_and_evaluate(
-    articles: Frame,
+    articles: Frame | Articles,
     labels: Frame,
     config: AttributeConfig | None = None,
     *,
@@ -195,11 +195,10 @@ def fit_and_evaluate(
     Raises:
         ArticlesError: as :meth:`AttributeModel.fit`.
     """
-    held_out = holdout(articles, test_share, seed=seed)
-    known, unseen = where(articles, ~held_out), where(articles, held_out)
-    # Labels of held-out articles are strangers to the training articles, but would be counted as such.
-    owners = pd.Series(read_labels(labels)["article_id"])
-    theirs = owners.isin(identifiers(unseen).to_numpy(zero_copy_only=False)).to_numpy()
-    complete = read_labels(labels)
-    model = AttributeModel(config, device=device).fit(known, complete[~theirs])
-    return model, evaluate(model, unseen, complete[theirs])
+    articles = Articles.from_frame(articles)
+    held_out, every = holdout(articles, test_share, seed=seed), read_labels(labels)
+    unseen = articles.rows(held_out)
+    theirs = unseen.find(every["article_id"]) >= 0
+    # The model would count the labels of held-out articles as labels of unknown articles.
+    model = AttributeModel(config, device=device).fit(articles.rows(~held_out), every[~theirs])
+    return model, evaluate(model, unseen, every[theirs])

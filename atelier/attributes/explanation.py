@@ -22,11 +22,11 @@ import pandas as pd
 import pyarrow as pa
 
 from atelier.articles.errors import ArticlesError
-from atelier.articles.frames import Frame, rows
-from atelier.articles.text import article_text, split_words
-from atelier.attributes.encoding import CATEGORIES
+from atelier.articles.table import CATEGORIES, Articles
+from atelier.articles.text import split_words
 from atelier.attributes.model import AttributeModel
 from atelier.errors import AtelierError
+from atelier.frames import Frame
 
 Floats = npt.NDArray[np.float64]
 
@@ -110,7 +110,7 @@ class Explanation:
         return heaviest.removed if heaviest.weight > 0 else None
 
 
-def explain(model: AttributeModel, article: Frame, attribute: str, value: str | None = None) -> Explanation:
+def explain(model: AttributeModel, article: Frame | Articles, attribute: str, value: str | None = None) -> Explanation:
     """Predict one article again as it is, without each modality, and without each of its words.
 
     Args:
@@ -123,15 +123,15 @@ def explain(model: AttributeModel, article: Frame, attribute: str, value: str | 
         ExplanationError: the model has no head for the attribute, or does not know the value.
         ArticlesError: as :meth:`AttributeModel.predict_proba`; not exactly one row.
     """
-    if rows(article) != 1:
-        raise ArticlesError(f"{rows(article)} articles were given; one is explained at a time.")
-    text = article_text(article)[0].as_py()
-    read, unread = words_read(model, text)
+    article = Articles.from_frame(article)
+    if len(article) != 1:
+        raise ArticlesError(f"{len(article)} articles were given; one is explained at a time.")
+    whole = _row(article)
+    read, unread = words_read(model, str(whole["text"]))
     distinct = tuple(dict.fromkeys(read))
-    with_own_text = _row(article, text)
-    variants = [with_own_text, *(_without(with_own_text, name) for name in REMOVALS)]
-    # The reference of the words has the words that are read and no others: what is dropped lets none move up.
-    variants += [with_own_text | {"text": " ".join(kept)} for kept in (read, *_each_dropped(read, distinct))]
+    variants = [whole, *(_without(whole, name) for name in REMOVALS)]
+    # Words are dropped from a text of those that are read and no others, so that no unread word moves up.
+    variants += [whole | {"text": " ".join(kept)} for kept in (read, *_each_dropped(read, distinct))]
     matrix, names = _probabilities(model, variants, attribute)
     place = int(matrix[0].argmax()) if value is None else _place(names, value, attribute)
     removed, reference, dropped = np.split(matrix[1:], [len(REMOVALS), len(REMOVALS) + 1])
@@ -141,7 +141,7 @@ def explain(model: AttributeModel, article: Frame, attribute: str, value: str | 
         probability=float(matrix[0, place]),
         best=names[int(matrix[0].argmax())],
         best_probability=float(matrix[0].max()),
-        removals=_removals(with_own_text, removed, names, place, float(matrix[0, place])),
+        removals=_removals(whole, removed, names, place, float(matrix[0, place])),
         words=read,
         weights=_weights(read, distinct, dropped[:, place], float(reference[0, place])),
         unread=unread,
@@ -155,16 +155,15 @@ def words_read(model: AttributeModel, text: str) -> tuple[tuple[str, ...], int]:
     return words[:limit], max(0, len(words) - limit)
 
 
-def _row(article: Frame, text: str) -> dict[str, object]:
-    """The one article as a mapping; its text in the column ``text``."""
-    frame = article.to_pandas() if isinstance(article, pa.Table) else article
-    known = {name: frame[name].iloc[0] for name in (*CATEGORIES, "embeddings") if name in frame}
-    return {**dict.fromkeys(CATEGORIES), "embeddings": None, **known, "text": text}
+def _row(article: Articles) -> dict[str, Any]:
+    """The columns of the one article that a model reads."""
+    metadata = {name: values[0].as_py() for name, values in article.categories.items()}
+    return {**metadata, "embeddings": article.image_vectors.vectors, "text": article.texts[0].as_py()}
 
 
-def _without(row: Mapping[str, object], removed: str) -> dict[str, object]:
-    gone: dict[str, dict[str, object]] = {
-        "photographs": {"embeddings": None},
+def _without(row: Mapping[str, Any], removed: str) -> dict[str, Any]:
+    gone: dict[str, dict[str, Any]] = {
+        "photographs": {"embeddings": ()},
         "text": {"text": ""},
         "metadata": dict.fromkeys(CATEGORIES),
     }
@@ -177,7 +176,7 @@ def _each_dropped(read: Sequence[str], distinct: Sequence[str]) -> list[list[str
 
 
 def _probabilities(
-    model: AttributeModel, variants: Sequence[Mapping[str, object]], attribute: str
+    model: AttributeModel, variants: Sequence[Mapping[str, Any]], attribute: str
 ) -> tuple[Floats, list[str]]:
     """Probabilities of an attribute's values, float64 [variants, classes], and the values."""
     frame = pd.DataFrame(list(variants)).assign(article_id=[str(place) for place in range(len(variants))])
@@ -196,11 +195,10 @@ def _place(names: Sequence[str], value: str, attribute: str) -> int:
 
 
 def _removals(
-    row: Mapping[str, object], matrix: Floats, names: Sequence[str], place: int, probability: float
+    row: Mapping[str, Any], matrix: Floats, names: Sequence[str], place: int, probability: float
 ) -> tuple[Removal, ...]:
-    present = {name: not _empty(row[name]) for name in CATEGORIES}
-    present |= {"metadata": any(present.values()), "photographs": not _empty(row["embeddings"])}
-    present |= {"text": bool(row["text"])}
+    present = {name: row[name] is not None for name in CATEGORIES}
+    present |= {"metadata": any(present.values()), "photographs": len(row["embeddings"]) > 0, "text": bool(row["text"])}
     return tuple(
         Removal(
             removed=name,
@@ -212,11 +210,6 @@ def _removals(
         )
         for name, probabilities in zip(REMOVALS, matrix, strict=True)
     )
-
-
-def _empty(value: Any) -> bool:
-    """Whether a cell is null, or a list without items."""
-    return bool(pd.isna(value)) if np.ndim(value) == 0 else len(np.asarray(value)) == 0
 
 
 def _weights(

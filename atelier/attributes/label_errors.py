@@ -17,7 +17,7 @@ are known (``python -m benchmarks.planted_errors --scores``; figures in ``docs/a
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -26,12 +26,13 @@ import pandas as pd
 import torch
 
 from atelier.articles.errors import ArticlesError
-from atelier.articles.frames import Frame, identifiers, where
 from atelier.articles.splits import folds as fold_of_styles
+from atelier.articles.table import Articles
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.labels import read_labels
+from atelier.attributes.labels import labels_of, read_labels
 from atelier.attributes.model import AttributeModel, Probabilities
 from atelier.attributes.temperature import fit_temperatures
+from atelier.frames import Frame
 
 FOLDS = 3
 LEAST_LABELS = 30  # of an attribute: fewer do not say how far its probabilities can be trusted
@@ -116,7 +117,7 @@ def config_for(labelled: int, *, seed: int = 0, max_epochs: int | None = None) -
 
 
 def out_of_fold(
-    articles: Frame,
+    articles: Frame | Articles,
     labels: Frame,
     config: AttributeConfig | None = None,
     *,
@@ -142,14 +143,12 @@ def out_of_fold(
     """
     if folds < 2:
         raise ArticlesError(f"folds is {folds}; a label is judged by the other folds, so there must be at least 2.")
-    known, ids = read_labels(labels), pd.Index(identifiers(articles).to_numpy(zero_copy_only=False))
-    rows = ids.get_indexer(pd.Index(known["article_id"]))
-    own = known.assign(row=rows)[rows >= 0]
+    articles, known = Articles.from_frame(articles), read_labels(labels)
+    own = labels_of(articles, known)
     config = config or config_for(own["article_id"].nunique(), seed=seed)
     fold = fold_of_styles(articles, folds, seed=seed)
     own = own.assign(fold=fold[own["row"]])
-    predicted = list(_predict_folds(articles, own, fold, config, device))
-    rare, found = _by_attribute(own, predicted)
+    rare, found = _by_attribute(own, list(_predict_folds(articles, own, fold, config, device)))
     judged = tuple(_calibrated(each) for each in found if _can_be_judged(each))
     counts = {
         "in_all": len(known),
@@ -164,49 +163,34 @@ def out_of_fold(
 
 
 def _predict_folds(
-    articles: Frame, labels: pd.DataFrame, fold: Integers, config: AttributeConfig, device: str
-) -> Iterator[tuple[int, Probabilities]]:
-    """Of each fold that holds labels: its number, and what the others' model thinks of its labelled articles."""
+    articles: Articles, labels: pd.DataFrame, fold: Integers, config: AttributeConfig, device: str
+) -> Iterator[Probabilities]:
+    """What the model of the other folds predicts for the labelled articles of each fold that holds any."""
     labelled = np.zeros(len(fold), dtype=bool)
     labelled[labels["row"]] = True
     for number in np.unique(fold[labelled]).tolist():
         held_out = fold == number
         if not (labelled & ~held_out).any():  # nobody to learn from
             continue
-        others = labels.loc[labels["fold"] != number, ["article_id", "attribute", "value"]]
-        model = AttributeModel(config, device=device).fit(where(articles, ~held_out), others)
-        yield number, model.predict_proba(where(articles, held_out & labelled))
+        model = AttributeModel(config, device=device).fit(articles.rows(~held_out), labels[labels["fold"] != number])
+        yield model.predict_proba(articles.rows(held_out & labelled))
 
 
-def _by_attribute(
-    labels: pd.DataFrame, predicted: Sequence[tuple[int, Probabilities]]
-) -> tuple[int, list[OutOfFoldLabels]]:
+def _by_attribute(labels: pd.DataFrame, predicted: Sequence[Probabilities]) -> tuple[int, list[OutOfFoldLabels]]:
     """How many labels no fold's model could have predicted, and the others by attribute, not yet calibrated."""
     rare, found = 0, []
     for attribute, group in labels.groupby("attribute", sort=True):
-        parts = [(number, _fold_matrix(str(attribute), each)) for number, each in predicted]
-        values = pd.Index(sorted({value for _, part in parts for value in part.columns}), dtype=object)
         ordered = group.sort_values("article_id", kind="stable")
-        given = values.get_indexer(pd.Index(ordered["value"], dtype=object))
-        matrix = np.zeros((len(ordered), len(values)))
-        for number, part in parts:
-            rows = np.flatnonzero(ordered["fold"] == number)
-            columns = values.get_indexer(part.columns)
-            matrix[np.ix_(rows, columns)] = part.loc[ordered["article_id"].iloc[rows]].to_numpy()
+        # An article stands in one fold; a value that its fold's model does not know has the probability 0.
+        table = pd.concat([pd.DataFrame(), *(_fold_matrix(str(attribute), each) for each in predicted)])
+        table = table.reindex(ordered["article_id"]).sort_index(axis=1).fillna(0.0)
+        values, matrix = table.columns.to_numpy(dtype=object), table.to_numpy(dtype=np.float64)
+        given = pd.Index(values, dtype=object).get_indexer(pd.Index(ordered["value"], dtype=object)).astype(np.int64)
         known = (given >= 0) & (matrix[np.arange(len(given)), given] > 0 if len(values) else False)
         rare += int((~known).sum())
         ids, fold = ordered["article_id"].to_numpy(dtype=object), ordered["fold"].to_numpy(dtype=np.int64)
-        found.append(
-            OutOfFoldLabels(
-                str(attribute),
-                values.to_numpy(dtype=object),
-                ids[known],
-                given[known].astype(np.int64),
-                fold[known],
-                matrix[known],
-                1.0,
-            )
-        )
+        parts = ids[known], given[known], fold[known], matrix[known]
+        found.append(OutOfFoldLabels(str(attribute), values, *parts, temperature=1.0))
     return rare, found
 
 
@@ -234,9 +218,7 @@ def _calibrated(labels: OutOfFoldLabels) -> OutOfFoldLabels:
         logits = torch.from_numpy(np.log(labels.probabilities))
     temperature = float(fit_temperatures([logits], torch.from_numpy(labels.given[:, None]))[0])
     probabilities = torch.softmax(logits / temperature, dim=1).numpy()
-    return OutOfFoldLabels(
-        labels.attribute, labels.values, labels.article_ids, labels.given, labels.folds, probabilities, temperature
-    )
+    return replace(labels, probabilities=probabilities, temperature=temperature)
 
 
 def rank_label_issues(judged: Sequence[OutOfFoldLabels], score: Score = "log_odds") -> pd.DataFrame:

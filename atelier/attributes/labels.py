@@ -7,18 +7,22 @@ does not: the network that predicts them.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from atelier.articles.errors import ArticlesError
-from atelier.articles.frames import Frame, has, text
+from atelier.articles.table import Articles
+from atelier.bundles import read_table, write_table
+from atelier.frames import Frame, column, require
 
 UNLABELLED = -1
+RARE = -2
+"""Stands for a label whose value has no class, because it was too rare to be learned."""
+
+COLUMNS = ("article_id", "attribute", "value")
 
 Integers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
@@ -30,16 +34,25 @@ def read_labels(labels: Frame) -> pd.DataFrame:
     Raises:
         ArticlesError: a column is missing, or an article has two labels for one attribute.
     """
-    names = ("article_id", "attribute", "value")
-    missing = [name for name in names if not has(labels, name)]
-    if missing:
-        raise ArticlesError(f"The frame of labels has no column {missing[0]!r}; it needs {', '.join(names)}.")
-    frame = pd.DataFrame({name: text(labels, name).to_pandas().astype("str") for name in names}).dropna()
+    require(labels, COLUMNS, ArticlesError, "the frame of labels")
+    texts = {name: column(labels, name, pa.string(), ArticlesError) for name in COLUMNS}
+    frame = pd.DataFrame({name: values.to_pandas().astype("str") for name, values in texts.items()}).dropna()
     twice = frame.duplicated(["article_id", "attribute"])
     if twice.any():
         examples = frame.loc[twice, ["article_id", "attribute"]].head(3).to_numpy().tolist()
         raise ArticlesError(f"Articles have two labels for one attribute, for example {examples}; keep one.")
     return frame.reset_index(drop=True)
+
+
+def labels_of(articles: Articles, labels: pd.DataFrame) -> pd.DataFrame:
+    """Those of the labels that are of these articles, and in the column ``row`` (int64) the row of each one's article.
+
+    Args:
+        articles: of which articles.
+        labels: as :func:`read_labels` gives them.
+    """
+    rows = articles.find(labels["article_id"])
+    return labels.assign(row=rows)[rows >= 0].reset_index(drop=True)
 
 
 @dataclass(frozen=True)
@@ -96,17 +109,22 @@ class Heads:
         """The number of classes of each attribute."""
         return tuple(len(head.values) for head in self.heads)
 
-    def encode(self, labels: pd.DataFrame, article_ids: Any) -> Integers:
-        """Class positions, int64 [articles, attributes]: −1 where unlabelled or labelled with a value not predicted."""
-        matrix = np.full((len(article_ids), len(self)), UNLABELLED, dtype=np.int64)
-        rows = pd.Index(article_ids).get_indexer(pd.Index(labels["article_id"]))
+    def encode(self, labels: pd.DataFrame, articles: int) -> Integers:
+        """Labels as positions of classes.
+
+        Args:
+            labels: row, attribute, value, as :func:`labels_of` gives them; those of attributes without a head are
+                left out.
+            articles: how many articles there are.
+
+        Returns:
+            int64 [articles, attributes]: −1 where unlabelled, −2 where labelled with a value that has no class.
+        """
+        matrix = np.full((articles, len(self)), UNLABELLED, dtype=np.int64)
         columns = pd.Index(self.attributes, dtype=object).get_indexer(pd.Index(labels["attribute"], dtype=object))
-        keep = (rows >= 0) & (columns >= 0)
-        table = self.table()
-        known = pd.MultiIndex.from_frame(table[["attribute", "value"]])
-        place = known.get_indexer(pd.MultiIndex.from_frame(labels.loc[keep, ["attribute", "value"]]))
-        positions = np.append(table["position"].to_numpy(dtype=np.int64), UNLABELLED)
-        matrix[rows[keep], columns[keep]] = positions[place]
+        classes = labels[["attribute", "value"]].merge(self.table(), "left", ["attribute", "value"])["position"]
+        keep = columns >= 0
+        matrix[labels["row"][keep], columns[keep]] = classes.fillna(RARE).astype(np.int64)[keep]
         return matrix
 
     def table(self) -> pd.DataFrame:
@@ -121,12 +139,12 @@ class Heads:
 
     def save(self, path: Path) -> None:
         """Write the classes as Parquet."""
-        pq.write_table(pa.Table.from_pandas(self.table(), preserve_index=False).replace_schema_metadata(None), path)
+        write_table(path, self.table())
 
     @classmethod
     def load(cls, path: Path) -> "Heads":
         """Read what :meth:`save` wrote."""
-        frame = pq.read_table(path).to_pandas()
+        frame = read_table(path, ("attribute", "position", "value", "samples")).to_pandas()
         return cls(
             tuple(
                 Head(str(name), group["value"].to_numpy(dtype=object), group["samples"].to_numpy(dtype=np.int64))
@@ -197,12 +215,12 @@ class Applicability:
         type_rows, attribute_rows = np.nonzero(self.applies)
         names = np.array(self.attributes, dtype=object)
         pairs = {"attribute": names[attribute_rows], "product_type": self.types[type_rows]}
-        pq.write_table(pa.table({name: pa.array(values, pa.string()) for name, values in pairs.items()}), path)
+        write_table(path, pa.table({name: pa.array(values, pa.string()) for name, values in pairs.items()}))
 
     @classmethod
     def load(cls, path: Path, types: npt.NDArray[np.object_], attributes: tuple[str, ...]) -> "Applicability":
         """Read what :meth:`save` wrote; types and attributes come from the rest of the bundle."""
-        pairs = pq.read_table(path)
+        pairs = read_table(path, ("attribute", "product_type"))
         applies = np.zeros((len(types), len(attributes)), dtype=bool)
         type_rows = pd.Index(types, dtype=object).get_indexer(pd.Index(pairs["product_type"].to_pylist(), dtype=object))
         columns = pd.Index(attributes, dtype=object).get_indexer(pd.Index(pairs["attribute"].to_pylist(), dtype=object))

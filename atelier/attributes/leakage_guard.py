@@ -6,20 +6,21 @@ to leave alone. What does not: the splits themselves (:mod:`atelier.articles.spl
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from atelier.articles.splits import holdout
+from atelier.articles.table import Articles
 from atelier.attributes.config import AttributeConfig
 from atelier.attributes.evaluation import TEST_SHARE
-from atelier.attributes.labels import read_labels
+from atelier.attributes.labels import labels_of, read_labels
+from atelier.frames import Frame
 
 MARGIN = 0.02
 """Share of the styles reserved beyond those that judge today: with the catalogue, the shares' limits move a little."""
 
 
 def held_out_articles(
-    articles: pd.DataFrame,
-    labels: pd.DataFrame,
+    articles: Frame | Articles,
+    labels: Frame,
     config: AttributeConfig | None = None,
     *,
     test_share: float = TEST_SHARE,
@@ -42,17 +43,15 @@ def held_out_articles(
     Returns:
         bool [articles].
     """
-    config = config or AttributeConfig()
-    tested = holdout(articles, _widened(test_share), seed=seed)
+    config, articles = config or AttributeConfig(), Articles.from_frame(articles)
+    kept_back = holdout(articles, _widened(test_share), seed=seed)
     # The model validates on a share of the labelled styles that are left when the test styles, and these alone, are
     # taken out.
-    judged = holdout(articles, test_share, seed=seed)
-    labelled = articles["article_id"].isin(read_labels(labels)["article_id"]).to_numpy()
-    candidates = np.flatnonzero(~judged & labelled)
+    labelled = np.zeros(len(articles), dtype=bool)
+    labelled[labels_of(articles, read_labels(labels))["row"]] = True
+    candidates = labelled & ~holdout(articles, test_share, seed=seed)
     share = _widened(config.validation_share)
-    validated = holdout(articles.iloc[candidates], share, seed=config.seed, purpose="validation")
-    kept_back: npt.NDArray[np.bool_] = tested
-    kept_back[candidates[validated]] = True
+    kept_back[candidates] |= holdout(articles.rows(candidates), share, seed=config.seed, purpose="validation")
     return kept_back
 
 

@@ -5,7 +5,6 @@ their own.
 """
 
 import copy
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +13,22 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from atelier.articles.frames import Frame, identifiers, text
+from atelier import bundles
 from atelier.articles.splits import holdout
+from atelier.articles.table import Articles
 from atelier.attributes.config import AttributeConfig
 from atelier.attributes.encoding import EncodedArticles, Encoding
-from atelier.attributes.labels import UNLABELLED, Applicability, Heads, read_labels
+from atelier.attributes.labels import UNLABELLED, Applicability, Heads, labels_of, read_labels
 from atelier.attributes.network.architecture import AttributeNetwork, Sizes
 from atelier.attributes.network.batches import ArticleBatches, fit_standardisation
 from atelier.attributes.network.training import logits_of, train
-from atelier.attributes.prediction_sets import RARE, PredictionSets
+from atelier.attributes.prediction_sets import PredictionSets
 from atelier.attributes.temperature import fit_temperatures
-from atelier.errors import AtelierError, BundleError
+from atelier.errors import AtelierError
+from atelier.frames import Frame
 from atelier.nn.training_loop import Epoch, Observer, own_random_state
 
 Integers = npt.NDArray[np.int64]
@@ -122,7 +122,7 @@ class AttributeModel:
 
     # ---- fitting
 
-    def fit(self, articles: Frame, labels: Frame, *, monitor: Monitor | None = None) -> "AttributeModel":
+    def fit(self, articles: Frame | Articles, labels: Frame, *, monitor: Monitor | None = None) -> "AttributeModel":
         """Train on partial labels.
 
         Args:
@@ -140,24 +140,22 @@ class AttributeModel:
         Raises:
             ArticlesError: missing or repeated ids, two labels for one attribute, unusable image vectors.
         """
-        known_labels = read_labels(labels)
-        ids = identifiers(articles)
-        mine = known_labels["article_id"].isin(ids.to_numpy(zero_copy_only=False))
-        strangers, known_labels = int((~mine).sum()), known_labels[mine]
-        labelled_articles = known_labels["article_id"].nunique()
+        articles = Articles.from_frame(articles)
+        every = read_labels(labels)
+        known = labels_of(articles, every)
+        labelled_articles = known["article_id"].nunique()
         config = self.config or AttributeConfig.for_data(labelled_articles)
-        self._heads = Heads.fit(known_labels, config.samples_needed(len(ids)))
+        self._heads = Heads.fit(known, config.samples_needed(len(articles)))
         self._encoding = Encoding.fit(articles, config)
         encoded = self._encoding.encode(articles)
-        labelled = self._labelled(encoded, known_labels)
+        # Labels of rare values are calibrated on, as they will be judged on: otherwise sets would promise too much.
+        targets = self._heads.encode(known, len(articles))
+        labelled = targets != UNLABELLED
         types = self._encoding.categories["product_type"]
         self._applicability = Applicability.fit(
             encoded.types, types, labelled, self._heads.attributes, config.applicability_share, config.applies
         )
-        targets = self._heads.encode(known_labels, encoded.article_ids.to_numpy(zero_copy_only=False))
-        targets[labelled & (targets == UNLABELLED)] = RARE
-        # Labels of rare values are calibrated on, as they will be judged on: otherwise sets would promise too much.
-        validation = self._validation(articles, np.flatnonzero(labelled.any(axis=1)), config)
+        validation = self._validation(articles, labelled.any(axis=1), config)
         usable = np.flatnonzero((targets >= 0).any(axis=1))
         training = np.setdiff1d(usable, validation)
         if not len(training):  # so few labels that all validate: they train, and nothing calibrates
@@ -165,40 +163,24 @@ class AttributeModel:
         self.config = config
         self._train(encoded, targets, training, validation, monitor)
         self.summary = {
-            "articles": len(ids),
+            "articles": len(articles),
             "labelled_articles": labelled_articles,
             "training_articles": len(training),
             "validation_articles": len(validation),
-            "labels": len(known_labels),
-            "labels_of_unknown_articles": strangers,
-            "labels_of_rare_values": len(known_labels) - int((targets >= 0).sum()),
+            "labels": len(known),
+            "labels_of_unknown_articles": len(every) - len(known),
+            "labels_of_rare_values": len(known) - int((targets >= 0).sum()),
             "attributes": len(self._heads),
-            "attributes_without_head": known_labels["attribute"].nunique() - len(self._heads),
+            "attributes_without_head": known["attribute"].nunique() - len(self._heads),
             "epochs": len(self.history),
         }
         return self
 
-    def _labelled(self, encoded: EncodedArticles, labels: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        """Which articles are labelled with which attributes that have a head, bool [n, attributes]."""
-        attributes = self._heads.attributes
-        labelled = np.zeros((len(encoded), len(attributes)), dtype=bool)
-        rows = pd.Index(encoded.article_ids.to_numpy(zero_copy_only=False)).get_indexer(pd.Index(labels["article_id"]))
-        columns = pd.Index(attributes, dtype=object).get_indexer(pd.Index(labels["attribute"], dtype=object))
-        keep = columns >= 0
-        labelled[rows[keep], columns[keep]] = True
-        return labelled
-
     @staticmethod
-    def _validation(articles: Frame, labelled: Integers, config: AttributeConfig) -> Integers:
-        """The labelled rows that validate: some styles among the labelled ones."""
-        chosen = pa.array(labelled)
-        frame = pa.table(
-            {
-                "article_id": identifiers(articles).take(chosen),
-                "product_code": text(articles, "product_code").take(chosen),
-            }
-        )
-        return labelled[holdout(frame, config.validation_share, seed=config.seed, purpose="validation")]
+    def _validation(articles: Articles, labelled: npt.NDArray[np.bool_], config: AttributeConfig) -> Integers:
+        """The rows that validate, int64: those of some styles among the labelled articles, bool [n]."""
+        chosen = holdout(articles.rows(labelled), config.validation_share, seed=config.seed, purpose="validation")
+        return np.flatnonzero(labelled)[chosen]
 
     def _train(
         self,
@@ -279,7 +261,7 @@ class AttributeModel:
         """The trained network; None where there is nothing to predict."""
         return self._network
 
-    def predict_proba(self, articles: Frame) -> Probabilities:
+    def predict_proba(self, articles: Frame | Articles) -> Probabilities:
         """Calibrated probabilities of every value of every attribute that can be predicted.
 
         Args:
@@ -289,7 +271,8 @@ class AttributeModel:
             NotFittedError: before fitting.
             ArticlesError: missing or repeated ids, image vectors of another length than in training.
         """
-        encoded = self._require_encoding().encode(articles)
+        encoding, articles = self._require_encoding(), Articles.from_frame(articles)
+        encoded = encoding.encode(articles)
         applicability = self._applicability
         if applicability is None:
             raise NotFittedError("The model knows no articles yet: call fit, or load a bundle.")
@@ -300,7 +283,7 @@ class AttributeModel:
                 parts = self._network.probabilities(logits_of(self._network, batches))
             matrices = tuple(part.cpu().numpy() for part in parts)
         return Probabilities(
-            article_ids=encoded.article_ids.to_numpy(zero_copy_only=False),
+            article_ids=articles.names,
             attributes=self._heads.attributes,
             values=tuple(head.values for head in self._heads.heads),
             matrices=matrices,
@@ -308,7 +291,7 @@ class AttributeModel:
             sets=self._sets.of(matrices) if matrices else (),
         )
 
-    def predict(self, articles: Frame) -> pd.DataFrame:
+    def predict(self, articles: Frame | Articles) -> pd.DataFrame:
         """The most probable value of each attribute that applies; it never abstains.
 
         Args:
@@ -350,25 +333,21 @@ class AttributeModel:
         Raises:
             NotFittedError: before fitting.
         """
-        from safetensors.torch import save_file
-
         folder, encoding, applicability = Path(path), self._require_encoding(), self._applicability
-        folder.mkdir(parents=True, exist_ok=True)
         described = _BundleConfig(
             config=self._require_config(),
             image_dimension=encoding.dimension,
             summary=self.summary,
             history=[epoch.as_row() for epoch in self.history],
         )
-        text_json = json.dumps(described.model_dump(mode="json"), indent=2, sort_keys=True)
-        (folder / "config.json").write_text(text_json + "\n")
+        bundles.write_config(folder, described)
         encoding.save(folder)
         self._heads.save(folder / "classes.parquet")
         self._sets.save(folder / "prediction_sets.parquet", self._heads.attributes)
         if applicability is not None:
             applicability.save(folder / "applicability.parquet")
         state = self._network.state_dict() if self._network is not None else {}
-        save_file({name: value.cpu().contiguous() for name, value in state.items()}, folder / "weights.safetensors")
+        bundles.write_arrays(folder, {name: value.cpu().numpy() for name, value in state.items()})
 
     @classmethod
     def load(cls, path: str | Path, *, device: str | torch.device = "cpu") -> "AttributeModel":
@@ -377,29 +356,22 @@ class AttributeModel:
         Raises:
             BundleError: a file is missing, or made by an incompatible version.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         folder = Path(path)
-        try:
-            described = _BundleConfig.model_validate_json((folder / "config.json").read_text())
-            model = cls(described.config, device=device)
-            model.summary, model.history = described.summary, [Epoch.from_row(row) for row in described.history]
+        described = bundles.read_config(folder, _BundleConfig)
+        model = cls(described.config, device=device)
+        with bundles.reading(folder):
             model._encoding = Encoding.load(folder, described.config.words_read, described.image_dimension)
             model._heads = Heads.load(folder / "classes.parquet")
             model._sets = PredictionSets.load(folder / "prediction_sets.parquet", model._heads.attributes)
             types = model._encoding.categories["product_type"]
             model._applicability = Applicability.load(folder / "applicability.parquet", types, model._heads.attributes)
-            state = load_file(folder / "weights.safetensors")
+            state = {name: torch.from_numpy(value) for name, value in bundles.read_arrays(folder).items()}
             if state:
                 with torch.device("meta"):
                     network = model._build(described.config)
                 network.load_state_dict(state, assign=True)
                 model._network = network.to(model.device).eval()
-        except (OSError, ValidationError, RuntimeError, KeyError, pa.ArrowInvalid, SafetensorError) as error:
-            raise BundleError(
-                f"The attribute bundle {folder} cannot be read: {error}. Train again, or name another bundle."
-            ) from error
+            model.summary, model.history = described.summary, [Epoch.from_row(row) for row in described.history]
         return model
 
     def _require_encoding(self) -> Encoding:

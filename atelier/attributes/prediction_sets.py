@@ -17,11 +17,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from atelier import bundles
 from atelier.attributes.labels import UNLABELLED
 
-RARE = -2  # labelled, with a value that cannot be predicted: no set holds it
 #: Probabilities are float32, and differ by about so much between batches of different sizes.
 ROUNDING = 1e-6
 SCHEMA = pa.schema([("attribute", pa.string()), ("least_probability", pa.float64()), ("labels", pa.int64())])
@@ -72,16 +71,17 @@ class PredictionSets:
 
     def save(self, path: Path, attributes: Sequence[str]) -> None:
         """Write one row for each attribute as Parquet."""
-        pq.write_table(pa.table([list(attributes), self.least_probability, self.labels], schema=SCHEMA), path)
+        bundles.write_table(path, pa.table([list(attributes), self.least_probability, self.labels], schema=SCHEMA))
 
     @classmethod
     def load(cls, path: Path, attributes: Sequence[str]) -> "PredictionSets":
         """Read what :meth:`save` wrote.
 
         Raises:
+            BundleError: it cannot be read.
             KeyError: it is of other attributes.
         """
-        table = pq.read_table(path, schema=SCHEMA)
+        table = bundles.read_table(path, tuple(SCHEMA.names))
         if table["attribute"].to_pylist() != list(attributes):
             raise KeyError(f"{path.name} holds other attributes than the classes")
         return cls(table["least_probability"].to_numpy(), table["labels"].to_numpy())

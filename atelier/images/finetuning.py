@@ -10,7 +10,6 @@ and Vargas, "Product Characterisation towards Personalisation", KDD 2018, whose 
 attributes in the same way); labels that are missing are masked.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from atelier import bundles
 from atelier.articles.splits import holdout
-from atelier.attributes.labels import UNLABELLED, Heads, read_labels
-from atelier.errors import AtelierError, BundleError
+from atelier.articles.table import Articles
+from atelier.attributes.labels import UNLABELLED, Heads, labels_of, read_labels
+from atelier.errors import AtelierError
 from atelier.images.activations import Activations, Viewing, keep_activations
 from atelier.images.augmentation import Augmentation
 from atelier.images.backbones import Backbone, build_backbone, finish, save_weights
@@ -38,7 +38,7 @@ from atelier.nn.training_state import fingerprint
 PURPOSE = "backbone"
 """Of the split into photographs that train and photographs that decide when to stop."""
 
-WEIGHTS = "weights.safetensors"
+REMEDY = "fine-tune again, or name another backbone"
 
 Integers = npt.NDArray[np.int64]
 
@@ -150,8 +150,6 @@ class FineTuned:
         ``build_backbone(name, weights=PATH)`` reads the weights. The same fine-tuning gives the same bytes.
         """
         folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        save_weights(self.backbone, folder / WEIGHTS)
         described = _BundleConfig(
             backbone=self.backbone.name,
             pool=self.backbone.pool,
@@ -160,11 +158,10 @@ class FineTuned:
             history=[_row(epoch) for epoch in self.history],
             summary=self.summary,
         )
-        text = json.dumps(described.model_dump(mode="json"), indent=2, sort_keys=True)
-        (folder / "config.json").write_text(text + "\n", encoding="utf-8")
-        table = pa.Table.from_pandas(self.metrics, preserve_index=False).replace_schema_metadata(None)
-        pq.write_table(table, folder / "metrics.parquet")
-        pq.write_table(pa.table({"article_id": pa.array(self.articles, pa.string())}), folder / "articles.parquet")
+        bundles.write_config(folder, described)
+        save_weights(self.backbone, folder / bundles.WEIGHTS)
+        bundles.write_table(folder / "metrics.parquet", self.metrics)
+        bundles.write_table(folder / "articles.parquet", pa.table({"article_id": pa.array(self.articles, pa.string())}))
 
     @classmethod
     def load(cls, path: str | Path) -> "FineTuned":
@@ -174,17 +171,16 @@ class FineTuned:
             BundleError: a file is missing, or made by an incompatible version.
         """
         folder = Path(path)
-        try:
-            described = _BundleConfig.model_validate_json((folder / "config.json").read_text(encoding="utf-8"))
-            metrics = pq.read_table(folder / "metrics.parquet").to_pandas()
-            articles = pq.read_table(folder / "articles.parquet")["article_id"].to_pylist()
-            backbone = build_backbone(described.backbone, folder / WEIGHTS, described.pool)
+        described = bundles.read_config(folder, _BundleConfig, remedy=REMEDY)
+        metrics, articles = (
+            bundles.read_table(folder / f"{name}.parquet", columns, remedy=REMEDY).to_pandas()
+            for name, columns in (("metrics", ("attribute", "metric", "value")), ("articles", ("article_id",)))
+        )
+        with bundles.reading(folder, REMEDY):
+            backbone = build_backbone(described.backbone, folder / bundles.WEIGHTS, described.pool)
             history = [_epoch(row) for row in described.history]
-        except (OSError, ValidationError, pa.ArrowInvalid, KeyError, AtelierError) as error:
-            raise BundleError(
-                f"The backbone {folder} cannot be read: {error}. Fine-tune again, or name another one."
-            ) from error
-        return cls(backbone, described.cut, described.config, history, metrics, articles, described.summary)
+        learned = articles["article_id"].tolist()
+        return cls(backbone, described.cut, described.config, history, metrics, learned, described.summary)
 
 
 def finetune(
@@ -287,9 +283,9 @@ def _prepare(
     Raises:
         FineTuningError: nothing is left to train on.
     """
-    owners = activations.photographs["article_id"].to_numpy(dtype=object)
-    articles, rows = np.unique(owners.astype(str), return_inverse=True)
-    targets = heads.encode(labels, articles.astype(object))[rows]
+    articles = Articles.from_frame(activations.photographs[["article_id"]].drop_duplicates())
+    of_articles = np.maximum(heads.encode(labels_of(articles, labels), len(articles)), UNLABELLED)
+    targets = of_articles[articles.find(activations.photographs["article_id"])]
     usable = (targets != UNLABELLED).any(axis=1)
     held = _validation(activations.photographs, config)
     training, validation = np.flatnonzero(usable & ~held), np.flatnonzero(usable & held)

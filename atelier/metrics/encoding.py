@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from atelier.errors import AtelierError
+from atelier.frames import as_arrow, cast, columns, require, where, whole
 
 Ints: TypeAlias = NDArray[np.integer[Any]]
 Floats: TypeAlias = NDArray[np.float64]
@@ -77,19 +77,19 @@ def coded(values: object, name: str) -> Coded:
     Raises:
         MetricsError: an identifier is null.
     """
-    array = _arrow(values)
+    array = as_arrow(values)
     if array.null_count:
         raise MetricsError(
             f"column {name!r} holds {array.null_count} nulls; identifiers cannot be null: drop those rows"
         )
     if pa.types.is_integer(array.type) and len(array):
-        found = _numbered(_whole(array))
+        found = _numbered(whole(array))
         if found is not None:
             return found
     if not pa.types.is_dictionary(array.type):
         # Before chunks are put together and before the cast to text: both then touch the distinct ones only.
         array = array.dictionary_encode()
-    array = _whole(array)
+    array = whole(array)
     return Coded(array.indices.to_numpy(zero_copy_only=False), array.dictionary.cast(pa.string()))
 
 
@@ -125,9 +125,7 @@ def united(*columns: Coded) -> tuple[pa.Array, list[Ints]]:
 
 def identifiers(values: Iterable[Any]) -> Coded:
     """Code any iterable of identifiers, for example the customers to whom a judgement is restricted."""
-    return coded(
-        values if isinstance(values, pd.Series | pd.Index | pa.Array | pa.ChunkedArray) else list(values), "ids"
-    )
+    return coded(values, "ids")
 
 
 def column(data: Any, name: str, what: str) -> Any:
@@ -136,15 +134,13 @@ def column(data: Any, name: str, what: str) -> Any:
     Raises:
         MetricsError: there is none; the message says what the table is, and which columns it has.
     """
-    names = data.column_names if isinstance(data, pa.Table) else list(data.columns)
-    if name not in names:
-        raise MetricsError(f"{what} has no column {name!r}; it has {', '.join(map(str, names)) or 'none'}")
+    require(data, [name], MetricsError, what)
     return data[name]
 
 
 def has_column(data: Any, name: str) -> bool:
     """Whether a pandas or Arrow table has that column."""
-    return name in (data.column_names if isinstance(data, pa.Table) else data.columns)
+    return name in columns(data)
 
 
 def pairs(data: Any, kinds: Sequence[str] | None, what: str) -> CodedInteractions:
@@ -161,9 +157,8 @@ def pairs(data: Any, kinds: Sequence[str] | None, what: str) -> CodedInteraction
     if hasattr(data, "customer_ids"):
         return _pairs_of_interactions(data if kinds is None else data.of_kinds(kinds))
     if kinds is not None and has_column(data, "kind"):
-        wanted = pc.is_in(_text(_as_arrow(data["kind"])), value_set=pa.array(list(kinds), pa.string()))
-        mask = wanted.to_numpy(zero_copy_only=False)
-        data = data.filter(pa.array(mask)) if isinstance(data, pa.Table) else data.loc[mask]
+        kind = cast(data["kind"], pa.string(), "kind", MetricsError)
+        data = where(data, pc.is_in(kind, value_set=pa.array(list(kinds), pa.string())).to_numpy(zero_copy_only=False))
     return CodedInteractions(
         coded(column(data, "customer_id", what), "customer_id"), coded(column(data, "article_id", what), "article_id")
     )
@@ -190,26 +185,6 @@ def distinct(keys: Ints) -> Ints:
     """The distinct keys, ascending. Sorting them is several times faster than :func:`numpy.unique`, which hashes."""
     ordered = np.sort(keys)
     return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
-
-
-def _as_arrow(values: Any) -> pa.Array:
-    """``values`` as one Arrow array, a dictionary where it was one; nulls stay."""
-    return _whole(_arrow(values))
-
-
-def _arrow(values: Any) -> Any:
-    """``values`` as an Arrow array, in chunks where it has any."""
-    if isinstance(values, pd.Series | pd.Index):
-        return pa.Array.from_pandas(values)
-    return values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, from_pandas=True)
-
-
-def _whole(array: Any) -> pa.Array:
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-
-def _text(array: pa.Array) -> pa.Array:
-    return (array.dictionary_decode() if pa.types.is_dictionary(array.type) else array).cast(pa.string())
 
 
 def _pairs_of_interactions(data: Any) -> CodedInteractions:

@@ -70,9 +70,10 @@ def load(path: str | Path) -> "Recommender[Any]":
         BundleError: the folder is no complete bundle of a known model.
     """
     from atelier.bundles import read_config
+    from atelier.recommenders.base import RecommenderBundle
 
     try:
-        model = model_class(str(read_config(Path(path))["model"]))
+        model = model_class(str(read_config(Path(path), RecommenderBundle).model))
     except UnknownModelError as error:
         raise BundleError(f"{path} holds a model that this version does not know: {error}") from error
     return model.load(path)

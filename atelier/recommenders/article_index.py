@@ -6,7 +6,6 @@ lists for all customers at once (the models).
 """
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, Self
 from weakref import WeakSet
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from atelier import bundles
 from atelier.errors import AtelierError, BundleError, UnknownIdentifier
 from atelier.ids import Codes, IdMap, column, preview
 from atelier.recommenders.customer_profiles import CustomerProfiles
@@ -24,8 +24,8 @@ from atelier.search.annoy_forest import AnnoyConfig, AnnoyIndex, Metric
 from atelier.search.ragged import Mask, Pairs, Scores, check_k
 
 METRICS: tuple[Metric, ...] = ("cosine", "inner_product")
-FORMAT = 2
-"""The layout of a saved index; from 2 on it knows the vectors of its model."""
+INDEX, IN_STOCK = "index.json", "offered.safetensors"
+REMEDY = "run article_index again"
 
 
 class OtherModelError(AtelierError, ValueError):
@@ -50,11 +50,11 @@ class ArticleIndexConfig(BaseModel):
 
 
 class _Described(BaseModel):
-    """index.json of a saved index."""
+    """index.json of a saved index; from format 2 on it knows the vectors of its model."""
 
     model_config = ConfigDict(extra="forbid")
 
-    format: int = FORMAT
+    format: int = 2
     model: str
     vectors: str
     config: ArticleIndexConfig
@@ -204,14 +204,10 @@ class ArticleIndex:
 
     def save(self, path: str | Path) -> None:
         """Write index.json, the id map, what is in stock, and a folder for each forest."""
-        from safetensors.numpy import save_file
-
         folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        described = _Described(model=self.model, vectors=self.vectors, config=self.config)
-        (folder / "index.json").write_text(json.dumps(described.model_dump(), indent=2, sort_keys=True) + "\n")
+        bundles.write_config(folder, _Described(model=self.model, vectors=self.vectors, config=self.config), INDEX)
         self.article_ids.save(folder / "articles.parquet")
-        save_file({"offered": self.in_stock}, folder / "offered.safetensors")
+        bundles.write_arrays(folder, {"offered": self.in_stock}, IN_STOCK)
         for metric, forest in self.forests.items():
             forest.save(folder / metric)
 
@@ -222,24 +218,13 @@ class ArticleIndex:
         Raises:
             BundleError: a file is missing or broken, or the index has another format.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
         folder = Path(path)
-        try:
-            raw = json.loads((folder / "index.json").read_text())
-            if raw["format"] != FORMAT:
-                raise BundleError(
-                    f"{folder} has format {raw['format']}, this version reads {FORMAT}: run article_index again"
-                )
-            described = _Described.model_validate(raw)
-            in_stock = load_file(folder / "offered.safetensors")["offered"]
-        except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
-            raise BundleError(f"{folder} is no index of articles ({error}): run article_index again") from error
+        described = bundles.read_config(folder, _Described, INDEX, remedy=REMEDY)
         ids = IdMap.load(folder / "articles.parquet")
         forests = {metric: AnnoyIndex.load(folder / metric) for metric in METRICS}
-        if len(in_stock) != len(ids) or any(forest.n_articles != len(ids) for forest in forests.values()):
-            raise BundleError(f"the files of {folder} do not belong together: run article_index again")
+        if any(forest.n_articles != len(ids) for forest in forests.values()):
+            raise BundleError(f"the files of {folder} do not belong together: {REMEDY}")
+        in_stock = bundles.read_arrays(folder, {"offered": [len(ids)]}, IN_STOCK, remedy=REMEDY)["offered"]
         return cls(described.model, described.config, ids, in_stock, forests, described.vectors)
 
 

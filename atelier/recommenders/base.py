@@ -14,9 +14,10 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pydantic import ValidationError
+from pydantic import BaseModel
 
-from atelier.bundles import Array, read_arrays, read_config, under, write
+from atelier import bundles
+from atelier.bundles import Array
 from atelier.catalogue import Catalogue
 from atelier.errors import AtelierError, BundleError
 from atelier.ids import Codes, IdMap, column, preview
@@ -45,6 +46,22 @@ class NotFittedError(AtelierError, RuntimeError):
 
 
 ConfigT = TypeVar("ConfigT", bound=RecommenderConfig)
+
+
+class RecommenderBundle(BaseModel):
+    """config.json of a saved recommender.
+
+    Attributes:
+        model: its name.
+        format: of the files; it rises with a change that old code cannot read, or new code cannot read of old.
+        config: the fields of the model's own config.
+        arrays: the shape of each array in weights.safetensors.
+    """
+
+    model: Any
+    format: int = 2
+    config: dict[str, Any]
+    arrays: dict[str, list[int]]
 
 
 class Recommender(ABC, Generic[ConfigT]):
@@ -344,7 +361,9 @@ class Recommender(ABC, Generic[ConfigT]):
             **{f"weight.{name}": array for name, array in self.weights.items()},
             **{f"profile.{name}": array for name, array in customer_profiles.profiles.items()},
         }
-        write(folder, self.name, self.config.model_dump(mode="json"), arrays)
+        config, shapes = self.config.model_dump(mode="json"), bundles.shapes_of(arrays)
+        bundles.write_config(folder, RecommenderBundle(model=self.name, config=config, arrays=shapes))
+        bundles.write_arrays(folder, arrays)
         self.article_ids.save(folder / "articles.parquet")
         customer_profiles.ids.save(folder / "customers.parquet")
 
@@ -357,20 +376,20 @@ class Recommender(ABC, Generic[ConfigT]):
                 model, format or a config that this version does not allow.
         """
         folder = Path(path)
-        raw = read_config(folder, cls.name)
-        try:
-            model = cls(cls.Config.model_validate(raw["config"]))  # type: ignore[arg-type]
-        except ValidationError as error:
-            raise BundleError(f"the config in {folder} is not allowed ({error}): train the model again") from error
-        arrays = read_arrays(folder, raw["arrays"])
+        described = bundles.read_config(folder, RecommenderBundle)
+        if described.model != cls.name:
+            raise BundleError(f"{folder} holds the model {described.model}, not {cls.name}: use recommenders.load")
+        with bundles.reading(folder / bundles.CONFIG):
+            model = cls(cls.Config.model_validate(described.config))  # type: ignore[arg-type]
+        arrays = bundles.read_arrays(folder, described.arrays)
         model.article_ids = IdMap.load(folder / "articles.parquet")
         model.in_stock, model.ranked = arrays["article.offered"], arrays["article.ranked"]
-        model.weights = under(arrays, "weight.")
+        model.weights = bundles.under(arrays, "weight.")
         model.customer_profiles = CustomerProfiles(
             IdMap.load(folder / "customers.parquet"),
             arrays["customer.served"],
             RaggedLists(arrays["customer.seen.starts"], arrays["customer.seen.codes"]),
-            under(arrays, "profile."),
+            bundles.under(arrays, "profile."),
         )
         if (len(model.article_ids), len(model.customer_profiles.ids)) != (
             len(model.in_stock),

@@ -8,15 +8,15 @@ An index serves look-ups: an article's page, one customer. For all customers at 
 """
 
 import copy
-import json
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from annoy import AnnoyIndex as Forest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from atelier import bundles
 from atelier.errors import BundleError
 from atelier.ids import Codes
 from atelier.progress import progress
@@ -25,7 +25,8 @@ from atelier.search.ragged import Mask, Pairs, Ranked
 Metric = Literal["cosine", "inner_product"]
 Vectors = npt.NDArray[np.float32]
 
-FOREST = "forest.ann"
+INDEX, FOREST = "index.json", "forest.ann"
+REMEDY = "build the index again"
 ARRAYS = "codes.safetensors"
 EVERY_NODE, ANNOYS_CHOICE = 2**31 - 1, -1
 FAR = 40.0
@@ -191,16 +192,13 @@ class AnnoyIndex:
 
     def save(self, folder: str | Path) -> None:
         """Write index.json, the forest, and the articles' numbers; the same index gives the same bytes."""
-        from safetensors.numpy import save_file
-
         target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
         described = _Described(
             config=self.config, dimension=self.dimension, longest=self._longest, n_articles=self.n_articles
         )
-        (target / "index.json").write_text(json.dumps(described.model_dump(), indent=2, sort_keys=True) + "\n")
+        bundles.write_config(target, described, INDEX)
         self._forest.save(str(target / FOREST))
-        save_file({"codes": np.ascontiguousarray(self.codes)}, target / ARRAYS)
+        bundles.write_arrays(target, {"codes": self.codes}, ARRAYS)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -209,17 +207,12 @@ class AnnoyIndex:
         Raises:
             BundleError: a file is missing or broken.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
         source = Path(folder)
-        try:
-            described = _Described.model_validate_json((source / "index.json").read_text())
-            codes = load_file(source / ARRAYS)["codes"]
-            index = cls(described.config, described.dimension, described.longest, codes, described.n_articles)
+        described = bundles.read_config(source, _Described, INDEX, remedy=REMEDY)
+        codes = bundles.read_arrays(source, name=ARRAYS, remedy=REMEDY).get("codes", np.zeros(0, np.int32))
+        index = cls(described.config, described.dimension, described.longest, codes, described.n_articles)
+        with bundles.reading(source / FOREST, REMEDY):
             index._forest.load(str(source / FOREST))
-        except (OSError, ValidationError, KeyError, SafetensorError) as error:
-            raise BundleError(f"the index {source} cannot be read ({error}): build it again") from error
-        if index._forest.get_n_items() != len(codes):
-            raise BundleError(f"{source / FOREST} holds {index._forest.get_n_items()} articles, not {len(codes)}")
+        if (found := index._forest.get_n_items()) != len(codes):
+            raise BundleError(f"{source / FOREST} holds {found} articles, not the {len(codes)} of {ARRAYS}: {REMEDY}")
         return index

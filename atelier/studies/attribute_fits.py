@@ -6,7 +6,7 @@ study is made of, and keeping their results (:mod:`atelier.studies.attribute_stu
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,13 +14,14 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from atelier.articles.frames import identifiers
 from atelier.articles.splits import holdout
+from atelier.articles.table import Articles, Modality
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.labels import Head, Heads, read_labels
+from atelier.attributes.labels import Head, Heads, labels_of, read_labels
 from atelier.attributes.model import AttributeModel, Monitor
 from atelier.attributes.scores import AGAINST_MAJORITY, BY_STEP, MEAN, against_majority
-from atelier.studies.attribute_plan import LINEAR_BASELINES, MODALITIES, NETWORKS, AttributeFit, Split
+from atelier.frames import Frame, select
+from atelier.studies.attribute_plan import LINEAR_BASELINES, NETWORKS, AttributeFit, Split
 from atelier.studies.linear_baselines import fit_linear_baseline
 
 if TYPE_CHECKING:
@@ -64,38 +65,28 @@ class TrainTest:
 
     Attributes:
         articles: by side, ``train`` and ``test``.
-        labels: by side: article_id, attribute, value.
+        labels: by side: article_id, attribute, value, and in ``row`` the row of the article.
         heads: the values with enough training labels, which every variant may predict.
     """
 
-    articles: Mapping[str, pd.DataFrame]
+    articles: Mapping[str, Articles]
     labels: Mapping[str, pd.DataFrame]
     heads: Heads
 
     @classmethod
-    def of(cls, articles: pd.DataFrame, labels: pd.DataFrame, plan: "AttributeStudyPlan", split: Split) -> "TrainTest":
+    def of(cls, articles: Frame | Articles, labels: Frame, plan: "AttributeStudyPlan", split: Split) -> "TrainTest":
         """Divide articles, and labels with them; labels of articles that are not given are left out."""
-        named = [name for name in ("article_id", "product_code") if name in articles]
-        held_out = holdout(articles[named if split == "style" else named[:1]], plan.test_share, seed=plan.seed)
-        parts = {"train": articles[~held_out], "test": articles[held_out]}
-        return cls.between(parts, read_labels(labels), plan.network)
+        articles = Articles.from_frame(articles)
+        # Articles of which only the identifier is known are each a style of their own.
+        divided = articles if split == "style" else select(articles.frame, ["article_id"])
+        held_out = holdout(divided, plan.test_share, seed=plan.seed)
+        parts, known = {"train": articles.rows(~held_out), "test": articles.rows(held_out)}, read_labels(labels)
+        theirs = {side: labels_of(part, known) for side, part in parts.items()}
+        return cls(parts, theirs, Heads.fit(theirs["train"], plan.network.samples_needed(len(parts["train"]))))
 
-    @classmethod
-    def between(
-        cls, articles: Mapping[str, pd.DataFrame], labels: pd.DataFrame, config: AttributeConfig
-    ) -> "TrainTest":
-        """Give each side its labels."""
-        mine = {
-            side: labels[labels["article_id"].isin(identifiers(part).to_numpy(zero_copy_only=False))]
-            for side, part in articles.items()
-        }
-        return cls(articles, mine, Heads.fit(mine["train"], config.samples_needed(len(articles["train"]))))
-
-    def seen(self, hidden: tuple[str, ...]) -> "TrainTest":
+    def seen(self, hidden: tuple[Modality, ...]) -> "TrainTest":
         """The same, without the columns of the hidden modalities."""
-        columns = [column for name in hidden for column in MODALITIES[name]]
-        parts = {side: part.drop(columns=columns, errors="ignore") for side, part in self.articles.items()}
-        return TrainTest(parts, self.labels, self.heads)
+        return replace(self, articles={side: part.without(*hidden) for side, part in self.articles.items()})
 
     def usual_labels(self) -> pd.DataFrame:
         """The training labels whose values have heads: linear classifiers choose between the same values."""
@@ -106,10 +97,10 @@ class TrainTest:
         rng = np.random.default_rng(seed)
         parts, labels = {}, {}
         for side, part in self.articles.items():
-            places = np.flatnonzero(part["article_id"].isin(self.labels[side]["article_id"]))
-            chosen = np.sort(rng.permutation(places)[:most])
-            parts[side] = part.iloc[chosen]
-            labels[side] = self.labels[side][self.labels[side]["article_id"].isin(parts[side]["article_id"])]
+            chosen = np.zeros(len(part), dtype=bool)
+            chosen[rng.permutation(np.unique(self.labels[side]["row"]))[:most]] = True
+            parts[side] = part.rows(chosen)
+            labels[side] = labels_of(parts[side], self.labels[side])
         return TrainTest(parts, labels, self.heads)
 
 
@@ -207,10 +198,9 @@ class _Curve:
         self.seconds += time.perf_counter() - started
 
 
-def network_guesses(model: AttributeModel, articles: pd.DataFrame, labels: pd.DataFrame) -> Objects:
+def network_guesses(model: AttributeModel, articles: Articles, labels: pd.DataFrame) -> Objects:
     """The most probable value for each label, str [labels], whatever the product type; null without a head."""
-    found = model.predict_proba(articles)
-    rows = pd.Index(found.article_ids).get_indexer(pd.Index(labels["article_id"]))
+    found, rows = model.predict_proba(articles), labels["row"].to_numpy()
     guesses = np.full(len(labels), None, dtype=object)
     for attribute, values, matrix in zip(found.attributes, found.values, found.matrices, strict=False):
         mine = (labels["attribute"] == attribute).to_numpy()

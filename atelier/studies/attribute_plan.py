@@ -11,23 +11,15 @@ from typing import Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from atelier.articles.errors import ArticlesError
+from atelier.articles.table import Modality
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.encoding import CATEGORIES
 from atelier.studies.linear_baselines import Kind
 
 Split = Literal["random", "style"]
 
 
-#: The columns of each modality.
-MODALITIES: Mapping[str, tuple[str, ...]] = {
-    "text": ("text", "name", "description"),
-    "images": ("embeddings",),
-    "metadata": CATEGORIES,
-}
-
-
 #: What each variant of the network does not see. ``published`` sees all and is trained in the published way.
-NETWORKS: Mapping[str, tuple[str, ...]] = {
+NETWORKS: Mapping[str, tuple[Modality, ...]] = {
     "all": (),
     "published": (),
     "without_text": ("text",),

@@ -15,6 +15,8 @@ from typing import Any
 
 import pandas as pd
 
+from atelier.articles.table import Articles
+from atelier.frames import Frame
 from atelier.progress import progress
 from atelier.studies.attribute_fits import AttributeFitResult, TrainTest, run_fit
 from atelier.studies.attribute_plan import AttributeFit, AttributeStudyPlan, Split
@@ -22,8 +24,8 @@ from atelier.studies.results_cache import ResultsCache, cached, made_with
 
 
 def run_study(
-    articles: pd.DataFrame,
-    labels: pd.DataFrame,
+    articles: Frame | Articles,
+    labels: Frame,
     plan: AttributeStudyPlan,
     *,
     kept: ResultsCache | None = None,
@@ -49,11 +51,12 @@ def run_study(
         CachedResultError: a kept file is damaged.
         ValueError: ``kept`` without ``data``.
     """
+    table = Articles.from_frame(articles)
     code = made_with([Path(__file__).parent], ("numpy", "scikit-learn", "torch"))
 
     @lru_cache(maxsize=1)  # one split at a time in memory
     def sides(split: Split) -> TrainTest:
-        return TrainTest.of(articles, labels, plan, split)
+        return TrainTest.of(table, labels, plan, split)
 
     def result(fit: AttributeFit) -> AttributeFitResult:
         parts = {"plan": plan.identity(fit), "made_by": {**code, "device": device}}

@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from atelier.articles.errors import ArticlesError
-from atelier.articles.frames import Frame, identifiers
-from atelier.articles.image_vectors import read_shots, standardisation
-from atelier.articles.text import article_text
-from atelier.attributes.labels import read_labels
+from atelier.articles.image_vectors import standardisation
+from atelier.articles.table import Articles
+from atelier.attributes.labels import labels_of, read_labels
+from atelier.frames import Frame
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -52,22 +52,22 @@ class Features:
     scale: Floats
 
     @classmethod
-    def fit(cls, kind: Kind, articles: Frame) -> "Features":
+    def fit(cls, kind: Kind, articles: Articles) -> "Features":
         """Learn words, their rarity, and the image vectors' mean and scale."""
         words, vectors = None, np.zeros((0, 0), np.float32)
         if kind != "image":
-            texts = article_text(articles).to_pylist()
+            texts = articles.texts.to_pylist()
             words = _vectoriser(MIN_COUNT)
             try:
                 words.fit(texts)
             except ValueError:  # no word, or none twice
                 words = _vectoriser(1).fit([*texts, "nothing"])
         if kind != "text":
-            shots = read_shots(articles)
+            shots = articles.image_vectors
             vectors = shots.mean()[shots.counts > 0]
         return cls(kind, words, *standardisation(vectors))
 
-    def matrix(self, articles: Frame) -> Any:
+    def matrix(self, articles: Articles) -> Any:
         """The features, a float32 matrix [n, features], sparse for ``text`` and ``joined``.
 
         An article without photographs has the mean photograph, one without text no words.
@@ -76,11 +76,11 @@ class Features:
 
         parts: list[Any] = []
         if self.words is not None:
-            texts = self.words.transform(article_text(articles).to_pylist())
+            texts = self.words.transform(articles.texts.to_pylist())
             if self.kind == "text":
                 return texts
             parts.append(texts * np.float32(TEXT_SCALE))
-        shots = read_shots(articles)
+        shots = articles.image_vectors
         images = np.zeros((len(shots.counts), max(len(self.mean), 1)), np.float32)  # never without a column
         some = shots.counts > 0
         if some.any() and len(self.mean):
@@ -105,7 +105,7 @@ class LinearBaseline:
     features: Features
     classifiers: "dict[str, LogisticRegression | str]"
 
-    def predict(self, articles: Frame) -> pd.DataFrame:
+    def predict(self, articles: Frame | Articles) -> pd.DataFrame:
         """The most probable value of every attribute for every article.
 
         Args:
@@ -118,13 +118,13 @@ class LinearBaseline:
         Raises:
             ArticlesError: image vectors of another length than in training.
         """
-        ids = identifiers(articles).to_numpy(zero_copy_only=False)
-        matrix = self.features.matrix(articles) if len(ids) else None
+        articles = Articles.from_frame(articles)
+        matrix = self.features.matrix(articles) if len(articles) else None
         names = list(self.classifiers)
-        values = [self._values(name, matrix, len(ids)) for name in names]
+        values = [self._values(name, matrix, len(articles)) for name in names]
         columns = {
-            "article_id": np.tile(ids, len(names)),
-            "attribute": np.repeat(np.array(names, dtype=object), len(ids)),
+            "article_id": np.tile(articles.names, len(names)),
+            "attribute": np.repeat(np.array(names, dtype=object), len(articles)),
             "value": np.concatenate(values) if values else np.zeros(0, dtype=object),
         }
         return pd.DataFrame(columns).astype("str")
@@ -137,7 +137,7 @@ class LinearBaseline:
         return found
 
 
-def fit_linear_baseline(kind: Kind, articles: Frame, labels: Frame) -> LinearBaseline:
+def fit_linear_baseline(kind: Kind, articles: Frame | Articles, labels: Frame) -> LinearBaseline:
     """Fit multinomial logistic regression, one classifier for each attribute on the articles labelled with it.
 
     It reads TF-IDF of words and pairs of words in name and description (``text``), the standardised mean of the image
@@ -156,9 +156,8 @@ def fit_linear_baseline(kind: Kind, articles: Frame, labels: Frame) -> LinearBas
     """
     if kind not in get_args(Kind):
         raise ArticlesError(f"There is no linear classifier on {kind!r}; take one of {', '.join(get_args(Kind))}.")
-    ids = pd.Index(identifiers(articles).to_numpy(zero_copy_only=False))
-    known = read_labels(labels)
-    known = known[known["article_id"].isin(ids)].sort_values(["attribute", "article_id"])
+    articles = Articles.from_frame(articles)
+    known = labels_of(articles, read_labels(labels)).sort_values(["attribute", "article_id"])
     features = Features.fit(kind, articles)
     if known.empty:
         return LinearBaseline(features, {})
@@ -166,7 +165,7 @@ def fit_linear_baseline(kind: Kind, articles: Frame, labels: Frame) -> LinearBas
     return LinearBaseline(
         features,
         {
-            str(name): _classifier(matrix[ids.get_indexer(pd.Index(group["article_id"]))], group["value"], kind)
+            str(name): _classifier(matrix[group["row"].to_numpy()], group["value"], kind)
             for name, group in known.groupby("attribute", sort=True)
         },
     )

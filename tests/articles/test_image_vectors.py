@@ -8,8 +8,14 @@ import pyarrow as pa
 import pytest
 
 from atelier.articles.errors import ArticlesError
-from atelier.articles.image_vectors import ImageVectors, read_shots, standardisation
+from atelier.articles.image_vectors import ImageVectors, standardisation
+from atelier.articles.table import Articles
 from atelier.attributes import group_image_vectors
+
+
+def read_shots(frame: Any) -> ImageVectors:
+    return Articles.from_frame(frame).image_vectors
+
 
 LISTS: list[Any] = [[[1.0, 2.0], [3.0, 4.0]], None, [], [[5.0, 6.0]]]
 
@@ -53,7 +59,7 @@ def test_index_mean_and_take() -> None:
 def test_mean_equals_the_obvious_version() -> None:
     rng = np.random.default_rng(1)
     matrices = [rng.normal(size=(count, 3)).astype(np.float32) for count in rng.integers(0, 4, 30)]
-    means = read_shots(pd.DataFrame({"article_id": range(30), "embeddings": matrices})).mean()
+    means = read_shots(pd.DataFrame({"article_id": [str(row) for row in range(30)], "embeddings": matrices})).mean()
     expected = [matrix.mean(axis=0) if len(matrix) else np.zeros(3) for matrix in matrices]
     np.testing.assert_allclose(means, expected, rtol=1e-5, atol=1e-6)
 

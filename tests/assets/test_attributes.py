@@ -216,7 +216,7 @@ def test_a_catalogue_with_little_to_learn_runs_through(
         (attribute_model.compute, [AttributeTraining()], "atelier.attributes.fit_and_evaluate"),
         (study_attributes.compute, [AttributeStudy()], "atelier.studies.attribute_study.run_study"),
         (catalogue_errors.compute, [ErrorSearch()], "atelier.attributes.label_errors.out_of_fold"),
-        (learnable, [], "atelier.attributes.leakage_guard.reserved"),
+        (learnable, [], "atelier.attributes.leakage_guard.held_out_articles"),
     ],
 )
 def test_sizes_suit_the_labelled_articles_and_not_the_catalogue(

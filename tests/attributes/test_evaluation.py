@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from atelier.articles.table import Articles
 from atelier.attributes import AttributeModel, evaluate, fit_and_evaluate, holdout
 from atelier.attributes.evaluation import AVERAGED, METRICS
 from atelier.attributes.labels import Head, Heads
@@ -31,11 +32,11 @@ class _Fixed(AttributeModel):
     def temperatures(self) -> np.ndarray:  # type: ignore[override]
         return np.array([1.0, 2.0])
 
-    def predict_proba(self, articles: pd.DataFrame) -> Probabilities:  # type: ignore[override]
+    def predict_proba(self, articles: Articles) -> Probabilities:  # type: ignore[override]
         neck = np.array([[0.18, 0.82], [0.38, 0.62], [0.9, 0.1], [0.7, 0.3]], dtype=np.float32)
         heads = self.heads.heads
         return Probabilities(
-            articles["article_id"].to_numpy(dtype=object),
+            articles.names,
             self.heads.attributes,
             tuple(head.values for head in heads),
             (np.ones((4, 1), dtype=np.float32), neck),

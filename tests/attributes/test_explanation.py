@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atelier.articles.errors import ArticlesError
+from atelier.articles.table import CATEGORIES
 from atelier.attributes import AttributeConfig, AttributeModel
-from atelier.attributes.encoding import CATEGORIES
 from atelier.attributes.explanation import MODALITIES, REMOVALS, ExplanationError, explain, words_read
 from atelier.attributes.lineage import DECIDERS
 
@@ -157,8 +157,10 @@ def test_name_and_description_are_the_text_where_there_is_no_other(planted, mode
 
 
 def test_an_arrow_table_gives_the_same(planted, model) -> None:
-    article = planted.articles.iloc[[2]].drop(columns="embeddings")
-    assert explain(model, pa.Table.from_pandas(article), "neckline") == explain(model, article, "neckline")
+    article = planted.articles.iloc[[2]]
+    vectors = pa.array([article["embeddings"].iloc[0].tolist()], pa.list_(pa.list_(pa.float32())))
+    table = pa.Table.from_pandas(article.drop(columns="embeddings")).append_column("embeddings", vectors)
+    assert explain(model, table, "colour") == explain(model, article, "colour")
 
 
 def test_what_the_model_does_not_know_is_named(planted, model) -> None:

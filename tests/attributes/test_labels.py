@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from atelier.articles.errors import ArticlesError
-from atelier.attributes.labels import Applicability, Heads, read_labels
+from atelier.articles.table import Articles
+from atelier.attributes.labels import RARE, Applicability, Heads, labels_of, read_labels
 
 
 def _labels(*rows: tuple[str, str, str | None]) -> pd.DataFrame:
@@ -34,16 +35,24 @@ def test_values_with_too_few_labels_have_no_class_and_attributes_without_values_
     assert heads.heads[1].majority == 0
 
 
+def test_labels_of_articles_know_their_rows() -> None:
+    articles = Articles.from_frame(pd.DataFrame({"article_id": ["e", "stranger", "a"]}))
+    found = labels_of(articles, read_labels(LABELS))
+    assert found["row"].tolist() == [2, 0, 2, 2]
+    assert found["value"].tolist() == ["v", "odd", "red", "one"]
+
+
 def test_encode_puts_positions_where_they_belong() -> None:
     heads = Heads.fit(LABELS, min_samples=2)
-    encoded = heads.encode(LABELS, np.array(["e", "b", "stranger", "c"], dtype=object))
-    assert encoded.tolist() == [[-1, -1], [0, 1], [-1, -1], [-1, 0]]
+    articles = Articles.from_frame(pd.DataFrame({"article_id": ["e", "b", "stranger", "c"]}))
+    encoded = heads.encode(labels_of(articles, LABELS), len(articles))
+    assert encoded.tolist() == [[-1, RARE], [0, 1], [-1, -1], [-1, 0]]
 
 
 def test_nothing_to_predict() -> None:
     heads = Heads.fit(LABELS, min_samples=100)
     assert len(heads) == 0
-    assert heads.encode(LABELS, np.array(["a"], dtype=object)).shape == (1, 0)
+    assert heads.encode(LABELS.assign(row=0), 1).shape == (1, 0)
 
 
 @pytest.mark.parametrize("min_samples", [1, 2, 100])

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from atelier.articles.table import Articles
 from atelier.attributes import AttributeConfig, AttributeModel, fit_and_evaluate, holdout
 from atelier.attributes import evaluation as evaluation_module
 from atelier.attributes.leakage_guard import held_out_articles
@@ -28,13 +29,13 @@ def judges(
     seen: dict[str, set[str]] = {}
     validation = AttributeModel._validation
 
-    def spy(given: pd.DataFrame, labelled: np.ndarray, config: AttributeConfig) -> np.ndarray:
+    def spy(given: Articles, labelled: np.ndarray, config: AttributeConfig) -> np.ndarray:
         rows = validation(given, labelled, config)
-        seen["validated"] = set(given["article_id"].iloc[rows])
+        seen["validated"] = set(given.names[rows])
         return rows
 
-    def judge(_model: AttributeModel, unseen: pd.DataFrame, _labels: pd.DataFrame) -> pd.DataFrame:
-        seen["tested"] = set(unseen["article_id"])
+    def judge(_model: AttributeModel, unseen: Articles, _labels: pd.DataFrame) -> pd.DataFrame:
+        seen["tested"] = set(unseen.names)
         return pd.DataFrame()
 
     monkeypatch.setattr(AttributeModel, "_validation", staticmethod(spy))

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atelier.attributes.prediction_sets import RARE, PredictionSets, chance_of_covering_so_few, labels_needed
+from atelier.attributes.labels import RARE
+from atelier.attributes.prediction_sets import PredictionSets, chance_of_covering_so_few, labels_needed
 
 
 def _matrix(true: list[float]) -> np.ndarray:

@@ -152,7 +152,7 @@ def test_a_saved_backbone_encodes_as_it_did(tuned: FineTuned, folder: Path, tmp_
 def test_a_damaged_bundle_is_named(tuned: FineTuned, tmp_path: Path, missing: str) -> None:
     tuned.save(tmp_path)
     (tmp_path / missing).write_bytes(b"{")
-    with pytest.raises(BundleError, match="Fine-tune again"):
+    with pytest.raises(BundleError, match="fine-tune again"):
         FineTuned.load(tmp_path)
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from atelier.articles.errors import ArticlesError
 from atelier.attributes import AttributeConfig, AttributeModel, evaluate
-from atelier.attributes.labels import Heads
+from atelier.attributes.labels import Heads, labels_of
 from atelier.attributes.scores import BY_STEP
 from atelier.studies import attribute_study as study_module
 from atelier.studies.attribute_fits import (
@@ -59,15 +59,15 @@ def test_styles_are_on_one_side_or_on_both(planted: Planted, plan: AttributeStud
     shared = {}
     for split in plan.splits:
         sides = sides_of(planted, plan, split)
-        train, test = (set(sides.articles[side]["article_id"]) for side in ("train", "test"))
+        train, test = (set(sides.articles[side].names) for side in ("train", "test"))
         assert not train & test
         assert train | test == set(planted.articles["article_id"])
         assert 0 < len(test) <= 12
-        styles = [set(sides.articles[side]["product_code"]) for side in ("train", "test")]
+        styles = [set(sides.articles[side].styles) for side in ("train", "test")]
         shared[split] = styles[0] & styles[1]
         for side, articles in (("train", train), ("test", test)):
             mine = planted.labels[planted.labels["article_id"].isin(articles)]
-            pd.testing.assert_frame_equal(sides.labels[side].reset_index(drop=True), mine.reset_index(drop=True))
+            pd.testing.assert_frame_equal(sides.labels[side].drop(columns="row"), mine.reset_index(drop=True))
     assert shared["random"]
     assert not shared["style"]
 
@@ -90,8 +90,9 @@ def test_a_network_is_judged_as_it_is_every_day(
 ) -> None:
     sides = sides_of(planted, plan)
     model = AttributeModel(tiny).fit(sides.articles["train"], sides.labels["train"])
-    rare = pd.DataFrame({"article_id": sides.articles["test"]["article_id"][:2], "attribute": "colour", "value": "x"})
+    rare = pd.DataFrame({"article_id": sides.articles["test"].names[:2], "attribute": "colour", "value": "x"})
     truth = pd.concat([rare, sides.labels["test"]]).drop_duplicates(["article_id", "attribute"])
+    truth = labels_of(sides.articles["test"], truth)
     daily = evaluate(model, sides.articles["test"], truth).set_index(["attribute", "metric"])["value"]
     ours = judged(truth, network_guesses(model, sides.articles["test"], truth), model.heads)
     ours = ours.set_index(["attribute", "metric"])["value"]
@@ -228,8 +229,8 @@ def test_only_so_many_articles_are_looked_at(planted: Planted, plan: AttributeSt
     few = sides.labelled(5, seed=0)
     for side in ("train", "test"):
         assert len(few.articles[side]) == 5
-        assert set(few.articles[side]["article_id"]) == set(few.labels[side]["article_id"])
-        mine = sides.labels[side]["article_id"].isin(few.articles[side]["article_id"])
+        assert set(few.articles[side].names) == set(few.labels[side]["article_id"])
+        mine = sides.labels[side]["article_id"].isin(few.articles[side].names)
         assert len(few.labels[side]) == mine.sum()
 
 

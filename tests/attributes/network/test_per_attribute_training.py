@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given
@@ -45,7 +44,6 @@ def _training(targets: list[list[int]], classes: tuple[int, ...], **changes: obj
         **changes,
     )
     encoded = EncodedArticles(
-        article_ids=pa.array([f"a{place}" for place in range(n)]),
         shots=ImageVectors(rng.standard_normal((2 * n, 3), np.float32), np.full(n, 2)),
         tokens=rng.integers(2, 9, (n, 6), dtype=np.int32),
         types=rng.integers(-1, 3, n),
