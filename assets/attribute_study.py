@@ -4,8 +4,6 @@ What belongs here: what the study reads, where its results are kept, its tables,
 not: the trainings (:mod:`atelier.studies.attribute_study`), how the pictures look (:mod:`atelier.report`).
 """
 
-from inspect import getfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -14,9 +12,9 @@ from assets.attributes import NetworkTraining, attribute_config, labelled
 from assets.pictures import keep_pictures, kept_folder, pictures_folder
 from assets.stage import stage
 from assets.step import Step
+from atelier.code_version import code_version
 from resources.article_inputs import INPUTS, article_inputs
 from resources.compute import gpu_pool
-from sql import query
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,9 +83,7 @@ def study_attributes(step: Step, config: AttributeStudy) -> None:
 
 def _code() -> str:
     """A digest of the code that decides what the trainings are given."""
-    from atelier.studies.results_cache import code_digest
-
-    return code_digest(Path(__file__), Path(getfile(article_inputs)), Path(getfile(query)).parent)
+    return code_version("resources.article_inputs", alone=(__name__,))
 
 
 def study_plan(config: AttributeStudy, articles: int) -> "AttributeStudyPlan":

@@ -8,8 +8,6 @@ not: the fits and their judgement (:mod:`atelier.studies.recommender_study`), ho
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from inspect import getfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -19,6 +17,7 @@ from assets.pictures import album_of, keep_pictures, kept_folder, pictures_folde
 from assets.recommenders import TRAIN_KINDS, catalogue, training_interactions
 from assets.stage import stage
 from assets.step import Step
+from atelier.code_version import code_version
 from resources.retailer import day_range
 from sql import query
 
@@ -149,9 +148,7 @@ def read(step: Step) -> Compared:
 
 def _code() -> str:
     """A digest of the code that decides what the models are given and judged by."""
-    from atelier.studies.results_cache import code_digest
-
-    return code_digest(Path(__file__), Path(getfile(training_interactions)), Path(getfile(query)).parent)
+    return code_version("assets.recommenders", alone=(__name__,))
 
 
 def _without_sales(sold: "Catalogue") -> "Catalogue":

@@ -16,11 +16,11 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
-from assets.code_version import code_version
 from assets.isolation import Failed, run_isolated
 from assets.launchpad import launch_config, model_config
 from assets.results import MADE, broken_contract, made, missing, results, table_of
 from assets.step import RunResources, Step
+from atelier.code_version import code_version
 from atelier.errors import ContractViolation
 from resources.retailer import day_range
 from resources.tables import REGISTRY

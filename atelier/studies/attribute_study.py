@@ -10,7 +10,6 @@ evaluation table, F1 by training step, confusion matrices and the ablation.
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -52,7 +51,7 @@ def run_study(
         ValueError: ``kept`` without ``data``.
     """
     table = Articles.from_frame(articles)
-    code = made_with([Path(__file__).parent], ("numpy", "scikit-learn", "torch"))
+    code = made_with([__name__], ("numpy", "scikit-learn", "torch"))
 
     @lru_cache(maxsize=1)  # one split at a time in memory
     def sides(split: Split) -> TrainTest:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -23,7 +22,7 @@ from atelier.catalogue import Catalogue
 from atelier.ids import IdMap, column
 from atelier.interactions import Interactions
 from atelier.progress import progress
-from atelier.recommenders import declared
+from atelier.recommenders import MODELS, declared
 from atelier.recommenders.base import Recommender
 from atelier.recommenders.fallback import SERVED, serve
 from atelier.recommenders.schemas import plain
@@ -279,6 +278,5 @@ def judge_lists(
 
 def made_by() -> dict[str, object]:
     """What beside plan and data a result may depend on: see :func:`atelier.studies.results_cache.made_with`."""
-    package = Path(__file__).parent.parent
-    read = ("recommenders", "metrics", "interactions.py", "ids.py", "catalogue.py")
-    return made_with([package / name for name in read], ("implicit", "numpy", "scipy", "torch"))
+    modules = [__name__, *(model.module for model in MODELS.values())]
+    return made_with(modules, ("implicit", "numpy", "scipy", "torch"))

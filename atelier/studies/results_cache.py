@@ -10,17 +10,16 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from atelier.code_version import code_version
 from atelier.errors import AtelierError
 
 Result = TypeVar("Result", bound=BaseModel)
-CODE = (".py", ".sql")
 
 
 class CachedResultError(AtelierError):
@@ -36,31 +35,17 @@ def digest(parts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def made_with(code: Iterable[Path], libraries: Iterable[str]) -> dict[str, object]:
+def made_with(modules: Iterable[str], libraries: Iterable[str]) -> dict[str, object]:
     """What beside its input a result may depend on: the code, the libraries, the number of threads.
 
     Args:
-        code: as :func:`code_digest` takes it.
+        modules: that compute, by dotted name; what they import counts as well.
         libraries: names of the packages that compute.
     """
     import torch
 
     versions = {name: version(name) for name in libraries}
-    return {"code": code_digest(*code), "threads": torch.get_num_threads(), **versions}
-
-
-@cache
-def code_digest(*paths: Path) -> str:
-    """A digest of files, and of the modules and queries below folders, at any depth, with their places there.
-
-    A result that other code made is computed again.
-    """
-    code = hashlib.sha256()
-    for path in paths:
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.suffix in CODE:
-                code.update(file.relative_to(path).as_posix().encode() + b"\0" + file.read_bytes())
-    return code.hexdigest()
+    return {"code": code_version(*modules), "threads": torch.get_num_threads(), **versions}
 
 
 @dataclass(frozen=True)

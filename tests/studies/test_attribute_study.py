@@ -326,7 +326,7 @@ def test_other_data_starts_anew_and_another_variant_does_not(
     assert fits(small, {"articles": "2"}) == ["linear_text"]
     assert fits(small.model_copy(update={"variants": ("linear_text", "linear_images")})) == ["linear_images"]
     assert fits(small.model_copy(update={"test_share": 0.2})) == ["linear_text"]
-    monkeypatch.setattr("atelier.studies.results_cache.code_digest", lambda *_: "other code")
+    monkeypatch.setattr("atelier.studies.results_cache.code_version", lambda *_: "other code")
     assert fits(small) == ["linear_text"]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from atelier.studies.results_cache import CachedResultError, ResultsCache, cached, code_digest, digest
+from atelier.studies.results_cache import CachedResultError, ResultsCache, cached, digest
 
 
 class Answer(BaseModel):
@@ -76,25 +76,3 @@ def test_what_was_kept_is_not_computed_again(tmp_path: Path) -> None:
     assert [cached(None, None, {"k": 1}, Answer, compute).value for _ in range(2)] == [4, 5]
     with pytest.raises(ValueError, match="identifies"):
         asked({}, k=1)
-
-
-def test_code_is_that_of_files_and_of_modules_and_queries_below_folders(tmp_path: Path) -> None:
-    package = tmp_path / "package"
-    (package / "wing" / "room").mkdir(parents=True)
-    files = [package / name for name in ("a.py", "b.sql", "wing/c.py", "wing/room/d.py")] + [tmp_path / "e.py"]
-    other = package / "wing" / "notes.md"
-    for file in (*files, other):
-        file.write_text(file.name)
-
-    def found() -> str:
-        return code_digest.__wrapped__(package, tmp_path / "e.py")
-
-    digests = [found()]
-    other.write_text("changed")
-    assert found() == digests[0]
-    for file in files:
-        file.write_text("changed")
-        digests.append(found())
-    (package / "wing" / "room" / "d.py").rename(package / "wing" / "d.py")
-    digests.append(found())
-    assert len(set(digests)) == len(digests) == 7

@@ -1,7 +1,8 @@
-"""The version of a stage's code: a digest of what the stage imports.
+"""The version of code: a digest of modules and of what they import.
 
-What belongs here: finding the modules that a module imports, at any depth, in this repository. What does not: stages.
-An edit of a report's template changes the version of the report and of nothing else.
+What belongs here: finding the modules that a module imports, at any depth, in this repository. What does not: what has
+a version: stages of the daily DAG, results of studies. An edit of a report's template changes the version of the report
+and of nothing else.
 """
 
 import hashlib
@@ -21,14 +22,15 @@ FOR_TYPES_ONLY = re.compile(r"^if TYPE_CHECKING:\n(?:[ ]+.*\n|\n(?=[ ]))+", re.M
 QUERY = re.compile(r"(?<!def )\bquery\((?:\"(\w+)\")?")
 
 
-def code_version(*modules: str) -> str:
+def code_version(*modules: str, alone: tuple[str, ...] = ()) -> str:
     """A short digest of modules and of all that they import from this repository: 12 hexadecimal digits.
 
     Args:
         modules: by dotted name.
+        alone: modules that count, but not what they import.
     """
     code = hashlib.sha256()
-    for file in sorted({file for module in reachable(modules) for file in _files(module)}):
+    for file in sorted({file for module in reachable(modules).union(alone) for file in _files(module)}):
         code.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes())
     return code.hexdigest()[:12]
 

@@ -1,12 +1,12 @@
-"""The version of a stage's code changes with what the stage imports, and with nothing else."""
+"""The version of code changes with what it imports, and with nothing else."""
 
 from pathlib import Path
 
 import pytest
 
-from assets import code_version as module
-from assets.code_version import ROOT, code_version, reachable
 from assets.on_demand import STAGES
+from atelier import code_version as module
+from atelier.code_version import ROOT, code_version, reachable
 
 VERSIONS = {each.name: each for each in STAGES}
 
@@ -86,3 +86,8 @@ def test_imports_are_followed_into_functions_and_not_for_types(tmp_path: Path, m
 def test_a_version_is_short_and_the_same_each_time() -> None:
     assert code_version("assets.features") == code_version("assets.features")
     assert len(code_version("assets.features")) == 12
+
+
+def test_what_counts_alone_is_not_followed() -> None:
+    assert code_version(alone=("assets.features",)) != code_version("assets.features")
+    assert code_version(alone=("assets.features",)) != code_version(alone=("assets.raw",))
