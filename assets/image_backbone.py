@@ -7,18 +7,19 @@ What belongs here: gathering photographs and labels, telling how good it became.
 
 from typing import TYPE_CHECKING, Any
 
-import dagster as dg
+from pydantic import Field
 
 from assets.attributes import AttributeTraining, attribute_config, labelled
 from assets.images import GROUP, chosen_backbone
 from assets.stage import stage
 from assets.step import Step, markdown
+from atelier.images.finetuning_config import FineTuningConfig
 from resources.compute import gpu_pool
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from atelier.images import FineTuned, FineTuningConfig
+    from atelier.images import FineTuned
     from atelier.images.backbones import Backbone
 
 NAME = "image_backbone"
@@ -26,31 +27,14 @@ READ = ("articles", "images", "annotated_attributes")
 CATEGORY = "product_type"
 
 
-class BackboneTraining(dg.Config):
-    """The fine-tuning. What is left empty suits the backbone.
+class BackboneTraining(FineTuningConfig):
+    """The fine-tuning, and where it starts."""
 
-    Attributes:
-        backbone: where it starts; empty: as atelier.toml says, or ``compact`` where that is ``small``, which cannot
-            learn.
-        weights: ``DEFAULT``, a .safetensors file, or ``none`` (seeded).
-        share: how many of the last layers are trained.
-        views: views of each photograph.
-        epochs: passes at most.
-        batch_size: photographs per step.
-        learning_rate: the largest step of the heads.
-        memory_gib: what the activations of the other layers may take.
-        seed: of everything that is drawn.
-    """
-
-    backbone: str | None = None
-    weights: str | None = None
-    share: float | None = None
-    views: int | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    memory_gib: float | None = None
-    seed: int = 0
+    backbone: str | None = Field(
+        default=None,
+        description="Where it starts; empty: as atelier.toml says, or compact where that is small, which cannot learn.",
+    )
+    weights: str | None = Field(default=None, description="DEFAULT, a .safetensors file, or none (seeded).")
 
 
 @stage(produces=[NAME], deps=READ, group=GROUP, checks=["better_than_before"], pool=gpu_pool() or "image_embeddings")
@@ -69,7 +53,7 @@ def fine_tune_backbone(step: Step, config: BackboneTraining) -> None:
         photographs,
         labels,
         root=step.home.open_source().image_root,
-        config=_tuning(config),
+        config=FineTuningConfig.model_validate(config.model_dump(exclude={"backbone", "weights"})),
         device=device,
     )
     step.save_model(NAME, tuned.save, tables=READ, seed=config.seed)
@@ -113,24 +97,6 @@ def _start(step: Step, config: BackboneTraining) -> "Backbone":
     if name in (small.NAME, compact.NAME):
         name, weights = compact.NAME, weights if config.weights else None
     return backbones.build_backbone(name, weights, seed=config.seed, preprocessing=preprocessing)
-
-
-def _tuning(config: BackboneTraining) -> "FineTuningConfig":
-    """What the config asks for.
-
-    Raises:
-        Failure: a number that is not possible.
-    """
-    from pydantic import ValidationError
-
-    from atelier.images import FineTuningConfig
-    from resources.retailer import faults
-
-    asked = config.model_dump(exclude_none=True, exclude={"backbone", "weights"})
-    try:
-        return FineTuningConfig.model_validate(asked)
-    except ValidationError as error:
-        raise dg.Failure(f"the fine-tuning's config cannot be used: {faults(error)}") from error
 
 
 def _tell(step: Step, tuned: "FineTuned") -> None:

@@ -20,18 +20,20 @@ def launch_config(config: type[BaseModel]) -> type[dg.Config]:
     Fields that are not part of a config's saved form (``exclude``) are left out: the stage sets them.
     """
     fields: dict[str, Any] = {
-        name: (_shown_type(field.annotation), dg_field(field))
-        for name, field in config.model_fields.items()
-        if not field.exclude
+        name: _shown_field(field) for name, field in config.model_fields.items() if not field.exclude
     }
     shown: type[dg.Config] = create_model(config.__name__, __base__=dg.Config, __doc__=config.__doc__, **fields)
     return shown
 
 
-def dg_field(field: FieldInfo) -> FieldInfo:
-    """The field with its description and a default that Dagster can show: lists instead of tuples."""
-    default = list(field.default) if isinstance(field.default, tuple) else field.default
-    return FieldInfo(default=default, description=field.description)
+def _shown_field(field: FieldInfo) -> tuple[Any, FieldInfo]:
+    """The field's type and its description, with a default that Dagster can show."""
+    shown, default = _shown_type(field.annotation), field.default
+    if isinstance(default, tuple):
+        default = list(default)
+    elif isinstance(default, BaseModel):
+        default = shown(**default.model_dump())
+    return shown, FieldInfo(default=default, description=field.description)
 
 
 def _shown_type(annotation: Any) -> Any:
@@ -44,6 +46,8 @@ def _shown_type(annotation: Any) -> Any:
         return list[_shown_type(arguments[0])]  # type: ignore[misc]
     if origin is dict:
         return dict[str, _shown_type(arguments[1])]  # type: ignore[misc]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return launch_config(annotation)
     if origin is Literal or annotation in (bool, int, float, str):
         return annotation
     if hasattr(annotation, "__metadata__"):  # Annotated[int, Gt(0)]: bounds are checked when the model's config is made

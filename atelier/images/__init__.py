@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from atelier.images.backbones import WeightsError, save_weights
     from atelier.images.decode import ImageRejected
     from atelier.images.embedding import EncodedImages, Encoder, embed_images
-    from atelier.images.finetuning import FineTuned, FineTuningConfig, FineTuningError, finetune
+    from atelier.images.finetuning import FineTuned, FineTuningError, finetune
+    from atelier.images.finetuning_config import FineTuningConfig
     from atelier.images.manifest import ImageManifest, build_manifest
     from atelier.images.preprocessing import Preprocessing
 
@@ -19,7 +20,7 @@ _HOMES = {
     "EncodedImages": "embedding",
     "Encoder": "embedding",
     "FineTuned": "finetuning",
-    "FineTuningConfig": "finetuning",
+    "FineTuningConfig": "finetuning_config",
     "FineTuningError": "finetuning",
     "ImageRejected": "decode",
     "ImageManifest": "manifest",

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from atelier.devices import has_bfloat16
-from atelier.images.augmentation import Augmentation, Views
+from atelier.images.augmentation import Views
 from atelier.images.decode import ImageRejected
 from atelier.images.embedding import Normalised
+from atelier.images.finetuning_config import Augmentation
 from atelier.images.loading import DECODE_THREADS, load
 from atelier.images.preprocessing import Preprocessing
 from atelier.progress import progress

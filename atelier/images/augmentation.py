@@ -9,28 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageEnhance
-from pydantic import BaseModel, ConfigDict, Field
 
+from atelier.images.finetuning_config import Augmentation
 from atelier.images.preprocessing import Preprocessing
-
-
-class Augmentation(BaseModel):
-    """How far views may differ from the plain one.
-
-    Attributes:
-        smallest: share of the plain view's area that a view shows at least.
-        aspect: width over height of a view lies between 1 / aspect and aspect times the plain view's.
-        flip: probability of a mirrored view.
-        brightness: brightness is multiplied by up to 1 ± this. It is all that changes of colour: hue, saturation and
-            contrast are left alone, because colours are among the attributes, and so are their shades.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    smallest: float = Field(default=0.65, gt=0, le=1)
-    aspect: float = Field(default=1.15, ge=1)
-    flip: float = Field(default=0.5, ge=0, le=1)
-    brightness: float = Field(default=0.08, ge=0, lt=1)
 
 
 @dataclass(frozen=True)

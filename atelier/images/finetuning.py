@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from atelier import bundles
 from atelier.articles.splits import holdout
@@ -27,8 +27,8 @@ from atelier.articles.table import Articles
 from atelier.attributes.labels import UNLABELLED, Heads, labels_of, read_labels
 from atelier.errors import AtelierError
 from atelier.images.activations import Activations, Viewing, keep_activations
-from atelier.images.augmentation import Augmentation
 from atelier.images.backbones import Backbone, build_backbone, finish, save_weights
+from atelier.images.finetuning_config import FineTuningConfig
 from atelier.images.loading import DECODE_THREADS
 from atelier.images.parts import cut_backbone, join
 from atelier.images.tuning import Figures, Recipe, Tuning
@@ -45,62 +45,6 @@ Integers = npt.NDArray[np.int64]
 
 class FineTuningError(AtelierError):
     """A backbone cannot be fine-tuned on what was given; the message names the remedy."""
-
-
-class FineTuningConfig(BaseModel):
-    """What can be chosen about fine-tuning. Immutable; it travels in the bundle as JSON.
-
-    Attributes:
-        share: how many of the last layers are trained, as a share (see :func:`~atelier.images.parts.cut_backbone`);
-            None: a quarter of weights that were learned elsewhere, all of seeded ones.
-        views: views of each photograph, the first of which is the plain one.
-        augmentation: how the others are drawn.
-        epochs: passes over the photographs at most; each pass takes one view of each. None: 8 from weights that were
-            learned elsewhere, 16 from seeded ones.
-        patience: epochs without a better validation score before training stops; None: 3 and 8, likewise.
-        batch_size: photographs per step.
-        learning_rate: AdamW's largest step for the heads; None: 0.001 from weights that were learned elsewhere, 0.003
-            from seeded ones.
-        backbone_rate: the last layers' learning rate, as a share of the heads'; None: 0.1 for weights that were learned
-            elsewhere, 1 for seeded ones.
-        weight_decay: AdamW's decay.
-        dropout: share of the vector that the heads do not see in a step.
-        label_smoothing: probability mass that the target gives away: retailers' labels are not all right.
-        validation_share: share of the styles that decides when to stop.
-        min_samples: articles that a value needs to be learned.
-        memory_gib: what the kept activations may take. Where it does not suffice, views and then photographs are left
-            out.
-        seed: of the heads' first weights, the views, the order and the validation split.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    share: float | None = Field(default=None, gt=0, le=1)
-    views: int = Field(default=3, ge=1)
-    augmentation: Augmentation = Augmentation()
-    epochs: int | None = Field(default=None, ge=1)
-    patience: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=64, ge=3)  # with 2 an odd number of photographs would leave a batch of one
-    learning_rate: float | None = Field(default=None, gt=0)
-    backbone_rate: float | None = Field(default=None, gt=0)
-    weight_decay: float = Field(default=0.05, ge=0)
-    dropout: float = Field(default=0.3, ge=0, lt=1)
-    label_smoothing: float = Field(default=0.05, ge=0, lt=1)
-    validation_share: float = Field(default=0.1, gt=0, lt=1)
-    min_samples: int = Field(default=5, ge=1)
-    memory_gib: float = Field(default=2.0, gt=0)
-    seed: int = Field(default=0, ge=0)
-
-    def for_backbone(self, backbone: Backbone) -> "FineTuningConfig":
-        """The config with what suits the backbone where it says None."""
-        suits = _SEEDED if backbone.seeded else _LEARNED
-        asked = self.model_dump(include=set(suits), exclude_none=True)
-        return self.model_copy(update=suits | asked)
-
-
-#: What suits weights that were learned elsewhere, and random ones.
-_LEARNED: dict[str, float] = {"share": 0.25, "epochs": 8, "patience": 3, "learning_rate": 1e-3, "backbone_rate": 0.1}
-_SEEDED: dict[str, float] = {"share": 1.0, "epochs": 16, "patience": 8, "learning_rate": 3e-3, "backbone_rate": 1.0}
 
 
 class _BundleConfig(BaseModel):
@@ -217,7 +161,7 @@ def finetune(
         FineTuningError: no photograph can be read, or no value has enough labels.
         WeightsError: the backbone's layers are no chain.
     """
-    config = (config or FineTuningConfig()).for_backbone(backbone)
+    config = (config or FineTuningConfig()).for_backbone(seeded=backbone.seeded)
     device = torch.device(device)
     photographs, known = _labelled(photographs, read_labels(labels))
     heads = Heads.fit(known, config.min_samples)

@@ -7,8 +7,15 @@ import pytest
 from annotated_types import Gt
 from pydantic import BaseModel, Field
 
+from assets.image_backbone import BackboneTraining
 from assets.launchpad import launch_config, model_config
 from atelier.recommenders import MODELS
+
+
+class Inner(BaseModel):
+    """A config within a config."""
+
+    size: int = 2
 
 
 class Example(BaseModel):
@@ -24,10 +31,13 @@ class Example(BaseModel):
     widths: tuple[Annotated[int, Gt(0)], ...] = (1, 2)
     weights: dict[str, float] = Field(default={"a": 0.5})
     either: float | Literal["auto"] = "auto"
+    inner: Inner = Inner(size=4)
     ours: int = Field(default=0, exclude=True)
 
 
-@pytest.mark.parametrize("config", [Example, *(model.config for model in MODELS.values())], ids=lambda c: c.__name__)
+@pytest.mark.parametrize(
+    "config", [Example, BackboneTraining, *(model.config for model in MODELS.values())], ids=lambda c: c.__name__
+)
 def test_what_is_left_alone_is_the_default(config: type[BaseModel]) -> None:
     shown = launch_config(config)
     assert model_config(config, shown().model_dump(), "stage") == config()
@@ -46,7 +56,15 @@ def test_values_come_through_a_run() -> None:
     def job() -> None:
         stage()
 
-    asked = {"number": 5, "choice": "two", "perhaps": 4, "bounded": None, "widths": [3], "either": 0.25}
+    asked = {
+        "number": 5,
+        "choice": "two",
+        "perhaps": 4,
+        "bounded": None,
+        "widths": [3],
+        "either": 0.25,
+        "inner": {"size": 9},
+    }
     job.execute_in_process(run_config={"ops": {"stage": {"config": asked}}})
     job.execute_in_process()
     assert told == [Example.model_validate(asked), Example()]

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from atelier.images.augmentation import Augmentation, Views
+from atelier.images.augmentation import Views
+from atelier.images.finetuning_config import Augmentation
 from atelier.images.preprocessing import Preprocessing
 
 CROP = Preprocessing(resize=40, crop=32)

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from atelier.errors import BundleError
 from atelier.images import Encoder, FineTuned, FineTuningConfig, FineTuningError, Preprocessing, finetune
 from atelier.images.activations import Activations, Viewing, keep_activations
-from atelier.images.augmentation import Augmentation
 from atelier.images.backbones import Backbone, build_backbone
 from atelier.images.finetuning import _validation
+from atelier.images.finetuning_config import Augmentation
 from atelier.images.parts import cut_backbone
 from atelier.nn.training_state import TrainingStateError
 from tests.nn.toy import Killed, kill_after_look
