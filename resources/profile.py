@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from resources.frames import rows_of
 from resources.schema import Column, Table
 from resources.staging import StagedFile, open_duckdb
 
@@ -242,9 +243,7 @@ class StagedTable:
             SELECT CAST(staged_ds AS VARCHAR) AS ds, {texts} FROM (SELECT * FROM {source} WHERE {where})
             ORDER BY staged_ds, staged_part, {self.table.order} LIMIT $n
         """  # noqa: S608 - names of the registry; every value is bound
-        cursor = self._connection.execute(sql, {"files": self._files, "n": limit, **parameters})
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return rows_of(self._connection.execute(sql, {"files": self._files, "n": limit, **parameters}))
 
     def rows(self, columns: Sequence[Column], total: int, limit: int) -> "pd.DataFrame":
         """The values of ``columns``: of all ``total`` rows, or of about ``limit`` chosen by a hash of their key."""
