@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from resources.article_inputs import INPUTS
+from resources.frames import rows_of
 from sql import query
 
 if TYPE_CHECKING:
@@ -77,16 +78,14 @@ def read_article(store: "FeatureStore", article: str, ds: date) -> ArticleOfDay:
     select = query("attribute_inputs") if encoded else INGESTED_ONLY
     with store.connect(as_of=ds, tables=INPUTS if encoded else INGESTED) as con:
         asked = {"article": article}
-        result = con.execute(f"SELECT * FROM ({select}) WHERE article_id = $article", asked)  # noqa: S608 - sql/
-        names = [column[0] for column in result.description or ()]
-        rows = result.fetchall()
+        rows = rows_of(con.execute(f"SELECT * FROM ({select}) WHERE article_id = $article", asked))  # noqa: S608 - sql/
         images = con.execute(
             "SELECT digest, shot, path FROM images WHERE article_id = $article ORDER BY shot DESC", asked
         ).fetchall()
         distinct = "SELECT DISTINCT encoder_id FROM image_embeddings ORDER BY encoder_id"
         encoders = con.execute(distinct).fetchall() if encoded else []
     return ArticleOfDay(
-        row=dict(zip(names, rows[0], strict=True)) if rows else {},
+        row=rows[0] if rows else {},
         images={digest: (shot, path) for digest, shot, path in images},  # of a picture that comes twice, the first shot
         encoders=tuple(encoder for (encoder,) in encoders),
     )

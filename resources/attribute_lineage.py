@@ -24,6 +24,7 @@ from atelier.attributes.lineage import (
 from atelier.errors import AtelierError
 from resources.article_of_day import INGESTED, ArticleOfDay, read_article
 from resources.embedding_cache import EmbeddingCache
+from resources.frames import rows_of
 from resources.model_bundles import readable_manifest
 from resources.model_store import ModelStore
 from resources.publishing import select_sql
@@ -133,14 +134,10 @@ class Tracer:
         if not pointers:
             raise LineageError("nothing has been predicted yet; run `make demo`, or daily_retrain for a day")
         files = [(self._store.location(pointer), pointer.ds) for pointer in pointers]
+        select = f"SELECT * FROM ({select_sql(PREDICTED_ATTRIBUTES, files)})"  # noqa: S608 - our own names and files
+        wanted = "WHERE article_id = $article AND attribute = $attribute ORDER BY ds"
         with self._store.connect(as_of=pointers[-1].ds, tables=[]) as con:
-            select = f"SELECT * FROM ({select_sql(PREDICTED_ATTRIBUTES, files)})"  # noqa: S608 - our own names and files
-            rows = _rows(
-                con.execute(
-                    f"{select} WHERE article_id = $article AND attribute = $attribute ORDER BY ds",
-                    {"article": article, "attribute": attribute},
-                )
-            )
+            rows = rows_of(con.execute(f"{select} {wanted}", {"article": article, "attribute": attribute}))
         if not rows or (ds is not None and rows[-1]["ds"] != ds):
             raise self._no_such_value(article, attribute, ds or pointers[-1].ds, [row["ds"] for row in rows])
         return rows
@@ -148,23 +145,16 @@ class Tracer:
     def _no_such_value(self, article: str, attribute: str, ds: date, earlier: Sequence[date]) -> LineageError:
         """The error that says what there is instead."""
         if earlier:
-            return LineageError(
-                f"{attribute} of {article} has no value on {ds}; it has one on {', '.join(map(str, earlier))}"
-            )
+            days = ", ".join(map(str, earlier))
+            return LineageError(f"{attribute} of {article} has no value on {ds}; it has one on {days}")
         with self._store.connect(as_of=ds, tables=[TABLE]) as con:
-            own = con.execute(
-                f"SELECT attribute FROM {TABLE} WHERE article_id = $article ORDER BY attribute",  # noqa: S608 - registry
-                {"article": article},
-            ).fetchall()
-            if not own:
+            of_article = f"SELECT attribute FROM {TABLE} WHERE article_id = $article ORDER BY attribute"  # noqa: S608
+            has = ", ".join(name for (name,) in con.execute(of_article, {"article": article}).fetchall())
+            if not has:
                 near = _nearest(con, "article_id", article)
                 return LineageError(f"no article {article!r} in {TABLE} of {ds}; the nearest names are {near}")
-            known = con.execute(
-                f"SELECT count(*) FROM {TABLE} WHERE attribute = $attribute",  # noqa: S608 - registry
-                {"attribute": attribute},
-            ).fetchall()[0][0]
-            has = ", ".join(name for (name,) in own)
-            if known:
+            of_attribute = f"SELECT 1 FROM {TABLE} WHERE attribute = $attribute LIMIT 1"  # noqa: S608 - registry
+            if con.execute(of_attribute, {"attribute": attribute}).fetchall():
                 return LineageError(f"{attribute} does not apply to article {article} on {ds}; it has {has}")
             near = _nearest(con, "attribute", attribute)
             return LineageError(
@@ -231,10 +221,8 @@ class Tracer:
 
         digests, vectors = row["image_digests"], None
         if digests:
-            if len(then.encoders) != 1:
-                raise LineageError(
-                    f"image_embeddings of {row['ds']} was written again, by {len(then.encoders)} encoders"
-                )
+            if (many := len(then.encoders)) != 1:
+                raise LineageError(f"image_embeddings of {row['ds']} was written again, by {many} encoders")
             vectors = self._cache.read(digests, then.encoders[0])
         return pd.DataFrame([{**then.row, "embeddings": vectors}])
 
@@ -245,11 +233,6 @@ def image_root(home: "Home") -> Path | None:
         return home.open_source().image_root
     except AtelierError:
         return None  # every photograph is then shown as one that cannot be looked at
-
-
-def _rows(result: Any) -> list[Row]:
-    names = [column[0] for column in result.description]
-    return [dict(zip(names, values, strict=True)) for values in result.fetchall()]
 
 
 def _nearest(con: Any, column: str, name: str) -> str:

@@ -10,12 +10,14 @@ ranges and patterns are judged once more on the rows themselves, above :data:`RO
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from resources.profile import Staged, StagedTable, row_columns
+from resources.profile import StagedTable, row_columns
 from resources.schema import Table
+from resources.staging import StagedFile
 from resources.suites import count_suite, ephemeral_context, row_suite, type_suite
 
 if TYPE_CHECKING:
@@ -54,6 +56,9 @@ class ExpectationResult:
     observed: str
     examples: list[dict[str, str | None]]
     sampled: str | None = None
+
+
+Observe: TypeAlias = Callable[[ExpectationResult, dict[str, Any]], ExpectationResult]
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,12 @@ def _markdown_row(result: ExpectationResult) -> str:
 
 
 def audit(
-    table: Table, staged: Sequence[Staged], *, threads: int = 2, memory_limit: str = "4GB", row_limit: int = ROW_LIMIT
+    table: Table,
+    staged: Sequence[StagedFile],
+    *,
+    threads: int = 2,
+    memory_limit: str = "4GB",
+    row_limit: int = ROW_LIMIT,
 ) -> Audit:
     """Judge staged partitions of ``table`` together.
 
@@ -151,64 +161,56 @@ def audit(
     if not staged or len({(s.ds, s.part) for s in staged}) < len(staged):
         raise ValueError(f"an audit of {table.name} needs one file for each day and part; got {len(staged)}")
     with StagedTable(table, staged, threads=threads, memory_limit=memory_limit) as files:
-        results = [_type_result(found) for found in _evaluate(files.schema(), type_suite(table))]
+        results = _evaluate(files.schema(), type_suite(table), _types_observed)
         if not all(result.success for result in results):
             return Audit(table.name, len(staged), 0, results)
         profile = files.profile()
         total = int(profile["rows"].sum())
-        results += [_count_result(found, files, total) for found in _evaluate(profile, count_suite(table))]
-        results += _row_results(files, total, row_limit)
+        results += _evaluate(profile, count_suite(table), partial(_counts_observed, files, total))
+        if columns := row_columns(table):
+            frame = files.rows(columns, total, row_limit)
+            sampled = f"{len(frame):,} of {total:,} rows, chosen by a hash of the key (the same ones each time)"
+            rows = _evaluate(frame, row_suite(table), _rows_observed)
+            results += [replace(result, sampled=sampled if total > row_limit else None) for result in rows]
     return Audit(table.name, len(staged), total, results)
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What Great Expectations says of one expectation, without its wrapping."""
+def _evaluate(frame: "pd.DataFrame", suite: "gx.ExpectationSuite", observed: Observe) -> list[ExpectationResult]:
+    """Evaluate a suite on a frame, in the suite's order; failures name ds, part and column where the frame has them.
 
-    name: str
-    column: str | None
-    expected: str
-    success: bool
-    blocking: bool
-    details: dict[str, Any]
-    error: str | None
-
-    def result(
-        self, observed: str, examples: list[dict[str, str | None]] | None = None, sampled: str | None = None
-    ) -> ExpectationResult:
-        observed = f"it could not be evaluated: {self.error}" if self.error else observed
-        return ExpectationResult(
-            self.name, self.column, self.expected, self.success, self.blocking, observed, examples or [], sampled
-        )
-
-
-def _evaluate(frame: "pd.DataFrame", suite: "gx.ExpectationSuite") -> list[_Found]:
-    """Evaluate a suite on a frame, in the suite's order; failures name ds, part and column where the frame has them."""
+    Args:
+        frame: what is evaluated.
+        suite: the expectations.
+        observed: completes a result by what Great Expectations found of it.
+    """
     asset = ephemeral_context().data_sources.add_pandas("staged").add_dataframe_asset("frame")
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
     index = [name for name in INDEX if name in frame.columns]
     # COMPLETE names every partition at fault, which is cheap on a profile and not on a million rows.
     form = {"result_format": "COMPLETE", "unexpected_index_column_names": index} if index else "SUMMARY"
     outcome = batch.validate(suite, result_format=form)
-    order = {expectation.meta["name"]: place for place, expectation in enumerate(suite.expectations)}
-    found = [_found(result) for result in outcome.results]
+    order = {expectation.meta["name"]: number for number, expectation in enumerate(suite.expectations)}
+    found = [_result(result, observed) for result in outcome.results]
     if len(found) < len(order):
         raise RuntimeError(f"Great Expectations judged {len(found)} of {len(order)} expectations of {suite.name}")
     return sorted(found, key=lambda one: order[one.name])
 
 
-def _found(result: Any) -> _Found:
-    config = result.expectation_config
-    meta = config.meta
+def _result(outcome: Any, observed: Observe) -> ExpectationResult:
+    """The result of one expectation, without Great Expectations' wrapping."""
+    config = outcome.expectation_config
     blocking = str(config.severity or "critical").rpartition(".")[2].lower() == "critical"
     errors = [
         str(info["exception_message"])
-        for info in (result.exception_info, *result.exception_info.values())
+        for info in (outcome.exception_info, *outcome.exception_info.values())
         if isinstance(info, dict) and info.get("raised_exception")
     ]
-    error = errors[0] if errors else None
-    success = bool(result.success) and error is None
-    return _Found(meta["name"], meta["about"], meta["expected"], success, blocking, dict(result.result or {}), error)
+    name, about, expected = (config.meta[key] for key in ("name", "about", "expected"))
+    if errors:
+        text = f"it could not be evaluated: {errors[0]}"
+        return ExpectationResult(name, about, expected, False, blocking, text, [])
+    result = ExpectationResult(name, about, expected, bool(outcome.success), blocking, "", [])
+    return observed(result, dict(outcome.result or {}))
 
 
 def _partition(entry: dict[str, Any]) -> str:
@@ -217,56 +219,45 @@ def _partition(entry: dict[str, Any]) -> str:
     return f"{entry['ds']}/{part}" if isinstance(part, str) else str(entry["ds"])
 
 
-def _partitions(found: _Found) -> dict[str, int]:
-    """The partitions that an expectation on the profile fails for, and the profile's value there."""
-    return {_partition(entry): int(entry[found.name]) for entry in found.details.get("unexpected_index_list") or []}
-
-
 def _listed(texts: list[str]) -> str:
     more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
     return ", ".join(texts[:NAMED]) + more
 
 
-def _type_result(found: _Found) -> ExpectationResult:
-    if found.success or found.error:
-        return found.result("as declared")
-    places: dict[tuple[str, str, str], list[str]] = {}
-    for entry in found.details["unexpected_index_list"]:
-        places.setdefault((entry["column"], entry["found"], entry["declared"]), []).append(_partition(entry))
-    texts = [f"{name} is {kind}, not {declared}: {_listed(days)}" for (name, kind, declared), days in places.items()]
+def _types_observed(result: ExpectationResult, details: dict[str, Any]) -> ExpectationResult:
+    if result.success:
+        return replace(result, observed="as declared")
+    days_of: dict[tuple[str, str, str], list[str]] = {}
+    for entry in details["unexpected_index_list"]:
+        days_of.setdefault((entry["column"], entry["found"], entry["declared"]), []).append(_partition(entry))
+    texts = [f"{name} is {kind}, not {declared}: {_listed(days)}" for (name, kind, declared), days in days_of.items()]
     examples: list[dict[str, str | None]] = [
-        {"ds": days[0], "column": name, "type": kind} for (name, kind, _), days in places.items()
+        {"ds": days[0], "column": name, "type": kind} for (name, kind, _), days in days_of.items()
     ]
-    about = ", ".join(dict.fromkeys(name for name, _, _ in places))
-    return replace(found.result("; ".join(texts), examples[:SHOWN]), column=about)
+    columns = ", ".join(dict.fromkeys(name for name, _, _ in days_of))
+    return replace(result, column=columns, observed="; ".join(texts), examples=examples[:SHOWN])
 
 
-def _count_result(found: _Found, files: StagedTable, total: int) -> ExpectationResult:
-    places = _partitions(found)
-    if found.name == "rows":
-        return found.result(_count(total, "row") if found.success else f"no rows on {_listed(list(places))}")
-    broken = sum(places.values())
+def _counts_observed(
+    files: StagedTable, total: int, result: ExpectationResult, details: dict[str, Any]
+) -> ExpectationResult:
+    entries = details.get("unexpected_index_list") or []
+    counts = {_partition(entry): int(entry[result.name]) for entry in entries}
+    if result.name == "rows":
+        observed = _count(total, "row") if result.success else f"no rows on {_listed(list(counts))}"
+        return replace(result, observed=observed)
+    broken = sum(counts.values())
     if not broken:
-        return found.result("0 rows")
-    listed = _listed([f"{place} ({count:,})" for place, count in places.items()])
-    return found.result(f"{_count(broken, 'row')}: {listed}", files.examples(files.rule(found.name), SHOWN))
+        return replace(result, observed="0 rows")
+    listed = _listed([f"{partition} ({count:,})" for partition, count in counts.items()])
+    examples = files.examples(files.rule(result.name), SHOWN)
+    return replace(result, observed=f"{_count(broken, 'row')}: {listed}", examples=examples)
 
 
-def _row_results(files: StagedTable, total: int, row_limit: int) -> list[ExpectationResult]:
-    columns = row_columns(files.table)
-    if not columns:
-        return []
-    frame = files.rows(columns, total, row_limit)
-    sampled = None
-    if total > row_limit:
-        sampled = f"{len(frame):,} of {total:,} rows, chosen by a hash of the key (the same ones each time)"
-    return [_row_result(found, sampled) for found in _evaluate(frame, row_suite(files.table))]
-
-
-def _row_result(found: _Found, sampled: str | None) -> ExpectationResult:
-    broken, judged = found.details.get("unexpected_count", 0), found.details.get("element_count", 0)
+def _rows_observed(result: ExpectationResult, details: dict[str, Any]) -> ExpectationResult:
+    broken, evaluated = details.get("unexpected_count", 0), details.get("element_count", 0)
     examples: list[dict[str, str | None]] = [
-        {str(found.column): str(entry["value"]), "times": str(entry["count"])}
-        for entry in found.details.get("partial_unexpected_counts") or []
+        {str(result.column): str(entry["value"]), "times": str(entry["count"])}
+        for entry in details.get("partial_unexpected_counts") or []
     ]
-    return found.result(f"{broken:,} of {_count(judged, 'row')}", examples[:SHOWN], sampled)
+    return replace(result, observed=f"{broken:,} of {_count(evaluated, 'row')}", examples=examples[:SHOWN])

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Data", "FeatureStore", "Pointer", "SchemaMismatch", "StagedFile", "StagedRange", "Written"]
 
 Auditor: TypeAlias = Callable[[Table, Sequence[StagedFile]], "Audit"]
-Remedy: TypeAlias = Callable[[str, date], str]
 
 
 @dataclass(frozen=True)
@@ -71,24 +70,16 @@ class FeatureStore:
         threads: DuckDB's threads, for writing and for connections.
         memory_limit: what one DuckDB connection may hold before it spills.
         audit: judges staged files before they are published; None publishes whatever has the declared schema.
-        remedy: names the command that makes a missing partition, from table and day.
     """
 
     def __init__(
-        self,
-        root: str | Path,
-        *,
-        threads: int = 2,
-        memory_limit: str = "8GB",
-        audit: Auditor | None = None,
-        remedy: Remedy = launch_command,
+        self, root: str | Path, *, threads: int = 2, memory_limit: str = "8GB", audit: Auditor | None = None
     ) -> None:
         self._storage = open_storage(root)
         self._pointers = Pointers(self._storage)
         self._threads = threads
         self._memory_limit = memory_limit
         self._audit = audit
-        self._remedy = remedy
 
     def write(self, table: str, ds: date, data: Data, part: str | None = None, run_id: str = "") -> Written:
         """Replace one partition (of one part): stage, audit, publish.
@@ -215,7 +206,8 @@ class FeatureStore:
         import pyarrow.parquet as pq
 
         declared = registry.table(table)
-        found = self._of_day(declared, ds, part)
+        one = None if part is None else self._pointers.get(declared, ds, part)
+        found = self._pointers.of_day(declared, ds) if part is None else [one] if one else []
         if not found:
             raise self._missing(table, ds, part)
         frames = []
@@ -264,15 +256,9 @@ class FeatureStore:
             return self._pointers.of_table(table, until=as_of)
         return self._pointers.of_day(table, as_of)
 
-    def _of_day(self, table: Table, ds: date, part: str | None) -> list[Pointer]:
-        if part is None:
-            return self._pointers.of_day(table, ds)
-        found = self._pointers.get(table, ds, part)
-        return [] if found is None else [found]
-
     def _missing(self, table: str, ds: date, part: str | None = None) -> PartitionMissing:
         which = f"partition ds={ds} of table {table}" + (f", part {part}," if part else "")
-        return PartitionMissing(f"{which} was never written; make it with: {self._remedy(table, ds)}")
+        return PartitionMissing(f"{which} was never written; make it with: {launch_command(table, ds)}")
 
     def pointer(self, table: str, ds: date, part: str | None = None) -> Pointer | None:
         """The pointer of one partition (of one part), or None where it was never written."""

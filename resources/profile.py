@@ -5,18 +5,17 @@ partition), examples of what breaks a rule, and the fixed sample of rows. What d
 (:mod:`resources.contracts`), and any rule that is about one particular table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from resources.frames import rows_of
 from resources.schema import Column, Table
-from resources.staging import open_duckdb
+from resources.staging import StagedFile, open_duckdb
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,25 +26,6 @@ UNBOUNDED_LISTS = ("DOUBLE[]", "FLOAT[]")
 DUPLICATES = "duplicate_keys"
 ABSENT = "absent"
 EXAMPLE_LENGTH = 200
-
-
-class Staged(Protocol):
-    """A staged partition: what :class:`resources.feature_store.StagedFile` gives and the audit needs."""
-
-    @property
-    def ds(self) -> date:
-        """The day."""
-        ...
-
-    @property
-    def part(self) -> str | None:
-        """The part, for tables that several assets write."""
-        ...
-
-    @property
-    def path(self) -> str | Path:
-        """The Parquet file, as DuckDB names it."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -85,42 +65,30 @@ def rules(table: Table) -> list[Rule]:
     return [*found, Rule(DUPLICATES, key, f"unique: {key}" if len(table.key) > 1 else "unique", "false")]
 
 
-def _column_rules(table: Table, column: Column) -> list[Rule]:
-    name, sql_literal = column.name, f'"{column.name}"'
-    found = []
+def _column_rules(table: Table, column: Column) -> Iterator[Rule]:
+    name, value = column.name, f'"{column.name}"'
     if not column.nullable:
-        found.append(Rule(f"null_{name}", name, "never null", f"{sql_literal} IS NULL"))
+        yield Rule(f"null_{name}", name, "never null", f"{value} IS NULL")
     if column.type in UNBOUNDED:
-        found.append(Rule(f"not_finite_{name}", name, "finite", f"NOT isfinite({sql_literal})"))
+        yield Rule(f"not_finite_{name}", name, "finite", f"NOT isfinite({value})")
     if column.type in UNBOUNDED_LISTS:
-        broken = f"list_count({sql_literal}) < len({sql_literal}) OR NOT isfinite(coalesce(list_sum({sql_literal}), 0))"
-        found.append(Rule(f"not_finite_{name}", name, "every element finite", broken))
-    if column.low is not None or column.high is not None:
-        found.append(_range_rule(column))
+        broken = f"list_count({value}) < len({value}) OR NOT isfinite(coalesce(list_sum({value}), 0))"
+        yield Rule(f"not_finite_{name}", name, "every element finite", broken)
+    bounds = {side: bound for side, bound in (("low", column.low), ("high", column.high)) if bound is not None}
+    if bounds:
+        sides = [f"{value} {'<' if side == 'low' else '>'} ${side}_{name}" for side in bounds]
+        parameters = {f"{side}_{name}": bound for side, bound in bounds.items()}
+        yield Rule(f"outside_{name}", name, range_text(column), " OR ".join(sides), parameters)
     if column.values is not None:
-        inside = f"list_contains($values_{name}, {sql_literal})"
-        text = f"one of {', '.join(column.values)}"
-        found.append(Rule(f"unlisted_{name}", name, text, f"NOT {inside}", {f"values_{name}": list(column.values)}))
+        text, broken = f"one of {', '.join(column.values)}", f"NOT list_contains($values_{name}, {value})"
+        yield Rule(f"unlisted_{name}", name, text, broken, {f"values_{name}": list(column.values)})
     if column.pattern is not None:
-        match = f"regexp_matches({sql_literal}, $pattern_{name})"
-        text = f"matches {column.pattern}"
-        found.append(Rule(f"unmatched_{name}", name, text, f"NOT {match}", {f"pattern_{name}": column.pattern}))
+        text, broken = f"matches {column.pattern}", f"NOT regexp_matches({value}, $pattern_{name})"
+        yield Rule(f"unmatched_{name}", name, text, broken, {f"pattern_{name}": column.pattern})
     if table.kind == "event" and column.type == "TIMESTAMP":
-        found.append(Rule(f"other_day_{name}", name, "its date is ds", f"CAST({sql_literal} AS DATE) <> staged_ds"))
+        yield Rule(f"other_day_{name}", name, "its date is ds", f"CAST({value} AS DATE) <> staged_ds")
     if name == table.part:
-        found.append(Rule(f"other_part_{name}", name, "the part that is written", f"{sql_literal} <> staged_part"))
-    return found
-
-
-def _range_rule(column: Column) -> Rule:
-    sides: list[str] = []
-    parameters: dict[str, Any] = {}
-    for bound, operator in (("low", "<"), ("high", ">")):
-        value = getattr(column, bound)
-        if value is not None:
-            sides.append(f'"{column.name}" {operator} ${bound}_{column.name}')
-            parameters[f"{bound}_{column.name}"] = value
-    return Rule(f"outside_{column.name}", column.name, range_text(column), " OR ".join(sides), parameters)
+        yield Rule(f"other_part_{name}", name, "the part that is written", f"{value} <> staged_part")
 
 
 def range_text(column: Column) -> str:
@@ -154,9 +122,8 @@ def declared_types(table: Table) -> dict[str, str]:
     Raises:
         duckdb.Error: a type is none that DuckDB knows.
     """
-    nulls = ", ".join(f'CAST(NULL AS {c.type}) AS "{c.name}"' for c in table.columns)
     with duckdb.connect() as connection:
-        found = connection.sql(f"DESCRIBE SELECT {nulls}").fetchall()
+        found = connection.sql(f"DESCRIBE SELECT {table.nulls}").fetchall()
     return {name: kind for name, kind, *_ in found}
 
 
@@ -170,7 +137,9 @@ class StagedTable:
         memory_limit: beyond it DuckDB spills, beside the first staged file.
     """
 
-    def __init__(self, table: Table, staged: Sequence[Staged], *, threads: int = 2, memory_limit: str = "4GB") -> None:
+    def __init__(
+        self, table: Table, staged: Sequence[StagedFile], *, threads: int = 2, memory_limit: str = "4GB"
+    ) -> None:
         import pyarrow as pa
 
         self.table = table
@@ -193,9 +162,7 @@ class StagedTable:
     def __enter__(self) -> "StagedTable":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._connection.close()
 
     def schema(self) -> "pd.DataFrame":
@@ -276,16 +243,13 @@ class StagedTable:
             SELECT CAST(staged_ds AS VARCHAR) AS ds, {texts} FROM (SELECT * FROM {source} WHERE {where})
             ORDER BY staged_ds, staged_part, {self.table.order} LIMIT $n
         """  # noqa: S608 - names of the registry; every value is bound
-        cursor = self._connection.execute(sql, {"files": self._files, "n": limit, **parameters})
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return rows_of(self._connection.execute(sql, {"files": self._files, "n": limit, **parameters}))
 
     def rows(self, columns: Sequence[Column], total: int, limit: int) -> "pd.DataFrame":
         """The values of ``columns``: of all ``total`` rows, or of about ``limit`` chosen by a hash of their key."""
         names = ", ".join(f'"{column.name}"' for column in columns)
-        chosen = f"hash({self.table.order}) % 1000000 < $share"
-        sql = f"SELECT {names} FROM {self._rows}"  # noqa: S608 - names of the registry
+        sql, bound = f"SELECT {names} FROM {self._rows}", {"files": self._files}  # noqa: S608 - names of the registry
         if total <= limit:
-            return self._connection.execute(sql, {"files": self._files}).df()
-        share = limit * 1_000_000 // total
-        return self._connection.execute(f"{sql} WHERE {chosen}", {"files": self._files, "share": share}).df()
+            return self._connection.execute(sql, bound).df()
+        sample = f"{sql} WHERE hash({self.table.order}) % 1000000 < $share"
+        return self._connection.execute(sample, {**bound, "share": limit * 1_000_000 // total}).df()

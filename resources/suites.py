@@ -21,17 +21,24 @@ if TYPE_CHECKING:
     import great_expectations as gx
 
 
-#: The severity whose failure keeps a partition from being published.
-BLOCKING: dict[str, Any] = {"severity": "critical"}
+def _expectation(kind: str, name: str, about: str | None, expected: str, **rules: Any) -> Any:
+    """An expectation whose failure keeps a partition from being published.
 
+    Importing Great Expectations takes seconds; here it calls nobody and logs warnings only.
 
-def expectations() -> Any:
-    """Great Expectations' module of expectations; importing it takes seconds, calls nobody and logs warnings only."""
+    Args:
+        kind: the class of Great Expectations, without ``ExpectColumn``.
+        name: unique within the table.
+        about: the column at fault; None for the table.
+        expected: what should be, for people.
+        rules: the arguments of that class.
+    """
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     import great_expectations.expectations as gxe
 
-    return gxe
+    meta = {"name": name, "about": about, "expected": expected}
+    return getattr(gxe, f"ExpectColumn{kind}")(meta=meta, severity="critical", **rules)
 
 
 def ephemeral_context() -> "gx.data_context.EphemeralDataContext":
@@ -52,53 +59,44 @@ def ephemeral_context() -> "gx.data_context.EphemeralDataContext":
 
 
 def type_suite(table: Table) -> "gx.ExpectationSuite":
-    """What is expected of the columns' types: judged on a frame with a row per partition and column."""
-    gxe = expectations()
-    meta = _meta("types", None, "the declared columns and types")
-    equal = gxe.ExpectColumnPairValuesToBeEqual(column_A="found", column_B="declared", meta=meta, **BLOCKING)
+    """What is expected of the columns' types: evaluated on a frame with a row per partition and column."""
+    columns = {"column_A": "found", "column_B": "declared"}
+    equal = _expectation("PairValuesToBeEqual", "types", None, "the declared columns and types", **columns)
     return _suite(table, "types", [equal])
 
 
 def count_suite(table: Table) -> "gx.ExpectationSuite":
-    """What is expected of the exact counts: judged on the profile, which has a row per partition."""
-    gxe = expectations()
-    least = 0 if may_be_empty(table) else 1
-    text = "any number of rows" if least == 0 else "at least 1 row"
-    rows = gxe.ExpectColumnValuesToBeBetween(column="rows", min_value=least, meta=_meta("rows", None, text), **BLOCKING)
+    """What is expected of the exact counts: evaluated on the profile, which has a row per partition."""
+    between, empty = "ValuesToBeBetween", may_be_empty(table)
+    text = "any number of rows" if empty else "at least 1 row"
+    rows = _expectation(between, "rows", None, text, column="rows", min_value=0 if empty else 1)
     counts = [
-        gxe.ExpectColumnValuesToBeBetween(
-            column=rule.name, min_value=0, max_value=0, meta=_meta(rule.name, rule.column, rule.expected), **BLOCKING
-        )
+        _expectation(between, rule.name, rule.column, rule.expected, column=rule.name, min_value=0, max_value=0)
         for rule in rules(table)
     ]
     return _suite(table, "counts", [rows, *counts])
 
 
 def row_suite(table: Table) -> "gx.ExpectationSuite":
-    """What is expected of single values: judged on the rows themselves; nulls are left to the counts."""
-    gxe = expectations()
+    """What is expected of single values: evaluated on the rows themselves; nulls are left to the counts."""
     made = []
     for c in row_columns(table):
-        common: dict[str, Any] = {"column": c.name, **BLOCKING}
         if c.low is not None or c.high is not None:
-            meta = _meta(f"row_range_{c.name}", c.name, range_text(c))
-            made.append(gxe.ExpectColumnValuesToBeBetween(min_value=c.low, max_value=c.high, meta=meta, **common))
+            bounds = {"column": c.name, "min_value": c.low, "max_value": c.high}
+            made.append(_expectation("ValuesToBeBetween", f"row_range_{c.name}", c.name, range_text(c), **bounds))
         if c.values is not None:
-            meta = _meta(f"row_values_{c.name}", c.name, f"one of {', '.join(c.values)}")
-            made.append(gxe.ExpectColumnValuesToBeInSet(value_set=list(c.values), meta=meta, **common))
+            among: dict[str, Any] = {"column": c.name, "value_set": list(c.values)}
+            text = f"one of {', '.join(c.values)}"
+            made.append(_expectation("ValuesToBeInSet", f"row_values_{c.name}", c.name, text, **among))
         if c.pattern is not None:
-            meta = _meta(f"row_pattern_{c.name}", c.name, f"matches {c.pattern}")
-            made.append(gxe.ExpectColumnValuesToMatchRegex(regex=c.pattern, meta=meta, **common))
+            text, like = f"matches {c.pattern}", {"column": c.name, "regex": c.pattern}
+            made.append(_expectation("ValuesToMatchRegex", f"row_pattern_{c.name}", c.name, text, **like))
     return _suite(table, "rows", made)
 
 
 def suites(table: Table) -> list["gx.ExpectationSuite"]:
     """The Great Expectations suites of a table, to look at or to use elsewhere: types, counts, rows."""
     return [type_suite(table), count_suite(table), row_suite(table)]
-
-
-def _meta(name: str, column: str | None, expected: str) -> dict[str, Any]:
-    return {"name": name, "about": column, "expected": expected}
 
 
 def _suite(table: Table, what: str, expectations: list[Any]) -> "gx.ExpectationSuite":

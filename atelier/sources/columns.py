@@ -79,12 +79,7 @@ LAYOUTS: dict[str, Layout] = {
             "articles",
             (
                 _ARTICLE,
-                _optional("product_code"),
-                _optional("name"),
-                _optional("description"),
-                _optional("product_type"),
-                _optional("brand"),
-                _optional("division"),
+                *map(_optional, ("product_code", "name", "description", "product_type", "brand", "division")),
                 _optional("price", MONEY, low=0),
                 _optional("available_from", "DATE"),
                 _optional("available_until", "DATE"),

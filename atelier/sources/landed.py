@@ -12,12 +12,8 @@ from atelier.errors import AtelierError
 
 REJECTED_SCHEMA: pa.Schema = pa.schema(
     [
-        ("source_table", pa.string()),
-        ("source_file", pa.string()),
-        ("row", pa.int64()),
-        ("column_name", pa.string()),
-        ("reason", pa.string()),
-        ("record", pa.string()),
+        (name, pa.int64() if name == "row" else pa.string())
+        for name in ("source_table", "source_file", "row", "column_name", "reason", "record")
     ]
 )
 

@@ -12,8 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from atelier.sources.sample import taxonomy
-from atelier.sources.sample.catalogue import Articles, Codes, Floats, money, numbered, pick
+from atelier.sources.sample.catalogue import Articles, Codes, Floats, money, names_of, numbered, pick
 from atelier.sources.sample.choice import ANYTHING, HAUL, Choice
+from atelier.sources.sample.config import SampleConfig
 
 KINDS = ("view", "save", "bag", "purchase")
 CHANNELS = ("app", "shop", "web")
@@ -58,10 +59,9 @@ class Memory:
         who, what = customers[order], articles[order]
         _, starts, counts = np.unique(who, return_index=True, return_counts=True)
         place = np.arange(len(who)) - np.repeat(starts, counts)
-        from_end = np.repeat(counts, counts) - 1 - place
-        kept = from_end < REMEMBERED
-        slots = (self.count[who[kept]] + place[kept]) % REMEMBERED
-        self.articles[who[kept], slots] = what[kept]
+        last = np.repeat(counts, counts) - place <= REMEMBERED
+        slots = (self.count[who[last]] + place[last]) % REMEMBERED
+        self.articles[who[last], slots] = what[last]
         np.add.at(self.count, who, 1)
         self.last_day[who] = day
 
@@ -177,13 +177,16 @@ def draw_day(choice: Choice, articles: Articles, memory: Memory, day: int, rng: 
     """
     shelf = Shelf.of(choice, day)
     if not len(shelf.rows):
-        return _table(choice, articles, day, *(np.zeros(0, dtype=np.int64) for _ in range(6)))
+        return _table(choice, articles, day, (np.zeros(0, dtype=np.int64),) * 6)
     sessions, tastes = draw_sessions(choice, shelf, day, rng)
     of_session = np.repeat(np.arange(len(sessions.customers)), sessions.considered)
-    customers = sessions.customers[of_session]
-    chosen = shelf.draw(rng, tastes[of_session], sessions.groups[of_session])
-    chosen = _repeated(choice, memory, day, rng, customers, chosen)
-    return _funnel(choice, articles, memory, day, rng, sessions, of_session, chosen)
+    considered = shelf.draw(rng, tastes[of_session], sessions.groups[of_session])
+    considered = _repeated(choice, memory, day, rng, sessions.customers[of_session], considered)
+    events = _funnel(choice.config, rng, sessions, of_session, considered)
+    customers, chosen, _, kind, _, _ = events
+    bought = kind == KINDS.index("purchase")
+    memory.remember(customers[bought], chosen[bought], day)
+    return _table(choice, articles, day, events)
 
 
 def _repeated(
@@ -199,17 +202,14 @@ def _repeated(
 
 
 def _funnel(
-    choice: Choice,
-    articles: Articles,
-    memory: Memory,
-    day: int,
-    rng: np.random.Generator,
-    sessions: Sessions,
-    of_session: Codes,
-    chosen: Codes,
-) -> pa.Table:
-    """Turn considered articles into views, saves, bags and, at the end of the session, purchases."""
-    config, n = choice.config, len(of_session)
+    config: SampleConfig, rng: np.random.Generator, sessions: Sessions, of_session: Codes, considered: Codes
+) -> tuple[Codes, ...]:
+    """Turn considered articles into views, saves, bags and, at the end of the session, purchases.
+
+    Returns:
+        Of each event, by time: customer, article, second of the day, kind, channel, session.
+    """
+    n = len(of_session)
     starts_at = np.cumsum(sessions.considered) - sessions.considered
     elapsed = np.cumsum(rng.integers(5, 90, size=n))
     elapsed -= (elapsed[starts_at] if n else elapsed)[of_session]
@@ -228,34 +228,13 @@ def _funnel(
     kind = np.repeat(np.arange(len(KINDS)), [len(part) for part in rows])
     order = np.lexsort((kind, row, of_session[row], second))
     row, second, kind = row[order], second[order], kind[order]
-    purchases = row[kind == KINDS.index("purchase")]
-    memory.remember(sessions.customers[of_session[purchases]], chosen[purchases], day)
     session = of_session[row]
-    return _table(
-        choice,
-        articles,
-        day,
-        sessions.customers[session],
-        chosen[row],
-        second,
-        kind,
-        sessions.channels[session],
-        session,
-    )
+    return sessions.customers[session], considered[row], second, kind, sessions.channels[session], session
 
 
-def _table(
-    choice: Choice,
-    articles: Articles,
-    day: int,
-    customers: Codes,
-    chosen: Codes,
-    second: Codes,
-    kind: Codes,
-    channels: Codes,
-    session: Codes,
-) -> pa.Table:
-    """The Arrow table of a day's interactions."""
+def _table(choice: Choice, articles: Articles, day: int, events: tuple[Codes, ...]) -> pa.Table:
+    """The Arrow table of a day's interactions; events as :func:`_funnel` gives them."""
+    customers, chosen, second, kind, channels, session = events
     ds: date = choice.config.first_day + timedelta(days=day)
     midnight = np.datetime64(ds, "us")
     pence = np.round(articles.price_on(day) * 100).astype(np.int64)
@@ -264,9 +243,9 @@ def _table(
             "customer_id": pa.array(choice.customers[customers], pa.string()),
             "article_id": pa.array(choice.articles[chosen], pa.string()),
             "occurred_at": pa.array(midnight + second.astype("timedelta64[s]"), pa.timestamp("us")),
-            "kind": pa.array(KINDS, pa.string()).take(pa.array(kind)),
+            "kind": names_of(KINDS, kind),
             "price": money(pence[chosen]),
-            "channel": pa.array(CHANNELS, pa.string()).take(pa.array(channels)),
+            "channel": names_of(CHANNELS, channels),
             "session_id": numbered(f"{ds:%Y%m%d}-", session, 7),
         }
     )

@@ -157,7 +157,24 @@ def draw_articles(config: SampleConfig, rng: np.random.Generator) -> Articles:
     shares = tilted_shares(colour, types[styles], divisions[styles], brands[styles])
     per_article[:, colour] = _distinct_colours(rng, shares, styles, place)
     launched, leaves = _life(rng, config, styles)
-    return _priced(rng, styles, place, types, divisions, brands, per_article, launched, leaves)
+    prices, markdown_from, markdown = _priced(rng, styles, types, brands, launched, leaves)
+    number = 110_000 + styles
+    ids, codes = (
+        numbered("", numbers, 6).to_numpy(False).astype(np.str_) for numbers in (number * 1000 + place + 1, number)
+    )
+    return Articles(
+        ids=ids,
+        product_codes=codes,
+        types=types[styles],
+        divisions=divisions[styles],
+        brands=brands[styles],
+        attributes=per_article,
+        prices=prices,
+        launched=launched,
+        leaves=leaves,
+        markdown_from=markdown_from,
+        markdown=markdown,
+    )
 
 
 def _distinct_colours(rng: np.random.Generator, shares: Floats, styles: Codes, place: Codes) -> Codes:
@@ -174,17 +191,9 @@ def _distinct_colours(rng: np.random.Generator, shares: Floats, styles: Codes, p
 
 
 def _priced(
-    rng: np.random.Generator,
-    styles: Codes,
-    place: Codes,
-    types: Codes,
-    divisions: Codes,
-    brands: Codes,
-    attributes: Codes,
-    launched: Codes,
-    leaves: Codes,
-) -> Articles:
-    """Put prices and reductions on the articles, and ids."""
+    rng: np.random.Generator, styles: Codes, types: Codes, brands: Codes, launched: Codes, leaves: Codes
+) -> tuple[Floats, Codes, Floats]:
+    """The full price of each article, the first day of its reduced price, and by how much it is reduced."""
     count, n = len(types), len(styles)
     median = np.array([kind.price for kind in taxonomy.TYPES])[types] * np.array(taxonomy.BRAND_PRICE)[brands]
     price = np.maximum(np.round(median * np.exp(rng.normal(0.0, 0.25, size=count))), 3.0) - 0.01
@@ -192,23 +201,7 @@ def _priced(
     kind = rng.random(n)
     ends = _on_snapshot_days(leaves + 1 - rng.integers(14, 36, size=n))
     markdown_from = np.where(kind < 0.1, launched, np.where(kind < 0.43, np.maximum(ends, launched), NEVER))
-    number = 110_000 + styles
-    ids, codes = (
-        numbered("", numbers, 6).to_numpy(False).astype(np.str_) for numbers in (number * 1000 + place + 1, number)
-    )
-    return Articles(
-        ids=ids,
-        product_codes=codes,
-        types=types[styles],
-        divisions=divisions[styles],
-        brands=brands[styles],
-        attributes=attributes,
-        prices=price[styles],
-        launched=launched,
-        leaves=leaves,
-        markdown_from=markdown_from,
-        markdown=rng.choice([0.1, 0.2, 0.3, 0.5], p=[0.3, 0.35, 0.2, 0.15], size=n),
-    )
+    return price[styles], markdown_from, rng.choice([0.1, 0.2, 0.3, 0.5], p=[0.3, 0.35, 0.2, 0.15], size=n)
 
 
 def numbered(prefix: str, numbers: Codes, digits: int) -> Any:
@@ -248,13 +241,16 @@ def snapshot(articles: Articles, texts: pa.Table, day: int, first_day: date) -> 
             "brand": names_of(taxonomy.BRANDS, articles.brands[known]),
             "division": names_of(taxonomy.DIVISIONS, articles.divisions[known]),
             "price": money(prices),
-            "available_from": pa.array((articles.launched[known] + epoch).astype(np.int32)).cast(pa.date32()),
-            "available_until": pa.array((articles.leaves[known] + epoch).astype(np.int32), mask=~gone).cast(
-                pa.date32()
-            ),
+            "available_from": _dates(articles.launched[known] + epoch),
+            "available_until": _dates(articles.leaves[known] + epoch, absent=~gone),
             "in_stock": pa.array(~gone),
         }
     )
+
+
+def _dates(days: Codes, absent: NDArray[np.bool_] | None = None) -> Any:
+    """Arrow dates of days counted from 1970, null where ``absent``."""
+    return pa.array(days.astype(np.int32), mask=absent).cast(pa.date32())
 
 
 def money(pence: Codes) -> Any:

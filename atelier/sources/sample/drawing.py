@@ -71,14 +71,15 @@ def plan_shots(articles: Articles, rng: np.random.Generator) -> Photographs:
 
 def snapshot(articles: Articles, shots: Photographs | None, day: int) -> pa.Table:
     """The listing of photographs of what has been launched by a day: article_id, shot, path (below photographs/)."""
-    rows = np.zeros(0, dtype=np.int64) if shots is None else np.flatnonzero(articles.launched[shots.articles] <= day)
-    ids = articles.ids[shots.articles[rows]] if shots is not None else articles.ids[rows]
-    places = shots.shots[rows] if shots is not None else rows
+    ids, numbers = articles.ids[:0], np.zeros(0, dtype=np.int64)
+    if shots is not None:
+        rows = np.flatnonzero(articles.launched[shots.articles] <= day)
+        ids, numbers = articles.ids[shots.articles[rows]], shots.shots[rows]
     return pa.table(
         {
             "article_id": pa.array(ids, pa.string()),
-            "shot": pa.array(places.astype(np.int32)),
-            "path": _file_names(ids, places),
+            "shot": pa.array(numbers.astype(np.int32)),
+            "path": _file_names(ids, numbers),
         }
     )
 

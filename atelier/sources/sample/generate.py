@@ -137,20 +137,8 @@ def _write_manifest(root: Path, config: SampleConfig) -> None:
     beside.replace(root / MANIFEST)
 
 
-_OWN = frozenset(
-    {
-        "articles",
-        "customers",
-        "annotated_attributes",
-        "images",
-        "outfits",
-        "interactions",
-        "photographs",
-        "truth",
-        MANIFEST,
-        f".{MANIFEST}",
-    }
-)
+_TABLES = ("articles", "customers", "annotated_attributes", "images", "outfits", "interactions")
+_OWN = frozenset((*_TABLES, "photographs", "truth", MANIFEST, f".{MANIFEST}"))
 
 
 def _clear(root: Path) -> None:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from atelier.sources.sample import taxonomy
-from atelier.sources.sample.catalogue import Articles
+from atelier.sources.sample.catalogue import Articles, Codes, names_of
 from atelier.sources.sample.config import SampleConfig
 
 REANNOTATED = 0.8  # share of a split value's labels that people went through again; the others are withdrawn
@@ -37,11 +37,11 @@ class Labels:
         withdrawn: whether it is withdrawn when the taxonomy changes.
     """
 
-    articles: NDArray[np.int64]
-    attributes: NDArray[np.int64]
-    truth: NDArray[np.int64]
-    values: NDArray[np.int64]
-    annotated_on: NDArray[np.int64]
+    articles: Codes
+    attributes: Codes
+    truth: Codes
+    values: Codes
+    annotated_on: Codes
     withdrawn: NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -84,26 +84,23 @@ def _missing_rates(rng: np.random.Generator) -> NDArray[np.float64]:
     return np.where((rates > 0.5) & (rates < 0.9), rates + spread, rates)
 
 
-def _another_value(
-    rng: np.random.Generator, attributes: NDArray[np.int64], truth: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _another_value(rng: np.random.Generator, attributes: Codes, truth: Codes) -> Codes:
     """For each a value of the attribute that is not the true one."""
-    counts = np.array([len(attribute.names) for attribute in taxonomy.ATTRIBUTES])[attributes]
+    counts = taxonomy.VALUE_COUNTS[attributes]
     step = 1 + np.floor(rng.random(len(truth)) * (counts - 1)).astype(np.int64)
     return np.asarray((truth + step) % counts)
 
 
-def _split_codes() -> NDArray[np.int64]:
+def _split_codes() -> Codes:
     """Codes of the values that came from one older value by a split."""
     old = list(taxonomy.OLD_VALUES.values())
     names = taxonomy.attribute(taxonomy.CHANGED_ATTRIBUTE).names
     return np.array([names.index(new) for new, former in taxonomy.OLD_VALUES.items() if old.count(former) > 1])
 
 
-def value_names(attributes: NDArray[np.int64], values: NDArray[np.int64], *, old: bool = False) -> Any:
+def value_names(attributes: Codes, values: Codes, *, old: bool = False) -> Any:
     """Arrow strings [n]: the names of values; with ``old`` those of the taxonomy before it changed."""
-    counts = np.array([len(attribute.names) for attribute in taxonomy.ATTRIBUTES])
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    starts = np.concatenate([[0], np.cumsum(taxonomy.VALUE_COUNTS)[:-1]])
     names = [
         taxonomy.OLD_VALUES.get(name, name) if old and attribute.name == taxonomy.CHANGED_ATTRIBUTE else name
         for attribute in taxonomy.ATTRIBUTES
@@ -135,7 +132,7 @@ def snapshot(config: SampleConfig, articles: Articles, labels: Labels, day: int)
     return pa.table(
         {
             "article_id": pa.array(articles.ids[labels.articles[rows]], pa.string()),
-            "attribute": pa.array(taxonomy.ATTRIBUTE_NAMES, pa.string()).take(pa.array(attributes)),
+            "attribute": names_of(taxonomy.ATTRIBUTE_NAMES, attributes),
             "value": value_names(attributes, labels.values[rows], old=not changed),
         }
     )
@@ -148,7 +145,7 @@ def truth_table(articles: Articles) -> pa.Table:
     return pa.table(
         {
             "article_id": pa.array(articles.ids[rows], pa.string()),
-            "attribute": pa.array(taxonomy.ATTRIBUTE_NAMES, pa.string()).take(pa.array(columns)),
+            "attribute": names_of(taxonomy.ATTRIBUTE_NAMES, columns),
             "value": value_names(columns, values),
             "old_value": value_names(columns, values, old=True),
         }
@@ -157,16 +154,15 @@ def truth_table(articles: Articles) -> pa.Table:
 
 def planted_errors(articles: Articles, labels: Labels, first_day: Any) -> pa.Table:
     """Every annotation: article_id, attribute, value, truth, wrong, annotated_on, withdrawn."""
+    seconds = pa.array(labels.annotated_on * 86_400, pa.duration("s"))
     return pa.table(
         {
             "article_id": pa.array(articles.ids[labels.articles], pa.string()),
-            "attribute": pa.array(taxonomy.ATTRIBUTE_NAMES, pa.string()).take(pa.array(labels.attributes)),
+            "attribute": names_of(taxonomy.ATTRIBUTE_NAMES, labels.attributes),
             "value": value_names(labels.attributes, labels.values),
             "truth": value_names(labels.attributes, labels.truth),
             "wrong": pa.array(labels.values != labels.truth),
-            "annotated_on": pc.add(pa.scalar(first_day), pa.array(labels.annotated_on * 86400, pa.duration("s"))).cast(
-                pa.date32()
-            ),
+            "annotated_on": pc.add(pa.scalar(first_day), seconds).cast(pa.date32()),
             "withdrawn": pa.array(labels.withdrawn),
         }
     )

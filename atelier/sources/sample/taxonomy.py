@@ -240,6 +240,7 @@ ATTRIBUTES = (
         missing=0.999,
     ),
 )
+VALUE_COUNTS = np.array([len(attribute.names) for attribute in ATTRIBUTES])
 ATTRIBUTE_NAMES = tuple(attribute.name for attribute in ATTRIBUTES)
 """``mentioned=0``: a pattern stands in photographs only. Material, fit and closure stand in texts only (nothing is
 drawn of them but a garment's width); the others in both."""
