@@ -7,8 +7,7 @@ Normalised as published: each feature has unit norm over the articles fitted on,
 are fitted once and kept, so that articles that come later get vectors that compare.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -19,19 +18,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfTransformer
 
 from atelier import bundles
 from atelier.articles.errors import ArticlesError
 from atelier.articles.table import Articles
 from atelier.articles.text import Words
-from atelier.frames import Frame, column, columns
+from atelier.frames import Frame, column
 
 Floats = npt.NDArray[np.float32]
 
 NUMBERS = ("price", "recency", "popularity")
 POSITIONS = "positions.parquet"
 REMEDY = "fit again, or name another bundle"
-BLOCKS = ("product_type", *NUMBERS, "text", "image", "attributes")
 ALTERNATIVES = pa.list_(pa.struct([("value", "string"), ("probability", "float64")]))
 CHUNK = 8192  # rows at a time where a whole block in double precision would be large
 
@@ -60,21 +60,6 @@ class _BundleConfig(BaseModel):
     config: ArticleVectorsConfig
 
 
-@dataclass(frozen=True)
-class Cells:
-    """The cells of one block that are not zero.
-
-    Attributes:
-        rows: int64 [m]: the article.
-        columns: int64 [m]: the position within the block.
-        values: float64 [m].
-    """
-
-    rows: npt.NDArray[np.int64]
-    columns: npt.NDArray[np.int64]
-    values: npt.NDArray[np.float64]
-
-
 class ArticleVectors:
     """Turns articles into vectors of unit length.
 
@@ -96,14 +81,7 @@ class ArticleVectors:
 
     def __init__(self, config: ArticleVectorsConfig | None = None) -> None:
         self.config = config or ArticleVectorsConfig()
-        self.positions = pd.DataFrame(
-            {
-                "block": pd.Series(dtype="str"),
-                "name": pd.Series(dtype="str"),
-                "norm": np.zeros(0),
-                "weight": np.zeros(0),
-            }
-        )
+        self.positions = _positions({})
 
     @property
     def dimension(self) -> int:
@@ -139,25 +117,17 @@ class ArticleVectors:
             ArticlesError: missing or repeated ids, unusable vectors or columns.
         """
         articles = Articles.from_frame(articles)
-        types = sorted(pc.unique(articles.categories["product_type"]).drop_null().to_pylist())
         vocabulary, weights = self._vocabulary(articles.words)
-        dimensions = [str(k) for k in range(articles.image_vectors.dimension)]
-        pairs = sorted(pc.unique(_probabilities(attributes)["name"]).to_pylist())
-        names = [types, *([name] for name in NUMBERS), vocabulary, dimensions, pairs]
-        self.positions = pd.DataFrame(
-            {
-                "block": pd.Series(
-                    np.repeat(np.array(BLOCKS, dtype=object), [len(part) for part in names]), dtype="str"
-                ),
-                "name": pd.Series([name for part in names for name in part], dtype="str"),
-                "norm": 0.0,
-                "weight": 1.0,
-            }
-        )
+        names = {
+            "product_type": sorted(pc.unique(articles.categories["product_type"]).drop_null().to_pylist()),
+            **{name: [name] for name in NUMBERS},
+            "text": vocabulary,
+            "image": [str(place) for place in range(articles.image_vectors.dimension)],
+            "attributes": sorted(pc.unique(_probabilities(attributes)["name"]).to_pylist()),
+        }
+        self.positions = _positions(names)
         self.positions.loc[self.positions["block"] == "text", "weight"] = weights
-        vectors, norms = self._assemble(articles, attributes, as_of, None)
-        self.positions["norm"] = norms
-        return vectors
+        return self._assemble(articles, attributes, as_of, fit=True)
 
     def transform(self, articles: Frame | Articles, attributes: Frame | None = None, *, as_of: date) -> Floats:
         """Vectors by the positions and norms that were fitted; arguments and result as :meth:`fit_transform`.
@@ -165,27 +135,26 @@ class ArticleVectors:
         Raises:
             ArticlesError: as :meth:`fit_transform`, and image vectors of another length than those fitted on.
         """
-        norms = self.positions["norm"].to_numpy()
-        return self._assemble(Articles.from_frame(articles), attributes, as_of, norms)[0]
+        return self._assemble(Articles.from_frame(articles), attributes, as_of, fit=False)
 
-    def _assemble(
-        self, articles: Articles, attributes: Frame | None, as_of: date, norms: npt.NDArray[np.float64] | None
-    ) -> tuple[Floats, npt.NDArray[np.float64]]:
-        """The vectors, and the norms that were given or, without any, found."""
+    def _assemble(self, articles: Articles, attributes: Frame | None, as_of: date, *, fit: bool) -> Floats:
+        """The vectors, by the norms that are known or, to ``fit``, by those of these articles."""
         vectors = np.zeros((len(articles), self.dimension), dtype=np.float32)
-        found = np.zeros(self.dimension) if norms is None else norms
+        norms = self.positions["norm"].to_numpy(copy=True)
         for block, cells in self._blocks(articles, attributes, as_of):
             place = self._slice(block)
-            width = place.stop - place.start
-            if norms is None:
-                found[place] = _norms(cells, width)
-            scales = np.divide(1.0, found[place], out=np.zeros(width), where=found[place] > 0)
-            if isinstance(cells, Cells):
-                vectors[cells.rows, cells.columns + place.start] = cells.values * scales[cells.columns]
+            if fit:
+                norms[place] = _norms(cells)
+            scales = np.divide(1.0, norms[place], out=np.zeros(cells.shape[1]), where=norms[place] > 0)
+            if sparse.issparse(cells):
+                owners, columns = cells.coords
+                vectors[owners, columns + place.start] = cells.data * scales[columns]
             else:
                 np.multiply(cells, scales.astype(np.float32), out=vectors[:, place])
+        if fit:
+            self.positions = self.positions.assign(norm=norms)
         _to_unit_length(vectors)
-        return vectors, found
+        return vectors
 
     def _slice(self, block: str) -> slice:
         inside = np.flatnonzero(self.positions["block"].to_numpy() == block)
@@ -196,41 +165,34 @@ class ArticleVectors:
 
     # ---- blocks
 
-    def _blocks(
-        self, articles: Articles, attributes: Frame | None, as_of: date
-    ) -> Iterator[tuple[str, Cells | Floats]]:
-        """Each block before normalisation, one after the other, so that only one is in memory."""
-        types = pc.index_in(articles.categories["product_type"], self._names("product_type"), skip_nulls=True)
-        yield "product_type", _cells(np.arange(len(articles)), types, np.ones(len(articles)))
+    def _blocks(self, articles: Articles, attributes: Frame | None, as_of: date) -> Iterator[tuple[str, Any]]:
+        """Each block before normalisation, sparse or dense [n, width], one after the other: only one is in memory."""
+        owners, types = np.arange(len(articles)), articles.categories["product_type"]
+        yield "product_type", _cells(owners, types, self._names("product_type"), np.ones(len(articles)), len(articles))
         price, sales = (_filled(articles.column(name, pa.float64())) for name in ("price", "sales_30d"))
         for name, values in zip(NUMBERS, (price, _recency(articles, as_of), np.log1p(sales)), strict=True):
-            yield name, _cells(np.arange(len(values)), pa.array(np.zeros(len(values), dtype=np.int64)), values)
+            yield name, sparse.coo_array(values[:, None])
         yield "text", self._text(articles.words)
         if self._slice("image").stop:
             yield "image", self._images(articles)
         yield "attributes", self._attributes(articles, attributes)
 
-    def _vocabulary(self, words: Words) -> tuple[list[str], npt.NDArray[np.float64]]:
-        """The words of the text block and their weights ln((1 + n) / (1 + articles with the word)) + 1."""
-        pairs = pa.table({"row": words.rows, "word": words.values})
-        counts = pairs.group_by(["row", "word"]).aggregate([]).group_by("word").aggregate([([], "count_all")])
-        counts = counts.filter(pc.greater_equal(counts["count_all"], self.config.min_articles))
-        counts = counts.sort_by([("count_all", "descending"), ("word", "ascending")]).slice(0, self.config.words)
-        counts = counts.sort_by("word")
-        weights = np.log((1 + words.texts) / (1 + counts["count_all"].to_numpy())) + 1
-        return counts["word"].to_pylist(), weights
+    def _vocabulary(self, words: Words) -> tuple[list[str], Any]:
+        """The words of the text block in alphabetical order, and their inverse document frequencies."""
+        names = pc.unique(words.values).sort()
+        counts = _counts(words, names)
+        articles = np.bincount(counts.indices, minlength=len(names))  # in how many each word stands
+        frequent = np.argsort(-articles, kind="stable")[: self.config.words]
+        chosen = np.sort(frequent[articles[frequent] >= self.config.min_articles])
+        weights = TfidfTransformer().fit(counts[:, chosen]).idf_ if len(chosen) else np.zeros(0)
+        return names.take(pa.array(chosen)).to_pylist(), weights
 
-    def _text(self, words: Words) -> Cells:
-        """TF-IDF: count × weight, each text to unit norm (as scikit-learn's TfidfVectorizer by default)."""
-        columns = pc.index_in(words.values, self._names("text"))
-        known = pc.is_valid(columns).to_numpy(zero_copy_only=False)
-        places = columns.drop_null().to_numpy(zero_copy_only=False).astype(np.int64)
-        width = max(len(self._names("text")), 1)
-        cells, counts = np.unique(words.rows[known] * width + places, return_counts=True)
-        owners, places = cells // width, cells % width
-        values = counts * self.positions["weight"].to_numpy()[self._slice("text")][places]
-        lengths = np.sqrt(np.bincount(owners, values**2, minlength=words.texts))
-        return Cells(owners, places, values / lengths[owners])
+    def _text(self, words: Words) -> Any:
+        """TF-IDF: count × weight, each text to unit norm; sparse [n, words]."""
+        counts = _counts(words, self._names("text"))
+        tfidf = TfidfTransformer()
+        tfidf.idf_ = self.positions["weight"].to_numpy()[self._slice("text")]  # as fitted, perhaps on other articles
+        return (tfidf.transform(counts) if counts.nnz else counts).tocoo()
 
     def _images(self, articles: Articles) -> Floats:
         """The mean over shots, float32 [n, dimension]."""
@@ -245,13 +207,11 @@ class ArticleVectors:
             )
         return shots.mean()
 
-    def _attributes(self, articles: Articles, attributes: Frame | None) -> Cells:
+    def _attributes(self, articles: Articles, attributes: Frame | None) -> Any:
         table = _probabilities(attributes)
-        owners = pc.index_in(table["article_id"].combine_chunks(), articles.ids)
-        columns = pc.index_in(table["name"].combine_chunks(), self._names("attributes"))
-        mine = pc.is_valid(owners)
-        values = table["probability"].filter(mine).to_numpy()
-        return _cells(owners.filter(mine).to_numpy(zero_copy_only=False), columns.filter(mine), values)
+        owners = pc.index_in(table["article_id"], articles.ids)
+        mine, names = table.filter(pc.is_valid(owners)), self._names("attributes")
+        return _cells(owners.drop_null().to_numpy(), mine["name"], names, mine["probability"].to_numpy(), len(articles))
 
     # ---- on disk
 
@@ -285,37 +245,51 @@ def vectors_table(articles: Frame | Articles, vectors: Floats) -> pa.Table:
     return pa.table({"article_id": Articles.from_frame(articles).ids, "vector": lists})
 
 
-def _cells(owners: npt.NDArray[Any], columns: Any, values: npt.NDArray[Any]) -> Cells:
-    """Cells whose column is not null."""
+def _positions(names: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """A position for each name of each block, in that order; norms and weights are not known yet."""
+    pairs = [(block, name) for block, part in names.items() for name in part]
+    return pd.DataFrame(pairs, columns=["block", "name"], dtype="str").assign(norm=0.0, weight=1.0)
+
+
+def _cells(owners: Any, texts: Any, names: Any, values: npt.NDArray[np.float64], articles: int) -> Any:
+    """A sparse block [articles, names].
+
+    Args:
+        owners: int [m]: the row of each cell.
+        texts: Arrow text [m]: its column's name; a cell of another name, or of none, is left out.
+        names: Arrow text: the names of the columns.
+        values: float64 [m].
+        articles: how many rows the block has.
+    """
+    columns = pc.index_in(texts, names)
     known = pc.is_valid(columns).to_numpy(zero_copy_only=False)
-    places = columns.drop_null().to_numpy(zero_copy_only=False).astype(np.int64)
-    return Cells(owners[known].astype(np.int64), places, values[known].astype(np.float64))
+    places = columns.drop_null().to_numpy(zero_copy_only=False)
+    return sparse.coo_array((values[known], (owners[known], places)), shape=(articles, len(names)))
+
+
+def _counts(words: Words, names: Any) -> Any:
+    """How often each of the words ``names`` stands in each text, sparse [texts, names]."""
+    return _cells(words.rows, words.values, names, np.ones(len(words.rows)), words.texts).tocsr()
 
 
 def _probabilities(attributes: Frame | None) -> pa.Table:
     """article_id, name (attribute=value), probability: 1 where annotated, the alternatives' where predicted."""
-    if attributes is None:
-        return pa.table({"article_id": pa.array([], pa.string()), "name": pa.array([], pa.string()), "probability": []})
+    attributes = pa.table({"article_id": []}) if attributes is None else attributes
     texts = ("article_id", "attribute", "value", "source")
-    ids, names, values, source = (column(attributes, name, pa.string(), ArticlesError) for name in texts)
-    if "alternatives" not in columns(attributes):
-        return _named(ids, names, values, pa.array(np.ones(len(ids))))
+    ids, named, values, source = (column(attributes, name, pa.string(), ArticlesError) for name in texts)
     lists = column(attributes, "alternatives", ALTERNATIVES, ArticlesError)
-    certain = pc.or_(pc.equal(source, "annotated"), pc.is_null(lists))
-    certain = pc.fill_null(certain, False)
-    sure = _named(
-        ids.filter(certain), names.filter(certain), values.filter(certain), pa.array(np.ones(certain.true_count))
-    )
-    guessed = pc.invert(certain)
-    open_lists = lists.filter(guessed)
-    parents, flat = pc.list_parent_indices(open_lists), pc.list_flatten(open_lists)
-    owners, their_names = ids.filter(guessed).take(parents), names.filter(guessed).take(parents)
-    return pa.concat_tables([sure, _named(owners, their_names, flat.field("value"), flat.field("probability"))])
-
-
-def _named(ids: Any, names: Any, values: Any, probabilities: Any) -> pa.Table:
-    joined = pc.binary_join_element_wise(names, values, "=")
-    return pa.table({"article_id": ids, "name": joined, "probability": probabilities}).drop_null()
+    certain = pc.fill_null(pc.or_kleene(pc.equal(source, "annotated"), pc.is_null(lists)), False)
+    predicted = pc.indices_nonzero(pc.invert(certain))
+    owners, options = predicted.take(pc.list_parent_indices(lists.take(predicted))), lists.take(predicted).flatten()
+    rows = pa.concat_arrays([pc.indices_nonzero(certain), owners])
+    names = pa.concat_arrays([values.filter(certain), options.field("value")])
+    probabilities = pa.concat_arrays([pa.array(np.ones(certain.true_count)), options.field("probability")])
+    columns = {
+        "article_id": ids.take(rows),
+        "name": pc.binary_join_element_wise(named.take(rows), names, "="),
+        "probability": probabilities,
+    }
+    return pa.table(columns).drop_null()
 
 
 def _recency(articles: Articles, as_of: date) -> npt.NDArray[np.float64]:
@@ -329,11 +303,11 @@ def _filled(values: Any) -> npt.NDArray[np.float64]:
     return filled
 
 
-def _norms(block: Cells | Floats, width: int) -> npt.NDArray[np.float64]:
+def _norms(block: Any) -> npt.NDArray[np.float64]:
     """The Euclidean norm of each column, summed in double precision."""
-    if isinstance(block, Cells):
-        return np.sqrt(np.bincount(block.columns, block.values**2, minlength=width))
-    squares = np.zeros(width)
+    if sparse.issparse(block):
+        return np.sqrt(np.bincount(block.coords[1], block.data**2, minlength=block.shape[1]))
+    squares = np.zeros(block.shape[1])
     for start in range(0, len(block), CHUNK):
         squares += np.square(block[start : start + CHUNK], dtype=np.float64).sum(axis=0)
     return np.sqrt(squares)
