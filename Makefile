@@ -55,7 +55,7 @@ bench: setup     ## side-by-side measurements, as ratios: one table, and docs/sp
 
 docs: setup      ## what the code writes of itself
 	$(BIN)/python -m resources.data_dictionary
-	$(BIN)/python -m resources.recommender_settings
+	$(BIN)/python -m resources.recommender_settings_page
 
 lock:            ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --group dev --extra deploy pyproject.toml -o requirements.lock

@@ -1,7 +1,7 @@
 """The page of recommenders and their settings is current and complete."""
 
 from atelier.recommenders import MODELS
-from resources.recommender_settings import PAGE, markdown
+from resources.recommender_settings_page import PAGE, markdown
 
 
 def test_the_page_in_the_docs_is_current() -> None:
