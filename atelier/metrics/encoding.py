@@ -79,9 +79,8 @@ def coded(values: object, name: str) -> Coded:
     """
     array = _arrow(values)
     if array.null_count:
-        raise MetricsError(
-            f"column {name!r} holds {array.null_count} nulls; identifiers cannot be null: drop those rows"
-        )
+        nulls = array.null_count
+        raise MetricsError(f"column {name!r} holds {nulls} nulls; identifiers cannot be null: drop those rows")
     if pa.types.is_integer(array.type) and len(array):
         found = _numbered(_whole(array))
         if found is not None:
@@ -125,9 +124,8 @@ def united(*columns: Coded) -> tuple[pa.Array, list[Ints]]:
 
 def identifiers(values: Iterable[Any]) -> Coded:
     """Code any iterable of identifiers, for example the customers to whom a judgement is restricted."""
-    return coded(
-        values if isinstance(values, pd.Series | pd.Index | pa.Array | pa.ChunkedArray) else list(values), "ids"
-    )
+    columnar = isinstance(values, pd.Series | pd.Index | pa.Array | pa.ChunkedArray)
+    return coded(values if columnar else list(values), "ids")
 
 
 def column(data: Any, name: str, what: str) -> Any:
@@ -161,7 +159,7 @@ def pairs(data: Any, kinds: Sequence[str] | None, what: str) -> CodedInteraction
     if hasattr(data, "customer_ids"):
         return _pairs_of_interactions(data if kinds is None else data.of_kinds(kinds))
     if kinds is not None and has_column(data, "kind"):
-        wanted = pc.is_in(_text(_as_arrow(data["kind"])), value_set=pa.array(list(kinds), pa.string()))
+        wanted = pc.is_in(_text(_whole(_arrow(data["kind"]))), value_set=pa.array(list(kinds), pa.string()))
         mask = wanted.to_numpy(zero_copy_only=False)
         data = data.filter(pa.array(mask)) if isinstance(data, pa.Table) else data.loc[mask]
     return CodedInteractions(
@@ -190,11 +188,6 @@ def distinct(keys: Ints) -> Ints:
     """The distinct keys, ascending. Sorting them is several times faster than :func:`numpy.unique`, which hashes."""
     ordered = np.sort(keys)
     return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
-
-
-def _as_arrow(values: Any) -> pa.Array:
-    """``values`` as one Arrow array, a dictionary where it was one; nulls stay."""
-    return _whole(_arrow(values))
 
 
 def _arrow(values: Any) -> Any:
