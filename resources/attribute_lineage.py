@@ -12,15 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atelier.attributes.lineage import (
-    AttributeLineage,
-    DayValue,
-    PhotographRead,
-    TextRead,
-    TrainedModel,
-    UpstreamRead,
-    Writing,
-)
+from atelier.attributes import lineage
 from atelier.errors import AtelierError
 from resources.article_of_day import INGESTED, ArticleOfDay, read_article
 from resources.embedding_cache import EmbeddingCache
@@ -75,7 +67,7 @@ class Tracer:
 
     def trace(
         self, article: str, attribute: str, ds: date | None = None, *, as_of: date | None = None
-    ) -> AttributeLineage:
+    ) -> lineage.AttributeLineage:
         """Where the value of an article's attribute comes from.
 
         Args:
@@ -96,7 +88,7 @@ class Tracer:
         now = then if newest == ds else read_article(self._store, article, newest)
         model = self._model(row["model_id"])
         explanation, unexplained = self._explain(row, then)
-        return AttributeLineage(
+        return lineage.AttributeLineage(
             article_id=article,
             attribute=attribute,
             stored=_day_value(row),
@@ -105,7 +97,7 @@ class Tracer:
             product_type=then.row.get("product_type"),
             gone_since=None if now.known else newest,
             photographs=tuple(self._photograph(digest, then, now) for digest in row["image_digests"]),
-            text=TextRead(
+            text=lineage.TextRead(
                 digest=row["text_digest"],
                 text=then.text,
                 same=then.text_digest == row["text_digest"],
@@ -163,25 +155,25 @@ class Tracer:
 
     # What was read, and what wrote it ----------------------------------------------------------------------------
 
-    def _photograph(self, digest: str, then: ArticleOfDay, now: ArticleOfDay) -> PhotographRead:
+    def _photograph(self, digest: str, then: ArticleOfDay, now: ArticleOfDay) -> lineage.PhotographRead:
         shot, path = then.images.get(digest, (None, None))
         problem = _problem(self.image_root, path, digest)
-        return PhotographRead(digest, shot, path, problem, current=digest in now.image_digests)
+        return lineage.PhotographRead(digest, shot, path, problem, current=digest in now.image_digests)
 
-    def _writing(self, ds: date) -> Writing:
+    def _writing(self, ds: date) -> lineage.Writing:
         pointer = self._store.pointer(TABLE, ds)
         if pointer is None:  # a pointer is replaced, never removed
             raise LineageError(f"the partition ds={ds} of {TABLE} has gone; ask again")
-        return Writing(pointer.run_id, pointer.written_at, pointer.data_version)
+        return lineage.Writing(pointer.run_id, pointer.written_at, pointer.data_version)
 
     # The bundle --------------------------------------------------------------------------------------------------
 
-    def _model(self, model_id: str | None) -> TrainedModel | None:
+    def _model(self, model_id: str | None) -> lineage.TrainedModel | None:
         manifest = readable_manifest(self._models.path(MODEL, model_id)) if model_id else None
         if manifest is None:
             return None
         day = date.fromisoformat(manifest.training_day)
-        return TrainedModel(
+        return lineage.TrainedModel(
             name=manifest.name,
             model_id=manifest.model_id,
             training_day=manifest.training_day,
@@ -189,7 +181,7 @@ class Tracer:
             seed=manifest.seed,
             libraries=manifest.libraries,
             upstreams=tuple(
-                UpstreamRead(table, version, version == self._store.data_version(table, day))
+                lineage.UpstreamRead(table, version, version == self._store.data_version(table, day))
                 for table, version in sorted(manifest.upstreams.items())
             ),
         )
@@ -245,8 +237,10 @@ def _nearest(con: Any, column: str, name: str) -> str:
     return ", ".join(str(row[0]) for row in found) or "none: the table is empty"
 
 
-def _day_value(row: Row) -> DayValue:
-    return DayValue(**{name: row[name] for name in ("ds", "value", "source", "confidence", "prediction", "model_id")})
+def _day_value(row: Row) -> lineage.DayValue:
+    return lineage.DayValue(
+        **{name: row[name] for name in ("ds", "value", "source", "confidence", "prediction", "model_id")}
+    )
 
 
 def _problem(root: Path | None, path: str | None, digest: str) -> str | None:
@@ -275,7 +269,7 @@ def _numbers_differ(row: Row, explanation: "Explanation") -> list[str]:
 
 
 def _differences(
-    row: Row, then: ArticleOfDay, explanation: "Explanation | None", model: TrainedModel | None
+    row: Row, then: ArticleOfDay, explanation: "Explanation | None", model: lineage.TrainedModel | None
 ) -> tuple[str, ...]:
     """In what the stored value and the bundle's answer of now differ, and what may be the cause."""
     if row["prediction"] is None or not then.known:

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from atelier.images.manifest import ImageManifest
-
 LISTED = ["article_id", "shot", "path"]
 
 
@@ -65,52 +63,37 @@ class ImageMemory:
         self.rows_listed += listing.num_rows
         # Most days list what the day before listed: their files are not even looked at again.
         if self._last is None or not self._last[0].equals(listing):
-            manifest = self._manifest(listing, root)
-            self._last = (listing, (_as_images(manifest), _as_rejected(manifest, listing, root.name)))
+            self._last = (listing, self._inspected(listing, root))
         return self._last[1]
 
-    def _manifest(self, listing: "pa.Table", root: Path) -> "ImageManifest":
+    def _inspected(self, listing: "pa.Table", root: Path) -> "tuple[pa.Table, pa.Table]":
+        import pandas as pd
+        import pyarrow as pa
+
         from atelier.images.manifest import build_manifest
 
-        frame = listing.select(LISTED).to_pandas()
-        manifest = build_manifest(frame, root, self._known)
-        self._remember(manifest.known)
+        manifest = build_manifest(listing.select(LISTED).to_pandas(), root, self._known)
+        known = pd.concat([manifest.known] if self._known is None else [self._known, manifest.known])
+        self._known = known.drop_duplicates("path", keep="last").sort_values("path", ignore_index=True)
         self.files_read += manifest.files_read
-        return manifest
-
-    def _remember(self, known: "pd.DataFrame") -> None:
-        import pandas as pd
-
-        frames = [known] if self._known is None else [self._known, known]
-        self._known = pd.concat(frames).drop_duplicates("path", keep="last").sort_values("path", ignore_index=True)
+        accepted = pa.Table.from_pandas(manifest.accepted, preserve_index=False)
+        return accepted, _as_rejected(manifest.rejected, listing, root.name)
 
 
-def _as_images(manifest: "ImageManifest") -> "pa.Table":
-    import pyarrow as pa
-
-    return pa.Table.from_pandas(manifest.accepted, preserve_index=False)
-
-
-def _as_rejected(manifest: "ImageManifest", listing: "pa.Table", folder: str) -> "pa.Table":
+def _as_rejected(refused: "pd.DataFrame", listing: "pa.Table", folder: str) -> "pa.Table":
     import pyarrow as pa
 
     from atelier.sources.landed import REJECTED_SCHEMA
 
-    refused = manifest.rejected
     if refused.empty:
         return REJECTED_SCHEMA.empty_table()
-    records = refused[LISTED].to_json(orient="records", lines=True).splitlines()
-    frame = refused.assign(
-        source_table="images",
-        source_file=folder + "/" + refused["path"],
-        row=_places(refused, listing),
-        column_name="path",
-        record=records,
-    )
+    files, records = folder + "/" + refused["path"], refused[LISTED].to_json(orient="records", lines=True).splitlines()
+    frame = refused.assign(source_table="images", source_file=files, column_name="path", record=records)
+    frame["row"] = _row_numbers(refused, listing)
     return pa.Table.from_pandas(frame[REJECTED_SCHEMA.names], preserve_index=False)
 
 
-def _places(refused: "pd.DataFrame", listing: "pa.Table") -> "pd.Series[int]":
+def _row_numbers(refused: "pd.DataFrame", listing: "pa.Table") -> "pd.Series[int]":
     """Where the rows of ``refused`` stand in ``listing``, from 1."""
     listed = listing.select(LISTED).to_pandas()
     # Of rows that say the same, the manifest takes the first or none: refused are the last of them.

@@ -79,9 +79,8 @@ def coded(values: object, name: str) -> Coded:
     """
     array = as_arrow(values)
     if array.null_count:
-        raise MetricsError(
-            f"column {name!r} holds {array.null_count} nulls; identifiers cannot be null: drop those rows"
-        )
+        nulls = array.null_count
+        raise MetricsError(f"column {name!r} holds {nulls} nulls; identifiers cannot be null: drop those rows")
     if pa.types.is_integer(array.type) and len(array):
         found = _numbered(whole(array))
         if found is not None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from atelier.metrics import diversity
+from atelier.metrics import diversity, segments
 from atelier.metrics.accuracy import ACCURACY, group_metrics
 from atelier.metrics.by_rank import at_ranks, last_day, moments, quantities
 from atelier.metrics.encoding import (
@@ -30,18 +30,6 @@ from atelier.metrics.encoding import (
     pairs,
 )
 from atelier.metrics.lists import Judgement, ListMatrix, find_hits, list_matrix, prepare, whole_ranks
-from atelier.metrics.segments import (
-    ACTIVITY_SEGMENTS,
-    ALL,
-    ARTICLE_SEGMENTS,
-    CANDIDATES,
-    CATALOGUE,
-    HISTORY_SEGMENTS,
-    activity_places,
-    article_places,
-    attribute_places,
-    count_codes,
-)
 
 NAN = float("nan")
 Row = tuple[str, int, str, float, float, int]  # metric, k, segment, value, standard_error, customers
@@ -134,14 +122,14 @@ def _known(
     places: Ints = np.full(len(asked.article_ids), -1, np.int64)
     values: list[str] = []
     if table is not None and attribute is not None and has_column(table, attribute):
-        places, values = attribute_places(table, attribute, asked.article_ids)
+        places, values = segments.attribute_places(table, attribute, asked.article_ids)
     if train is None:
         return _Known(None, None, None, places, values)
     history, bought = pairs(train, train_kinds, "train"), pairs(train, PURCHASE, "train")
     return _Known(
-        activity=count_codes(history.customers.within(asked.customer_ids), len(asked.customer_ids)),
-        interactions=count_codes(history.articles.within(asked.article_ids), len(asked.article_ids)),
-        purchases=count_codes(bought.articles.within(asked.article_ids), len(asked.article_ids)),
+        activity=segments.count_codes(history.customers.within(asked.customer_ids), len(asked.customer_ids)),
+        interactions=segments.count_codes(history.articles.within(asked.article_ids), len(asked.article_ids)),
+        purchases=segments.count_codes(bought.articles.within(asked.article_ids), len(asked.article_ids)),
         places=places,
         values=values,
     )
@@ -150,32 +138,30 @@ def _known(
 def _accuracy(asked: Judgement, known: _Known, ks: Sequence[int], restricted: Mapping[str, Any]) -> Iterator[Row]:
     """The six metrics for every segment of customers and of articles."""
     _, customers, values = _judge(asked, asked.lists, np.zeros(len(asked.article_ids), np.int64), ks)
-    yield from _means(values, np.zeros(values.shape[-1], np.int64), [ALL], ks)
+    yield from _means(values, np.zeros(values.shape[-1], np.int64), [segments.ALL], ks)
     if known.activity is not None:
         activity = known.activity[customers]
-        yield from _means(values, np.minimum(activity, 1), HISTORY_SEGMENTS, ks)
-        yield from _means(values, activity_places(activity), ACTIVITY_SEGMENTS, ks)
-    places_of: dict[
-        str, tuple[Ints, int]
-    ] = {}  # for each segment of articles, the articles' places in its grouping and its own place there
+        yield from _means(values, np.minimum(activity, 1), segments.HISTORY_SEGMENTS, ks)
+        yield from _means(values, segments.activity_places(activity), segments.ACTIVITY_SEGMENTS, ks)
+    # For each segment of articles: the place of every article in its grouping, and the segment's own place there.
+    places_of: dict[str, tuple[Ints, int]] = {}
     for places, names in _groupings(known):
-        segments, _, values = _judge(asked, asked.lists, places, ks)
-        yield from _means(values, segments, names, ks)
+        segment, _, values = _judge(asked, asked.lists, places, ks)
+        yield from _means(values, segment, names, ks)
         places_of |= {name: (places, place) for place, name in enumerate(names)}
     for name, recs in restricted.items():
         if name not in places_of:
-            raise MetricsError(
-                f"restricted_recs has {name!r}; segments of articles are {', '.join(places_of) or 'none'}"
-            )
+            there = ", ".join(places_of) or "none"
+            raise MetricsError(f"restricted_recs has {name!r}; segments of articles are {there}")
         places, place = places_of[name]
         _, _, values = _judge(asked, _lists_of(recs, asked), np.where(places == place, 0, -1), ks)
-        yield from _means(values, np.zeros(values.shape[-1], np.int64), [name + CANDIDATES], ks)
+        yield from _means(values, np.zeros(values.shape[-1], np.int64), [name + segments.CANDIDATES], ks)
 
 
 def _groupings(known: _Known) -> Iterator[tuple[Ints, Sequence[str]]]:
     """The ways in which articles are divided: the place of each article code, and the names of the places."""
     if known.interactions is not None:
-        yield article_places(known.interactions), ARTICLE_SEGMENTS
+        yield segments.article_places(known.interactions), segments.ARTICLE_SEGMENTS
     if known.values:
         yield known.places, known.values
 
@@ -226,12 +212,12 @@ def _diversity(asked: Judgement, known: _Known, ks: Sequence[int], in_catalogue:
         articles = asked.lists.articles[:, :k]
         listed = int((articles >= 0).any(axis=1).sum())
         if len(in_catalogue):
-            yield "coverage", k, ALL, diversity.coverage(articles, in_catalogue), NAN, listed
-        yield "overlap", k, ALL, diversity.overlap(articles), NAN, listed
-        yield "personalization", k, ALL, diversity.personalization(articles), NAN, listed
+            yield "coverage", k, segments.ALL, diversity.coverage(articles, in_catalogue), NAN, listed
+        yield "overlap", k, segments.ALL, diversity.overlap(articles), NAN, listed
+        yield "personalization", k, segments.ALL, diversity.personalization(articles), NAN, listed
         if known.purchases is not None and len(in_catalogue):
             bits = diversity.information(known.purchases, in_catalogue)
-            yield "novelty", k, ALL, *moments(diversity.novelty(articles, bits))
+            yield "novelty", k, segments.ALL, *moments(diversity.novelty(articles, bits))
         shares = diversity.shares(articles, known.places, len(known.values))
         yield from (
             ("recommended_share", k, name, float(share), NAN, listed)
@@ -248,10 +234,10 @@ def _by_rank(lists: ListMatrix, known: Mapping[str, Floats], in_catalogue: Ints)
     """Means at each rank, and the catalogue's own."""
     for metric, quantity in known.items():
         for rank, found in at_ranks(lists.articles, quantity):
-            yield metric, rank, ALL, *found
+            yield metric, rank, segments.ALL, *found
         if len(in_catalogue):
             values = quantity[in_catalogue]
-            yield metric, 1, CATALOGUE, moments(values[~np.isnan(values)]).mean, NAN, 0
+            yield metric, 1, segments.CATALOGUE, moments(values[~np.isnan(values)]).mean, NAN, 0
 
 
 def _table(rows: Sequence[Row]) -> pd.DataFrame:

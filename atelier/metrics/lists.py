@@ -18,7 +18,6 @@ from atelier.metrics.encoding import (
     CodedInteractions,
     Ints,
     MetricsError,
-    coded,
     column,
     distinct,
     identifiers,
@@ -110,20 +109,14 @@ def prepare(
         MetricsError: a column is missing, an identifier null, a rank given twice or below 1, or ``exclude_seen`` is
             asked for without training data.
     """
-    listed = CodedInteractions(
-        coded(column(recs, "customer_id", "recs"), "customer_id"),
-        coded(column(recs, "article_id", "recs"), "article_id"),
-    )
+    listed = pairs(recs, None, "recs")
     relevant = pairs(truth, truth_kinds, "truth")
     customer_ids, (lists_of, bought_by) = united(listed.customers, relevant.customers)
-    article_ids, (named, bought, *_) = united(
-        listed.articles, relevant.articles, *([] if articles is None else [articles])
-    )
-    allowed = (
-        None
-        if customers is None
-        else np.isin(np.arange(len(customer_ids)), identifiers(customers).within(customer_ids))
-    )
+    coded = [listed.articles, relevant.articles, *([] if articles is None else [articles])]
+    article_ids, (named, bought, *_) = united(*coded)
+    allowed = None
+    if customers is not None:
+        allowed = np.isin(np.arange(len(customer_ids)), identifiers(customers).within(customer_ids))
     question = relevant_sets(
         bought_by[relevant.customers.codes], bought[relevant.articles.codes], len(article_ids), allowed
     )

@@ -13,19 +13,8 @@ from markupsafe import Markup
 
 from atelier.metrics import ACCURACY, FEW_CUSTOMERS
 from atelier.metrics.segments import ACTIVITY_SEGMENTS, ALL, ARTICLE_SEGMENTS, CANDIDATES, HISTORY_SEGMENTS
-from atelier.report import parts
+from atelier.report import measured, parts
 from atelier.report.figures import interval_plot
-from atelier.report.measured import (
-    DAILY_K,
-    EVALUATIONS,
-    chosen,
-    evaluations,
-    grid,
-    nearest_k,
-    ranked_models,
-    sizes_of,
-    values_and_errors,
-)
 
 PLOTTED = ("precision", "recall", "ndcg")
 MOST_VALUES = 25
@@ -46,7 +35,7 @@ def leaderboard_section(
     train_kinds: Sequence[str] = ("save", "bag", "purchase"),
     truth_kinds: Sequence[str] = ("purchase",),
     period: str | None = None,
-    k: int = DAILY_K,
+    k: int = measured.DAILY_K,
 ) -> Iterator[str]:
     """The leaderboard with intervals, by evaluation, segment and list length, and the paired comparisons.
 
@@ -59,17 +48,17 @@ def leaderboard_section(
             by 2020-09-16 … 2020-09-22".
         k: the list length of the headline; the nearest one that was evaluated where this one was not.
     """
-    k = nearest_k(offline_metrics, k)
-    models = ranked_models(offline_metrics, k)
+    k = measured.nearest_k(offline_metrics, k)
+    models = measured.ranked_models(offline_metrics, k)
     kinds = f"Models learn from {_listed(train_kinds)}; what counts as a hit: {_listed(truth_kinds)}."
     yield parts.paragraph(f"Lists {period}. {kinds}" if period else kinds)
-    customers = chosen(offline_metrics, metric="precision", k=k, segment=ALL)["customers"]
+    customers = measured.chosen(offline_metrics, metric="precision", k=k, segment=ALL)["customers"]
     least = int(customers.min()) if len(customers) else 0
     if least < FEW_CUSTOMERS:
         yield parts.note(f"Only {least:,} customers were judged: below {FEW_CUSTOMERS} the figures mean little.")
     yield _plot(offline_metrics, models, k)
-    for seen, words in EVALUATIONS.items():
-        rows = chosen(offline_metrics, seen=seen)
+    for seen, words in measured.EVALUATIONS.items():
+        rows = measured.chosen(offline_metrics, seen=seen)
         if len(rows):
             title, _, meaning = words.partition(": ")
             yield parts.heading(title)
@@ -85,9 +74,9 @@ def _listed(names: Sequence[str]) -> str:
 
 def _plot(metrics: pd.DataFrame, models: Sequence[str], k: int) -> Markup:
     series = {}
-    for seen in evaluations(metrics):
-        rows = chosen(metrics[metrics["metric"].isin(PLOTTED)], k=k, segment=ALL, seen=seen)
-        values, errors = values_and_errors(rows, "metric", PLOTTED, "model", models)
+    for seen in measured.evaluations(metrics):
+        rows = measured.chosen(metrics[metrics["metric"].isin(PLOTTED)], k=k, segment=ALL, seen=seen)
+        values, errors = measured.values_and_errors(rows, "metric", PLOTTED, "model", models)
         series[f"seen {seen}"] = (values, parts.Z_95 * errors)
     drawing = interval_plot([f"{name}@{k}" for name in PLOTTED], models, series, "mean over customers")
     alt = f"Precision, recall and NDCG at {k} of {', '.join(models)}, with 95% intervals; the table gives the values."
@@ -97,10 +86,10 @@ def _plot(metrics: pd.DataFrame, models: Sequence[str], k: int) -> Markup:
 
 def _headline(metrics: pd.DataFrame, models: Sequence[str], k: int, caption: str) -> Markup:
     """Value ± interval of each model and metric over everyone; the best of each metric marked."""
-    rows = chosen(metrics, k=k, segment=ALL)
-    customers = grid(rows, "model", models, "metric", ["precision"], "customers")[:, 0]
+    rows = measured.chosen(metrics, k=k, segment=ALL)
+    customers = measured.grid(rows, "model", models, "metric", ["precision"], "customers")[:, 0]
     figures = parts.interval_cells(
-        *values_and_errors(rows, "model", models, "metric", ACCURACY), mark_best=len(models) > 1
+        *measured.values_and_errors(rows, "model", models, "metric", ACCURACY), mark_best=len(models) > 1
     )
     cells = [
         [model, *values, parts.count_text(count)]
@@ -112,7 +101,7 @@ def _headline(metrics: pd.DataFrame, models: Sequence[str], k: int, caption: str
 
 def _folded(metrics: pd.DataFrame, models: Sequence[str], k: int) -> Iterator[Markup]:
     """What not everyone looks at: segments, values of the attribute, other list lengths."""
-    recall = chosen(metrics, metric="recall", k=k)
+    recall = measured.chosen(metrics, metric="recall", k=k)
     present = set(recall.loc[recall["value"].notna(), "segment"])
     names = [name for name in SEGMENTS if name in present]
     if names:
@@ -120,12 +109,12 @@ def _folded(metrics: pd.DataFrame, models: Sequence[str], k: int) -> Iterator[Ma
         yield parts.details(f"Recall@{k} by segment", segment_table(text, recall, models, [ALL, *names]))
     values = recall[recall["segment"].str.contains("=", regex=False)]
     if len(values):
-        sizes = sizes_of(values).reset_index().sort_values(["customers", "segment"], ascending=[False, True])
+        sizes = measured.sizes_of(values).reset_index().sort_values(["customers", "segment"], ascending=[False, True])
         largest = sizes["segment"].head(MOST_VALUES).tolist()
         text = f"Recall@{k} where only articles of that value count; the values that most customers wanted."
         title = f"Recall@{k} by {largest[0].partition('=')[0]}"
         yield parts.details(title, segment_table(text, recall, models, largest))
-    yield parts.details("All list lengths", _lengths(chosen(metrics, segment=ALL), models))
+    yield parts.details("All list lengths", _lengths(measured.chosen(metrics, segment=ALL), models))
 
 
 def segment_table(
@@ -144,8 +133,8 @@ def segment_table(
         segments: the rows.
         titles: what to call a segment, where that is not its name.
     """
-    customers = sizes_of(rows)
-    figures = parts.interval_cells(*values_and_errors(rows, "segment", segments, "model", models))
+    customers = measured.sizes_of(rows)
+    figures = parts.interval_cells(*measured.values_and_errors(rows, "segment", segments, "model", models))
     cells = [
         [titles.get(name, name), parts.count_text(customers.get(name)), *line]
         for name, line in zip(segments, figures, strict=True)
@@ -160,7 +149,9 @@ def _lengths(metrics: pd.DataFrame, models: Sequence[str]) -> Markup:
         [f"{metric} · {model}", *map(parts.figure_text, line)]
         for metric in ACCURACY
         for model, line in zip(
-            models, grid(chosen(rows, metric=metric), "model", models, "k", lengths, "value"), strict=True
+            models,
+            measured.grid(measured.chosen(rows, metric=metric), "model", models, "k", lengths, "value"),
+            strict=True,
         )
     ]
     caption = "Means over all judged customers at every list length."
@@ -172,7 +163,7 @@ def _comparisons(comparisons: pd.DataFrame | None, k: int) -> Markup:
     if comparisons is None or comparisons.empty:
         return parts.paragraph("No two models have been compared on the same customers.")
     order = ["seen", "p_holm", "model", "baseline"]
-    rows = chosen(comparisons, metric="precision", k=k).sort_values(
+    rows = measured.chosen(comparisons, metric="precision", k=k).sort_values(
         order, ascending=[False, True, True, True], kind="stable", na_position="last"
     )
     cells = [

@@ -10,21 +10,12 @@ import pandas as pd
 
 from atelier.metrics import ACCURACY
 from atelier.metrics.segments import ALL
+from atelier.report import measured
 from atelier.report.attributes import attribute_table
-from atelier.report.measured import (
-    DAILY_K,
-    EVALUATIONS,
-    chosen,
-    evaluations,
-    grid,
-    nearest_k,
-    ranked_models,
-    values_and_errors,
-)
 from atelier.report.parts import count_text, figure_text, interval_text, percent_text
 
 
-def leaderboard_text(offline_metrics: pd.DataFrame, k: int = DAILY_K) -> str:
+def leaderboard_text(offline_metrics: pd.DataFrame, k: int = measured.DAILY_K) -> str:
     """The leaderboard at ``k`` (or the nearest length judged), best model first: value ± half a 95% interval.
 
     Args:
@@ -33,21 +24,21 @@ def leaderboard_text(offline_metrics: pd.DataFrame, k: int = DAILY_K) -> str:
     """
     if offline_metrics.empty:
         return "No recommendations have been judged yet."
-    k = nearest_k(offline_metrics, k)
-    models = ranked_models(offline_metrics, k)
+    k = measured.nearest_k(offline_metrics, k)
+    models = measured.ranked_models(offline_metrics, k)
     blocks = []
-    for seen in evaluations(offline_metrics):
-        rows = chosen(offline_metrics, k=k, segment=ALL, seen=seen)
-        values, errors = values_and_errors(rows, "model", models, "metric", ACCURACY)
-        others = grid(rows, "model", models, "metric", ("coverage", "personalization"), "value")
-        customers = grid(rows, "model", models, "metric", ["precision"], "customers")[:, 0]
+    for seen in measured.evaluations(offline_metrics):
+        rows = measured.chosen(offline_metrics, k=k, segment=ALL, seen=seen)
+        values, errors = measured.values_and_errors(rows, "model", models, "metric", ACCURACY)
+        others = measured.grid(rows, "model", models, "metric", ("coverage", "personalization"), "value")
+        customers = measured.grid(rows, "model", models, "metric", ["precision"], "customers")[:, 0]
         lines = [["model", *[f"{name}@{k}" for name in ACCURACY], "coverage", "personal.", "customers"]]
         lines += [
             [model, *map(interval_text, v, e), *map(percent_text, o), count_text(count)]
             for model, v, e, o, count in zip(models, values, errors, others, customers, strict=True)
             if not np.isnan(count)
         ]
-        blocks.append(EVALUATIONS[seen] + "\n" + aligned(lines))
+        blocks.append(measured.EVALUATIONS[seen] + "\n" + aligned(lines))
     return "\n\n".join(blocks)
 
 

@@ -23,17 +23,7 @@ from atelier.sources.hm_images import land_photographs
 from atelier.sources.hm_layout import SALES, SALES_OF_A_DAY, HmOptions, articles_layout, customers_layout
 from atelier.sources.landed import Landed
 from atelier.sources.reading import ROW, Raw, count, engine, file_types, literal, load, renumber, scan, sql_identifier
-from atelier.sources.validation import (
-    EARLIEST,
-    LATEST,
-    Checked,
-    check,
-    check_columns,
-    empty,
-    land,
-    remember,
-    rows_query,
-)
+from atelier.sources.validation import BOUNDS, LATEST, Checked, check, check_columns, empty, land, remember, rows_query
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +92,7 @@ class HmSource:
             statement = """
                 CREATE OR REPLACE TEMP TABLE span AS SELECT min(day), max(day)
                 FROM (SELECT TRY_CAST(t_dat AS DATE) AS day FROM {rows}) WHERE day BETWEEN $earliest AND $latest"""
-            scan(connection, file, statement, "malformed", _BOUNDS)
+            scan(connection, file, statement, "malformed", BOUNDS)
             [(first, last)] = connection.execute("FROM span").fetchall()
         if first is None:
             raise source_error(file, "no row has a readable date", "Write dates as YYYY-MM-DD.", column="t_dat")
@@ -140,9 +130,6 @@ class HmSource:
             table = _Reader(self, connection).label_table(hidden=True)
         frame: pd.DataFrame = table.to_pandas()
         return frame
-
-
-_BOUNDS: dict[str, object] = {"earliest": EARLIEST, "latest": LATEST}
 
 
 class _Reader:
@@ -244,7 +231,7 @@ class _Reader:
                 WHERE __ds BETWEEN $first AND $last
             ) TO {target} (FORMAT parquet, PARTITION_BY (__ds), OVERWRITE)"""  # noqa: S608 — our own temporary folder
         days = {"first": first, "last": last, "first_day": source_first, "last_day": self.options.last_day or LATEST}
-        scan(self.connection, self.source.files["transactions_train"], statement, "sales_malformed", _BOUNDS | days)
+        scan(self.connection, self.source.files["transactions_train"], statement, "sales_malformed", BOUNDS | days)
         return partial(self._interactions_on, known, folder / "days", source_first)
 
     def _interactions_on(self, known: dict[str, str], staged: Path, first_day: date, day: date) -> Landed:

@@ -25,6 +25,8 @@ from atelier.sources.reading import ROW, Raw, count, literal, sql_identifier
 
 EARLIEST, LATEST = date(1900, 1, 1), date(2199, 12, 31)
 """Dates beyond are typing errors or placeholders such as 9999-12-31."""
+BOUNDS: dict[str, object] = {"earliest": EARLIEST, "latest": LATEST}
+"""The same as parameters of SQL."""
 
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 _NUMBERS = _INTEGERS | {"FLOAT", "DOUBLE", "DECIMAL"}

@@ -7,8 +7,14 @@ from resources.schema import Column, Table
 from resources.tables.columns import article_id, count, customer_id, money, text
 
 #: What the features are computed from, as lineage.
-UNITS, DAY, PRICE, CHANNEL = (f"interactions.{name}" for name in ("ordinal", "occurred_at", "price", "channel"))
+UNITS, DAY, PRICE, SHOP = (f"interactions.{name}" for name in ("ordinal", "occurred_at", "price", "channel"))
 WHO, WHAT = "interactions.customer_id", "interactions.article_id"
+
+
+def _price(name: str, description: str) -> Column:
+    """A statistic of the prices paid; null where none is known."""
+    return money(name, description, PRICE, kind="DOUBLE", nullable=True)
+
 
 ARTICLE_FEATURES = Table(
     "article_features",
@@ -22,19 +28,13 @@ ARTICLE_FEATURES = Table(
         Column("first_sale", "DATE", "Day of the first sale.", nullable=True, lineage=(DAY,)),
         Column("last_sale", "DATE", "Day of the last sale.", nullable=True, lineage=(DAY,)),
         count("distinct_customers", "Customers who bought it.", "customers", WHO),
-        money("price_mean", "Mean price per unit.", PRICE, kind="DOUBLE", nullable=True),
-        money(
-            "price_std",
-            "Sample standard deviation of the price; null below two units.",
-            PRICE,
-            kind="DOUBLE",
-            nullable=True,
-        ),
-        money("price_median", "Median price per unit.", PRICE, kind="DOUBLE", nullable=True),
+        _price("price_mean", "Mean price per unit."),
+        _price("price_std", "Sample standard deviation of the price; null below two units."),
+        _price("price_median", "Median price per unit."),
         text(
             "most_common_channel",
             "Where most units were sold; ties go to the first in the alphabet.",
-            CHANNEL,
+            SHOP,
             nullable=True,
         ),
         count("sales_30d", "Units sold in the window that ends with ds.", "units", UNITS),
@@ -55,14 +55,8 @@ CUSTOMER_FEATURES = Table(
         count("transactions", "Units bought.", "units", UNITS),
         Column("first_purchase", "DATE", "Day of the first purchase.", nullable=True, lineage=(DAY,)),
         Column("last_purchase", "DATE", "Day of the last purchase.", nullable=True, lineage=(DAY,)),
-        money("price_mean", "Mean price per unit.", PRICE, kind="DOUBLE", nullable=True),
-        money(
-            "price_std",
-            "Sample standard deviation of the price; null below two units.",
-            PRICE,
-            kind="DOUBLE",
-            nullable=True,
-        ),
+        _price("price_mean", "Mean price per unit."),
+        _price("price_std", "Sample standard deviation of the price; null below two units."),
         money("price_min", "Lowest price paid.", PRICE, nullable=True),
         money("price_max", "Highest price paid.", PRICE, nullable=True),
         money("total_spend", "Everything ever paid.", PRICE, kind="DECIMAL(38,9)"),
@@ -70,13 +64,13 @@ CUSTOMER_FEATURES = Table(
         text(
             "most_used_channel",
             "Where most units were bought; ties go to the first in the alphabet.",
-            CHANNEL,
+            SHOP,
             nullable=True,
         ),
         count("days_active", "Days from the first purchase to the last, both counted.", "days", DAY),
         Column("purchase_frequency", "DOUBLE", "Units bought per active day.", "units per day", low=0, lineage=(DAY,)),
         count("purchases_30d", "Units bought in the window that ends with ds.", "units", UNITS),
-        money("price_mean_30d", "Mean price in the window that ends with ds.", PRICE, kind="DOUBLE", nullable=True),
+        _price("price_mean_30d", "Mean price in the window that ends with ds."),
         money("spend_30d", "Everything paid in the window that ends with ds.", PRICE, kind="DECIMAL(38,9)"),
     ),
 )

@@ -7,7 +7,7 @@ outlines (:mod:`~atelier.sources.sample.shapes`).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -57,6 +57,13 @@ class Photographs:
     articles: Codes
     shots: Codes
     second: Codes
+
+
+class Pose(NamedTuple):
+    """Where a garment is in the picture, in units of its side: turned and scaled about the middle, then shifted."""
+
+    rotation: NDArray[np.float64]
+    shift: NDArray[np.float64]
 
 
 def plan_shots(articles: Articles, rng: np.random.Generator) -> Photographs:
@@ -129,9 +136,10 @@ def photograph(
     shift = rng.normal(0.0, 0.01 if plain else 0.03, size=2)
     if second >= 0:
         side = rng.choice([-1.0, 1.0])
-        _put(canvas, articles, second, rng, 0.55, rng.normal(0, 8), np.array([side * 0.3, rng.uniform(0.0, 0.22)]))
+        beside = _pose(0.55, rng.normal(0, 8), np.array([side * 0.3, rng.uniform(0.0, 0.22)]))
+        _put(canvas, articles, second, rng, beside)
         scale, shift = scale * 0.85, shift + np.array([-side * 0.12, 0.0])
-    _put(canvas, articles, article, rng, scale, angle, shift)
+    _put(canvas, articles, article, rng, _pose(scale, angle, shift))
     canvas += rng.normal(0.0, rng.uniform(2.0, 7.0), size=canvas.shape)
     return Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8), "RGB")
 
@@ -153,35 +161,26 @@ def _background(rng: np.random.Generator, size: int, plain: bool) -> Pixels:
     return np.asarray(np.where(down < horizon, wall * (1.05 - 0.15 * down), floor) * np.ones((size, size, 1)))
 
 
-def _put(
-    canvas: Pixels,
-    articles: Articles,
-    article: int,
-    rng: np.random.Generator,
-    scale: float,
-    angle: float,
-    shift: NDArray[np.float64],
-) -> None:
-    """Draw a garment onto the canvas, in place."""
-    size = len(canvas)
-    values = values_of(articles, article)
-    shape = shapes.outline(taxonomy.TYPE_NAMES[articles.types[article]], values)
+def _pose(scale: float, angle: float, shift: NDArray[np.float64]) -> Pose:
+    """The pose of a garment that is scaled, turned by an angle in degrees, and then shifted."""
     turn = np.deg2rad(angle)
-    rotation = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    mask, ink = _masks(shape, rotation, shift, size)
-    cloth = _cloth(values, rng, rotation, shift, size)
-    canvas += mask[:, :, None] * (cloth - canvas)
+    return Pose(scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]), shift)
+
+
+def _put(canvas: Pixels, articles: Articles, article: int, rng: np.random.Generator, pose: Pose) -> None:
+    """Draw a garment onto the canvas, in place."""
+    values = values_of(articles, article)
+    mask, ink = _masks(shapes.outline(taxonomy.TYPE_NAMES[articles.types[article]], values), pose, len(canvas))
+    canvas += mask[:, :, None] * (_cloth(values, rng, pose, len(canvas)) - canvas)
     canvas *= 1.0 - 0.55 * (ink * mask)[:, :, None]
 
 
-def _masks(
-    shape: shapes.Shape, rotation: NDArray[np.float64], shift: NDArray[np.float64], size: int
-) -> tuple[Pixels, Pixels]:
+def _masks(shape: shapes.Shape, pose: Pose, size: int) -> tuple[Pixels, Pixels]:
     """Float [size, size] twice, 0…1: where the garment is, and where lines are drawn on it."""
     large = size * SUPERSAMPLING
 
     def place(points: NDArray[np.float64]) -> list[tuple[float, float]]:
-        moved = ((points - 0.5) @ rotation.T + 0.5 + shift) * large
+        moved = ((points - 0.5) @ pose.rotation.T + 0.5 + pose.shift) * large
         return [(float(x), float(y)) for x, y in moved]
 
     mask, ink = Image.new("L", (large, large)), Image.new("L", (large, large))
@@ -201,20 +200,14 @@ def _shrunk(image: Image.Image) -> Pixels:
     return np.asarray(image.reduce(SUPERSAMPLING), dtype=np.float64) / 255.0
 
 
-def _cloth(
-    values: Mapping[str, str],
-    rng: np.random.Generator,
-    rotation: NDArray[np.float64],
-    shift: NDArray[np.float64],
-    size: int,
-) -> Pixels:
+def _cloth(values: Mapping[str, str], rng: np.random.Generator, pose: Pose, size: int) -> Pixels:
     """Float [size, size, 3]: the material everywhere, in the garment's own coordinates."""
     base = np.array(_RGB[values["colour"]], dtype=np.float64) + rng.normal(0, 9, size=3)
     dark = base.mean() < 120
     second = base + (np.array([150.0, 150, 145]) if dark else np.array([-130.0, -130, -120]))
     grid = (np.arange(size) + 0.5) / size
-    points = np.stack(np.meshgrid(grid, grid), axis=-1) - 0.5 - shift
-    x, y = np.moveaxis(points @ np.linalg.inv(rotation).T, -1, 0)
+    points = np.stack(np.meshgrid(grid, grid), axis=-1) - 0.5 - pose.shift
+    x, y = np.moveaxis(points @ np.linalg.inv(pose.rotation).T, -1, 0)
     weight = _pattern(values.get("pattern", "solid"), rng, x, y)
     cloth: Pixels = base + weight[:, :, None] * (second - base)
     if values.get("pattern") == "floral":
