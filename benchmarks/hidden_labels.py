@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from atelier.attributes.labels import read_labels
-from atelier.attributes.scores import AGAINST_MAJORITY, against_majority
+from atelier.attributes.scores import AGAINST_MAJORITY, against_majority, positions_of
 from atelier.errors import AtelierError, SourceError
 from atelier.sources import Source
 from atelier.sources.hm import HmSource
@@ -115,11 +115,10 @@ def judge(predicted: pd.DataFrame, hidden: pd.DataFrame, reader: pd.DataFrame | 
 def _judge(labels: pd.DataFrame, annotated: pd.Series) -> dict[str, float]:
     """The figures of one attribute; ``labels``: value, prediction and, where there is a reader, read."""
     judged = labels[labels["prediction"].notna()]
-    names = pd.Index(sorted({*judged["value"], *judged["prediction"], *annotated}), dtype=object)
-    truth = names.get_indexer(pd.Index(judged["value"], dtype=object)).astype(np.int64)
-    said = names.get_indexer(pd.Index(judged["prediction"], dtype=object)).astype(np.int64)
     # The most frequent annotated value, the first by name of several; nobody knows one where nothing is annotated.
-    majority = None if annotated.empty else int(names.get_loc(annotated.mode().iloc[0]))
+    usual = annotated.mode().head(1)
+    truth, said, most = positions_of((), judged["value"], judged["prediction"], usual)
+    majority = int(most[0]) if len(most) else None
     figures = {"hidden": float(len(labels)), "judged": float(len(judged)), **against_majority(truth, said, majority)}
     if "read" in judged:
         ceiling = float(judged["read"].eq(judged["value"]).mean())

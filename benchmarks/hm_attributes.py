@@ -35,7 +35,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from atelier.attributes import AttributeConfig, AttributeModel, holdout
-from atelier.attributes.scores import accuracy, weighted_f1
+from atelier.attributes.scores import accuracy, positions_of, weighted_f1
 from atelier.studies.linear_baselines import Kind, fit_linear_baseline
 from benchmarks.hm_articles import ATTRIBUTES, TEST_SHARE, photographed, with_labels
 
@@ -189,8 +189,7 @@ def scores(predicted: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     both = truth.merge(predicted[[*KEY, "value"]], on=KEY, how="left", suffixes=("", "_said"))
     rows = {}
     for attribute, mine in both.groupby("attribute", sort=False):
-        codes, _ = pd.factorize(pd.concat([mine["value"], mine["value_said"].fillna("")]))
-        true, said = np.split(codes.astype(np.int64), 2)
+        true, said = positions_of((), mine["value"], mine["value_said"])
         rows[attribute] = {"accuracy": accuracy(true, said), "weighted F1": weighted_f1(true, said)}
     table = pd.DataFrame(rows).T
     table.loc["mean"] = table.mean()

@@ -4,10 +4,6 @@ What belongs here: the table of figures per attribute, its baseline, and the dai
 arithmetic (:mod:`atelier.attributes.scores`), studies that train several models.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -15,9 +11,9 @@ import pandas as pd
 from atelier.articles.splits import holdout
 from atelier.articles.table import Articles
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.labels import Head, labels_of, read_labels
+from atelier.attributes.labels import labels_of, read_labels
 from atelier.attributes.model import AttributeModel
-from atelier.attributes.scores import AGAINST_MAJORITY, MEAN, Reliability, against_majority
+from atelier.attributes.scores import AGAINST_MAJORITY, MEAN, Reliability, figures_table, label_figures, positions_of
 from atelier.attributes.temperature import uncalibrated
 from atelier.frames import Frame
 
@@ -32,6 +28,9 @@ AVERAGED = (
 )
 METRICS = (*COUNTS, *AVERAGED)
 TEST_SHARE = 0.1
+
+Floats = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
 
 __all__ = ["METRICS", "TEST_SHARE", "evaluate", "fit_and_evaluate", "holdout"]
 
@@ -63,108 +62,55 @@ def evaluate(model: AttributeModel, articles: Frame | Articles, labels: Frame) -
         ArticlesError: as :meth:`AttributeModel.predict_proba`, and two labels for one attribute.
     """
     articles = Articles.from_frame(articles)
-    truth = labels_of(articles, read_labels(labels))
-    judged = _judged(model, articles, truth)
-    others = sorted(set(truth["attribute"].unique()) - judged.keys())
-    headless = {
-        name: {"samples": float((truth["attribute"] == name).sum()), "classes": 0.0, "calibration_samples": 0.0}
-        for name in others
+    truth, found = labels_of(articles, read_labels(labels)), model.predict_proba(articles)
+    heads = {head.attribute: (place, head) for place, head in enumerate(model.heads.heads) if found.matrices}
+    figures: dict[str, dict[str, float]] = {}
+    confidence, correct = [np.zeros(0)], [np.zeros(0, bool)]
+    for name in sorted({*heads, *truth["attribute"]}):
+        mine = truth[truth["attribute"] == name]
+        place, head = heads.get(name, (0, None))
+        if head is None:
+            figures[name] = label_figures(None, mine["value"], ()) | {"calibration_samples": 0.0}
+            continue
+        matrix, sets = found.matrices[place][mine["row"]], found.sets[place][mine["row"]]
+        guesses = head.values[matrix.argmax(axis=1)]
+        correct.append(guesses == mine["value"].to_numpy(dtype=object))
+        confidence.append(matrix.max(axis=1).astype(np.float64))
+        figures[name] = label_figures(head, mine["value"], guesses)
+        figures[name]["calibration_samples"] = float(model.prediction_sets.labels[place])
+        if len(mine):
+            raw = uncalibrated(matrix, float(model.temperatures[place])).max(axis=1)
+            (actual,) = positions_of(head.values, mine["value"])
+            figures[name] |= _confidence_figures(raw, confidence[-1], correct[-1], sets, actual)
+    bins = _reliability(Reliability.of(np.concatenate(confidence), np.concatenate(correct)))
+    return pd.concat([figures_table(figures, COUNTS, AVERAGED), bins], ignore_index=True)
+
+
+def _confidence_figures(
+    raw: Floats, confidence: Floats, correct: Booleans, sets: Booleans, actual: npt.NDArray[np.int64]
+) -> dict[str, float]:
+    """Whether the model's confidence in the labels of one attribute is honest, before and after its temperature."""
+    sizes = sets.sum(axis=1)
+    # No set holds a value that cannot be predicted.
+    held = np.pad(sets, ((0, 0), (0, int(actual.max()) + 1)))[np.arange(len(actual)), actual]
+    return {
+        "expected_calibration_error_raw": Reliability.of(raw, correct).expected_calibration_error,
+        "expected_calibration_error": Reliability.of(confidence, correct).expected_calibration_error,
+        "coverage": float(held.mean()),
+        "set_size": float(sizes.mean()),
+        "abstained": float((sizes != 1).mean()),
     }
-    rows = {name: each.figures() for name, each in judged.items()} | headless
-    return pd.concat([_table(dict(sorted(rows.items()))), _reliability(list(judged.values()))], ignore_index=True)
 
 
-@dataclass(frozen=True)
-class _Judged:
-    """What a model says of m labelled articles, of one attribute.
-
-    ``actual``: int64 [m], the true values' positions, behind the classes where they cannot be predicted; ``matrix``:
-    float32 [m, classes], calibrated; ``sets``: bool [m, classes].
-    """
-
-    head: Head
-    actual: npt.NDArray[np.int64]
-    matrix: npt.NDArray[np.float32]
-    sets: npt.NDArray[np.bool_]
-    temperature: float
-    calibration_samples: int
-
-    @property
-    def predicted(self) -> npt.NDArray[np.int64]:
-        best: npt.NDArray[np.int64] = self.matrix.argmax(axis=1).astype(np.int64)
-        return best
-
-    def reliability(self, matrix: npt.NDArray[np.floating[Any]]) -> Reliability:
-        return Reliability.of(matrix.max(axis=1).astype(np.float64), self.predicted == self.actual)
-
-    def figures(self) -> dict[str, float]:
-        counts = {
-            "samples": float(len(self.actual)),
-            "classes": float(len(self.head.values)),
-            "calibration_samples": float(self.calibration_samples),
-        }
-        if not len(self.actual):
-            return counts
-        sizes = self.sets.sum(axis=1)
-        held = np.zeros(len(self.actual), dtype=bool)
-        known = self.actual < len(self.head.values)
-        held[known] = self.sets[known, self.actual[known]]
-        raw = uncalibrated(self.matrix, self.temperature)
-        return counts | {
-            **against_majority(self.actual, self.predicted, self.head.majority),
-            "expected_calibration_error_raw": self.reliability(raw).expected_calibration_error,
-            "expected_calibration_error": self.reliability(self.matrix).expected_calibration_error,
-            "coverage": float(held.mean()),
-            "set_size": float(sizes.mean()),
-            "abstained": float((sizes != 1).mean()),
-        }
-
-
-def _judged(model: AttributeModel, articles: Articles, truth: pd.DataFrame) -> dict[str, _Judged]:
-    """Of each attribute that has a head, what the model says of the articles that are labelled with it."""
-    found = model.predict_proba(articles)
-    judged = {}
-    for place, head in enumerate(model.heads.heads if found.matrices else ()):
-        mine = truth[truth["attribute"] == head.attribute]
-        rows = mine["row"].to_numpy()
-        # Values that cannot be predicted get positions of their own behind the classes.
-        known = pd.Index([*head.values, *sorted(set(mine["value"]) - set(head.values))], dtype=object)
-        actual = known.get_indexer(pd.Index(mine["value"], dtype=object)).astype(np.int64)
-        judged[head.attribute] = _Judged(
-            head,
-            actual,
-            found.matrices[place][rows],
-            found.sets[place][rows],
-            float(model.temperatures[place]),
-            int(model.prediction_sets.labels[place]),
-        )
-    return judged
-
-
-def _reliability(judged: Sequence[_Judged]) -> pd.DataFrame:
-    """The bins of all labels together, as rows of the attribute ``mean``."""
-    confidence = [each.matrix.max(axis=1).astype(np.float64) for each in judged]
-    correct = [each.predicted == each.actual for each in judged]
-    bins = Reliability.of(np.concatenate([np.zeros(0), *confidence]), np.concatenate([np.zeros(0, bool), *correct]))
-    some = np.flatnonzero(bins.labels)
+def _reliability(bins: Reliability) -> pd.DataFrame:
+    """The bins that hold any label, as rows of the attribute ``mean``."""
     rows = {
-        f"reliability_{name}_{place + 1:02d}": float(values[place])
-        for place in some
+        f"reliability_{name}_{number + 1:02d}": float(values[number])
+        for number in np.flatnonzero(bins.labels)
         for name, values in (("labels", bins.labels), ("confidence", bins.confidence), ("accuracy", bins.accuracy))
     }
     frame = pd.DataFrame({"attribute": MEAN, "metric": list(rows), "value": list(rows.values())})
     return frame.astype({"attribute": "str", "metric": "str", "value": "float64"})
-
-
-def _table(rows: dict[str, dict[str, float]]) -> pd.DataFrame:
-    wide = pd.DataFrame.from_dict(rows, orient="index", columns=list(METRICS), dtype=np.float64)
-    judged = wide[wide["accuracy"].notna()]
-    means = {name: wide[name].sum() for name in COUNTS} | {name: judged[name].mean() for name in AVERAGED}
-    wide = pd.concat([wide, pd.DataFrame(means, index=[MEAN], dtype=np.float64)])
-    long = wide.rename_axis("attribute").reset_index().melt("attribute", var_name="metric", value_name="value")
-    order = {name: place for place, name in enumerate(wide.index)}
-    long = long.assign(place=long["attribute"].map(order)).sort_values("place", kind="stable")
-    return long.drop(columns="place").astype({"attribute": "str", "metric": "str"}).reset_index(drop=True)
 
 
 def fit_and_evaluate(

@@ -1,13 +1,19 @@
-"""How good predictions of one attribute are.
+"""How good predictions of attributes are: the arithmetic, and the one table of figures.
 
 What belongs here: accuracy and weighted F1 of class positions, beside the majority value's, whether confidence is
-honest, and the names that tables of figures share. What does not: splits (:mod:`atelier.articles.splits`), tables.
+honest, the table of figures by attribute and the names in it. What does not: splits (:mod:`atelier.articles.splits`),
+asking a model (:mod:`atelier.attributes.evaluation`).
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+
+from atelier.attributes.labels import Head
 
 BINS = 15
 MEAN = "mean"
@@ -63,6 +69,59 @@ def against_majority(truth: Integers, predicted: Integers, majority: int | None)
         usual = np.full_like(truth, majority)
         figures[2:] = accuracy(truth, usual), weighted_f1(truth, usual)
     return dict(zip(AGAINST_MAJORITY, figures, strict=True))
+
+
+def positions_of(classes: Iterable[str], *texts: Any) -> list[Integers]:
+    """Texts as positions: those of the classes first, then all other texts in alphabetical order, null last.
+
+    Args:
+        classes: the values that can be predicted.
+        texts: columns of n texts each.
+
+    Returns:
+        For each column int64 [n], 0 or larger; equal texts have equal positions in all columns.
+    """
+    columns = [pd.Index(column, dtype=object) for column in texts]
+    known = list(classes)
+    others = sorted({text for column in columns for text in column.dropna()} - set(known))
+    names = pd.Index([*known, *others], dtype=object)
+    found = [names.get_indexer(column) for column in columns]
+    return [np.where(places < 0, len(names), places).astype(np.int64) for places in found]
+
+
+def label_figures(head: Head | None, actual: Sequence[str], guesses: Sequence[str | None]) -> dict[str, float]:
+    """The figures of one attribute: ``samples``, ``classes`` and, with a head and a label, :data:`AGAINST_MAJORITY`.
+
+    Args:
+        head: what could be predicted; None: nothing.
+        actual: the true values of n labels; one that cannot be predicted is a miss.
+        guesses: what was predicted for each; null is a miss.
+    """
+    counts = {"samples": float(len(actual)), "classes": float(len(head.values) if head else 0)}
+    if head is None or not len(actual):
+        return counts
+    truth, predicted = positions_of(head.values, actual, guesses)
+    return counts | against_majority(truth, predicted, head.majority)
+
+
+def figures_table(
+    figures: Mapping[str, Mapping[str, float]], counts: Sequence[str], averaged: Sequence[str]
+) -> pd.DataFrame:
+    """The figures of several attributes, and their means.
+
+    Args:
+        figures: by attribute; what is absent is null.
+        counts: the figures whose sum over attributes stands for all.
+        averaged: the figures of which the unweighted mean does, over attributes for which the first of these is known.
+
+    Returns:
+        attribute, metric, value (float64): for each attribute in turn every figure, then for :data:`MEAN`.
+    """
+    wide = pd.DataFrame.from_dict(dict(figures), orient="index", columns=[*counts, *averaged], dtype="float64")
+    known = wide[wide[averaged[0]].notna()]
+    wide.loc[MEAN] = pd.concat([wide[list(counts)].sum(), known[list(averaged)].mean()])
+    long = wide.rename_axis(index="attribute", columns="metric").stack(future_stack=True).reset_index()
+    return long.set_axis(["attribute", "metric", "value"], axis=1).astype({"attribute": "str", "metric": "str"})
 
 
 @dataclass(frozen=True)

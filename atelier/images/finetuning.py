@@ -25,6 +25,7 @@ from atelier import bundles
 from atelier.articles.splits import holdout
 from atelier.articles.table import Articles
 from atelier.attributes.labels import UNLABELLED, Heads, labels_of, read_labels
+from atelier.attributes.scores import figures_table
 from atelier.errors import AtelierError
 from atelier.images.activations import Activations, Viewing, keep_activations
 from atelier.images.backbones import Backbone, build_backbone, finish, save_weights
@@ -251,17 +252,14 @@ def _validation(photographs: pd.DataFrame, config: FineTuningConfig) -> npt.NDAr
 
 
 def _table(heads: Heads, before: Figures, after: Figures) -> pd.DataFrame:
-    names = list(heads.attributes)
-    old, new = pd.DataFrame(before, index=names), pd.DataFrame(after, index=names)
-    wide = pd.DataFrame({"samples": old["samples"], "classes": np.array(heads.sizes, dtype=np.float64)})
-    for metric in ("accuracy", "weighted_f1"):
-        wide[f"{metric}_before"], wide[f"{metric}_after"] = old[metric], new[metric]
-    mean = wide.mean()
-    mean[["samples", "classes"]] = wide[["samples", "classes"]].sum()
-    wide.loc["mean"] = mean
-    wide.index.name, wide.columns.name = "attribute", "metric"
-    long = wide.stack(future_stack=True).reset_index().set_axis(["attribute", "metric", "value"], axis=1)
-    return long.astype({"attribute": "str", "metric": "str", "value": "float64"})
+    figures = {
+        head.attribute: {"samples": old["samples"], "classes": float(len(head.values))}
+        | {f"{name}_before": value for name, value in old.items()}
+        | {f"{name}_after": value for name, value in new.items()}
+        for head, old, new in zip(heads.heads, before, after, strict=True)
+    }
+    names = [f"{metric}_{when}" for metric in ("accuracy", "weighted_f1") for when in ("before", "after")]
+    return figures_table(figures, ("samples", "classes"), names)
 
 
 def _summary(tuning: Tuning, labels: pd.DataFrame, history: list[Epoch]) -> dict[str, int]:

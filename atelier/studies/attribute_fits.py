@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict
 from atelier.articles.splits import holdout
 from atelier.articles.table import Articles, Modality
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.labels import Head, Heads, labels_of, read_labels
+from atelier.attributes.labels import Heads, labels_of, read_labels
 from atelier.attributes.model import AttributeModel, Monitor
-from atelier.attributes.scores import AGAINST_MAJORITY, BY_STEP, MEAN, against_majority
+from atelier.attributes.scores import AGAINST_MAJORITY, BY_STEP, figures_table, label_figures
 from atelier.frames import Frame, select
 from atelier.studies.attribute_plan import LINEAR_BASELINES, NETWORKS, AttributeFit, Split
 from atelier.studies.linear_baselines import fit_linear_baseline
@@ -120,7 +120,7 @@ def run_fit(
     """
     trained = _linear(fit, sides, plan) if fit.variant in LINEAR_BASELINES else _network(fit, sides, plan, device)
     final = [
-        judged(sides.labels[side], trained.guesses[side], sides.heads).assign(side=side, step=trained.steps)
+        guess_figures(sides.labels[side], trained.guesses[side], sides.heads).assign(side=side, step=trained.steps)
         for side in SIDES
     ]
     scores = pd.concat([*final, *trained.followed], ignore_index=True)
@@ -192,7 +192,7 @@ class _Curve:
         started = time.perf_counter()
         for side in SIDES:
             labels = self.sides.labels[side]
-            figures = judged(labels, network_guesses(model, self.sides.articles[side], labels), self.sides.heads)
+            figures = guess_figures(labels, network_guesses(model, self.sides.articles[side], labels), self.sides.heads)
             f1 = figures[figures["metric"] == "weighted_f1"]
             self.rows.append(f1.assign(metric=BY_STEP, side=side, step=step))
         self.seconds += time.perf_counter() - started
@@ -208,7 +208,7 @@ def network_guesses(model: AttributeModel, articles: Articles, labels: pd.DataFr
     return guesses
 
 
-def judged(labels: pd.DataFrame, guesses: Objects, heads: Heads) -> pd.DataFrame:
+def guess_figures(labels: pd.DataFrame, guesses: Objects, heads: Heads) -> pd.DataFrame:
     """The figures of :func:`atelier.attributes.evaluate`, for guesses of whatever origin.
 
     Args:
@@ -220,23 +220,11 @@ def judged(labels: pd.DataFrame, guesses: Objects, heads: Heads) -> pd.DataFrame
         attribute, metric, value: for each attribute with a head or a label, then for ``mean``.
     """
     known = {head.attribute: head for head in heads.heads}
-    attributes = sorted({*known, *labels["attribute"].unique()})
-    actual, owner = labels["value"].to_numpy(dtype=object), labels["attribute"].to_numpy(dtype=object)
-    figures = {name: _figures(known.get(name), actual[owner == name], guesses[owner == name]) for name in attributes}
-    counts, scores = ["samples", "classes"], list(AGAINST_MAJORITY)
-    wide = pd.DataFrame.from_dict(figures, orient="index", columns=[*counts, *scores], dtype=np.float64)
-    able = wide[wide["accuracy"].notna()]
-    wide.loc[MEAN] = pd.concat([wide[counts].sum(), able[scores].mean()])
-    return wide.rename_axis("attribute").reset_index().melt("attribute", var_name="metric", value_name="value")
-
-
-def _figures(head: Head | None, actual: Objects, guesses: Objects) -> dict[str, float]:
-    counts = {"samples": float(len(actual)), "classes": float(len(head.values) if head else 0)}
-    if head is None or not len(actual):
-        return counts
-    said = np.concatenate([actual, guesses, head.values[[head.majority]]])
-    codes = pd.factorize(said, use_na_sentinel=False)[0].astype(np.int64)
-    return counts | against_majority(codes[: len(actual)], codes[len(actual) : -1], int(codes[-1]))
+    figures = {}
+    for name in sorted({*known, *labels["attribute"]}):
+        mine = (labels["attribute"] == name).to_numpy()
+        figures[name] = label_figures(known.get(name), labels.loc[mine, "value"], guesses[mine])
+    return figures_table(figures, ("samples", "classes"), AGAINST_MAJORITY)
 
 
 def confusions(labels: pd.DataFrame, guesses: Objects) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from atelier.studies.attribute_fits import (
     AttributeFitResult,
     TrainTest,
     confusions,
-    judged,
+    guess_figures,
     network_guesses,
     run_fit,
     steps_between_looks,
@@ -94,10 +94,10 @@ def test_a_network_is_judged_as_it_is_every_day(
     truth = pd.concat([rare, sides.labels["test"]]).drop_duplicates(["article_id", "attribute"])
     truth = labels_of(sides.articles["test"], truth)
     daily = evaluate(model, sides.articles["test"], truth).set_index(["attribute", "metric"])["value"]
-    ours = judged(truth, network_guesses(model, sides.articles["test"], truth), model.heads)
+    ours = guess_figures(truth, network_guesses(model, sides.articles["test"], truth), model.heads)
     ours = ours.set_index(["attribute", "metric"])["value"]
     assert len(ours) == 6 * 4
-    pd.testing.assert_series_equal(ours, daily.reindex(ours.index))
+    pd.testing.assert_series_equal(ours, daily.reindex(ours.index), check_exact=True)
 
 
 def test_a_tiny_case_has_exact_figures() -> None:
@@ -106,7 +106,7 @@ def test_a_tiny_case_has_exact_figures() -> None:
         columns=["article_id", "attribute", "value"],
     )
     heads = Heads.fit(pd.DataFrame({"attribute": "c", "value": ["a", "b", "b"]}), 1)
-    found = judged(labels, np.array(["a", "b", "b", None, None], dtype=object), heads)
+    found = guess_figures(labels, np.array(["a", "b", "b", None, None], dtype=object), heads)
     figures = found.pivot(index="attribute", columns="metric", values="value")
     c = figures.loc["c"]
     assert (c["samples"], c["classes"], c["accuracy"]) == (4, 2, 0.5)
