@@ -4,6 +4,7 @@ What belongs here: the list of models, by name, and how one is made. What does n
 declared beside its config and imported when it is first used.
 """
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,9 @@ def model_class(name: str) -> "type[Recommender[Any]]":
     Raises:
         UnknownModelError: there is none; the message lists those there are.
     """
-    return declared(name).load_class()
+    module, _, class_name = declared(name).implementation.partition(":")
+    found: type[Recommender[Any]] = getattr(import_module(module), class_name)
+    return found
 
 
 def build(name: str, **config: Any) -> "Recommender[Any]":
@@ -59,8 +62,8 @@ def build(name: str, **config: Any) -> "Recommender[Any]":
         UnknownModelError: no model has that name.
         pydantic.ValidationError: a field is unknown or its value not allowed.
     """
-    declaration = declared(name)
-    return declaration.load_class()(declaration.config(**config))
+    found = model_class(name)
+    return found(found.Config(**config))
 
 
 def load(path: str | Path) -> "Recommender[Any]":

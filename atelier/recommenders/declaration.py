@@ -6,13 +6,8 @@ typed config, the leaderboard, the contract tests and the table in the docs.
 """
 
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from atelier.recommenders.config import RecommenderConfig
-
-if TYPE_CHECKING:
-    from atelier.recommenders.base import Recommender
 
 
 @dataclass(frozen=True)
@@ -41,9 +36,3 @@ class Declaration:
     def module(self) -> str:
         """The module of its class."""
         return self.implementation.partition(":")[0]
-
-    def load_class(self) -> "type[Recommender[Any]]":
-        """Import its class."""
-        module, _, name = self.implementation.partition(":")
-        found: type[Recommender[Any]] = getattr(import_module(module), name)
-        return found
