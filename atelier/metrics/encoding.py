@@ -145,6 +145,11 @@ def has_column(data: Any, name: str) -> bool:
     return name in (data.column_names if isinstance(data, pa.Table) else data.columns)
 
 
+def article_codes(articles: Any, what: str) -> Coded:
+    """The column ``article_id`` of a pandas or Arrow table, coded; ``what``: how error messages call the table."""
+    return coded(column(articles, "article_id", what), "article_id")
+
+
 def pairs(data: Any, kinds: Sequence[str] | None, what: str) -> CodedInteractions:
     """The interactions of ``data`` that are of ``kinds`` (None: all), coded.
 
@@ -162,9 +167,7 @@ def pairs(data: Any, kinds: Sequence[str] | None, what: str) -> CodedInteraction
         wanted = pc.is_in(_text(_whole(_arrow(data["kind"]))), value_set=pa.array(list(kinds), pa.string()))
         mask = wanted.to_numpy(zero_copy_only=False)
         data = data.filter(pa.array(mask)) if isinstance(data, pa.Table) else data.loc[mask]
-    return CodedInteractions(
-        coded(column(data, "customer_id", what), "customer_id"), coded(column(data, "article_id", what), "article_id")
-    )
+    return CodedInteractions(coded(column(data, "customer_id", what), "customer_id"), article_codes(data, what))
 
 
 def lengths(k: int | Iterable[int]) -> tuple[int, ...]:
@@ -180,7 +183,7 @@ def lengths(k: int | Iterable[int]) -> tuple[int, ...]:
 
 
 def catalogue_frame(catalogue: Any) -> Any:
-    """The table of articles (pandas or Arrow) of a Catalogue, or the frame itself."""
+    """The table of articles (pandas or Arrow) of a Catalogue, or the frame itself; None of None."""
     return getattr(catalogue, "frame", catalogue)
 
 
