@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 LARGEST_IMAGE = 200_000  # bytes
 
 
+def partition(step: Step, table: str, ds: date | None = None) -> "pd.DataFrame | None":
+    """The partition of the step's day, or of another one; None where it was not made."""
+    try:
+        frame: pd.DataFrame = step.store.read(table, ds or step.ds).to_pandas()
+    except PartitionMissing:
+        return None
+    return frame
+
+
 def album_of(step: Step, ds: date | None = None) -> "Album":
     """The names of articles and the first photograph of each that has one.
 
@@ -31,18 +40,11 @@ def album_of(step: Step, ds: date | None = None) -> "Album":
     """
     from atelier.report.album import Album
 
-    def partition(table: str) -> "pd.DataFrame | None":
-        try:
-            frame: pd.DataFrame = step.store.read(table, ds or step.ds).to_pandas()
-        except PartitionMissing:
-            return None
-        return frame
-
-    photographs, images = {}, partition("images")
+    photographs, images = {}, partition(step, "images", ds)
     if images is not None:
         first = images.sort_values(["article_id", "shot"]).drop_duplicates("article_id")
         photographs = {article: Path(path) for article, path in zip(first["article_id"], first["path"], strict=True)}
-    return Album(partition("articles"), photographs, step.home.open_source().image_root)
+    return Album(partition(step, "articles", ds), photographs, step.home.open_source().image_root)
 
 
 def kept_folder(root: Path, study: str, ds: date) -> Path:

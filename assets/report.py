@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from assets.completeness import missing_assets
 from assets.image_backbone import NAME as BACKBONE
-from assets.pictures import album_of
+from assets.pictures import album_of, partition
 from assets.publishing import GROUP, SHOWN
 from assets.raw import STAGES as RAW
 from assets.recommendations import lists_of
@@ -21,8 +21,6 @@ from atelier.errors import BundleError, PartitionMissing
 from sql import query
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from atelier.report.parts import Section
 
 #: Whose lists the page shows with their reasons, and how much of them.
@@ -44,7 +42,7 @@ def report(step: Step) -> None:
     target = report_path(step.home.reports, step.ds)
     write_page(page, target)
     step.note("report", path=str(target), bytes=len(page.encode()))
-    metrics = _table(step, "offline_metrics")
+    metrics = partition(step, "offline_metrics")
     if metrics is not None:
         step.note("report", leaderboard=markdown(f"```\n{leaderboard_text(metrics)}\n```"))
 
@@ -52,15 +50,6 @@ def report(step: Step) -> None:
 def report_path(folder: Path, ds: date) -> Path:
     """Where the page of a day lies."""
     return folder / f"ds={ds}.html"
-
-
-def _table(step: Step, table: str, ds: date | None = None) -> "pd.DataFrame | None":
-    """The partition of the day, or of another one; None where it was not made, which its section then says."""
-    try:
-        partition: pd.DataFrame = step.store.read(table, ds or step.ds).to_pandas()
-    except PartitionMissing:
-        return None
-    return partition
 
 
 def _ingest(step: Step) -> "Section":
@@ -77,7 +66,7 @@ def _ingest(step: Step) -> "Section":
     counts = pd.DataFrame(rows, columns=["table", "rows_in", "rows_stored", "rows_rejected"])
     events = [p for p in step.store.pointers("interactions") if p.ds <= step.ds]
     empty = {"interactions": sorted(p.ds for p in events if p.rows == 0)}
-    return ingest_section(counts, _table(step, "rejected"), empty)
+    return ingest_section(counts, partition(step, "rejected"), empty)
 
 
 def _checks(step: Step) -> "Section":
@@ -90,7 +79,7 @@ def _attributes(step: Step) -> "Section":
     from atelier.report.attributes import attributes_section
 
     untrained = _untrained(step)
-    return attributes_section(_table(step, "attribute_metrics"), untrained)
+    return attributes_section(partition(step, "attribute_metrics"), untrained)
 
 
 def _attribute_study(step: Step) -> "Section":
@@ -99,7 +88,7 @@ def _attribute_study(step: Step) -> "Section":
     day = _newest(step, "attribute_study")
     if day is None:
         return attribute_study_section(None)
-    study, confusions = (_table(step, table, day) for table in ("attribute_study", "attribute_confusions"))
+    study, confusions = (partition(step, table, day) for table in ("attribute_study", "attribute_confusions"))
     learned = (
         "Photographs were read by a backbone that was fine-tuned on annotations: it has learned from articles that the "
         "split `random` judges, so all figures of that split that read photographs are too good."
@@ -119,9 +108,8 @@ def _recommender_study(step: Step) -> "Section":
     if day is None:
         return recommender_study_section(None)
     origin = day - timedelta(days=step.home.settings.horizon)
-    study, tests, neighbours = (
-        _table(step, table, day) for table in ("recommender_study", "recommender_study_tests", "recommender_neighbours")
-    )
+    tables = ("recommender_study", "recommender_study_tests", "recommender_neighbours")
+    study, tests, neighbours = (partition(step, table, day) for table in tables)
     return recommender_study_section(
         study,
         tests,
@@ -151,13 +139,13 @@ def _catalogue_errors(step: Step) -> "Section":
         "with them more than it should, and some errors stay unfound."
     )
     return catalogue_errors_section(
-        _table(step, "catalogue_errors"), album_of(step), remark=learned if _fine_tuned(step, step.ds) else None
+        partition(step, "catalogue_errors"), album_of(step), remark=learned if _fine_tuned(step, step.ds) else None
     )
 
 
 def _encoder_of(step: Step, ds: date) -> str:
     """The id of the encoder that read the photographs of a day, whatever the settings say now; empty: there is none."""
-    vectors = _table(step, "image_embeddings", ds)
+    vectors = partition(step, "image_embeddings", ds)
     return "" if vectors is None or vectors.empty else str(vectors["encoder_id"].iloc[0])
 
 
@@ -202,8 +190,8 @@ def _leaderboard(step: Step) -> "Section":
 
     origin = step.ds - timedelta(days=step.home.settings.horizon)
     return leaderboard_section(
-        _table(step, "offline_metrics"),
-        _table(step, "model_comparisons"),
+        partition(step, "offline_metrics"),
+        partition(step, "model_comparisons"),
         period=f"made on {origin}, judged by {origin + timedelta(days=1)} … {step.ds}",
     )
 
@@ -211,13 +199,13 @@ def _leaderboard(step: Step) -> "Section":
 def _diversity(step: Step) -> "Section":
     from atelier.report.diversity import diversity_section
 
-    return diversity_section(_table(step, "offline_metrics"))
+    return diversity_section(partition(step, "offline_metrics"))
 
 
 def _neighbours(step: Step) -> "Section":
     from atelier.report.neighbours import neighbours_section
 
-    return neighbours_section(_table(step, "similar_articles"), album_of(step))
+    return neighbours_section(partition(step, "similar_articles"), album_of(step))
 
 
 def _recommendations(step: Step) -> "Section":

@@ -119,16 +119,8 @@ class ModelStore:
             folder.mkdir()
             save(folder)
             files = _digests(folder, name)
-            manifest = BundleManifest(
-                name,
-                model_id(files, upstreams),
-                ds.isoformat(),
-                dict(sorted(upstreams.items())),
-                code_version,
-                seed,
-                _libraries(),
-                files,
-            )
+            identity, read = model_id(files, upstreams), dict(sorted(upstreams.items()))
+            manifest = BundleManifest(name, identity, ds.isoformat(), read, code_version, seed, _libraries(), files)
             (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
             self._place(folder, name, manifest.model_id)
         self._point(name, ds, manifest.model_id, run_id)

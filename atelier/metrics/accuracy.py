@@ -86,16 +86,7 @@ def per_customer(
             without ``train``.
     """
     ks = lengths(k)
-    asked = prepare(
-        recs,
-        truth,
-        ks[-1],
-        train=train,
-        exclude_seen=exclude_seen,
-        truth_kinds=truth_kinds,
-        seen_kinds=seen_kinds,
-        customers=customers,
-    )
+    asked = prepare(recs, truth, ks[-1], train, exclude_seen, truth_kinds, seen_kinds, customers)
     judged, group, relevant = np.unique(asked.truth.customers, return_inverse=True, return_counts=True)
     hits = find_hits(asked.truth, asked.lists)
     values = group_metrics(group[hits.pair], hits.rank, relevant, ks)

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atelier.metrics.encoding import Floats, Ints, coded, column, has_column
+from atelier.metrics.encoding import Floats, Ints, article_codes, has_column
 
 
 class Moments(NamedTuple):
@@ -60,7 +60,7 @@ def quantities(catalogue: Any, article_ids: pa.Array, purchases: Ints | None, as
         found["mean_popularity_at_rank"] = purchases.astype(np.float64)
     if catalogue is None:
         return found
-    places = coded(column(catalogue, "article_id", "catalogue"), "article_id").within(article_ids)
+    places = article_codes(catalogue, "catalogue").within(article_ids)
 
     def spread(values: Floats) -> Floats:
         result = np.full(len(article_ids) + 1, np.nan)

@@ -142,6 +142,11 @@ def has_column(data: Any, name: str) -> bool:
     return name in columns(data)
 
 
+def article_codes(articles: Any, what: str) -> Coded:
+    """The column ``article_id`` of a pandas or Arrow table, coded; ``what``: how error messages call the table."""
+    return coded(column(articles, "article_id", what), "article_id")
+
+
 def pairs(data: Any, kinds: Sequence[str] | None, what: str) -> CodedInteractions:
     """The interactions of ``data`` that are of ``kinds`` (None: all), coded.
 
@@ -158,9 +163,7 @@ def pairs(data: Any, kinds: Sequence[str] | None, what: str) -> CodedInteraction
     if kinds is not None and has_column(data, "kind"):
         kind = cast(data["kind"], pa.string(), "kind", MetricsError)
         data = where(data, pc.is_in(kind, value_set=pa.array(list(kinds), pa.string())).to_numpy(zero_copy_only=False))
-    return CodedInteractions(
-        coded(column(data, "customer_id", what), "customer_id"), coded(column(data, "article_id", what), "article_id")
-    )
+    return CodedInteractions(coded(column(data, "customer_id", what), "customer_id"), article_codes(data, what))
 
 
 def lengths(k: int | Iterable[int]) -> tuple[int, ...]:
@@ -176,7 +179,7 @@ def lengths(k: int | Iterable[int]) -> tuple[int, ...]:
 
 
 def catalogue_frame(catalogue: Any) -> Any:
-    """The table of articles (pandas or Arrow) of a Catalogue, or the frame itself."""
+    """The table of articles (pandas or Arrow) of a Catalogue, or the frame itself; None of None."""
     return getattr(catalogue, "frame", catalogue)
 
 

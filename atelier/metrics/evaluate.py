@@ -21,11 +21,9 @@ from atelier.metrics.encoding import (
     Floats,
     Ints,
     MetricsError,
+    article_codes,
     catalogue_frame,
-    coded,
-    column,
     distinct,
-    has_column,
     lengths,
     pairs,
 )
@@ -82,19 +80,9 @@ def evaluate(
             without ``train``, or ``restricted_recs`` for a segment that is not one of articles.
     """
     ks = lengths(k)
-    table = None if catalogue is None else catalogue_frame(catalogue)
-    articles = None if table is None else coded(column(table, "article_id", "catalogue"), "article_id")
-    asked = prepare(
-        recs,
-        truth,
-        ks[-1],
-        train=train,
-        exclude_seen=exclude_seen,
-        truth_kinds=truth_kinds,
-        seen_kinds=seen_kinds,
-        customers=customers,
-        articles=articles,
-    )
+    table = catalogue_frame(catalogue)
+    articles = None if table is None else article_codes(table, "catalogue")
+    asked = prepare(recs, truth, ks[-1], train, exclude_seen, truth_kinds, seen_kinds, customers, articles)
     in_catalogue = np.empty(0, np.int64) if articles is None else distinct(articles.within(asked.article_ids))
     known = _known(asked, train, train_kinds, table, attribute)
     rows = list(_accuracy(asked, known, ks, restricted_recs or {}))
@@ -121,7 +109,7 @@ def _known(
 ) -> _Known:
     places: Ints = np.full(len(asked.article_ids), -1, np.int64)
     values: list[str] = []
-    if table is not None and attribute is not None and has_column(table, attribute):
+    if table is not None and attribute is not None:
         places, values = segments.attribute_places(table, attribute, asked.article_ids)
     if train is None:
         return _Known(None, None, None, places, values)
@@ -191,7 +179,7 @@ def _lists_of(recs: Any, asked: Judgement) -> ListMatrix:
     """Further lists in the codes of ``asked``; articles and customers it does not know cannot be hits."""
     listed = pairs(recs, None, "restricted_recs")
     place, article = listed.customers.places(asked.customer_ids), listed.articles.places(asked.article_ids)
-    ranks = whole_ranks(column(recs, "rank", "restricted_recs"))
+    ranks = whole_ranks(recs, "restricted_recs")
     return list_matrix(ranks, listed, place, article, asked.lists.articles.shape[1], len(asked.customer_ids))
 
 

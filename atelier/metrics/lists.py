@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atelier.metrics.encoding import (
-    PURCHASE,
     Coded,
     CodedInteractions,
     Ints,
@@ -95,12 +94,11 @@ def prepare(
     recs: Any,
     truth: Any,
     longest: int,
-    *,
-    train: Any = None,
-    exclude_seen: bool = False,
-    truth_kinds: Sequence[str] = PURCHASE,
-    seen_kinds: Sequence[str] = PURCHASE,
-    customers: Iterable[Any] | None = None,
+    train: Any,
+    exclude_seen: bool,
+    truth_kinds: Sequence[str],
+    seen_kinds: Sequence[str],
+    customers: Iterable[Any] | None,
     articles: Coded | None = None,
 ) -> Judgement:
     """Code lists and truth alike; arguments as in :func:`atelier.metrics.evaluate`, ``articles``: further ones to code.
@@ -124,9 +122,8 @@ def prepare(
         if train is None:
             raise MetricsError("exclude_seen=True needs train: the interactions that count as seen")
         question = _without(question, pairs(train, seen_kinds, "train"), customer_ids, article_ids)
-    matrix = list_matrix(
-        whole_ranks(column(recs, "rank", "recs")), listed, lists_of, named, longest, len(customer_ids), allowed
-    )
+    ranks = whole_ranks(recs, "recs")
+    matrix = list_matrix(ranks, listed, lists_of, named, longest, len(customer_ids), allowed)
     return Judgement(customer_ids, article_ids, question, matrix)
 
 
@@ -210,12 +207,17 @@ def _without(truth: Truth, seen: CodedInteractions, customer_ids: pa.Array, arti
     return truth.take(~np.isin(keys, customers[known] * width + articles[known]))
 
 
-def whole_ranks(values: Any) -> Ints:
-    """The ranks of a frame's rows; int64.
+def whole_ranks(recs: Any, what: str) -> Ints:
+    """The column ``rank`` of a frame; int64.
+
+    Args:
+        recs: the lists, one row for each rank.
+        what: how error messages call them.
 
     Raises:
-        MetricsError: one is null, not whole or below 1.
+        MetricsError: there is none, or a rank is null, not whole or below 1.
     """
+    values = column(recs, "rank", what)
     array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else pa.Array.from_pandas(values)
     if array.null_count:
         raise MetricsError(f"recs have {array.null_count} null ranks; ranks are whole numbers from 1")

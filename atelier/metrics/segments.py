@@ -19,7 +19,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from atelier.metrics.encoding import TRAIN_KINDS, Coded, Ints, catalogue_frame, coded, column, pairs, universe
+from atelier.metrics.encoding import (
+    TRAIN_KINDS,
+    Coded,
+    Ints,
+    article_codes,
+    catalogue_frame,
+    has_column,
+    pairs,
+    universe,
+)
 
 ALL = "all"
 CATALOGUE = "catalogue"
@@ -60,7 +69,7 @@ def article_segments(articles: Any, train: Any, train_kinds: Sequence[str] | Non
     Raises:
         MetricsError: a column is missing or an identifier null.
     """
-    ids = universe(coded(column(catalogue_frame(articles), "article_id", "articles"), "article_id"))
+    ids = universe(article_codes(catalogue_frame(articles), "articles"))
     counts = count_codes(pairs(train, train_kinds, "train").articles.within(ids), len(ids))
     names = np.array(ARTICLE_SEGMENTS, dtype=object)[article_places(counts)]
     return pd.DataFrame({"article_id": ids.to_pandas().astype("str"), "segment": pd.Series(names, dtype="str")})
@@ -81,7 +90,7 @@ def attribute_places(catalogue: Any, attribute: str, article_ids: Any) -> tuple[
     """The value of ``attribute`` of each article.
 
     Args:
-        catalogue: a pandas or Arrow table with article_id and the attribute's column.
+        catalogue: a pandas or Arrow table with article_id; without the attribute's column no article has a value.
         attribute: the column's name.
         article_ids: the articles by code.
 
@@ -89,14 +98,13 @@ def attribute_places(catalogue: Any, attribute: str, article_ids: Any) -> tuple[
         The place in the names of each article (−1: no value, or not in the catalogue), and the sorted names
         ``attribute=value``.
     """
-    frame = pd.DataFrame({"value": _as_series(column(catalogue, attribute, "catalogue"))})
-    places = coded(column(catalogue, "article_id", "catalogue"), "article_id").within(article_ids)
-    keep = frame["value"].notna().to_numpy() & (places >= 0)
-    codes, values = pd.factorize(frame["value"][keep].astype(str), sort=True)
     result = np.full(len(article_ids), -1, np.int64)
-    result[places[keep]] = codes
+    if not has_column(catalogue, attribute):
+        return result, []
+    found = catalogue[attribute]
+    series = pd.Series(found if isinstance(found, pd.Series) else found.to_pandas())
+    places = article_codes(catalogue, "catalogue").within(article_ids)
+    known = series.notna().to_numpy() & (places >= 0)
+    codes, values = pd.factorize(series[known].astype(str), sort=True)
+    result[places[known]] = codes
     return result, [f"{attribute}={value}" for value in values]
-
-
-def _as_series(values: Any) -> pd.Series:
-    return values if isinstance(values, pd.Series) else values.to_pandas()

@@ -13,14 +13,8 @@ from atelier.attributes.scores import AGAINST_MAJORITY, MEAN, Reliability
 from atelier.report import parts
 from atelier.report.figures import bar_plot, line_plot
 
-CONFIDENCE = (
-    "expected_calibration_error_raw",
-    "expected_calibration_error",
-    "coverage",
-    "set_size",
-    "abstained",
-    "calibration_samples",
-)
+ERRORS = ("expected_calibration_error_raw", "expected_calibration_error")
+CONFIDENCE = (*ERRORS, "coverage", "set_size", "abstained", "calibration_samples")
 METRICS = ("samples", "classes", *AGAINST_MAJORITY, *CONFIDENCE)
 ENOUGH_SAMPLES = 100  # below, a comparison with the majority value says little
 
@@ -97,7 +91,7 @@ def _confidence(rows: pd.DataFrame) -> Markup:
         [
             [
                 row["attribute"],
-                *[parts.figure_text(row[name], 3) for name in CONFIDENCE[:2]],
+                *[parts.figure_text(row[name], 3) for name in ERRORS],
                 parts.percent_text(row["coverage"]),
                 parts.figure_text(row["set_size"], 2),
                 parts.percent_text(row["abstained"]),

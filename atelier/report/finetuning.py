@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from atelier.report.figures import line_plot, standalone
-from atelier.report.parts import count_text, figure_text
-from atelier.report.text import aligned
+from atelier.report.text import scores_text
 
-_FIGURES = ("accuracy_before", "accuracy_after", "weighted_f1_before", "weighted_f1_after")
+_SCORES = ("accuracy_before", "accuracy_after", "weighted_f1_before", "weighted_f1_after")
+_HEADS = ("accuracy before", "after", "weighted F1 before", "after")
 
 
 def finetuning_text(metrics: pd.DataFrame) -> str:
@@ -23,12 +23,7 @@ def finetuning_text(metrics: pd.DataFrame) -> str:
         metrics: attribute, metric, value: :attr:`atelier.images.finetuning.FineTuned.metrics`.
     """
     wide = metrics.pivot(index="attribute", columns="metric", values="value")
-    order = [*wide.index.drop("mean"), "mean"]
-    lines = [["attribute", "samples", "classes", "accuracy before", "after", "weighted F1 before", "after"]]
-    for attribute, row in wide.loc[order].iterrows():
-        figures = [figure_text(row[name], 3) for name in _FIGURES]
-        lines.append([str(attribute), count_text(row["samples"]), figure_text(row["classes"], 0), *figures])
-    return aligned(lines)
+    return scores_text(wide.loc[[*wide.index.drop("mean"), "mean"]].reset_index(), _SCORES, _HEADS)
 
 
 def finetuning_picture(

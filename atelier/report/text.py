@@ -47,10 +47,22 @@ def attribute_text(attribute_metrics: pd.DataFrame) -> str:
     if attribute_metrics.empty:
         return "No attribute model has been judged yet."
     names = ("accuracy", "majority_accuracy", "weighted_f1", "majority_weighted_f1")
-    lines = [["attribute", "samples", "classes", "accuracy", "(majority)", "weighted F1", "(majority)"]]
-    for row in attribute_table(attribute_metrics).to_dict("records"):
-        figures = [figure_text(row[name], 3) for name in names]
-        lines.append([str(row["attribute"]), count_text(row["samples"]), figure_text(row["classes"], 0), *figures])
+    heads = ("accuracy", "(majority)", "weighted F1", "(majority)")
+    return scores_text(attribute_table(attribute_metrics), names, heads)
+
+
+def scores_text(rows: pd.DataFrame, names: Sequence[str], heads: Sequence[str]) -> str:
+    """A line for each attribute.
+
+    Args:
+        rows: attribute, samples, classes and ``names``.
+        names: the columns of scores.
+        heads: their headings.
+    """
+    lines = [["attribute", "samples", "classes", *heads]]
+    for row in rows.to_dict("records"):
+        scores = [figure_text(row[name], 3) for name in names]
+        lines.append([str(row["attribute"]), count_text(row["samples"]), figure_text(row["classes"], 0), *scores])
     return aligned(lines)
 
 

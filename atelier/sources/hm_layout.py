@@ -28,6 +28,7 @@ ALL_ATTRIBUTES = (
 
 CHANNELS = ("store", "online")
 """What sales_channel_id 1 and 2 mean."""
+_CHANNEL = f"CASE {{0}} WHEN 1 THEN '{CHANNELS[0]}' WHEN 2 THEN '{CHANNELS[1]}' END"
 
 # Kaggle's article ids have ten digits; whoever reads them as numbers loses the leading zero.
 _TEN_DIGITS = "CASE WHEN length({0}) < 10 AND regexp_full_match({0}, '[0-9]+') THEN lpad({0}, 10, '0') ELSE {0} END"
@@ -130,15 +131,7 @@ _SALE = (
     Field("occurred_at", "DATE", required=True, source="t_dat", transform="CAST({0} AS TIMESTAMP)"),
     Field("kind", expression="'purchase'"),
     Field("price", MONEY, low=0),
-    Field(
-        "channel",
-        "INTEGER",
-        may_lack=True,
-        low=1,
-        high=2,
-        source="sales_channel_id",
-        transform=f"CASE {{0}} WHEN 1 THEN '{CHANNELS[0]}' WHEN 2 THEN '{CHANNELS[1]}' END",
-    ),
+    Field("channel", "INTEGER", may_lack=True, low=1, high=2, source="sales_channel_id", transform=_CHANNEL),
     Field("session_id", expression="CAST(NULL AS VARCHAR)"),
 )
 _REFERENCES = (("article_id", "articles"), ("customer_id", "customers"))

@@ -32,20 +32,15 @@ _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", 
 _NUMBERS = _INTEGERS | {"FLOAT", "DOUBLE", "DECIMAL"}
 _TIMES = {"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}
 _TEXTS = {"VARCHAR", "ENUM"}
+_NUMERIC = ("DECIMAL", "INTEGER", "SMALLINT")
 _ACCEPTED = {
     "VARCHAR": _TEXTS | _INTEGERS | {"UUID"},
-    "DECIMAL": _TEXTS | _NUMBERS,
-    "INTEGER": _TEXTS | _NUMBERS,
-    "SMALLINT": _TEXTS | _NUMBERS,
-    "DATE": _TEXTS | _TIMES,
-    "TIMESTAMP": _TEXTS | _TIMES,
+    **dict.fromkeys(_NUMERIC, _TEXTS | _NUMBERS),
+    **dict.fromkeys(("DATE", "TIMESTAMP"), _TEXTS | _TIMES),
     "BOOLEAN": _TEXTS | _INTEGERS | {"BOOLEAN"},
     "MAP": {"MAP"},
 }
-_NOUN = {
-    "DECIMAL": "a number",
-    "INTEGER": "a number",
-    "SMALLINT": "a number",
+_NOUN = dict.fromkeys(_NUMERIC, "a number") | {
     "DATE": "a date",
     "TIMESTAMP": "a time",
     "BOOLEAN": "true or false",
@@ -125,7 +120,7 @@ def _faults(field: Field, types: Mapping[str, str]) -> list[tuple[str, str]]:
     faults = [(f"{raw} IS NULL", "is null")] if field.required else []
     if field.required and text:
         faults.append((rf"regexp_full_match(CAST({raw} AS VARCHAR), '\s*')", "is blank"))
-    if wanted in ("DECIMAL", "INTEGER", "SMALLINT"):
+    if wanted in _NUMERIC:
         faults += _number_faults(field, raw, value)
     elif wanted != "VARCHAR":
         if wanted == "TIMESTAMP" and text:

@@ -70,9 +70,9 @@ READ_BY_MODEL = (
 )
 MODEL = text("model", "The recommender.")
 METRIC = text("metric", "The metric, for example precision.")
-LENGTH = Column("k", "INTEGER", "Length of the list.", low=1)
+K = Column("k", "INTEGER", "Length of the list.", low=1)
 CUSTOMERS = count("customers", "Customers it was computed from.", "customers")
-SIMILARITY = Column("similarity", "DOUBLE", "Cosine of the two vectors.", low=-1.000001, high=1.000001)
+COSINE = Column("similarity", "DOUBLE", "Cosine of the two vectors.", low=-1.000001, high=1.000001)
 SEEN_COLUMN = text(
     "seen",
     "Whether the lists leave out what the customer had purchased (excluded) or may repeat it (allowed).",

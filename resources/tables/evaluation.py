@@ -5,18 +5,7 @@ What belongs here: metrics and paired tests, judged out of time. What does not: 
 """
 
 from resources.schema import Column, Table
-from resources.tables.columns import (
-    CUSTOMERS,
-    LENGTH,
-    METRIC,
-    MODEL,
-    SEEN_COLUMN,
-    count,
-    customer_id,
-    figure,
-    share,
-    text,
-)
+from resources.tables.columns import CUSTOMERS, METRIC, MODEL, SEEN_COLUMN, K, count, customer_id, figure, share, text
 
 OFFLINE_METRICS = Table(
     "offline_metrics",
@@ -53,7 +42,7 @@ CUSTOMER_METRICS = Table(
         SEEN_COLUMN,
         customer_id(),
         text("metric", "The metric."),
-        LENGTH,
+        K,
         Column("value", "DOUBLE", "The figure.", low=0),
     ),
 )
@@ -69,7 +58,7 @@ MODEL_COMPARISONS = Table(
     columns=(
         SEEN_COLUMN,
         text("metric", "The metric."),
-        LENGTH,
+        K,
         MODEL,
         text("baseline", "The recommender it is held against."),
         Column("difference", "DOUBLE", "Mean over customers of model − baseline."),

@@ -5,7 +5,7 @@ What belongs here: lists with their scores and reasons. What does not: how good 
 """
 
 from resources.schema import Column, Table
-from resources.tables.columns import MODEL, SEEN_COLUMN, SIMILARITY, article_id, customer_id, rank, text
+from resources.tables.columns import COSINE, MODEL, SEEN_COLUMN, article_id, customer_id, rank, text
 
 RECOMMENDATIONS = Table(
     "recommendations",
@@ -49,7 +49,7 @@ SIMILAR_ARTICLES = Table(
         article_id("The article.", "articles.article_id"),
         rank("Place among the neighbours, from 1."),
         text("similar_article_id", "The neighbour.", "articles.article_id"),
-        SIMILARITY,
+        COSINE,
         text("model_id", "The bundle that compared them."),
     ),
 )

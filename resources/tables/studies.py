@@ -5,19 +5,7 @@ What belongs here: figures of comparisons that no nightly job makes. What does n
 """
 
 from resources.schema import Column, Table
-from resources.tables.columns import (
-    CUSTOMERS,
-    LENGTH,
-    METRIC,
-    MODEL,
-    SIMILARITY,
-    article_id,
-    count,
-    figure,
-    rank,
-    share,
-    text,
-)
+from resources.tables.columns import COSINE, CUSTOMERS, METRIC, MODEL, K, article_id, count, figure, rank, share, text
 
 ATTRIBUTE_STUDY = Table(
     "attribute_study",
@@ -92,7 +80,7 @@ RECOMMENDER_STUDY = Table(
             "segment", "Whom or what it covers, as in offline_metrics, of all training interactions; `all` is everyone."
         ),
         METRIC,
-        LENGTH,
+        K,
         figure("value", "Mean over the seeds; null where it is undefined."),
         figure("deviation", "Standard deviation over the seeds; null for one.", low=0),
         figure(
@@ -148,6 +136,6 @@ RECOMMENDER_NEIGHBOURS = Table(
         ),
         rank("Place among the neighbours, from 1."),
         text("similar_article_id", "The neighbour, in stock."),
-        SIMILARITY,
+        COSINE,
     ),
 )
