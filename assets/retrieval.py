@@ -59,7 +59,8 @@ def article_index(step: Step, config: IndexConfig) -> None:
     from atelier.recommenders.vector_model import VectorRecommender
 
     bundle = step.bundle(f"{INDEXED}_model")
-    model: VectorRecommender[Any] = recommenders.load(bundle.path)  # type: ignore[assignment]
+    device = str(step.compute.apply())
+    model: VectorRecommender[Any] = recommenders.load(bundle.path, device)  # type: ignore[assignment]
     chosen = config.model_dump(include={"trees", "search", "seed"}, exclude_none=True)
     index = ArticleIndex.build(model, ArticleIndexConfig(**chosen))
     curve = recall_curve(index, model, queries=config.queries)
@@ -95,10 +96,10 @@ def similar_articles(step: Step, config: SimilarConfig) -> None:
     """The nearest articles in stock to every article that a model ranks."""
     from atelier import recommenders
 
-    step.compute.apply()
+    device = str(step.compute.apply())
     for name in VECTOR_MODELS:
         bundle = step.bundle(f"{name}_model")
-        near = recommenders.load(bundle.path).similar(k=config.k)
+        near = recommenders.load(bundle.path, device).similar(k=config.k)
         step.write("similar_articles", near.assign(model=name, model_id=bundle.model_id), part=name)
         step.note("similar_articles", **{f"{name}_articles": int(near["article_id"].nunique())})
 

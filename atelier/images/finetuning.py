@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from atelier.articles.splits import holdout
 from atelier.attributes.labels import UNLABELLED, Heads, read_labels
+from atelier.devices import choose_device, own_random_state
 from atelier.errors import AtelierError, BundleError
 from atelier.images.activations import Activations, Viewing, keep_activations
 from atelier.images.augmentation import Augmentation
@@ -32,7 +33,7 @@ from atelier.images.backbones import Backbone, build_backbone, finish, save_weig
 from atelier.images.loading import DECODE_THREADS
 from atelier.images.parts import cut_backbone, join
 from atelier.images.tuning import Figures, Recipe, Tuning
-from atelier.nn.training_loop import Epoch, own_random_state
+from atelier.nn.training_loop import Epoch
 from atelier.nn.training_state import fingerprint
 
 PURPOSE = "backbone"
@@ -208,7 +209,7 @@ def finetune(
             with photographs are read: what must not be learned from must not be among ``photographs``.
         root: the folder of the photographs.
         config: None: the defaults.
-        device: where to compute.
+        device: where to compute, as PyTorch names it, or ``auto``.
         threads: threads that decode.
         training_state: a file in which training keeps its state, so that the same call resumes where the process was
             killed; None: nothing is kept.
@@ -222,7 +223,7 @@ def finetune(
         WeightsError: the backbone's layers are no chain.
     """
     config = (config or FineTuningConfig()).for_backbone(backbone)
-    device = torch.device(device)
+    device = choose_device(device)
     photographs, known = _labelled(photographs, read_labels(labels))
     heads = Heads.fit(known, config.min_samples)
     if not len(heads):

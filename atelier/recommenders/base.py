@@ -66,6 +66,11 @@ ConfigT = TypeVar("ConfigT", bound=RecommenderConfig)
 class Recommender(ABC, Generic[ConfigT]):
     """A model that ranks articles for customers and compares articles.
 
+    Args:
+        config: None: all defaults.
+        device: where to compute, as PyTorch names it, or ``auto``. It belongs to no bundle: what was trained on a GPU
+            ranks on a processor too.
+
     Attributes:
         config: what it was told.
         article_ids: every article it has heard of, in training or the catalogue.
@@ -82,7 +87,8 @@ class Recommender(ABC, Generic[ConfigT]):
     serves_anyone: ClassVar[bool] = False
     """Whether it can rank for a customer of whom nothing is known."""
 
-    def __init__(self, config: ConfigT | None = None) -> None:
+    def __init__(self, config: ConfigT | None = None, device: str = "cpu") -> None:
+        self.device = device
         self.config: ConfigT = config if config is not None else self.Config()  # type: ignore[assignment]
         self.article_ids: IdMap
         self.in_stock: Mask
@@ -357,7 +363,7 @@ class Recommender(ABC, Generic[ConfigT]):
         customer_profiles.ids.save(folder / "customers.parquet")
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path, device: str = "cpu") -> Self:
         """Read what :meth:`save` wrote.
 
         Raises:
@@ -367,7 +373,7 @@ class Recommender(ABC, Generic[ConfigT]):
         folder = Path(path)
         raw = read_config(folder, cls.name)
         try:
-            model = cls(cls.Config.model_validate(raw["config"]))  # type: ignore[arg-type]
+            model = cls(cls.Config.model_validate(raw["config"]), device)  # type: ignore[arg-type]
         except ValidationError as error:
             raise BundleError(f"the config in {folder} is not allowed ({error}): train the model again") from error
         arrays = read_arrays(folder, raw["arrays"])
