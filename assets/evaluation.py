@@ -164,7 +164,7 @@ def _maker(step: Step, trial: Trial, model: str) -> "Recommender[Any]":
         ).fetchall()
     name = f"{model}_model"
     model_id = found[0][0] if found else step.models.pointer(name, trial.origin)
-    return recommenders.load(step.models.bundle(name, model_id).path)
+    return recommenders.load(step.models.bundle(name, model_id).path, str(step.compute.apply()))
 
 
 def _restricted(

@@ -58,7 +58,7 @@ def lists_of(model: str) -> str:
 
 def write_lists(name: str, step: Step, config: RecommendationsConfig) -> None:
     """The lists of a model: for every customer where it serves, otherwise for the judged sample, with reasons."""
-    step.compute.apply()
+    device = str(step.compute.apply())
     judged = judged_customers(step, config.judged_sample)
     customers = known_customers(step) if name == step.home.settings.serving_model else judged
     explains = config.explained_ranks and declared(name).reads_content
@@ -67,6 +67,7 @@ def write_lists(name: str, step: Step, config: RecommendationsConfig) -> None:
         step.bundle(f"{FALLBACK}_model"),
         config,
         catalogue(step, content=True) if explains else None,
+        device,
     )
     step.write(TABLE, lists.reader(customers, judged), part=name)
     share = lists.fallback / max(lists.served, 1)
@@ -88,11 +89,16 @@ class _Lists:
     """
 
     def __init__(
-        self, model: "Bundle", fallback: "Bundle", config: RecommendationsConfig, catalogue: "Catalogue | None"
+        self,
+        model: "Bundle",
+        fallback: "Bundle",
+        config: RecommendationsConfig,
+        catalogue: "Catalogue | None",
+        device: str,
     ) -> None:
         from atelier import recommenders
 
-        self._model, self._fallback = recommenders.load(model.path), recommenders.load(fallback.path)
+        self._model, self._fallback = (recommenders.load(each.path, device) for each in (model, fallback))
         self._ids = {False: model.model_id, True: fallback.model_id}
         self._config = config
         self._catalogue = catalogue

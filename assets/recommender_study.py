@@ -96,10 +96,14 @@ def compare_recommenders(step: Step, config: RecommenderStudy) -> None:
     from atelier.studies.recommender_tables import paired_tests_of, scores_of
     from atelier.studies.results_cache import ResultsCache
 
-    step.compute.apply()
+    device = str(step.compute.apply())
     data = read(step)
     plan = study_plan(config, len(data.catalogue), step.compute.threads)
-    keep: dict[str, Any] = {"kept": ResultsCache(kept_folder(step.home.root, NAME, step.ds)), "data": data.versions}
+    keep: dict[str, Any] = {
+        "kept": ResultsCache(kept_folder(step.home.root, NAME, step.ds)),
+        "data": data.versions,
+        "device": device,
+    }
     results = run_study(data.train, data.truth, plan, catalogue=data.catalogue, **keep)
     neighbours = neighbours_of(data.train, plan, data.catalogue, **keep)
     scores, tests = scores_of([*results, *_ceiling(step, data, plan)]), paired_tests_of(results)

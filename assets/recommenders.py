@@ -77,12 +77,11 @@ def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
     """Fit and publish the model of that name."""
     from atelier import recommenders
 
-    step.compute.apply()
-    content = config.reads_content
+    device, content = str(step.compute.apply()), config.reads_content
     chosen = {field: getattr(config, field) for field in type(config).model_fields}
     if "threads" in chosen:
         chosen["threads"] = step.compute.threads
-    model: Recommender[Any] = recommenders.build(name, **chosen)
+    model: Recommender[Any] = recommenders.build(name, device, **chosen)
     # What a customer purchased is left out of the lists whatever the model learns from.
     train = training_interactions(step, sorted({*config.train_kinds, *config.seen_kinds}))
     customers = known_customers(step, config.customer_columns)

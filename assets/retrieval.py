@@ -63,7 +63,8 @@ def build_index(step: Step, config: IndexConfig) -> None:
     from atelier.recommenders.vector_model import VectorRecommender
 
     bundle = step.bundle(f"{INDEXED}_model")
-    model: VectorRecommender[Any] = recommenders.load(bundle.path)  # type: ignore[assignment]
+    device = str(step.compute.apply())
+    model: VectorRecommender[Any] = recommenders.load(bundle.path, device)  # type: ignore[assignment]
     chosen = config.model_dump(include={"trees", "search", "seed"}, exclude_none=True)
     index = ArticleIndex.build(model, ArticleIndexConfig(**chosen))
     curve = recall_curve(index, model, queries=config.queries)
@@ -114,9 +115,8 @@ def write_neighbours(name: str, step: Step, config: SimilarConfig) -> None:
     """The nearest articles in stock to every article that the model of that name ranks."""
     from atelier import recommenders
 
-    step.compute.apply()
-    bundle = step.bundle(f"{name}_model")
-    near = recommenders.load(bundle.path).similar(k=config.k)
+    device, bundle = str(step.compute.apply()), step.bundle(f"{name}_model")
+    near = recommenders.load(bundle.path, device).similar(k=config.k)
     step.write(SIMILAR, near.assign(model=name, model_id=bundle.model_id), part=name)
     step.note(similar_of(name), articles=int(near["article_id"].nunique()))
 

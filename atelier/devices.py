@@ -1,7 +1,7 @@
-"""What a device can do, and the precision that products of matrices take on it.
+"""The device that tensors lie on, its random numbers, and the precision of products of matrices on it.
 
-What belongs here: questions about a processor or a GPU that PyTorch answers differently for each. What does not: which
-device is used (:mod:`resources.compute`).
+What belongs here: choosing a device, and what PyTorch does or answers differently for a processor and a GPU. What does
+not: the number of threads (:mod:`resources.compute`), any computation.
 """
 
 from collections.abc import Iterator
@@ -9,8 +9,34 @@ from contextlib import contextmanager
 from typing import Literal
 
 import torch
+from torch import Tensor
+
+from atelier.errors import AtelierError
 
 Precision = Literal["auto", "float32", "bfloat16"]
+
+
+def choose_device(device: str | torch.device) -> torch.device:
+    """The device of that name; ``auto`` is CUDA where torch finds one, else the processor.
+
+    Raises:
+        AtelierError: CUDA is demanded and torch finds none.
+    """
+    available = torch.cuda.is_available()
+    if str(device) == "auto":
+        return torch.device("cuda" if available else "cpu")
+    chosen = torch.device(device)
+    if chosen.type == "cuda" and not available:
+        raise AtelierError(
+            f"device is {str(device)!r}, but torch finds no CUDA device; install the driver and a CUDA build of torch, "
+            "or set the device to 'auto' or 'cpu'"
+        )
+    return chosen
+
+
+def copied(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of main memory on the device, where the processor does not wait for the copy; itself on a processor."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -22,10 +48,27 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 @contextmanager
+def own_random_state(device: torch.device, seed: int | None = None) -> Iterator[None]:
+    """Let torch draw from a random state that ends with the block; the caller's is neither changed nor, seeded, read.
+
+    Args:
+        device: whose generator is used beside the processor's.
+        seed: None: the block starts from a copy of the caller's state.
+    """
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        if seed is not None:  # torch.manual_seed would seed all GPUs, of which the fork restores one
+            torch.default_generator.manual_seed(seed)
+            if device.type == "cuda":
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(seed)
+        yield
+
+
+@contextmanager
 def autocast(precision: Precision, device: torch.device) -> Iterator[None]:
     """Products of matrices in bfloat16 where ``precision``, or for ``auto`` the device, says so.
 
-    It is meant for training: predictions are always float32.
+    It is meant for training and for the vectors of images: attributes and recommendations are predicted in float32.
     """
     wanted = precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted):

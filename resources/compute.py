@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from atelier.errors import AtelierError
-
 if TYPE_CHECKING:
     import torch
 
@@ -79,15 +77,9 @@ class Compute:
         Raises:
             AtelierError: CUDA is demanded and torch finds none.
         """
-        import torch
+        from atelier.devices import choose_device
 
-        available = torch.cuda.is_available()
-        if self.device == "cuda" and not available:
-            raise AtelierError(
-                "device is 'cuda', but torch finds no CUDA device; install the driver and a CUDA build of torch, or "
-                "set the device to 'auto' or 'cpu'"
-            )
-        return torch.device("cuda" if available and self.device != "cpu" else "cpu")
+        return choose_device(self.device)
 
     def apply(self) -> "torch.device":
         """Set torch's threads for this process and return the device."""

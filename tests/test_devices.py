@@ -1,9 +1,70 @@
-"""What a device can do, whatever this machine has."""
+"""Which device is chosen and what it can do, whatever this machine has; its random numbers and its precision."""
 
 import pytest
 import torch
 
-from atelier.devices import has_bfloat16
+from atelier.devices import autocast, choose_device, copied, has_bfloat16, own_random_state
+from atelier.errors import AtelierError
+from tests.devices import DEVICES
+
+CPU = torch.device("cpu")
+
+
+def test_auto_is_cuda_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto") == torch.device("cuda")
+    assert choose_device("cpu") == choose_device(CPU) == CPU
+    assert choose_device("cuda:1") == torch.device("cuda", 1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == CPU
+    with pytest.raises(AtelierError, match=r"'cuda:1', but torch finds no CUDA device; .*'auto' or 'cpu'"):
+        choose_device("cuda:1")
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_a_copy_holds_the_same_and_is_itself_on_a_processor(name: str) -> None:
+    device = choose_device(name)
+    for tensor in (torch.arange(5), torch.zeros(0, 2), torch.tensor([True, False])):
+        there = copied(tensor, device)
+        assert there.device.type == name
+        assert torch.equal(there.cpu(), tensor)
+        assert (there.data_ptr() == tensor.data_ptr()) == (name == "cpu")
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_an_own_random_state_begins_with_its_seed_and_ends_with_the_block(name: str) -> None:
+    device, drawn = choose_device(name), []
+    for before in (1, 2):
+        torch.manual_seed(before)
+        expected = torch.rand(2, device=device), torch.rand(2)
+        torch.manual_seed(before)
+        with own_random_state(device, 9):
+            drawn.append(torch.rand(2, device=device))
+        with own_random_state(device):
+            assert torch.equal(torch.rand(2, device=device), expected[0])
+        assert torch.equal(torch.rand(2, device=device), expected[0])
+        assert torch.equal(torch.rand(2), expected[1])
+    assert torch.equal(*drawn)
+
+
+def test_only_the_generators_that_are_given_back_are_seeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``torch.manual_seed`` seeds every GPU, also for a training on the processor."""
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    monkeypatch.setattr(torch.cuda, "manual_seed", seeded.append)
+    with own_random_state(CPU, 3):
+        torch.rand(1)
+    assert seeded == []
+
+
+@pytest.mark.parametrize("name", DEVICES)
+@pytest.mark.parametrize("precision", ["auto", "float32", "bfloat16"])
+def test_products_take_the_precision_asked_for(name: str, precision: str) -> None:
+    device = choose_device(name)
+    with autocast(precision, device):  # type: ignore[arg-type]
+        product = torch.ones(2, 2, device=device) @ torch.ones(2, 2, device=device)
+    half = precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
+    assert product.dtype == (torch.bfloat16 if half else torch.float32)
 
 
 @pytest.mark.parametrize(

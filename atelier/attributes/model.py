@@ -27,9 +27,10 @@ from atelier.attributes.network.batches import ArticleBatches, fit_standardisati
 from atelier.attributes.network.training import logits_of, train
 from atelier.attributes.prediction_sets import PredictionSets
 from atelier.attributes.temperature import fit_temperatures
+from atelier.devices import choose_device, own_random_state
 from atelier.errors import AtelierError
 from atelier.frames import Frame
-from atelier.nn.training_loop import Epoch, Observer, own_random_state
+from atelier.nn.training_loop import Epoch, Observer
 
 Integers = npt.NDArray[np.int64]
 
@@ -97,7 +98,8 @@ class AttributeModel:
 
     Args:
         config: sizes and training; None chooses what suits the data.
-        device: where to compute, as PyTorch names it. Not part of the config: it does not belong to the bundle.
+        device: where to compute, as PyTorch names it, or ``auto``. Not part of the config: it does not belong to the
+            bundle.
 
     Attributes:
         config: the config; after fitting, the one that was used.
@@ -110,7 +112,7 @@ class AttributeModel:
 
     def __init__(self, config: AttributeConfig | None = None, *, device: str | torch.device = "cpu") -> None:
         self.config = config
-        self.device = torch.device(device)
+        self.device = choose_device(device)
         self.history: list[Epoch] = []
         self.summary: dict[str, int] = {}
         self.training_state: Path | None = None
@@ -202,14 +204,14 @@ class AttributeModel:
             network.to(self.device)
             batches = ArticleBatches(encoded, network, self.device)
             goal = torch.from_numpy(np.maximum(targets, UNLABELLED)).to(self.device)
-            rows, judges = (torch.from_numpy(part).to(self.device) for part in (training, validation))
+            rows, judges = torch.from_numpy(training), torch.from_numpy(validation)
             observer = Observer(monitor.every, self._shown(monitor)) if monitor else None
             kept = self.training_state
             self.history = train(network, batches, goal, self._heads, config, rows, judges, observer, kept)
             if len(judges):
                 logits = logits_of(network, batches, judges)
                 parts = [part.cpu() for part in network.split(logits)]
-                network.temperatures.copy_(fit_temperatures(parts, goal[judges].cpu()))
+                network.temperatures.copy_(fit_temperatures(parts, goal.cpu()[judges]))
                 matrices = [part.cpu().numpy() for part in network.probabilities(logits)]
                 self._sets = PredictionSets.fit(matrices, targets[validation], config.coverage)
         self._network = network.eval()

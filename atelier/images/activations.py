@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from atelier.devices import has_bfloat16
+from atelier.devices import copied
 from atelier.images.augmentation import Views
 from atelier.images.decode import ImageRejected
 from atelier.images.embedding import Normalised
@@ -28,6 +28,7 @@ from atelier.progress import progress
 log = logging.getLogger(__name__)
 
 BATCH_SIZE = 32
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,10 @@ class Activations:
     rows: Tensor
     unreadable: int
 
-    def take(self, rows: Tensor, views: Tensor | None = None, device: torch.device | None = None) -> Tensor:
+    def take(self, rows: Tensor, views: Tensor | None = None, device: torch.device = CPU) -> Tensor:
         """float32 [rows, …] of the chosen photographs, int64 [rows], each in the view chosen; None: all plain."""
         numbers = torch.zeros_like(rows) if views is None else views
-        return self.values[numbers, self.rows[rows]].to(device).float()
+        return copied(self.values[numbers, self.rows[rows]], device).float()
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def keep_activations(
         viewing: how they are looked at.
         device: where to compute.
     """
-    layers = Normalised(frozen, preprocessing, device, has_bfloat16(device))
+    layers = Normalised(frozen, preprocessing, device, "auto")
     shape = layers(np.zeros((1, 3, preprocessing.crop, preprocessing.crop), np.uint8)).shape[1:]
     room = viewing.memory_bytes // (2 * shape.numel())  # views of photographs
     photographs = _thin(photographs, room)

@@ -15,6 +15,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from atelier.devices import own_random_state
 from atelier.errors import AtelierError
 from atelier.images import compact, small
 from atelier.images.preprocessing import Preprocessing
@@ -91,8 +92,7 @@ def build_backbone(
     pool = pool or ("max" if name.startswith("vgg") else "avg")
     usual = _torchvision_preprocessing(name)
     if weights is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with own_random_state(torch.device("cpu"), seed):
             module = _strip(name, _model(name), pool)
     elif str(weights) == "DEFAULT":
         module = _strip(name, _pretrained(name), pool)
@@ -285,8 +285,7 @@ def _compact(weights: str | Path | None, pool: Pool | None, seed: int, preproces
         raise WeightsError(f"backbone {compact.NAME!r} pools in its own ways; leave pool out")
     if str(weights) == "DEFAULT":
         raise WeightsError(f"backbone {compact.NAME!r} has no published weights; say none, or name a file of weights")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with own_random_state(torch.device("cpu"), seed):
         module = compact.CompactBackbone()
     usual = _COMPACT_PREPROCESSING
     if weights is not None:

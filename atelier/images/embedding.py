@@ -18,7 +18,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from atelier.devices import has_bfloat16
+from atelier.devices import Precision as ProductPrecision
+from atelier.devices import autocast, choose_device, has_bfloat16
 from atelier.errors import AtelierError
 from atelier.images import small
 from atelier.images.backbones import Backbone, Pool, build_backbone
@@ -56,12 +57,14 @@ class Normalised:
         module: normalised pixels → anything.
         preprocessing: what belongs to its weights.
         device: where it computes.
-        bf16: whether products of matrices are in bfloat16.
+        precision: of products of matrices.
     """
 
-    def __init__(self, module: nn.Module, preprocessing: Preprocessing, device: torch.device, bf16: bool) -> None:
+    def __init__(
+        self, module: nn.Module, preprocessing: Preprocessing, device: torch.device, precision: ProductPrecision
+    ) -> None:
         self._module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._device, self._bf16 = device, bf16
+        self._device, self._precision = device, precision
         statistics = torch.tensor([preprocessing.mean, preprocessing.std], device=device)
         self._mean, self._std = statistics[:, None, :, None, None]  # each [1, 3, 1, 1]
 
@@ -69,7 +72,7 @@ class Normalised:
         """What the network makes of uint8 [n, 3, crop, crop]."""
         with (
             torch.inference_mode(),
-            torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16),
+            autocast(self._precision, self._device),
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
         ):
             images = torch.from_numpy(pixels).to(self._device).float().div_(255).sub_(self._mean).div_(self._std)
@@ -104,12 +107,13 @@ class Encoder:
             raise ValueError(f"batch_size and threads must be at least 1, not {batch_size} and {threads}")
         self.backbone = backbone
         self.preprocessing = backbone.preprocessing
-        self.device = _device(device)
+        self.device = choose_device(device)
         self.precision = _precision(precision, self.device, backbone.name)
         self.encoder_id = _encoder_id(backbone, self.preprocessing, self.precision)
         self._threads = threads
         self._batch_size = batch_size
-        self._module = Normalised(backbone.module, self.preprocessing, self.device, self.precision == "bf16")
+        products: ProductPrecision = "bfloat16" if self.precision == "bf16" else "float32"
+        self._module = Normalised(backbone.module, self.preprocessing, self.device, products)
 
     @classmethod
     def build(
@@ -271,21 +275,6 @@ def embed_images(
         first, others = encoded.errors[0], len(encoded.errors) - 1
         raise ImageRejected(first.path, f"{first.reason} (and {others} other images)" if others else first.reason)
     return encoded.vectors
-
-
-def _device(device: str | torch.device) -> torch.device:
-    """The device; ``auto`` is CUDA where there is one.
-
-    Raises:
-        AtelierError: CUDA is demanded and there is none.
-    """
-    available = torch.cuda.is_available()
-    if str(device) == "auto":
-        return torch.device("cuda" if available else "cpu")
-    chosen = torch.device(device)
-    if chosen.type == "cuda" and not available:
-        raise AtelierError("device is 'cuda', but torch finds no CUDA device; use 'auto' or 'cpu'")
-    return chosen
 
 
 def _precision(precision: Precision, device: torch.device, backbone: str) -> Literal["float32", "bf16"]:

@@ -26,6 +26,7 @@ from atelier.articles.splits import holdout
 from atelier.articles.table import Articles
 from atelier.attributes.labels import UNLABELLED, Heads, labels_of, read_labels
 from atelier.attributes.scores import figures_table
+from atelier.devices import choose_device, own_random_state
 from atelier.errors import AtelierError
 from atelier.images.activations import Activations, Viewing, keep_activations
 from atelier.images.backbones import Backbone, build_backbone, finish, save_weights
@@ -33,7 +34,7 @@ from atelier.images.finetuning_config import FineTuningConfig
 from atelier.images.loading import DECODE_THREADS
 from atelier.images.parts import cut_backbone, join
 from atelier.images.tuning import Figures, Recipe, Tuning
-from atelier.nn.training_loop import Epoch, own_random_state
+from atelier.nn.training_loop import Epoch
 from atelier.nn.training_state import fingerprint
 
 PURPOSE = "backbone"
@@ -149,7 +150,7 @@ def finetune(
             with photographs are read: what must not be learned from must not be among ``photographs``.
         root: the folder of the photographs.
         config: None: the defaults.
-        device: where to compute.
+        device: where to compute, as PyTorch names it, or ``auto``.
         threads: threads that decode.
         training_state: a file in which training keeps its state, so that the same call resumes where the process was
             killed; None: nothing is kept.
@@ -163,7 +164,7 @@ def finetune(
         WeightsError: the backbone's layers are no chain.
     """
     config = (config or FineTuningConfig()).for_backbone(seeded=backbone.seeded)
-    device = torch.device(device)
+    device = choose_device(device)
     photographs, known = _labelled(photographs, read_labels(labels))
     heads = Heads.fit(known, config.min_samples)
     if not len(heads):

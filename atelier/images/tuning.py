@@ -18,7 +18,7 @@ from atelier.attributes.config import AttributeConfig
 from atelier.attributes.labels import UNLABELLED, Heads
 from atelier.attributes.network.loss import JointLoss
 from atelier.attributes.scores import accuracy, weighted_f1
-from atelier.devices import Precision, autocast
+from atelier.devices import Precision, autocast, copied
 from atelier.images.activations import Activations
 from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop
 
@@ -166,7 +166,8 @@ class Tuning:
         for _ in range(max(PROBE_EPOCHS, -(-PROBE_STEPS // steps))):
             for rows in torch.tensor_split(torch.randperm(len(inputs), generator=generator), steps):
                 optimiser.zero_grad(set_to_none=True)
-                self.loss(self.split(linear(inputs[rows])), targets[rows]).backward()
+                mine = copied(rows, self.device)
+                self.loss(self.split(linear(inputs[mine])), targets[mine]).backward()
                 optimiser.step()
         return self.figures()
 
@@ -218,7 +219,7 @@ class Tuning:
 
     def targets_of(self, rows: Tensor) -> Tensor:
         """The labels of these photographs, on the device."""
-        return self.targets[rows].to(self.device)
+        return copied(self.targets[rows], self.device)
 
     def split(self, logits: Tensor) -> tuple[Tensor, ...]:
         """The logits of each attribute."""

@@ -58,7 +58,8 @@ def sampled_softmax(positive: Tensor, negative: Tensor, counts: Tensor, rank_sca
     """
     negative = (negative + torch.log(rank_scale)).masked_fill(~counts, float("-inf"))
     choices = torch.cat((positive[:, None], negative), dim=1)  # [b, 1 + n]
-    return functional.cross_entropy(choices, torch.zeros(len(choices), dtype=torch.int64), reduction="none")
+    first = torch.zeros(len(choices), dtype=torch.int64, device=choices.device)
+    return functional.cross_entropy(choices, first, reduction="none")
 
 
 LOSSES: dict[LossName, Loss] = {"wmrb": wmrb, "bpr": bpr, "sampled_softmax": sampled_softmax}

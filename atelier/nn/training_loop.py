@@ -6,8 +6,7 @@ step is, which each model says; layers and losses; how a state lies on disk (:mo
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, Protocol, Self, TypeVar
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from atelier.devices import own_random_state
 from atelier.errors import AtelierError
 from atelier.nn.training_state import TrainingStateError, read_state, write_state
 from atelier.progress import progress
@@ -135,23 +135,6 @@ class Observer(Generic[NetworkT_contra]):
 
     every: int
     look: Callable[[int, NetworkT_contra], None]
-
-
-@contextmanager
-def own_random_state(device: torch.device, seed: int | None = None) -> Iterator[None]:
-    """Let torch draw from a random state that ends with the block; the caller's is neither changed nor, seeded, read.
-
-    Args:
-        device: whose generator is used beside the processor's.
-        seed: None: the block starts from a copy of the caller's state.
-    """
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        if seed is not None:  # torch.manual_seed would seed all GPUs, of which the fork restores one
-            torch.default_generator.manual_seed(seed)
-            if device.type == "cuda":
-                with torch.cuda.device(device):
-                    torch.cuda.manual_seed(seed)
-        yield
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,12 @@ def model_class(name: str) -> "type[Recommender[Any]]":
     return found
 
 
-def build(name: str, **config: Any) -> "Recommender[Any]":
+def build(name: str, device: str = "cpu", **config: Any) -> "Recommender[Any]":
     """A model, not yet fitted.
 
     Args:
         name: one of ``MODELS``.
+        device: where to compute, as PyTorch names it, or ``auto``.
         config: fields of the model's config; the others have their defaults.
 
     Raises:
@@ -63,11 +64,11 @@ def build(name: str, **config: Any) -> "Recommender[Any]":
         pydantic.ValidationError: a field is unknown or its value not allowed.
     """
     found = model_class(name)
-    return found(found.Config(**config))
+    return found(found.Config(**config), device)
 
 
-def load(path: str | Path) -> "Recommender[Any]":
-    """The model that was saved in a folder.
+def load(path: str | Path, device: str = "cpu") -> "Recommender[Any]":
+    """The model that was saved in a folder, on a device, whichever it was trained on.
 
     Raises:
         BundleError: the folder is no complete bundle of a known model.
@@ -79,4 +80,4 @@ def load(path: str | Path) -> "Recommender[Any]":
         model = model_class(str(read_config(Path(path), RecommenderBundle).model))
     except UnknownModelError as error:
         raise BundleError(f"{path} holds a model that this version does not know: {error}") from error
-    return model.load(path)
+    return model.load(path, device)

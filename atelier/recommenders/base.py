@@ -67,6 +67,11 @@ class RecommenderBundle(BaseModel):
 class Recommender(ABC, Generic[ConfigT]):
     """A model that ranks articles for customers and compares articles.
 
+    Args:
+        config: None: all defaults.
+        device: where to compute, as PyTorch names it, or ``auto``. It belongs to no bundle: what was trained on a GPU
+            ranks on a processor too.
+
     Attributes:
         config: what it was told.
         article_ids: every article it has heard of, in training or the catalogue.
@@ -87,7 +92,8 @@ class Recommender(ABC, Generic[ConfigT]):
         if declaration := vars(cls).get("declaration"):
             cls.name, cls.Config = declaration.name, declaration.config
 
-    def __init__(self, config: ConfigT | None = None) -> None:
+    def __init__(self, config: ConfigT | None = None, device: str = "cpu") -> None:
+        self.device = device
         self.config: ConfigT = config if config is not None else self.Config()  # type: ignore[assignment]
         self.article_ids: IdMap
         self.in_stock: Mask
@@ -368,7 +374,7 @@ class Recommender(ABC, Generic[ConfigT]):
         customer_profiles.ids.save(folder / "customers.parquet")
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path, device: str = "cpu") -> Self:
         """Read what :meth:`save` wrote.
 
         Raises:
@@ -380,7 +386,7 @@ class Recommender(ABC, Generic[ConfigT]):
         if described.model != cls.name:
             raise BundleError(f"{folder} holds the model {described.model}, not {cls.name}: use recommenders.load")
         with bundles.reading(folder / bundles.CONFIG):
-            model = cls(cls.Config.model_validate(described.config))  # type: ignore[arg-type]
+            model = cls(cls.Config.model_validate(described.config), device)  # type: ignore[arg-type]
         arrays = bundles.read_arrays(folder, described.arrays)
         model.article_ids = IdMap.load(folder / "articles.parquet")
         model.in_stock, model.ranked = arrays["article.offered"], arrays["article.ranked"]

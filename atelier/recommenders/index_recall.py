@@ -82,7 +82,7 @@ def _asked(model: VectorRecommender[Any], metric: Metric, size: int) -> tuple[Sc
 
 def _exact(model: VectorRecommender[Any], metric: Metric, eligible: Codes) -> ExactTopK:
     vectors = model.article_vectors(eligible)
-    return ExactTopK(unit(vectors) if metric == "cosine" else vectors, eligible, len(model.article_ids))
+    return model.exact_search(unit(vectors) if metric == "cosine" else vectors, eligible)
 
 
 def _sample(ids: pa.Array, size: int) -> np.ndarray[Any, np.dtype[np.int64]]:

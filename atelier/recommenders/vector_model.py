@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from atelier.bundles import Array
+from atelier.devices import choose_device
 from atelier.ids import Codes
 from atelier.recommenders.base import ConfigT, NeighbourRanker, Ranker, Recommender
 from atelier.search.exact import ExactTopK
@@ -32,7 +33,15 @@ class Queries(NamedTuple):
 
 
 class VectorRecommender(Recommender[ConfigT]):
-    """A model whose score is x_u · y_i, a customer's vector by an article's; articles are compared by cosine."""
+    """A model whose score is x_u · y_i, a customer's vector by an article's; articles are compared by cosine.
+
+    Attributes:
+        torch_device: the device, which exact search uses too.
+    """
+
+    def __init__(self, config: ConfigT | None = None, device: str = "cpu") -> None:
+        super().__init__(config, device)
+        self.torch_device = choose_device(device)
 
     @abstractmethod
     def article_vectors(self, codes: Codes) -> Scores:
@@ -58,8 +67,12 @@ class VectorRecommender(Recommender[ConfigT]):
         vectors = self.customer_vectors(customer_profiles.profiles, places)
         return Queries(customer_profiles.ids.take(codes), vectors, customer_profiles.seen.of(codes))
 
+    def exact_search(self, vectors: Scores, codes: Codes) -> ExactTopK:
+        """Exact search among vectors, float32 [n, factors], of articles (ascending)."""
+        return ExactTopK(vectors, codes, len(self.article_ids), self.torch_device)
+
     def _ranker(self, profiles: dict[str, Array], eligible: Codes, k: int) -> Ranker:
-        search = ExactTopK(self.article_vectors(eligible), eligible, len(self.article_ids))
+        search = self.exact_search(self.article_vectors(eligible), eligible)
 
         def rank(rows: Indices, excluded: Pairs) -> Ranked:
             return search(self.customer_vectors(profiles, rows), k, excluded)
@@ -67,7 +80,7 @@ class VectorRecommender(Recommender[ConfigT]):
         return rank
 
     def _neighbour_ranker(self, eligible: Codes, k: int) -> NeighbourRanker:
-        search = ExactTopK(unit(self.article_vectors(eligible)), eligible, len(self.article_ids))
+        search = self.exact_search(unit(self.article_vectors(eligible)), eligible)
 
         def neighbours(codes: Codes) -> Ranked:
             return search(unit(self.article_vectors(codes)), k, Pairs(np.arange(len(codes)), codes))

@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 
 from atelier.ids import Codes
-from atelier.search.exact_bounds import BFloat16Products, CandidateCells, Excluded, Float32Products
+from atelier.search.exact_bounds import CPU, BFloat16Products, CandidateCells, Excluded, Float32Products
 from atelier.search.ragged import Pairs, Ranked, Scores, best, first_of_order, place_in_row
 
 BLOCK = 16 * 1024 * 1024
-"""Products held at once: 32 MiB of bfloat16, or 64 MiB of float32."""
+"""Products held at once on a processor: 32 MiB of bfloat16, or 64 MiB of float32."""
+DEVICE_BLOCK = 64 * 1024 * 1024
+"""Products held at once on any other device, 256 MiB, so that it has enough to do at a time."""
 ROWS = 256
-"""Queries taken at once, at most: beyond it their products no longer stay in the processor's cache."""
+"""Queries taken at once on a processor, at most: beyond it their products no longer stay in its cache."""
 UNEVEN = 4
 """Rows of unequal length are sorted as a matrix where that has at most this many times as many cells."""
 
@@ -34,20 +36,31 @@ class ExactTopK:
         vectors: float32 [m, dim], one for each article; one that is not finite is in nobody's list.
         codes: int32 [m], ascending: the articles' numbers.
         n_articles: how many articles numbers run over.
-        bfloat16: whether products are tried in bfloat16 first; None: where the processor has instructions for it.
+        device: where products are computed. What they find is scored on the processor, so that lists are the same.
+        bfloat16: whether products are tried in bfloat16 first, on the processor; None: where it has instructions for
+            that and no other device is given.
 
     Attributes:
         again: how many rows so far bfloat16 did not prove, so that they were done again in float32.
     """
 
-    def __init__(self, vectors: Scores, codes: Codes, n_articles: int, *, bfloat16: bool | None = None) -> None:
+    def __init__(
+        self,
+        vectors: Scores,
+        codes: Codes,
+        n_articles: int,
+        device: torch.device = CPU,
+        *,
+        bfloat16: bool | None = None,
+    ) -> None:
         finite = np.isfinite(vectors).all(axis=1)
         self._vectors = torch.from_numpy(vectors[finite].astype(np.float32, copy=False))  # [m, dim]
         self._codes = codes[finite]
         self._place = np.full(n_articles, -1, dtype=np.int64)
         self._place[self._codes] = np.arange(len(self._codes))
-        self._single = Float32Products(self._vectors)
-        wanted = BFloat16Products.is_native() if bfloat16 is None else bfloat16
+        self._single = Float32Products(self._vectors, device)
+        self._block, self._rows = (BLOCK, ROWS) if device.type == "cpu" else (DEVICE_BLOCK, DEVICE_BLOCK)
+        wanted = device.type == "cpu" and BFloat16Products.is_native() if bfloat16 is None else bfloat16
         self._half = BFloat16Products(self._vectors) if wanted else None
         self.again = 0
 
@@ -61,7 +74,7 @@ class ExactTopK:
         """
         n, m = len(queries), len(self._codes)
         ranked = Ranked(np.full((n, k), -1, np.int32), np.zeros((n, k), np.float32))
-        size = min(n, ROWS, max(1, BLOCK // max(m, 1)))
+        size = min(n, self._rows, max(1, self._block // max(m, 1)))
         if not size or not m:
             return ranked
         excluded = excluded.where(self._place[excluded.codes] >= 0)

@@ -27,10 +27,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from atelier.devices import has_bfloat16
-from atelier.search.ragged import Indices, Scores
+from atelier.search.ragged import Indices
 
 Floats = npt.NDArray[np.float64]
 
+CPU = torch.device("cpu")
 GROUPS = 16
 """Groups of articles for each place in a list: more make the bound tighter, fewer make it cheaper."""
 HALF = 2.0**-8
@@ -78,24 +79,26 @@ class CandidateCells(NamedTuple):
 
 
 class Float32Products:
-    """Products in float32: every row is proven.
+    """Products in float32: every row is proven. They stay on the device; only the cells that reach a bound leave it.
 
     Args:
-        vectors: float32 [m, dim], of the articles.
+        vectors: float32 [m, dim], of the articles, in main memory.
+        device: where products are computed.
     """
 
-    def __init__(self, vectors: Tensor) -> None:
-        self._vectors = vectors
+    def __init__(self, vectors: Tensor, device: torch.device = CPU) -> None:
+        self._vectors, self._device = vectors.to(device), device
         self._longest = _longest(vectors)
-        self._buffer = torch.empty(0, len(vectors))
+        self._buffer = torch.empty(0, len(vectors), device=device)
 
     def reach(self, queries: Tensor, k: int, excluded: Excluded) -> CandidateCells:
         """The cells among which are the ``k`` best of each query (float32 [n, dim]) that is not excluded."""
         if len(self._buffer) < len(queries):
-            self._buffer = torch.empty(len(queries), len(self._vectors))  # kept: fresh memory costs as much as products
+            shape = len(queries), len(self._vectors)
+            self._buffer = torch.empty(shape, device=self._device)  # kept: fresh memory costs as much as products
         with _full_precision():
-            scores: Scores = torch.mm(queries, self._vectors.T, out=self._buffer[: len(queries)]).numpy()
-        scores[excluded.rows, excluded.places] = -np.inf
+            scores = torch.mm(queries.to(self._device), self._vectors.T, out=self._buffer[: len(queries)])
+        _exclude(scores, excluded, -np.inf)
         error = 2 * _summation(_lengths(queries), self._longest, queries.shape[1])
         with np.errstate(over="ignore"):  # to −∞, which nobody fails to reach
             least = np.nextafter((_kth(scores, k) - 2 * error).astype(np.float32), np.float32(-np.inf))
@@ -132,8 +135,8 @@ class BFloat16Products:
         rounded = queries.bfloat16()
         products = torch.mm(_tiled(rounded), self._rounded.T, out=self._buffer[:n])
         # The bits of positive numbers, read as integers, are in the numbers' own order, and negative ones are negative.
-        bits: npt.NDArray[np.int16] = products.view(torch.int16).numpy()
-        bits[excluded.rows, excluded.places] = np.iinfo(np.int16).min
+        bits = products.view(torch.int16)
+        _exclude(bits, excluded, np.iinfo(np.int16).min)
         kth = _kth(bits, k)
         bound = torch.from_numpy(kth).view(torch.bfloat16).double().numpy()
         least = (bound * (1 - HALF) - 2 * self._error(queries, rounded)) / (1 + HALF) / SLACK
@@ -161,13 +164,15 @@ class BFloat16Products:
 @contextmanager
 def _full_precision() -> Iterator[None]:
     """Products of float32 in float32, also where the caller let torch round them (``set_float32_matmul_precision``)."""
-    matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-    before = matmul.fp32_precision
-    matmul.fp32_precision = "ieee"
+    libraries: tuple[Any, ...] = torch.backends.mkldnn.matmul, torch.backends.cuda.matmul  # type: ignore[attr-defined]
+    before = [library.fp32_precision for library in libraries]
+    for library in libraries:
+        library.fp32_precision = "ieee"
     try:
         yield
     finally:
-        matmul.fp32_precision = before
+        for library, precision in zip(libraries, before, strict=True):
+            library.fp32_precision = precision
 
 
 def _tiled(vectors: Tensor) -> Tensor:
@@ -175,26 +180,42 @@ def _tiled(vectors: Tensor) -> Tensor:
     return functional.pad(vectors, (0, -vectors.shape[1] % TILE))
 
 
-def _kth(scores: npt.NDArray[Any], k: int) -> npt.NDArray[Any]:
+def _is_numpys(scores: Tensor) -> bool:
+    """Whether NumPy is asked: in main memory it finds few cells among many several times faster than torch."""
+    return scores.device.type == "cpu"
+
+
+def _exclude(scores: Tensor, excluded: Excluded, lowest: float) -> None:
+    """Give the excluded cells the lowest number."""
+    if _is_numpys(scores):
+        scores.numpy()[excluded.rows, excluded.places] = lowest
+    else:
+        cells = tuple(torch.from_numpy(each).to(scores.device) for each in excluded)
+        scores.index_put_(cells, torch.tensor(lowest, dtype=scores.dtype, device=scores.device))
+
+
+def _kth(scores: Tensor, k: int) -> npt.NDArray[Any]:
     """No more than each row's k-th highest number, [n, 1]: the k-th highest of the maxima of disjoint groups.
 
     Articles that are missing count as the lowest number.
     """
     n, m = scores.shape
     if m <= k:
-        return np.full((n, 1), -np.inf, dtype=scores.dtype)
+        return np.full((n, 1), -np.inf, dtype=np.float32)
     groups = min(GROUPS * k, m)
     depth = m // groups
     # Group g holds the articles g, g + groups, …: neighbours in id, which are alike, fall into different groups.
-    maxima = torch.from_numpy(scores)[:, : groups * depth].view(n, depth, groups).amax(dim=1).numpy()  # [n, groups]
+    maxima = scores[:, : groups * depth].view(n, depth, groups).amax(dim=1).cpu().numpy()  # [n, groups]
     bound: npt.NDArray[Any] = np.partition(maxima, groups - k, axis=1)[:, groups - k, None]
     return bound
 
 
-def _cells(scores: npt.NDArray[Any], least: npt.NDArray[Any], unproven: Indices) -> CandidateCells:
+def _cells(scores: Tensor, least: npt.NDArray[Any], unproven: Indices) -> CandidateCells:
     """The cells of scores [n, m] that reach their row's ``least`` [n, 1]."""
-    rows, places = np.divmod(np.flatnonzero(scores >= least), scores.shape[1])
-    return CandidateCells(rows, places, unproven)
+    if _is_numpys(scores):
+        return CandidateCells(*np.divmod(np.flatnonzero(scores.numpy() >= least), scores.shape[1]), unproven)
+    reached = (scores >= torch.from_numpy(least).to(scores.device)).nonzero().cpu().numpy()
+    return CandidateCells(reached[:, 0], reached[:, 1], unproven)
 
 
 def _summation(lengths: Floats, longest: float, dim: int) -> Floats:

@@ -83,6 +83,7 @@ def neighbours_of(
     k: int = NEAREST,
     kept: ResultsCache | None = None,
     data: Mapping[str, str] | None = None,
+    device: str = "cpu",
 ) -> pd.DataFrame:
     """What each model of the plan that has vectors, trained on everything with the first seed, holds to be nearest.
 
@@ -93,6 +94,7 @@ def neighbours_of(
         k: neighbours of each article.
         kept: where results are kept; None keeps none.
         data: what identifies ``train`` and ``catalogue``.
+        device: where models compute, as PyTorch names it.
 
     Returns:
         model, article_id, popularity (most, median, least), rank, similar_article_id, similarity.
@@ -106,8 +108,9 @@ def neighbours_of(
     frames = [pd.DataFrame(columns=COLUMNS)] if not asked or not vectors else []
     for name, studied in progress(vectors.items() if asked else (), "nearest neighbours", unit="model"):
         parts = {"model": studied.model_dump(mode="json"), "seed": plan.seeds[0], "k": k, "articles": asked}
-        nearest = partial(_nearest, train, catalogue, studied, plan.seeds[0], sorted(set(asked.values())), k)
-        found = cached(kept, data, {"neighbours": parts, "made_by": made_by()}, Neighbours, nearest)
+        nearest = partial(_nearest, train, catalogue, studied, plan.seeds[0], sorted(set(asked.values())), k, device)
+        made = {"neighbours": parts, "made_by": made_by(), "device": device}
+        found = cached(kept, data, made, Neighbours, nearest)
         by_article = pd.DataFrame({"popularity": list(asked), "article_id": list(asked.values())})
         frames.append(by_article.merge(pd.DataFrame(found.model_dump()), on="article_id").assign(model=name)[COLUMNS])
     return pd.concat(frames, ignore_index=True)
@@ -121,8 +124,14 @@ def has_vectors(studied: StudiedModel) -> bool:
 
 
 def _nearest(
-    train: Interactions, catalogue: Catalogue, studied: StudiedModel, seed: int, articles: list[str], k: int
+    train: Interactions,
+    catalogue: Catalogue,
+    studied: StudiedModel,
+    seed: int,
+    articles: list[str],
+    k: int,
+    device: str,
 ) -> Neighbours:
-    model = fit_model(train, studied, seed, catalogue)
+    model = fit_model(train, studied, seed, catalogue, device=device)
     columns = model.similar(articles, k=k)[list(Neighbours.model_fields)]
     return Neighbours.model_validate(columns.to_dict("list"))

@@ -31,14 +31,14 @@ class StudiedModel(BaseModel):
     config: dict[str, Any] = {}
     reads_content: bool = False
 
-    def build(self, seed: int) -> Recommender[Any]:
+    def build(self, seed: int, device: str = "cpu") -> Recommender[Any]:
         """The model, not yet fitted.
 
         Raises:
             UnknownModelError: there is no such recommender.
             pydantic.ValidationError: a field of its config is unknown or its value not allowed.
         """
-        return recommenders.build(self.recommender, **self.config, seed=seed)
+        return recommenders.build(self.recommender, device, **self.config, seed=seed)
 
 
 class RecommenderFit(NamedTuple):

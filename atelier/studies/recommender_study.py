@@ -54,7 +54,7 @@ class Sample:
         """A model fitted on them; it leaves out of lists what was seen in all interactions, kept or not."""
         task = self.study.task
         customers = pd.DataFrame({"customer_id": task.customers})
-        model = fit_model(self.train, studied, seed, self.study.catalogue, customers=customers)
+        model = fit_model(self.train, studied, seed, self.study.catalogue, customers, self.study.device)
         if task.exclude_seen:
             if self._seen is None:  # the same for all: models of one sample know the same customers and articles
                 known = task.seen.aligned(model.customer_profiles.ids, model.article_ids, unknown="drop")
@@ -73,12 +73,14 @@ class Study:
         task: what the models are asked.
         catalogue: what is sold, with vectors; None: nothing is known of articles.
         candidates: text, the articles that may be recommended; None: all in stock.
+        device: where models compute, as PyTorch names it.
     """
 
     plan: RecommenderStudyPlan
     task: EvaluationTask
     catalogue: Catalogue | None = None
     candidates: pd.Index | None = None
+    device: str = "cpu"
     _sample: Sample | None = None
 
     @classmethod
@@ -148,6 +150,7 @@ def run_study(
     candidates: Any = None,
     kept: ResultsCache | None = None,
     data: Mapping[str, str] | None = None,
+    device: str = "cpu",
 ) -> list[RecommenderFitResult]:
     """Run every fit of a study, or read what an earlier run, perhaps a killed one, kept of it.
 
@@ -167,8 +170,9 @@ def run_study(
         candidates: the articles that may be recommended (texts, or a frame with ``article_id``); None: all in stock.
         kept: where results are kept; None keeps none.
         data: what identifies ``train``, ``truth`` and ``catalogue``, for example the versions of their tables: kept
-            results are read again only where this, the plan, the customers, the candidates, the code, the libraries
-            and the number of threads are the same.
+            results are read again only where this, the plan, the customers, the candidates, the code, the libraries,
+            the number of threads and the device are the same.
+        device: where models compute, as PyTorch names it.
 
     Returns:
         One result for each of ``plan.fits()``, in that order.
@@ -180,14 +184,14 @@ def run_study(
         ValueError: ``kept`` without ``data``.
     """
     for studied in (*plan.models.values(), plan.fallback):
-        studied.build(seed=0)  # what is wrong with the last one is better known before the first is fitted
+        studied.build(0, device)  # what is wrong with the last one is better known before the first is fitted
     if not declared(plan.fallback.recommender).serves_anyone:
         raise StudyError(
             f"the fallback {plan.fallback.recommender} cannot rank for customers without history, for whom it is "
             "there: take popular"
         )
-    study = Study.of(train, truth, plan, catalogue, judged, candidates)
-    shared = {"asked": study.asked(), "made_by": made_by()}
+    study = replace(Study.of(train, truth, plan, catalogue, judged, candidates), device=device)
+    shared = {"asked": study.asked(), "made_by": made_by(), "device": device}
     return [
         cached(kept, data, {"plan": plan.identity(fit), **shared}, RecommenderFitResult, partial(run_fit, fit, study))
         for fit in progress(plan.fits(), "recommender study", unit="fit")
@@ -217,7 +221,12 @@ def run_fit(fit: RecommenderFit, study: Study) -> RecommenderFitResult:
 
 
 def fit_model(
-    train: Interactions, studied: StudiedModel, seed: int = 0, catalogue: Catalogue | None = None, customers: Any = None
+    train: Interactions,
+    studied: StudiedModel,
+    seed: int = 0,
+    catalogue: Catalogue | None = None,
+    customers: Any = None,
+    device: str = "cpu",
 ) -> Recommender[Any]:
     """A model of a plan, fitted as the study fits it.
 
@@ -227,10 +236,11 @@ def fit_model(
         seed: of everything random in it.
         catalogue: what is sold; models that do not read content get it without vectors.
         customers: a frame of customers to know beside those in ``train``.
+        device: where it computes.
     """
     if catalogue is not None and not studied.reads_content:
         catalogue = replace(catalogue, vectors=None, names=None)
-    return studied.build(seed).fit(train, catalogue=catalogue, customers=customers)
+    return studied.build(seed, device).fit(train, catalogue=catalogue, customers=customers)
 
 
 def kept_share(train: Interactions, share: float, seed: int) -> Interactions:

@@ -17,6 +17,7 @@ from atelier.articles.errors import ArticlesError
 from atelier.attributes import AttributeConfig, AttributeModel, complete, evaluate
 from atelier.attributes.model import NotFittedError
 from atelier.errors import BundleError
+from tests.devices import DEVICES
 
 NO_LABELS = pd.DataFrame({"article_id": [], "attribute": [], "value": []}, dtype="str")
 
@@ -86,6 +87,18 @@ def test_loading_gives_the_same_predictions_and_saving_again_the_same_bytes(plan
     loaded.save(tmp_path / "two")
     assert _files(tmp_path / "one") == _files(tmp_path / "two")
     assert {path.suffix for path in (tmp_path / "one").iterdir()} == {".json", ".parquet", ".safetensors"}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_what_a_device_learned_is_predicted_on_the_processor(planted, tiny, tmp_path, device: str) -> None:
+    there = AttributeModel(tiny, device=device).fit(planted.articles, planted.labels)
+    there.save(tmp_path)
+    assert device not in (tmp_path / "config.json").read_text()
+    found = there.predict(planted.articles).merge(planted.truth, on=["article_id", "attribute"])
+    assert (found["value_x"] == found["value_y"]).mean() > 0.9
+    predicted = [model.predict_proba(planted.articles).matrices for model in (there, AttributeModel.load(tmp_path))]
+    for one, other in zip(*predicted, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_fitting_twice_gives_the_same_bytes_and_leaves_inputs_and_random_state_alone(planted, tiny, tmp_path) -> None:

@@ -19,6 +19,7 @@ from atelier.images.finetuning import _validation
 from atelier.images.finetuning_config import Augmentation
 from atelier.images.parts import cut_backbone
 from atelier.nn.training_state import TrainingStateError
+from tests.devices import DEVICES
 from tests.nn.toy import Killed, kill_after_look
 
 TINY = Preprocessing(resize=16, crop=16, fit="stretch", mean=(0, 0, 0), std=(1, 1, 1))
@@ -87,6 +88,15 @@ def test_it_learns(tuned: FineTuned) -> None:
     assert tuned.summary["views"] == 2
     assert tuned.summary["training"] + tuned.summary["validation"] == 4 * STYLES
     assert tuned.summary["attributes"] == 2
+
+
+@pytest.mark.parametrize("device", DEVICES[1:])
+def test_it_learns_on_another_device(
+    compact: Backbone, photographs: pd.DataFrame, labels: pd.DataFrame, folder: Path, device: str
+) -> None:
+    there = finetune(compact, photographs, labels, root=folder, config=QUICK, device=device)
+    assert mean_of(there, "weighted_f1_after") > 0.9
+    assert all(value.device.type == "cpu" for value in there.backbone.module.state_dict().values())
 
 
 def test_the_metrics_hold_before_and_after_of_every_attribute(tuned: FineTuned) -> None:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from torch import nn
 
-from atelier.nn.training_loop import DivergedError, Epoch, Observer, StepLoss, TrainingLoop, own_random_state
+from atelier.devices import own_random_state
+from atelier.nn.training_loop import DivergedError, Epoch, Observer, StepLoss, TrainingLoop
 from atelier.nn.training_state import TrainingStateError, fingerprint, read_state, write_state
 from tests.conftest import REPOSITORY
 from tests.devices import DEVICES

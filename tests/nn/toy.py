@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from atelier.nn.training_loop import Epoch, Observer, Part, Passes, StepLoss, TrainingLoop, own_random_state
+from atelier.devices import own_random_state
+from atelier.nn.training_loop import Epoch, Observer, Part, Passes, StepLoss, TrainingLoop
 from atelier.nn.training_state import write_state
 
 STEPS, EVERY = 16, 5

@@ -5,14 +5,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from atelier.search import exact, exact_bounds
 from atelier.search.exact import ExactTopK
 from atelier.search.ragged import Pairs, RaggedLists, Ranked
+from tests.devices import DEVICES
 
 Banned = set[tuple[int, int]]
+
+
+@pytest.fixture(params=["numpy", *DEVICES], ids=lambda param: "torch" if param == "cpu" else param)
+def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """The processor; the same by the operations that other devices take; other devices."""
+    if request.param == "numpy":
+        return exact_bounds.CPU
+    monkeypatch.setattr(exact_bounds, "_is_numpys", lambda scores: False)
+    return torch.device(request.param)
 
 
 def slow(queries: np.ndarray, vectors: np.ndarray, codes: np.ndarray, k: int, banned: Banned) -> list[list[int]]:
@@ -23,7 +33,7 @@ def slow(queries: np.ndarray, vectors: np.ndarray, codes: np.ndarray, k: int, ba
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 2**31),
     n=st.integers(0, 9),
@@ -34,7 +44,9 @@ def slow(queries: np.ndarray, vectors: np.ndarray, codes: np.ndarray, k: int, ba
     block=st.sampled_from([1, 700, exact.BLOCK]),
     half=st.booleans(),
 )
-def test_equals_a_full_sort(seed: int, n: int, m: int, k: int, levels: int, bans: int, block: int, half: bool) -> None:
+def test_equals_a_full_sort(
+    where: torch.device, seed: int, n: int, m: int, k: int, levels: int, bans: int, block: int, half: bool
+) -> None:
     """Small whole numbers are exact in float32, so that ties are true ties."""
     random = np.random.default_rng(seed)
     queries = random.integers(-levels, levels + 1, (n, 3)).astype(np.float32)
@@ -44,7 +56,9 @@ def test_equals_a_full_sort(seed: int, n: int, m: int, k: int, levels: int, bans
     excluded = RaggedLists.distinct(rows, banned.astype(np.int32), (n, 2 * m + 1)).of(np.arange(n))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exact, "BLOCK", block)
-        ranked = ExactTopK(vectors, codes, 2 * m + 1, bfloat16=half)(queries, k, excluded)
+        patch.setattr(exact, "DEVICE_BLOCK", block)
+        chosen = half if where.type == "cpu" else None
+        ranked = ExactTopK(vectors, codes, 2 * m + 1, where, bfloat16=chosen)(queries, k, excluded)
     pairs = set(zip(rows.tolist(), banned.tolist(), strict=True))
     expected = slow(queries, vectors, codes, k, pairs)
     assert [[code for code in row if code >= 0] for row in ranked.codes.tolist()] == expected
@@ -90,7 +104,7 @@ def same(one: Ranked, other: Ranked) -> bool:
     return bool((one.codes == other.codes).all() and (one.scores == other.scores).all())
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(KINDS),
     seed=st.integers(0, 2**31),
@@ -99,8 +113,8 @@ def same(one: Ranked, other: Ranked) -> bool:
     dim=st.integers(1, 70),
     k=st.integers(1, 9),
 )
-def test_lists_do_not_depend_on_the_precision_of_products(
-    kind: str, seed: int, n: int, m: int, dim: int, k: int
+def test_lists_do_not_depend_on_the_precision_of_products_or_the_device(
+    where: torch.device, kind: str, seed: int, n: int, m: int, dim: int, k: int
 ) -> None:
     queries, vectors = hard(kind, seed, n, m, dim)
     codes, random = np.arange(m, dtype=np.int32), np.random.default_rng(seed)
@@ -109,6 +123,7 @@ def test_lists_do_not_depend_on_the_precision_of_products(
     )
     single = ExactTopK(vectors, codes, m, bfloat16=False)(queries, k, excluded)
     assert same(single, ExactTopK(vectors, codes, m, bfloat16=True)(queries, k, excluded))
+    assert same(single, ExactTopK(vectors, codes, m, where)(queries, k, excluded))
     exact = queries.astype(np.float64) @ vectors.T.astype(np.float64)
     exact[excluded.rows, excluded.codes] = -np.inf
     lengths = np.linalg.norm(queries.astype(np.float64), axis=1)[:, None] * np.linalg.norm(
@@ -204,25 +219,31 @@ def test_a_query_of_noughts_gets_the_first_articles_and_reaches_no_cell(
     assert sum(reached) < n * 300
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("kind", ["plain", "alike"])
-def test_lists_do_not_depend_on_the_precision_that_torch_is_set_to(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With "medium" a processor that can multiplies float32 in bfloat16, about which the bounds know nothing."""
+def test_lists_do_not_depend_on_the_precision_that_torch_is_set_to(
+    kind: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With "medium" float32 is multiplied in bfloat16 or TensorFloat-32, about which the bounds know nothing."""
     queries, vectors = hard(kind, 1, 64, 6000, 128)
-    search = ExactTopK(vectors, np.arange(6000, dtype=np.int32), 6000, bfloat16=False)
-    usual, matmul, during = search(queries, 10, Pairs.none()), torch.backends.mkldnn.matmul, []
+    search = ExactTopK(vectors, np.arange(6000, dtype=np.int32), 6000, torch.device(device), bfloat16=False)
+    usual, during = search(queries, 10, Pairs.none()), []
+    libraries = torch.backends.mkldnn.matmul, torch.backends.cuda.matmul
     mm = torch.mm
 
     def watched(*given: Any, **named: Any) -> torch.Tensor:
-        during.append(matmul.fp32_precision)
+        during.extend(library.fp32_precision for library in libraries)
         return mm(*given, **named)
 
     monkeypatch.setattr(torch, "mm", watched)
-    before = matmul.fp32_precision
+    before = [library.fp32_precision for library in libraries]
     try:
         torch.set_float32_matmul_precision("medium")
         assert same(usual, search(queries, 10, Pairs.none()))
-        assert during == ["ieee"]
-        assert (torch.get_float32_matmul_precision(), matmul.fp32_precision) == ("medium", "bf16")
+        assert during == ["ieee", "ieee"]
+        assert torch.get_float32_matmul_precision() == "medium"
+        assert [library.fp32_precision for library in libraries] == ["bf16", "tf32"]
     finally:
         torch.set_float32_matmul_precision("highest")
-        matmul.fp32_precision = before
+        for library, precision in zip(libraries, before, strict=True):
+            library.fp32_precision = precision

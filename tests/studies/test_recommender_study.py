@@ -199,7 +199,7 @@ def test_only_models_that_read_content_are_given_vectors(monkeypatch: pytest.Mon
         def fit(self, train: Any, catalogue: Catalogue, customers: Any) -> None:
             given[self.name] = catalogue.vectors
 
-    monkeypatch.setattr(recommenders, "build", lambda name, **config: Told(config["mode"]))
+    monkeypatch.setattr(recommenders, "build", lambda name, device, **config: Told(config["mode"]))
     train = Interactions.from_frame(TRAIN)
     for name, studied in RecommenderStudyPlan.published(4).models.items():
         if studied.recommender == "hybrid":
@@ -306,6 +306,7 @@ def test_another_question_starts_anew_and_another_model_does_not(
     assert fits() == []
     assert fits(data={"interactions": "2"}) == ["popularity"]
     assert fits(judged=["u1"]) == ["popularity"]
+    assert fits(device="auto") == ["popularity"]
     assert fits(candidates=["a", "b"]) == ["popularity"]
     assert fits(candidates=["b", "a"]) == []
     assert fits(small.model_copy(update={"models": {"popularity": POPULAR, "repeat": REPEAT}})) == ["repeat"]
@@ -323,8 +324,10 @@ def test_another_question_starts_anew_and_another_model_does_not(
         "catalogue.py",
         "recommenders/factorisation/als.py",
         "metrics/accuracy.py",
-        "search/exact.py",
+        "nn/training_loop.py",
         "nn/ranking_losses.py",
+        "search/exact.py",
+        "devices.py",
     ],
 )
 def test_what_a_fit_reads_is_part_of_the_code(module: str, monkeypatch: pytest.MonkeyPatch) -> None:

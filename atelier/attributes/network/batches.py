@@ -16,6 +16,7 @@ from atelier.articles.image_vectors import ImageVectors, standardisation
 from atelier.articles.text import PADDING, UNKNOWN
 from atelier.attributes.encoding import EncodedArticles
 from atelier.attributes.network.architecture import ArticleBatch, AttributeNetwork
+from atelier.devices import copied
 
 Floats = npt.NDArray[np.float32]
 
@@ -55,7 +56,8 @@ class ArticleBatches:
         self.vectors = torch.from_numpy(standard).to(device)  # [m + 1, dim]: the last row is a missing shot
         self.index = torch.from_numpy(np.where(index < 0, len(vectors), index)).to(device)  # [n, shots]
         self.tokens = torch.from_numpy(encoded.tokens).to(device)  # [n, length]
-        self.lengths = (self.tokens != PADDING).sum(1)  # [n]
+        self.device = device
+        self.lengths = torch.from_numpy((encoded.tokens != PADDING).sum(1))  # [n], in main memory
         self.types, self.brands, self.divisions = (
             torch.from_numpy(codes).to(device) for codes in (encoded.types, encoded.brands, encoded.divisions)
         )
@@ -65,8 +67,8 @@ class ArticleBatches:
         return len(self.types)
 
     def batch(self, rows: Tensor) -> ArticleBatch:
-        """The articles of these rows, int64 [b]; texts are cut to the longest among them."""
-        longest = max(int(self.lengths[rows].max()), self.kernel)
+        """The articles of these rows, int64 [b] in main memory; texts are cut to the longest among them."""
+        longest, rows = max(int(self.lengths[rows].max()), self.kernel), copied(rows, self.device)
         return ArticleBatch(
             images=self.vectors[self.index[rows]],
             tokens=self.tokens[rows, :longest].long(),
@@ -77,7 +79,7 @@ class ArticleBatches:
 
     def batches(self, size: int, rows: Tensor | None = None) -> Iterator[ArticleBatch]:
         """All articles, or those of ``rows``, in order, at most ``size`` at a time."""
-        chosen = torch.arange(len(self), device=self.types.device) if rows is None else rows
+        chosen = torch.arange(len(self)) if rows is None else rows
         for part in torch.split(chosen, size):
             if len(part):
                 yield self.batch(part)
@@ -87,7 +89,7 @@ def word_dropout(batch: ArticleBatch, share: float, generator: torch.Generator) 
     """Make a share of the words unknown, each drawn apart."""
     if share == 0:
         return batch
-    drawn = (torch.rand(batch.tokens.shape, generator=generator) < share).to(batch.tokens.device)
+    drawn = copied(torch.rand(batch.tokens.shape, generator=generator) < share, batch.tokens.device)
     return replace(batch, tokens=batch.tokens.masked_fill(drawn & (batch.tokens != PADDING), UNKNOWN))
 
 
@@ -95,8 +97,7 @@ def modality_dropout(batch: ArticleBatch, share: float, generator: torch.Generat
     """Take photographs, text, product type, brand and division away from a share of the articles, each drawn apart."""
     if share == 0:
         return batch
-    device = batch.types.device
-    drawn = (torch.rand((5, len(batch.types)), generator=generator) < share).to(device)  # [modality, b]
+    drawn = copied(torch.rand((5, len(batch.types)), generator=generator) < share, batch.types.device)  # [modality, b]
     return replace(
         batch,
         images=batch.images.masked_fill(drawn[0, :, None, None], 0.0),

@@ -12,7 +12,7 @@ from atelier.attributes.labels import Heads
 from atelier.attributes.network.architecture import AttributeNetwork
 from atelier.attributes.network.batches import ArticleBatches, modality_dropout, word_dropout
 from atelier.attributes.network.loss import JointLoss
-from atelier.devices import autocast
+from atelier.devices import autocast, copied
 from atelier.nn.training_loop import Part, Passes, StepLoss
 
 LARGEST_GRADIENT = 5.0
@@ -27,7 +27,7 @@ class JointTraining:
         targets: int64 [n, attributes], −1 unlabelled, on the device of the batches.
         heads: the attributes.
         config: see :class:`AttributeConfig`.
-        training: int64: rows to train on, at least one.
+        training: int64, in main memory: rows to train on, at least one.
 
     Attributes:
         steps_per_epoch: steps in which every article is seen once.
@@ -65,12 +65,11 @@ class JointTraining:
 
     def step(self) -> StepLoss:
         """Take a step on the next articles of an order that is drawn anew in each epoch."""
-        return StepLoss(self._step(self._passes.next().to(self.training.device)))
+        return StepLoss(self._step(self._passes.next()))
 
     def _draw(self) -> tuple[Tensor, ...]:
         """The rows of each step of an epoch."""
-        shuffled = torch.randperm(len(self.training), generator=self.generator).to(self.training.device)
-        order = self.training[shuffled]
+        order = self.training[torch.randperm(len(self.training), generator=self.generator)]
         # Even parts: batch normalisation cannot take a last batch of one article. A single article is seen twice.
         order = order.repeat(2) if len(order) == 1 else order
         return torch.tensor_split(order, self.steps_per_epoch)
@@ -80,7 +79,8 @@ class JointTraining:
         batch = word_dropout(batch, self.config.word_dropout, self.generator)
         with autocast(self.config.precision, self.targets.device):
             logits = self.network(batch)
-        value: Tensor = self.loss(self.network.split(logits), self.targets[rows])
+        targets = self.targets[copied(rows, self.targets.device)]
+        value: Tensor = self.loss(self.network.split(logits), targets)
         self.optimiser.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)

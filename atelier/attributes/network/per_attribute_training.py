@@ -17,7 +17,7 @@ from atelier.attributes.config import AttributeConfig
 from atelier.attributes.labels import UNLABELLED, Heads
 from atelier.attributes.network.architecture import AttributeNetwork
 from atelier.attributes.network.batches import ArticleBatches, modality_dropout, word_dropout
-from atelier.devices import autocast
+from atelier.devices import autocast, copied
 from atelier.nn.training_loop import Part, StepLoss
 
 HEADS = ("heads.weight", "heads.bias")
@@ -28,7 +28,7 @@ class Deck:
 
     Args:
         rows: int64 [n].
-        generator: shuffles them, on the processor, so that every device draws alike.
+        generator: shuffles them.
     """
 
     def __init__(self, rows: Tensor, generator: torch.Generator) -> None:
@@ -43,7 +43,7 @@ class Deck:
         """The next ``count`` rows, or all n where there are fewer. The order is drawn anew as the last one ends."""
         count = min(count, len(self))
         if len(self._left) < count:
-            shuffled = torch.randperm(len(self), generator=self._generator).to(self.rows.device)
+            shuffled = torch.randperm(len(self), generator=self._generator)
             self._left = torch.cat([self._left, self.rows[shuffled]])
         drawn, self._left = self._left[:count], self._left[count:]
         return drawn
@@ -54,7 +54,7 @@ class Deck:
 
     def load_state_dict(self, state: dict[str, Tensor], /) -> None:
         """Go on from such a state."""
-        self._left = state["left"].to(self.rows.device)
+        self._left = state["left"]
 
 
 class PerAttributeTraining:
@@ -68,7 +68,7 @@ class PerAttributeTraining:
         targets: int64 [n, attributes], −1 unlabelled, on the device of the batches.
         heads: the attributes.
         config: see :class:`AttributeConfig`.
-        training: int64: rows to train on, at least one of them labelled.
+        training: int64, in main memory: rows to train on, at least one of them labelled.
 
     Attributes:
         steps_per_epoch: steps in which as many labels are seen as there are. Attributes take turns whatever their
@@ -86,7 +86,7 @@ class PerAttributeTraining:
     ) -> None:
         self.network, self.batches, self.targets, self.config = network, batches, targets, config
         self.generator = torch.Generator().manual_seed(config.seed)
-        labelled = targets[training] != UNLABELLED
+        labelled = targets.cpu()[training] != UNLABELLED
         decks = [Deck(training[labelled[:, place]], self.generator) for place in range(len(heads))]
         self.decks = {place: deck for place, deck in enumerate(decks) if len(deck)}
         self.turns = Deck(torch.tensor(list(self.decks)), self.generator)
@@ -115,7 +115,8 @@ class PerAttributeTraining:
         mine = dict(zip(HEADS, self.leaves[place], strict=True))
         with autocast(self.config.precision, self.targets.device):
             logits = functional_call(self.network, mine, (batch,))  # [b, classes of this attribute]
-        loss = functional.cross_entropy(logits, self.targets[rows, place])
+        targets = self.targets[copied(rows, self.targets.device), place]
+        loss = functional.cross_entropy(logits, targets)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()

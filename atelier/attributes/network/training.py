@@ -48,8 +48,8 @@ def train(
         targets: int64 [n, attributes], −1 unlabelled, on the device of the batches.
         heads: the attributes.
         config: see :class:`AttributeConfig`; its ``training`` says what a step is.
-        training: int64: rows to train on, at least one.
-        validation: int64: rows that decide when to stop; without labels among them, all epochs are run.
+        training: int64, in main memory: rows to train on, at least one.
+        validation: likewise: rows that decide when to stop; without labels among them, all epochs are run.
         observer: looks on.
         state: a file to resume from, see :class:`~atelier.nn.training_loop.TrainingLoop`.
 
@@ -69,7 +69,7 @@ def train(
         every=config.evaluate_every or way.steps_per_epoch,
         patience=config.patience,
         learning_rates={"learning_rate": config.learning_rate},
-        by="weighted_f1" if (targets[validation] != UNLABELLED).any() else None,
+        by="weighted_f1" if (targets.cpu()[validation] != UNLABELLED).any() else None,
         direction="rises",
         state=state,
         made_from=fingerprint(config.model_dump_json(), *data) if state else "",
@@ -86,7 +86,7 @@ def validation_score(network: AttributeNetwork, batches: ArticleBatches, targets
     if not len(rows):
         return float("nan")
     predicted = torch.stack([part.argmax(1) for part in network.split(logits_of(network, batches, rows))], dim=1)
-    truth, guesses = targets[rows].cpu().numpy(), predicted.cpu().numpy()
+    truth, guesses = targets.cpu()[rows].numpy(), predicted.cpu().numpy()
     scores = [
         weighted_f1(truth[labelled, place], guesses[labelled, place])
         for place, labelled in enumerate((truth != UNLABELLED).T)
@@ -96,7 +96,7 @@ def validation_score(network: AttributeNetwork, batches: ArticleBatches, targets
 
 
 def logits_of(network: AttributeNetwork, batches: ArticleBatches, rows: Tensor | None = None) -> Tensor:
-    """Logits in evaluation mode and float32, [rows, classes]; all articles of the feed where ``rows`` is None."""
+    """Logits in evaluation mode and float32, [rows, classes]; of all articles where ``rows`` is None."""
     network.eval()
     with torch.inference_mode():
         parts = [network(batch) for batch in batches.batches(PREDICTION_BATCH, rows)]

@@ -18,10 +18,11 @@ from scipy.sparse import csr_matrix
 
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue, CatalogueError
+from atelier.devices import own_random_state
 from atelier.ids import Codes, IdMap
 from atelier.interactions import Interactions
 from atelier.nn.content_features import CHUNK, Content
-from atelier.nn.training_loop import Epoch, own_random_state
+from atelier.nn.training_loop import Epoch
 from atelier.nn.training_state import fingerprint
 from atelier.recommenders.eligibility import in_stock_mask
 from atelier.recommenders.factorisation import hybrid_explanation
@@ -53,8 +54,8 @@ class Hybrid(VectorRecommender[HybridConfig]):
 
     declaration = DECLARATION
 
-    def __init__(self, config: HybridConfig | None = None) -> None:
-        super().__init__(config)
+    def __init__(self, config: HybridConfig | None = None, device: str = "cpu") -> None:
+        super().__init__(config, device)
         self.epochs: list[Epoch] = []
 
     @property
@@ -88,14 +89,14 @@ class Hybrid(VectorRecommender[HybridConfig]):
         content = self._content(catalogue)
         attributes = attribute_matrix(customers, config.customer_attributes, train.customer_ids)
         random = torch.Generator().manual_seed(config.seed)
-        network = Factorisation(config, n_articles, content, attributes.shape[1], random)
+        network = Factorisation(config, n_articles, content, attributes.shape[1], random).to(self.torch_device)
         self._train(network, train, catalogue, attributes)
-        vectors = network.article_vectors(n_articles).numpy()
+        vectors = network.article_vectors(n_articles).cpu().numpy()
         vectors[~self.ranked] = 0
         self.weights = {"articles": vectors}
         for name, part in (("content", network.content), ("customer", network.customer)):
             if part is not None:
-                self.weights |= {f"{name}.{key}": value.numpy() for key, value in part.state_dict().items()}
+                self.weights |= {f"{name}.{key}": value.cpu().numpy() for key, value in part.state_dict().items()}
         return self._profile(train) | {"attributes": attributes}
 
     def _content(self, catalogue: Catalogue | None) -> Content | None:
@@ -106,7 +107,8 @@ class Hybrid(VectorRecommender[HybridConfig]):
                 raise CatalogueError("hybrid in mode 'content' reads vectors: pass a catalogue that has them to fit")
             warnings.warn("hybrid was given no article vectors: it learns embeddings only", stacklevel=4)
             return None
-        return Content(catalogue.vectors, self.article_ids.encode(catalogue.ids.values), len(self.article_ids))
+        codes = self.article_ids.encode(catalogue.ids.values)
+        return Content(catalogue.vectors, codes, len(self.article_ids), self.torch_device)
 
     def _train(
         self, network: Factorisation, interactions: Interactions, catalogue: Catalogue | None, attributes: Array
@@ -147,7 +149,7 @@ class Hybrid(VectorRecommender[HybridConfig]):
             popularity=config.negative_popularity,
         )
         held_out = held_out_split(interactions.customers[rows], config.validation_share, config.seed)
-        trainer = Trainer(network, config, len(self.article_ids), attributes)
+        trainer = Trainer(network, config, len(self.article_ids), attributes, self.torch_device)
         made_from = self._made_from(interactions, rows, attributes, network) if self.training_state else ""
         with own_random_state(trainer.device, config.seed):  # of dropout
             self.epochs = train(
@@ -188,7 +190,10 @@ class Hybrid(VectorRecommender[HybridConfig]):
         }
 
     def customer_vectors(self, profiles: dict[str, Array], rows: Indices) -> Scores:
-        """The vectors x_u of rows of the profiles, float32 [n, factors]."""
+        """The vectors x_u of rows of the profiles, float32 [n, factors].
+
+        They are computed on the processor whatever the device, so that lists are the same.
+        """
         starts = profiles["history.starts"]
         shape = (len(starts) - 1, len(self.article_ids))
         history = csr_matrix((profiles["history.shares"], profiles["history.codes"], starts), shape=shape)
@@ -205,7 +210,7 @@ class Hybrid(VectorRecommender[HybridConfig]):
     # Articles that come later
 
     def content_network(self, catalogue: Catalogue | None = None) -> ContentNetwork | None:
-        """The trained content network in evaluation mode; None where the model reads no content.
+        """The trained content network in evaluation mode, on the device; None where the model reads no content.
 
         Raises:
             CatalogueError: the vectors of the ``catalogue`` to be read have another length than those trained on.
@@ -221,7 +226,7 @@ class Hybrid(VectorRecommender[HybridConfig]):
                 f"the catalogue's vectors have {catalogue.vectors.shape[1]} positions, the model was trained on "
                 f"{dim}: make them by the same vector space, or train the model again"
             )
-        return network.eval()
+        return network.eval().to(self.torch_device)
 
     def with_catalogue(self, catalogue: Catalogue) -> Self:
         """The same model with another catalogue: new articles get vectors from content alone, stock is the catalogue's.
@@ -260,12 +265,12 @@ class Hybrid(VectorRecommender[HybridConfig]):
             return np.zeros(0, np.int32), np.zeros((0, self.weights["articles"].shape[1]), np.float32)
         codes = ids.encode(catalogue.ids.values)
         new = ~ranked[codes] & catalogue.vectors.any(axis=1)
-        content = Content(catalogue.vectors[new], codes[new], len(ids))
+        content = Content(catalogue.vectors[new], codes[new], len(ids), self.torch_device)
         with torch.inference_mode():
             parts = [
                 network(content.of(part)) for part in torch.split(torch.from_numpy(codes[new].astype(np.int64)), CHUNK)
             ]
-        return codes[new], torch.cat(parts).numpy()
+        return codes[new], torch.cat(parts).cpu().numpy()
 
     # Reasons
 

@@ -97,7 +97,8 @@ class _Contents:
         labels = labels_of(catalogue.names or _numbered(self._vectors.shape[1]))
         distinct = list(dict.fromkeys(labels))
         place = {name: number for number, name in enumerate(distinct)}
-        self._group = torch.tensor([place[name] for name in labels])
+        self._device = model.torch_device
+        self._group = torch.tensor([place[name] for name in labels], device=self._device)
         self.labels = pa.array(distinct, pa.large_string())
 
     def reasons(self, customers: Scores, codes: Codes, k: int) -> Ranked:
@@ -112,12 +113,14 @@ class _Contents:
         if self._network is None or self._vectors is None:
             return nothing(n)
         known = np.flatnonzero(self._row[codes] >= 0)
-        features = torch.tensor(self._vectors[self._row[codes[known]]], requires_grad=True)  # [known, dim]
-        score = (self._network(features) * torch.from_numpy(customers[known])).sum()
+        read = self._vectors[self._row[codes[known]]]
+        features = torch.tensor(read, device=self._device, requires_grad=True)  # [known, dim]
+        score = (self._network(features) * torch.from_numpy(customers[known]).to(self._device)).sum()
         (gradient,) = torch.autograd.grad(score, features)
-        weights = torch.zeros(len(known), len(self.labels)).index_add_(1, self._group, gradient * features.detach())
-        rows, labels = np.nonzero(weights.numpy() > 0)
-        found: npt.NDArray[np.float32] = weights.numpy()[rows, labels]
+        sums = torch.zeros(len(known), len(self.labels), device=self._device)
+        weights = sums.index_add_(1, self._group, gradient * features.detach()).cpu().numpy()
+        rows, labels = np.nonzero(weights > 0)
+        found: npt.NDArray[np.float32] = weights[rows, labels]
         return best(known[rows], labels.astype(np.int32), found, n, k)
 
 

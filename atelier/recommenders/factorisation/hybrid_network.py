@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from atelier.devices import copied
 from atelier.nn.content_features import CHUNK, Content, SparseRows
 from atelier.nn.embeddings import EMBEDDING_LENGTH, RowEmbedding
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
@@ -115,16 +116,19 @@ class Factorisation(nn.Module):
         self.customer = CustomerNetwork(attributes, config.customer_hidden, factors, random) if attributes else None
 
     def content_part(self, articles: Tensor) -> Tensor | None:
-        """The content network's vectors, [n, factors]: zero for articles without content; None without a network."""
+        """The content network's vectors, [n, factors]: zero for articles without content; None without a network.
+
+        Args:
+            articles: int64 [n], in main memory.
+        """
         if self.content is None or self.features is None:
             return None
         present = self.features.present[articles]
         if present.all():
             return cast(Tensor, self.content(self.features.of(articles)))
-        found = self.content(self.features.of(articles[present]))
-        return torch.zeros(len(articles), found.shape[1], dtype=found.dtype).index_put(
-            (present.nonzero()[:, 0],), found
-        )
+        found = cast(Tensor, self.content(self.features.of(articles[present])))
+        places = copied(present.nonzero()[:, 0], found.device)
+        return found.new_zeros(len(articles), found.shape[1]).index_put((places,), found)
 
     @torch.no_grad()
     def article_vectors(self, n_articles: int) -> Tensor:

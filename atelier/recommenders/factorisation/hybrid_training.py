@@ -6,6 +6,7 @@ What belongs here: what a step of the training is. What does not: drawing exampl
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from atelier.devices import autocast, copied
+from atelier.nn.content_features import CPU
 from atelier.nn.ranking_losses import LOSSES
 from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
@@ -32,16 +35,23 @@ class Trainer:
         config: see :class:`HybridConfig`.
         n_articles: how many articles numbers run over.
         attributes: float32 [customers, positions], read by the customer network.
+        device: where the network and its content lie.
 
     Attributes:
         parts: what steps depend on beside the network: the optimiser. The embedding's squares are part of the network.
     """
 
     def __init__(
-        self, network: Factorisation, config: HybridConfig, n_articles: int, attributes: npt.NDArray[np.float32]
+        self,
+        network: Factorisation,
+        config: HybridConfig,
+        n_articles: int,
+        attributes: npt.NDArray[np.float32],
+        device: torch.device = CPU,
     ) -> None:
-        self.network, self.device, self._config = network, torch.device("cpu"), config
-        self._attributes = torch.from_numpy(attributes)
+        self.network, self.device, self._config = network, device, config
+        self._attributes = torch.from_numpy(attributes).to(device)
+        self._zero = torch.zeros((), device=device)
         self._place = np.zeros(n_articles, dtype=np.int64)
         self._loss = LOSSES[config.loss]
         parameters = list(network.parameters())
@@ -52,8 +62,9 @@ class Trainer:
         """Move the weights by one batch; gives its mean loss."""
         self.network.train()
         articles = self._distinct(batch)
+        rows = copied(articles, self.device)
         embedding = self.network.embedding
-        leaf = None if embedding is None else embedding.leaf(articles)
+        leaf = None if embedding is None else embedding.leaf(rows)
         loss, penalty = self._losses(batch, articles, leaf)
         if self._adam is not None:
             self._adam.zero_grad(set_to_none=True)
@@ -61,7 +72,7 @@ class Trainer:
         if self._adam is not None:
             self._adam.step()
         if embedding is not None and leaf is not None:
-            embedding.step(articles, leaf)
+            embedding.step(rows, leaf)
         return loss.detach().mean()
 
     @torch.no_grad()
@@ -72,13 +83,16 @@ class Trainer:
         for batch in batches:
             articles = self._distinct(batch)
             embedding = self.network.embedding
-            leaf = None if embedding is None else embedding.weight[articles]
+            leaf = None if embedding is None else embedding.weight[copied(articles, self.device)]
             total += float(self._losses(batch, articles, leaf)[0].sum())
         examples = sum(len(batch.positives) for batch in batches)
         return total / examples if examples else float("nan")
 
     def _distinct(self, batch: TrainingBatch) -> Tensor:
-        """The distinct articles of a batch, ascending, so that each vector is computed once; remembers their places."""
+        """The distinct articles of a batch, ascending, in main memory: each vector is computed once.
+
+        The place of each article among them is kept in ``_place``.
+        """
         used = np.zeros(len(self._place), dtype=bool)
         for articles in (batch.inputs[batch.inputs >= 0], batch.positives, batch.negatives):
             used[articles] = True
@@ -88,32 +102,34 @@ class Trainer:
 
     def _losses(self, batch: TrainingBatch, articles: Tensor, leaf: Tensor | None) -> tuple[Tensor, Tensor]:
         """The loss of each example [b], and the penalty on lengths."""
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._config.precision == "bfloat16"):
+        with autocast(self._config.precision, self.device):
             content = self.network.content_part(articles)
             parts = [part for part in (leaf, content) if part is not None]
             vectors = parts[0] if len(parts) == 1 else parts[0] + parts[1]  # [distinct, factors]
             positive, negative = self._scores(batch, vectors)
-        counts = torch.from_numpy(batch.valid)
-        scale = self._config.rank_scale
-        r = torch.from_numpy(batch.importance) if scale == "articles/sampled" else torch.tensor([float(scale)])
+        counts, scale = self._there(batch.valid), self._config.rank_scale
+        r = self._there(batch.importance) if scale == "articles/sampled" else self._zero + float(scale)
         penalties = zip((self._config.l2_embedding, self._config.l2_content), (leaf, content), strict=True)
         lengths = [weight * part.square().sum(1).mean() for weight, part in penalties if weight and part is not None]
-        return self._loss(positive.float(), negative.float(), counts, r), sum(lengths, torch.zeros(()))
+        return self._loss(positive.float(), negative.float(), counts, r), sum(lengths, self._zero)
 
     def _scores(self, batch: TrainingBatch, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """The scores of the positives [b] and of the negatives [b, n]."""
         present = batch.inputs >= 0  # [b, inputs]
         starts = np.cumsum(present.sum(1)) - present.sum(1)
-        customers = functional.embedding_bag(
-            torch.from_numpy(self._place[batch.inputs[present]]), vectors, torch.from_numpy(starts), mode="mean"
-        )  # [b, factors]
+        inputs = self._there(self._place[batch.inputs[present]])
+        customers = functional.embedding_bag(inputs, vectors, self._there(starts), mode="mean")  # [b, factors]
         if self.network.customer is not None:
-            customers = customers + self.network.customer(self._attributes[torch.from_numpy(batch.customers)])
-        positives = functional.embedding(torch.from_numpy(self._place[batch.positives]), vectors)
-        negatives = functional.embedding(torch.from_numpy(self._place[batch.negatives]), vectors)
+            customers = customers + self.network.customer(self._attributes[self._there(batch.customers)])
+        positives = functional.embedding(self._there(self._place[batch.positives]), vectors)
+        negatives = functional.embedding(self._there(self._place[batch.negatives]), vectors)
         shared = negatives.ndim == 2  # [n, factors], otherwise [b, n, factors]
         scores = customers @ negatives.T if shared else torch.bmm(negatives, customers[:, :, None])[:, :, 0]
         return (customers * positives).sum(1), scores
+
+    def _there(self, array: npt.NDArray[Any]) -> Tensor:
+        """The array on the device."""
+        return copied(torch.from_numpy(array), self.device)
 
 
 class HybridTraining:

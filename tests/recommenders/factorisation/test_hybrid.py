@@ -10,9 +10,11 @@ import torch
 
 from atelier import recommenders
 from atelier.catalogue import Catalogue, CatalogueError
+from atelier.errors import AtelierError
 from atelier.recommenders.factorisation.hybrid import Hybrid
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
 from atelier.recommenders.fallback import serve
+from tests.devices import DEVICES
 from tests.recommenders.factorisation.planted import (
     CATALOGUE,
     CUSTOMERS,
@@ -170,3 +172,32 @@ def test_a_later_catalogue_brings_new_articles(model: Hybrid, tmp_path: Path) ->
         for read in (model.with_catalogue, lambda catalogue: model.explain(model.recommend(k=1), catalogue)):
             with pytest.raises(CatalogueError, match="have 2 positions, the model was trained on 9"):
                 read(narrow)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("mode", ["content", "collaborative", "hybrid"])
+def test_what_a_device_learned_ranks_the_same_on_the_processor(device: str, mode: str, tmp_path: Path) -> None:
+    built = recommenders.build("hybrid", device, **(LEARNS | {"mode": mode}))
+    assert isinstance(built, Hybrid)
+    there = built.fit(TRAIN, CATALOGUE)
+    recs, near = there.recommend(k=5), there.similar(k=5)
+    assert taste_share(recs) > 0.85
+    there.save(tmp_path)
+    assert "device" not in (tmp_path / "config.json").read_text()
+    here = recommenders.load(tmp_path)
+    pd.testing.assert_frame_equal(here.recommend(k=5), recs)
+    pd.testing.assert_frame_equal(here.similar(k=5), near)
+    again = recommenders.load(tmp_path, device)
+    pd.testing.assert_frame_equal(again.recommend(k=5), recs)
+    reasons = [model.explain(recs, CATALOGUE).to_pylist() for model in (there, here)]  # type: ignore[attr-defined]
+    own = [[[each for each in row if each["kind"] == "article"] for row in rows] for rows in reasons]
+    assert own[0] == own[1]
+    for rows in reasons:  # of content the last bits may differ
+        assert any(each["kind"] == "attribute" for row in rows for each in row) == (mode != "collaborative")
+
+
+def test_a_device_that_is_missing_is_named_before_anything_is_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(AtelierError, match="no CUDA device"):
+        recommenders.build("hybrid", "cuda")
+    assert recommenders.build("popular", "cuda").device == "cuda"  # it computes nothing there
