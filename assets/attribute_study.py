@@ -1,6 +1,6 @@
 """The attribute study: many trainings of one day's data, started when somebody wants to know, not every night.
 
-What belongs here: what the study reads, where its results are kept, its tables, pictures and key figures. What does
+What belongs here: what the study reads, where its results are cached, its tables, pictures and key figures. What does
 not: the trainings (:mod:`atelier.studies.attribute_study`), how the pictures look (:mod:`atelier.report`).
 """
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from assets.attributes import NetworkTraining, attribute_config, labelled
-from assets.pictures import keep_pictures, kept_folder, pictures_folder
+from assets.pictures import pictures_folder, results_folder, write_pictures
 from assets.stage import stage
 from assets.step import Step
 from atelier.code_version import code_version
@@ -27,7 +27,7 @@ NAME = "attribute_study"
 
 
 class AttributeStudy(NetworkTraining):
-    """Which trainings the study is made of. What is left empty suits the number of labelled articles.
+    """Which trainings the study is made of. A field left empty is chosen by the number of labelled articles.
 
     Attributes:
         splits: ``random``: articles are held out, as published; ``style``: whole styles.
@@ -35,8 +35,8 @@ class AttributeStudy(NetworkTraining):
             and the linear classifiers ``linear_text``, ``linear_images``, ``linear_joined``.
         trainings: ``joint``, by which every variant is trained, and ``published``, by which the network with all inputs
             is trained once more; it takes many times as long.
-        follow_every: steps of the optimiser between two looks at F1; 0: none; empty: after about a pass, in the
-            published training every 1,000, on small data more often.
+        follow_every: steps of the optimiser between two measurements of F1; 0: F1 is not measured during training;
+            empty: about once per epoch, in the published training every 1,000 steps, on small data more often.
     """
 
     splits: list[str] = ["random", "style"]
@@ -68,7 +68,7 @@ def study_attributes(step: Step, config: AttributeStudy) -> None:
         articles,
         labels,
         plan,
-        kept=ResultsCache(kept_folder(step.home.root, NAME, step.ds)),
+        kept=ResultsCache(results_folder(step.home.root, NAME, step.ds)),
         data={"code": _code(), **step.data_versions(READ)},
         device=device,
     )
@@ -82,15 +82,15 @@ def study_attributes(step: Step, config: AttributeStudy) -> None:
 
 
 def _code() -> str:
-    """A digest of the code that decides what the trainings are given."""
+    """A digest of the code that prepares the data of the trainings."""
     return code_version("resources.article_inputs", alone=(__name__,))
 
 
 def study_plan(config: AttributeStudy, articles: int) -> "AttributeStudyPlan":
-    """What the config asks for, with sizes that suit a number of labelled articles.
+    """The plan that the config requests, with layer sizes that suit the number of labelled articles.
 
     Raises:
-        Failure: a split, variant, training or number that is not possible.
+        Failure: a split, variant, training or number is not allowed.
     """
     from pydantic import ValidationError
 
@@ -98,7 +98,7 @@ def study_plan(config: AttributeStudy, articles: int) -> "AttributeStudyPlan":
     from resources.retailer import faults
 
     chosen = attribute_config(config, articles)
-    asked = {} if config.max_epochs is None else {"max_epochs": config.max_epochs}
+    epochs = {} if config.max_epochs is None else {"max_epochs": config.max_epochs}
     unknown = sorted(set(config.trainings) - {"joint", "published"})
     if unknown:
         raise dg.Failure(f"trainings holds {unknown[0]!r}; there are joint, published")
@@ -108,8 +108,8 @@ def study_plan(config: AttributeStudy, articles: int) -> "AttributeStudyPlan":
     try:
         return AttributeStudyPlan.model_validate(
             {
-                "network": trained_as(chosen, "joint").model_copy(update=asked),
-                "published": trained_as(chosen, "published").model_copy(update=asked),
+                "network": trained_as(chosen, "joint").model_copy(update=epochs),
+                "published": trained_as(chosen, "published").model_copy(update=epochs),
                 "variants": variants,
                 **config.model_dump(include={"splits", "test_share", "seed", "follow_every"}),
             }
@@ -119,7 +119,7 @@ def study_plan(config: AttributeStudy, articles: int) -> "AttributeStudyPlan":
 
 
 def _means(scores: "pd.DataFrame") -> dict[str, float]:
-    """Mean weighted F1 on test articles, by split and variant: charts over the days in the UI."""
+    """Mean weighted F1 on test articles, by split and variant; the UI charts them over the days."""
     rows = scores[
         (scores["attribute"] == "mean") & (scores["metric"] == "weighted_f1") & (scores["side"] == "test")
     ].dropna(subset=["value"])
@@ -129,7 +129,7 @@ def _means(scores: "pd.DataFrame") -> dict[str, float]:
 def _draw(step: Step, scores: "pd.DataFrame", confusions: "pd.DataFrame") -> None:
     from atelier.report.attribute_plots import study_drawings
 
-    keep_pictures(
+    write_pictures(
         step,
         pictures_folder(step.home.reports, NAME, step.ds),
         study_drawings(scores, confusions),

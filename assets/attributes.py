@@ -23,13 +23,13 @@ GROUP = "attributes"
 
 
 class NetworkTraining(dg.Config):
-    """The training of an attribute network. What is left empty suits the number of labelled articles.
+    """The training of an attribute network. A field left empty is chosen by the number of labelled articles.
 
     Attributes:
         preset: ``auto``, ``small`` or ``published``.
-        test_share: share of the styles held out to judge the model.
-        seed: of the first weights, the batches and the split.
-        max_epochs: at most so many passes over the data.
+        test_share: share of the styles held out to evaluate the model.
+        seed: of the initial weights, the batches and the split.
+        max_epochs: passes over the data, at most.
     """
 
     preset: str = "auto"
@@ -42,8 +42,8 @@ class AttributeTraining(NetworkTraining):
     """The training of the network that predicts.
 
     Attributes:
-        coverage: the probability with which the set of values that remain possible is to hold the true one.
-        applies: product types to which an attribute applies, by attribute; overrides what is learned from annotations.
+        coverage: the probability with which a prediction set is to hold the true value.
+        applies: product types to which an attribute applies, by attribute; overrides what the annotations show.
     """
 
     coverage: float = 0.9
@@ -58,7 +58,7 @@ class AttributeTraining(NetworkTraining):
     pool=gpu_pool(),
 )
 def attribute_model(step: Step, config: AttributeTraining) -> None:
-    """The multi-modal multi-task network, trained on the day's partial labels and judged on styles held out."""
+    """The multi-modal multi-task network, trained on the day's partial labels and evaluated on styles held out."""
     from atelier.attributes import fit_and_evaluate
     from atelier.attributes.evaluation import METRICS
 
@@ -85,10 +85,10 @@ ENOUGH_LABELS = 100
 
 
 def below_majority(metrics: "pd.DataFrame", labels: "pd.DataFrame") -> list[str]:
-    """The attributes with 100 labels or more on which the model is not above always saying the majority value.
+    """The attributes with 100 labels or more on which the model does not beat the majority baseline.
 
-    Where fewer than 100 of them were held out, it has to be below by more than chance: by two standard errors of an
-    accuracy from so few.
+    Where fewer than 100 labels were held out, the attribute is listed only if the model is below the baseline by more
+    than chance, which is two standard errors of an accuracy from so few labels.
 
     Args:
         metrics: attribute, metric, value, on held-out articles.
@@ -117,33 +117,33 @@ CHANCE = 0.01
 
 
 def short_of_coverage(metrics: "pd.DataFrame", coverage: float, independent: float = 1.0) -> list[str]:
-    """The attributes whose prediction sets hold the true value less often than promised, beyond what is chance.
+    """The attributes whose prediction sets hold the true value less often than promised, by more than chance.
 
     Args:
         metrics: attribute, metric, value, on held-out articles.
-        coverage: what was promised.
-        independent: the part of the labels that counts: articles of a style look and read alike, so their labels are
-            not independent, and as many labels as there are styles is a safe count.
+        coverage: the promised coverage.
+        independent: the share of the labels that is counted as independent. Articles of a style look and read alike,
+            so the number of styles is a safe count of independent labels.
 
     Returns:
-        Those whose coverage would be as low as it is with a probability of less than 1% over the number of attributes:
-        so the check cries wolf on one day in a hundred at most.
+        Attributes whose coverage would be this low by chance with a probability below 1% divided by the number of
+        attributes: so the check raises a false alarm on one day in a hundred at most.
     """
     from atelier.attributes.prediction_sets import chance_of_covering_so_few
 
     wide = metrics.pivot(index="attribute", columns="metric", values="value").drop(index="mean", errors="ignore")
-    judged = wide[wide["coverage"].notna()]
+    measured = wide[wide["coverage"].notna()]
     chances = {
         str(name): chance_of_covering_so_few(
             row["coverage"], row["samples"] * independent, row["calibration_samples"] * independent, coverage
         )
-        for name, row in judged.iterrows()
+        for name, row in measured.iterrows()
     }
     return sorted(name for name, chance in chances.items() if chance < CHANCE / len(chances))
 
 
 def styles_per_article(articles: "pd.DataFrame") -> float:
-    """Styles over articles; an article without a style is one of its own."""
+    """The number of styles divided by the number of articles; an article without a style counts as its own style."""
     codes = articles["product_code"]
     return float((codes.nunique() + codes.isna().sum()) / max(len(codes), 1))
 
@@ -163,15 +163,15 @@ def _check_coverage(step: Step, metrics: "pd.DataFrame", coverage: float, indepe
 
 
 def labelled(articles: "pd.DataFrame", labels: "pd.DataFrame") -> int:
-    """How many articles have a label: the size by which a network is chosen."""
+    """How many articles have a label; the size of the network is chosen by it."""
     return int(articles["article_id"].isin(labels["article_id"]).sum())
 
 
 def attribute_config(config: NetworkTraining, articles: int) -> "AttributeConfig":
-    """The network's config: a preset, with what was asked otherwise.
+    """The network's config: a preset, changed by the fields that were set in the launchpad.
 
     Args:
-        config: what was asked.
+        config: the launchpad's config.
         articles: labelled articles, see :func:`labelled`.
 
     Raises:
@@ -191,8 +191,8 @@ def attribute_config(config: NetworkTraining, articles: int) -> "AttributeConfig
     }
     if config.preset not in presets:
         raise dg.Failure(f"preset is {config.preset!r}; there are {', '.join(presets)}")
-    asked = config.model_dump(include={"seed", "max_epochs", "coverage", "applies"})
-    changes = {name: value for name, value in asked.items() if value not in (None, {})}
+    fields = config.model_dump(include={"seed", "max_epochs", "coverage", "applies"})
+    changes = {name: value for name, value in fields.items() if value not in (None, {})}
     try:
         return presets[config.preset](**changes)
     except ValidationError as error:
@@ -207,7 +207,7 @@ def attribute_config(config: NetworkTraining, articles: int) -> "AttributeConfig
     pool=gpu_pool(),
 )
 def predicted_attributes(step: Step) -> None:
-    """The complete catalogue: what was annotated, otherwise what the model says, with what else remains possible."""
+    """The complete catalogue: annotated values, otherwise predicted ones, each with its prediction set."""
     from atelier.attributes import AttributeModel, complete
 
     bundle = step.bundle("attribute_model")

@@ -1,6 +1,6 @@
 """Catalogue errors: the annotations that people should look at again.
 
-What belongs here: the search as a stage of the day. What does not: how it is done
+What belongs here: the search as a stage of the day. What does not: the search itself
 (:mod:`atelier.attributes.label_errors`).
 """
 
@@ -24,13 +24,14 @@ class ErrorSearch(dg.Config):
     """The search for wrong annotations. Its cost grows with folds and epochs.
 
     Attributes:
-        folds: styles are divided into so many folds; each is judged by a model trained on the others.
+        folds: the number of folds of styles; the labels of each are checked by a model trained on the others.
         seed: of the folds and the models.
-        max_epochs: passes over the data of each model; left out: half of those that suit the catalogue's size.
+        max_epochs: passes over the data of each model; empty: half of what suits the catalogue's size.
         score: by which labels are ranked: ``log_odds``, or cleanlab's ``self_confidence``, ``normalized_margin`` or
             ``confidence_weighted_entropy``.
-        least_confidence: a label is doubted where another value has at least this probability …
-        most_annotated: … and the annotated one at most this.
+        least_confidence: a label is doubtful where another value has at least this probability
+            and the annotated one at most ``most_annotated``.
+        most_annotated: see ``least_confidence``.
     """
 
     folds: int = 3
@@ -83,7 +84,7 @@ def search_config(config: ErrorSearch, articles: int) -> "AttributeConfig":
 
 
 def by_attribute(errors: "pd.DataFrame") -> str:
-    """How many annotations of each attribute are doubted, as a Markdown table."""
+    """How many annotations of each attribute are doubtful, as a Markdown table."""
     counts = errors.groupby("attribute").size().sort_index()
     return "\n".join(["| attribute | doubted |", "|---|---|", *(f"| {name} | {n} |" for name, n in counts.items())])
 

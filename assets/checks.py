@@ -1,7 +1,7 @@
-"""Checks that hold a day against other days: partitioned, and never blocking.
+"""Checks that compare a day with other days: partitioned, and never blocking.
 
-What belongs here: comparisons between partitions. What does not: what a table promises of itself
-(:mod:`resources.contracts`), and what a stage knows while it runs (its own checks).
+What belongs here: comparisons between partitions. What does not: the contract of a single partition
+(:mod:`resources.contracts`), and what a stage itself checks while it runs.
 """
 
 import warnings
@@ -32,7 +32,7 @@ SHOWN = 10
 
 
 def build_checks(days: dg.DailyPartitionsDefinition) -> list[dg.AssetChecksDefinition]:
-    """One step for all comparisons: a step is a process."""
+    """All comparisons in one step, because each step costs a process."""
     rows = "Rows against yesterday's; for interactions against the median of the seven days before."
     described = [("rows_against_earlier_days", table, rows) for table in COUNTED]
     described.append(("label_distribution", LABELS, "Shares of each attribute's values against yesterday's."))
@@ -44,7 +44,7 @@ def build_checks(days: dg.DailyPartitionsDefinition) -> list[dg.AssetChecksDefin
             for name, table, text in described
         ]
 
-    # It can be subset: who materialises one table in the UI asks for the checks of that table only.
+    # Materialising one table in the UI selects the checks of that table only, so the checks must be subsettable.
     @dg.multi_asset_check(name="against_other_days", specs=specs, can_subset=True)
     def against_other_days(
         context: dg.AssetCheckExecutionContext, run_resources: dg.ResourceParam[RunResources]
@@ -83,7 +83,7 @@ def _result(table: str, name: str, faults: Sequence[str]) -> dg.AssetCheckResult
 
 
 def changed_rows(store: "FeatureStore", table: str, days: Sequence[date]) -> list[str]:
-    """The days whose number of rows is far from that of the days before, each with both numbers."""
+    """The days whose number of rows is far from that of the days before; each message gives both numbers."""
     rows = {pointer.ds: pointer.rows for pointer in store.pointers(table)}
     events = table == "interactions"
     factor = EVENTS_CHANGE if events else 1 + SNAPSHOT_CHANGE
@@ -108,22 +108,22 @@ def moved_labels(store: "FeatureStore", days: Sequence[date]) -> list[str]:
 
 
 def changed_values(store: "FeatureStore", days: Sequence[date]) -> list[str]:
-    """The days on which an attribute's values came or went against the day before: a taxonomy changes so.
+    """The days on which an attribute gained or lost values since the day before, as when a taxonomy changes.
 
-    Where old labels are not taken over to the new names, both stay: the model then learns them as two values.
+    Where old labels are not renamed, both names stay, and the model learns them as two values.
     """
     faults = []
     for yesterday, ds in _changed_days(store, days):
         before, after = _shares(store, yesterday).keys(), _shares(store, ds).keys()
         changes = [("new", after - before), ("gone", before - after)]
-        told = [f"{word} {attribute}={value}" for word, found in changes for attribute, value in sorted(found)]
-        if told:
-            faults.append(f"{ds}: {', '.join(told)}")
+        named = [f"{word} {attribute}={value}" for word, found in changes for attribute, value in sorted(found)]
+        if named:
+            faults.append(f"{ds}: {', '.join(named)}")
     return faults
 
 
 def _changed_days(store: "FeatureStore", days: Sequence[date]) -> Iterator[tuple[date, date]]:
-    """Yesterday and today, for each of the days whose labels are others than yesterday's."""
+    """The day before and the day, for each of the days whose labels differ from those of the day before."""
     versions = {pointer.ds: pointer.data_version for pointer in store.pointers(LABELS)}
     for ds in days:
         yesterday = ds - timedelta(days=1)

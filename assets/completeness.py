@@ -1,7 +1,7 @@
-"""The end of the day: whether everything that the day should have was made.
+"""The last step of the day, which checks that everything was made.
 
-What belongs here: the last step, which fails the run and names what is missing. What does not: why it is missing, which
-the step that should have made it recorded (:mod:`assets.results`).
+What belongs here: that step, which fails the run and names what is missing. What does not: recording why it is missing,
+which the failed step does itself (:mod:`assets.results`).
 """
 
 import dagster as dg
@@ -13,7 +13,7 @@ from assets.step import Step
 
 
 def missing_assets(step: Step) -> dict[str, str]:
-    """What was not made on the step's day: the reason, by asset."""
+    """The assets that were not made on the step's day, each with the reason."""
     history = step.check_history()
     absent = history[(history["check"] == MADE) & ~history["success"]]
     return dict(zip(absent["table"], absent["observed"], strict=True))
@@ -21,7 +21,7 @@ def missing_assets(step: Step) -> dict[str, str]:
 
 @stage(produces=["completeness"], deps=["feature_store", "report"], group=GROUP)
 def completeness(step: Step) -> None:
-    """Fails where a model, its lists or its neighbours are missing; database and report were published before it."""
+    """Fails if a model, its lists or its neighbours are missing, after database and report were published."""
     absent = missing_assets(step)
     if absent:
         reasons = "\n".join(f"  {asset}: {reason}" for asset, reason in absent.items())

@@ -1,7 +1,7 @@
-"""Evaluation: the recommendations of ``ds − horizon``, judged by what customers did since.
+"""Evaluation: the recommendations of ``ds − horizon``, evaluated on what customers did since.
 
-What belongs here: which lists are held against which truth, and the leaf assets that keep the figures. What does not:
-the metrics (:mod:`atelier.metrics`).
+What belongs here: which lists are compared with which truth, and the assets that store the metrics. What does not: the
+formulas of the metrics (:mod:`atelier.metrics`).
 """
 
 from collections.abc import Iterator
@@ -33,14 +33,14 @@ KINDS = ("purchase",)
 KEY_METRICS = ("precision", "hit_rate", "coverage")
 
 
-class JudgeConfig(dg.Config):
-    """How lists are judged.
+class EvaluationConfig(dg.Config):
+    """How lists are evaluated.
 
     Attributes:
         k: the lengths of lists.
         truth_kinds: the kinds of interaction that count as relevant.
         train_kinds: the kinds that count as history.
-        attribute: figures are also given per value of this column of ``articles``.
+        attribute: metrics are also given for each value of this column of ``articles``.
     """
 
     k: list[int] = [10, 12, 14, 20, 30]
@@ -50,16 +50,16 @@ class JudgeConfig(dg.Config):
 
 
 @dataclass(frozen=True)
-class Trial:
-    """Everything that the lists of one day are judged with; nothing in it but ``truth`` is later than ``origin``.
+class EvaluationData:
+    """The data on which the lists of one day are evaluated; nothing in it but ``truth`` is later than ``origin``.
 
     Attributes:
         origin: the day of the lists.
-        train: what was known then.
-        catalogue: what was sold then.
-        customers: whom the models are judged on: ``customer_id``.
-        truth: what they did in (origin, ds].
-        models: those that have lists.
+        train: the interactions up to ``origin``.
+        catalogue: the articles on ``origin``.
+        customers: the customers of the evaluation: ``customer_id``.
+        truth: their interactions in (origin, ds].
+        models: the models that have lists.
     """
 
     origin: date
@@ -78,35 +78,36 @@ class Trial:
     checks=["judged", "enough_customers"],
     skippable=True,
 )
-def offline_metrics(step: Step, config: JudgeConfig) -> None:
-    """Judges the recommendations of ds − horizon; where something is missing for it, says how to make that."""
+def offline_metrics(step: Step, config: EvaluationConfig) -> None:
+    """Evaluates the recommendations of ds − horizon; if data are missing, its check says how to make them."""
     origin = step.ds - timedelta(days=step.home.settings.horizon)
     remedy = missing(step, origin)
-    absent = [name for name in MODELS if name not in judged_models(step, origin)]
-    found = f"the lists of {origin} are judged by what followed until {step.ds}"
-    found += f"; there are none of {', '.join(absent)}" if absent else ""
+    absent = [name for name in MODELS if name not in models_with_lists(step, origin)]
+    found = f"the lists of {origin} are evaluated on what customers did until {step.ds}"
+    found += f"; there are no lists of {', '.join(absent)}" if absent else ""
     step.check("judged", remedy is None and not absent, remedy or found)
     if remedy is not None:
-        step.check("enough_customers", True, "nobody is judged")
+        step.check("enough_customers", True, "no customer is evaluated")
         return
     from atelier.metrics import FEW_CUSTOMERS
 
-    trial = prepare(step, origin, config)
-    judged = trial.truth["customer_id"].nunique()
+    data = prepare(step, origin, config)
+    customers = data.truth["customer_id"].nunique()
     step.check(
         "enough_customers",
-        judged >= FEW_CUSTOMERS,
-        f"{judged} customers are judged" + ("" if judged >= FEW_CUSTOMERS else ": the figures mean little"),
+        customers >= FEW_CUSTOMERS,
+        f"{customers} customers are evaluated"
+        + ("" if customers >= FEW_CUSTOMERS else ": too few for reliable metrics"),
     )
-    _write_metrics(step, trial, config)
-    _write_customer_metrics(step, trial, config)
+    _write_metrics(step, data, config)
+    _write_customer_metrics(step, data, config)
 
 
 def missing(step: Step, origin: date) -> str | None:
-    """What has to be run before ``origin`` can be judged on the step's day; None where nothing is missing."""
+    """What has to be run before the lists of ``origin`` can be evaluated; None where nothing is missing."""
     if origin < step.home.settings.first_day:
-        return f"nothing to judge: {origin} is before the first day, {step.home.settings.first_day}"
-    if not judged_models(step, origin):
+        return f"nothing to evaluate: {origin} is before the first day, {step.home.settings.first_day}"
+    if not models_with_lists(step, origin):
         return f"no recommendations of {origin}: run `dg launch --job daily_retrain --partition {origin}`"
     days = day_range(origin + timedelta(days=1), step.ds)
     absent = [day for day in days if step.store.pointer("interactions", day) is None]
@@ -118,60 +119,60 @@ def missing(step: Step, origin: date) -> str | None:
     return None
 
 
-def judged_models(step: Step, origin: date) -> list[str]:
+def models_with_lists(step: Step, origin: date) -> list[str]:
     """The models that have lists of a day, in the order of the leaderboard."""
     return [name for name in MODELS if step.store.pointer(TABLE, origin, name) is not None]
 
 
-def prepare(step: Step, origin: date, config: JudgeConfig) -> Trial:
-    """Read what the lists of ``origin`` are judged with."""
+def prepare(step: Step, origin: date, config: EvaluationConfig) -> EvaluationData:
+    """Read the data on which the lists of ``origin`` are evaluated."""
     with step.store.connect(as_of=origin, tables=[TABLE]) as con:
         customers: pd.DataFrame = con.sql(query("judged_lists")).df()
     with step.connect("interactions") as con:
         truth = con.sql(query("truth"), params={"origin": origin, "kinds": config.truth_kinds}).df()
-    return Trial(
+    return EvaluationData(
         origin=origin,
         train=training_interactions(step, sorted({*config.train_kinds, *KINDS}), origin),
         catalogue=catalogue(step, origin),
         customers=customers,
         truth=truth[truth["customer_id"].isin(customers["customer_id"])],
-        models=judged_models(step, origin),
+        models=models_with_lists(step, origin),
     )
 
 
-def _lists(step: Step, trial: Trial, model: str) -> Iterator[tuple[str, "pa.Table"]]:
-    """The lists of ``model`` under both policies, of the whole sample: coverage is not of buyers only."""
+def _lists(step: Step, data: EvaluationData, model: str) -> Iterator[tuple[str, "pa.Table"]]:
+    """The lists of ``model`` under both policies, for the whole sample, because coverage is not over buyers only."""
     from resources.frames import dictionary_table
 
-    with step.store.connect(as_of=trial.origin, tables=[TABLE]) as con:
-        con.register("judged", trial.customers)
+    with step.store.connect(as_of=data.origin, tables=[TABLE]) as con:
+        con.register("sample", data.customers)
         for seen in SEEN:
             rows = con.sql(
-                "SELECT customer_id, article_id, rank FROM recommendations SEMI JOIN judged USING (customer_id)"
+                "SELECT customer_id, article_id, rank FROM recommendations SEMI JOIN sample USING (customer_id)"
                 " WHERE model = $model AND seen = $seen ORDER BY customer_id, rank",
                 params={"model": model, "seen": seen},
             )
             yield seen, dictionary_table(rows)
 
 
-def _maker(step: Step, trial: Trial, model: str) -> "Recommender[Any]":
-    """The very model that made the lists, by the id recorded beside them."""
+def _maker(step: Step, data: EvaluationData, model: str) -> "Recommender[Any]":
+    """The model that made the lists, by the id recorded with them: it may have been fitted again since."""
     from atelier import recommenders
 
-    with step.store.connect(as_of=trial.origin, tables=[TABLE]) as con:
+    with step.store.connect(as_of=data.origin, tables=[TABLE]) as con:
         found = con.execute(
             "SELECT DISTINCT model_id FROM recommendations WHERE model = $model AND NOT fallback", {"model": model}
         ).fetchall()
     name = f"{model}_model"
-    model_id = found[0][0] if found else step.models.pointer(name, trial.origin)
+    model_id = found[0][0] if found else step.models.pointer(name, data.origin)
     return recommenders.load(step.models.bundle(name, model_id).path, str(step.compute.apply()))
 
 
 def _restricted(
-    maker: "Recommender[Any]", trial: Trial, segments: "pd.DataFrame", exclude_seen: bool, k: int
+    maker: "Recommender[Any]", data: EvaluationData, segments: "pd.DataFrame", exclude_seen: bool, k: int
 ) -> dict[str, "pd.DataFrame"]:
-    """Lists made from the articles of each segment only: warm, cold and new ones."""
-    customers = trial.truth["customer_id"].drop_duplicates().sort_values()
+    """Lists made from the articles of each segment only (warm, cold, new), by segment."""
+    customers = data.truth["customer_id"].drop_duplicates().sort_values()
     served = customers[maker.can_serve(customers)]
     return {
         str(name): maker.recommend(served, k=k, exclude_seen=exclude_seen, candidates=articles["article_id"])
@@ -179,29 +180,29 @@ def _restricted(
     }
 
 
-def _write_metrics(step: Step, trial: Trial, config: JudgeConfig) -> None:
+def _write_metrics(step: Step, data: EvaluationData, config: EvaluationConfig) -> None:
     import pandas as pd
 
     from atelier.metrics import article_segments, evaluate
 
-    segments = article_segments(trial.catalogue, trial.train, config.train_kinds)
-    for model in trial.models:
-        frames, maker = [], _maker(step, trial, model)
-        for seen, lists in _lists(step, trial, model):
+    segments = article_segments(data.catalogue, data.train, config.train_kinds)
+    for model in data.models:
+        frames, maker = [], _maker(step, data, model)
+        for seen, lists in _lists(step, data, model):
             excluded = seen == "excluded"
             figures = evaluate(
                 lists,
-                trial.truth,
+                data.truth,
                 config.k,
-                train=trial.train,
-                catalogue=trial.catalogue,
+                train=data.train,
+                catalogue=data.catalogue,
                 exclude_seen=excluded,
                 truth_kinds=config.truth_kinds,
                 train_kinds=config.train_kinds,
                 attribute=config.attribute,
-                restricted_recs=_restricted(maker, trial, segments, excluded, max(config.k)),
-                as_of=trial.origin,
-                customers=trial.customers["customer_id"],
+                restricted_recs=_restricted(maker, data, segments, excluded, max(config.k)),
+                as_of=data.origin,
+                customers=data.customers["customer_id"],
             )
             frames.append(figures.assign(model=model, seen=seen))
         step.write("offline_metrics", pd.concat(frames, ignore_index=True), part=model)
@@ -214,28 +215,28 @@ def _key_figures(model: str, frames: list["pd.DataFrame"]) -> dict[str, Any]:
         everyone = frame[(frame["segment"] == "all") & (frame["k"] == 10) & frame["metric"].isin(KEY_METRICS)]
         named = model + "_" + everyone["metric"].astype("str") + "_at_10_seen_" + everyone["seen"]
         figures |= dict(zip(named, everyone["value"].astype(float), strict=True))
-    return {name: value for name, value in figures.items() if value == value}  # undefined ones are no points of a chart
+    return {name: value for name, value in figures.items() if value == value}  # the UI cannot chart NaN
 
 
-def _write_customer_metrics(step: Step, trial: Trial, config: JudgeConfig) -> None:
+def _write_customer_metrics(step: Step, data: EvaluationData, config: EvaluationConfig) -> None:
     import pandas as pd
 
     from atelier.metrics import compare, customers_with_history, per_customer
 
     values: dict[str, dict[str, pd.DataFrame]] = {seen: {} for seen in SEEN}
-    for model in trial.models:
-        for seen, lists in _lists(step, trial, model):
+    for model in data.models:
+        for seen, lists in _lists(step, data, model):
             values[seen][model] = per_customer(
                 lists,
-                trial.truth,
+                data.truth,
                 config.k,
-                train=trial.train,
+                train=data.train,
                 exclude_seen=seen == "excluded",
                 truth_kinds=config.truth_kinds,
             )
         frames = [values[seen][model].assign(model=model, seen=seen) for seen in SEEN]
         step.write("customer_metrics", pd.concat(frames, ignore_index=True), part=model)
-    known = customers_with_history(trial.train, config.train_kinds)
+    known = customers_with_history(data.train, config.train_kinds)
     tests = [compare(values[seen], known).assign(seen=seen) for seen in SEEN]
     step.write("model_comparisons", pd.concat(tests, ignore_index=True))
 

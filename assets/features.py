@@ -1,4 +1,4 @@
-"""Features: what sales tell of articles and customers, and the vector that content models read.
+"""Features of articles and customers computed from sales, and the vector that content models read.
 
 What belongs here: the feature tables and article_vectors. What does not: their SQL (:mod:`sql`), how vectors are
 normalised (:mod:`atelier.articles.vectors`).
@@ -23,10 +23,10 @@ GROUP = "features"
 
 
 class FeatureConfig(dg.Config):
-    """The recent window.
+    """The recent window of the features.
 
     Attributes:
-        window_days: the columns named ``_30d`` look at this many days that end with ds.
+        window_days: the columns named ``_30d`` cover this many days, the last of which is ds.
     """
 
     window_days: int = 30
@@ -40,13 +40,13 @@ def _compute(step: Step, table: str, entity: str, config: FeatureConfig) -> None
 
 @stage(produces=["article_features"], deps=["articles", "interactions"], group=GROUP)
 def article_features(step: Step, config: FeatureConfig) -> None:
-    """What sales tell of an article."""
+    """Features of an article computed from its sales."""
     _compute(step, "article_features", "articles", config)
 
 
 @stage(produces=["customer_features"], deps=["customers", "interactions"], group=GROUP)
 def customer_features(step: Step, config: FeatureConfig) -> None:
-    """What purchases tell of a customer."""
+    """Features of a customer computed from their purchases."""
     _compute(step, "customer_features", "customers", config)
 
 
@@ -57,7 +57,7 @@ def customer_features(step: Step, config: FeatureConfig) -> None:
     pool=gpu_pool(),
 )
 def article_vectors(step: Step) -> None:
-    """The vector that content models read, and in the bundle ``vector_space`` the name and norm of each position."""
+    """The vector that content models read; the bundle ``vector_space`` holds the name and norm of each position."""
     from atelier.articles.table import Articles
     from atelier.articles.vectors import ArticleVectors, vectors_table
 
@@ -75,10 +75,10 @@ def article_vectors(step: Step) -> None:
 
 
 def _attributes(step: Step, articles: "Articles") -> "pa.Table":
-    """The rows of predicted_attributes, their sets replaced by what the same bundle says of every value.
+    """The rows of predicted_attributes, each prediction set replaced by the same model's probabilities of all values.
 
-    A set leaves out what is improbable, and of a doubtful attribute holds everything: a vector wants to know how
-    probable each value is.
+    A prediction set leaves out improbable values, and holds all values where the model is unsure. A vector needs the
+    probability of each value.
     """
     import pyarrow.compute as pc
 

@@ -1,8 +1,8 @@
-"""A backbone that has learned the retailer's own attributes: a job of its own, which somebody starts.
+"""A backbone fine-tuned on the retailer's own attributes, by a job that is started by hand.
 
-What belongs here: gathering photographs and labels, telling how good it became. What does not: fine-tuning
-(:mod:`atelier.images.finetuning`), who uses it (:mod:`dagster_project.commands.promote` writes that into the settings,
-:func:`assets.images.build_encoder` reads it).
+What belongs here: gathering photographs and labels, reporting the result. What does not: fine-tuning
+(:mod:`atelier.images.finetuning`), choosing the backbone (:mod:`dagster_project.commands.promote` writes it into the
+settings, :func:`assets.images.build_encoder` reads it).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ CATEGORY = "product_type"
 
 
 class BackboneTraining(FineTuningConfig):
-    """The fine-tuning, and where it starts."""
+    """The config of fine-tuning, and the backbone and weights that it starts from."""
 
     backbone: str | None = Field(
         default=None,
@@ -41,8 +41,8 @@ class BackboneTraining(FineTuningConfig):
 def fine_tune_backbone(step: Step, config: BackboneTraining) -> None:
     """A backbone whose last layers have learned the annotated attributes and the category from photographs.
 
-    The styles by which the day's attribute model is judged, stopped and calibrated teach it nothing. Nothing uses it
-    until ``atelier promote image_backbone``.
+    It is not trained on the styles by which the day's attribute model is evaluated, stopped and calibrated. It is not
+    used until ``atelier promote image_backbone``.
     """
     from atelier.images import finetune
 
@@ -57,40 +57,40 @@ def fine_tune_backbone(step: Step, config: BackboneTraining) -> None:
         device=device,
     )
     step.save_model(NAME, tuned.save, tables=READ, seed=config.seed)
-    _tell(step, tuned)
+    _report(step, tuned)
 
 
 def learnable(step: Step) -> "tuple[pd.DataFrame, pd.DataFrame]":
-    """The photographs that may be learned from, with their styles, and the labels: annotations and the category."""
+    """The photographs that may be trained on, with their styles, and the labels: annotations and the category."""
     import pandas as pd
 
     from atelier.attributes.leakage_guard import held_out_articles
 
     articles, labels = visible_articles(step), step.read("annotated_attributes")
     labels = labels[labels["article_id"].isin(articles["article_id"])]
-    training = AttributeTraining()  # what the daily attribute model does by default
+    training = AttributeTraining()  # the default config of the daily attribute model
     network = attribute_config(training, labelled(articles, labels))
-    kept_back = held_out_articles(articles, labels, network, test_share=training.test_share, seed=training.seed)
-    free = articles.loc[~kept_back, ["article_id", "product_code"]]
+    held_out = held_out_articles(articles, labels, network, test_share=training.test_share, seed=training.seed)
+    free = articles.loc[~held_out, ["article_id", "product_code"]]
     photographs = step.read("images").merge(free, on="article_id", how="inner", validate="many_to_one")
     category = articles[["article_id", CATEGORY]].dropna().rename(columns={CATEGORY: "value"})
     named = [] if (labels["attribute"] == CATEGORY).any() else [category.assign(attribute=CATEGORY)]
     columns = ["article_id", "attribute", "value"]
-    step.note(NAME, styles_kept_back=int(articles.loc[kept_back, "product_code"].nunique()))
+    step.note(NAME, styles_kept_back=int(articles.loc[held_out, "product_code"].nunique()))
     return photographs.sort_values(["article_id", "shot"], ignore_index=True), pd.concat(
         [labels[columns], *(each[columns] for each in named)], ignore_index=True
     ).astype("str")
 
 
 def visible_articles(step: Step) -> "pd.DataFrame":
-    """The articles of the day, without those that are not on sale yet: of these nobody knows on that day."""
+    """The articles of the day, without those not yet on sale, which nobody knows of on that day."""
     with step.connect("articles") as con:
         frame: pd.DataFrame = con.table("articles").order("article_id").df()
     return frame
 
 
 def _start(step: Step, config: BackboneTraining) -> "Backbone":
-    """The backbone to start from; never one that was promoted: fine-tuning upon fine-tuning would not repeat."""
+    """The backbone to start from: never a promoted one, because then a second run would give another result."""
     from atelier.images import backbones, compact, small
 
     name, weights, preprocessing = chosen_backbone(step.home.settings.encoder, config.backbone, config.weights)
@@ -99,8 +99,8 @@ def _start(step: Step, config: BackboneTraining) -> "Backbone":
     return backbones.build_backbone(name, weights, seed=config.seed, preprocessing=preprocessing)
 
 
-def _tell(step: Step, tuned: "FineTuned") -> None:
-    """Metadata: figures before and after, the counts, a picture of the training."""
+def _report(step: Step, tuned: "FineTuned") -> None:
+    """Write metadata: figures before and after, the counts, a picture of the training."""
     from atelier.report.finetuning import finetuning_text
 
     means = mean_figures(tuned.metrics)

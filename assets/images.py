@@ -1,7 +1,7 @@
-"""Images: which photographs there are, and their vectors.
+"""Images: the photographs of each day, and their vectors.
 
-What belongs here: the manifest of each day and the encoding of what is new. What does not: decoding and backbones
-(:mod:`atelier.images`), where vectors lie (:mod:`resources.embedding_cache`).
+What belongs here: the manifest of each day and the encoding of new photographs. What does not: decoding and backbones
+(:mod:`atelier.images`), the storage of vectors (:mod:`resources.embedding_cache`).
 """
 
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def images(step: Step) -> None:
 def _inspected(
     landings: "Iterator[tuple[date, Landed]]", root: Path, memory: "ImageMemory"
 ) -> "Iterator[tuple[date, Landed]]":
-    """The listings with what the files themselves say; photographs that cannot be used become rejected rows."""
+    """The listings with each file's digest and size; photographs that cannot be used become rejected rows."""
     from resources.frames import empty_table
     from resources.image_memory import concatenate
 
@@ -63,10 +63,10 @@ def _inspected(
 
 
 class EncoderConfig(dg.Config):
-    """Which encoder. Left empty, it is the one that atelier.toml names: changing it is a decision, not a nightly event.
+    """Which encoder. Fields left empty are as in atelier.toml, because nightly runs must not change the encoder.
 
     Attributes:
-        backbone: any torchvision backbone by name, or ``small``; given, a promoted backbone is not used.
+        backbone: any torchvision backbone by name, or ``small``; if set, a promoted backbone is not used.
         weights: ``DEFAULT``, the path of a .safetensors file, or ``none`` for seeded ones.
         precision: ``auto``, ``float32`` or ``bf16``.
         batch_size: images encoded together.
@@ -86,7 +86,7 @@ class EncoderConfig(dg.Config):
     pool=gpu_pool() or "image_embeddings",
 )
 def image_embeddings(step: Step, config: EncoderConfig) -> None:
-    """Sees to it that the cache holds the vector of every photograph of the day; each is encoded once, ever."""
+    """Fills the cache with the vectors of the day's photographs; a photograph that is already in it is not encoded."""
     import pandas as pd
 
     photographs = step.read("images").drop_duplicates("digest")
@@ -109,16 +109,16 @@ def image_embeddings(step: Step, config: EncoderConfig) -> None:
 
 
 def norms_of(step: Step, digests: list[str], encoder_id: str, new: set[str]) -> "npt.NDArray[np.floating]":
-    """The norms of the vectors of ``digests``: yesterday's where it has them, so that few vectors are read.
+    """The norms of the vectors of ``digests``; those that yesterday's table has are reused, so that few are computed.
 
     Args:
         step: the day, the store and the cache.
-        digests: all of them in the cache; each once.
-        encoder_id: whose vectors.
-        new: those encoded just now: of these, whatever yesterday says does not count.
+        digests: distinct; all of them are in the cache.
+        encoder_id: the encoder that made the vectors.
+        new: digests encoded in this run, whose norms are computed even if yesterday's table has them.
 
     Returns:
-        float64 ``[len(digests)]``, aligned with ``digests``; the same numbers whether yesterday is there or not.
+        float64 ``[len(digests)]``, aligned with ``digests``; the same numbers with and without yesterday's table.
     """
     import numpy as np
 
@@ -131,7 +131,7 @@ def norms_of(step: Step, digests: list[str], encoder_id: str, new: set[str]) -> 
 
 
 def _norms_of_day(step: Step, ds: date, encoder_id: str) -> "pd.Series[float]":
-    """The norms that ``ds`` has of the encoder's vectors, by digest; none where that day was not made."""
+    """The norms of the encoder's vectors in the table of ``ds``, by digest; empty where that day was not made."""
     import pandas as pd
 
     if step.store.pointer("image_embeddings", ds) is None:
@@ -148,7 +148,7 @@ def _check_vectors(step: Step, failed: set[str], norms: "npt.NDArray[np.floating
 
 
 def _check_encoder(step: Step, learned_until: date | None) -> None:
-    """Vectors of a day should know nothing of later days; where they do, it is said, since nothing else shows it."""
+    """Warn where the encoder was trained on labels of later days, because nothing else shows that."""
     ahead = learned_until is not None and learned_until > step.ds
     step.check(
         "encoder_not_from_future",
@@ -161,13 +161,13 @@ def _check_encoder(step: Step, learned_until: date | None) -> None:
 
 
 def build_encoder(step: Step, config: EncoderConfig) -> "tuple[Encoder, date | None]":
-    """The encoder of photographs, and the day whose labels it has learned from; None for weights from elsewhere.
+    """The encoder of photographs, and the day whose labels it was fine-tuned on; None if it was not fine-tuned.
 
-    It is what the launchpad says, or else the promoted backbone, or else what ``atelier init`` wrote.
+    The launchpad's choice comes first, then the promoted backbone, then what ``atelier init`` wrote.
 
     Raises:
         BundleError: the promoted backbone is missing or damaged.
-        WeightsError: the weights cannot be had.
+        WeightsError: the weights cannot be loaded.
     """
     from atelier.images import Encoder, FineTuned
 
@@ -187,12 +187,12 @@ def build_encoder(step: Step, config: EncoderConfig) -> "tuple[Encoder, date | N
 def chosen_backbone(
     named: "EncoderSettings", backbone: str | None, weights: str | None
 ) -> "tuple[str, str | None, Preprocessing | None]":
-    """Backbone, weights (None: seeded) and preprocessing (None: what belongs to the weights).
+    """Backbone, weights (None: seeded) and preprocessing (None: the one that belongs to the weights).
 
     Args:
-        named: what ``atelier init`` wrote. Its weights and preprocessing fit no other backbone than its own.
-        backbone: asked for instead; None: the settings'.
-        weights: asked for instead; None: the settings', or ``DEFAULT`` for another backbone.
+        named: what ``atelier init`` wrote. Its weights and preprocessing fit its own backbone only.
+        backbone: chosen in the launchpad; None: the settings'.
+        weights: chosen in the launchpad; None: the settings', or ``DEFAULT`` for another backbone.
     """
     from atelier.images import Preprocessing
 

@@ -1,10 +1,10 @@
-"""The work of a stage in a process of its own, so that nothing it does can stop the run.
+"""The work of a stage in a process of its own, so that its failure cannot stop the run.
 
-What belongs here: starting the process, its end, and what is known of a work that failed. What does not: what the run
-makes of it (:mod:`assets.results`).
+What belongs here: starting and ending the process, and the record of a failure. What does not: reporting it to Dagster
+(:mod:`assets.results`).
 
 A recommender may diverge, break its contract, run out of memory or be killed; the lists of the others, the database and
-the report must not wait for it. Dagster skips every step after one that failed, so the step itself has to survive.
+the report must be made all the same. Dagster skips every step after one that failed, so the step itself must not fail.
 """
 
 import multiprocessing
@@ -21,18 +21,18 @@ from assets.step import Outcome, Step
 from atelier.errors import ContractViolation
 
 Work = Callable[[Step], None]
-#: Imported once in the server that such processes are forked from.
+#: The module that is imported once in the server from which such processes are forked.
 PRELOADED = "resources.preload"
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A work that made nothing.
+    """The record of a stage's work that failed and published nothing.
 
     Attributes:
-        reason: what went wrong, in a line.
+        reason: what went wrong, in one line.
         details: the traceback; empty where the process was killed.
-        table: of the contract that it broke; None where it was something else.
+        table: the table whose contract was broken; None where the failure was another one.
         audit: what was expected and found, where a contract was broken.
     """
 
@@ -43,7 +43,7 @@ class Failed:
 
     @property
     def violation(self) -> ContractViolation | None:
-        """The broken contract."""
+        """The broken contract; None where the failure was another one."""
         return ContractViolation(self.reason, self.table, self.audit) if self.table else None
 
 
@@ -51,8 +51,11 @@ def run_isolated(work: Work, step: Step) -> Outcome | Failed:
     """Do ``work`` in a process of its own, which ends when this one does.
 
     Args:
-        work: can be pickled: a function of a module, or a partial of one.
-        step: what it works on; its outcome stays as it is.
+        work: a function of a module, or a partial of one, because it is pickled.
+        step: the step to work on; its outcome is not changed.
+
+    Returns:
+        The outcome of the work, or the record of its failure.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOADED])  # of no effect where this process was itself forked from a server
@@ -62,9 +65,9 @@ def run_isolated(work: Work, step: Step) -> Outcome | Failed:
     sender.close()
     try:
         found: Outcome | Failed = receiver.recv()
-    except EOFError:  # it died without a word
+    except EOFError:  # the process ended before it sent anything
         process.join()
-        found = Failed(_how_it_died(process.exitcode))
+        found = Failed(_cause_of_end(process.exitcode))
     finally:
         process.kill()
         process.join()
@@ -72,7 +75,7 @@ def run_isolated(work: Work, step: Step) -> Outcome | Failed:
     return found
 
 
-def _how_it_died(exit_code: int | None) -> str:
+def _cause_of_end(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
         cause = "; most often the machine was out of memory" if name == "SIGKILL" else ""
@@ -87,12 +90,12 @@ def _work(sender: Connection, work: Work, step: Step) -> None:
         sender.send(step.outcome)
     except ContractViolation as violation:
         sender.send(Failed(str(violation), traceback.format_exc(), violation.table, violation.audit))
-    except Exception as error:  # whatever it is: the run goes on without it, and names it
+    except Exception as error:  # any failure is recorded, and the run goes on without this work
         sender.send(Failed(f"{type(error).__name__}: {error}", traceback.format_exc()))
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it is gone: nobody waits for its work."""
+    """End this process when its parent has ended, because nobody waits for the result any more."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

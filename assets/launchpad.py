@@ -1,7 +1,7 @@
 """The launchpad: a model's own config as typed Dagster config.
 
-What belongs here: turning a pydantic config into the form that the launchpad shows, and back. What does not: any
-config; each stands beside its model, with the description and the bounds of every field.
+What belongs here: turning a pydantic config into the form that the launchpad shows, and back. What does not: the
+configs themselves; each is declared beside its model, with the description and the bounds of every field.
 """
 
 from types import NoneType, UnionType
@@ -15,9 +15,9 @@ ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 
 def launch_config(config: type[BaseModel]) -> type[dg.Config]:
-    """The config class of a stage that is told what ``config`` says: the same fields, defaults and descriptions.
+    """The Dagster config class of a stage, with the fields, defaults and descriptions of ``config``.
 
-    Fields that are not part of a config's saved form (``exclude``) are left out: the stage sets them.
+    Fields that are not saved with a config (``exclude``) are left out, because the stage sets them.
     """
     fields: dict[str, Any] = {
         name: _shown_field(field) for name, field in config.model_fields.items() if not field.exclude
@@ -37,7 +37,7 @@ def _shown_field(field: FieldInfo) -> tuple[Any, FieldInfo]:
 
 
 def _shown_type(annotation: Any) -> Any:
-    """The nearest type that the launchpad knows: it has lists, no tuples, and no unions but with None."""
+    """The nearest type that the launchpad can show: it has lists but no tuples, and a union only with None."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
         others = [argument for argument in arguments if argument is not NoneType]
@@ -56,7 +56,7 @@ def _shown_type(annotation: Any) -> Any:
 
 
 def model_config(config: type[ConfigT], values: dict[str, Any], stage: str) -> ConfigT:
-    """The model's own config, from what the launchpad was told.
+    """The model's own config, from the values given in the launchpad.
 
     Raises:
         dagster.Failure: a value is out of its bounds; the message names the stage, the field, the value and the bound.

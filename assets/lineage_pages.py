@@ -1,4 +1,4 @@
-"""Pages of where values come from, beside the daily page.
+"""Lineage pages, which show where a predicted value comes from, beside the daily page.
 
 What belongs here: choosing a few values of a day, writing their pages. What does not: tracing a value
 (:mod:`resources.attribute_lineage`), how its page looks (:mod:`atelier.report.lineage`).
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 def write_examples(store: "FeatureStore", tracer: Tracer, ds: date, reports: Path) -> "list[LineageExample] | None":
     """Trace a few values of a day and write their pages; None where nothing was predicted.
 
-    Pages that an earlier run of the day wrote of other values are removed.
+    Pages of other values, which an earlier run of the day wrote, are removed.
 
     Args:
         store: the feature store.
-        tracer: tells where they come from.
+        tracer: finds where the values come from.
         ds: the day.
         reports: the folder of the daily pages.
     """
@@ -49,7 +49,7 @@ def write_examples(store: "FeatureStore", tracer: Tracer, ds: date, reports: Pat
 
 
 def write_page(text: str, target: Path) -> None:
-    """Put a page in place as a whole."""
+    """Write a page atomically: a reader sees the old page or the new one, never a part."""
     target.parent.mkdir(parents=True, exist_ok=True)
     staged = target.with_name(f"{target.name}.new")
     staged.write_text(text, encoding="utf-8")
@@ -57,5 +57,5 @@ def write_page(text: str, target: Path) -> None:
 
 
 def page_name(article: str, attribute: str) -> str:
-    """The file name of a value's page, whatever article and attribute hold."""
+    """The file name of a value's page; a hash, because article and attribute may hold any character."""
     return hashlib.sha256(f"{article}\0{attribute}".encode()).hexdigest()[:16] + ".html"

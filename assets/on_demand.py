@@ -1,6 +1,6 @@
-"""Jobs that somebody starts when they want them, outside the daily DAG: studies, and a backbone for photographs.
+"""Jobs that are started by hand, outside the daily DAG: studies, and a backbone for photographs.
 
-What belongs here: which job makes which stages. What does not: the stages' own work.
+What belongs here: which job runs which stages. What does not: the stages' own work.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from assets.stage import Stage
 
 @dataclass(frozen=True)
 class OnDemand:
-    """A job of its own, on a day that somebody chooses.
+    """A job that is started by hand for a chosen day.
 
     Attributes:
         name: of the job.
-        stages: what it makes, from what the daily DAG has stored of that day.
-        description: what the UI says of it.
+        stages: the stages that it runs; they read what the daily DAG has stored for that day.
+        description: the job's description in the UI.
     """
 
     name: str
@@ -28,20 +28,21 @@ JOBS: tuple[OnDemand, ...] = (
     OnDemand(
         "attribute_study",
         attribute_study.STAGES,
-        "The attribute network of a day taken apart: by split, without a modality, by training step, against linear "
-        "classifiers. It takes minutes; killed, it goes on where it was.",
+        "An ablation of the attribute network of a day: by split, without a modality, by training step, against linear "
+        "classifiers. It takes minutes; a killed run resumes where it stopped.",
     ),
     OnDemand(
         "recommender_study",
         recommender_study.STAGES,
         "The published comparison: popularity, collaborative, content, hybrid and als on the same data, over seeds and "
-        "with fewer interactions, judged by what followed. It takes a while; killed, it goes on where it was.",
+        "with fewer interactions, evaluated on later purchases. It takes a while; a killed run resumes where it "
+        "stopped.",
     ),
     OnDemand(
         "image_backbone",
         image_backbone.STAGES,
-        "The last layers of the backbone learn the retailer's own attributes. Nothing uses the result until `atelier "
-        "promote image_backbone`; from then on photographs are encoded with it.",
+        "Fine-tunes the last layers of the backbone on the retailer's own attributes. The result is not used until "
+        "`atelier promote image_backbone`; from then on photographs are encoded with it.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Pictures: the album of a day's articles; the drawings of a study as files and in the UI; the folders of a study.
+"""Pictures: a day's photographs by article; the plots of a study as files and in the UI; the folders of a study.
 
 What belongs here: finding photographs, writing drawings, putting them into metadata, naming the folders of a study.
 What does not: drawing (:mod:`atelier.report`).
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from atelier.report.album import Album
     from atelier.report.drawing import Drawing
 
-#: An image in metadata is stored with every event that tells of it: larger ones are named by their file.
+#: Dagster stores an image in metadata with every event of the asset, so a larger one is only named by its file.
 LARGEST_IMAGE = 200_000  # bytes
 
 
@@ -35,8 +35,8 @@ def album_of(step: Step, ds: date | None = None) -> "Album":
     """The names of articles and the first photograph of each that has one.
 
     Args:
-        step: whose store is read.
-        ds: of which day; None: the step's. Where that was not ingested, no article has a name or a photograph.
+        step: its store is read.
+        ds: the day; None: the step's. If it was not ingested, no article has a name or a photograph.
     """
     from atelier.report.album import Album
 
@@ -47,30 +47,30 @@ def album_of(step: Step, ds: date | None = None) -> "Album":
     return Album(partition(step, "articles", ds), photographs, step.home.open_source().image_root)
 
 
-def kept_folder(root: Path, study: str, ds: date) -> Path:
-    """Where each result of a day's study is kept, so that a killed study goes on where it was; ``root``: the home's."""
+def results_folder(root: Path, study: str, ds: date) -> Path:
+    """Where the results of a day's study are cached, so that a killed study resumes; ``root``: the home's folder."""
     return root / "studies" / study / f"ds={ds}"
 
 
 def pictures_folder(reports: Path, study: str, ds: date) -> Path:
-    """Where the pictures of a day's study lie."""
+    """The folder of the pictures of a day's study."""
     return reports / study / f"ds={ds}"
 
 
-def keep_pictures(step: Step, folder: Path, drawings: "Iterable[Drawing]", asset_of: Callable[[str], str]) -> None:
+def write_pictures(step: Step, folder: Path, drawings: "Iterable[Drawing]", asset_of: Callable[[str], str]) -> None:
     """Write pictures as SVG files, and put them into the metadata of the assets that they show.
 
     Args:
         step: the stage that made them.
-        folder: where they go; whatever lies there is replaced.
+        folder: where they are written; its former contents are removed.
         drawings: the pictures.
-        asset_of: the asset that a picture of that name shows.
+        asset_of: gives the asset that the picture of a given name belongs to.
     """
     import shutil
 
     from atelier.report.figures import standalone
 
-    shutil.rmtree(folder, ignore_errors=True)  # a study of less leaves none of another's behind
+    shutil.rmtree(folder, ignore_errors=True)  # an earlier, larger study may have left pictures that this one lacks
     folder.mkdir(parents=True)
     for drawing in drawings:
         path = folder / f"{drawing.name}.svg"
@@ -79,7 +79,7 @@ def keep_pictures(step: Step, folder: Path, drawings: "Iterable[Drawing]", asset
 
 
 def _embedded(drawing: "Drawing", path: Path) -> str:
-    """A picture as the UI shows it, with its caption; a large one by its file."""
+    """A picture with its caption as Markdown; for a large one the path of its file."""
     from base64 import b64encode
 
     content = path.read_bytes()

@@ -1,6 +1,6 @@
 """Publishing: the one DuckDB file that people open.
 
-What belongs here: the asset that rebuilds it. What does not: how (:mod:`resources.publishing`).
+What belongs here: the asset that rebuilds it. What does not: the rebuilding itself (:mod:`resources.publishing`).
 """
 
 from assets import recommendations, retrieval
@@ -8,7 +8,7 @@ from assets.stage import stage
 from assets.step import Step
 
 GROUP = "published"
-#: What has to be there before it is shown: the last assets of each branch of the day.
+#: The last assets of each branch of the day, which have to be there before the file is rebuilt.
 SHOWN = (
     "predicted_attributes",
     "attribute_metrics",
@@ -25,7 +25,7 @@ SHOWN = (
 
 @stage(produces=["feature_store"], deps=SHOWN, group=GROUP, pool="feature_store")
 def feature_store(step: Step) -> None:
-    """atelier.duckdb: always the newest state of the whole store, whichever day triggered it."""
+    """atelier.duckdb, which always holds the newest state of the whole store, whichever day is run."""
     from resources.publishing import publish
 
     compute = step.home.settings.compute

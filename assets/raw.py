@@ -1,7 +1,7 @@
-"""Raw: what the retailer's source holds of each day, checked and stored.
+"""Raw: the data of the retailer's source for each day, validated and stored.
 
-What belongs here: one stage per raw table; the rows that came in wrong go to ``rejected``. What does not: how files are
-read and judged (:mod:`atelier.sources`), anything computed.
+What belongs here: one stage per raw table; rows that fail validation go to ``rejected``. What does not: reading and
+validating files (:mod:`atelier.sources`), anything computed.
 """
 
 from collections.abc import Iterator
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from atelier.sources import Landed, Source
 
 GROUP = "raw"
-#: Without these there is no day.
+#: The tables that every source must have.
 NEEDED = ("articles", "customers")
-#: More than this share of rejected rows is told as a warning: one whole id mismatch would reject everything.
+#: Above this share of rejected rows the check warns; a mismatch of ids between tables would reject all rows.
 FEW = 0.01
 
 
 @dataclass
 class Tally:
-    """What has passed through an ingest: for the check that nothing was lost, and for naming empty days."""
+    """Counts of the rows of an ingest, for the check that none was lost, and the days without rows."""
 
     days: list[tuple[date, int, int]] = field(default_factory=list)
     rejected: list[tuple[date, "pa.Table"]] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Tally:
     notes: set[str] = field(default_factory=set)
 
     def count(self, day: date, landed: "Landed") -> None:
-        """Note what ``day`` brought."""
+        """Add the rows of ``day``."""
         self.days.append((day, landed.rows_in, landed.rejected.num_rows))
         self.rejected.append((day, landed.rejected))
         self.notes.update(landed.notes)
@@ -44,7 +44,7 @@ class Tally:
 
     @property
     def rows_in(self) -> int:
-        """Rows that came in."""
+        """Rows read from the source."""
         return sum(rows for _, rows, _ in self.days)
 
     @property
@@ -54,10 +54,10 @@ class Tally:
 
 
 def ingest(step: Step, table: str, landings: "Iterator[tuple[date, Landed]]") -> Tally:
-    """Store what ``landings`` bring of ``table``, keep what was refused, and check that the counts add up.
+    """Store the accepted rows of ``table`` and the rejected ones, and check that the counts add up.
 
     Raises:
-        ContractViolation: the rows, or those refused, break their contract; neither table has changed.
+        ContractViolation: the accepted or the rejected rows break their contract; neither table has changed.
     """
     from atelier.progress import progress
 
@@ -68,19 +68,19 @@ def ingest(step: Step, table: str, landings: "Iterator[tuple[date, Landed]]") ->
             tally.count(day, landed)
             yield day, landed.accepted
 
-    # Both are judged before either is published, and the table that makes the day last: who stops in between, by a
-    # broken contract or by being killed, leaves no day whose rows do not add up.
+    # Both tables are audited before either is published, and ``table`` is published last: a run that breaks a contract
+    # or is killed in between leaves no day whose rows do not add up.
     with (
         step.store.stage_range(table, accepted(), run_id=step.run_id) as stored,
         step.store.stage_range("rejected", tally.rejected, part=table, run_id=step.run_id) as refused,
     ):
         refused.publish()
         step.record(table, stored.publish())
-    _tell(step, table, tally)
+    _report(step, table, tally)
     return tally
 
 
-def _tell(step: Step, table: str, tally: Tally) -> None:
+def _report(step: Step, table: str, tally: Tally) -> None:
     stored = step.rows_written(table)
     for note in sorted(tally.notes):
         step.log.warning(note)
@@ -96,7 +96,7 @@ def _tell(step: Step, table: str, tally: Tally) -> None:
 
 
 def land(step: Step, source: "Source", table: str) -> "Iterator[tuple[date, Landed]]":
-    """What ``source`` has of ``table`` on the step's days; a table that it does not have is empty on each of them."""
+    """The rows of ``table`` in ``source`` on the step's days; a table that the source lacks has no rows."""
     if table in source.tables:
         yield from source.land(table, step.days)
         return
@@ -115,19 +115,19 @@ CHECKS = ("rows_add_up", "few_rows_rejected")
 
 @stage(produces=["articles"], group=GROUP, checks=CHECKS, ranged=True)
 def articles(step: Step) -> None:
-    """What is sold, as known on each day."""
+    """The retailer's articles, as known on each day."""
     ingest(step, "articles", land(step, step.home.open_source(), "articles"))
 
 
 @stage(produces=["customers"], group=GROUP, checks=CHECKS, ranged=True)
 def customers(step: Step) -> None:
-    """Who buys, as known on each day."""
+    """The retailer's customers, as known on each day."""
     ingest(step, "customers", land(step, step.home.open_source(), "customers"))
 
 
 @stage(produces=["interactions"], group=GROUP, checks=(*CHECKS, "days_have_rows"), ranged=True)
 def interactions(step: Step) -> None:
-    """What customers did on each day; a day without any is ordinary, and named."""
+    """What customers did on each day; a check names the days without interactions."""
     tally = ingest(step, "interactions", land(step, step.home.open_source(), "interactions"))
     named = ", ".join(day.isoformat() for day in tally.empty_days)
     step.check(
@@ -139,13 +139,13 @@ def interactions(step: Step) -> None:
 
 @stage(produces=["annotated_attributes"], group=GROUP, checks=CHECKS, ranged=True)
 def annotated_attributes(step: Step) -> None:
-    """What people labelled."""
+    """Attribute values that people annotated, as known on each day."""
     ingest(step, "annotated_attributes", land(step, step.home.open_source(), "annotated_attributes"))
 
 
 @stage(produces=["outfits"], group=GROUP, checks=CHECKS, ranged=True)
 def outfits(step: Step) -> None:
-    """What people put together."""
+    """Articles that people combined to outfits, as known on each day."""
     ingest(step, "outfits", land(step, step.home.open_source(), "outfits"))
 
 

@@ -1,7 +1,7 @@
 """Recommendations: what the models recommend to customers, and why.
 
-What belongs here: whose lists are written for whom. What does not: fitting (:mod:`assets.recommenders`), the rules of
-lists and reasons (:mod:`atelier.recommenders`).
+What belongs here: which model's lists are written for which customers. What does not: fitting
+(:mod:`assets.recommenders`), ranking and reasons (:mod:`atelier.recommenders`).
 """
 
 from collections.abc import Iterator
@@ -33,9 +33,9 @@ class RecommendationsConfig(dg.Config):
 
     Attributes:
         k: their length.
-        judged_sample: how many customers get the lists of every model, by a fixed hash.
+        judged_sample: how many customers get the lists of every model, for evaluation; chosen by a fixed hash.
         exclude_seen: whether the served lists leave out what the customer purchased.
-        explained_ranks: how many places of a list get reasons, from the first; 0: none.
+        explained_ranks: how many of the first ranks of a list get reasons; 0: none.
     """
 
     k: int = 30
@@ -44,8 +44,8 @@ class RecommendationsConfig(dg.Config):
     explained_ranks: int = 10
 
 
-def judged_customers(step: Step, size: int) -> "pd.DataFrame":
-    """Whom all models make lists for, to be judged on: the customers of the day with the smallest hashes."""
+def evaluation_sample(step: Step, size: int) -> "pd.DataFrame":
+    """The customers for whom all models make lists, for evaluation: those of the day with the smallest hashes."""
     with step.connect("customers") as con:
         frame: pd.DataFrame = con.sql(query("judged_customers"), params={"size": size}).df()
     return frame
@@ -57,10 +57,10 @@ def lists_of(model: str) -> str:
 
 
 def write_lists(name: str, step: Step, config: RecommendationsConfig) -> None:
-    """The lists of a model: for every customer where it serves, otherwise for the judged sample, with reasons."""
+    """Write the lists of a model with reasons: for all customers if it is served, else for the evaluation sample."""
     device = str(step.compute.apply())
-    judged = judged_customers(step, config.judged_sample)
-    customers = known_customers(step) if name == step.home.settings.serving_model else judged
+    sample = evaluation_sample(step, config.judged_sample)
+    customers = known_customers(step) if name == step.home.settings.serving_model else sample
     explains = config.explained_ranks and declared(name).reads_content
     lists = _Lists(
         step.bundle(f"{name}_model"),
@@ -69,7 +69,7 @@ def write_lists(name: str, step: Step, config: RecommendationsConfig) -> None:
         catalogue(step, content=True) if explains else None,
         device,
     )
-    step.write(TABLE, lists.reader(customers, judged), part=name)
+    step.write(TABLE, lists.reader(customers, sample), part=name)
     share = lists.fallback / max(lists.served, 1)
     step.note(lists_of(name), customers=len(customers), fallback_share=share, explained_rows=lists.explained)
     step.check(
@@ -83,8 +83,8 @@ class _Lists:
     """The lists of one model as a stream, counted as they pass.
 
     Attributes:
-        served: customers with a list under the policy that is served.
-        fallback: those of them who got the fallback's.
+        served: customers with a list under the served policy.
+        fallback: those of them whose list is the fallback's.
         explained: rows with reasons.
     """
 
@@ -106,8 +106,8 @@ class _Lists:
         self.fallback = 0
         self.explained = 0
 
-    def reader(self, everyone: "pd.DataFrame", judged: "pd.DataFrame") -> "pa.RecordBatchReader":
-        """Lists under the served policy for the whole ``everyone``, under the other one for the ``judged``."""
+    def reader(self, customers: "pd.DataFrame", sample: "pd.DataFrame") -> "pa.RecordBatchReader":
+        """Lists under the served policy for ``customers``, under the other policy for ``sample``."""
         import pyarrow as pa
 
         from atelier.recommenders.fallback import SERVED
@@ -115,17 +115,17 @@ class _Lists:
 
         columns = [pa.field("model", pa.string()), pa.field("seen", pa.string()), *SERVED]
         schema = pa.schema([*columns, pa.field("model_id", pa.string()), pa.field("reasons", REASONS)])
-        return pa.RecordBatchReader.from_batches(schema, self._batches(schema, everyone, judged))
+        return pa.RecordBatchReader.from_batches(schema, self._batches(schema, customers, sample))
 
     def _batches(
-        self, schema: "pa.Schema", everyone: "pd.DataFrame", judged: "pd.DataFrame"
+        self, schema: "pa.Schema", customers: "pd.DataFrame", sample: "pd.DataFrame"
     ) -> "Iterator[pa.RecordBatch]":
         from atelier.recommenders.fallback import serve
 
         served_policy = self._config.exclude_seen
-        for exclude_seen, customers in ((served_policy, everyone), (not served_policy, judged)):
+        for exclude_seen, group in ((served_policy, customers), (not served_policy, sample)):
             seen = "excluded" if exclude_seen else "allowed"
-            lists = serve(self._model, self._fallback, customers, k=self._config.k, exclude_seen=exclude_seen)
+            lists = serve(self._model, self._fallback, group, k=self._config.k, exclude_seen=exclude_seen)
             for batch in lists:
                 if exclude_seen == served_policy:
                     self._count(batch)
@@ -139,7 +139,7 @@ class _Lists:
         self.fallback += pc.sum(pc.and_(first, batch["fallback"])).as_py() or 0
 
     def _labelled(self, batch: "pa.RecordBatch", seen: str, schema: "pa.Schema") -> "pa.RecordBatch":
-        """The batch with its reasons and what is the same in all its rows: one model made them, or the fallback."""
+        """The batch with reasons and with the columns that are constant in it, as one model made all its rows."""
         import pyarrow as pa
 
         from atelier.recommenders.explanations import explained
@@ -158,7 +158,7 @@ def lists_stage(model: Declaration) -> Stage:
     """The stage that makes a model's lists."""
     declare = stage(
         name=f"{TABLE}_{model.name}",
-        description=f"The lists of {model.name}, for every customer where it serves, otherwise for the judged sample.",
+        description=f"The lists of {model.name}, for all customers if it is served, else for the evaluation sample.",
         produces=[lists_of(model.name)],
         deps=[
             "customers",

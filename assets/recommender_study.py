@@ -1,7 +1,7 @@
-"""The recommender study: the published comparison on one retailer's data, started when somebody wants to know.
+"""The recommender study: the published comparison on one retailer's data, in a job that is started by hand.
 
-What belongs here: what the study reads, where its results are kept, its tables, pictures and key figures. What does
-not: the fits and their judgement (:mod:`atelier.studies.recommender_study`), how the pictures look
+What belongs here: what the study reads, where its results are cached, its tables, pictures and key figures. What does
+not: the fits and their evaluation (:mod:`atelier.studies.recommender_study`), how the pictures look
 (:mod:`atelier.report`).
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.evaluation import KINDS
-from assets.pictures import album_of, keep_pictures, kept_folder, pictures_folder
+from assets.pictures import album_of, pictures_folder, results_folder, write_pictures
 from assets.recommenders import TRAIN_KINDS, catalogue, training_interactions
 from assets.stage import stage
 from assets.step import Step
@@ -32,20 +32,22 @@ if TYPE_CHECKING:
 GROUP = "studies"
 NAME = "recommender_study"
 TESTS, NEIGHBOURS = f"{NAME}_tests", "recommender_neighbours"
-#: Of the day of the lists.
+#: The tables that are read as of the day of the lists.
 READ = ("articles", "article_vectors")
-#: What the study itself decides for every model.
+#: The fields of the models' configs that the study sets itself.
 DECIDED = ("mode", "factors", "seed", "train_kinds", "customer_attributes")
 
 
 class RecommenderStudy(dg.Config):
-    """Which fits the study is made of. What is left empty suits the size of the catalogue, or is the model's default.
+    """Which fits the study is made of.
+
+    A field left empty is chosen by the size of the catalogue, or is the model's default.
 
     Attributes:
         models: popularity; collaborative, content, hybrid (the modes of the hybrid model); als; repeat.
-        seeds: how many, from 0.
-        shares: of the training interactions kept, in turn.
-        factors: length of every vector; empty: as als chooses it for so many articles.
+        seeds: how many seeds, from 0.
+        shares: the shares of the training interactions that models are fitted on.
+        factors: length of every vector; empty: als's choice for the number of articles.
         k: length of the lists.
         exclude_seen: whether lists leave out what a customer had purchased.
         max_epochs: passes of collaborative, content and hybrid over their positives, at most.
@@ -66,14 +68,14 @@ class RecommenderStudy(dg.Config):
 
 @dataclass(frozen=True)
 class Compared:
-    """What the models are compared on; nothing in it but ``truth`` is later than ``origin``.
+    """The data on which the models are compared; nothing in it but ``truth`` is later than ``origin``.
 
     Attributes:
         origin: the day of the lists.
-        train: what customers did until then.
-        truth: what they purchased after it.
-        catalogue: what was sold then.
-        versions: what identifies all of it: its tables, and the code that makes it of them.
+        train: the interactions up to ``origin``.
+        truth: the purchases after it.
+        catalogue: the articles on ``origin``.
+        versions: identifies all of it: the versions of its tables, and of the code that reads them.
     """
 
     origin: date
@@ -99,13 +101,13 @@ def compare_recommenders(step: Step, config: RecommenderStudy) -> None:
     device = str(step.compute.apply())
     data = read(step)
     plan = study_plan(config, len(data.catalogue), step.compute.threads)
-    keep: dict[str, Any] = {
-        "kept": ResultsCache(kept_folder(step.home.root, NAME, step.ds)),
+    caching: dict[str, Any] = {
+        "cache": ResultsCache(results_folder(step.home.root, NAME, step.ds)),
         "data": data.versions,
         "device": device,
     }
-    results = run_study(data.train, data.truth, plan, catalogue=data.catalogue, **keep)
-    neighbours = neighbours_of(data.train, plan, data.catalogue, **keep)
+    results = run_study(data.train, data.truth, plan, catalogue=data.catalogue, **caching)
+    neighbours = neighbours_of(data.train, plan, data.catalogue, **caching)
     scores, tests = scores_of([*results, *_ceiling(step, data, plan)]), paired_tests_of(results)
     step.write(NAME, scores)
     step.write(TESTS, tests)
@@ -125,10 +127,10 @@ def compare_recommenders(step: Step, config: RecommenderStudy) -> None:
 
 
 def read(step: Step) -> Compared:
-    """What the models learn from and are judged by.
+    """Read the data that the models are trained and evaluated on.
 
     Raises:
-        Failure: the day is too early to have lists that it could judge, or was not ingested.
+        Failure: the day of the lists is before the first day, or a day since then was not ingested.
         PartitionMissing: the articles or their vectors were not made for the day of the lists.
     """
     from atelier.interactions import Interactions
@@ -140,23 +142,26 @@ def read(step: Step) -> Compared:
         truth = con.sql(query("truth"), params={"origin": origin, "kinds": list(KINDS)}).df()
     pointers = {table: step.store.pointer(table, origin) for table in READ}
     versions = {table: found.data_version for table, found in pointers.items() if found}
-    asked = {"origin": str(origin), "kinds": ", ".join(KINDS), "code": _code()}
+    settings = {"origin": str(origin), "kinds": ", ".join(KINDS), "code": _code()}
     return Compared(
         origin,
         training_interactions(step, TRAIN_KINDS, origin),
         Interactions.from_frame(truth),
         sold,
-        {**asked, **step.data_versions(["interactions"]), **versions},
+        {**settings, **step.data_versions(["interactions"]), **versions},
     )
 
 
 def _code() -> str:
-    """A digest of the code that decides what the models are given and judged by."""
+    """A digest of the code that prepares the data on which the models are trained and evaluated."""
     return code_version("assets.recommenders", alone=(__name__,))
 
 
 def _without_sales(sold: "Catalogue") -> "Catalogue":
-    """The catalogue without what its vectors tell of sales: with fewer interactions content would know the others."""
+    """The catalogue with the popularity positions of its vectors set to 0.
+
+    They are computed from all interactions, which a model fitted on a share of them must not know.
+    """
     from dataclasses import replace
 
     if sold.vectors is None or sold.names is None:
@@ -182,10 +187,10 @@ def _check_days(step: Step, origin: date) -> None:
 
 
 def study_plan(config: RecommenderStudy, articles: int, threads: int = 0) -> "RecommenderStudyPlan":
-    """What the config asks for, with vectors of a length that suits so many articles.
+    """The plan that the config requests, with vectors of a length that suits the number of articles.
 
     Raises:
-        Failure: a model, share, number or field of a model's config that is not possible.
+        Failure: a model, share, number or field of a model's config is not allowed.
     """
     from pydantic import ValidationError
 
@@ -193,7 +198,7 @@ def study_plan(config: RecommenderStudy, articles: int, threads: int = 0) -> "Re
     from atelier.studies.recommender_plan import RecommenderStudyPlan
     from resources.retailer import faults
 
-    _check_decided(config)
+    _check_models(config)
     epochs = {} if config.max_epochs is None else {"max_epochs": config.max_epochs}
     try:
         plan = RecommenderStudyPlan.published(
@@ -215,36 +220,37 @@ def study_plan(config: RecommenderStudy, articles: int, threads: int = 0) -> "Re
     return plan
 
 
-def _check_decided(config: RecommenderStudy) -> None:
+def _check_models(config: RecommenderStudy) -> None:
     known = ("popularity", "collaborative", "content", "hybrid", "als", "repeat")
     unknown = [name for name in config.models if name not in known]
     if unknown:
         raise dg.Failure(f"models holds {unknown[0]!r}; there are {', '.join(known)}")
     decided = [name for name in DECIDED if name in {*config.hybrid, *config.als}]
     if decided:
-        raise dg.Failure(f"the study itself decides {decided[0]}: take it out of hybrid and als")
+        raise dg.Failure(f"the study itself sets {decided[0]}: remove it from hybrid and als")
 
 
 def _ceiling(step: Step, data: Compared, plan: "RecommenderStudyPlan") -> "list[RecommenderFitResult]":
-    """Of the sample retailer the best lists there are, by the generator's own probabilities; of others nothing.
+    """The sample retailer's best possible lists, evaluated; empty for other sources.
 
-    They may hold what comes on sale only after the day of the lists, as in :mod:`benchmarks.sample_oracle`.
+    They are ranked by the generator's own probabilities, and may hold articles that come on sale only after the day of
+    the lists, as in :mod:`benchmarks.sample_oracle`.
     """
     from atelier.sources.sample import oracle_lists
-    from atelier.studies.recommender_scores import judged_customers
-    from atelier.studies.recommender_study import judge_lists
+    from atelier.studies.recommender_scores import evaluated_customers
+    from atelier.studies.recommender_study import evaluate_lists
 
     settings = step.home.settings
     if settings.source != "sample":
         return []
-    customers = judged_customers(data.train, data.truth).tolist()
+    customers = evaluated_customers(data.train, data.truth).tolist()
     seen = data.train.of_kinds(KINDS).to_frame() if plan.exclude_seen else None
     lists = oracle_lists(step.home.root / settings.path, customers, data.origin, settings.horizon, plan.k, seen=seen)
-    return [judge_lists("ceiling", lists, data.train, data.truth, plan, catalogue=data.catalogue)]
+    return [evaluate_lists("ceiling", lists, data.train, data.truth, plan, catalogue=data.catalogue)]
 
 
 def _key_figures(scores: "pd.DataFrame", k: int) -> dict[str, float]:
-    """Precision and recall of everyone with the most interactions: charts over the days in the UI."""
+    """Precision and recall over all customers at the largest share; the UI charts them over the days."""
     from atelier.report.recommender_plots import largest
 
     rows = scores[(scores["segment"] == "all") & (scores["k"] == k) & scores["metric"].isin(["precision", "recall"])]
@@ -254,7 +260,7 @@ def _key_figures(scores: "pd.DataFrame", k: int) -> dict[str, float]:
 
 
 def _seconds(results: "Sequence[RecommenderFitResult]") -> dict[str, float]:
-    """Seconds of the processor that a model's fits and lists took in all."""
+    """Processor seconds of all fits and lists of each model."""
     models = dict.fromkeys(result.model for result in results)
     return {
         f"seconds_{model}": round(sum(r.seconds + r.ranking_seconds for r in results if r.model == model), 1)
@@ -273,7 +279,7 @@ def _draw(
     from atelier.report.neighbours_picture import neighbours_drawings
     from atelier.report.recommender_plots import recommender_drawings
 
-    keep_pictures(
+    write_pictures(
         step,
         pictures_folder(step.home.reports, NAME, step.ds),
         [*recommender_drawings(scores, tests), *neighbours_drawings(neighbours, models, album_of(step, data.origin))],

@@ -1,7 +1,7 @@
 """Recommenders: the models of a day.
 
-What belongs here: the stage that fits a declared model, and what models read. What does not: the models and their
-declarations (:mod:`atelier.recommenders`), what they recommend (:mod:`assets.recommendations`).
+What belongs here: the stage that fits a declared model, and the data that models read. What does not: the models and
+their declarations (:mod:`atelier.recommenders`), their lists (:mod:`assets.recommendations`).
 """
 
 from collections.abc import Sequence
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 GROUP = "recommenders"
 TRAIN_KINDS = RecommenderConfig().train_kinds
-#: What models that read the content of articles read of it.
+#: The assets that models read which use the content of articles.
 CONTENT = ("article_vectors", "vector_space")
 READ = ("interactions", "articles", "customers")
 
 
 def training_interactions(step: Step, kinds: Sequence[str], day: date | None = None) -> "Interactions":
-    """Everything of ``kinds`` that customers did up to a day, the step's by default."""
+    """The interactions of ``kinds`` up to and including a day, the step's by default."""
     from atelier.interactions import Interactions
     from resources.frames import dictionary_table
 
@@ -61,7 +61,7 @@ def catalogue(step: Step, day: date | None = None, *, content: bool = False) -> 
 
 
 def known_customers(step: Step, columns: Sequence[str] = ()) -> "pd.DataFrame":
-    """The customers of the step's day: ``customer_id``, and further columns of the table."""
+    """The customers of the step's day: ``customer_id``, and the given columns of the table."""
     with step.connect("customers") as con:
         known = con.table("customers")
         absent = sorted(set(columns) - set(known.columns))
@@ -82,7 +82,7 @@ def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
     if "threads" in chosen:
         chosen["threads"] = step.compute.threads
     model: Recommender[Any] = recommenders.build(name, device, **chosen)
-    # What a customer purchased is left out of the lists whatever the model learns from.
+    # Lists leave out articles that count as seen, so those interactions are read even if they are not trained on.
     train = training_interactions(step, sorted({*config.train_kinds, *config.seen_kinds}))
     customers = known_customers(step, config.customer_columns)
     model.fit(train, catalogue=catalogue(step, content=content), customers=customers)

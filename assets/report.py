@@ -1,6 +1,6 @@
 """Report: one self-contained page per day.
 
-What belongs here: which tables go into which section. What does not: how a section looks (:mod:`atelier.report`).
+What belongs here: which tables each section reads. What does not: how a section looks (:mod:`atelier.report`).
 """
 
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def report(step: Step) -> None:
 
 
 def report_path(folder: Path, ds: date) -> Path:
-    """Where the page of a day lies."""
+    """The file of a day's page."""
     return folder / f"ds={ds}.html"
 
 
@@ -90,14 +90,14 @@ def _attribute_study(step: Step) -> "Section":
         return attribute_study_section(None)
     study, confusions = (partition(step, table, day) for table in ("attribute_study", "attribute_confusions"))
     learned = (
-        "Photographs were read by a backbone that was fine-tuned on annotations: it has learned from articles that the "
-        "split `random` judges, so all figures of that split that read photographs are too good."
+        "Photographs were encoded by a backbone that was fine-tuned on annotations, also of articles that the split "
+        "`random` tests on, so all figures of that split that use photographs are too good."
     )
     return attribute_study_section(study, confusions, day, remark=learned if _fine_tuned(step, day) else None)
 
 
 def _newest(step: Step, table: str) -> date | None:
-    """The newest day with a study, this one or earlier: it is made when somebody asks for it, not every day."""
+    """The newest day with a study, this one or earlier, because studies are not run every day."""
     return max((pointer.ds for pointer in step.store.pointers(table) if pointer.ds <= step.ds), default=None)
 
 
@@ -115,13 +115,13 @@ def _recommender_study(step: Step) -> "Section":
         tests,
         neighbours,
         day=day,
-        period=f"made on {origin}, judged by {origin + timedelta(days=1)} … {day}",
+        period=f"made on {origin}, evaluated on {origin + timedelta(days=1)} … {day}",
         album=album_of(step, origin),
     )
 
 
 def _lineage(step: Step) -> "Section":
-    """A few values, each with a page of its own, which is written here."""
+    """A few predicted values; the lineage page of each is written here."""
     from assets.lineage_pages import write_examples
     from atelier.report.lineage import lineage_section
     from resources.attribute_lineage import Tracer, image_root
@@ -135,8 +135,8 @@ def _catalogue_errors(step: Step) -> "Section":
     from atelier.report.catalogue_errors import catalogue_errors_section
 
     learned = (
-        "Photographs are read by a backbone that was fine-tuned on these annotations, the wrong ones too: it agrees "
-        "with them more than it should, and some errors stay unfound."
+        "Photographs are encoded by a backbone that was fine-tuned on these annotations, including the wrong ones: it "
+        "agrees with them more than it should, and some errors stay unfound."
     )
     return catalogue_errors_section(
         partition(step, "catalogue_errors"), album_of(step), remark=learned if _fine_tuned(step, step.ds) else None
@@ -144,13 +144,13 @@ def _catalogue_errors(step: Step) -> "Section":
 
 
 def _encoder_of(step: Step, ds: date) -> str:
-    """The id of the encoder that read the photographs of a day, whatever the settings say now; empty: there is none."""
+    """The id of the encoder of a day's photographs, whatever the settings say now; empty: the day has no vectors."""
     vectors = partition(step, "image_embeddings", ds)
     return "" if vectors is None or vectors.empty else str(vectors["encoder_id"].iloc[0])
 
 
 def _untrained(step: Step) -> str | None:
-    """What to say where the encoder of the day has seeded weights."""
+    """A note for the page if the encoder of the day has seeded weights; otherwise None."""
     from atelier.images import small
 
     named = step.home.settings.encoder
@@ -158,11 +158,11 @@ def _untrained(step: Step) -> str | None:
     seeded = {small.NAME, named.backbone} if named.weights == "none" else {small.NAME}
     if backbone not in seeded or _fine_tuned(step, step.ds):
         return None
-    return f"Photographs are read by the backbone `{backbone}` with seeded weights: it was not trained."
+    return f"Photographs are encoded by the backbone `{backbone}` with seeded weights: it was not trained."
 
 
 def _fine_tuned(step: Step, ds: date) -> bool:
-    """Whether the photographs of a day were read by a backbone that learned from annotations."""
+    """Whether the photographs of a day were encoded by a backbone that was fine-tuned on annotations."""
     from atelier.images import Encoder, FineTuned
 
     encoder_id, promoted = _encoder_of(step, ds), step.home.settings.encoder.promoted
@@ -170,7 +170,7 @@ def _fine_tuned(step: Step, ds: date) -> bool:
     for model_id in made | ({promoted} if promoted else set()):
         try:
             backbone = FineTuned.load(step.models.path(BACKBONE, model_id)).backbone
-        except BundleError:  # its vectors may still be read, but nobody can say any more which they are
+        except BundleError:  # the bundle is gone, so it is not known which encoder made its vectors
             continue
         if encoder_id in {Encoder(backbone, device="cpu", precision=each).encoder_id for each in ("float32", "bf16")}:
             return True
@@ -178,7 +178,7 @@ def _fine_tuned(step: Step, ds: date) -> bool:
 
 
 def _missing(step: Step) -> "Section | None":
-    """What the day lacks; no section where it lacks nothing."""
+    """The assets that the day lacks; None where it lacks nothing."""
     from atelier.report.missing import missing_section
 
     missing = missing_assets(step)
@@ -192,7 +192,7 @@ def _leaderboard(step: Step) -> "Section":
     return leaderboard_section(
         partition(step, "offline_metrics"),
         partition(step, "model_comparisons"),
-        period=f"made on {origin}, judged by {origin + timedelta(days=1)} … {step.ds}",
+        period=f"made on {origin}, evaluated on {origin + timedelta(days=1)} … {step.ds}",
     )
 
 
@@ -209,7 +209,7 @@ def _neighbours(step: Step) -> "Section":
 
 
 def _recommendations(step: Step) -> "Section":
-    """A few customers only: the table itself holds everybody's."""
+    """The lists of a few customers; the table holds those of all."""
     from atelier.report.recommendations import recommendations_section
 
     try:

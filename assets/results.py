@@ -1,4 +1,4 @@
-"""What Dagster is told of a step: materialisations with their figures, and the results of checks.
+"""What is reported to Dagster of a step: materialisations with their figures, and the results of checks.
 
 What belongs here: turning an :class:`~assets.step.Outcome` into Dagster's results. What does not: running a stage
 (:mod:`assets.stage`).
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from atelier.errors import ContractViolation
     from resources.feature_store import Written
 
-#: The check of a stage whose work is done in a process of its own: whether that process made what it should.
+#: The check of a stage whose work is done in a process of its own: whether that process published its assets.
 MADE = "made"
 
 
 def table_of(asset: str) -> str | None:
-    """The table that an asset is, or is a part of: of ``recommendations/als`` it is ``recommendations``."""
+    """The table of an asset (``recommendations`` for ``recommendations/als``); None for an asset that is no table."""
     table = asset.partition("/")[0]
     return table if table in REGISTRY else None
 
 
 def results(step: Step, assets: Sequence[str], seconds: float) -> Iterator[Any]:
-    """What Dagster is told once the work is done.
+    """The materialisations and check results of a step that has done its work.
 
     Args:
         step: the step, with its outcome.
-        assets: what its stage produces.
-        seconds: how long it took.
+        assets: the assets of its stage.
+        seconds: the duration of the work.
     """
     for asset in assets:
         checks = [_check(asset, check) for check in step.outcome.checks] if asset == assets[0] else []
@@ -45,7 +45,7 @@ def results(step: Step, assets: Sequence[str], seconds: float) -> Iterator[Any]:
         elif table in step.outcome.written:
             yield _table_result(step, asset, table, checks, seconds)
         else:
-            # Dagster wants a result of every declared check, also where there was nothing to write.
+            # Dagster requires a result of every declared check, also where there was nothing to write.
             yield _contract(asset, passed=True, description="nothing was written")
             yield from checks
 
@@ -61,8 +61,8 @@ def _check(asset: str, check: CheckResult) -> dg.AssetCheckResult:
     )
 
 
-def _contract(asset: str, **told: Any) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(check_name="contract", asset_key=dg.AssetKey.from_user_string(asset), **told)
+def _contract(asset: str, **fields: Any) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(check_name="contract", asset_key=dg.AssetKey.from_user_string(asset), **fields)
 
 
 def _table_result(
@@ -118,7 +118,7 @@ def _contract_of(asset: str, written: "Sequence[Written]") -> dg.AssetCheckResul
 
 
 def broken_contract(assets: Sequence[str], violation: "ContractViolation") -> dg.AssetCheckResult:
-    """The failed check that tells of ``violation``."""
+    """The failed contract check that reports ``violation``."""
     tables = [asset for asset in assets if table_of(asset)]
     asset = next((asset for asset in tables if table_of(asset) == violation.table), tables[0])
     audit = violation.audit
@@ -132,7 +132,7 @@ def broken_contract(assets: Sequence[str], violation: "ContractViolation") -> dg
 
 
 def made(asset: str) -> dg.AssetCheckResult:
-    """The passed check that the process of its own has made what it should."""
+    """The passed check of a process of its own that has published its assets."""
     return dg.AssetCheckResult(
         passed=True,
         check_name=MADE,
@@ -144,21 +144,21 @@ def made(asset: str) -> dg.AssetCheckResult:
 def missing(
     assets: Sequence[str], declared: Sequence[dg.AssetCheckSpec], reason: str, violation: "ContractViolation | None"
 ) -> Iterator[Any]:
-    """What Dagster is told where the process of its own failed: the step ends normally, and says what is missing.
+    """The results of a step whose own process failed: the step ends normally, and its checks say what is missing.
 
-    An output that is not yielded would skip every step that comes after it, the database and the report among them.
+    An output that is not yielded would skip every later step, the database and the report among them.
 
     Args:
-        assets: what the stage produces.
-        declared: its checks, each of which Dagster wants a result of.
+        assets: the assets of the stage.
+        declared: its checks; Dagster requires a result of each.
         reason: why nothing was made.
-        violation: the broken contract, where it was one.
+        violation: the broken contract, where that was the reason.
     """
-    told = [] if violation is None else [broken_contract(assets, violation)]
-    known = {(check.check_name, check.asset_key) for check in told}
+    reported = [] if violation is None else [broken_contract(assets, violation)]
+    known = {(check.check_name, check.asset_key) for check in reported}
     for spec in declared:
         if (spec.name, spec.asset_key) not in known:
-            told.append(
+            reported.append(
                 dg.AssetCheckResult(
                     passed=False,
                     check_name=spec.name,
@@ -169,5 +169,5 @@ def missing(
             )
     for asset in assets:
         key = dg.AssetKey.from_user_string(asset)
-        checks = [check for check in told if check.asset_key == key]
+        checks = [check for check in reported if check.asset_key == key]
         yield dg.MaterializeResult(asset_key=key, metadata={"missing": reason}, check_results=checks)

@@ -1,4 +1,4 @@
-"""Retrieval: which articles are like which, and the index that answers look-ups.
+"""Retrieval: the similar articles of every article, and the index for look-ups.
 
 What belongs here: the neighbours of every article, by each model that has vectors, and the index of one of them. What
 does not: the search itself (:mod:`atelier.recommenders`, :mod:`atelier.search`).
@@ -20,10 +20,10 @@ from resources.compute import gpu_pool
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Whose vectors are indexed.
+#: The model whose vectors are indexed.
 INDEXED = "als"
 SIMILAR = "similar_articles"
-#: In the bundle: recall over search effort.
+#: The bundle's file with the recall by search effort.
 RECALL = "recall.parquet"
 
 
@@ -38,14 +38,14 @@ class SimilarConfig(dg.Config):
 
 
 class IndexConfig(dg.Config):
-    """The index, and how it is held against exact search. What is left empty is the index's default.
+    """The index, and how its recall is measured. A field left empty is the index's default.
 
     Attributes:
-        trees: of each forest.
+        trees: the number of trees of each forest.
         search: nodes inspected in a look-up.
         seed: of the random planes.
-        queries: articles and customers that recall is measured on, at most, by a fixed hash.
-        least_recall: of the exact first ten; below it the check warns.
+        queries: articles and customers on which recall is measured, at most; chosen by a fixed hash.
+        least_recall: the recall@10 below which the check warns.
     """
 
     trees: int | None = None
@@ -56,7 +56,7 @@ class IndexConfig(dg.Config):
 
 
 def build_index(step: Step, config: IndexConfig) -> None:
-    """Annoy's forests of the als model's articles: by cosine for similar ones, by inner product for recommending."""
+    """Annoy's forests of the als model's articles: by cosine for similarity, by inner product for recommendations."""
     from atelier import recommenders
     from atelier.recommenders.article_index import ArticleIndex, ArticleIndexConfig
     from atelier.recommenders.index_recall import recall_curve
@@ -82,13 +82,13 @@ def build_index(step: Step, config: IndexConfig) -> None:
     step.check(
         "index_recall",
         least >= config.least_recall,
-        f"the index finds {least:.1%} of the exact first ten or more, asked for {config.least_recall:.0%};"
-        " more trees or a larger search find more",
+        f"recall@10 of the index is at least {least:.1%}; the threshold is {config.least_recall:.0%};"
+        " more trees or a larger search raise it",
     )
 
 
 def _effort_table(curve: "pd.DataFrame") -> str:
-    """Recall@10 by nodes inspected, as Markdown; the index's own effort marked."""
+    """Recall@10 by nodes inspected, as Markdown; the index's own effort is marked."""
     lines = ["| metric | nodes inspected | recall@10 | |", "|---|---:|---:|---|"]
     for row in curve.itertuples():
         lines.append(f"| {row.metric} | {row.nodes:,} | {row.recall:.3f} | {'used' if row.used else ''} |")
@@ -112,7 +112,7 @@ def similar_of(model: str) -> str:
 
 
 def write_neighbours(name: str, step: Step, config: SimilarConfig) -> None:
-    """The nearest articles in stock to every article that the model of that name ranks."""
+    """Write the nearest articles in stock to every article that the model of that name ranks."""
     from atelier import recommenders
 
     device, bundle = str(step.compute.apply()), step.bundle(f"{name}_model")
@@ -137,6 +137,6 @@ def neighbours_stage(model: Declaration) -> Stage:
     return declare(partial(write_neighbours, model.name))
 
 
-#: The models that can compare articles.
+#: The models with vectors, by which articles can be compared.
 COMPARING = tuple(model for model in MODELS.values() if model.has_vectors)
 STAGES = (article_index, *(neighbours_stage(model) for model in COMPARING))

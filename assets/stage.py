@@ -28,11 +28,11 @@ from resources.tables import REGISTRY
 
 @dataclass(frozen=True)
 class Partitioning:
-    """What a day is in this code location.
+    """The daily partitions of this code location.
 
     Attributes:
         days: the daily partitions.
-        horizon: how many days of behaviour judge the recommendations of a day.
+        horizon: the recommendations of a day are evaluated on the interactions of this many days after it.
     """
 
     days: dg.DailyPartitionsDefinition
@@ -40,7 +40,7 @@ class Partitioning:
 
     @cached_property
     def horizon_earlier(self) -> dg.TimeWindowPartitionMapping:
-        """From a day to the day whose recommendations it judges; the first days have none."""
+        """Maps a day to the day whose recommendations are evaluated on it; the first days have none."""
         with warnings.catch_warnings(action="ignore"):  # a parameter of Dagster's that is in beta
             return dg.TimeWindowPartitionMapping(
                 start_offset=-self.horizon, end_offset=-self.horizon, allow_nonexistent_upstream_partitions=True
@@ -53,20 +53,20 @@ class Stage:
 
     Attributes:
         name: of the step, and of its config in the launchpad.
-        compute: what it does: a function of a step and, where there is a config, of that.
-        description: what the UI says of its assets that are no tables.
+        compute: the function that does its work, with a step and, where there is one, a config as arguments.
+        description: the UI's description of its assets that are no tables.
         produces: the assets it makes. Those that are tables of the registry, or parts of one (``recommendations/als``),
             get a contract check.
         deps: the assets of the same day that it reads.
         judged_deps: the assets of ``ds − horizon`` that it reads.
-        group: where it stands in the UI.
+        group: the group of its assets in the UI.
         checks: the names of further, non-blocking checks that it reports by :meth:`Step.check`, on its first asset.
-        config: what it can be told; None: nothing.
+        config: the class of its config; None: it has none.
         ranged: whether one run may do many days.
         skippable: whether it may decide to write nothing.
         isolated: whether its work is done in a process of its own, whose failure is recorded and stops no other step.
-        pool: the concurrency pool it waits in, given whether the device is a GPU.
-        code: modules that its work depends on beside what the function's own module imports.
+        pool: the concurrency pool in which it waits; None: no pool.
+        code: modules that its work depends on besides those that the function's own module imports.
     """
 
     name: str
@@ -126,11 +126,11 @@ class Stage:
     def check_specs(self) -> list[dg.AssetCheckSpec]:
         """The checks of its assets.
 
-        A contract blocks what comes after it; where the stage is isolated it does not, since nothing of the partition
-        was published and what comes after goes on without it.
+        A broken contract blocks the stages that depend on it. It does not where the stage is isolated, because then
+        nothing of the partition was published and the other stages go on without it.
         """
         tables = [dg.AssetKey.from_user_string(asset) for asset in self.produces if table_of(asset)]
-        blocking, promised = not self.isolated, "What the registry promises of it."
+        blocking, promised = not self.isolated, "Whether the data satisfy the table's contract in the registry."
         contracts = [
             dg.AssetCheckSpec("contract", asset=key, blocking=blocking, description=promised) for key in tables
         ]
@@ -175,8 +175,8 @@ def stage(
 ) -> Callable[[Callable[..., None]], Stage]:
     """Declare a stage: ``@stage(produces=["article_features"], deps=["articles"], group="features")``.
 
-    The function takes a :class:`~assets.step.Step` and, if it can be told something, a ``config``. The arguments are
-    the attributes of :class:`Stage`; what is left out of name, description and config is the function's own.
+    The function takes a :class:`~assets.step.Step` and, if the stage has one, a ``config``. The arguments are the
+    attributes of :class:`Stage`; name, description and config are by default taken from the function.
     """
 
     def declare(compute: Callable[..., None]) -> Stage:
@@ -210,18 +210,18 @@ def _table_metadata(table: str | None) -> Mapping[str, Any]:
 
 
 def _run(
-    stage: Stage, context: dg.AssetExecutionContext, resources: RunResources, told: dict[str, Any] | None
+    stage: Stage, context: dg.AssetExecutionContext, resources: RunResources, values: dict[str, Any] | None
 ) -> Iterator[Any]:
-    """Do the stage's work and tell Dagster what came of it."""
+    """Do the stage's work and report its results to Dagster."""
     keys = context.partition_key_range
     days = day_range(date.fromisoformat(keys.start), date.fromisoformat(keys.end))
     step = Step(resources, days, str(context.run.run_id), stage.code_version, context)
-    arguments = {} if stage.config is None else {"config": model_config(stage.config, told or {}, stage.name)}
+    arguments = {} if stage.config is None else {"config": model_config(stage.config, values or {}, stage.name)}
     yield from (_run_isolated if stage.isolated else _run_here)(stage, step, arguments)
 
 
 def _run_here(stage: Stage, step: Step, arguments: dict[str, Any]) -> Iterator[Any]:
-    """A broken contract is told before it stops the run."""
+    """Do the work in this process; a broken contract is reported as a failed check before it fails the step."""
     started = time.perf_counter()
     try:
         stage.compute(step, **arguments)
@@ -232,6 +232,7 @@ def _run_here(stage: Stage, step: Step, arguments: dict[str, Any]) -> Iterator[A
 
 
 def _run_isolated(stage: Stage, step: Step, arguments: dict[str, Any]) -> Iterator[Any]:
+    """Do the work in a process of its own; a failure is reported as missing assets and does not fail the step."""
     started = time.perf_counter()
     found = run_isolated(partial(stage.compute, **arguments), step)
     if isinstance(found, Failed):

@@ -1,7 +1,7 @@
-"""What a stage may use while it runs: its days, the stores, and a place to put what it made and noticed.
+"""What a stage may use while it runs: its days, the stores, and the record of what it published.
 
-What belongs here: :class:`Step`, the only thing that a stage sees of a run. What does not: any stage's own work, what
-Dagster is told of it (:mod:`assets.results`).
+What belongs here: :class:`Step`, the only part of a run that a stage sees. What does not: any stage's own work, the
+report to Dagster (:mod:`assets.results`).
 """
 
 import logging
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunResources:
-    """What every step of a run works with: the one resource of the code location.
+    """The resources of every step of a run, as the one Dagster resource of the code location.
 
     Attributes:
-        home: where Atelier keeps its files, and its settings.
+        home: the folder of Atelier's files, and its settings.
         store: the feature store.
         models: the model store.
         compute: the device and the threads.
@@ -51,7 +51,7 @@ class CheckResult:
 
     Attributes:
         name: of the check.
-        passed: whether it holds; a check that does not is a WARN.
+        passed: whether it passed; a failed one is a WARN.
         description: what was found.
         metadata: figures, for the UI.
     """
@@ -64,13 +64,13 @@ class CheckResult:
 
 @dataclass
 class Outcome:
-    """What a step made and noticed. It can be sent from one process to another.
+    """What a step published, noted and checked. It can be sent from one process to another.
 
     Attributes:
-        written: by table, what was published of it.
-        bundles: by asset, the model that was published.
-        notes: by asset, its key figures.
-        checks: results of declared checks.
+        written: the published partitions, by table.
+        bundles: the published models, by asset.
+        notes: key figures, by asset.
+        checks: the results of declared checks.
     """
 
     written: "dict[str, list[Written]]" = field(default_factory=lambda: defaultdict(list))
@@ -84,12 +84,12 @@ class Step:
     """One run of one stage.
 
     Attributes:
-        resources: where it reads and writes, and on what it computes.
+        resources: the stores that it reads and writes, and the device.
         days: the days of this run, in order.
         run_id: Dagster's id of the run: it goes into pointers, never into data.
         code_version: of the stage; it goes into the manifests of models.
         context: Dagster's; None where the work is done in a process of its own (:mod:`assets.isolation`).
-        outcome: what it has made and noticed so far.
+        outcome: what it has published, noted and checked so far.
     """
 
     resources: RunResources
@@ -101,7 +101,7 @@ class Step:
 
     @property
     def home(self) -> Home:
-        """Where Atelier keeps its files."""
+        """The folder of Atelier's files, and its settings."""
         return self.resources.home
 
     @property
@@ -132,7 +132,7 @@ class Step:
             ValueError: the run covers several.
         """
         if len(self.days) != 1:
-            raise ValueError(f"the stage does one day at a time, and was asked for {self.days[0]} … {self.days[-1]}")
+            raise ValueError(f"the stage runs one day at a time, and was given {self.days[0]} … {self.days[-1]}")
         return self.days[0]
 
     @property
@@ -189,7 +189,7 @@ class Step:
         self.outcome.written[table].extend(self.store.write_range(table, partitions, part=part, run_id=self.run_id))
 
     def record(self, table: str, written: "Sequence[Written]") -> None:
-        """Note what was published of ``table`` otherwise than by :meth:`write` and :meth:`write_range`."""
+        """Record partitions of ``table`` that were not published by :meth:`write` or :meth:`write_range`."""
         self.outcome.written[table].extend(written)
 
     def rows_written(self, table: str) -> int:
@@ -214,24 +214,24 @@ class Step:
         return bundle
 
     def data_versions(self, tables: Sequence[str]) -> dict[str, str]:
-        """What was read of each of ``tables``: the digest of its partition, of all days up to this one for events."""
+        """The version of each of ``tables``: the digest of its partition, for events of all days up to this one."""
         return {table: self.store.data_version(table, self.ds) for table in tables}
 
-    # Telling -----------------------------------------------------------------------------------------------------
+    # Reporting ---------------------------------------------------------------------------------------------------
 
     def note(self, asset: str, **figures: Any) -> None:
-        """Key figures of ``asset``: numbers become charts over the partitions in the UI."""
+        """Record key figures of ``asset``; the UI charts numbers over the partitions."""
         self.outcome.notes[asset].update(figures)
 
     def note_day(self, asset: str, day: date, **figures: Any) -> None:
-        """Key figures of one day of ``asset``: a run over a range would otherwise put its sums onto every day."""
+        """Record key figures of one day of ``asset``; :meth:`note` in a run over a range applies to every day."""
         if len(self.days) == 1 or self.context is None:
             self.note(asset, **figures)
         else:
             self.context.add_asset_metadata(figures, asset_key=asset, partition_key=day.isoformat())
 
     def check(self, name: str, passed: bool, description: str, **metadata: Any) -> None:
-        """The result of a declared, non-blocking check: a failed one is a WARN."""
+        """Record the result of a declared, non-blocking check; a failed one is a WARN."""
         self.outcome.checks.append(CheckResult(name, passed, description, metadata))
         if not passed:
             self.log.warning(description)
@@ -240,7 +240,7 @@ class Step:
         """The latest result of every check on the step's day: asset, check, success, blocking, observed.
 
         Raises:
-            ValueError: the work is done in a process of its own, which knows nothing of Dagster's storage.
+            ValueError: the work is done in a process of its own, which has no access to Dagster's storage.
         """
         from resources.check_history import latest_checks
 

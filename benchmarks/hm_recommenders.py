@@ -236,7 +236,7 @@ def study(trial: Trial, seen: str, sold: Catalogue, options: argparse.Namespace)
         plan_of(trial, seen, options),
         catalogue=sold,
         candidates=trial.train.article_ids.values if trial.sold_only else None,
-        kept=ResultsCache(options.kept) if options.kept else None,
+        cache=ResultsCache(options.kept) if options.kept else None,
         data=identity,
     )
 

@@ -27,8 +27,8 @@ from atelier.interactions import Interactions
 from atelier.metrics import PURCHASE, TRAIN_KINDS
 from atelier.sources.sample import oracle_lists
 from atelier.studies.recommender_plan import RecommenderStudyPlan, StudiedModel
-from atelier.studies.recommender_scores import RecommenderFitResult, judged_customers
-from atelier.studies.recommender_study import judge_lists, run_study
+from atelier.studies.recommender_scores import RecommenderFitResult, evaluated_customers
+from atelier.studies.recommender_study import evaluate_lists, run_study
 from atelier.studies.recommender_tables import scores_of
 from resources.frames import dictionary_table
 from resources.retailer import Home
@@ -103,11 +103,11 @@ def ceiling(
 ) -> RecommenderFitResult:
     """The generator's own ranking, of all articles or of some."""
     seen = asked.train.of_kinds(PURCHASE).to_frame() if plan.exclude_seen else None
-    customers = judged_customers(asked.train, asked.truth).tolist()
+    customers = evaluated_customers(asked.train, asked.truth).tolist()
     lists = oracle_lists(
         asked.retailer, customers, asked.origin, asked.horizon, plan.k, seen=seen, candidates=candidates
     )
-    return judge_lists(name, lists, asked.train, asked.truth, plan, catalogue=asked.sold)
+    return evaluate_lists(name, lists, asked.train, asked.truth, plan, catalogue=asked.sold)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""The nearest neighbours of the recommender study: of articles that many, some and few customers chose, by each model.
+"""The nearest neighbours of the recommender study: of a popular, a median and an unpopular article, by each model.
 
-What belongs here: which articles are asked about, and what the study's models hold to be most like them. What does not:
-the comparison itself (:mod:`atelier.studies.recommender_study`), photographs
+What belongs here: the choice of the query articles, and their nearest articles by each model of the study. What does
+not: the comparison itself (:mod:`atelier.studies.recommender_study`), photographs
 (:mod:`atelier.report.neighbours_picture`).
 """
 
@@ -26,13 +26,13 @@ NEAREST = 3
 
 
 class Neighbours(BaseModel):
-    """What one model holds to be most like the articles. Immutable.
+    """The articles that one model finds nearest to the query articles, as n rows. Immutable.
 
     Attributes:
-        article_id: n articles that were asked about.
-        rank: n places, from 1.
-        similar_article_id: n neighbours.
-        similarity: n cosines.
+        article_id: the query article of each row.
+        rank: the rank of the neighbour, from 1.
+        similar_article_id: the neighbour.
+        similarity: their cosine.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,18 +43,18 @@ class Neighbours(BaseModel):
     similarity: list[float]
 
 
-def asked_articles(train: Interactions, catalogue: Catalogue) -> dict[str, str]:
-    """The most popular article of training, the one in the middle, and the least popular one.
+def query_articles(train: Interactions, catalogue: Catalogue) -> dict[str, str]:
+    """The most popular, the median and the least popular article of the training data.
 
     Popularity is the number of interactions that count as history; among articles with the same number the first by
-    its id is taken. Only articles of the catalogue are asked about, with content where the catalogue has vectors.
+    its id is taken. Only articles of the catalogue qualify, and if it has vectors only those with a vector.
 
     Args:
-        train: what the models learn from.
-        catalogue: what is sold.
+        train: the interactions that the models are trained on.
+        catalogue: the retailer's articles.
 
     Returns:
-        The article of ``most``, ``median`` and ``least``; empty where no article qualifies.
+        The article id by ``most``, ``median`` and ``least``; empty where no article qualifies.
     """
     learned = train.of_kinds(TRAIN_KINDS)
     counts = pd.Series(
@@ -81,37 +81,37 @@ def neighbours_of(
     catalogue: Catalogue,
     *,
     k: int = NEAREST,
-    kept: ResultsCache | None = None,
+    cache: ResultsCache | None = None,
     data: Mapping[str, str] | None = None,
     device: str = "cpu",
 ) -> pd.DataFrame:
-    """What each model of the plan that has vectors, trained on everything with the first seed, holds to be nearest.
+    """The nearest neighbours by each model of the plan that has vectors, trained on all data with the first seed.
 
     Args:
         train: as for :func:`atelier.studies.recommender_study.run_study`.
         plan: the study's; models without vectors of articles are left out.
         catalogue: with vectors where a model reads content.
         k: neighbours of each article.
-        kept: where results are kept; None keeps none.
-        data: what identifies ``train`` and ``catalogue``.
+        cache: where results are cached; None: they are not.
+        data: identifies ``train`` and ``catalogue``, for example by the versions of their tables.
         device: where models compute, as PyTorch names it.
 
     Returns:
         model, article_id, popularity (most, median, least), rank, similar_article_id, similarity.
 
     Raises:
-        CachedResultError: a kept file is damaged.
-        ValueError: ``kept`` without ``data``.
+        CachedResultError: a cached file is damaged.
+        ValueError: ``cache`` without ``data``.
     """
-    asked = asked_articles(train, catalogue)
+    queries = query_articles(train, catalogue)
     vectors = {name: studied for name, studied in plan.models.items() if has_vectors(studied)}
-    frames = [pd.DataFrame(columns=COLUMNS)] if not asked or not vectors else []
-    for name, studied in progress(vectors.items() if asked else (), "nearest neighbours", unit="model"):
-        parts = {"model": studied.model_dump(mode="json"), "seed": plan.seeds[0], "k": k, "articles": asked}
-        nearest = partial(_nearest, train, catalogue, studied, plan.seeds[0], sorted(set(asked.values())), k, device)
+    frames = [pd.DataFrame(columns=COLUMNS)] if not queries or not vectors else []
+    for name, studied in progress(vectors.items() if queries else (), "nearest neighbours", unit="model"):
+        parts = {"model": studied.model_dump(mode="json"), "seed": plan.seeds[0], "k": k, "articles": queries}
+        nearest = partial(_nearest, train, catalogue, studied, plan.seeds[0], sorted(set(queries.values())), k, device)
         made = {"neighbours": parts, "made_by": made_by(), "device": device}
-        found = cached(kept, data, made, Neighbours, nearest)
-        by_article = pd.DataFrame({"popularity": list(asked), "article_id": list(asked.values())})
+        found = cached(cache, data, made, Neighbours, nearest)
+        by_article = pd.DataFrame({"popularity": list(queries), "article_id": list(queries.values())})
         frames.append(by_article.merge(pd.DataFrame(found.model_dump()), on="article_id").assign(model=name)[COLUMNS])
     return pd.concat(frames, ignore_index=True)
 

@@ -1,4 +1,4 @@
-"""Which models the recommender study compares, and which fits that makes.
+"""Which models the recommender study compares, and which fits follow from that.
 
 What belongs here: the plan and the preset of the published comparison. What does not: running it
 (:mod:`atelier.studies.recommender_study`).
@@ -12,16 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from atelier import recommenders
 from atelier.recommenders.base import Recommender
 
-#: Recommenders in which nothing is random: with all interactions one fit stands for every seed.
+#: Deterministic recommenders: on all interactions one fit serves for all seeds.
 NOTHING_RANDOM = ("popular", "repeat")
 
 
 class StudiedModel(BaseModel):
-    """What a name in the tables stands for. Immutable.
+    """One model of the study: a recommender with its config. Immutable.
 
     Attributes:
-        recommender: as :func:`atelier.recommenders.build` names it.
-        config: fields of its config, but for the seed.
+        recommender: its name, as :func:`atelier.recommenders.build` takes it.
+        config: fields of its config, without the seed.
         reads_content: whether it is given the vectors of the catalogue.
     """
 
@@ -50,18 +50,18 @@ class RecommenderFit(NamedTuple):
 
 
 class RecommenderStudyPlan(BaseModel):
-    """What a study is made of. Immutable.
+    """The models, seeds, shares and list lengths of a study. Immutable.
 
     Attributes:
-        models: by the name that tables give them, in the order of the tables; each is tested against those before it.
-        seeds: of the fits, and of the interactions that are kept where it is not all.
-        shares: of the training interactions kept: each interaction with that probability, the same ones for every
-            model.
-        k: the list length by which models are compared.
-        further_k: other lengths that scores are given for.
-        exclude_seen: whether lists, and what is right, leave out what the customer had purchased in the whole of the
-            training data, whatever share of it is kept.
-        fallback: whose lists customers get for whom a model cannot rank.
+        models: by their name in the tables, in the order of the tables; each is tested against those before it.
+        seeds: of the fits, and of the sampling of interactions where the share is below 1.
+        shares: shares of the training interactions: each interaction is sampled with that probability, the same ones
+            for every model.
+        k: the list length at which models are compared.
+        further_k: other list lengths at which scores are given.
+        exclude_seen: whether lists and truth leave out what the customer had purchased in all of the training data,
+            whatever share of it a model is fitted on.
+        fallback: the model that makes the lists of customers for whom another model cannot rank.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,14 +78,14 @@ class RecommenderStudyPlan(BaseModel):
     @classmethod
     def _distinct(cls, values: tuple[float, ...]) -> tuple[float, ...]:
         if len(set(values)) < len(values):
-            raise ValueError(f"{values} holds something twice")
+            raise ValueError(f"{values} holds a value twice")
         return values
 
     @field_validator("shares")
     @classmethod
     def _share(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
         if not all(0 < share <= 1 for share in shares):
-            raise ValueError(f"a share lies above 0 and is at most 1, not {shares}")
+            raise ValueError(f"a share must be above 0 and at most 1, not {shares}")
         return shares
 
     @classmethod
@@ -99,14 +99,14 @@ class RecommenderStudyPlan(BaseModel):
         repeat: bool = False,
         **plan: Any,
     ) -> Self:
-        """The published comparison, and ALS beside it: every vector of the same length.
+        """The published comparison, and ALS in addition; all vectors have the same length.
 
         Args:
-            factors: that length.
+            factors: length of every vector.
             hybrid: config of ``hybrid`` in all three modes.
             als: config of ``als``.
             popularity: config of ``popular``, which is also the fallback.
-            repeat: also study ``repeat``; it makes sense only where articles may be repeated.
+            repeat: also study ``repeat``, which makes sense only if lists may hold seen articles.
             plan: other fields of the plan.
         """
         popular = StudiedModel(recommender="popular", config=dict(popularity or {}))
@@ -128,20 +128,20 @@ class RecommenderStudyPlan(BaseModel):
         return tuple(sorted({self.k, *self.further_k}))
 
     def fits(self) -> list[RecommenderFit]:
-        """Every fit of the study: share by share, seed by seed, the models in their order."""
+        """Every fit of the study, ordered by share, then seed, then model, each in the plan's order."""
         return [
             RecommenderFit(model, share, None if self._one_for_all(model, share) else seed)
             for share in self.shares
-            for place, seed in enumerate(self.seeds)
+            for index, seed in enumerate(self.seeds)
             for model in self.models
-            if not (place and self._one_for_all(model, share))
+            if not (index and self._one_for_all(model, share))
         ]
 
     def _one_for_all(self, model: str, share: float) -> bool:
         return share == 1 and self.models[model].recommender in NOTHING_RANDOM
 
     def identity(self, fit: RecommenderFit) -> dict[str, object]:
-        """What of the plan one fit depends on: other models, seeds and shares may come or go."""
+        """The parts of the plan on which one fit depends; its other models, seeds and shares may change."""
         shared = self.model_dump(mode="json", exclude={"models", "seeds", "shares"})
         model = self.models[fit.model].model_dump(mode="json")
         return {**shared, "model": model, "name": fit.model, "share": fit.share, "seed": fit.seed}

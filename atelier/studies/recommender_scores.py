@@ -1,7 +1,7 @@
-"""How one set of lists of the recommender study is judged, and what is kept of it.
+"""How the lists of one fit of the recommender study are evaluated, and the stored result.
 
-What belongs here: the result of one fit, the question that all models of a study are asked, and its figures. What does
-not: which models are fitted (:mod:`atelier.studies.recommender_study`), formulas (:mod:`atelier.metrics`).
+What belongs here: the result of one fit, the evaluation task that all models of a study share, and its scores. What
+does not: which models are fitted (:mod:`atelier.studies.recommender_study`), formulas (:mod:`atelier.metrics`).
 """
 
 import base64
@@ -25,34 +25,34 @@ from atelier.metrics.segments import ACTIVITY_SEGMENTS, ALL, ARTICLE_SEGMENTS, a
 
 Floats = NDArray[np.float64]
 
-#: What is told of each fit; the last one has no value of a single customer.
+#: The metrics of each fit; the last one is defined for all customers together, not for a single one.
 METRICS = ("precision", "recall", "hit_rate", "ndcg", "coverage")
 SEGMENTS = (ALL, *ACTIVITY_SEGMENTS, *ARTICLE_SEGMENTS)
 
 
 class StudyError(AtelierError, ValueError):
-    """A study cannot be made of what was given, or its results do not belong together."""
+    """A study cannot be run on the given data, or results of different studies were mixed."""
 
 
 class RecommenderFitResult(BaseModel):
-    """One fit and its judgement. Immutable; it holds no identifier of a customer.
+    """One fit and its evaluation. Immutable; it holds no identifier of a customer.
 
     Attributes:
         model: its name in the plan.
-        share: of the training interactions it was given.
-        seed: of the fit and of the interactions kept; None: nothing in it was random, so it stands for every seed.
-        k: the list length that models are compared at.
-        tested: whether :func:`atelier.studies.recommender_study.paired_tests_of` compares it; not so for a ceiling.
-        interactions: how many it was given.
-        served: for how many of the judged customers it ranked itself; the others got the fallback's lists.
-        judged: how many customers got a list.
-        seconds: of the processor, for the fit.
-        ranking_seconds: of the processor, for the lists.
-        epochs: passes over the data, where it makes any.
+        share: the share of the training interactions that it was fitted on.
+        seed: of the fit and of the sampled interactions; None: the fit is deterministic and serves for all seeds.
+        k: the list length at which models are compared.
+        tested: whether :func:`atelier.studies.recommender_tables.paired_tests_of` compares it; False for a ceiling.
+        interactions: the number of interactions that it was fitted on.
+        served: for how many of the evaluated customers it ranked itself; the others got the fallback's lists.
+        judged: the number of evaluated customers; each has a list.
+        seconds: processor seconds of the fit.
+        ranking_seconds: processor seconds of making the lists.
+        epochs: passes over the data; None for a model without epochs.
         scores: columns segment, metric, k, value, standard_error, customers, as :func:`atelier.metrics.evaluate` gives
             them; null where undefined.
-        packed: by segment and ``metric@k`` the value of each customer, in the order of their ids; read by
-            :meth:`values`.
+        packed: the value of each customer, in the order of their ids, by segment and ``metric@k``, encoded as text;
+            :meth:`values` reads it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,15 +72,15 @@ class RecommenderFitResult(BaseModel):
     packed: dict[str, dict[str, str]]
 
     def values(self, metric: str = "precision", k: int | None = None, segment: str = ALL) -> Floats | None:
-        """The value of each customer judged in a segment, in the order of their ids.
+        """The value of each evaluated customer of a segment, in the order of their ids.
 
         Args:
             metric: one of :data:`METRICS`.
-            k: the list length; None: the one that models are compared at.
+            k: the list length; None: the one at which models are compared.
             segment: one of :data:`SEGMENTS`.
 
         Returns:
-            float64 [customers]; None for what is no mean over customers.
+            float64 [customers]; None for a metric that is not a mean over customers.
         """
         found = self.packed.get(segment, {}).get(f"{metric}@{k or self.k}")
         return None if found is None else unpacked(found)
@@ -88,17 +88,17 @@ class RecommenderFitResult(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class EvaluationTask:
-    """What every model of a study is asked: for whom, what is right, and what counts as seen.
+    """The evaluation that all models of a study share: the customers, the truth, and what counts as seen.
 
     Attributes:
-        customers: whom lists are made for: text, sorted.
-        train: all that was known when the lists are made, whatever share of it a model was given: it says what was
-            seen, who is active and which articles are warm, cold and new.
-        truths: what customers did then, by segment of articles and as a whole.
-        catalogue: article_id of all that coverage is a share of.
-        activity: the place in ``ACTIVITY_SEGMENTS`` of each of ``customers``.
+        customers: the customers for whom lists are made: text, sorted.
+        train: all interactions before the lists, whatever share of them a model was fitted on: they determine what was
+            seen, which customers are active, and which articles are warm, cold and new.
+        truths: what customers did after that, by segment of articles and as a whole.
+        catalogue: the articles of which coverage is a share: ``article_id``.
+        activity: the position in ``ACTIVITY_SEGMENTS`` of each of ``customers``.
         ks: the lengths of lists, ascending.
-        exclude_seen: whether what was purchased before is left out of lists and of what is right.
+        exclude_seen: whether lists and truth leave out earlier purchases.
     """
 
     customers: pd.Index
@@ -118,26 +118,26 @@ class EvaluationTask:
         *,
         exclude_seen: bool,
         catalogue: Catalogue | None = None,
-        judged: Any = None,
+        customers: Any = None,
         candidates: Any = None,
     ) -> Self:
-        """The question; arguments as for :func:`atelier.studies.recommender_study.run_study`.
+        """The evaluation task; arguments as for :func:`atelier.studies.recommender_study.run_study`.
 
         Raises:
-            StudyError: nobody has both history and truth.
+            StudyError: no customer has both history and truth.
         """
-        customers = judged_customers(train, truth, judged)
+        evaluated = evaluated_customers(train, truth, customers)
         history = train.of_kinds(TRAIN_KINDS)
         counts = pd.Series(
             np.bincount(history.customers, minlength=len(history.customer_ids)),
             index=history.customer_ids.values.to_pandas(),
         )
         return cls(
-            customers,
+            evaluated,
             train,
             {ALL: truth, **_by_article(truth, train)},
             _articles(train, catalogue, candidates),
-            activity_places(counts.reindex(customers).to_numpy()),
+            activity_places(counts.reindex(evaluated).to_numpy()),
             ks,
             exclude_seen,
         )
@@ -148,7 +148,7 @@ class EvaluationTask:
         return self.train.of_kinds(PURCHASE)
 
     def scores(self, lists: pd.DataFrame) -> dict[str, list[Any]]:
-        """The figures of the lists as columns: see :class:`RecommenderFitResult`."""
+        """The scores of the lists as columns: see :class:`RecommenderFitResult`."""
         table = evaluate(
             lists,
             self.truths[ALL],
@@ -172,9 +172,9 @@ class EvaluationTask:
             names, values = self._values(lists, truth)
             parts[segment] = _packed(values, self.ks)
             if segment == ALL:
-                places = self.activity[self.customers.get_indexer(names)]
-                for place, activity in enumerate(ACTIVITY_SEGMENTS):
-                    parts[activity] = _packed(values[places == place], self.ks)
+                positions = self.activity[self.customers.get_indexer(names)]
+                for position, activity in enumerate(ACTIVITY_SEGMENTS):
+                    parts[activity] = _packed(values[positions == position], self.ks)
         return parts
 
     def _values(self, lists: pd.DataFrame, truth: Interactions) -> tuple[pd.Index, Floats]:
@@ -186,52 +186,52 @@ class EvaluationTask:
         return pd.Index(table["customer_id"].cat.categories), table["value"].to_numpy(np.float64).reshape(shape)
 
 
-def judged_customers(train: Any, truth: Any, judged: Any = None) -> pd.Index:
-    """Whom a study ranks for: customers with a purchase in the truth and history in training; text, sorted.
+def evaluated_customers(train: Any, truth: Any, customers: Any = None) -> pd.Index:
+    """The customers of a study: those with a purchase in the truth and history in training; text, sorted.
 
     Args:
         train: :class:`Interactions` or a frame of them.
-        truth: the same, of the time that is judged.
-        judged: only these (texts, or a frame with ``customer_id``); None: all.
+        truth: the same, of the days of the evaluation.
+        customers: only these (texts, or a frame with ``customer_id``); None: all.
 
     Raises:
-        StudyError: there is nobody.
+        StudyError: there are none.
     """
     history = Interactions.from_frame(train).of_kinds(TRAIN_KINDS).customer_ids.values
     found = Interactions.from_frame(truth).of_kinds(PURCHASE).customer_ids.values
     found = found.filter(pc.is_in(found, value_set=history))
-    if judged is not None:
-        asked = IdMap.from_values(column(judged, "customer_id"), "customer_id").values
-        found = found.filter(pc.is_in(found, value_set=asked))
+    if customers is not None:
+        chosen = IdMap.from_values(column(customers, "customer_id"), "customer_id").values
+        found = found.filter(pc.is_in(found, value_set=chosen))
     if not len(found):
         raise StudyError(
-            "nobody can be judged: no customer has a purchase in the truth and an interaction in training; "
+            "no customer can be evaluated: none has a purchase in the truth and an interaction in training; "
             "take a longer truth, or another day"
         )
-    ids: pd.Index = pd.Index(found.to_pandas().astype("str"))  # sorted, as those of an IdMap are
+    ids: pd.Index = pd.Index(found.to_pandas().astype("str"))  # an IdMap sorts them
     return ids
 
 
-def score_lists(lists: pd.DataFrame, task: EvaluationTask, **told: Any) -> RecommenderFitResult:
+def score_lists(lists: pd.DataFrame, task: EvaluationTask, **fields: Any) -> RecommenderFitResult:
     """The result of a fit from its lists.
 
     Args:
         lists: customer_id, article_id, rank.
-        task: what was asked.
-        told: the other fields of :class:`RecommenderFitResult`.
+        task: the evaluation task.
+        fields: the other fields of :class:`RecommenderFitResult`.
     """
     return RecommenderFitResult(
-        judged=len(task.customers), scores=task.scores(lists), packed=task.packed(lists), **told
+        judged=len(task.customers), scores=task.scores(lists), packed=task.packed(lists), **fields
     )
 
 
 def unpacked(text: str) -> Floats:
-    """The numbers of :func:`_packed`."""
+    """The values that :func:`_packed` encoded: float64 [customers]."""
     return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype="<f8").astype(np.float64)
 
 
 def _packed(values: Floats, ks: Sequence[int]) -> dict[str, str]:
-    """Values [customers, metrics, ks] as text by ``metric@k``: they are few different ones, so it is short."""
+    """Values [customers, metrics, ks] as text by ``metric@k``, compressed: few of the values differ."""
     return {
         f"{metric}@{k}": base64.b64encode(zlib.compress(values[:, m, i].astype("<f8").tobytes())).decode()
         for m, metric in enumerate(ACCURACY)
@@ -241,7 +241,7 @@ def _packed(values: Floats, ks: Sequence[int]) -> dict[str, str]:
 
 
 def _by_article(truth: Interactions, train: Interactions) -> dict[str, Interactions]:
-    """The truth of the articles of each segment."""
+    """The truth by segment of its articles."""
     articles = pd.DataFrame({"article_id": truth.article_ids.values.to_pandas()})
     segments = article_segments(articles, train).set_index("article_id")["segment"]
     of_row = segments.reindex(articles["article_id"]).to_numpy()[truth.articles]
@@ -249,7 +249,7 @@ def _by_article(truth: Interactions, train: Interactions) -> dict[str, Interacti
 
 
 def _articles(train: Interactions, catalogue: Catalogue | None, candidates: Any) -> pd.DataFrame:
-    """What coverage is a share of: the candidates, else the catalogue, else what was trained on."""
+    """The articles of which coverage is a share: the candidates, else the catalogue, else those of training."""
     if candidates is not None:
         ids = IdMap.from_values(column(candidates, "article_id"), "article_id")
     else:

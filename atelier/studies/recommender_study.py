@@ -1,7 +1,7 @@
-"""Recommenders side by side: the same data, the same question, several seeds, and less and less data.
+"""Recommenders compared on the same data and evaluation task, over several seeds and with less and less data.
 
-What belongs here: running the fits of a study and keeping what each gave, so that a study that is killed goes on where
-it was. What does not: which fits (:mod:`~atelier.studies.recommender_plan`), how one set of lists is judged
+What belongs here: running the fits of a study and caching their results, so that a killed study resumes. What does not:
+the choice of fits (:mod:`~atelier.studies.recommender_plan`), the evaluation of lists
 (:mod:`~atelier.studies.recommender_scores`), tables (:mod:`~atelier.studies.recommender_tables`), pictures
 (:mod:`atelier.report`).
 
@@ -33,30 +33,31 @@ from atelier.studies.results_cache import ResultsCache, cached, digest, made_wit
 
 
 class Sample:
-    """The interactions that every model of one share and seed is given.
+    """The interactions on which all models of one share and seed are fitted.
 
     Args:
-        study: what all fits read.
-        drawn: the share, and the seed where it is not all.
+        study: the data of all fits.
+        drawn: the share, and the seed where the share is below 1.
 
     Attributes:
         train: the interactions.
-        fallback: the model that serves whom another cannot; fitted here, so that no other fit's seconds count it.
+        fallback: makes the lists of customers for whom another model cannot rank; it is fitted here, so that its time
+            is not counted in another fit's seconds.
     """
 
     def __init__(self, study: "Study", drawn: tuple[float, int | None]) -> None:
         self.study, self.drawn = study, drawn
-        self.train = kept_share(study.task.train, drawn[0], drawn[1] or 0)
+        self.train = subsample(study.task.train, drawn[0], drawn[1] or 0)
         self._seen: RaggedLists | None = None
         self.fallback = self.fit(study.plan.fallback, drawn[1] or 0)
 
     def fit(self, studied: StudiedModel, seed: int) -> Recommender[Any]:
-        """A model fitted on them; it leaves out of lists what was seen in all interactions, kept or not."""
+        """A model fitted on the sample; its lists leave out what was seen in all interactions, sampled or not."""
         task = self.study.task
         customers = pd.DataFrame({"customer_id": task.customers})
         model = fit_model(self.train, studied, seed, self.study.catalogue, customers, self.study.device)
         if task.exclude_seen:
-            if self._seen is None:  # the same for all: models of one sample know the same customers and articles
+            if self._seen is None:  # computed once, as all models of a sample have the same customers and articles
                 known = task.seen.aligned(model.customer_profiles.ids, model.article_ids, unknown="drop")
                 shape = (len(model.customer_profiles.ids), len(model.article_ids))
                 self._seen = RaggedLists.distinct(known.customers, known.articles, shape)
@@ -66,13 +67,13 @@ class Sample:
 
 @dataclass(eq=False)
 class Study:
-    """What all fits of a study read.
+    """The data of all fits of a study.
 
     Attributes:
-        plan: which fits.
-        task: what the models are asked.
-        catalogue: what is sold, with vectors; None: nothing is known of articles.
-        candidates: text, the articles that may be recommended; None: all in stock.
+        plan: the models, seeds and shares.
+        task: the evaluation task.
+        catalogue: the retailer's articles, with vectors; None: models get no catalogue.
+        candidates: the articles that may be recommended, as text; None: all in stock.
         device: where models compute, as PyTorch names it.
     """
 
@@ -90,10 +91,10 @@ class Study:
         truth: Any,
         plan: RecommenderStudyPlan,
         catalogue: Catalogue | None,
-        judged: Any,
+        customers: Any,
         candidates: Any,
     ) -> Self:
-        """Read what :func:`run_study` is given."""
+        """Convert the arguments of :func:`run_study`."""
         if candidates is not None:
             candidates = IdMap.from_values(column(candidates, "article_id"), "article_id").values.to_pandas()
         task = EvaluationTask.of(
@@ -102,20 +103,20 @@ class Study:
             plan.ks,
             exclude_seen=plan.exclude_seen,
             catalogue=catalogue,
-            judged=judged,
+            customers=customers,
             candidates=candidates,
         )
         return cls(plan, task, catalogue, None if candidates is None else pd.Index(candidates))
 
     def sample(self, fit: RecommenderFit) -> Sample:
-        """What a fit is given; the last one is held, as several models are fitted on it."""
+        """The interactions of a fit; the last sample is stored, because several models are fitted on it."""
         drawn = (fit.share, None if fit.share == 1 else fit.seed)
         if self._sample is None or self._sample.drawn != drawn:
             self._sample = Sample(self, drawn)
         return self._sample
 
     def lists(self, model: Recommender[Any], fit: RecommenderFit) -> tuple[pd.DataFrame, int]:
-        """A list for each customer, the fallback's where the model cannot rank, and how many are the model's own."""
+        """A list for each customer, the fallback's where the model cannot rank, and the number of the model's own."""
         task = self.task
         batches = serve(
             model,
@@ -129,12 +130,12 @@ class Study:
         return lists, int(model.can_serve(task.customers).sum())
 
     def _known(self, model: Recommender[Any]) -> pd.Index | None:
-        """The candidates that a model has heard of: of fewer interactions it has heard of fewer articles."""
+        """The candidates that a model knows; a model fitted on fewer interactions may know fewer articles."""
         if self.candidates is None:
             return None
         return self.candidates[model.article_ids.encode(self.candidates, unknown="minus_one") >= 0]
 
-    def asked(self) -> dict[str, str]:
+    def digests(self) -> dict[str, str]:
         """Digests of the customers and the candidates."""
         named = {"customers": self.task.customers, "candidates": self.candidates}
         return {name: digest({"ids": ids.tolist()}) for name, ids in named.items() if ids is not None}
@@ -146,60 +147,60 @@ def run_study(
     plan: RecommenderStudyPlan,
     *,
     catalogue: Catalogue | None = None,
-    judged: Any = None,
+    customers: Any = None,
     candidates: Any = None,
-    kept: ResultsCache | None = None,
+    cache: ResultsCache | None = None,
     data: Mapping[str, str] | None = None,
     device: str = "cpu",
 ) -> list[RecommenderFitResult]:
-    """Run every fit of a study, or read what an earlier run, perhaps a killed one, kept of it.
+    """Run every fit of a study, or read its result from the cache if an earlier run, perhaps a killed one, stored it.
 
-    The question stays the same at every share of the interactions: the same customers, the same relevant sets, and the
-    same articles seen, all by the whole of ``train``. A model that was fitted on a share of it ranks by that share
-    alone; only its filter knows what else the customer had purchased, and what it leaves out can be no hit for anyone.
-    Who has lost all history, and whom the model cannot rank for, gets the list of ``plan.fallback``, fitted on the same
-    share, as customers do in :func:`atelier.recommenders.fallback.serve`.
+    The evaluation task is the same at every share of the interactions: customers, truth and seen articles are
+    determined by the whole of ``train``. A model fitted on a share of it ranks by that share alone; only the filter of
+    seen articles uses all purchases, and what it removes is not in the truth either. A customer without history in the
+    share, for whom the model cannot rank, gets the list of ``plan.fallback``, fitted on the same share, as in
+    :func:`atelier.recommenders.fallback.serve`.
 
     Args:
-        train: :class:`Interactions` (or a frame of them) that is known when lists are made.
-        truth: the same, of the time that is judged; only purchases count.
-        plan: which fits.
-        catalogue: what is sold; its vectors are given to models that read content.
-        judged: customers to judge (texts, or a frame with ``customer_id``); None: all with purchases in ``truth`` and
-            history in ``train``, to whom it is restricted in any case.
+        train: :class:`Interactions` (or a frame of them) before the lists.
+        truth: the same, of the days of the evaluation; only purchases count.
+        plan: the models, seeds and shares.
+        catalogue: the retailer's articles; its vectors are given to models that read content.
+        customers: the customers to evaluate (texts, or a frame with ``customer_id``), of whom only those with purchases
+            in ``truth`` and history in ``train`` are used; None: all of these.
         candidates: the articles that may be recommended (texts, or a frame with ``article_id``); None: all in stock.
-        kept: where results are kept; None keeps none.
-        data: what identifies ``train``, ``truth`` and ``catalogue``, for example the versions of their tables: kept
-            results are read again only where this, the plan, the customers, the candidates, the code, the libraries,
-            the number of threads and the device are the same.
+        cache: where results are cached; None: they are not.
+        data: identifies ``train``, ``truth`` and ``catalogue``, for example by the versions of their tables. A cached
+            result is used only if this, the plan, the customers, the candidates, the code, the libraries, the number
+            of threads and the device are the same.
         device: where models compute, as PyTorch names it.
 
     Returns:
         One result for each of ``plan.fits()``, in that order.
 
     Raises:
-        StudyError: nobody can be judged; the fallback cannot rank for anyone.
-        UnknownModelError, pydantic.ValidationError: a model of the plan does not exist or has a config that is none.
-        CachedResultError: a kept file is damaged.
-        ValueError: ``kept`` without ``data``.
+        StudyError: no customer can be evaluated, or the fallback cannot rank for customers without history.
+        UnknownModelError, pydantic.ValidationError: a model of the plan does not exist or its config is not valid.
+        CachedResultError: a cached file is damaged.
+        ValueError: ``cache`` without ``data``.
     """
     for studied in (*plan.models.values(), plan.fallback):
-        studied.build(0, device)  # what is wrong with the last one is better known before the first is fitted
+        studied.build(0, device)  # an invalid config of any model fails here, before the first fit
     if not declared(plan.fallback.recommender).serves_anyone:
         raise StudyError(
             f"the fallback {plan.fallback.recommender} cannot rank for customers without history, for whom it is "
-            "there: take popular"
+            "needed: take popular"
         )
-    study = replace(Study.of(train, truth, plan, catalogue, judged, candidates), device=device)
-    shared = {"asked": study.asked(), "made_by": made_by(), "device": device}
+    study = replace(Study.of(train, truth, plan, catalogue, customers, candidates), device=device)
+    shared = {"asked": study.digests(), "made_by": made_by(), "device": device}
     return [
-        cached(kept, data, {"plan": plan.identity(fit), **shared}, RecommenderFitResult, partial(run_fit, fit, study))
+        cached(cache, data, {"plan": plan.identity(fit), **shared}, RecommenderFitResult, partial(run_fit, fit, study))
         for fit in progress(plan.fits(), "recommender study", unit="fit")
     ]
 
 
 def run_fit(fit: RecommenderFit, study: Study) -> RecommenderFitResult:
-    """Fit one model, rank with it and judge it; the model is gone afterwards."""
+    """Fit one model, make its lists and evaluate them; the model is not stored."""
     sample, seed = study.sample(fit), fit.seed or 0
     start = time.process_time()
     model = sample.fit(study.plan.models[fit.model], seed)
@@ -231,11 +232,11 @@ def fit_model(
     """A model of a plan, fitted as the study fits it.
 
     Args:
-        train: what it learns from.
+        train: the interactions that it is fitted on.
         studied: the model.
         seed: of everything random in it.
-        catalogue: what is sold; models that do not read content get it without vectors.
-        customers: a frame of customers to know beside those in ``train``.
+        catalogue: the retailer's articles; models that do not read content get it without vectors.
+        customers: a frame of customers that the model should know besides those in ``train``.
         device: where it computes.
     """
     if catalogue is not None and not studied.reads_content:
@@ -243,17 +244,17 @@ def fit_model(
     return studied.build(seed, device).fit(train, catalogue=catalogue, customers=customers)
 
 
-def kept_share(train: Interactions, share: float, seed: int) -> Interactions:
-    """The interactions that are left: each with the probability ``share``, at least one; by seed, for every model."""
+def subsample(train: Interactions, share: float, seed: int) -> Interactions:
+    """A random sample: each interaction with probability ``share``, at least one; the same for all models of a seed."""
     if share == 1:
         return train
     draws = np.random.default_rng([seed, round(share * 1_000_000)]).random(len(train))
-    kept = draws < share
-    kept[draws.argmin()] = True
-    return train.rows(kept)
+    sampled = draws < share
+    sampled[draws.argmin()] = True
+    return train.rows(sampled)
 
 
-def judge_lists(
+def evaluate_lists(
     name: str,
     lists: pd.DataFrame,
     train: Any,
@@ -261,32 +262,33 @@ def judge_lists(
     plan: RecommenderStudyPlan,
     *,
     catalogue: Catalogue | None = None,
-    judged: Any = None,
+    customers: Any = None,
     candidates: Any = None,
 ) -> RecommenderFitResult:
-    """Lists that no model of the plan made, for example a ceiling's, judged as the study judges.
+    """Evaluate lists that no model of the plan made, for example a ceiling's, as the study evaluates its models.
 
-    Put it behind the results of :func:`run_study`: :func:`scores_of` then has its rows, at share 1, and
-    :func:`paired_tests_of` leaves it out.
+    Append the result to those of :func:`run_study`: :func:`~atelier.studies.recommender_tables.scores_of` then has its
+    rows, at share 1, and :func:`~atelier.studies.recommender_tables.paired_tests_of` leaves it out.
 
     Args:
-        name: its name in the tables.
-        lists: customer_id, article_id, rank, for the customers whom :func:`judged_customers` names.
+        name: the name in the tables.
+        lists: customer_id, article_id, rank, for the customers that
+            :func:`~atelier.studies.recommender_scores.evaluated_customers` gives.
         train: as for :func:`run_study`, and so for the others.
         truth: as there.
         plan: the study's.
         catalogue: as there.
-        judged: as there.
+        customers: as there.
         candidates: as there.
 
     Raises:
-        StudyError: nobody can be judged.
+        StudyError: no customer can be evaluated.
     """
-    task = Study.of(train, truth, plan, catalogue, judged, candidates).task
+    task = Study.of(train, truth, plan, catalogue, customers, candidates).task
     return score_lists(lists, task, model=name, k=plan.k, tested=False)
 
 
 def made_by() -> dict[str, object]:
-    """What beside plan and data a result may depend on: see :func:`atelier.studies.results_cache.made_with`."""
+    """Code, libraries and threads on which a result depends: see :func:`atelier.studies.results_cache.made_with`."""
     modules = [__name__, *(model.module for model in MODELS.values())]
     return made_with(modules, ("implicit", "numpy", "scipy", "torch"))

@@ -1,7 +1,7 @@
-"""The tables of the recommender study: scores over seeds, and which differences are real.
+"""The tables of the recommender study: scores over seeds, and which differences are significant.
 
 What belongs here: means, deviations and tests over the results of fits. What does not: the fits
-(:mod:`atelier.studies.recommender_study`), the figures of one fit (:mod:`atelier.studies.recommender_scores`), the test
+(:mod:`atelier.studies.recommender_study`), the scores of one fit (:mod:`atelier.studies.recommender_scores`), the test
 itself (:mod:`atelier.metrics`).
 """
 
@@ -13,7 +13,7 @@ import pandas as pd
 from atelier.metrics import compare, holm
 from atelier.studies.recommender_scores import Floats, RecommenderFitResult, StudyError
 
-#: As many seeds are needed for a test over seeds.
+#: A test over seeds needs at least this many.
 FEWEST_SEEDS = 3
 TESTS = ("share", "unit", "model", "against", "difference", "relative", "standard_error", "p_value", "p_holm", "pairs")
 _SCORED = ["share", "model", "segment", "metric", "k"]
@@ -25,8 +25,8 @@ def scores_of(results: Sequence[RecommenderFitResult]) -> pd.DataFrame:
     Returns:
         share, model, segment, metric, k, value (mean over seeds), deviation (over seeds, with seeds − 1; null for one
         seed), standard_error (over customers, of their means over seeds; null for coverage and where fewer than two
-        customers are judged), customers, seeds (how many fits the mean is of); share by share, in the order of the
-        results.
+        customers are evaluated), customers, seeds (the number of fits in the mean); ordered by share, then as the
+        results are.
 
     Raises:
         StudyError: there are no results, or those of different studies.
@@ -46,9 +46,9 @@ def scores_of(results: Sequence[RecommenderFitResult]) -> pd.DataFrame:
 def paired_tests_of(results: Sequence[RecommenderFitResult]) -> pd.DataFrame:
     """Every pair of models by a paired two-sided t-test on precision at ``k``, the later against the earlier.
 
-    Over ``customers`` the values of each are averaged over seeds first; over ``seeds`` they are the means over
-    customers, a model without anything random having the same for every seed. The correction is Holm's step-down
-    (1979) within each share and unit.
+    The unit ``customers`` pairs the values of customers, averaged over seeds; the unit ``seeds`` pairs the means over
+    customers, and a deterministic model has the same mean for every seed. The p-values are corrected by Holm's
+    step-down procedure (1979) within each share and unit.
 
     Returns:
         share, unit (customers, seeds), model, against, difference (mean of model − against), relative (difference over
@@ -80,7 +80,7 @@ def _grouped(results: Sequence[RecommenderFitResult]) -> dict[tuple[float, str],
 
 
 def _pooled(fits: Sequence[RecommenderFitResult], metric: str, k: int, segment: str) -> Floats | None:
-    """The value of each customer as the mean over fits: float64 [customers]; None where customers have none."""
+    """The value of each customer, averaged over fits: float64 [customers]; None for a metric without such values."""
     values = [found for fit in fits if (found := fit.values(metric, k, segment)) is not None]
     _check_alike(values)
     return np.asarray(np.mean(values, axis=0)) if values else None
@@ -98,7 +98,7 @@ def _standard_error(values: Floats | None) -> float | None:
 
 def _tests(values: Mapping[str, "pd.Series[float]"], unit: str) -> pd.DataFrame:
     """The pairs of models by their values of the same customers or seeds, whose names are the index."""
-    # The paired test is that of the leaderboard; seeds take the place of its customers.
+    # This is the paired test of the leaderboard, whose column customer_id holds seeds where the unit is seeds.
     frames = {
         name: pd.DataFrame({"customer_id": each.index, "metric": "precision", "k": 1, "value": each.to_numpy()})
         for name, each in values.items()
@@ -115,7 +115,7 @@ def _tests(values: Mapping[str, "pd.Series[float]"], unit: str) -> pd.DataFrame:
 
 
 def _by_customer(models: Mapping[str, Sequence[RecommenderFitResult]]) -> dict[str, "pd.Series[float]"]:
-    """Precision of each customer, averaged over seeds; customers are known by their place."""
+    """Precision of each customer, averaged over seeds; the index is the customer's row number."""
     found = {name: _pooled(fits, "precision", fits[0].k, "all") for name, fits in models.items()}
     values = {name: each for name, each in found.items() if each is not None}
     _check_alike(list(values.values()))
@@ -123,7 +123,7 @@ def _by_customer(models: Mapping[str, Sequence[RecommenderFitResult]]) -> dict[s
 
 
 def _by_seed(models: Mapping[str, Sequence[RecommenderFitResult]]) -> dict[str, "pd.Series[float]"]:
-    """Mean precision of each seed; what has no seed stands for all of them."""
+    """Mean precision of each seed; a fit without a seed counts for all seeds."""
     means = {
         name: {fit.seed: float(values.mean()) for fit in fits if (values := fit.values()) is not None}
         for name, fits in models.items()

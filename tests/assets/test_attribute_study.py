@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from assets.attribute_study import NAME, _code
-from assets.pictures import kept_folder, pictures_folder
+from assets.pictures import pictures_folder, results_folder
 from atelier.studies import attribute_study as study_module
 from dagster_project.build import build_defs
 from dagster_project.run import run_job
@@ -93,7 +93,7 @@ def test_a_second_run_trains_nothing_and_gives_the_same_bytes(
 ) -> None:
     house, day, _ = studied
     before = house.files(day, "attribute_study", "attribute_confusions")
-    assert len(list(kept_folder(house.home.root, NAME, day).iterdir())) == 3
+    assert len(list(results_folder(house.home.root, NAME, day).iterdir())) == 3
 
     def trained(*_: object, **__: object) -> None:
         raise AssertionError("it was kept")
@@ -118,7 +118,7 @@ def test_what_makes_the_data_is_part_of_the_code(file: str, monkeypatch: pytest.
 def test_later_days_change_nothing(studied: tuple[House, date, dg.ExecuteInProcessResult]) -> None:
     house, day, _ = studied
     before = house.files(day, "attribute_study", "attribute_confusions")
-    shutil.rmtree(kept_folder(house.home.root, NAME, day))
+    shutil.rmtree(results_folder(house.home.root, NAME, day))
     house.run("ingest", day + timedelta(days=1))
     encode(house, day + timedelta(days=1))
     study(house, day)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets.pictures import kept_folder, pictures_folder
+from assets.pictures import pictures_folder, results_folder
 from assets.recommender_study import NAME, RecommenderStudy, _code, _key_figures, _without_sales, study_plan
 from assets.report import _recommender_study
 from assets.step import Step
@@ -139,7 +139,7 @@ def test_a_second_run_fits_nothing_and_gives_the_same_bytes(
     house, _ = studied
     before = house.files(house.ds, *TABLES)
     assert len(before) == 3
-    assert len(list(kept_folder(house.home.root, NAME, house.ds).iterdir())) == 9 + 4, (
+    assert len(list(results_folder(house.home.root, NAME, house.ds).iterdir())) == 9 + 4, (
         "fits, and models with neighbours"
     )
 
@@ -177,7 +177,7 @@ def test_what_happens_after_the_day_changes_nothing(studied: tuple[House, dg.Exe
     small = {"models": ["popularity", "als"], "seeds": 1}
     compare(house, earlier, **small)
     before = house.files(earlier, *TABLES)
-    shutil.rmtree(kept_folder(house.home.root, NAME, earlier))
+    shutil.rmtree(results_folder(house.home.root, NAME, earlier))
     empty = house.store.read("interactions", house.ds).slice(0, 0)
     later = house.store.read("interactions", house.ds)
     house.store.write("interactions", house.ds, empty)
@@ -243,7 +243,7 @@ def test_the_report_shows_the_newest_study_not_later_than_its_day(
     origin = house.ds - timedelta(days=HORIZON)
     later = shown(house.ds + timedelta(days=9))
     assert f"Study of {house.ds}" in later
-    assert f"Lists made on {origin}, judged by {origin + timedelta(days=1)} … {house.ds}." in later
+    assert f"Lists made on {origin}, evaluated on {origin + timedelta(days=1)} … {house.ds}." in later
     assert "data:image/jpeg;base64," in later
     first = house.home.settings.first_day
     assert f"dg launch --job recommender_study --partition {first}" in shown(first)

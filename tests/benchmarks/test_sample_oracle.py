@@ -9,7 +9,7 @@ import pytest
 from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
 from atelier.sources.sample import SampleConfig, generate
-from atelier.studies.recommender_scores import judged_customers
+from atelier.studies.recommender_scores import evaluated_customers
 from benchmarks.sample_oracle import Asked, asked_on, ceiling, oracle_precision
 from resources.retailer import Home
 
@@ -40,7 +40,7 @@ def test_nobody_passes_the_ceiling(asked: Asked) -> None:
     assert mine.loc["ceiling", "precision"] >= mine.loc["in stock", "precision"] - 0.01
     customers = scores[(scores["segment"] == "all") & (scores["metric"] == "precision")]["customers"]
     assert customers.nunique() == 1
-    assert customers.iloc[0] <= len(judged_customers(asked.train, asked.truth))
+    assert customers.iloc[0] <= len(evaluated_customers(asked.train, asked.truth))
 
 
 def test_it_leaves_out_what_the_study_leaves_out(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,13 +48,13 @@ def test_it_leaves_out_what_the_study_leaves_out(asked: Asked, monkeypatch: pyte
     from benchmarks import sample_oracle
 
     made: dict[str, pd.DataFrame] = {}
-    real = sample_oracle.judge_lists
+    real = sample_oracle.evaluate_lists
 
     def noted(name: str, lists: pd.DataFrame, *rest: object, **named: object) -> object:
         made[name] = lists
         return real(name, lists, *rest, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sample_oracle, "judge_lists", noted)
+    monkeypatch.setattr(sample_oracle, "evaluate_lists", noted)
     plan = RecommenderStudyPlan(models={"popularity": StudiedModel(recommender="popular")}, k=10)
     few = asked.sold.frame["article_id"].tolist()[:40]
     ceiling(asked, plan, "few", few)
@@ -63,7 +63,7 @@ def test_it_leaves_out_what_the_study_leaves_out(asked: Asked, monkeypatch: pyte
     assert made["few"].merge(bought, on=["customer_id", "article_id"]).empty
     assert not made["again"].merge(bought, on=["customer_id", "article_id"]).empty
     assert set(made["few"]["article_id"]) <= set(few)
-    assert set(made["few"]["customer_id"]) == set(judged_customers(asked.train, asked.truth))
+    assert set(made["few"]["customer_id"]) == set(evaluated_customers(asked.train, asked.truth))
     assert made["few"].groupby("customer_id").size().max() == 10
 
 

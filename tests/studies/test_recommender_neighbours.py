@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
 from atelier.studies import recommender_neighbours
-from atelier.studies.recommender_neighbours import COLUMNS, asked_articles, has_vectors, neighbours_of
+from atelier.studies.recommender_neighbours import COLUMNS, has_vectors, neighbours_of, query_articles
 from atelier.studies.recommender_plan import RecommenderStudyPlan, StudiedModel
 from atelier.studies.results_cache import ResultsCache
 
@@ -35,13 +35,13 @@ def test_the_articles_are_the_ends_and_the_middle_of_a_ranking(chosen: list[str]
     falling = sorted(counts, key=lambda article: (-counts[article], article))
     rising = sorted(counts, key=lambda article: (counts[article], article))
     expected = {"most": falling[0], "median": falling[(len(falling) - 1) // 2], "least": rising[0]} if counts else {}
-    assert asked_articles(interactions(*chosen), catalogue(*sorted(sold))) == expected
+    assert query_articles(interactions(*chosen), catalogue(*sorted(sold))) == expected
 
 
 def test_views_are_no_popularity_and_articles_without_content_are_not_asked_about() -> None:
-    assert asked_articles(interactions("a", kind="view"), catalogue("a")) == {}
+    assert query_articles(interactions("a", kind="view"), catalogue("a")) == {}
     vectors = np.array([[0, 0], [1, 0], [0, 1]], dtype=np.float32)
-    found = asked_articles(interactions("a", "a", "a", "b", "c", "c"), catalogue("a", "b", "c", vectors=vectors))
+    found = query_articles(interactions("a", "a", "a", "b", "c", "c"), catalogue("a", "b", "c", vectors=vectors))
     assert found == {"most": "c", "median": "c", "least": "b"}
 
 
@@ -51,7 +51,7 @@ def test_neighbours_are_those_of_the_model_with_the_first_seed() -> None:
     assert found.columns.tolist() == COLUMNS
     assert set(found["model"]) == {"als"}, "popularity has no vectors"
     model = ALS.build(3).fit(train, catalogue=sold)
-    for popularity, article in asked_articles(train, sold).items():
+    for popularity, article in query_articles(train, sold).items():
         expected = model.similar([article], k=2)
         mine = found[found["popularity"] == popularity].reset_index(drop=True)
         for name in ("article_id", "rank", "similar_article_id"):
@@ -61,22 +61,22 @@ def test_neighbours_are_those_of_the_model_with_the_first_seed() -> None:
 
 def test_what_was_kept_is_not_fitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train, sold, kept = interactions(*"aaabbbccde"), catalogue(*"abcde"), ResultsCache(tmp_path)
-    first = neighbours_of(train, PLAN, sold, kept=kept, data={"train": "1"})
+    first = neighbours_of(train, PLAN, sold, cache=kept, data={"train": "1"})
 
     def fitted(*_: object, **__: object) -> None:
         raise AssertionError("fitted again")
 
     monkeypatch.setattr(recommender_neighbours, "fit_model", fitted)
-    again = neighbours_of(train, PLAN, sold, kept=kept, data={"train": "1"})
+    again = neighbours_of(train, PLAN, sold, cache=kept, data={"train": "1"})
     pd.testing.assert_frame_equal(first, again)
     for changed in ({"data": {"train": "2"}}, {"data": {"train": "1"}, "k": 1}):
         with pytest.raises(AssertionError, match="fitted again"):
-            neighbours_of(train, PLAN, sold, kept=kept, **changed)  # type: ignore[arg-type]
+            neighbours_of(train, PLAN, sold, cache=kept, **changed)  # type: ignore[arg-type]
     other = PLAN.model_copy(update={"seeds": (5,)})
     with pytest.raises(AssertionError, match="fitted again"):
-        neighbours_of(train, other, sold, kept=kept, data={"train": "1"})
+        neighbours_of(train, other, sold, cache=kept, data={"train": "1"})
     with pytest.raises(ValueError, match="identifies"):
-        neighbours_of(train, PLAN, sold, kept=kept)
+        neighbours_of(train, PLAN, sold, cache=kept)
 
 
 def test_nothing_to_ask_about_is_an_empty_table() -> None:

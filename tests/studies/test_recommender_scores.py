@@ -6,7 +6,7 @@ import pytest
 from atelier.interactions import Interactions
 from atelier.studies import recommender_study
 from atelier.studies.recommender_plan import RecommenderStudyPlan
-from atelier.studies.recommender_scores import EvaluationTask, StudyError, judged_customers
+from atelier.studies.recommender_scores import EvaluationTask, StudyError, evaluated_customers
 from atelier.studies.recommender_study import run_study
 from atelier.studies.recommender_tables import paired_tests_of, scores_of
 from tests.studies.tiny import POPULAR, REPEAT, TRAIN, TRUTH, frame
@@ -43,13 +43,13 @@ def test_where_articles_may_be_repeated_what_was_seen_is_right() -> None:
 
 
 def test_who_is_judged() -> None:
-    assert judged_customers(TRAIN, TRUTH).tolist() == ["u1", "u2", "u3"]
-    assert judged_customers(TRAIN, TRUTH, ["u5", "u2"]).tolist() == ["u2"]
-    with pytest.raises(StudyError, match="nobody can be judged"):
-        run_study(TRAIN, TRUTH, RecommenderStudyPlan(models={"p": POPULAR}), judged=["u4"])
+    assert evaluated_customers(TRAIN, TRUTH).tolist() == ["u1", "u2", "u3"]
+    assert evaluated_customers(TRAIN, TRUTH, ["u5", "u2"]).tolist() == ["u2"]
+    with pytest.raises(StudyError, match="no customer can be evaluated"):
+        run_study(TRAIN, TRUTH, RecommenderStudyPlan(models={"p": POPULAR}), customers=["u4"])
     views = TRAIN.assign(kind="view")
-    with pytest.raises(StudyError, match="nobody can be judged"):
-        judged_customers(views, TRUTH)
+    with pytest.raises(StudyError, match="no customer can be evaluated"):
+        evaluated_customers(views, TRUTH)
 
 
 def test_a_share_below_one_does_not_move_customers_between_segments() -> None:
@@ -69,7 +69,7 @@ def test_a_share_below_one_does_not_move_customers_between_segments() -> None:
 def test_lists_from_elsewhere_are_judged_alike() -> None:
     plan = RecommenderStudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
     lists = pd.DataFrame({"customer_id": ["u1", "u2", "u2"], "article_id": ["d", "c", "e"], "rank": [1, 1, 2]})
-    ceiling = recommender_study.judge_lists("ceiling", lists, TRAIN, TRUTH, plan)
+    ceiling = recommender_study.evaluate_lists("ceiling", lists, TRAIN, TRUTH, plan)
     assert ceiling.values().tolist() == [0.5, 1.0]  # type: ignore[union-attr]
     results = [*run_study(TRAIN, TRUTH, plan), ceiling]
     assert list(dict.fromkeys(scores_of(results)["model"])) == ["popularity", "ceiling"]

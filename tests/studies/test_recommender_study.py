@@ -20,7 +20,7 @@ from atelier.studies.recommender_scores import (
     EvaluationTask,
     RecommenderFitResult,
     StudyError,
-    judged_customers,
+    evaluated_customers,
 )
 from atelier.studies.recommender_study import run_study
 from atelier.studies.recommender_tables import paired_tests_of, scores_of
@@ -65,7 +65,7 @@ def test_figures_are_those_of_the_metrics_and_follow_from_the_customers(
     plan = plan.model_copy(update={"shares": (1.0,), "further_k": (3,)})
     results = run_study(train, truth, plan)
     model = recommenders.build("als", **ALS.config, seed=2).fit(train)
-    lists = model.recommend(judged_customers(train, truth), 5)
+    lists = model.recommend(evaluated_customers(train, truth), 5)
     catalogue = pd.DataFrame({"article_id": train.article_ids.values.to_pandas()})
     expected = evaluate(lists, truth, (3, 5), train=train, catalogue=catalogue, exclude_seen=True)
     expected = expected.set_index(["segment", "metric", "k"])[["value", "standard_error", "customers"]]
@@ -127,9 +127,7 @@ def test_every_model_is_given_the_same_interactions(
     for fit in results:
         if fit.share < 1:
             assert 0.25 < fit.interactions / len(shop[0]) < 0.55
-    samples = {
-        fit.seed: recommender_study.kept_share(shop[0], 0.4, fit.seed) for fit in results if fit.seed is not None
-    }
+    samples = {fit.seed: recommender_study.subsample(shop[0], 0.4, fit.seed) for fit in results if fit.seed is not None}
     assert len({sample.to_frame().to_csv() for sample in samples.values()}) == 3
     for (_, share, seed), frames in given.items():
         if share < 1:
@@ -138,14 +136,14 @@ def test_every_model_is_given_the_same_interactions(
 
 def test_a_share_keeps_each_interaction_with_that_probability() -> None:
     train = Interactions.from_frame(frame([(f"u{n % 50:02d}", f"a{n:04d}") for n in range(2_000)]))
-    kept = [recommender_study.kept_share(train, 0.25, seed) for seed in range(5)]
+    kept = [recommender_study.subsample(train, 0.25, seed) for seed in range(5)]
     for sample in kept:
         assert len(sample) == pytest.approx(500, abs=5 * (2_000 * 0.25 * 0.75) ** 0.5)
         assert set(sample.article_ids.values.to_pylist()) <= set(train.article_ids.values.to_pylist())
-    again = recommender_study.kept_share(train, 0.25, 3)
+    again = recommender_study.subsample(train, 0.25, 3)
     pd.testing.assert_frame_equal(again.to_frame(), kept[3].to_frame())
-    assert recommender_study.kept_share(train, 1.0, 0) is train
-    assert len(recommender_study.kept_share(train, 1e-6, 0)) == 1
+    assert recommender_study.subsample(train, 1.0, 0) is train
+    assert len(recommender_study.subsample(train, 1e-6, 0)) == 1
 
 
 def test_the_question_is_the_same_at_every_share(shop: tuple[Interactions, Interactions]) -> None:
@@ -276,14 +274,14 @@ def test_a_killed_study_goes_on_where_it_was(
     kept = ResultsCache(tmp_path / "kept")
     killed = Counter(monkeypatch, most=6)
     with pytest.raises(Killed):
-        run_study(*shop, plan, kept=kept, data=DATA)
+        run_study(*shop, plan, cache=kept, data=DATA)
     assert killed.fits == plan.fits()[:6]
     assert len(list(kept.folder.iterdir())) == 6
     rest = Counter(monkeypatch, most=99)
-    resumed = run_study(*shop, plan, kept=kept, data=DATA)
+    resumed = run_study(*shop, plan, cache=kept, data=DATA)
     assert rest.fits == plan.fits()[6:]
     again = Counter(monkeypatch, most=0)
-    assert run_study(*shop, plan, kept=kept, data=DATA) == resumed
+    assert run_study(*shop, plan, cache=kept, data=DATA) == resumed
     assert again.fits == []
     Counter(monkeypatch, most=99)
     whole = run_study(*shop, plan)
@@ -299,13 +297,13 @@ def test_another_question_starts_anew_and_another_model_does_not(
 
     def fits(plan: RecommenderStudyPlan = small, data: dict[str, str] = DATA, **asked: Any) -> list[str]:
         counter = Counter(monkeypatch, most=9)
-        run_study(TRAIN, TRUTH, plan, kept=ResultsCache(tmp_path), data=data, **asked)
+        run_study(TRAIN, TRUTH, plan, cache=ResultsCache(tmp_path), data=data, **asked)
         return [fit.model for fit in counter.fits]
 
     assert fits() == ["popularity"]
     assert fits() == []
     assert fits(data={"interactions": "2"}) == ["popularity"]
-    assert fits(judged=["u1"]) == ["popularity"]
+    assert fits(customers=["u1"]) == ["popularity"]
     assert fits(device="auto") == ["popularity"]
     assert fits(candidates=["a", "b"]) == ["popularity"]
     assert fits(candidates=["b", "a"]) == []
@@ -340,20 +338,20 @@ def test_what_a_fit_reads_is_part_of_the_code(module: str, monkeypatch: pytest.M
 
 def test_a_damaged_result_is_named(tmp_path: Path) -> None:
     small = RecommenderStudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
-    run_study(TRAIN, TRUTH, small, kept=ResultsCache(tmp_path), data=DATA)
+    run_study(TRAIN, TRUTH, small, cache=ResultsCache(tmp_path), data=DATA)
     (file,) = tmp_path.iterdir()
     file.write_text(file.read_text()[:-10])
     with pytest.raises(CachedResultError, match=rf"{file.name}.*delete it"):
-        run_study(TRAIN, TRUTH, small, kept=ResultsCache(tmp_path), data=DATA)
+        run_study(TRAIN, TRUTH, small, cache=ResultsCache(tmp_path), data=DATA)
 
 
 def test_nothing_is_kept_of_data_that_nobody_can_tell(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="identifies"):
-        run_study(TRAIN, TRUTH, RecommenderStudyPlan(models={"p": POPULAR}), kept=ResultsCache(tmp_path))
+        run_study(TRAIN, TRUTH, RecommenderStudyPlan(models={"p": POPULAR}), cache=ResultsCache(tmp_path))
 
 
 def test_no_customer_is_named_in_what_is_kept(tmp_path: Path) -> None:
     small = RecommenderStudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
-    run_study(TRAIN, TRUTH, small, kept=ResultsCache(tmp_path), data=DATA)
+    run_study(TRAIN, TRUTH, small, cache=ResultsCache(tmp_path), data=DATA)
     (file,) = tmp_path.iterdir()
     assert not any(f'"{customer}"' in file.read_text() for customer in set(TRAIN["customer_id"]))
