@@ -30,7 +30,7 @@ class ArticleOfDay:
     """One article on one day.
 
     Attributes:
-        row: what is read of it, by column; empty where the catalogue of that day has no such article.
+        row: its columns that a model reads; empty where the catalogue of that day has no such article.
         images: shot and path of each photograph that the day lists, by digest.
         encoders: the encoders of that day's photographs; none where the day was ingested only.
     """

@@ -38,7 +38,7 @@ Row = dict[str, Any]
 
 
 class LineageError(AtelierError):
-    """There is no such value; the message names what there is."""
+    """There is no such value; the message names the values that there are."""
 
 
 class Tracer:
@@ -135,7 +135,7 @@ class Tracer:
         return rows
 
     def _no_such_value(self, article: str, attribute: str, ds: date, earlier: Sequence[date]) -> LineageError:
-        """The error that says what there is instead."""
+        """The error that says which values there are instead."""
         if earlier:
             days = ", ".join(map(str, earlier))
             return LineageError(f"{attribute} of {article} has no value on {ds}; it has one on {days}")
@@ -187,7 +187,7 @@ class Tracer:
         )
 
     def _explain(self, row: Row, then: ArticleOfDay) -> "tuple[Explanation | None, str | None]":
-        """Why the recorded bundle says what it says of what it had read; or why that cannot be said."""
+        """The explanation of the recorded bundle's prediction; or the reason why there is none."""
         if row["prediction"] is None:
             return None, "No model predicted it: too few articles are labelled with any value of this attribute."
         if not then.known:
@@ -271,7 +271,7 @@ def _numbers_differ(row: Row, explanation: "Explanation") -> list[str]:
 def _differences(
     row: Row, then: ArticleOfDay, explanation: "Explanation | None", model: lineage.TrainedModel | None
 ) -> tuple[str, ...]:
-    """In what the stored value and the bundle's answer of now differ, and what may be the cause."""
+    """How the bundle's answer of today differs from the stored value, and what may be the cause."""
     if row["prediction"] is None or not then.known:
         return ()
     found = [] if explanation is None else _numbers_differ(row, explanation)

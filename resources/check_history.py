@@ -1,4 +1,4 @@
-"""What Dagster remembers of checks.
+"""The results of checks that Dagster has stored.
 
 What belongs here: the latest result of each check on a day, as a frame. What does not: any check.
 """

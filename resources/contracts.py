@@ -1,12 +1,13 @@
-"""Contracts: what the registry declares, judged by Great Expectations before a partition is published.
+"""Contracts: what the registry declares, audited with Great Expectations before a partition is published.
 
 What belongs here: the evaluation of a table's suites on staged files, and the verdict. What does not: the suites
 (:mod:`resources.suites`), how rows are counted (:mod:`resources.profile`), and what a stage knows beyond the registry
 (row counts against yesterday's and the like are checks of :mod:`assets`).
 
 An audit covers one or many staged partitions of a table at once. Everything that is declared is counted exactly, in
-SQL, and Great Expectations judges the counts: one row per partition, so that a failure names its days. Declared values,
-ranges and patterns are judged once more on the rows themselves, above :data:`ROW_LIMIT` rows on a fixed sample.
+SQL, and Great Expectations evaluates the counts: one row per partition, so that a failure names its days. Declared
+values, ranges and patterns are evaluated once more on the rows themselves, above :data:`ROW_LIMIT` rows on a fixed
+sample.
 """
 
 import re
@@ -29,7 +30,7 @@ ROW_LIMIT = 1_000_000
 #: How many partitions a result names, and how many examples it shows.
 NAMED = 10
 SHOWN = 5
-#: What names a failure: the columns of a frame that say where its rows come from.
+#: The columns of a frame that say where its rows come from; a failure is named by them.
 INDEX = ("ds", "part", "column")
 
 
@@ -45,7 +46,7 @@ class ExpectationResult:
         blocking: whether the partition must not be published where it does not hold.
         observed: what was found; names the days at fault.
         examples: the first offending rows: ds, key and value, as text.
-        sampled: None where every row was judged; otherwise which rows were.
+        sampled: None where every row was evaluated; otherwise which rows were.
     """
 
     name: str
@@ -67,7 +68,7 @@ class Audit:
 
     Attributes:
         table: the table.
-        partitions: how many partitions were judged.
+        partitions: how many partitions were audited.
         rows: how many rows they hold.
         results: one for each expectation. Where a column is missing or of another type there are only those about
             types: nothing else can be evaluated.
@@ -145,7 +146,7 @@ def audit(
     memory_limit: str = "4GB",
     row_limit: int = ROW_LIMIT,
 ) -> Audit:
-    """Judge staged partitions of ``table`` together.
+    """Audit staged partitions of ``table`` together.
 
     Args:
         table: what they should be.
@@ -192,7 +193,7 @@ def _evaluate(frame: "pd.DataFrame", suite: "gx.ExpectationSuite", observed: Obs
     order = {expectation.meta["name"]: number for number, expectation in enumerate(suite.expectations)}
     found = [_result(result, observed) for result in outcome.results]
     if len(found) < len(order):
-        raise RuntimeError(f"Great Expectations judged {len(found)} of {len(order)} expectations of {suite.name}")
+        raise RuntimeError(f"Great Expectations evaluated {len(found)} of {len(order)} expectations of {suite.name}")
     return sorted(found, key=lambda one: order[one.name])
 
 

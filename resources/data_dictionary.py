@@ -5,22 +5,23 @@ belongs in the registry. ``python -m resources.data_dictionary`` rewrites ``docs
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from resources.model_bundles import MODEL_BUNDLES
 from resources.profile import allowed_text, may_be_empty
 from resources.publishing import MATERIALISATIONS, VIEWS, leading_comment
 from resources.schema import Column, Table
-from resources.tables import REGISTRY
+from resources.tables import GROUPS, REGISTRY
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "data_dictionary.md"
 
+DESCRIBED = {**GROUPS, "Where tables and models come from": [MATERIALISATIONS, MODEL_BUNDLES]}
 KINDS = {"snapshot": "the whole state on ds", "event": "what happened on ds", "derived": "computed for ds"}
 INTRODUCTION = """# Data dictionary
 
 What stands in every table of the feature store and of `atelier.duckdb`. Written by
-`python -m resources.data_dictionary` from the registry, `resources/tables/__init__.py`: change it there.
+`python -m resources.data_dictionary` from the registry, `resources/tables/`: change it there.
 
 Every table is partitioned by day, `ds`, which `atelier.duckdb` shows as the first column. A table is a *snapshot* (the
 whole state on ds), an *event* table (what happened on ds) or *derived* (computed for ds). Within a partition the key is
@@ -29,22 +30,26 @@ say is checked before a partition is published; numbers and dates must be finite
 """
 
 
-def markdown(tables: Iterable[Table] = (*REGISTRY.values(), MATERIALISATIONS, MODEL_BUNDLES)) -> str:
+def markdown(groups: Mapping[str, Iterable[Table]] = DESCRIBED) -> str:
     """The whole page.
 
     Args:
-        tables: what it describes, in order.
+        groups: the tables that it describes, by the heading that they stand under.
     """
-    tables = list(tables)
-    contents = ["| table | kind | key | holds |", "|---|---|---|---|"]
-    contents += [f"| [{t.name}](#{t.name}) | {t.kind} | {', '.join(t.key)} | {_cell(t.description)} |" for t in tables]
-    return "\n".join([INTRODUCTION, *contents, "", "\n\n".join(_section(table) for table in tables), _views(), ""])
+    contents, sections = ["| table | kind | key | holds |", "|---|---|---|---|"], []
+    for title, tables in groups.items():
+        contents.append(f"| **{title}** | | | |")
+        sections.append(f"## {title}")
+        for t in tables:
+            contents.append(f"| [{t.name}](#{t.name}) | {t.kind} | {', '.join(t.key)} | {_cell(t.description)} |")
+            sections.append(_section(t))
+    return "\n".join([INTRODUCTION, *contents, "", "\n\n".join(sections), _views(), ""])
 
 
 def _section(table: Table) -> str:
     header = ["| column | type | required | allowed | unit | holds | computed from |", "|---|---|---|---|---|---|---|"]
     rows = [_row(table, column) for column in table.columns]
-    return "\n".join([f"## {table.name}", "", table.description, "", " · ".join(_facts(table)), "", *header, *rows])
+    return "\n".join([f"### {table.name}", "", table.description, "", " · ".join(_facts(table)), "", *header, *rows])
 
 
 def _views() -> str:

@@ -38,7 +38,7 @@ Auditor: TypeAlias = Callable[[Table, Sequence[StagedFile]], "Audit"]
 
 @dataclass(frozen=True)
 class Written:
-    """What a write made: the pointer that stands now, and what the audit said (None where nothing audits)."""
+    """The outcome of a write: the partition's new pointer, and the audit (None where nothing audits)."""
 
     pointer: Pointer
     audit: "Audit | None"
@@ -69,7 +69,7 @@ class FeatureStore:
         root: a local folder, or an fsspec URL such as ``s3://bucket/atelier``.
         threads: DuckDB's threads, for writing and for connections.
         memory_limit: what one DuckDB connection may hold before it spills.
-        audit: judges staged files before they are published; None publishes whatever has the declared schema.
+        audit: audits staged files before they are published; None publishes whatever has the declared schema.
     """
 
     def __init__(
@@ -125,8 +125,8 @@ class FeatureStore:
     ) -> Iterator[StagedRange]:
         """:meth:`write_range` in two steps: stage and audit on entering; publishing is the block's decision.
 
-        So that several tables can all be judged before the first of them changes. What the block has not published
-        when it ends is gone.
+        Thus several tables can all be audited before the first of them changes. What the block has not published is
+        discarded when it ends.
 
         Raises:
             SchemaMismatch: on entering, as in :meth:`write`.
@@ -137,7 +137,7 @@ class FeatureStore:
         check_part(declared, part)
         with self._storage.staging() as folder:
             staged = self._stage(declared, partitions, part, folder)
-            audit = self._judge(declared, staged)
+            audit = self._audited(declared, staged)
             yield StagedRange(
                 rows=sum(file.rows for file in staged),
                 publish=partial(self._publish_all, declared, staged, audit, run_id),
@@ -152,14 +152,14 @@ class FeatureStore:
             for ds, data in partitions:
                 if ds in staged:
                     raise ValueError(f"table {table.name}: ds={ds} comes twice in one write")
-                if last is not None and _still(table, ds, data, last):
+                if last is not None and _unchanged(table, ds, data, last):
                     staged[ds] = replace(last[1], ds=ds)
                 else:
                     staged[ds] = stager.stage(ds, part, data)
                 last = data, staged[ds]
         return [staged[ds] for ds in sorted(staged)]
 
-    def _judge(self, table: Table, staged: Sequence[StagedFile]) -> "Audit | None":
+    def _audited(self, table: Table, staged: Sequence[StagedFile]) -> "Audit | None":
         if self._audit is None or not staged:
             return None
         once = {file.path: file for file in reversed(staged)}
@@ -197,7 +197,7 @@ class FeatureStore:
         return before.file if before is not None and before.data_version == staged.data_version else None
 
     def read(self, table: str, ds: date, part: str | None = None) -> "pa.Table":
-        """One partition as it lies, sorted by key, without a column ds; all its parts where ``part`` is None.
+        """One partition as it is stored, sorted by key, without a column ds; all its parts where ``part`` is None.
 
         Raises:
             PartitionMissing: it was never written; the message names the command that makes it.
@@ -313,8 +313,8 @@ class FeatureStore:
         return removed
 
 
-def _still(table: Table, ds: date, data: Data, last: "tuple[Data, StagedFile]") -> bool:
-    """Whether a snapshot is the very object that was staged for the day before: sources yield it again if unchanged."""
+def _unchanged(table: Table, ds: date, data: Data, last: "tuple[Data, StagedFile]") -> bool:
+    """Whether a snapshot is the very object that was staged for the day before; sources yield it again if unchanged."""
     return table.kind == "snapshot" and data is last[0] and ds == last[1].ds + timedelta(days=1)
 
 

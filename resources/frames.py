@@ -31,7 +31,8 @@ def empty_table(table: Table) -> "pa.Table":
 def dictionary_table(relation: duckdb.DuckDBPyRelation) -> "pa.Table":
     """The rows of ``relation`` with every text column dictionary-encoded, batch by batch.
 
-    Tens of millions of rows name the same customers and articles again and again: encoded they take an eighth.
+    Tens of millions of rows name the same customers and articles again and again: encoded they take an eighth of the
+    memory.
     """
     import pyarrow as pa
 
@@ -42,7 +43,7 @@ def dictionary_table(relation: duckdb.DuckDBPyRelation) -> "pa.Table":
 def _encode(table: "pa.Table") -> "pa.Table":
     import pyarrow as pa
 
-    for place, column in enumerate(table.schema):
+    for index, column in enumerate(table.schema):
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            table = table.set_column(place, column.name, table.column(place).dictionary_encode())
+            table = table.set_column(index, column.name, table.column(index).dictionary_encode())
     return table

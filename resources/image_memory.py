@@ -54,8 +54,8 @@ class ImageMemory:
     def inspect(self, listing: "pa.Table", root: Path) -> "tuple[pa.Table, pa.Table]":
         """The manifest of ``listing``, and its rejected rows as the table ``rejected`` has them.
 
-        A rejected row names the photograph, relative to the source's folder, and as ``row`` its place in ``listing``,
-        from 1: the same file may stand there several times.
+        A rejected row names the photograph, relative to the source's folder, and as ``row`` its number in ``listing``,
+        from 1: the same file may be listed several times.
 
         Raises:
             SourceError: the folder of images is not there.
@@ -94,9 +94,9 @@ def _as_rejected(refused: "pd.DataFrame", listing: "pa.Table", folder: str) -> "
 
 
 def _row_numbers(refused: "pd.DataFrame", listing: "pa.Table") -> "pd.Series[int]":
-    """Where the rows of ``refused`` stand in ``listing``, from 1."""
+    """The numbers of the rows of ``refused`` in ``listing``, from 1."""
     listed = listing.select(LISTED).to_pandas()
-    # Of rows that say the same, the manifest takes the first or none: refused are the last of them.
+    # Of equal rows the manifest accepts the first or none: the refused ones are the last of them.
     from_last = [
         frame.assign(nth=frame.groupby(LISTED).cumcount(ascending=False))
         for frame in (refused[LISTED], listed.assign(row=range(1, len(listed) + 1)))

@@ -51,5 +51,5 @@ def column_lineage(table: Table) -> "dagster.TableColumnLineage":
 
 
 def table_metadata(table: Table) -> dict[str, Any]:
-    """Both, by the names under which Dagster looks for them."""
+    """The schema and the column lineage, by the names under which Dagster looks for them."""
     return {"dagster/column_schema": table_schema(table), "dagster/column_lineage": column_lineage(table)}

@@ -169,7 +169,7 @@ class ModelStore:
         """The bundle's folder, whether or not it exists.
 
         Raises:
-            ValueError: name or id is none.
+            ValueError: name or id is not well formed.
         """
         if not MODEL_ID.fullmatch(model_id):
             raise ValueError(f"{model_id!r} is not a model id: 32 hexadecimal digits")

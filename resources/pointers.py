@@ -24,7 +24,7 @@ class PointerError(AtelierError):
 
 @dataclass(frozen=True)
 class Pointer:
-    """What stands for one partition (of one part) of a table.
+    """Which file is one partition (of one part) of a table.
 
     Attributes:
         table: the table.
@@ -129,7 +129,7 @@ class Pointers:
         return self._read(names)
 
     def put(self, table: Table, pointer: Pointer) -> None:
-        """Make a pointer the partition."""
+        """Replace the partition's pointer."""
         self._storage.put_text(pointer.to_json(), pointer_name(table, pointer.ds, pointer.part))
 
     def _read(self, names: Iterable[str]) -> list[Pointer]:

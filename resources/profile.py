@@ -99,7 +99,7 @@ def range_text(column: Column) -> str:
 
 
 def allowed_text(column: Column) -> str:
-    """Which values a column may hold, for people; empty where all of its type are."""
+    """Which values a column may hold, for people; empty where it may hold all values of its type."""
     found = []
     if column.values is not None:
         found.append(f"one of {', '.join(column.values)}")
@@ -111,7 +111,7 @@ def allowed_text(column: Column) -> str:
 
 
 def row_columns(table: Table) -> list[Column]:
-    """The columns whose values are also judged one by one, on rows."""
+    """The columns whose values are also evaluated one by one, on rows."""
     return [c for c in table.columns if c.values or c.pattern or c.low is not None or c.high is not None]
 
 
@@ -222,7 +222,7 @@ class StagedTable:
         repeated = self._connection.execute(sql, {"files": self._files}).fetchall()
         by_partition = {(ds, part): count for ds, part, count in repeated}
         parts = [None if pd.isna(part) else part for part in profile["part"]]
-        return pd.Series([by_partition.get(place, 0) for place in zip(profile["ds"], parts, strict=True)])
+        return pd.Series([by_partition.get(partition, 0) for partition in zip(profile["ds"], parts, strict=True)])
 
     def _repeated(self) -> str:
         return (

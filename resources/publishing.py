@@ -1,6 +1,6 @@
 """The one DuckDB file that people open: ``atelier.duckdb``.
 
-What belongs here: building it beside and putting it in place as a whole. What does not: partitions and pointers
+What belongs here: building it under another name, then replacing the old one. What does not: partitions and pointers
 (:mod:`resources.feature_store`), and views that answer one question, which stand as ``sql/views/<name>.sql``: a SELECT
 over the tables below, whose leading ``--`` lines become the view's comment.
 
@@ -231,7 +231,7 @@ class _Publisher:
 def leading_comment(text: str) -> list[str]:
     """The lines before the first that is not a ``--`` comment."""
     lines = text.splitlines()
-    code = next((place for place, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    code = next((number for number, line in enumerate(lines) if not line.startswith("--")), len(lines))
     return lines[:code]
 
 
@@ -266,7 +266,7 @@ def select_sql(table: Table, files: Sequence[tuple[str, date]]) -> str:
 
 
 def latest_sql(table: Table) -> str:
-    """A SELECT of the newest day of a copied table, or of each part's; by the pointers, so it may be empty."""
+    """A SELECT of the newest day of a copied table, or of each part's; a newest day without rows gives none."""
     part = f' AND t."{table.part}" = newest.part' if table.part else ""
     return (
         f'SELECT t.* FROM "{table.name}" AS t JOIN'  # noqa: S608 - names of the registry

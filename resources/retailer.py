@@ -52,7 +52,7 @@ class EncoderSettings(BaseModel):
 
 
 class ComputeSettings(BaseModel):
-    """What of the machine a step may use. It may be edited at any time: it says nothing about the data.
+    """How much of the machine a step may use. It may be edited at any time, because no data depend on it.
 
     Two steps may run at once, and a step that builds features holds two DuckDBs: four limits must fit in memory.
 
@@ -85,10 +85,10 @@ class Settings(BaseModel):
         first_day: the first day of its history.
         last_day: the last one; absent for a live source.
         time_zone: the retailer's, which defines what a day is.
-        horizon: how many days of behaviour judge the recommendations of a day.
+        horizon: the days of behaviour by which the recommendations of a day are evaluated.
         serving_model: whose lists every customer gets.
         encoder: which encoder turns photographs into vectors.
-        compute: what of the machine a step may use.
+        compute: how much of the machine a step may use.
         options: further options of the source, by name.
     """
 
@@ -133,7 +133,7 @@ class Settings(BaseModel):
         return self
 
 
-#: What a home without atelier.toml is taken to be, the demo's retailer, so that a fresh clone's code location loads.
+#: The settings of a home without atelier.toml: the demo's retailer, so that the code location of a fresh clone loads.
 UNINITIALISED = Settings(source="sample", path="retailer", first_day=date(2025, 3, 3), last_day=date(2025, 5, 1))
 
 
@@ -186,7 +186,7 @@ class Home:
         """The feature store, with the threads and the memory that the settings allow.
 
         Args:
-            audit: judges what is written; a store that is only read needs none.
+            audit: audits what is written; a store that is only read needs none.
         """
         from resources.feature_store import FeatureStore
 
@@ -224,7 +224,7 @@ def read_settings(path: Path) -> Settings:
 
 
 def faults(error: ValidationError, name: Callable[[str], str] = str) -> str:
-    """What is wrong, on one line, each fault after its key.
+    """What pydantic found wrong, on one line, each fault after its key.
 
     Args:
         error: what pydantic found.
@@ -305,7 +305,7 @@ def promote_encoder(home: Home, model_id: str | None) -> bool:
 
 
 def _replace(home: Home, text: str) -> None:
-    """Put ``text`` in the place of atelier.toml: nobody ever reads half of it."""
+    """Replace atelier.toml by ``text`` in one step, so that no reader sees half of it."""
     staged = home.toml.with_suffix(".toml.new")
     try:
         home.root.mkdir(parents=True, exist_ok=True)

@@ -122,7 +122,7 @@ def replace_text(root: Path, text: str, target: Path) -> None:
 
 
 class Storage:
-    """A folder of a POSIX file system: what the feature store asks of the place where its files lie.
+    """A folder of a POSIX file system, with everything that the feature store asks of a storage.
 
     Names are relative to the root, with forward slashes.
 
@@ -185,7 +185,7 @@ class Storage:
         return exclusive(self.root, table)
 
     def touch(self, name: str) -> None:
-        """Count a file's age from now, where the place allows it."""
+        """Count a file's age from now on."""
         (self.root / name).touch()
 
     def modified(self, name: str) -> datetime | None:

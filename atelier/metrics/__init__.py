@@ -10,7 +10,7 @@ from atelier.metrics.evaluate import evaluate
 from atelier.metrics.segments import article_segments, customers_with_history
 from atelier.metrics.significance import compare, holm
 
-# Below as many judged customers the figures mean little.
+# With fewer evaluated customers than this the figures mean little.
 FEW_CUSTOMERS = 200
 
 __all__ = [

@@ -38,7 +38,7 @@ def group_metrics(group: Ints, rank: Ints, relevant: Ints, ks: Sequence[int]) ->
         float64 [len(ACCURACY), len(ks), groups].
     """
     longest = ks[-1]
-    values = np.zeros((len(ACCURACY), len(ks), len(relevant)))  # and zero they stay where nothing was hit
+    values = np.zeros((len(ACCURACY), len(ks), len(relevant)))  # 0 wherever nothing was hit
     hits = np.bincount(group, minlength=len(relevant))
     hit, group = np.flatnonzero(hits), (np.cumsum(hits > 0) - 1)[group]
     hits, relevant, n = hits[hit], relevant[hit], len(hit)
@@ -73,7 +73,7 @@ def per_customer(
     seen_kinds: Sequence[str] = PURCHASE,
     customers: Iterable[Any] | None = None,
 ) -> pd.DataFrame:
-    """The six metrics of accuracy for every judged customer: those whose relevant set is not empty.
+    """The six metrics of accuracy for every customer whose relevant set is not empty.
 
     Arguments as in :func:`atelier.metrics.evaluate`.
 
@@ -86,19 +86,19 @@ def per_customer(
             without ``train``.
     """
     ks = lengths(k)
-    asked = prepare(recs, truth, ks[-1], train, exclude_seen, truth_kinds, seen_kinds, customers)
-    judged, group, relevant = np.unique(asked.truth.customers, return_inverse=True, return_counts=True)
-    hits = find_hits(asked.truth, asked.lists)
+    inputs = prepare(recs, truth, ks[-1], train, exclude_seen, truth_kinds, seen_kinds, customers)
+    evaluated, group, relevant = np.unique(inputs.truth.customers, return_inverse=True, return_counts=True)
+    hits = find_hits(inputs.truth, inputs.lists)
     values = group_metrics(group[hits.pair], hits.rank, relevant, ks)
-    names = asked.customer_ids.take(pa.array(judged))
+    names = inputs.customer_ids.take(pa.array(evaluated))
     rows = len(ACCURACY) * len(ks)
     return pd.DataFrame(
         {
-            "customer_id": pd.Categorical.from_codes(np.repeat(np.arange(len(judged)), rows), names.to_pandas()),
+            "customer_id": pd.Categorical.from_codes(np.repeat(np.arange(len(evaluated)), rows), names.to_pandas()),
             "metric": pd.Categorical.from_codes(
-                np.tile(np.repeat(np.arange(len(ACCURACY)), len(ks)), len(judged)), pd.Index(ACCURACY)
+                np.tile(np.repeat(np.arange(len(ACCURACY)), len(ks)), len(evaluated)), pd.Index(ACCURACY)
             ),
-            "k": np.tile(np.array(ks, np.int32), len(ACCURACY) * len(judged)),
+            "k": np.tile(np.array(ks, np.int32), len(ACCURACY) * len(evaluated)),
             "value": np.moveaxis(values, -1, 0).ravel(),
         }
     )

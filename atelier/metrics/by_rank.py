@@ -60,11 +60,11 @@ def quantities(catalogue: Any, article_ids: pa.Array, purchases: Ints | None, as
         found["mean_popularity_at_rank"] = purchases.astype(np.float64)
     if catalogue is None:
         return found
-    places = article_codes(catalogue, "catalogue").within(article_ids)
+    positions = article_codes(catalogue, "catalogue").within(article_ids)
 
     def spread(values: Floats) -> Floats:
         result = np.full(len(article_ids) + 1, np.nan)
-        result[places] = values
+        result[positions] = values
         return result[:-1]
 
     if has_column(catalogue, "price"):

@@ -82,16 +82,16 @@ def novelty(articles: Ints, bits: Floats) -> Floats:
     return np.asarray(total[sizes > 0] / sizes[sizes > 0], np.float64)
 
 
-def shares(articles: Ints, places: Ints, size: int) -> Floats:
+def shares(articles: Ints, value_codes: Ints, size: int) -> Floats:
     """Share of all recommended articles with each value of an attribute; nan without any.
 
     Args:
         articles: article codes, −1 where absent; any shape.
-        places: the value's place of each article code, −1 without one. [article codes]
+        value_codes: the code of each article's value, −1 where it has none. [article codes]
         size: how many values there are.
     """
     if not size:
         return np.zeros(0)
     found = articles[articles >= 0]
-    counts = np.bincount(places[found] + 1, minlength=size + 1)[1:]
+    counts = np.bincount(value_codes[found] + 1, minlength=size + 1)[1:]
     return np.asarray(counts / len(found) if len(found) else np.full(size, np.nan), np.float64)

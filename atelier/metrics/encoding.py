@@ -24,7 +24,7 @@ TRAIN_KINDS = ("save", "bag", "purchase")
 
 
 class MetricsError(AtelierError, ValueError):
-    """Something given to a metric cannot be judged: a missing column, a rank twice, no k."""
+    """A metric cannot be computed from what was given: a column is missing, a rank comes twice, or there is no k."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Coded:
     """A column of identifiers as codes.
 
     Attributes:
-        codes: place in ``values`` of each row; −1 where the row's identifier is not among them.
+        codes: the position in ``values`` of each row's identifier; −1 where it is not among them.
         values: the distinct identifiers, text.
     """
 
@@ -41,12 +41,12 @@ class Coded:
 
     def within(self, universe: pa.Array) -> Ints:
         """The codes of the rows in ``universe`` (distinct text); −1 where it lacks the identifier. int64 [rows]."""
-        return self.places(universe)[self.codes]
+        return self.positions(universe)[self.codes]
 
-    def places(self, universe: pa.Array) -> Ints:
-        """The place in ``universe`` of each of ``values``, −1 where it is absent, and a last −1 for code −1. int64."""
-        places = pc.index_in(self.values, value_set=universe)
-        return np.append(pc.fill_null(places, -1).to_numpy(zero_copy_only=False), -1).astype(np.int64)
+    def positions(self, universe: pa.Array) -> Ints:
+        """The index in ``universe`` of each of ``values``, −1 where it is absent, and a last −1 for code −1. int64."""
+        found = pc.index_in(self.values, value_set=universe)
+        return np.append(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), -1).astype(np.int64)
 
     def used(self) -> NDArray[np.bool_]:
         """Whether any row has each of ``values``, and a last one for code −1: a dictionary may hold what no row has."""
@@ -93,15 +93,15 @@ def coded(values: object, name: str) -> Coded:
 
 
 def _numbered(numbers: pa.Array) -> Coded | None:
-    """Whole numbers coded by a table of all of their range; None where that is much longer than the column."""
+    """Whole numbers, coded by a table over all of their range; None where that range is much longer than the column."""
     low, high = pc.min_max(numbers).as_py().values()
     if high - low > 4 * len(numbers) or high >= 2**62:
         return None
-    places = numbers.to_numpy().astype(np.int64, copy=False)
-    places = places if low == 0 else places - low
+    offsets = numbers.to_numpy().astype(np.int64, copy=False)
+    offsets = offsets if low == 0 else offsets - low
     used = np.zeros(high - low + 1, bool)
-    used[places] = True
-    codes = places if used.all() else (np.cumsum(used, dtype=np.int32) - np.int32(1))[places]
+    used[offsets] = True
+    codes = offsets if used.all() else (np.cumsum(used, dtype=np.int32) - np.int32(1))[offsets]
     return Coded(codes, pa.array(np.flatnonzero(used) + low).cast(pa.string()))
 
 
@@ -111,19 +111,19 @@ def universe(*columns: Coded) -> pa.Array:
 
 
 def united(*columns: Coded) -> tuple[pa.Array, list[Ints]]:
-    """The :func:`universe` of the columns, and the :meth:`Coded.places` of each in it: every text is hashed once."""
+    """The :func:`universe` of the columns, and the :meth:`Coded.positions` of each in it: every text is hashed once."""
     values = pa.chunked_array([column.values for column in columns], pa.string()).combine_chunks()
     together = values.dictionary_encode(null_encoding="encode")
     order = pc.sort_indices(together.dictionary)
-    place = np.empty(len(order), np.int64)
-    place[order.to_numpy()] = np.arange(len(order))
+    position = np.empty(len(order), np.int64)
+    position[order.to_numpy()] = np.arange(len(order))
     bounds = np.cumsum([len(column.values) for column in columns], dtype=np.int64)[:-1]
-    parts = np.split(place[together.indices.to_numpy()], bounds)
+    parts = np.split(position[together.indices.to_numpy()], bounds)
     return together.dictionary.take(order), [np.append(part, -1) for part in parts]
 
 
 def identifiers(values: Iterable[Any]) -> Coded:
-    """Code any iterable of identifiers, for example the customers to whom a judgement is restricted."""
+    """Code any iterable of identifiers, for example the customers to whom an evaluation is restricted."""
     return coded(values, "ids")
 
 
@@ -167,7 +167,7 @@ def pairs(data: Any, kinds: Sequence[str] | None, what: str) -> CodedInteraction
 
 
 def lengths(k: int | Iterable[int]) -> tuple[int, ...]:
-    """The list lengths to judge at, ascending and distinct.
+    """The list lengths to evaluate at, ascending and distinct.
 
     Raises:
         MetricsError: there is none, or one below 1.

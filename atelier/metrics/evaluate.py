@@ -27,7 +27,7 @@ from atelier.metrics.encoding import (
     lengths,
     pairs,
 )
-from atelier.metrics.lists import Judgement, ListMatrix, find_hits, list_matrix, prepare, whole_ranks
+from atelier.metrics.lists import EvaluationInputs, ListMatrix, find_hits, list_matrix, prepare, whole_ranks
 
 NAN = float("nan")
 Row = tuple[str, int, str, float, float, int]  # metric, k, segment, value, standard_error, customers
@@ -63,7 +63,7 @@ def evaluate(
         truth_kinds: kinds of interaction in ``truth`` that count as relevant.
         train_kinds: kinds in ``train`` that count as history; None: all.
         seen_kinds: kinds in ``train`` that count as seen.
-        customers: judge these only, and describe only their lists; None: everyone.
+        customers: evaluate these only, and describe only their lists; None: everyone.
         restricted_recs: for segments of articles (``article:cold``, ``product_type=Dress``) lists made from such
             articles only (see :func:`atelier.metrics.article_segments`); each adds ``<segment>:candidates``.
         attribute: the column of ``catalogue`` by whose values figures are also given; None: none.
@@ -71,9 +71,9 @@ def evaluate(
 
     Returns:
         metric, k, segment, value, standard_error, customers, sorted by the first three, which are unique. value is
-        null where undefined (nobody judged), standard_error where it has no meaning; customers are those averaged
-        over. k is the rank for the metrics by rank, and 1 for figures without a list (segment ``catalogue``,
-        metric ``relevant_share``).
+        null where undefined (nobody has relevant articles), standard_error where it has no meaning; customers are
+        those averaged over. k is the rank for the metrics by rank, and 1 for figures without a list (segment
+        ``catalogue``, metric ``relevant_share``).
 
     Raises:
         MetricsError: a column is missing, an identifier null, a rank given twice or below 1, no k, ``exclude_seen``
@@ -82,122 +82,126 @@ def evaluate(
     ks = lengths(k)
     table = catalogue_frame(catalogue)
     articles = None if table is None else article_codes(table, "catalogue")
-    asked = prepare(recs, truth, ks[-1], train, exclude_seen, truth_kinds, seen_kinds, customers, articles)
-    in_catalogue = np.empty(0, np.int64) if articles is None else distinct(articles.within(asked.article_ids))
-    known = _known(asked, train, train_kinds, table, attribute)
-    rows = list(_accuracy(asked, known, ks, restricted_recs or {}))
-    rows += _diversity(asked, known, ks, in_catalogue)
+    inputs = prepare(recs, truth, ks[-1], train, exclude_seen, truth_kinds, seen_kinds, customers, articles)
+    in_catalogue = np.empty(0, np.int64) if articles is None else distinct(articles.within(inputs.article_ids))
+    known = _known(inputs, train, train_kinds, table, attribute)
+    rows = list(_accuracy(inputs, known, ks, restricted_recs or {}))
+    rows += _diversity(inputs, known, ks, in_catalogue)
     if as_of is None and train is not None:
         as_of = last_day(train)
-    rows += _by_rank(asked.lists, quantities(table, asked.article_ids, known.purchases, as_of), in_catalogue)
+    rows += _by_rank(inputs.lists, quantities(table, inputs.article_ids, known.purchases, as_of), in_catalogue)
     return _table(rows)
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What training data and catalogue tell of customers and articles; None where they were not given."""
+    """What is known of customers and articles from training data and catalogue; None where these were not given."""
 
     activity: Ints | None  # training interactions of each customer code
     interactions: Ints | None  # training interactions of each article code
     purchases: Ints | None  # training purchases of each article code
-    places: Ints  # the attribute's value of each article code, −1 without
+    value_codes: Ints  # the attribute's value of each article code, −1 without
     values: list[str]  # the attribute's values, as `attribute=value`
 
 
 def _known(
-    asked: Judgement, train: Any, train_kinds: Sequence[str] | None, table: Any, attribute: str | None
+    inputs: EvaluationInputs, train: Any, train_kinds: Sequence[str] | None, table: Any, attribute: str | None
 ) -> _Known:
-    places: Ints = np.full(len(asked.article_ids), -1, np.int64)
+    value_codes: Ints = np.full(len(inputs.article_ids), -1, np.int64)
     values: list[str] = []
     if table is not None and attribute is not None:
-        places, values = segments.attribute_places(table, attribute, asked.article_ids)
+        value_codes, values = segments.attribute_codes(table, attribute, inputs.article_ids)
     if train is None:
-        return _Known(None, None, None, places, values)
+        return _Known(None, None, None, value_codes, values)
     history, bought = pairs(train, train_kinds, "train"), pairs(train, PURCHASE, "train")
     return _Known(
-        activity=segments.count_codes(history.customers.within(asked.customer_ids), len(asked.customer_ids)),
-        interactions=segments.count_codes(history.articles.within(asked.article_ids), len(asked.article_ids)),
-        purchases=segments.count_codes(bought.articles.within(asked.article_ids), len(asked.article_ids)),
-        places=places,
+        activity=segments.count_codes(history.customers.within(inputs.customer_ids), len(inputs.customer_ids)),
+        interactions=segments.count_codes(history.articles.within(inputs.article_ids), len(inputs.article_ids)),
+        purchases=segments.count_codes(bought.articles.within(inputs.article_ids), len(inputs.article_ids)),
+        value_codes=value_codes,
         values=values,
     )
 
 
-def _accuracy(asked: Judgement, known: _Known, ks: Sequence[int], restricted: Mapping[str, Any]) -> Iterator[Row]:
+def _accuracy(
+    inputs: EvaluationInputs, known: _Known, ks: Sequence[int], restricted: Mapping[str, Any]
+) -> Iterator[Row]:
     """The six metrics for every segment of customers and of articles."""
-    _, customers, values = _judge(asked, asked.lists, np.zeros(len(asked.article_ids), np.int64), ks)
+    _, customers, values = _segment_metrics(inputs, inputs.lists, np.zeros(len(inputs.article_ids), np.int64), ks)
     yield from _means(values, np.zeros(values.shape[-1], np.int64), [segments.ALL], ks)
     if known.activity is not None:
         activity = known.activity[customers]
         yield from _means(values, np.minimum(activity, 1), segments.HISTORY_SEGMENTS, ks)
-        yield from _means(values, segments.activity_places(activity), segments.ACTIVITY_SEGMENTS, ks)
-    # For each segment of articles: the place of every article in its grouping, and the segment's own place there.
-    places_of: dict[str, tuple[Ints, int]] = {}
-    for places, names in _groupings(known):
-        segment, _, values = _judge(asked, asked.lists, places, ks)
+        yield from _means(values, segments.activity_codes(activity), segments.ACTIVITY_SEGMENTS, ks)
+    # For each segment of articles: the segment code of every article in its grouping, and the segment's own code.
+    codes_of: dict[str, tuple[Ints, int]] = {}
+    for codes, names in _groupings(known):
+        segment, _, values = _segment_metrics(inputs, inputs.lists, codes, ks)
         yield from _means(values, segment, names, ks)
-        places_of |= {name: (places, place) for place, name in enumerate(names)}
+        codes_of |= {name: (codes, code) for code, name in enumerate(names)}
     for name, recs in restricted.items():
-        if name not in places_of:
-            there = ", ".join(places_of) or "none"
+        if name not in codes_of:
+            there = ", ".join(codes_of) or "none"
             raise MetricsError(f"restricted_recs has {name!r}; segments of articles are {there}")
-        places, place = places_of[name]
-        _, _, values = _judge(asked, _lists_of(recs, asked), np.where(places == place, 0, -1), ks)
+        codes, code = codes_of[name]
+        _, _, values = _segment_metrics(inputs, _lists_of(recs, inputs), np.where(codes == code, 0, -1), ks)
         yield from _means(values, np.zeros(values.shape[-1], np.int64), [name + segments.CANDIDATES], ks)
 
 
 def _groupings(known: _Known) -> Iterator[tuple[Ints, Sequence[str]]]:
-    """The ways in which articles are divided: the place of each article code, and the names of the places."""
+    """The ways in which articles are divided into segments: each article's segment code, and the segments' names."""
     if known.interactions is not None:
-        yield segments.article_places(known.interactions), segments.ARTICLE_SEGMENTS
+        yield segments.warmth_codes(known.interactions), segments.ARTICLE_SEGMENTS
     if known.values:
-        yield known.places, known.values
+        yield known.value_codes, known.values
 
 
-def _judge(asked: Judgement, lists: ListMatrix, places: Ints, ks: Sequence[int]) -> tuple[Ints, Ints, Floats]:
+def _segment_metrics(
+    inputs: EvaluationInputs, lists: ListMatrix, codes: Ints, ks: Sequence[int]
+) -> tuple[Ints, Ints, Floats]:
     """Metrics of each segment and customer that has relevant articles in the segment.
 
     Args:
-        asked: whose relevant sets are judged.
-        lists: on which lists.
-        places: the segment of each article code; −1: in none.
+        inputs: whose relevant sets count.
+        lists: the lists that are evaluated.
+        codes: the segment of each article code; −1: in none.
         ks: the list lengths.
 
     Returns:
         The segment and the customer of each such group, ascending, and its metrics [metrics, ks, groups].
     """
-    inside = asked.truth.take(places[asked.truth.articles] >= 0)
-    width = np.int64(max(len(asked.customer_ids), 1))
-    keys = places[inside.articles] * width + inside.customers
+    inside = inputs.truth.take(codes[inputs.truth.articles] >= 0)
+    width = np.int64(max(len(inputs.customer_ids), 1))
+    keys = codes[inside.articles] * width + inside.customers
     groups, relevant = np.unique(keys, return_counts=True)
     hits = find_hits(inside, lists)
     group = np.searchsorted(groups, keys[hits.pair])
     return *np.divmod(groups, width), group_metrics(group, hits.rank, relevant, ks)
 
 
-def _lists_of(recs: Any, asked: Judgement) -> ListMatrix:
-    """Further lists in the codes of ``asked``; articles and customers it does not know cannot be hits."""
+def _lists_of(recs: Any, inputs: EvaluationInputs) -> ListMatrix:
+    """Further lists in the codes of ``inputs``; articles and customers it does not know cannot be hits."""
     listed = pairs(recs, None, "restricted_recs")
-    place, article = listed.customers.places(asked.customer_ids), listed.articles.places(asked.article_ids)
+    customer, article = listed.customers.positions(inputs.customer_ids), listed.articles.positions(inputs.article_ids)
     ranks = whole_ranks(recs, "restricted_recs")
-    return list_matrix(ranks, listed, place, article, asked.lists.articles.shape[1], len(asked.customer_ids))
+    return list_matrix(ranks, listed, customer, article, inputs.lists.articles.shape[1], len(inputs.customer_ids))
 
 
 def _means(values: Floats, segment: Ints, names: Sequence[str], ks: Sequence[int]) -> Iterator[Row]:
     """Mean and standard error over the groups of each segment; null, and 0 customers, where there is no group."""
     order = np.argsort(segment, kind="stable")
     bounds = np.searchsorted(segment[order], np.arange(len(names) + 1))
-    for place, name in enumerate(names):
-        chosen = order[bounds[place] : bounds[place + 1]]
+    for code, name in enumerate(names):
+        chosen = order[bounds[code] : bounds[code + 1]]
         for m, metric in enumerate(ACCURACY):
             for i, k in enumerate(ks):
                 yield metric, k, name, *moments(values[m, i, chosen])
 
 
-def _diversity(asked: Judgement, known: _Known, ks: Sequence[int], in_catalogue: Ints) -> Iterator[Row]:
-    """What the lists are like at each k, judged customers or not."""
+def _diversity(inputs: EvaluationInputs, known: _Known, ks: Sequence[int], in_catalogue: Ints) -> Iterator[Row]:
+    """What the lists are like at each k, whether or not their customers have relevant articles."""
     for k in ks:
-        articles = asked.lists.articles[:, :k]
+        articles = inputs.lists.articles[:, :k]
         listed = int((articles >= 0).any(axis=1).sum())
         if len(in_catalogue):
             yield "coverage", k, segments.ALL, diversity.coverage(articles, in_catalogue), NAN, listed
@@ -206,16 +210,16 @@ def _diversity(asked: Judgement, known: _Known, ks: Sequence[int], in_catalogue:
         if known.purchases is not None and len(in_catalogue):
             bits = diversity.information(known.purchases, in_catalogue)
             yield "novelty", k, segments.ALL, *moments(diversity.novelty(articles, bits))
-        shares = diversity.shares(articles, known.places, len(known.values))
+        shares = diversity.shares(articles, known.value_codes, len(known.values))
         yield from (
             ("recommended_share", k, name, float(share), NAN, listed)
             for name, share in zip(known.values, shares, strict=True)
         )
     if known.values:
-        wanted = diversity.shares(asked.truth.articles, known.places, len(known.values))
-        judged = len(distinct(asked.truth.customers))
+        wanted = diversity.shares(inputs.truth.articles, known.value_codes, len(known.values))
+        customers = len(distinct(inputs.truth.customers))
         for name, share in zip(known.values, wanted, strict=True):
-            yield "relevant_share", 1, name, float(share), NAN, judged
+            yield "relevant_share", 1, name, float(share), NAN, customers
 
 
 def _by_rank(lists: ListMatrix, known: Mapping[str, Floats], in_catalogue: Ints) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""Recommendation lists as a matrix, and the question they are judged on.
+"""Recommendation lists as a matrix, and the relevant sets that they are evaluated by.
 
 What belongs here: the matrix of recommended articles by rank, the relevant sets R, and where the two meet (the hits).
 What does not: formulas (:mod:`atelier.metrics.accuracy`, :mod:`atelier.metrics.diversity`).
@@ -25,7 +25,7 @@ from atelier.metrics.encoding import (
 )
 
 ROWS = 1 << 16
-"""Rows of lists put in their places at once: few enough for what is reckoned on the way to stay in the cache."""
+"""Rows that are put into the matrix at once: so few that intermediate results stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,14 @@ class Hits:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class EvaluationInputs:
     """Everything that metrics need, in common codes.
 
     Attributes:
         customer_ids: the customers by code, sorted text.
         article_ids: the articles by code, sorted text; holds all of the lists, truth and catalogue.
         truth: the relevant sets.
-        lists: the recommendation lists of the customers in question, judged or not.
+        lists: the recommendation lists of the customers in question, whether or not they have relevant articles.
     """
 
     customer_ids: pa.Array
@@ -100,7 +100,7 @@ def prepare(
     seen_kinds: Sequence[str],
     customers: Iterable[Any] | None,
     articles: Coded | None = None,
-) -> Judgement:
+) -> EvaluationInputs:
     """Code lists and truth alike; arguments as in :func:`atelier.metrics.evaluate`, ``articles``: further ones to code.
 
     Raises:
@@ -115,16 +115,16 @@ def prepare(
     allowed = None
     if customers is not None:
         allowed = np.isin(np.arange(len(customer_ids)), identifiers(customers).within(customer_ids))
-    question = relevant_sets(
+    sets = relevant_sets(
         bought_by[relevant.customers.codes], bought[relevant.articles.codes], len(article_ids), allowed
     )
     if exclude_seen:
         if train is None:
             raise MetricsError("exclude_seen=True needs train: the interactions that count as seen")
-        question = _without(question, pairs(train, seen_kinds, "train"), customer_ids, article_ids)
+        sets = _without(sets, pairs(train, seen_kinds, "train"), customer_ids, article_ids)
     ranks = whole_ranks(recs, "recs")
     matrix = list_matrix(ranks, listed, lists_of, named, longest, len(customer_ids), allowed)
-    return Judgement(customer_ids, article_ids, question, matrix)
+    return EvaluationInputs(customer_ids, article_ids, sets, matrix)
 
 
 def relevant_sets(customers: Ints, articles: Ints, width: int, allowed: Any = None) -> Truth:
@@ -136,14 +136,20 @@ def relevant_sets(customers: Ints, articles: Ints, width: int, allowed: Any = No
 
 
 def list_matrix(
-    rank: Ints, listed: CodedInteractions, place: Ints, article: Ints, longest: int, customers: int, allowed: Any = None
+    rank: Ints,
+    listed: CodedInteractions,
+    customer: Ints,
+    article: Ints,
+    longest: int,
+    customers: int,
+    allowed: Any = None,
 ) -> ListMatrix:
     """The lists' first ``longest`` ranks as a matrix.
 
     Args:
         rank: from 1. [rows]
         listed: whose list names which article. [rows]
-        place: the common code of each of ``listed.customers``, as :meth:`Coded.places` gives it; −1: not wanted.
+        customer: the common code of each of ``listed.customers``, as :meth:`Coded.positions` gives it; −1: not wanted.
         article: the common code of each of ``listed.articles``, likewise; −1: cannot be a hit.
         longest: how many ranks count.
         customers: how many common codes of customers there are.
@@ -153,11 +159,11 @@ def list_matrix(
         MetricsError: a rank is given twice for a customer.
     """
     # Customers whose ranks all lie beyond `longest` still have a list, an empty one.
-    rows = _wanted(place[listed.customers.used()], customers, allowed)
+    rows = _wanted(customer[listed.customers.used()], customers, allowed)
     width = len(rows) + 1
     row_of = np.full(customers + 1, len(rows), np.int64)
     row_of[rows] = np.arange(len(rows))
-    row, article = row_of[place].astype(np.int32), article.astype(np.int32)  # small tables stay in the cache
+    row, article = row_of[customer].astype(np.int32), article.astype(np.int32)  # small tables stay in the cache
     # What is left out goes to a last rank and a last row, which are then cut off: cheaper than choosing.
     filled = 0
     cells = np.full((longest + 1) * width, -1, np.int32)

@@ -7,7 +7,7 @@ What belongs here: the names of segments and who is in which. What does not: any
   how many, in bins that do not move from day to day: ``customer:activity_1-5``, ``customer:activity_6-20``,
   ``customer:activity_21+``.
 - ``article:warm`` (at least 5 training interactions), ``article:cold`` (1 to 4), ``article:new`` (none): the relevant
-  set restricted to such articles, the lists as they are; ``article:cold:candidates``: the same relevant sets judged on
+  set restricted to such articles, the lists as they are; ``article:cold:candidates``: the same relevant sets, and
   lists made from such articles only.
 - ``product_type=Dress``: the relevant set restricted to articles with that value of a chosen attribute.
 - ``catalogue``: all articles of the catalogue, whatever was recommended.
@@ -45,13 +45,13 @@ def count_codes(codes: Ints, size: int) -> Ints:
     return np.bincount(codes + 1, minlength=size + 1)[1:]
 
 
-def article_places(interactions: Ints) -> Ints:
-    """Place in :data:`ARTICLE_SEGMENTS` by number of training interactions."""
+def warmth_codes(interactions: Ints) -> Ints:
+    """The index in :data:`ARTICLE_SEGMENTS` of each article, by its number of training interactions."""
     return np.digitize(interactions, (1, WARM_FROM))
 
 
-def activity_places(interactions: Ints) -> Ints:
-    """Place in :data:`ACTIVITY_SEGMENTS` by number of training interactions; −1 without any."""
+def activity_codes(interactions: Ints) -> Ints:
+    """The index in :data:`ACTIVITY_SEGMENTS` of each customer, by their training interactions; −1 without any."""
     return np.digitize(interactions, ACTIVITY_FROM) - 1
 
 
@@ -71,7 +71,7 @@ def article_segments(articles: Any, train: Any, train_kinds: Sequence[str] | Non
     """
     ids = universe(article_codes(catalogue_frame(articles), "articles"))
     counts = count_codes(pairs(train, train_kinds, "train").articles.within(ids), len(ids))
-    names = np.array(ARTICLE_SEGMENTS, dtype=object)[article_places(counts)]
+    names = np.array(ARTICLE_SEGMENTS, dtype=object)[warmth_codes(counts)]
     return pd.DataFrame({"article_id": ids.to_pandas().astype("str"), "segment": pd.Series(names, dtype="str")})
 
 
@@ -86,7 +86,7 @@ def customers_with_history(train: Any, train_kinds: Sequence[str] | None = TRAIN
     return [str(name) for name in universe(present).to_pylist()]
 
 
-def attribute_places(catalogue: Any, attribute: str, article_ids: Any) -> tuple[Ints, list[str]]:
+def attribute_codes(catalogue: Any, attribute: str, article_ids: Any) -> tuple[Ints, list[str]]:
     """The value of ``attribute`` of each article.
 
     Args:
@@ -95,16 +95,16 @@ def attribute_places(catalogue: Any, attribute: str, article_ids: Any) -> tuple[
         article_ids: the articles by code.
 
     Returns:
-        The place in the names of each article (−1: no value, or not in the catalogue), and the sorted names
-        ``attribute=value``.
+        For each article the index of its value among the names (−1: no value, or not in the catalogue), and the
+        sorted names ``attribute=value``.
     """
     result = np.full(len(article_ids), -1, np.int64)
     if not has_column(catalogue, attribute):
         return result, []
     found = catalogue[attribute]
     series = pd.Series(found if isinstance(found, pd.Series) else found.to_pandas())
-    places = article_codes(catalogue, "catalogue").within(article_ids)
-    known = series.notna().to_numpy() & (places >= 0)
+    positions = article_codes(catalogue, "catalogue").within(article_ids)
+    known = series.notna().to_numpy() & (positions >= 0)
     codes, values = pd.factorize(series[known].astype(str), sort=True)
-    result[places[known]] = codes
+    result[positions[known]] = codes
     return result, [f"{attribute}={value}" for value in values]

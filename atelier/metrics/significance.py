@@ -78,7 +78,7 @@ def _matrices(values: Mapping[str, Any], customers: Iterable[Any] | None) -> tup
     distinct = np.unique(np.concatenate(list(keys.values()))) if keys else np.empty(0, np.int64)
     tables = {}
     for model, frame in values.items():
-        # The last row takes the customers who are not compared (place −1).
+        # The last row takes the customers who are not compared (code −1).
         table = np.full((len(ids) + 1, len(distinct)), np.nan)
         numbers = pd.Series(np.asarray(column(frame, "value", model))).to_numpy(np.float64)
         table[who[model].within(ids), np.searchsorted(distinct, keys[model])] = numbers

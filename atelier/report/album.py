@@ -25,7 +25,7 @@ class Album:
         articles: article_id, name; None: no article has a name.
         photographs: the image file of each article that has one.
         root: the folder that must hold the photographs, and that relative paths start from; one that a link or ``..``
-            leads out of it is not shown. None: any place.
+            leads out of it is not shown. None: photographs may lie anywhere.
     """
 
     def __init__(

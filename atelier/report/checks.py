@@ -1,4 +1,4 @@
-"""The section on contract checks and what stages found odd.
+"""The section on checks: those of contracts, and those in which stages say what they found unusual.
 
 What belongs here: showing the results of checks. What does not: checking.
 """

@@ -1,4 +1,4 @@
-"""A plot with its name and its words: what a study keeps as a file and shows on the page.
+"""A plot with its name, text alternative and caption, which a study writes as a file and the page shows.
 
 What belongs here: :class:`Drawing`. What does not: what is drawn (:mod:`atelier.report.study_drawings` and its
 neighbours), how (:mod:`atelier.report.figures`).

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 INK, _LINE, _CARD = "#010203", "#040506", "#070809"
 SERIES = ("#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05", "#0a0b06")
 _VARIABLES = {INK: "var(--ink)", _LINE: "var(--line)", _CARD: "var(--card)"} | {
-    colour: f"var(--series-{place})" for place, colour in enumerate(SERIES, start=1)
+    colour: f"var(--series-{number})" for number, colour in enumerate(SERIES, start=1)
 }
 _STYLE = {
     "svg.fonttype": "none",  # text stays text: it can be searched and read aloud

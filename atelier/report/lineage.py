@@ -136,7 +136,7 @@ def _value(lineage: AttributeLineage) -> Iterator[Markup]:
 
 
 def _bar(share: float) -> Markup:
-    """A bar as long as the share; of what is negative in the colour of a warning."""
+    """A bar as long as the share; a negative one is in the colour of lines."""
     colour = "--accent" if share >= 0 else "--line"
     style = "display:inline-block;height:.65rem;border-radius:.2rem;background:var({});width:{:.2f}rem"
     return Markup('<span style="{}"></span>').format(style.format(colour, BAR * min(1.0, abs(share))))

@@ -26,9 +26,9 @@ def evaluations(metrics: pd.DataFrame) -> list[str]:
 
 
 def nearest_k(metrics: pd.DataFrame, k: int) -> int:
-    """``k`` where the accuracy was judged at it, otherwise the nearest length at which it was (the shorter of two)."""
-    judged = sorted(set(metrics.loc[metrics["metric"].isin(ACCURACY), "k"].astype(int)))
-    return min(judged, key=lambda other: (abs(other - k), other)) if judged else k
+    """``k`` where the accuracy was measured at it, otherwise the nearest length with one (of two the shorter)."""
+    lengths = sorted(set(metrics.loc[metrics["metric"].isin(ACCURACY), "k"].astype(int)))
+    return min(lengths, key=lambda other: (abs(other - k), other)) if lengths else k
 
 
 def chosen(metrics: pd.DataFrame, **wanted: object) -> pd.DataFrame:

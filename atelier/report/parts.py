@@ -72,7 +72,7 @@ def section(
 
 @dataclass(frozen=True)
 class Badge:
-    """A cell that shows a verdict: ``good``, ``bad`` or ``warn``, in words as well as in colour."""
+    """A cell that shows a verdict in words, and in the colour of its kind: ``good``, ``bad`` or ``warn``."""
 
     text: str
     kind: str

@@ -151,7 +151,7 @@ def better_first(tests: pd.DataFrame) -> pd.DataFrame:
 
 
 def _verdict(by_unit: pd.DataFrame, model: str) -> parts.Badge | str:
-    """Whether both tests that were made tell the better model from the other."""
+    """A badge where all tests that were made show that the first model is better."""
     p = by_unit["p_holm"].astype("float64")
     differences = by_unit["difference"].astype("float64")
     if p.isna().all() or (p.fillna(0) >= SIGNIFICANT).any() or (differences < 0).any():

@@ -16,7 +16,7 @@ from atelier.report.parts import count_text, figure_text, interval_text, percent
 
 
 def leaderboard_text(offline_metrics: pd.DataFrame, k: int = measured.DAILY_K) -> str:
-    """The leaderboard at ``k`` (or the nearest length judged), best model first: value ± half a 95% interval.
+    """The leaderboard at ``k`` (or the nearest evaluated length), best model first: value ± half a 95% interval.
 
     Args:
         offline_metrics: the table of that name; empty gives a line that says so.

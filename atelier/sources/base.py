@@ -55,13 +55,13 @@ class Source(Protocol):
 
 
 def source_error(file: Path | str, problem: str, remedy: str, column: str | None = None) -> SourceError:
-    """A fatal problem, worded the same everywhere: file, column, what is wrong, what to do."""
-    place = f"{file}, column {column!r}" if column else f"{file}"
-    return SourceError(f"{place}: {problem}. {remedy}")
+    """The error of a fatal problem, worded the same everywhere: file, column, what is wrong, what to do."""
+    where = f"{file}, column {column!r}" if column else f"{file}"
+    return SourceError(f"{where}: {problem}. {remedy}")
 
 
 def check_request(source: Source, table: str, days: Sequence[date]) -> None:
-    """Refuse a table that the source does not have and days that are not a range.
+    """Refuse a table that the source does not have, and days that are not a range.
 
     Raises:
         ValueError: with what was asked and what there is.

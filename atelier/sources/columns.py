@@ -1,4 +1,4 @@
-"""Which columns a landing zone's files have, and what is right in them.
+"""Which columns a landing zone's files have, and which values are valid in them.
 
 What belongs here: the layouts of the Parquet landing zone (which are the registry's raw tables, since this package
 may not import the registry; a test holds the two together). What does not: the H&M layout
@@ -20,9 +20,9 @@ class Field:
         type: the DuckDB type that its values have to parse to.
         required: null, or blank text, is a fault.
         may_lack: the file may be without the column; it is null then.
-        low: the smallest right value of a number.
-        high: the largest right value of a number.
-        values: the right texts, where they are few.
+        low: the smallest valid value of a number.
+        high: the largest valid value of a number.
+        values: the valid texts, where they are few.
         source: the column's name in the file, where it differs.
         transform: SQL that turns the parsed value, written ``{0}``, into the table's.
         expression: SQL over the file's columns that gives the value; nothing is parsed or checked then.

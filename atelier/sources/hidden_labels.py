@@ -1,4 +1,4 @@
-"""Hiding some labels of a complete catalogue, so that predictions can be judged on them.
+"""Hiding some labels of a complete catalogue, so that predictions can be evaluated on them.
 
 What belongs here: which labels are hidden. What does not: where labels come from.
 

@@ -34,11 +34,11 @@ IN_STOCK_DAYS = 28
 """An article counts as in stock while its last sale is less than this many days ago: the files do not say."""
 
 TOO_MANY_LATE = 1_000_000
-"""More transactions than this after last_day are not faults of rows."""
+"""If more transactions than this come after last_day, the option is wrong and not the rows."""
 
 
 class HmSource:
-    """A folder with the H&M Kaggle files, whatever of it is there (see docs/sources.md).
+    """A folder with the H&M Kaggle files; some of them may be missing (see docs/sources.md).
 
     Attributes:
         root: the folder.
@@ -71,12 +71,12 @@ class HmSource:
 
     @property
     def first_day(self) -> date:
-        """The option, or else the first day of the transactions."""
+        """The option ``first_day``, or else the first day of the transactions."""
         return self.options.first_day or self._span[0]
 
     @property
     def last_day(self) -> date | None:
-        """The option, or else the last day of the transactions."""
+        """The option ``last_day``, or else the last day of the transactions."""
         return self.options.last_day or self._span[1]
 
     @cached_property
@@ -152,7 +152,7 @@ class _Reader:
         return check(self.connection, raw, customers_layout(raw.types), self.root)
 
     def _known(self, articles: Checked | None = None) -> dict[str, str]:
-        """What transactions may refer to."""
+        """The SQL names of the tables of articles and customers that transactions may refer to."""
         known = {"articles": remember(self.connection, articles or self._check_articles(), "article_id")}
         if "customers" in self.source.tables:
             customers = self._check_customers()
@@ -185,7 +185,7 @@ class _Reader:
         return on
 
     def _sold_by(self, checked: Checked, day: date) -> pa.Table:
-        """What changes from day to day, for every right article in the order of the file."""
+        """The columns that change from day to day, of every valid article, in the order of the file."""
         return self.connection.sql(
             f"""SELECT CAST(NULL AS VARCHAR) AS brand, price, first_sale AS available_from,
                        CAST(NULL AS DATE) AS available_until,
@@ -197,7 +197,7 @@ class _Reader:
         ).to_arrow_table()
 
     def _summarise_sales(self, articles: Checked, last: date) -> None:
-        """The table ``spells``: for each article and day with sales, what holds until its next such day."""
+        """Make the table ``spells``: for each article and day with sales, what is valid until its next such day."""
         known = self._known(articles)
         last = min(last, self.options.last_day or last)
         raw = Raw("{rows}", _check_sales_columns(self.connection, self.source), "", "")
@@ -274,7 +274,7 @@ class _Reader:
         return types
 
     def labels(self) -> Landed:
-        """What people labelled of every right article; the rest of the articles file is `articles`' to count."""
+        """The labels of every valid article; rows that are rejected are counted by the table ``articles``."""
         table = self.label_table(hidden=False)
         kept_aside = self.label_table(hidden=True).num_rows if self.options.hide_labels else 0
         notes = (f"{kept_aside} labels are kept aside (hide_labels)",) if kept_aside else ()
@@ -306,7 +306,7 @@ class _Reader:
 
 
 def _always(landed: Landed) -> Callable[[date], Landed]:
-    """The same on every day."""
+    """A function that gives the same table on every day."""
     return lambda _: landed
 
 
@@ -314,7 +314,7 @@ def _check_sales_columns(connection: duckdb.DuckDBPyConnection, source: HmSource
     """The columns and types of the transactions.
 
     Raises:
-        SourceError: one is missing or cannot be meant.
+        SourceError: a column is missing, or has a type that cannot be right.
     """
     file = source.files["transactions_train"]
     types = file_types(connection, file)

@@ -87,7 +87,7 @@ class HmOptions(EngineOptions):
 
 
 def articles_layout(options: HmOptions) -> Layout:
-    """articles: the columns of the table, then one for each attribute."""
+    """The layout of articles: the columns of the table, then one for each attribute."""
     metadata = tuple(
         Field(name, source=source) if source else Field(name, expression="CAST(NULL AS VARCHAR)")
         for name, source in (("product_type", options.product_type), ("division", options.division))
@@ -107,7 +107,7 @@ def articles_layout(options: HmOptions) -> Layout:
 
 
 def customers_layout(types: dict[str, str]) -> Layout:
-    """customers: id and age; every other column, whichever there are, goes into the profile where it says something."""
+    """The layout of customers: id and age; every other column goes into the profile where it is not empty."""
     others = [name for name in types if name not in ("customer_id", "age")]
     entries = ", ".join(
         f"{{'k': {literal(name)}, 'v': nullif(CAST({sql_identifier(name)} AS VARCHAR), '')}}" for name in others
@@ -135,13 +135,13 @@ _SALE = (
     Field("session_id", expression="CAST(NULL AS VARCHAR)"),
 )
 _REFERENCES = (("article_id", "articles"), ("customer_id", "customers"))
-# Rows without a readable date have no place among the day's: they stand apart and disturb no ordinal.
-_PLACE = f"row_number() OVER (PARTITION BY TRY_CAST(t_dat AS DATE) ORDER BY {ROW}) - 1"
+# Rows without a readable date belong to no day: they are numbered apart, and so shift no ordinal of a day.
+_ORDINAL = f"row_number() OVER (PARTITION BY TRY_CAST(t_dat AS DATE) ORDER BY {ROW}) - 1"
 
 SALES = Layout("interactions", _SALE, references=_REFERENCES)
 """transactions_train as one stream, days mixed."""
 
 SALES_OF_A_DAY = Layout(
-    "interactions", (Field("ordinal", expression=_PLACE), *_SALE), references=_REFERENCES, day="occurred_at"
+    "interactions", (Field("ordinal", expression=_ORDINAL), *_SALE), references=_REFERENCES, day="occurred_at"
 )
-"""The transactions of one day, with their places in it."""
+"""The transactions of one day, with their ordinals in it."""

@@ -1,7 +1,7 @@
 """What a source hands over for one table and one day.
 
 What belongs here: :class:`Landed` and the schema of rejected rows. What does not: how rows are read
-(:mod:`atelier.sources.reading`) or judged (:mod:`atelier.sources.validation`).
+(:mod:`atelier.sources.reading`) or checked (:mod:`atelier.sources.validation`).
 """
 
 from dataclasses import dataclass, field
@@ -26,10 +26,10 @@ class Landed:
     ``landed is previous`` tells cheaply that nothing changed.
 
     Attributes:
-        accepted: the rows that are right, with the columns of the registry's table; types cast to the registry's.
-        rejected: the rows that are wrong, one for each (:data:`REJECTED_SCHEMA`).
+        accepted: the valid rows, with the columns of the registry's table; types cast to the registry's.
+        rejected: the rows with a fault, one for each (:data:`REJECTED_SCHEMA`).
         rows_in: how many rows came in, counted in the files.
-        notes: what a person should know and what stops nothing: a day without rows, no photographs.
+        notes: what a person should know although nothing stops because of it: a day without rows, no photographs.
 
     Raises:
         AtelierError: the counts do not add up.

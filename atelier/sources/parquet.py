@@ -23,7 +23,7 @@ from atelier.sources.validation import Checked, check, empty, land, remember
 _REQUIRED = ("articles", "interactions")
 _ALWAYS = ("articles", "customers")  # without a snapshot of these a day cannot be read at all
 
-# A snapshot holds until the next one; what its dates say of the days between is applied.
+# A snapshot is valid until the next one; its dates decide what is in stock on the days between.
 _ARTICLES = f"""* EXCLUDE ({ROW}, column_name, reason) REPLACE (
     in_stock AND coalesce(available_from <= $day, true) AND coalesce(available_until >= $day, true) AS in_stock)"""
 _INTERACTIONS = f"{ROW} - 1 AS ordinal, * EXCLUDE ({ROW}, column_name, reason)"
@@ -135,7 +135,7 @@ class ParquetSource:
 
 
 class _Reader:
-    """Reads days in order and remembers the snapshots that still hold."""
+    """Reads days in order, and remembers the snapshots that are still valid."""
 
     def __init__(self, source: ParquetSource, connection: duckdb.DuckDBPyConnection) -> None:
         self.source = source
@@ -144,7 +144,7 @@ class _Reader:
         self.landed: tuple[_Files, Landed] | None = None
 
     def interactions(self, day: date) -> Landed:
-        """What happened on one day. Ordinals are the rows' places in that day's file, wrong rows included."""
+        """What happened on one day. A row's ordinal is its position in that day's file, rejected rows included."""
         layout, known = LAYOUTS["interactions"], self._known("interactions", day)
         file = self.source.files["interactions"].get(day)
         if file is None:
@@ -179,15 +179,15 @@ class _Reader:
         return tuple(self._file(name, day) for name in (table, *referred))
 
     def _file(self, table: str, day: date) -> Path | None:
-        """The file that holds on that day.
+        """The newest file of that day or before.
 
         Raises:
             SourceError: there is none, of a table that no day can do without.
         """
         files = self.source.files[table]
-        place = bisect_right(list(files), day)
-        if place:
-            return list(files.values())[place - 1]
+        earlier = bisect_right(list(files), day)
+        if earlier:
+            return list(files.values())[earlier - 1]
         if table in _ALWAYS:
             remedy = f"Put {table}/ds={day}.parquet there, or begin on {min(files)}."
             raise source_error(self.source.root / table, f"there is no file of {day} or before", remedy)
@@ -203,7 +203,7 @@ class _Reader:
         return known
 
     def _check(self, table: str, day: date) -> Checked:
-        """The rows of the snapshot that holds on that day, checked once."""
+        """The checked rows of the snapshot that is valid on that day; each file is checked once."""
         files = self._files(table, day)
         if table in self.checked and self.checked[table][0] == files:
             return self.checked[table][1]
@@ -240,7 +240,7 @@ def _files_by_day(folder: Path) -> dict[date, Path]:
 
 
 class SampleSource(ParquetSource):
-    """The generated retailer: a landing zone that always says what generated it.
+    """The generated retailer: a landing zone whose retailer.json says what generated it.
 
     Raises:
         SourceError: as a landing zone, and where retailer.json is absent.

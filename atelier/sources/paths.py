@@ -44,7 +44,7 @@ def path_faults(paths: Iterable[str], root: Path) -> dict[str, str]:
 
 
 def _fault(path: str, root: Path, real_root: Path) -> str | None:
-    """Why this path is wrong; None where it is right after all."""
+    """Why this path must not or cannot be opened; None where it may be."""
     if "\0" in path:
         return "holds a NUL character"
     if PurePosixPath(path).is_absolute() or PureWindowsPath(path).drive or path.startswith("\\"):

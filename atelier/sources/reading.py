@@ -50,7 +50,7 @@ class Raw:
         relation: the SQL name of a table with the file's columns and :data:`ROW`.
         types: the file's columns and their DuckDB types.
         file: the file's name, relative to the source's folder.
-        malformed: the SQL name of a table (``row``, ``record``, ``reason``) of rows that are no rows, as in broken CSV.
+        malformed: the SQL name of a table (``row``, ``record``, ``reason``) of lines of a CSV that are no rows.
     """
 
     relation: str
@@ -60,12 +60,12 @@ class Raw:
 
 
 def sql_identifier(identifier: str) -> str:
-    """An SQL identifier, whatever characters a file's header holds."""
+    """The SQL identifier of a name, which may hold any characters."""
     return '"' + identifier.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """An SQL text, whatever characters it holds."""
+    """The SQL literal of a text, which may hold any characters."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -94,7 +94,7 @@ def engine(options: EngineOptions) -> Iterator[tuple[duckdb.DuckDBPyConnection, 
 
 @contextmanager
 def reading(file: Path) -> Iterator[None]:
-    """Whatever DuckDB cannot read inside this block is the file's fault, and said so.
+    """Turn whatever DuckDB cannot read inside this block into an error that names the file.
 
     Raises:
         SourceError: naming the file and DuckDB's first sentence.
@@ -122,7 +122,7 @@ def csv_header(file: Path) -> list[str]:
             raise source_error(file, f"its header cannot be read ({error})", "Write the file again as CSV.") from error
     if not names:
         raise source_error(file, "it is empty: not even a header", "Write the file again, with its header.")
-    names = [name.strip() or f"column{place}" for place, name in enumerate(names)]
+    names = [name.strip() or f"column{number}" for number, name in enumerate(names)]
     folded = [name.casefold() for name in names]
     twice = sorted({name for name, fold in zip(names, folded, strict=True) if folded.count(fold) > 1})
     if twice:
@@ -202,9 +202,9 @@ def scan(
 
 
 def renumber(connection: duckdb.DuckDBPyConnection, relation: str, malformed: str) -> None:
-    """Make :data:`ROW` count the malformed rows too, so that it is the row's place in the file.
+    """Make :data:`ROW` count the malformed rows too, so that it is the row's position in the file.
 
-    The j-th malformed row, at place r, has r − j well-formed ones before it (j from 1): the n-th well-formed row
+    The j-th malformed row, at position r, has r − j well-formed ones before it (j from 1): the n-th well-formed row
     therefore stands at n plus the number of malformed rows with r − j < n.
     """
     if count(connection, malformed) == 0:

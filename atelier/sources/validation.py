@@ -1,4 +1,4 @@
-"""Which rows are right, and what is wrong with the others.
+"""Which rows are valid, and what is wrong with the others.
 
 What belongs here: the rules of a :class:`~atelier.sources.columns.Layout` as SQL, applied to a file's rows. What does
 not: reading files (:mod:`atelier.sources.reading`), rules of one format only.
@@ -56,7 +56,7 @@ class Checked:
 
     Attributes:
         relation: a table with :data:`~atelier.sources.reading.ROW`, the layout's columns, ``column_name`` and
-            ``reason`` (both null where the row is right).
+            ``reason`` (both null where the row is valid).
         raw: the rows it was made from.
         table: what the rows are meant for.
     """
@@ -75,7 +75,7 @@ def _family(kind: str) -> str:
 
 
 def check_columns(raw: Raw, fields: tuple[Field, ...], root: Path) -> None:
-    """Refuse a file that lacks a column or holds one of a type that cannot be meant.
+    """Refuse a file that lacks a column, or holds one of a type that cannot be right.
 
     Raises:
         SourceError: naming file, column and remedy.
@@ -151,7 +151,7 @@ def _number_faults(field: Field, raw: str, value: str) -> list[tuple[str, str]]:
 
 
 def rows_query(raw: Raw, layout: Layout, known: Mapping[str, str]) -> str:
-    """A SELECT of ROW, the layout's columns and ``fault`` (column_name, reason; null where right); streams.
+    """A SELECT of ROW, the layout's columns and ``fault`` (column_name, reason; null where valid); streams.
 
     Duplicates are not looked for. It binds ``$day`` where the layout has a day.
 
@@ -248,7 +248,7 @@ def check(
 
 
 def _mark_paths(connection: duckdb.DuckDBPyConnection, rows: str, image_root: Path) -> None:
-    """Give every right row whose path must not be opened a fault."""
+    """Give a fault to every valid row whose path must not be opened."""
     listed = connection.sql(f"SELECT DISTINCT path FROM {rows} WHERE fault IS NULL").to_arrow_table()  # noqa: S608
     faults = path_faults(listed.column("path").to_pylist(), image_root)
     frame = pa.table(
@@ -262,7 +262,7 @@ def _mark_paths(connection: duckdb.DuckDBPyConnection, rows: str, image_root: Pa
 
 
 def _mark_duplicates(connection: duckdb.DuckDBPyConnection, rows: str, layout: Layout) -> None:
-    """Give every right row whose key stood in an earlier right row a fault that names that row."""
+    """Give a fault to every valid row whose key stood in an earlier valid row; the fault names that row."""
     keys = ", ".join(layout.key)
     source = {field.name: field.column for field in layout.fields}
     column = literal(", ".join(source[name] for name in layout.key))
@@ -274,7 +274,7 @@ def _mark_duplicates(connection: duckdb.DuckDBPyConnection, rows: str, layout: L
 
 
 def _refuse_wrong_columns(connection: duckdb.DuckDBPyConnection, checked: Checked, root: Path) -> None:
-    """A column in which every row (two or more) is missing or of the wrong type is not a matter of rows.
+    """Refuse a file with a column that is missing or of the wrong type in every row (two or more).
 
     Raises:
         SourceError: naming the column and how many rows.
@@ -332,7 +332,7 @@ def rejected_rows(connection: duckdb.DuckDBPyConnection, checked: Checked) -> pa
 
 
 def remember(connection: duckdb.DuckDBPyConnection, checked: Checked, column: str) -> str:
-    """Keep the right rows' values of a column as a table for references.
+    """Make a table of a column's values in the valid rows, which references are checked against.
 
     Returns:
         Its SQL name, ``<table>_<column>``.

@@ -21,7 +21,7 @@ from atelier.errors import AtelierError
 from atelier.ids import IdMap, column
 from atelier.interactions import Interactions
 from atelier.metrics import ACCURACY, PURCHASE, TRAIN_KINDS, article_segments, evaluate, per_customer
-from atelier.metrics.segments import ACTIVITY_SEGMENTS, ALL, ARTICLE_SEGMENTS, activity_places
+from atelier.metrics.segments import ACTIVITY_SEGMENTS, ALL, ARTICLE_SEGMENTS, activity_codes
 
 Floats = NDArray[np.float64]
 
@@ -137,7 +137,7 @@ class EvaluationTask:
             train,
             {ALL: truth, **_by_article(truth, train)},
             _articles(train, catalogue, candidates),
-            activity_places(counts.reindex(evaluated).to_numpy()),
+            activity_codes(counts.reindex(evaluated).to_numpy()),
             ks,
             exclude_seen,
         )

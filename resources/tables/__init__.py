@@ -8,12 +8,19 @@ the Great Expectations suites and the data dictionary.
 from resources.schema import Table
 from resources.tables import attributes, evaluation, features, raw, recommendations, studies
 
-#: The groups, in the order in which data flows.
-GROUPS = (raw, attributes, features, recommendations, evaluation, studies)
-
-REGISTRY: dict[str, Table] = {
-    table.name: table for group in GROUPS for table in vars(group).values() if isinstance(table, Table)
+_MODULES = {
+    "What the source delivers": raw,
+    "Product attributes": attributes,
+    "Features": features,
+    "What is recommended": recommendations,
+    "Evaluation": evaluation,
+    "Studies": studies,
 }
+#: The tables of each group, in the order in which data flows.
+GROUPS: dict[str, list[Table]] = {
+    title: [table for table in vars(module).values() if isinstance(table, Table)] for title, module in _MODULES.items()
+}
+REGISTRY: dict[str, Table] = {table.name: table for tables in GROUPS.values() for table in tables}
 
 
 def table(name: str) -> Table:

@@ -317,4 +317,4 @@ def test_united_columns_agree_with_places_looked_up_one_by_one(columns: list[lis
     given = [coded(pa.array(column, pa.string()), "ids") for column in columns]
     ids, places = united(*given)
     assert ids.to_pylist() == sorted({text for column in columns for text in column})
-    assert [found.tolist() for found in places[: len(given)]] == [column.places(ids).tolist() for column in given]
+    assert [found.tolist() for found in places[: len(given)]] == [column.positions(ids).tolist() for column in given]

@@ -33,7 +33,7 @@ def test_the_page_in_the_docs_is_current() -> None:
 
 @pytest.mark.parametrize("table", REGISTRY.values(), ids=REGISTRY)
 def test_every_table_and_column_is_described(table: Table) -> None:
-    section = markdown().split(f"\n## {table.name}\n")[1].split("\n## ")[0]
+    section = markdown().split(f"\n### {table.name}\n")[1].split("\n### ")[0]
     assert table.description in section
     for column in table.columns:
         (row,) = [
@@ -54,7 +54,8 @@ def test_every_view_is_described() -> None:
 
 def test_a_table_reads_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(REGISTRY, "sales", EXAMPLE)
-    page = markdown([EXAMPLE])
+    page = markdown({"What sold": [EXAMPLE]})
+    assert page.index("| **What sold** | | | |") < page.index("\n## What sold\n") < page.index("\n### sales\n")
     assert "| [sales](#sales) | event | id, size | What was sold \\| returned. |" in page
     facts = (
         "*event*: what happened on ds · key: `id, size` · may be empty · written by part, `size`"

@@ -39,7 +39,7 @@ class Memory:
 
     @classmethod
     def empty(cls, customers: int) -> "Memory":
-        """Nobody has bought anything."""
+        """The memory of customers none of whom has bought anything."""
         return cls(
             np.full((customers, REMEMBERED), -1, dtype=np.int32),
             np.zeros(customers, dtype=np.int64),
@@ -54,13 +54,13 @@ class Memory:
         return np.where(held > 0, self.articles[customers, slot], -1).astype(np.int64)
 
     def remember(self, customers: Codes, articles: Codes, day: int) -> None:
-        """Add a day's purchases; of one customer's many purchases the last ones stay."""
+        """Add a day's purchases; of a customer with more than REMEMBERED only the last ones are remembered."""
         order = np.argsort(customers, kind="stable")
         who, what = customers[order], articles[order]
         _, starts, counts = np.unique(who, return_index=True, return_counts=True)
-        place = np.arange(len(who)) - np.repeat(starts, counts)
-        last = np.repeat(counts, counts) - place <= REMEMBERED
-        slots = (self.count[who[last]] + place[last]) % REMEMBERED
+        nth = np.arange(len(who)) - np.repeat(starts, counts)
+        last = np.repeat(counts, counts) - nth <= REMEMBERED
+        slots = (self.count[who[last]] + nth[last]) % REMEMBERED
         self.articles[who[last], slots] = what[last]
         np.add.at(self.count, who, 1)
         self.last_day[who] = day
@@ -163,7 +163,7 @@ def draw_sessions(choice: Choice, shelf: Shelf, day: int, rng: np.random.Generat
 
 
 def draw_day(choice: Choice, articles: Articles, memory: Memory, day: int, rng: np.random.Generator) -> pa.Table:
-    """What happens on a day.
+    """The interactions of a day.
 
     Args:
         choice: the model.

@@ -104,7 +104,7 @@ def tilted_shares(index: int, types: Codes, divisions: Codes, brands: Codes) -> 
 
 
 def _style_of_article(rng: np.random.Generator, n: int) -> tuple[Codes, Codes]:
-    """For each of n articles its style and its place in the style; a style has one to five articles."""
+    """For each of n articles its style and its number within the style, from 0; a style has one to five articles."""
     sizes = 1 + np.minimum(rng.geometric(0.6, size=n) - 1, 4)
     styles = np.repeat(np.arange(n), sizes)[:n]
     starts = np.concatenate([[0], np.cumsum(sizes)])[:-1]
@@ -141,7 +141,7 @@ def draw_articles(config: SampleConfig, rng: np.random.Generator) -> Articles:
         The articles that are on sale at some time in the history.
     """
     n = config.articles
-    styles, place = _style_of_article(rng, n)
+    styles, nth = _style_of_article(rng, n)
     count = int(styles.max()) + 1
     divisions = pick(rng, np.tile(np.array(taxonomy.DIVISION_SHARES), (count, 1)))
     type_shares = np.array([kind.share for kind in taxonomy.TYPES], dtype=np.float64).T
@@ -155,12 +155,12 @@ def draw_articles(config: SampleConfig, rng: np.random.Generator) -> Articles:
     per_article = values[styles]
     colour = taxonomy.ATTRIBUTE_NAMES.index("colour")
     shares = tilted_shares(colour, types[styles], divisions[styles], brands[styles])
-    per_article[:, colour] = _distinct_colours(rng, shares, styles, place)
+    per_article[:, colour] = _distinct_colours(rng, shares, styles, nth)
     launched, leaves = _life(rng, config, styles)
     prices, markdown_from, markdown = _priced(rng, styles, types, brands, launched, leaves)
     number = 110_000 + styles
     ids, codes = (
-        numbered("", numbers, 6).to_numpy(False).astype(np.str_) for numbers in (number * 1000 + place + 1, number)
+        numbered("", numbers, 6).to_numpy(False).astype(np.str_) for numbers in (number * 1000 + nth + 1, number)
     )
     return Articles(
         ids=ids,
@@ -177,14 +177,14 @@ def draw_articles(config: SampleConfig, rng: np.random.Generator) -> Articles:
     )
 
 
-def _distinct_colours(rng: np.random.Generator, shares: Floats, styles: Codes, place: Codes) -> Codes:
+def _distinct_colours(rng: np.random.Generator, shares: Floats, styles: Codes, nth: Codes) -> Codes:
     """A colour for each article, different from those of the style's earlier articles."""
     colours = np.full(len(styles), -1, dtype=np.int64)
     left = shares.copy()
-    for turn in range(int(place.max()) + 1):
-        rows = np.flatnonzero(place == turn)
+    for turn in range(int(nth.max()) + 1):
+        rows = np.flatnonzero(nth == turn)
         colours[rows] = pick(rng, left[rows])
-        siblings = np.flatnonzero(place > turn)
+        siblings = np.flatnonzero(nth > turn)
         taken = rows[np.searchsorted(styles[rows], styles[siblings])]
         left[siblings, colours[taken]] = 0.0
     return colours

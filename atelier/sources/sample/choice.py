@@ -190,7 +190,7 @@ _CUSTOMER_COLUMNS = ("joined", "rate", "drift_from")
 
 
 def _rows_of(choice: Choice, customers: Sequence[str] | None) -> NDArray[np.int64]:
-    """Positions of customers; all of them for None."""
+    """The indices of customers; None: of all."""
     if customers is None:
         return np.arange(len(choice.customers))
     wanted = np.asarray(customers, dtype=np.str_)

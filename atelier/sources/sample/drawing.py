@@ -50,7 +50,7 @@ class Photographs:
 
     Attributes:
         articles: index of the article.
-        shots: place among the article's photographs, from 0.
+        shots: number among the article's photographs, from 0.
         second: index of another article that is in the picture; −1 for none.
     """
 
@@ -70,10 +70,10 @@ def plan_shots(articles: Articles, rng: np.random.Generator) -> Photographs:
     """Decide how many photographs each article gets, and which show a second garment."""
     counts = 1 + rng.choice(len(SHOTS), p=SHOTS, size=len(articles))
     rows = np.repeat(np.arange(len(articles)), counts)
-    place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    nth = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     other = rng.integers(0, len(articles), size=len(rows))
-    shown = (place > 0) & (rng.random(len(rows)) < SECOND_GARMENT) & (other != rows)
-    return Photographs(rows, place, np.where(shown, other, -1))
+    shown = (nth > 0) & (rng.random(len(rows)) < SECOND_GARMENT) & (other != rows)
+    return Photographs(rows, nth, np.where(shown, other, -1))
 
 
 def snapshot(articles: Articles, shots: Photographs | None, day: int) -> pa.Table:
@@ -91,9 +91,9 @@ def snapshot(articles: Articles, shots: Photographs | None, day: int) -> pa.Tabl
     )
 
 
-def _file_names(ids: NDArray[np.str_], places: Codes) -> Any:
+def _file_names(ids: NDArray[np.str_], numbers: Codes) -> Any:
     """Arrow strings: the file of each photograph."""
-    return pc.binary_join_element_wise(pa.array(ids, pa.string()), numbered("_", places, 1), pa.scalar(".jpg"), "")
+    return pc.binary_join_element_wise(pa.array(ids, pa.string()), numbered("_", numbers, 1), pa.scalar(".jpg"), "")
 
 
 def draw_photographs(folder: Path, config: SampleConfig, articles: Articles, shots: Photographs) -> None:
@@ -117,7 +117,7 @@ def draw_photographs(folder: Path, config: SampleConfig, articles: Articles, sho
 def photograph(
     articles: Articles, article: int, rng: np.random.Generator, size: int, *, plain: bool, second: int = -1
 ) -> Image.Image:
-    """One photograph.
+    """Draw one photograph.
 
     Args:
         articles: the catalogue.
@@ -196,7 +196,7 @@ def _masks(shape: shapes.Shape, pose: Pose, size: int) -> tuple[Pixels, Pixels]:
 
 
 def _shrunk(image: Image.Image) -> Pixels:
-    """float, 0…1: an image without its supersampling."""
+    """Float [size, size], 0…1: an image brought back to its size from the larger one that it was drawn in."""
     return np.asarray(image.reduce(SUPERSAMPLING), dtype=np.float64) / 255.0
 
 

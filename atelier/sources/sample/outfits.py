@@ -102,14 +102,14 @@ def _compose(
     """Int [count, roles]: one article of each pool, chosen one after another to go with those before."""
     style = rng.integers(0, len(likings), size=count)[:, None]
     chosen = np.empty((count, len(pools)), dtype=np.int64)
-    for place, pool in enumerate(pools):
+    for role, pool in enumerate(pools):
         candidates = pool[rng.integers(0, len(pool), size=(count, CANDIDATES))]
         score = likings[style, candidates]
-        if place:
-            pairs = [_goes_with(articles, likings, style, chosen[:, [p]], candidates) for p in range(place)]
+        if role:
+            pairs = [_goes_with(articles, likings, style, chosen[:, [p]], candidates) for p in range(role)]
             score = np.mean(pairs, axis=0)
         noise = rng.gumbel(size=score.shape)  # the best of score + Gumbel noise is a draw from its softmax
-        chosen[:, place] = candidates[np.arange(count), np.argmax(_SHARP * score + noise, axis=1)]
+        chosen[:, role] = candidates[np.arange(count), np.argmax(_SHARP * score + noise, axis=1)]
     return chosen
 
 

@@ -68,8 +68,8 @@ class Attribute:
         name: as it stands among the annotations.
         types: the product types to which it applies.
         vocabulary: its values; for each its share before the product type changes it, and what texts call it.
-        mentioned: how often a text mentions it.
-        missing: how often nobody annotated it, where it applies.
+        mentioned: the share of texts that mention it.
+        missing: the share of articles to which it applies that nobody annotated with it.
     """
 
     name: str

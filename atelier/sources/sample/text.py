@@ -62,8 +62,8 @@ def _join(separator: str, *columns: Any) -> Any:
 
 def _prefixed(prefix: Any, column: Any, end: str) -> Any:
     """Arrow strings [n]: ``prefix column`` + end, null where the column is null or empty."""
-    kept = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
-    return pc.binary_join_element_wise(pc.binary_join_element_wise(prefix, kept, " "), end, "")
+    filled = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+    return pc.binary_join_element_wise(pc.binary_join_element_wise(prefix, filled, " "), end, "")
 
 
 def _words(rng: np.random.Generator, attribute: taxonomy.Attribute, codes: NDArray[np.int64]) -> Any:
