@@ -88,13 +88,18 @@ class Heads:
     @classmethod
     def fit(cls, labels: pd.DataFrame, min_samples: int) -> "Heads":
         """Keep the values with at least ``min_samples`` labels, and the attributes that have any."""
-        counts = labels.groupby(["attribute", "value"], sort=True).size()
-        counts = counts[counts >= min_samples]
-        heads = []
-        for attribute, group in counts.groupby(level="attribute", sort=True):
-            values = group.index.get_level_values("value").to_numpy(dtype=object)
-            heads.append(Head(str(attribute), values, np.asarray(group, dtype=np.int64)))
-        return cls(tuple(heads))
+        classes = labels.groupby(["attribute", "value"], sort=True).size().rename("samples").reset_index()
+        return cls._of(classes[classes["samples"] >= min_samples])
+
+    @classmethod
+    def _of(cls, classes: pd.DataFrame) -> "Heads":
+        """Heads from attribute, value and samples, the values of an attribute in alphabetical order."""
+        return cls(
+            tuple(
+                Head(str(name), group["value"].to_numpy(dtype=object), group["samples"].to_numpy(dtype=np.int64))
+                for name, group in classes.groupby("attribute", sort=True)
+            )
+        )
 
     def __len__(self) -> int:
         return len(self.heads)
@@ -130,12 +135,12 @@ class Heads:
     def table(self) -> pd.DataFrame:
         """One row for each class: attribute, position, value, samples."""
         classes = [
-            (head.attribute, position, value, samples)
+            (head.attribute, position, value, head.samples[position])
             for head in self.heads
-            for position, (value, samples) in enumerate(zip(head.values, head.samples.tolist(), strict=True))
+            for position, value in enumerate(head.values)
         ]
-        frame = pd.DataFrame(classes, columns=["attribute", "position", "value", "samples"])
-        return frame.astype({"attribute": "str", "position": "int64", "value": "str", "samples": "int64"})
+        kinds = {"attribute": "str", "position": "int64", "value": "str", "samples": "int64"}
+        return pd.DataFrame(classes, columns=list(kinds)).astype(kinds)
 
     def save(self, path: Path) -> None:
         """Write the classes as Parquet."""
@@ -144,13 +149,7 @@ class Heads:
     @classmethod
     def load(cls, path: Path) -> "Heads":
         """Read what :meth:`save` wrote."""
-        frame = read_table(path, ("attribute", "position", "value", "samples")).to_pandas()
-        return cls(
-            tuple(
-                Head(str(name), group["value"].to_numpy(dtype=object), group["samples"].to_numpy(dtype=np.int64))
-                for name, group in frame.groupby("attribute", sort=True)
-            )
-        )
+        return cls._of(read_table(path, ("attribute", "value", "samples")).to_pandas())
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,27 @@ def _sets(matrix: Matrix, least: float) -> Booleans:
     return sets
 
 
+def set_figures(sets: Booleans, actual: Integers) -> dict[str, float]:
+    """How good sets are: ``coverage``, ``set_size``, ``abstained``.
+
+    Args:
+        sets: bool [n, classes], at least one row.
+        actual: int64 [n]: the true value's position; one that is negative, or behind the classes, is in no set.
+
+    Returns:
+        The share of the sets that hold the true value, their mean number of values, and the share of them that are not
+        a single value.
+    """
+    rows = np.flatnonzero((actual >= 0) & (actual < sets.shape[1]))
+    sizes = sets.sum(axis=1)
+    held = sets[rows, actual[rows]].sum()
+    return {
+        "coverage": float(held / len(sets)),
+        "set_size": float(sizes.mean()),
+        "abstained": float((sizes != 1).mean()),
+    }
+
+
 def labels_needed(labels: int, coverage: float) -> int:
     """How many of so many calibration labels the sets have to hold: ⌈(n + 1) · coverage⌉, possibly more than n."""
     return ceil((labels + 1) * coverage - 1e-9)
