@@ -57,6 +57,25 @@ class ImageVectors:
             means[some] = sums / self.counts[some, None].astype(np.float32)
         return means
 
+    def of_dimension(self, dimension: int, fitted: str) -> "ImageVectors":
+        """The same vectors for a reader that was fitted on vectors of a length.
+
+        Args:
+            dimension: that length; 0: it was fitted without photographs, and is given none.
+            fitted: the reader and what it was fitted for, for the message: ``"the model was trained on"``.
+
+        Raises:
+            ArticlesError: there are vectors, of another length.
+        """
+        if not dimension or not self.dimension:
+            return ImageVectors(np.zeros((0, dimension), np.float32), np.zeros_like(self.counts))
+        if self.dimension != dimension:
+            raise ArticlesError(
+                f"Image vectors have {self.dimension} values, {fitted} {dimension}: encode the photographs with the "
+                "backbone of training, or train again."
+            )
+        return self
+
     def take(self, chosen: npt.NDArray[np.int64]) -> "ImageVectors":
         """The image vectors of the chosen articles, int64 [m], in that order."""
         counts = self.counts[chosen]

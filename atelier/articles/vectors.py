@@ -173,8 +173,8 @@ class ArticleVectors:
         for name, values in zip(NUMBERS, (price, _recency(articles, as_of), np.log1p(sales)), strict=True):
             yield name, sparse.coo_array(values[:, None])
         yield "text", self._text(articles.words)
-        if self._slice("image").stop:
-            yield "image", self._images(articles)
+        if dimension := len(self._names("image")):
+            yield "image", articles.image_vectors.of_dimension(dimension, "article vectors were fitted on").mean()
         yield "attributes", self._attributes(articles, attributes)
 
     def _vocabulary(self, words: Words) -> tuple[list[str], Any]:
@@ -193,19 +193,6 @@ class ArticleVectors:
         tfidf = TfidfTransformer()
         tfidf.idf_ = self.positions["weight"].to_numpy()[self._slice("text")]  # as fitted, perhaps on other articles
         return (tfidf.transform(counts) if counts.nnz else counts).tocoo()
-
-    def _images(self, articles: Articles) -> Floats:
-        """The mean over shots, float32 [n, dimension]."""
-        shots, place = articles.image_vectors, self._slice("image")
-        fitted = place.stop - place.start
-        if shots.dimension == 0:
-            return np.zeros((len(articles), fitted), dtype=np.float32)
-        if shots.dimension != fitted:
-            raise ArticlesError(
-                f"Image vectors have {shots.dimension} values, article vectors were fitted on {fitted}: encode the "
-                "photographs with the same backbone, or fit again."
-            )
-        return shots.mean()
 
     def _attributes(self, articles: Articles, attributes: Frame | None) -> Any:
         table = _probabilities(attributes)

@@ -14,7 +14,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atelier.articles.errors import ArticlesError
 from atelier.articles.image_vectors import ImageVectors
 from atelier.articles.table import CATEGORIES, Articles
 from atelier.articles.text import Vocabulary
@@ -80,16 +79,7 @@ class Encoding:
         Raises:
             ArticlesError: image vectors of another length than in training.
         """
-        shots = articles.image_vectors
-        if self.dimension == 0:  # a model that was trained without photographs does not look at any
-            shots = ImageVectors(np.zeros((0, 0), np.float32), np.zeros_like(shots.counts))
-        elif shots.dimension == 0:
-            shots = ImageVectors(np.zeros((0, self.dimension), np.float32), shots.counts)
-        elif shots.dimension != self.dimension:
-            raise ArticlesError(
-                f"Image vectors have {shots.dimension} values, the model was trained on {self.dimension}: encode the "
-                "photographs with the backbone of training, or train again."
-            )
+        shots = articles.image_vectors.of_dimension(self.dimension, "the model was trained on")
         tokens = self.vocabulary.encode(articles.words, self.length)
         return EncodedArticles(shots, tokens, *(self._codes(articles, name) for name in CATEGORIES))
 

@@ -80,15 +80,9 @@ class Features:
             if self.kind == "text":
                 return texts
             parts.append(texts * np.float32(TEXT_SCALE))
-        shots = articles.image_vectors
-        images = np.zeros((len(shots.counts), max(len(self.mean), 1)), np.float32)  # never without a column
-        some = shots.counts > 0
-        if some.any() and len(self.mean):
-            if shots.dimension != len(self.mean):
-                raise ArticlesError(
-                    f"Image vectors have {shots.dimension} values, the classifier was trained on {len(self.mean)}: "
-                    "encode the photographs with the backbone of training."
-                )
+        shots = articles.image_vectors.of_dimension(len(self.mean), "the classifier was trained on")
+        images = np.zeros((len(articles), max(len(self.mean), 1)), np.float32)  # never without a column
+        if (some := shots.counts > 0).any():
             images[some] = (shots.mean()[some] - self.mean) / self.scale
         return sparse.hstack([*parts, sparse.csr_array(images)], format="csr") if parts else images
 
