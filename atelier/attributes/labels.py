@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from atelier.arrays import Int64s, Mask, Objects
 from atelier.articles.errors import ArticlesError
 from atelier.articles.table import Articles
 from atelier.bundles import read_table, write_table
@@ -23,9 +23,6 @@ RARE = -2
 """Stands for a label whose value has no class, because it was too rare to be learned."""
 
 COLUMNS = ("article_id", "attribute", "value")
-
-Integers = npt.NDArray[np.int64]
-Booleans = npt.NDArray[np.bool_]
 
 
 def read_labels(labels: Frame) -> pd.DataFrame:
@@ -66,8 +63,8 @@ class Head:
     """
 
     attribute: str
-    values: npt.NDArray[np.object_]
-    samples: Integers
+    values: Objects
+    samples: Int64s
 
     @property
     def majority(self) -> int:
@@ -114,7 +111,7 @@ class Heads:
         """The number of classes of each attribute."""
         return tuple(len(head.values) for head in self.heads)
 
-    def encode(self, labels: pd.DataFrame, articles: int) -> Integers:
+    def encode(self, labels: pd.DataFrame, articles: int) -> Int64s:
         """Labels as positions of classes.
 
         Args:
@@ -162,16 +159,16 @@ class Applicability:
         applies: bool [types, attributes].
     """
 
-    types: npt.NDArray[np.object_]
+    types: Objects
     attributes: tuple[str, ...]
-    applies: Booleans
+    applies: Mask
 
     @classmethod
     def fit(
         cls,
-        type_codes: Integers,
-        types: npt.NDArray[np.object_],
-        labelled: Booleans,
+        type_codes: Int64s,
+        types: Objects,
+        labelled: Mask,
         attributes: tuple[str, ...],
         share: float,
         override: Mapping[str, tuple[str, ...]] | None = None,
@@ -201,7 +198,7 @@ class Applicability:
                 applies[:, place] = np.isin(types, np.array(override[attribute], dtype=object))
         return cls(types, attributes, applies)
 
-    def of(self, type_codes: Integers) -> Booleans:
+    def of(self, type_codes: Int64s) -> Mask:
         """Which attributes apply to articles of these types, bool [n, attributes].
 
         Every attribute applies to an article without a type, or with one that was not there in training (code −1).
@@ -217,7 +214,7 @@ class Applicability:
         write_table(path, pa.table({name: pa.array(values, pa.string()) for name, values in pairs.items()}))
 
     @classmethod
-    def load(cls, path: Path, types: npt.NDArray[np.object_], attributes: tuple[str, ...]) -> "Applicability":
+    def load(cls, path: Path, types: Objects, attributes: tuple[str, ...]) -> "Applicability":
         """Read what :meth:`save` wrote; types and attributes come from the rest of the bundle."""
         pairs = read_table(path, ("attribute", "product_type"))
         applies = np.zeros((len(types), len(attributes)), dtype=bool)

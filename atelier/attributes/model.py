@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict
 
 from atelier import bundles
+from atelier.arrays import Float32s, Float64s, Int64s, Mask, Objects
 from atelier.articles.splits import holdout
 from atelier.articles.table import Articles
 from atelier.attributes.config import AttributeConfig
@@ -29,8 +29,6 @@ from atelier.attributes.prediction_sets import PredictionSets
 from atelier.attributes.temperature import fit_temperatures
 from atelier.errors import AtelierError
 from atelier.frames import Frame
-
-Integers = npt.NDArray[np.int64]
 
 
 class NotFittedError(AtelierError):
@@ -51,12 +49,12 @@ class Probabilities:
             the probability ``coverage`` of the config; the most probable one is always in it.
     """
 
-    article_ids: npt.NDArray[np.object_]
+    article_ids: Objects
     attributes: tuple[str, ...]
-    values: tuple[npt.NDArray[np.object_], ...]
-    matrices: tuple[npt.NDArray[np.float32], ...]
-    applies: npt.NDArray[np.bool_]
-    sets: tuple[npt.NDArray[np.bool_], ...]
+    values: tuple[Objects, ...]
+    matrices: tuple[Float32s, ...]
+    applies: Mask
+    sets: tuple[Mask, ...]
 
 
 @dataclass(frozen=True)
@@ -176,18 +174,13 @@ class AttributeModel:
         return self
 
     @staticmethod
-    def _validation(articles: Articles, labelled: npt.NDArray[np.bool_], config: AttributeConfig) -> Integers:
+    def _validation(articles: Articles, labelled: Mask, config: AttributeConfig) -> Int64s:
         """The rows that validate, int64: those of some styles among the labelled articles, bool [n]."""
         chosen = holdout(articles.rows(labelled), config.validation_share, seed=config.seed, purpose="validation")
         return np.flatnonzero(labelled)[chosen]
 
     def _train(
-        self,
-        encoded: EncodedArticles,
-        targets: Integers,
-        training: Integers,
-        validation: Integers,
-        monitor: Monitor | None,
+        self, encoded: EncodedArticles, targets: Int64s, training: Int64s, validation: Int64s, monitor: Monitor | None
     ) -> None:
         config, _, _ = self._fitted()
         self.history = []
@@ -240,11 +233,11 @@ class AttributeModel:
     # ---- predicting
 
     @property
-    def temperatures(self) -> npt.NDArray[np.float64]:
+    def temperatures(self) -> Float64s:
         """What each attribute's logits are divided by, float64 [attributes]."""
         if self.network is None:
             return np.ones(len(self.heads))
-        temperatures: npt.NDArray[np.float64] = self.network.temperatures.cpu().numpy().astype(np.float64)
+        temperatures: Float64s = self.network.temperatures.cpu().numpy().astype(np.float64)
         return temperatures
 
     def predict_proba(self, articles: Frame | Articles) -> Probabilities:
@@ -260,7 +253,7 @@ class AttributeModel:
         _, encoding, applicability = self._fitted()
         articles = Articles.from_frame(articles)
         encoded = encoding.encode(articles)
-        matrices: tuple[npt.NDArray[np.float32], ...] = ()
+        matrices: tuple[Float32s, ...] = ()
         if self.network is not None:
             batches = ArticleBatches(encoded, self.network, self.device)
             with torch.inference_mode():

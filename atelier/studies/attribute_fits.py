@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
+from atelier.arrays import Objects
 from atelier.articles.splits import holdout
 from atelier.articles.table import Articles, Modality
 from atelier.attributes.config import AttributeConfig
@@ -27,7 +27,6 @@ from atelier.studies.linear_baselines import fit_linear_baseline
 if TYPE_CHECKING:
     from atelier.studies.attribute_plan import AttributeStudyPlan
 
-Objects = npt.NDArray[np.object_]
 SIDES = ("train", "test")
 
 #: The variants whose F1 is followed step by step, and the one whose confusions are told.

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from atelier.arrays import Float32s, Objects
 from atelier.articles.errors import ArticlesError
 from atelier.articles.image_vectors import standardisation
 from atelier.articles.table import Articles
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 Kind = Literal["text", "image", "joined"]
-Floats = npt.NDArray[np.float32]
 
 # Inverse strengths of the L2 penalty, chosen on validation styles inside the training part of H&M's photographed
 # articles. Texts count TEXT_SCALE times as much when joined: words have one length in all, each image value has one.
@@ -48,8 +47,8 @@ class Features:
 
     kind: Kind
     words: "TfidfVectorizer | None"
-    mean: Floats
-    scale: Floats
+    mean: Float32s
+    scale: Float32s
 
     @classmethod
     def fit(cls, kind: Kind, articles: Articles) -> "Features":
@@ -123,11 +122,11 @@ class LinearBaseline:
         }
         return pd.DataFrame(columns).astype("str")
 
-    def _values(self, attribute: str, matrix: Any, count: int) -> npt.NDArray[np.object_]:
+    def _values(self, attribute: str, matrix: Any, count: int) -> Objects:
         classifier = self.classifiers[attribute]
         if isinstance(classifier, str) or not count:
             return np.full(count, classifier if isinstance(classifier, str) else "", dtype=object)
-        found: npt.NDArray[np.object_] = classifier.predict(matrix)
+        found: Objects = classifier.predict(matrix)
         return found
 
 
