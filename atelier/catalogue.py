@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from atelier.arrays import Float32s, Mask
 from atelier.errors import AtelierError
 from atelier.frames import as_arrow, is_frame, matrix, require, whole
 from atelier.ids import IdMap, preview
@@ -35,9 +36,9 @@ class Catalogue:
 
     ids: IdMap
     frame: pd.DataFrame
-    vectors: npt.NDArray[np.float32] | None
+    vectors: Float32s | None
     names: tuple[str, ...] | None
-    in_stock: npt.NDArray[np.bool_]
+    in_stock: Mask
 
     @classmethod
     def from_frames(cls, articles: Any, vectors: Any = None, names: Sequence[str] | None = None) -> Self:
@@ -86,7 +87,7 @@ class Catalogue:
         return f"Catalogue({len(self):,} articles, {int(self.in_stock.sum()):,} in stock, {size})"
 
 
-def _in_stock(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def _in_stock(frame: pd.DataFrame) -> Mask:
     if "in_stock" not in frame.columns:
         return np.ones(len(frame), dtype=bool)
     if frame["in_stock"].isna().any():
@@ -96,7 +97,7 @@ def _in_stock(frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
     return frame["in_stock"].to_numpy(dtype=bool, copy=True)
 
 
-def _matrix(vectors: Any, ids: IdMap, order: npt.NDArray[np.intp]) -> npt.NDArray[np.float32] | None:
+def _matrix(vectors: Any, ids: IdMap, order: npt.NDArray[np.intp]) -> Float32s | None:
     """The vectors in the order of ``ids``."""
     if vectors is None:
         return None
@@ -108,7 +109,7 @@ def _matrix(vectors: Any, ids: IdMap, order: npt.NDArray[np.intp]) -> npt.NDArra
     return matrix[order]
 
 
-def _check_finite(matrix: npt.NDArray[np.float32], ids: IdMap) -> None:
+def _check_finite(matrix: Float32s, ids: IdMap) -> None:
     broken = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
     if len(broken):
         raise CatalogueError(
@@ -118,7 +119,7 @@ def _check_finite(matrix: npt.NDArray[np.float32], ids: IdMap) -> None:
         )
 
 
-def _matrix_of_frame(vectors: Any, ids: IdMap) -> npt.NDArray[np.float32]:
+def _matrix_of_frame(vectors: Any, ids: IdMap) -> Float32s:
     require(vectors, ["article_id", "vector"], CatalogueError, "the frame of vectors")
     their_ids, codes = IdMap.factorise(vectors["article_id"], "article_id")
     place = their_ids.encode(ids.values, unknown="minus_one")
@@ -129,5 +130,5 @@ def _matrix_of_frame(vectors: Any, ids: IdMap) -> npt.NDArray[np.float32]:
         raise CatalogueError("the frame of vectors has to have one row for each article")
     row_of = np.empty(len(codes), dtype=np.int64)
     row_of[codes] = np.arange(len(codes))
-    found: npt.NDArray[np.float32] = matrix(whole(as_arrow(vectors["vector"])), "vector", CatalogueError)[row_of[place]]
+    found: Float32s = matrix(whole(as_arrow(vectors["vector"])), "vector", CatalogueError)[row_of[place]]
     return found

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from atelier.arrays import Float32s, Mask
 from atelier.errors import AtelierError
 
 Frame: TypeAlias = pd.DataFrame | pa.Table | pa.RecordBatch
@@ -28,7 +28,7 @@ def columns(frame: Frame) -> list[str]:
     return list(frame.columns) if isinstance(frame, pd.DataFrame) else list(frame.schema.names)
 
 
-def where(frame: Frame, chosen: npt.NDArray[np.bool_]) -> Frame:
+def where(frame: Frame, chosen: Mask) -> Frame:
     """The chosen rows, bool [rows]."""
     return frame.loc[chosen] if isinstance(frame, pd.DataFrame) else frame.filter(pa.array(chosen))
 
@@ -90,7 +90,7 @@ def column(frame: Frame, name: str, kind: Any, error: type[AtelierError]) -> Any
     return cast(frame[name], kind, name, error) if name in columns(frame) else pa.nulls(len(frame), kind)
 
 
-def matrix(lists: Any, name: str, error: type[AtelierError]) -> npt.NDArray[np.float32]:
+def matrix(lists: Any, name: str, error: type[AtelierError]) -> Float32s:
     """A column of lists of numbers, all of one length, as float32 [rows, length].
 
     Args:

@@ -32,6 +32,7 @@ from atelier.articles.splits import holdout
 from atelier.attributes.config import AttributeConfig
 from atelier.report.figures import line_plot, standalone
 from atelier.sources.sample import SampleConfig, generate
+from atelier.studies.attribute_plan import RECIPE as STUDIED
 from benchmarks import attribute_training_scale as scale
 from benchmarks.hm_articles import read_articles, with_labels, with_vectors
 from resources.compute import Compute, pin_threads
@@ -42,21 +43,7 @@ if TYPE_CHECKING:
     from atelier.attributes.model import AttributeModel
 
 TRAINERS = ("joint", "published")
-RECIPE = (
-    "training",
-    "batch_size",
-    "learning_rate",
-    "weight_decay",
-    "max_epochs",
-    "evaluate_every",
-    "patience",
-    "dropout",
-    "modality_dropout",
-    "word_dropout",
-    "class_weighting",
-    "attribute_balance",
-    "label_smoothing",
-)
+RECIPE = (*STUDIED, "weight_decay", "patience", "class_weighting", "attribute_balance", "label_smoothing")
 PLOT = Path("docs/figures/attribute_training.svg")
 SPACING = 1.15  # steps grow by this factor between looks, so that both curves are equally fine at any stage
 SHARES = (1.0, 0.99, 0.95, 0.9)  # of the published training's best F1

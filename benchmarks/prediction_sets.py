@@ -29,7 +29,7 @@ import torch
 from atelier.articles.table import Articles
 from atelier.attributes import AttributeConfig, AttributeModel, holdout
 from atelier.attributes.labels import UNLABELLED, labels_of, read_labels
-from atelier.attributes.prediction_sets import labels_needed
+from atelier.attributes.prediction_sets import labels_needed, set_figures
 from atelier.attributes.scores import Reliability
 from atelier.attributes.temperature import fit_temperatures, uncalibrated
 from atelier.errors import AtelierError
@@ -120,7 +120,7 @@ def judge(calibration: Labelled, held_out: Labelled) -> Iterator[dict[str, Any]]
             threshold = _threshold(score(known[place]), calibration.truth[:, place])
             sets = score(unseen[place]) <= threshold
             sets[np.arange(len(sets)), unseen[place].argmax(axis=1)] = True
-            yield {"score": name, "labels": len(truth)} | errors | _figures(sets[mine], truth)
+            yield {"score": name, "labels": len(truth)} | errors | set_figures(sets[mine], truth)
 
 
 def _threshold(scores: Floats, truth: Integers) -> float:
@@ -128,12 +128,6 @@ def _threshold(scores: Floats, truth: Integers) -> float:
     ranked = np.sort(own[truth != UNLABELLED])
     needed = labels_needed(len(ranked), COVERAGE)
     return float(ranked[needed - 1]) + 1e-9 if needed <= len(ranked) else np.inf
-
-
-def _figures(sets: npt.NDArray[np.bool_], truth: Integers) -> dict[str, float]:
-    held = (truth >= 0) & sets[np.arange(len(truth)), np.maximum(truth, 0)]
-    sizes = sets.sum(axis=1)
-    return {"coverage": held.mean(), "set_size": sizes.mean(), "abstained": (sizes != 1).mean()}
 
 
 def compare(articles: pd.DataFrame, labels: pd.DataFrame, test_share: float, seeds: Sequence[int]) -> pd.DataFrame:

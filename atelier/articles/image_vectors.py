@@ -14,11 +14,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from atelier.arrays import Float32s, Int64s
 from atelier.articles.errors import ArticlesError
 from atelier.frames import Frame, as_arrow, columns, matrix, whole
 
 COLUMN = "embeddings"
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class ImageVectors:
         counts: int64 [n]: shots of each article; they sum to ``len(vectors)``.
     """
 
-    vectors: Floats
-    counts: npt.NDArray[np.int64]
+    vectors: Float32s
+    counts: Int64s
 
     @property
     def dimension(self) -> int:
@@ -39,16 +39,16 @@ class ImageVectors:
         return int(self.vectors.shape[1])
 
     @property
-    def starts(self) -> npt.NDArray[np.int64]:
+    def starts(self) -> Int64s:
         """int64 [n]: the row of ``vectors`` where each article begins."""
         return np.cumsum(self.counts) - self.counts
 
-    def index(self, shots: int) -> npt.NDArray[np.int64]:
+    def index(self, shots: int) -> Int64s:
         """int64 [n, shots]: the rows of the first ``shots`` vectors of each article; −1 where there is none."""
         places = np.arange(shots)[None, :]
         return np.where(places < self.counts[:, None], self.starts[:, None] + places, -1)
 
-    def mean(self) -> Floats:
+    def mean(self) -> Float32s:
         """float32 [n, dim]: the mean over each article's shots; zero for an article without any."""
         means = np.zeros((len(self.counts), self.dimension), dtype=np.float32)
         some = self.counts > 0
@@ -57,14 +57,33 @@ class ImageVectors:
             means[some] = sums / self.counts[some, None].astype(np.float32)
         return means
 
-    def take(self, chosen: npt.NDArray[np.int64]) -> "ImageVectors":
+    def of_dimension(self, dimension: int, fitted: str) -> "ImageVectors":
+        """The same vectors for a reader that was fitted on vectors of a length.
+
+        Args:
+            dimension: that length; 0: it was fitted without photographs, and is given none.
+            fitted: the reader and what it was fitted for, for the message: ``"the model was trained on"``.
+
+        Raises:
+            ArticlesError: there are vectors, of another length.
+        """
+        if not dimension or not self.dimension:
+            return ImageVectors(np.zeros((0, dimension), np.float32), np.zeros_like(self.counts))
+        if self.dimension != dimension:
+            raise ArticlesError(
+                f"Image vectors have {self.dimension} values, {fitted} {dimension}: encode the photographs with the "
+                "backbone of training, or train again."
+            )
+        return self
+
+    def take(self, chosen: Int64s) -> "ImageVectors":
         """The image vectors of the chosen articles, int64 [m], in that order."""
         counts = self.counts[chosen]
         offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         return ImageVectors(self.vectors[np.repeat(self.starts[chosen], counts) + offsets], counts)
 
 
-def standardisation(vectors: Floats) -> tuple[Floats, Floats]:
+def standardisation(vectors: Float32s) -> tuple[Float32s, Float32s]:
     """Mean and scale of vectors [m, dim] by position, float32 [dim] each; 1 where a position never varies."""
     if not len(vectors):
         return np.zeros(vectors.shape[1], np.float32), np.ones(vectors.shape[1], np.float32)
@@ -72,7 +91,7 @@ def standardisation(vectors: Floats) -> tuple[Floats, Floats]:
     return mean.astype(np.float32), np.where(scale > 1e-12, scale, 1.0).astype(np.float32)
 
 
-def group_image_vectors(article_ids: Any, image_article_ids: Any, vectors: npt.NDArray[Any]) -> list[Floats]:
+def group_image_vectors(article_ids: Any, image_article_ids: Any, vectors: npt.NDArray[Any]) -> list[Float32s]:
     """Make the column ``embeddings`` from one row for each photograph.
 
     Args:

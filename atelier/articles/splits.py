@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from atelier.arrays import Int64s, Mask
 from atelier.articles.table import Articles
 from atelier.frames import Frame
 
-Booleans = npt.NDArray[np.bool_]
 
-
-def holdout(articles: Frame | Articles, share: float, *, seed: int = 0, purpose: str = "test") -> Booleans:
+def holdout(articles: Frame | Articles, share: float, *, seed: int = 0, purpose: str = "test") -> Mask:
     """Choose articles to hold out, style by style.
 
     A style (``product_code``; the article itself where that is null or absent) goes by a hash of its name, so that an
@@ -37,7 +36,7 @@ def holdout(articles: Frame | Articles, share: float, *, seed: int = 0, purpose:
     return chosen[rows]
 
 
-def folds(articles: Frame | Articles, count: int, *, seed: int = 0, purpose: str = "folds") -> npt.NDArray[np.int64]:
+def folds(articles: Frame | Articles, count: int, *, seed: int = 0, purpose: str = "folds") -> Int64s:
     """Divide articles into folds of about one size, style by style.
 
     A style's fold depends on its name alone, so it stays the same from day to day, whatever else the catalogue holds.

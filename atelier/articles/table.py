@@ -11,11 +11,11 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from atelier.arrays import Int64s, Mask, Objects
 from atelier.articles.errors import ArticlesError
 from atelier.articles.image_vectors import ImageVectors, read_image_vectors
 from atelier.articles.text import Words, article_text, split_words
@@ -71,9 +71,9 @@ class Articles:
         return len(self.ids)
 
     @cached_property
-    def names(self) -> npt.NDArray[np.object_]:
+    def names(self) -> Objects:
         """The identifiers in NumPy, str [n]."""
-        found: npt.NDArray[np.object_] = self.ids.to_numpy(zero_copy_only=False)
+        found: Objects = self.ids.to_numpy(zero_copy_only=False)
         return found
 
     @cached_property
@@ -101,13 +101,11 @@ class Articles:
         return {name: self.column(name, pa.string()) for name in CATEGORIES}
 
     @cached_property
-    def styles(self) -> npt.NDArray[np.object_]:
+    def styles(self) -> Objects:
         """The style of each article, str [n]: its ``product_code``, or the article itself where that is null."""
         codes = self.column("product_code", pa.string()).to_numpy(zero_copy_only=False)
         none = pd.isna(codes)
-        found: npt.NDArray[np.object_] = np.where(
-            none, "article " + self.names, "style " + np.where(none, "", codes).astype(object)
-        )
+        found: Objects = np.where(none, "article " + self.names, "style " + np.where(none, "", codes).astype(object))
         return found
 
     def column(self, name: str, kind: Any) -> Any:
@@ -118,11 +116,11 @@ class Articles:
         """
         return column(self.frame, name, kind, ArticlesError)
 
-    def find(self, article_ids: Any) -> npt.NDArray[np.int64]:
+    def find(self, article_ids: Any) -> Int64s:
         """The row of each of m articles, int64 [m]; −1 for those that are not among these."""
         return pd.Index(self.names).get_indexer(pd.Index(article_ids)).astype(np.int64)
 
-    def rows(self, chosen: npt.NDArray[np.bool_]) -> "Articles":
+    def rows(self, chosen: Mask) -> "Articles":
         """The chosen articles, bool [n]. Their texts are not split into words again."""
         ids = self.ids.filter(pa.array(chosen))
         return Articles(where(self.frame, chosen), ids, lambda: self.words.where(chosen))

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from atelier.arrays import Int32s, Int64s, Mask
 from atelier.articles.errors import ArticlesError
 from atelier.bundles import read_table, write_table
 from atelier.frames import Frame, column, columns, whole
@@ -54,17 +54,17 @@ class Words:
     """
 
     texts: int
-    rows: npt.NDArray[np.int64]
+    rows: Int64s
     values: Any
 
     @property
-    def places(self) -> npt.NDArray[np.int64]:
+    def places(self) -> Int64s:
         """int64 [words]: each word's place in its text, from 0."""
         counts = np.bincount(self.rows, minlength=self.texts)
         starts = np.cumsum(counts) - counts
         return np.arange(len(self.rows)) - np.repeat(starts, counts)
 
-    def where(self, chosen: npt.NDArray[np.bool_]) -> "Words":
+    def where(self, chosen: Mask) -> "Words":
         """The words of the chosen texts, bool [texts]."""
         kept = chosen[self.rows]
         return Words(int(chosen.sum()), (np.cumsum(chosen) - 1)[self.rows[kept]], self.values.filter(pa.array(kept)))
@@ -106,7 +106,7 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.words)
 
-    def encode(self, words: Words, length: int) -> npt.NDArray[np.int32]:
+    def encode(self, words: Words, length: int) -> Int32s:
         """Token ids, int32 [texts, length]: the first ``length`` words of each text, padded with 0 at the end."""
         ids = pc.fill_null(pc.index_in(words.values, self.words), UNKNOWN - SPECIAL)
         places = words.places

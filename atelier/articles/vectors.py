@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,12 +21,11 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from atelier import bundles
+from atelier.arrays import Float32s, Float64s
 from atelier.articles.errors import ArticlesError
 from atelier.articles.table import Articles
 from atelier.articles.text import Words
 from atelier.frames import Frame, column
-
-Floats = npt.NDArray[np.float32]
 
 NUMBERS = ("price", "recency", "popularity")
 POSITIONS = "positions.parquet"
@@ -100,7 +98,7 @@ class ArticleVectors:
         self.fit_transform(articles, attributes, as_of=as_of)
         return self
 
-    def fit_transform(self, articles: Frame | Articles, attributes: Frame | None = None, *, as_of: date) -> Floats:
+    def fit_transform(self, articles: Frame | Articles, attributes: Frame | None = None, *, as_of: date) -> Float32s:
         """Learn positions and norms, and give the vectors of the articles learned from.
 
         Args:
@@ -129,7 +127,7 @@ class ArticleVectors:
         self.positions.loc[self.positions["block"] == "text", "weight"] = weights
         return self._assemble(articles, attributes, as_of, fit=True)
 
-    def transform(self, articles: Frame | Articles, attributes: Frame | None = None, *, as_of: date) -> Floats:
+    def transform(self, articles: Frame | Articles, attributes: Frame | None = None, *, as_of: date) -> Float32s:
         """Vectors by the positions and norms that were fitted; arguments and result as :meth:`fit_transform`.
 
         Raises:
@@ -137,7 +135,7 @@ class ArticleVectors:
         """
         return self._assemble(Articles.from_frame(articles), attributes, as_of, fit=False)
 
-    def _assemble(self, articles: Articles, attributes: Frame | None, as_of: date, *, fit: bool) -> Floats:
+    def _assemble(self, articles: Articles, attributes: Frame | None, as_of: date, *, fit: bool) -> Float32s:
         """The vectors, by the norms that are known or, to ``fit``, by those of these articles."""
         vectors = np.zeros((len(articles), self.dimension), dtype=np.float32)
         norms = self.positions["norm"].to_numpy(copy=True)
@@ -173,8 +171,8 @@ class ArticleVectors:
         for name, values in zip(NUMBERS, (price, _recency(articles, as_of), np.log1p(sales)), strict=True):
             yield name, sparse.coo_array(values[:, None])
         yield "text", self._text(articles.words)
-        if self._slice("image").stop:
-            yield "image", self._images(articles)
+        if dimension := len(self._names("image")):
+            yield "image", articles.image_vectors.of_dimension(dimension, "article vectors were fitted on").mean()
         yield "attributes", self._attributes(articles, attributes)
 
     def _vocabulary(self, words: Words) -> tuple[list[str], Any]:
@@ -193,19 +191,6 @@ class ArticleVectors:
         tfidf = TfidfTransformer()
         tfidf.idf_ = self.positions["weight"].to_numpy()[self._slice("text")]  # as fitted, perhaps on other articles
         return (tfidf.transform(counts) if counts.nnz else counts).tocoo()
-
-    def _images(self, articles: Articles) -> Floats:
-        """The mean over shots, float32 [n, dimension]."""
-        shots, place = articles.image_vectors, self._slice("image")
-        fitted = place.stop - place.start
-        if shots.dimension == 0:
-            return np.zeros((len(articles), fitted), dtype=np.float32)
-        if shots.dimension != fitted:
-            raise ArticlesError(
-                f"Image vectors have {shots.dimension} values, article vectors were fitted on {fitted}: encode the "
-                "photographs with the same backbone, or fit again."
-            )
-        return shots.mean()
 
     def _attributes(self, articles: Articles, attributes: Frame | None) -> Any:
         table = _probabilities(attributes)
@@ -233,7 +218,7 @@ class ArticleVectors:
         return vectors
 
 
-def vectors_table(articles: Frame | Articles, vectors: Floats) -> pa.Table:
+def vectors_table(articles: Frame | Articles, vectors: Float32s) -> pa.Table:
     """The rows of the table ``article_vectors``: article_id, vector; the vectors are not copied.
 
     Args:
@@ -251,7 +236,7 @@ def _positions(names: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     return pd.DataFrame(pairs, columns=["block", "name"], dtype="str").assign(norm=0.0, weight=1.0)
 
 
-def _cells(owners: Any, texts: Any, names: Any, values: npt.NDArray[np.float64], articles: int) -> Any:
+def _cells(owners: Any, texts: Any, names: Any, values: Float64s, articles: int) -> Any:
     """A sparse block [articles, names].
 
     Args:
@@ -292,18 +277,18 @@ def _probabilities(attributes: Frame | None) -> pa.Table:
     return pa.table(columns).drop_null()
 
 
-def _recency(articles: Articles, as_of: date) -> npt.NDArray[np.float64]:
+def _recency(articles: Articles, as_of: date) -> Float64s:
     first = articles.column("available_from", pa.date32()).cast(pa.int32())
     days = pc.subtract(pa.scalar((as_of - date(1970, 1, 1)).days, pa.int32()), first)
     return _filled(pc.max_element_wise(days, 0, skip_nulls=False).cast(pa.float64()))
 
 
-def _filled(values: Any) -> npt.NDArray[np.float64]:
-    filled: npt.NDArray[np.float64] = pc.fill_null(values, 0.0).to_numpy(zero_copy_only=False)
+def _filled(values: Any) -> Float64s:
+    filled: Float64s = pc.fill_null(values, 0.0).to_numpy(zero_copy_only=False)
     return filled
 
 
-def _norms(block: Any) -> npt.NDArray[np.float64]:
+def _norms(block: Any) -> Float64s:
     """The Euclidean norm of each column, summed in double precision."""
     if sparse.issparse(block):
         return np.sqrt(np.bincount(block.coords[1], block.data**2, minlength=block.shape[1]))
@@ -313,7 +298,7 @@ def _norms(block: Any) -> npt.NDArray[np.float64]:
     return np.sqrt(squares)
 
 
-def _to_unit_length(vectors: Floats) -> None:
+def _to_unit_length(vectors: Float32s) -> None:
     """Divide each row by its norm, in place; a zero row stays zero."""
     for start in range(0, len(vectors), CHUNK):
         part = vectors[start : start + CHUNK]

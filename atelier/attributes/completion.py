@@ -7,11 +7,11 @@ does not: predicting (:mod:`atelier.attributes.model`), writing.
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from atelier.arrays import Float32s, Mask, Objects
 from atelier.articles.table import Articles
 from atelier.articles.text import text_digests
 from atelier.attributes.labels import labels_of, read_labels
@@ -115,7 +115,7 @@ def _predicted_rows(found: Probabilities, place: int, annotated: pd.DataFrame, w
     )
 
 
-def alternatives(matrix: npt.NDArray[np.float32], names: npt.NDArray[np.object_], sets: npt.NDArray[np.bool_]) -> Any:
+def alternatives(matrix: Float32s, names: Objects, sets: Mask) -> Any:
     """The values of each row that are in its set, most probable first.
 
     Args:

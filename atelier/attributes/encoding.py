@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atelier.articles.errors import ArticlesError
+from atelier.arrays import Int32s, Int64s, Objects
 from atelier.articles.image_vectors import ImageVectors
 from atelier.articles.table import CATEGORIES, Articles
 from atelier.articles.text import Vocabulary
@@ -22,8 +21,6 @@ from atelier.attributes.config import AttributeConfig
 from atelier.bundles import read_table, write_table
 
 NO_CATEGORY = -1
-
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -39,10 +36,10 @@ class EncodedArticles:
     """
 
     shots: ImageVectors
-    tokens: npt.NDArray[np.int32]
-    types: Integers
-    brands: Integers
-    divisions: Integers
+    tokens: Int32s
+    types: Int64s
+    brands: Int64s
+    divisions: Int64s
 
     def __len__(self) -> int:
         return len(self.types)
@@ -61,7 +58,7 @@ class Encoding:
 
     length: int
     vocabulary: Vocabulary
-    categories: dict[str, npt.NDArray[np.object_]]
+    categories: dict[str, Objects]
     dimension: int
 
     @classmethod
@@ -80,23 +77,14 @@ class Encoding:
         Raises:
             ArticlesError: image vectors of another length than in training.
         """
-        shots = articles.image_vectors
-        if self.dimension == 0:  # a model that was trained without photographs does not look at any
-            shots = ImageVectors(np.zeros((0, 0), np.float32), np.zeros_like(shots.counts))
-        elif shots.dimension == 0:
-            shots = ImageVectors(np.zeros((0, self.dimension), np.float32), shots.counts)
-        elif shots.dimension != self.dimension:
-            raise ArticlesError(
-                f"Image vectors have {shots.dimension} values, the model was trained on {self.dimension}: encode the "
-                "photographs with the backbone of training, or train again."
-            )
+        shots = articles.image_vectors.of_dimension(self.dimension, "the model was trained on")
         tokens = self.vocabulary.encode(articles.words, self.length)
         return EncodedArticles(shots, tokens, *(self._codes(articles, name) for name in CATEGORIES))
 
-    def _codes(self, articles: Articles, name: str) -> Integers:
+    def _codes(self, articles: Articles, name: str) -> Int64s:
         values = articles.categories[name]
         codes = pc.index_in(values, pa.array(self.categories[name], pa.string()), skip_nulls=True)
-        filled: Integers = pc.fill_null(codes, NO_CATEGORY).to_numpy(zero_copy_only=False).astype(np.int64)
+        filled: Int64s = pc.fill_null(codes, NO_CATEGORY).to_numpy(zero_copy_only=False).astype(np.int64)
         return filled
 
     def save(self, folder: Path) -> None:
@@ -114,5 +102,5 @@ class Encoding:
         return cls(length, Vocabulary.load(folder / "vocabulary.parquet"), categories, dimension)
 
 
-def _names(values: Any) -> npt.NDArray[np.object_]:
+def _names(values: Any) -> Objects:
     return np.array(sorted(pc.unique(values).drop_null().to_pylist()), dtype=object)

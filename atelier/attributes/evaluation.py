@@ -5,7 +5,6 @@ arithmetic (:mod:`atelier.attributes.scores`), studies that train several models
 """
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from atelier.articles.splits import holdout
@@ -13,6 +12,7 @@ from atelier.articles.table import Articles
 from atelier.attributes.config import AttributeConfig
 from atelier.attributes.labels import labels_of, read_labels
 from atelier.attributes.model import AttributeModel
+from atelier.attributes.prediction_sets import set_figures
 from atelier.attributes.scores import AGAINST_MAJORITY, MEAN, Reliability, figures_table, label_figures, positions_of
 from atelier.attributes.temperature import uncalibrated
 from atelier.frames import Frame
@@ -28,9 +28,6 @@ AVERAGED = (
 )
 METRICS = (*COUNTS, *AVERAGED)
 TEST_SHARE = 0.1
-
-Floats = npt.NDArray[np.float64]
-Booleans = npt.NDArray[np.bool_]
 
 __all__ = ["METRICS", "TEST_SHARE", "evaluate", "fit_and_evaluate", "holdout"]
 
@@ -80,26 +77,12 @@ def evaluate(model: AttributeModel, articles: Frame | Articles, labels: Frame) -
         figures[name]["calibration_samples"] = float(model.prediction_sets.labels[place])
         if len(mine):
             raw = uncalibrated(matrix, float(model.temperatures[place])).max(axis=1)
-            (actual,) = positions_of(head.values, mine["value"])
-            figures[name] |= _confidence_figures(raw, confidence[-1], correct[-1], sets, actual)
+            for suffix, each in (("_raw", raw), ("", confidence[-1])):
+                error = Reliability.of(each, correct[-1]).expected_calibration_error
+                figures[name][f"expected_calibration_error{suffix}"] = error
+            figures[name] |= set_figures(sets, *positions_of(head.values, mine["value"]))
     bins = _reliability(Reliability.of(np.concatenate(confidence), np.concatenate(correct)))
     return pd.concat([figures_table(figures, COUNTS, AVERAGED), bins], ignore_index=True)
-
-
-def _confidence_figures(
-    raw: Floats, confidence: Floats, correct: Booleans, sets: Booleans, actual: npt.NDArray[np.int64]
-) -> dict[str, float]:
-    """Whether the model's confidence in the labels of one attribute is honest, before and after its temperature."""
-    sizes = sets.sum(axis=1)
-    # No set holds a value that cannot be predicted.
-    held = np.pad(sets, ((0, 0), (0, int(actual.max()) + 1)))[np.arange(len(actual)), actual]
-    return {
-        "expected_calibration_error_raw": Reliability.of(raw, correct).expected_calibration_error,
-        "expected_calibration_error": Reliability.of(confidence, correct).expected_calibration_error,
-        "coverage": float(held.mean()),
-        "set_size": float(sizes.mean()),
-        "abstained": float((sizes != 1).mean()),
-    }
 
 
 def _reliability(bins: Reliability) -> pd.DataFrame:

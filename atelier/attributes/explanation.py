@@ -17,18 +17,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from atelier.arrays import Float64s
 from atelier.articles.errors import ArticlesError
 from atelier.articles.table import CATEGORIES, Articles
 from atelier.articles.text import split_words
 from atelier.attributes.model import AttributeModel
 from atelier.errors import AtelierError
 from atelier.frames import Frame
-
-Floats = npt.NDArray[np.float64]
 
 #: What is taken away, each apart: three modalities, and the parts of the third.
 MODALITIES = ("photographs", "text", "metadata")
@@ -177,7 +175,7 @@ def _each_dropped(read: Sequence[str], distinct: Sequence[str]) -> list[list[str
 
 def _probabilities(
     model: AttributeModel, variants: Sequence[Mapping[str, Any]], attribute: str
-) -> tuple[Floats, list[str]]:
+) -> tuple[Float64s, list[str]]:
     """Probabilities of an attribute's values, float64 [variants, classes], and the values."""
     frame = pd.DataFrame(list(variants)).assign(article_id=[str(place) for place in range(len(variants))])
     found = model.predict_proba(frame.astype(dict.fromkeys(("text", *CATEGORIES), "string")))
@@ -195,7 +193,7 @@ def _place(names: Sequence[str], value: str, attribute: str) -> int:
 
 
 def _removals(
-    row: Mapping[str, Any], matrix: Floats, names: Sequence[str], place: int, probability: float
+    row: Mapping[str, Any], matrix: Float64s, names: Sequence[str], place: int, probability: float
 ) -> tuple[Removal, ...]:
     present = {name: row[name] is not None for name in CATEGORIES}
     present |= {"metadata": any(present.values()), "photographs": len(row["embeddings"]) > 0, "text": bool(row["text"])}
@@ -213,7 +211,7 @@ def _removals(
 
 
 def _weights(
-    read: Sequence[str], distinct: Sequence[str], probabilities: Floats, reference: float
+    read: Sequence[str], distinct: Sequence[str], probabilities: Float64s, reference: float
 ) -> tuple[WordWeight, ...]:
     found = [
         WordWeight(word, read.count(word), float(probability), reference - float(probability))

@@ -21,10 +21,10 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 
+from atelier.arrays import Float64s, Int64s, Objects
 from atelier.articles.errors import ArticlesError
 from atelier.articles.splits import folds as fold_of_styles
 from atelier.articles.table import Articles
@@ -53,9 +53,6 @@ COLUMNS = (
     "rank",
 )
 
-Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class OutOfFoldLabels:
@@ -73,11 +70,11 @@ class OutOfFoldLabels:
     """
 
     attribute: str
-    values: npt.NDArray[np.object_]
-    article_ids: npt.NDArray[np.object_]
-    given: Integers
-    folds: Integers
-    probabilities: Floats
+    values: Objects
+    article_ids: Objects
+    given: Int64s
+    folds: Int64s
+    probabilities: Float64s
     temperature: float
 
     def __len__(self) -> int:
@@ -163,7 +160,7 @@ def out_of_fold(
 
 
 def _predict_folds(
-    articles: Articles, labels: pd.DataFrame, fold: Integers, config: AttributeConfig, device: str
+    articles: Articles, labels: pd.DataFrame, fold: Int64s, config: AttributeConfig, device: str
 ) -> Iterator[Probabilities]:
     """What the model of the other folds predicts for the labelled articles of each fold that holds any."""
     labelled = np.zeros(len(fold), dtype=bool)
@@ -266,7 +263,7 @@ def _score(labels: OutOfFoldLabels, score: Score) -> pd.DataFrame:
     )
 
 
-def quality(given: Integers, probabilities: Floats, score: Score) -> Floats:
+def quality(given: Int64s, probabilities: Float64s, score: Score) -> Float64s:
     """How good labels look, float64 [n]: the lowest are the most suspicious.
 
     Args:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from atelier.arrays import Int64s, Mask, Objects
 from atelier.articles.errors import ArticlesError
 from atelier.articles.table import Articles
 from atelier.bundles import read_table, write_table
@@ -23,9 +23,6 @@ RARE = -2
 """Stands for a label whose value has no class, because it was too rare to be learned."""
 
 COLUMNS = ("article_id", "attribute", "value")
-
-Integers = npt.NDArray[np.int64]
-Booleans = npt.NDArray[np.bool_]
 
 
 def read_labels(labels: Frame) -> pd.DataFrame:
@@ -66,8 +63,8 @@ class Head:
     """
 
     attribute: str
-    values: npt.NDArray[np.object_]
-    samples: Integers
+    values: Objects
+    samples: Int64s
 
     @property
     def majority(self) -> int:
@@ -88,13 +85,18 @@ class Heads:
     @classmethod
     def fit(cls, labels: pd.DataFrame, min_samples: int) -> "Heads":
         """Keep the values with at least ``min_samples`` labels, and the attributes that have any."""
-        counts = labels.groupby(["attribute", "value"], sort=True).size()
-        counts = counts[counts >= min_samples]
-        heads = []
-        for attribute, group in counts.groupby(level="attribute", sort=True):
-            values = group.index.get_level_values("value").to_numpy(dtype=object)
-            heads.append(Head(str(attribute), values, np.asarray(group, dtype=np.int64)))
-        return cls(tuple(heads))
+        classes = labels.groupby(["attribute", "value"], sort=True).size().rename("samples").reset_index()
+        return cls._of(classes[classes["samples"] >= min_samples])
+
+    @classmethod
+    def _of(cls, classes: pd.DataFrame) -> "Heads":
+        """Heads from attribute, value and samples, the values of an attribute in alphabetical order."""
+        return cls(
+            tuple(
+                Head(str(name), group["value"].to_numpy(dtype=object), group["samples"].to_numpy(dtype=np.int64))
+                for name, group in classes.groupby("attribute", sort=True)
+            )
+        )
 
     def __len__(self) -> int:
         return len(self.heads)
@@ -109,7 +111,7 @@ class Heads:
         """The number of classes of each attribute."""
         return tuple(len(head.values) for head in self.heads)
 
-    def encode(self, labels: pd.DataFrame, articles: int) -> Integers:
+    def encode(self, labels: pd.DataFrame, articles: int) -> Int64s:
         """Labels as positions of classes.
 
         Args:
@@ -130,12 +132,12 @@ class Heads:
     def table(self) -> pd.DataFrame:
         """One row for each class: attribute, position, value, samples."""
         classes = [
-            (head.attribute, position, value, samples)
+            (head.attribute, position, value, head.samples[position])
             for head in self.heads
-            for position, (value, samples) in enumerate(zip(head.values, head.samples.tolist(), strict=True))
+            for position, value in enumerate(head.values)
         ]
-        frame = pd.DataFrame(classes, columns=["attribute", "position", "value", "samples"])
-        return frame.astype({"attribute": "str", "position": "int64", "value": "str", "samples": "int64"})
+        kinds = {"attribute": "str", "position": "int64", "value": "str", "samples": "int64"}
+        return pd.DataFrame(classes, columns=list(kinds)).astype(kinds)
 
     def save(self, path: Path) -> None:
         """Write the classes as Parquet."""
@@ -144,13 +146,7 @@ class Heads:
     @classmethod
     def load(cls, path: Path) -> "Heads":
         """Read what :meth:`save` wrote."""
-        frame = read_table(path, ("attribute", "position", "value", "samples")).to_pandas()
-        return cls(
-            tuple(
-                Head(str(name), group["value"].to_numpy(dtype=object), group["samples"].to_numpy(dtype=np.int64))
-                for name, group in frame.groupby("attribute", sort=True)
-            )
-        )
+        return cls._of(read_table(path, ("attribute", "value", "samples")).to_pandas())
 
 
 @dataclass(frozen=True)
@@ -163,16 +159,16 @@ class Applicability:
         applies: bool [types, attributes].
     """
 
-    types: npt.NDArray[np.object_]
+    types: Objects
     attributes: tuple[str, ...]
-    applies: Booleans
+    applies: Mask
 
     @classmethod
     def fit(
         cls,
-        type_codes: Integers,
-        types: npt.NDArray[np.object_],
-        labelled: Booleans,
+        type_codes: Int64s,
+        types: Objects,
+        labelled: Mask,
         attributes: tuple[str, ...],
         share: float,
         override: Mapping[str, tuple[str, ...]] | None = None,
@@ -202,7 +198,7 @@ class Applicability:
                 applies[:, place] = np.isin(types, np.array(override[attribute], dtype=object))
         return cls(types, attributes, applies)
 
-    def of(self, type_codes: Integers) -> Booleans:
+    def of(self, type_codes: Int64s) -> Mask:
         """Which attributes apply to articles of these types, bool [n, attributes].
 
         Every attribute applies to an article without a type, or with one that was not there in training (code −1).
@@ -218,7 +214,7 @@ class Applicability:
         write_table(path, pa.table({name: pa.array(values, pa.string()) for name, values in pairs.items()}))
 
     @classmethod
-    def load(cls, path: Path, types: npt.NDArray[np.object_], attributes: tuple[str, ...]) -> "Applicability":
+    def load(cls, path: Path, types: Objects, attributes: tuple[str, ...]) -> "Applicability":
         """Read what :meth:`save` wrote; types and attributes come from the rest of the bundle."""
         pairs = read_table(path, ("attribute", "product_type"))
         applies = np.zeros((len(types), len(attributes)), dtype=bool)

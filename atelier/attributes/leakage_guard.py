@@ -5,8 +5,8 @@ to leave alone. What does not: the splits themselves (:mod:`atelier.articles.spl
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from atelier.arrays import Mask
 from atelier.articles.splits import holdout
 from atelier.articles.table import Articles
 from atelier.attributes.config import AttributeConfig
@@ -25,7 +25,7 @@ def held_out_articles(
     *,
     test_share: float = TEST_SHARE,
     seed: int = 0,
-) -> npt.NDArray[np.bool_]:
+) -> Mask:
     """The articles whose labels decide something about the attribute model: its test, its stopping, its calibration.
 
     A vector that was learned from an article's labels makes the model look better on that article than it is on unseen

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict
 
 from atelier import bundles
+from atelier.arrays import Float32s, Float64s, Int64s, Mask, Objects
 from atelier.articles.splits import holdout
 from atelier.articles.table import Articles
 from atelier.attributes.config import AttributeConfig
@@ -31,8 +31,6 @@ from atelier.devices import choose_device, own_random_state
 from atelier.errors import AtelierError
 from atelier.frames import Frame
 from atelier.nn.training_loop import Epoch, Observer
-
-Integers = npt.NDArray[np.int64]
 
 
 class NotFittedError(AtelierError):
@@ -53,12 +51,12 @@ class Probabilities:
             the probability ``coverage`` of the config; the most probable one is always in it.
     """
 
-    article_ids: npt.NDArray[np.object_]
+    article_ids: Objects
     attributes: tuple[str, ...]
-    values: tuple[npt.NDArray[np.object_], ...]
-    matrices: tuple[npt.NDArray[np.float32], ...]
-    applies: npt.NDArray[np.bool_]
-    sets: tuple[npt.NDArray[np.bool_], ...]
+    values: tuple[Objects, ...]
+    matrices: tuple[Float32s, ...]
+    applies: Mask
+    sets: tuple[Mask, ...]
 
 
 @dataclass(frozen=True)
@@ -106,6 +104,9 @@ class AttributeModel:
         history: what each epoch of training gave.
         summary: counts that describe the fit: articles, labelled_articles, training_articles, validation_articles,
             labels, labels_of_unknown_articles, labels_of_rare_values, attributes, attributes_without_head, epochs.
+        heads: what can be predicted: attributes, their values, and how many labels each had.
+        prediction_sets: the thresholds of the prediction sets, attribute by attribute.
+        network: the trained network; None where there is nothing to predict.
         training_state: a file in which training keeps its state, so that the same ``fit`` resumes where the process was
             killed; None: nothing is kept.
     """
@@ -115,12 +116,12 @@ class AttributeModel:
         self.device = choose_device(device)
         self.history: list[Epoch] = []
         self.summary: dict[str, int] = {}
+        self.heads = Heads(())
+        self.prediction_sets = PredictionSets.of_everything(0)
+        self.network: AttributeNetwork | None = None
         self.training_state: Path | None = None
         self._encoding: Encoding | None = None
-        self._heads = Heads(())
         self._applicability: Applicability | None = None
-        self._network: AttributeNetwork | None = None
-        self._sets = PredictionSets.of_everything(0)
 
     # ---- fitting
 
@@ -147,15 +148,15 @@ class AttributeModel:
         known = labels_of(articles, every)
         labelled_articles = known["article_id"].nunique()
         config = self.config or AttributeConfig.for_data(labelled_articles)
-        self._heads = Heads.fit(known, config.samples_needed(len(articles)))
+        self.heads = Heads.fit(known, config.samples_needed(len(articles)))
         self._encoding = Encoding.fit(articles, config)
         encoded = self._encoding.encode(articles)
         # Labels of rare values are calibrated on, as they will be judged on: otherwise sets would promise too much.
-        targets = self._heads.encode(known, len(articles))
+        targets = self.heads.encode(known, len(articles))
         labelled = targets != UNLABELLED
         types = self._encoding.categories["product_type"]
         self._applicability = Applicability.fit(
-            encoded.types, types, labelled, self._heads.attributes, config.applicability_share, config.applies
+            encoded.types, types, labelled, self.heads.attributes, config.applicability_share, config.applies
         )
         validation = self._validation(articles, labelled.any(axis=1), config)
         usable = np.flatnonzero((targets >= 0).any(axis=1))
@@ -172,30 +173,25 @@ class AttributeModel:
             "labels": len(known),
             "labels_of_unknown_articles": len(every) - len(known),
             "labels_of_rare_values": len(known) - int((targets >= 0).sum()),
-            "attributes": len(self._heads),
-            "attributes_without_head": known["attribute"].nunique() - len(self._heads),
+            "attributes": len(self.heads),
+            "attributes_without_head": known["attribute"].nunique() - len(self.heads),
             "epochs": len(self.history),
         }
         return self
 
     @staticmethod
-    def _validation(articles: Articles, labelled: npt.NDArray[np.bool_], config: AttributeConfig) -> Integers:
+    def _validation(articles: Articles, labelled: Mask, config: AttributeConfig) -> Int64s:
         """The rows that validate, int64: those of some styles among the labelled articles, bool [n]."""
         chosen = holdout(articles.rows(labelled), config.validation_share, seed=config.seed, purpose="validation")
         return np.flatnonzero(labelled)[chosen]
 
     def _train(
-        self,
-        encoded: EncodedArticles,
-        targets: Integers,
-        training: Integers,
-        validation: Integers,
-        monitor: Monitor | None,
+        self, encoded: EncodedArticles, targets: Int64s, training: Int64s, validation: Int64s, monitor: Monitor | None
     ) -> None:
-        config = self._require_config()
+        config, _, _ = self._fitted()
         self.history = []
-        self._network = None
-        self._sets = PredictionSets.of_everything(len(self._heads))
+        self.network = None
+        self.prediction_sets = PredictionSets.of_everything(len(self.heads))
         if not len(training):
             return
         with own_random_state(self.device, config.seed):
@@ -207,61 +203,46 @@ class AttributeModel:
             rows, judges = torch.from_numpy(training), torch.from_numpy(validation)
             observer = Observer(monitor.every, self._shown(monitor)) if monitor else None
             kept = self.training_state
-            self.history = train(network, batches, goal, self._heads, config, rows, judges, observer, kept)
+            self.history = train(network, batches, goal, self.heads, config, rows, judges, observer, kept)
             if len(judges):
                 logits = logits_of(network, batches, judges)
                 parts = [part.cpu() for part in network.split(logits)]
                 network.temperatures.copy_(fit_temperatures(parts, goal.cpu()[judges]))
                 matrices = [part.cpu().numpy() for part in network.probabilities(logits)]
-                self._sets = PredictionSets.fit(matrices, targets[validation], config.coverage)
-        self._network = network.eval()
+                self.prediction_sets = PredictionSets.fit(matrices, targets[validation], config.coverage)
+        self.network = network.eval()
 
     def _shown(self, monitor: Monitor) -> Callable[[int, AttributeNetwork], None]:
         """What shows a monitor the model as it is: a copy that shares all but the network, which this one lacks yet."""
 
         def look(step: int, network: AttributeNetwork) -> None:
             shown = copy.copy(self)
-            shown._network = network
+            shown.network = network
             monitor.look(step, shown)
 
         return look
 
     def _build(self, config: AttributeConfig) -> AttributeNetwork:
-        encoding = self._require_encoding()
+        _, encoding, _ = self._fitted()
         sizes = Sizes(
             image=encoding.dimension,
             types=len(encoding.categories["product_type"]),
             words=len(encoding.vocabulary),
             brands=len(encoding.categories["brand"]),
             divisions=len(encoding.categories["division"]),
-            classes=self._heads.sizes,
+            classes=self.heads.sizes,
         )
         return AttributeNetwork(config, sizes)
 
     # ---- predicting
 
     @property
-    def heads(self) -> Heads:
-        """What can be predicted: attributes, their values, and how many labels each had."""
-        return self._heads
-
-    @property
-    def temperatures(self) -> npt.NDArray[np.float64]:
+    def temperatures(self) -> Float64s:
         """What each attribute's logits are divided by, float64 [attributes]."""
-        if self._network is None:
-            return np.ones(len(self._heads))
-        temperatures: npt.NDArray[np.float64] = self._network.temperatures.cpu().numpy().astype(np.float64)
+        if self.network is None:
+            return np.ones(len(self.heads))
+        temperatures: Float64s = self.network.temperatures.cpu().numpy().astype(np.float64)
         return temperatures
-
-    @property
-    def prediction_sets(self) -> PredictionSets:
-        """The thresholds of the prediction sets, attribute by attribute."""
-        return self._sets
-
-    @property
-    def network(self) -> AttributeNetwork | None:
-        """The trained network; None where there is nothing to predict."""
-        return self._network
 
     def predict_proba(self, articles: Frame | Articles) -> Probabilities:
         """Calibrated probabilities of every value of every attribute that can be predicted.
@@ -273,24 +254,22 @@ class AttributeModel:
             NotFittedError: before fitting.
             ArticlesError: missing or repeated ids, image vectors of another length than in training.
         """
-        encoding, articles = self._require_encoding(), Articles.from_frame(articles)
+        _, encoding, applicability = self._fitted()
+        articles = Articles.from_frame(articles)
         encoded = encoding.encode(articles)
-        applicability = self._applicability
-        if applicability is None:
-            raise NotFittedError("The model knows no articles yet: call fit, or load a bundle.")
-        matrices: tuple[npt.NDArray[np.float32], ...] = ()
-        if self._network is not None:
-            batches = ArticleBatches(encoded, self._network, self.device)
+        matrices: tuple[Float32s, ...] = ()
+        if self.network is not None:
+            batches = ArticleBatches(encoded, self.network, self.device)
             with torch.inference_mode():
-                parts = self._network.probabilities(logits_of(self._network, batches))
+                parts = self.network.probabilities(logits_of(self.network, batches))
             matrices = tuple(part.cpu().numpy() for part in parts)
         return Probabilities(
             article_ids=articles.names,
-            attributes=self._heads.attributes,
-            values=tuple(head.values for head in self._heads.heads),
+            attributes=self.heads.attributes,
+            values=tuple(head.values for head in self.heads.heads),
             matrices=matrices,
             applies=applicability.of(encoded.types),
-            sets=self._sets.of(matrices) if matrices else (),
+            sets=self.prediction_sets.of(matrices) if matrices else (),
         )
 
     def predict(self, articles: Frame | Articles) -> pd.DataFrame:
@@ -308,21 +287,16 @@ class AttributeModel:
             ArticlesError: as :meth:`predict_proba`.
         """
         found = self.predict_proba(articles)
-        rows, places = np.nonzero(found.applies)
-        best = [matrix.argmax(axis=1) for matrix in found.matrices]
-        values = [names[choice] for names, choice in zip(found.values, best, strict=True)]
-        confidences = [matrix.max(axis=1) for matrix in found.matrices]
-        shape = (len(found.attributes), len(found.article_ids))
-        value = np.array(values, dtype=object).reshape(shape)[places, rows]
-        confidence = np.array(confidences, dtype=np.float64).reshape(shape)[places, rows]
-        return pd.DataFrame(
-            {
-                "article_id": pd.Series(found.article_ids[rows], dtype="str"),
-                "attribute": pd.Series(np.array(found.attributes, dtype=object)[places], dtype="str"),
-                "value": pd.Series(value, dtype="str"),
-                "confidence": confidence.clip(0.0, 1.0),
-            }
-        )
+        rows, columns = np.nonzero(found.applies)
+        shape = len(found.attributes), len(found.article_ids)
+        best = [names[matrix.argmax(axis=1)] for names, matrix in zip(found.values, found.matrices, strict=True)]
+        texts = {
+            "article_id": found.article_ids[rows],
+            "attribute": np.array(found.attributes, dtype=object)[columns],
+            "value": np.array(best, dtype=object).reshape(shape)[columns, rows],
+        }
+        confidence = np.array([matrix.max(axis=1) for matrix in found.matrices], dtype=np.float64).reshape(shape)
+        return pd.DataFrame(texts, dtype="str").assign(confidence=confidence[columns, rows].clip(0.0, 1.0))
 
     # ---- on disk
 
@@ -335,20 +309,19 @@ class AttributeModel:
         Raises:
             NotFittedError: before fitting.
         """
-        folder, encoding, applicability = Path(path), self._require_encoding(), self._applicability
+        folder, (config, encoding, applicability) = Path(path), self._fitted()
         described = _BundleConfig(
-            config=self._require_config(),
+            config=config,
             image_dimension=encoding.dimension,
             summary=self.summary,
             history=[epoch.as_row() for epoch in self.history],
         )
         bundles.write_config(folder, described)
         encoding.save(folder)
-        self._heads.save(folder / "classes.parquet")
-        self._sets.save(folder / "prediction_sets.parquet", self._heads.attributes)
-        if applicability is not None:
-            applicability.save(folder / "applicability.parquet")
-        state = self._network.state_dict() if self._network is not None else {}
+        self.heads.save(folder / "classes.parquet")
+        self.prediction_sets.save(folder / "prediction_sets.parquet", self.heads.attributes)
+        applicability.save(folder / "applicability.parquet")
+        state = self.network.state_dict() if self.network is not None else {}
         bundles.write_arrays(folder, {name: value.cpu().numpy() for name, value in state.items()})
 
     @classmethod
@@ -363,25 +336,20 @@ class AttributeModel:
         model = cls(described.config, device=device)
         with bundles.reading(folder):
             model._encoding = Encoding.load(folder, described.config.words_read, described.image_dimension)
-            model._heads = Heads.load(folder / "classes.parquet")
-            model._sets = PredictionSets.load(folder / "prediction_sets.parquet", model._heads.attributes)
+            model.heads = Heads.load(folder / "classes.parquet")
+            model.prediction_sets = PredictionSets.load(folder / "prediction_sets.parquet", model.heads.attributes)
             types = model._encoding.categories["product_type"]
-            model._applicability = Applicability.load(folder / "applicability.parquet", types, model._heads.attributes)
+            model._applicability = Applicability.load(folder / "applicability.parquet", types, model.heads.attributes)
             state = {name: torch.from_numpy(value) for name, value in bundles.read_arrays(folder).items()}
             if state:
                 with torch.device("meta"):
                     network = model._build(described.config)
                 network.load_state_dict(state, assign=True)
-                model._network = network.to(model.device).eval()
+                model.network = network.to(model.device).eval()
             model.summary, model.history = described.summary, [Epoch.from_row(row) for row in described.history]
         return model
 
-    def _require_encoding(self) -> Encoding:
-        if self._encoding is None:
+    def _fitted(self) -> tuple[AttributeConfig, Encoding, Applicability]:
+        if self.config is None or self._encoding is None or self._applicability is None:
             raise NotFittedError("The model knows no articles yet: call fit, or load a bundle.")
-        return self._encoding
-
-    def _require_config(self) -> AttributeConfig:
-        if self.config is None:
-            raise NotFittedError("The model has no config yet: call fit, or load a bundle.")
-        return self.config
+        return self.config, self._encoding, self._applicability

@@ -15,20 +15,15 @@ from math import ceil, floor
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from atelier import bundles
+from atelier.arrays import Float32s, Float64s, Int64s, Mask
 from atelier.attributes.labels import UNLABELLED
 
 #: Probabilities are float32, and differ by about so much between batches of different sizes.
 ROUNDING = 1e-6
 SCHEMA = pa.schema([("attribute", pa.string()), ("least_probability", pa.float64()), ("labels", pa.int64())])
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-Matrix = npt.NDArray[np.float32]
-Booleans = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -41,11 +36,11 @@ class PredictionSets:
         labels: int64 [attributes]: calibration labels behind it.
     """
 
-    least_probability: Floats
-    labels: Integers
+    least_probability: Float64s
+    labels: Int64s
 
     @classmethod
-    def fit(cls, matrices: Sequence[Matrix], truth: Integers, coverage: float) -> "PredictionSets":
+    def fit(cls, matrices: Sequence[Float32s], truth: Int64s, coverage: float) -> "PredictionSets":
         """Choose the largest least probability that keeps the promise.
 
         Of n calibration labels, ⌈(n + 1) · coverage⌉ have to be at least so probable: with fewer than that, which for
@@ -64,7 +59,7 @@ class PredictionSets:
         """Sets that hold every value: without calibration labels nothing can be promised of fewer."""
         return cls(np.zeros(attributes), np.zeros(attributes, np.int64))
 
-    def of(self, matrices: Sequence[Matrix]) -> tuple[Booleans, ...]:
+    def of(self, matrices: Sequence[Float32s]) -> tuple[Mask, ...]:
         """The sets: for each attribute bool [n, classes], from probabilities float32 [n, classes]."""
         thresholds = self.least_probability.tolist()
         return tuple(_sets(matrix, least) for matrix, least in zip(matrices, thresholds, strict=True))
@@ -87,7 +82,7 @@ class PredictionSets:
         return cls(table["least_probability"].to_numpy(), table["labels"].to_numpy())
 
 
-def _least_probability(matrix: Matrix, truth: Integers, coverage: float) -> float:
+def _least_probability(matrix: Float32s, truth: Int64s, coverage: float) -> float:
     known = truth >= 0
     # A true value that cannot be predicted is missed whatever the threshold: as if its probability were below 0.
     probabilities = np.full(len(truth), -np.inf)
@@ -97,10 +92,31 @@ def _least_probability(matrix: Matrix, truth: Integers, coverage: float) -> floa
     return max(0.0, float(ranked[needed - 1]) - ROUNDING) if needed <= len(ranked) else 0.0
 
 
-def _sets(matrix: Matrix, least: float) -> Booleans:
+def _sets(matrix: Float32s, least: float) -> Mask:
     sets = matrix >= least
     sets[np.arange(len(matrix)), matrix.argmax(axis=1)] = True
     return sets
+
+
+def set_figures(sets: Mask, actual: Int64s) -> dict[str, float]:
+    """How good sets are: ``coverage``, ``set_size``, ``abstained``.
+
+    Args:
+        sets: bool [n, classes], at least one row.
+        actual: int64 [n]: the true value's position; one that is negative, or behind the classes, is in no set.
+
+    Returns:
+        The share of the sets that hold the true value, their mean number of values, and the share of them that are not
+        a single value.
+    """
+    rows = np.flatnonzero((actual >= 0) & (actual < sets.shape[1]))
+    sizes = sets.sum(axis=1)
+    held = sets[rows, actual[rows]].sum()
+    return {
+        "coverage": float(held / len(sets)),
+        "set_size": float(sizes.mean()),
+        "abstained": float((sizes != 1).mean()),
+    }
 
 
 def labels_needed(labels: int, coverage: float) -> int:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from atelier.arrays import Float64s, Int64s, Mask
 from atelier.attributes.labels import Head
 
 BINS = 15
@@ -22,12 +22,8 @@ BY_STEP = "weighted_f1_by_step"
 """Weighted F1 with the weights as they were at a step, not with those that were kept at the end."""
 AGAINST_MAJORITY = ("accuracy", "weighted_f1", "majority_accuracy", "majority_weighted_f1")
 
-Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Booleans = npt.NDArray[np.bool_]
 
-
-def accuracy(truth: Integers, predicted: Integers) -> float:
+def accuracy(truth: Int64s, predicted: Int64s) -> float:
     """Share of positions that agree; nan without any.
 
     Args:
@@ -37,7 +33,7 @@ def accuracy(truth: Integers, predicted: Integers) -> float:
     return float((truth == predicted).mean()) if len(truth) else float("nan")
 
 
-def weighted_f1(truth: Integers, predicted: Integers) -> float:
+def weighted_f1(truth: Int64s, predicted: Int64s) -> float:
     """F1 of each class, weighted by its share of the truth: Σ_c n_c/n · 2·TP_c / (n_c + predicted_c); nan without any.
 
     A class that is predicted but never true weighs nothing.
@@ -56,7 +52,7 @@ def weighted_f1(truth: Integers, predicted: Integers) -> float:
     return float((support * f1).sum() / len(truth))
 
 
-def against_majority(truth: Integers, predicted: Integers, majority: int | None) -> dict[str, float]:
+def against_majority(truth: Int64s, predicted: Int64s, majority: int | None) -> dict[str, float]:
     """The figures :data:`AGAINST_MAJORITY`: of predictions, and of always saying the majority value.
 
     Args:
@@ -71,7 +67,7 @@ def against_majority(truth: Integers, predicted: Integers, majority: int | None)
     return dict(zip(AGAINST_MAJORITY, figures, strict=True))
 
 
-def positions_of(classes: Iterable[str], *texts: Any) -> list[Integers]:
+def positions_of(classes: Iterable[str], *texts: Any) -> list[Int64s]:
     """Texts as positions: those of the classes first, then all other texts in alphabetical order, null last.
 
     Args:
@@ -134,12 +130,12 @@ class Reliability:
         accuracy: float64 [bins]: the share of them that is right; nan where there is none.
     """
 
-    labels: Integers
-    confidence: Floats
-    accuracy: Floats
+    labels: Int64s
+    confidence: Float64s
+    accuracy: Float64s
 
     @classmethod
-    def of(cls, confidence: Floats, correct: Booleans) -> "Reliability":
+    def of(cls, confidence: Float64s, correct: Mask) -> "Reliability":
         """Sort predictions into bins.
 
         Args:

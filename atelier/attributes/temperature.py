@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from atelier.arrays import Float64s
 from atelier.attributes.labels import UNLABELLED
 
 SHARED_LABELS = 30  # what all attributes together say of one weighs as much as so many of its own labels
@@ -49,7 +50,7 @@ def fit_temperatures(logits: Sequence[Tensor], targets: Tensor) -> Tensor:
     return torch.where(several, CANDIDATES[best], temperatures)
 
 
-def uncalibrated(matrix: npt.NDArray[np.floating], temperature: float) -> npt.NDArray[np.float64]:
+def uncalibrated(matrix: npt.NDArray[np.floating], temperature: float) -> Float64s:
     """The probabilities before the temperature: softmax(z) from softmax(z / T), since the latter's power T is ∝ exp(z).
 
     Args:
@@ -59,6 +60,6 @@ def uncalibrated(matrix: npt.NDArray[np.floating], temperature: float) -> npt.ND
     Returns:
         float64 [n, classes]; rows sum to 1.
     """
-    powers: npt.NDArray[np.float64] = matrix.astype(np.float64) ** temperature
+    powers: Float64s = matrix.astype(np.float64) ** temperature
     powers /= powers.sum(axis=1, keepdims=True)
     return powers

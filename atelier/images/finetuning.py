@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import torch
 from pydantic import BaseModel, ConfigDict
 
 from atelier import bundles
+from atelier.arrays import Mask
 from atelier.articles.splits import holdout
 from atelier.articles.table import Articles
 from atelier.attributes.labels import UNLABELLED, Heads, labels_of, read_labels
@@ -41,8 +41,6 @@ PURPOSE = "backbone"
 """Of the split into photographs that train and photographs that decide when to stop."""
 
 REMEDY = "fine-tune again, or name another backbone"
-
-Integers = npt.NDArray[np.int64]
 
 
 class FineTuningError(AtelierError):
@@ -244,7 +242,7 @@ def _prepare(
     return Tuning(tail, activations, targets, heads, training, validation, dimension, recipe, device)
 
 
-def _validation(photographs: pd.DataFrame, config: FineTuningConfig) -> npt.NDArray[np.bool_]:
+def _validation(photographs: pd.DataFrame, config: FineTuningConfig) -> Mask:
     """Which photographs decide when to stop: bool [photographs], whole styles."""
     columns = [name for name in ("article_id", "product_code") if name in photographs]
     articles = photographs[columns].drop_duplicates("article_id")

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
+from atelier.arrays import Objects
 from atelier.articles.splits import holdout
 from atelier.articles.table import Articles, Modality
 from atelier.attributes.config import AttributeConfig
@@ -27,7 +27,6 @@ from atelier.studies.linear_baselines import fit_linear_baseline
 if TYPE_CHECKING:
     from atelier.studies.attribute_plan import AttributeStudyPlan
 
-Objects = npt.NDArray[np.object_]
 SIDES = ("train", "test")
 
 #: The variants whose F1 is followed step by step, and the one whose confusions are told.
@@ -119,11 +118,7 @@ def run_fit(
         ArticlesError: as :meth:`AttributeModel.fit`.
     """
     trained = _linear(fit, sides, plan) if fit.variant in LINEAR_BASELINES else _network(fit, sides, plan, device)
-    final = [
-        guess_figures(sides.labels[side], trained.guesses[side], sides.heads).assign(side=side, step=trained.steps)
-        for side in SIDES
-    ]
-    scores = pd.concat([*final, *trained.followed], ignore_index=True)
+    scores = pd.concat([_scores(sides, trained.guesses, trained.steps), *trained.followed], ignore_index=True)
     test = confusions(sides.labels["test"], trained.guesses["test"]) if fit.variant == REFERENCE else None
     return AttributeFitResult(
         split=fit.split,
@@ -133,6 +128,12 @@ def run_fit(
         scores=_columns(scores),
         confusions={} if test is None else _columns(test),
     )
+
+
+def _scores(sides: TrainTest, guesses: Mapping[str, Objects], step: int) -> pd.DataFrame:
+    """The figures of both sides: attribute, metric, value, side, step."""
+    parts = [guess_figures(sides.labels[side], guesses[side], sides.heads).assign(side=side) for side in SIDES]
+    return pd.concat(parts).assign(step=step)
 
 
 @dataclass(frozen=True)
@@ -168,8 +169,7 @@ def _network(fit: AttributeFit, sides: TrainTest, plan: "AttributeStudyPlan", de
     model.fit(seen.articles["train"], seen.labels["train"], monitor=monitor)
     seconds = time.perf_counter() - started - curve.seconds
     steps = model.history[-1].step if model.history else 0
-    guesses = {side: network_guesses(model, seen.articles[side], seen.labels[side]) for side in SIDES}
-    return _Trained(guesses, seconds, steps, curve.rows)
+    return _Trained(network_guesses(model, seen), seconds, steps, curve.rows)
 
 
 def steps_between_looks(config: AttributeConfig, labels: pd.DataFrame) -> int:
@@ -190,21 +190,20 @@ class _Curve:
     def look(self, step: int, model: AttributeModel) -> None:
         """Judge the model as it is."""
         started = time.perf_counter()
-        for side in SIDES:
-            labels = self.sides.labels[side]
-            figures = guess_figures(labels, network_guesses(model, self.sides.articles[side], labels), self.sides.heads)
-            f1 = figures[figures["metric"] == "weighted_f1"]
-            self.rows.append(f1.assign(metric=BY_STEP, side=side, step=step))
+        figures = _scores(self.sides, network_guesses(model, self.sides), step)
+        self.rows.append(figures[figures["metric"] == "weighted_f1"].assign(metric=BY_STEP))
         self.seconds += time.perf_counter() - started
 
 
-def network_guesses(model: AttributeModel, articles: Articles, labels: pd.DataFrame) -> Objects:
-    """The most probable value for each label, str [labels], whatever the product type; null without a head."""
-    found, rows = model.predict_proba(articles), labels["row"].to_numpy()
-    guesses = np.full(len(labels), None, dtype=object)
-    for attribute, values, matrix in zip(found.attributes, found.values, found.matrices, strict=False):
-        mine = (labels["attribute"] == attribute).to_numpy()
-        guesses[mine] = values[matrix.argmax(axis=1)[rows[mine]]]
+def network_guesses(model: AttributeModel, sides: TrainTest) -> dict[str, Objects]:
+    """By side the most probable value for each label, str [labels], whatever the type; null without a head."""
+    guesses = {}
+    for side, labels in sides.labels.items():
+        found, rows = model.predict_proba(sides.articles[side]), labels["row"].to_numpy()
+        guesses[side] = np.full(len(labels), None, dtype=object)
+        for attribute, values, matrix in zip(found.attributes, found.values, found.matrices, strict=False):
+            mine = (labels["attribute"] == attribute).to_numpy()
+            guesses[side][mine] = values[matrix.argmax(axis=1)[rows[mine]]]
     return guesses
 
 

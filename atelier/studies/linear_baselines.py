@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from atelier.arrays import Float32s, Objects
 from atelier.articles.errors import ArticlesError
 from atelier.articles.image_vectors import standardisation
 from atelier.articles.table import Articles
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 Kind = Literal["text", "image", "joined"]
-Floats = npt.NDArray[np.float32]
 
 # Inverse strengths of the L2 penalty, chosen on validation styles inside the training part of H&M's photographed
 # articles. Texts count TEXT_SCALE times as much when joined: words have one length in all, each image value has one.
@@ -48,8 +47,8 @@ class Features:
 
     kind: Kind
     words: "TfidfVectorizer | None"
-    mean: Floats
-    scale: Floats
+    mean: Float32s
+    scale: Float32s
 
     @classmethod
     def fit(cls, kind: Kind, articles: Articles) -> "Features":
@@ -80,15 +79,9 @@ class Features:
             if self.kind == "text":
                 return texts
             parts.append(texts * np.float32(TEXT_SCALE))
-        shots = articles.image_vectors
-        images = np.zeros((len(shots.counts), max(len(self.mean), 1)), np.float32)  # never without a column
-        some = shots.counts > 0
-        if some.any() and len(self.mean):
-            if shots.dimension != len(self.mean):
-                raise ArticlesError(
-                    f"Image vectors have {shots.dimension} values, the classifier was trained on {len(self.mean)}: "
-                    "encode the photographs with the backbone of training."
-                )
+        shots = articles.image_vectors.of_dimension(len(self.mean), "the classifier was trained on")
+        images = np.zeros((len(articles), max(len(self.mean), 1)), np.float32)  # never without a column
+        if (some := shots.counts > 0).any():
             images[some] = (shots.mean()[some] - self.mean) / self.scale
         return sparse.hstack([*parts, sparse.csr_array(images)], format="csr") if parts else images
 
@@ -129,11 +122,11 @@ class LinearBaseline:
         }
         return pd.DataFrame(columns).astype("str")
 
-    def _values(self, attribute: str, matrix: Any, count: int) -> npt.NDArray[np.object_]:
+    def _values(self, attribute: str, matrix: Any, count: int) -> Objects:
         classifier = self.classifiers[attribute]
         if isinstance(classifier, str) or not count:
             return np.full(count, classifier if isinstance(classifier, str) else "", dtype=object)
-        found: npt.NDArray[np.object_] = classifier.predict(matrix)
+        found: Objects = classifier.predict(matrix)
         return found
 
 

@@ -97,6 +97,17 @@ def test_values_that_are_not_finite_name_the_article() -> None:
         read_shots(frame)
 
 
+def test_a_reader_gets_vectors_of_the_length_it_was_fitted_on_or_none() -> None:
+    shots = read_shots(_frames()["lists"])
+    assert shots.of_dimension(2, "it was fitted on") is shots
+    nothing = shots.of_dimension(0, "it was fitted on")
+    assert (nothing.vectors.shape, nothing.counts.tolist()) == ((0, 0), [0, 0, 0, 0])
+    unseen = nothing.of_dimension(3, "it was fitted on")
+    assert (unseen.mean().shape, unseen.counts.tolist()) == ((4, 3), [0, 0, 0, 0])
+    with pytest.raises(ArticlesError, match="have 2 values, it was fitted on 3: encode"):
+        shots.of_dimension(3, "it was fitted on")
+
+
 def test_take_of_none() -> None:
     empty = ImageVectors(np.zeros((0, 4), np.float32), np.zeros(2, np.int64)).take(np.array([1]))
     assert empty.vectors.shape == (0, 4)

@@ -20,13 +20,13 @@ class _Fixed(AttributeModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self._heads = Heads(
+        self.heads = Heads(
             (
                 Head("colour", np.array(["red"], dtype=object), np.array([4])),
                 Head("neck", np.array(["round", "v"], dtype=object), np.array([9, 3])),
             )
         )
-        self._sets = PredictionSets(np.array([0.0, 0.35]), np.array([0, 12]))
+        self.prediction_sets = PredictionSets(np.array([0.0, 0.35]), np.array([0, 12]))
 
     @property
     def temperatures(self) -> np.ndarray:  # type: ignore[override]
@@ -41,7 +41,7 @@ class _Fixed(AttributeModel):
             tuple(head.values for head in heads),
             (np.ones((4, 1), dtype=np.float32), neck),
             np.ones((4, 2), dtype=bool),
-            self._sets.of((np.ones((4, 1), dtype=np.float32), neck)),
+            self.prediction_sets.of((np.ones((4, 1), dtype=np.float32), neck)),
         )
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atelier.attributes.labels import RARE
-from atelier.attributes.prediction_sets import PredictionSets, chance_of_covering_so_few, labels_needed
+from atelier.attributes.prediction_sets import PredictionSets, chance_of_covering_so_few, labels_needed, set_figures
 
 
 def _matrix(true: list[float]) -> np.ndarray:
@@ -110,3 +110,10 @@ def test_the_chance_is_that_of_the_simulation() -> None:
         expected = (held <= round(share * labels)).mean()
         found = chance_of_covering_so_few(share, labels, calibration, coverage)
         assert found == pytest.approx(expected, abs=0.015)
+
+
+def test_figures_of_sets_by_hand() -> None:
+    sets = np.array([[True, False], [True, True], [False, True], [True, True]])
+    # The first set misses, the second holds, and no set holds a value without a class, before or behind the classes.
+    found = set_figures(sets, np.array([1, 0, RARE, 2]))
+    assert found == {"coverage": 0.25, "set_size": 1.5, "abstained": 0.5}

@@ -1,5 +1,6 @@
 """The study: the same articles for all variants, hidden means hidden, one judgement, and killed studies go on."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def test_a_network_is_judged_as_it_is_every_day(
     truth = pd.concat([rare, sides.labels["test"]]).drop_duplicates(["article_id", "attribute"])
     truth = labels_of(sides.articles["test"], truth)
     daily = evaluate(model, sides.articles["test"], truth).set_index(["attribute", "metric"])["value"]
-    ours = guess_figures(truth, network_guesses(model, sides.articles["test"], truth), model.heads)
+    ours = guess_figures(truth, network_guesses(model, replace(sides, labels={"test": truth}))["test"], model.heads)
     ours = ours.set_index(["attribute", "metric"])["value"]
     assert len(ours) == 6 * 4
     pd.testing.assert_series_equal(ours, daily.reindex(ours.index), check_exact=True)
