@@ -26,7 +26,7 @@ from atelier.progress import progress
 from atelier.recommenders.config import RecommenderConfig
 from atelier.recommenders.customer_profiles import CustomerProfiles
 from atelier.recommenders.declaration import Declaration
-from atelier.recommenders.eligibility import in_stock_mask
+from atelier.recommenders.eligibility import eligible_articles, in_stock_mask, seen_articles
 from atelier.recommenders.schemas import RECOMMENDED, SIMILAR, encoded, plain
 from atelier.search.ragged import Indices, Mask, Pairs, RaggedLists, Ranked, check_k
 
@@ -171,20 +171,14 @@ class Recommender(ABC, Generic[ConfigT]):
         learn = learn if self.ranked[learn.articles].all() else self._readable(learn)
         learn = learn.aligned(known if self.declaration.serves_anyone else None)
         profiles = self._fit(learn, catalogue, customers)
-        self.customer_profiles = CustomerProfiles(
-            known, known.encode(learn.customer_ids.values), self._seen(train, known), profiles
-        )
+        seen = seen_articles(train.of_kinds(self.config.seen_kinds).aligned(known, self.article_ids))
+        self.customer_profiles = CustomerProfiles(known, known.encode(learn.customer_ids.values), seen, profiles)
         return self
 
     def _readable(self, learn: Interactions) -> Interactions:
         """The rows with articles that the model can rank, the others tell it nothing, and their customers only."""
         learn = learn.aligned(article_ids=self.article_ids)
         return learn.rows(self.ranked[learn.articles]).aligned(article_ids=self.article_ids)
-
-    def _seen(self, interactions: Interactions, customer_ids: IdMap) -> RaggedLists:
-        """What each customer has seen."""
-        seen = interactions.of_kinds(self.config.seen_kinds).aligned(customer_ids, self.article_ids)
-        return RaggedLists.distinct(seen.customers, seen.articles, (len(customer_ids), len(self.article_ids)))
 
     # Recommending
 
@@ -253,7 +247,9 @@ class Recommender(ABC, Generic[ConfigT]):
         check_k(k)
         customer_profiles = self.customer_profiles if histories is None else self._new_profiles(histories, customers)
         places = self._places(customer_profiles, customers)
-        ranker = self._ranker(customer_profiles.profiles, self._eligible(candidates), k)
+        asked = None if candidates is None else self.article_ids.encode(_articles(candidates), what="article_id")
+        eligible = eligible_articles(self.in_stock, self.ranked, asked)
+        ranker = self._ranker(customer_profiles.profiles, eligible, k)
         return self._batches(ranker, customer_profiles, places, exclude_seen, batch_size)
 
     def _batches(
@@ -273,7 +269,7 @@ class Recommender(ABC, Generic[ConfigT]):
         if customers is not None:
             ids = IdMap.union(ids, IdMap.from_values(column(customers, "customer_id"), "customer_id"))
         history = history.aligned(article_ids=self.article_ids, unknown="drop")
-        seen = self._seen(history, ids)
+        seen = seen_articles(history.of_kinds(self.config.seen_kinds).aligned(ids, self.article_ids))
         learn = self._readable(history.of_kinds(self.config.train_kinds))
         learn = learn.aligned(ids if self.declaration.serves_anyone else None)
         return CustomerProfiles(ids, ids.encode(learn.customer_ids.values), seen, self._profile(learn))
@@ -293,15 +289,6 @@ class Recommender(ABC, Generic[ConfigT]):
                 stacklevel=4,
             )
         return places[places >= 0]
-
-    def _eligible(self, candidates: Any) -> Codes:
-        """The articles that may be recommended, ascending."""
-        allowed = self.in_stock & self.ranked
-        if candidates is not None:
-            wanted = np.zeros(len(self.article_ids), dtype=bool)
-            wanted[self.article_ids.encode(_articles(candidates), what="article_id")] = True
-            allowed = allowed & wanted
-        return np.flatnonzero(allowed).astype(np.int32)
 
     # Comparing
 
@@ -325,7 +312,7 @@ class Recommender(ABC, Generic[ConfigT]):
         self._check_fitted()
         check_k(k)
         codes = self._compared(articles)
-        ranker = self._neighbour_ranker(self._eligible(None), k)
+        ranker = self._neighbour_ranker(eligible_articles(self.in_stock, self.ranked, None), k)
         starts: Any = range(0, len(codes), BATCH)
         batches = []
         for start in progress(starts, f"{self.name}: comparing", unit="batch") if len(codes) > BATCH else starts:

@@ -24,6 +24,7 @@ from atelier.interactions import Interactions
 from atelier.progress import progress
 from atelier.recommenders import MODELS, declared
 from atelier.recommenders.base import Recommender
+from atelier.recommenders.eligibility import seen_articles
 from atelier.recommenders.fallback import SERVED, serve
 from atelier.recommenders.schemas import plain
 from atelier.search.ragged import RaggedLists
@@ -59,8 +60,7 @@ class Sample:
         if task.exclude_seen:
             if self._seen is None:  # computed once, as all models of a sample have the same customers and articles
                 known = task.seen.aligned(model.customer_profiles.ids, model.article_ids, unknown="drop")
-                shape = (len(model.customer_profiles.ids), len(model.article_ids))
-                self._seen = RaggedLists.distinct(known.customers, known.articles, shape)
+                self._seen = seen_articles(known)
             model.customer_profiles = replace(model.customer_profiles, seen=self._seen)
         return model
 

@@ -1,11 +1,13 @@
 """Which articles may be recommended at all."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from atelier.catalogue import Catalogue
 from atelier.ids import IdMap
-from atelier.recommenders.eligibility import in_stock_mask
+from atelier.interactions import Interactions
+from atelier.recommenders.eligibility import eligible_articles, in_stock_mask, seen_articles
 
 IDS = IdMap.from_values(["a", "b", "c", "not in the catalogue"])
 
@@ -28,3 +30,20 @@ def test_what_was_never_on_sale_is_a_candidate_only_for_models_that_read_content
 
 def test_without_a_catalogue_everything_is_offered() -> None:
     assert in_stock_mask(IDS, None, unsold=False).all()
+
+
+@pytest.mark.parametrize(("candidates", "expected"), [(None, [1, 3]), ([3, 0, 3], [3]), ([], [])])
+def test_eligible_is_what_is_in_stock_ranked_and_allowed(candidates: list[int] | None, expected: list[int]) -> None:
+    in_stock, ranked = np.array([True, True, False, True]), np.array([False, True, True, True])
+    asked = None if candidates is None else np.array(candidates, dtype=np.int32)
+    found = eligible_articles(in_stock, ranked, asked)
+    assert found.dtype == np.int32
+    assert found.tolist() == expected
+
+
+def test_seen_is_each_article_once_in_the_order_of_numbers() -> None:
+    frame = pd.DataFrame({"customer_id": ["u", "v", "u", "u"], "article_id": ["c", "b", "a", "c"]})
+    customers = IdMap.from_values(["t", "u", "v"])
+    seen = seen_articles(Interactions.from_frame(frame).aligned(customers, IDS))
+    assert seen.starts.tolist() == [0, 0, 2, 3]
+    assert IDS.take(seen.codes).to_pylist() == ["a", "c", "b"]

@@ -135,7 +135,8 @@ class ALS(VectorRecommender[ALSConfig]):
         """
         self._check_fitted()
         customer_profiles = self.customer_profiles if histories is None else self._new_profiles(histories, None)
-        return als_explanation.explain(self, customer_profiles, recs, articles)
+        factors = als_explanation.ArticleFactors(self.article_ids, self.ranked, self.whitened)
+        return als_explanation.explain(factors, customer_profiles, recs, articles)
 
 
 def _kept(confidence: csr_matrix) -> dict[str, Array]:

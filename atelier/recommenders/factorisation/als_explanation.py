@@ -16,20 +16,18 @@ score of eq. 4, near the one in the list.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from atelier.errors import BundleError
-from atelier.ids import Codes, column
+from atelier.ids import Codes, IdMap, column
 from atelier.recommenders.customer_profiles import CustomerProfiles
 from atelier.recommenders.explanations import Part, assembled, nothing, places_of
-from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, Scores, best, place_in_row
-
-if TYPE_CHECKING:
-    from atelier.recommenders.factorisation.als import ALS
+from atelier.search.ragged import Indices, Mask, Pairs, RaggedLists, Ranked, Scores, best, place_in_row
 
 CELLS = 4_000_000
 """Numbers held at once for a batch of customers: 32 MB."""
@@ -37,17 +35,38 @@ CELLS = 4_000_000
 Floats = npt.NDArray[np.float64]
 
 
-def explain(model: "ALS", customer_profiles: CustomerProfiles, recs: Any, articles: int) -> pa.ListArray:
-    """The reasons of each row of ``recs``: see :meth:`ALS.explain`; only what raised the score is a reason.
+@dataclass(frozen=True, eq=False)
+class ArticleFactors:
+    """What ``als`` knows of articles, as far as scores are taken apart by it.
+
+    Attributes:
+        ids: n articles.
+        ranked: bool [n]: which of them have vectors.
+        whitened: float64 [ranked, factors]: what :func:`whitened` makes of the vectors.
+    """
+
+    ids: IdMap
+    ranked: Mask
+    whitened: Floats
+
+
+def explain(factors: ArticleFactors, customer_profiles: CustomerProfiles, recs: Any, articles: int) -> pa.ListArray:
+    """The reasons of each row of ``recs``; only what raised the score is a reason.
+
+    Args:
+        factors: the model's articles.
+        customer_profiles: the customers, with the histories that the model keeps in their profiles.
+        recs: a frame with ``customer_id`` and ``article_id``, n rows in any order.
+        articles: reasons from the history, at most.
 
     Returns:
         n lists of kind (article), value and weight (in units of the score), by falling weight, ties by rising id.
     """
-    codes = model.article_ids.encode(column(recs, "article_id"), what="article_id")
+    codes = factors.ids.encode(column(recs, "article_id"), what="article_id")
     places = places_of(customer_profiles, recs)
     served = places >= 0
-    known = np.flatnonzero(served & model.ranked[codes])
-    reasons = _History(model, customer_profiles.profiles).reasons(places[known], codes[known], articles)
+    known = np.flatnonzero(served & factors.ranked[codes])
+    reasons = _History(factors, customer_profiles.profiles).reasons(places[known], codes[known], articles)
     row = np.full(len(codes), len(known))  # what the model does not rank has no reasons
     row[known] = np.arange(len(known))
     found = Ranked(
@@ -57,7 +76,7 @@ def explain(model: "ALS", customer_profiles: CustomerProfiles, recs: Any, articl
         )
     )
     parts: list[Part] = [(found, nothing(len(found.codes)))]
-    return assembled(served, parts, model.article_ids.values, len(model.article_ids))
+    return assembled(served, parts, factors.ids.values, len(factors.ids))
 
 
 def whitened(vectors: Scores, regularization: float) -> Floats:
@@ -79,18 +98,18 @@ class _History:
     """What customers chose, as terms of scores.
 
     Args:
-        model: whose articles.
+        factors: the model's articles.
         profiles: what it keeps of the customers.
     """
 
-    def __init__(self, model: "ALS", profiles: dict[str, Any]) -> None:
+    def __init__(self, factors: ArticleFactors, profiles: dict[str, Any]) -> None:
         if "history.starts" not in profiles:
             raise BundleError("this als bundle keeps no histories, which reasons are made of: train the model again")
-        self._ranked: Codes = np.flatnonzero(model.ranked).astype(np.int32)
-        self._column = model.columns
+        self._ranked: Codes = np.flatnonzero(factors.ranked).astype(np.int32)
+        self._column = np.cumsum(factors.ranked) - 1  # the place of each article among the ranked ones
         self._lists = RaggedLists(profiles["history.starts"], profiles["history.columns"])
         self._confidence = profiles["history.confidence"]
-        self._z = model.whitened
+        self._z = factors.whitened
 
     def reasons(self, places: Indices, codes: Codes, k: int) -> Ranked:
         """The ``k`` articles of the history that each recommendation owes most to.

@@ -2,8 +2,7 @@
 
 What belongs here: the model behind the common interface: what it keeps, how it ranks, compares and learns of articles
 that come later. What does not: layers (:mod:`~atelier.recommenders.factorisation.hybrid_network`), the loop
-(:mod:`~atelier.recommenders.factorisation.hybrid_training`), examples
-(:mod:`~atelier.recommenders.training_data.negatives`), reasons
+(:mod:`~atelier.recommenders.factorisation.hybrid_training`), reasons
 (:mod:`~atelier.recommenders.factorisation.hybrid_explanation`).
 """
 
@@ -28,10 +27,8 @@ from atelier.recommenders.eligibility import in_stock_mask
 from atelier.recommenders.factorisation import hybrid_explanation
 from atelier.recommenders.factorisation.hybrid_config import DECLARATION, HybridConfig
 from atelier.recommenders.factorisation.hybrid_network import ContentNetwork, CustomerNetwork, Factorisation
-from atelier.recommenders.factorisation.hybrid_training import Trainer, held_out_split, train
+from atelier.recommenders.factorisation.hybrid_training import Examples, Trainer, train
 from atelier.recommenders.training_data.customer_features import attribute_matrix
-from atelier.recommenders.training_data.negatives import Sampler, negative_pool
-from atelier.recommenders.training_data.positives import last_part, positive_rows, window_of
 from atelier.recommenders.vector_model import VectorRecommender
 from atelier.search.ragged import Indices, Mask, Pairs, RaggedLists, Scores
 
@@ -113,23 +110,9 @@ class Hybrid(VectorRecommender[HybridConfig]):
     def _train(
         self, network: Factorisation, interactions: Interactions, catalogue: Catalogue | None, attributes: Array
     ) -> None:
-        config, window = self.config, window_of(interactions)
-        recent = (
-            None
-            if config.positives == "last"
-            else last_part(
-                window, config.positives_share, 0 if config.positives == "window" else config.min_window_days
-            )
-        )
-        rows = positive_rows(
-            interactions,
-            recent,
-            share=config.positives_share,
-            min_inputs=config.min_inputs,
-            min_interactions=config.min_interactions,
-            repeats=config.repeat_positives,
-        )
-        if not len(rows):
+        config = self.config
+        examples = Examples.of(interactions, catalogue, self.ranked, config)
+        if examples is None:
             warnings.warn(
                 f"hybrid has no examples: nobody has {config.min_interactions} interactions with {config.min_inputs} "
                 "before a positive. It ranks nothing and serves nobody; lower min_interactions and min_inputs, raise "
@@ -138,29 +121,17 @@ class Hybrid(VectorRecommender[HybridConfig]):
             )
             self.ranked[:] = False
             return
-        on_sale = {"ever": None, "window": window, "positives": recent or window}[config.negatives_on_sale]
-        sampler = Sampler(
-            interactions,
-            negative_pool(interactions, catalogue, on_sale, self.ranked, config.negatives),
-            inputs=config.inputs,
-            last=config.inputs_drawn == "last",
-            negatives=config.negatives,
-            shared=config.negative_sampling == "shared",
-            popularity=config.negative_popularity,
-        )
-        held_out = held_out_split(interactions.customers[rows], config.validation_share, config.seed)
         trainer = Trainer(network, config, len(self.article_ids), attributes, self.torch_device)
-        made_from = self._made_from(interactions, rows, attributes, network) if self.training_state else ""
-        with own_random_state(trainer.device, config.seed):  # of dropout
+        made_from = ""
+        if self.training_state is not None:
+            content = () if network.features is None else network.features.tensors()
+            rows = examples.training, examples.held_out, examples.pool
+            read = interactions.customers, interactions.articles, *rows, attributes
+            made_from = fingerprint(config.model_dump_json(), *read, *content)
+        with own_random_state(self.torch_device, config.seed):  # of dropout
             self.epochs = train(
-                trainer, sampler, rows[~held_out], rows[held_out], config, self.training_state, made_from
+                trainer, examples.sampler, examples.training, examples.held_out, config, self.training_state, made_from
             )
-
-    def _made_from(self, interactions: Interactions, rows: Indices, attributes: Array, network: Factorisation) -> str:
-        """The fingerprint of what is trained on, so that nothing is resumed that learned from something else."""
-        content = () if network.features is None else network.features.tensors()
-        arrays = interactions.customers, interactions.articles, rows, attributes, self.ranked
-        return fingerprint(self.config.model_dump_json(), *arrays, *content)
 
     # Vectors
 
@@ -302,4 +273,6 @@ class Hybrid(VectorRecommender[HybridConfig]):
         """
         self._check_fitted()
         customer_profiles = self.customer_profiles if histories is None else self._new_profiles(histories, None)
-        return hybrid_explanation.explain(self, customer_profiles, recs, catalogue, articles, attributes)
+        network, vectors = self.content_network(catalogue), self.weights["articles"]
+        parts = hybrid_explanation.ScoreParts(self.article_ids, vectors, self.customer_vectors, network)
+        return hybrid_explanation.explain(parts, customer_profiles, recs, catalogue, articles, attributes)

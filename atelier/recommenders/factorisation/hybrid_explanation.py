@@ -13,22 +13,22 @@ backward pass for all features. Leaving out features one by one would cost a pas
 Source: M. Ancona and others, Towards Better Understanding of Gradient-Based Attribution Methods, ICLR 2018, section 2.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
 
+from atelier.bundles import Array
 from atelier.catalogue import Catalogue
-from atelier.ids import Codes, column
+from atelier.ids import Codes, IdMap, column
 from atelier.recommenders.customer_profiles import CustomerProfiles
 from atelier.recommenders.explanations import assembled, nothing, places_of
+from atelier.recommenders.factorisation.hybrid_network import ContentNetwork
 from atelier.search.ragged import Indices, RaggedLists, Ranked, Scores, best
-
-if TYPE_CHECKING:
-    from atelier.recommenders.factorisation.hybrid import Hybrid
 
 ROWS = 4096
 """Recommendations explained at once."""
@@ -36,32 +36,57 @@ PAIRS = 65_536
 """Products of two vectors held at once."""
 
 
+@dataclass(frozen=True, eq=False)
+class ScoreParts:
+    """What a score of ``hybrid`` is made of.
+
+    Attributes:
+        ids: n articles.
+        articles: float32 [n, factors]: their vectors y_i.
+        customers: gives the vectors x_u of rows of profiles, float32 [rows, factors].
+        network: the content network, in evaluation mode; None where the model reads no content.
+    """
+
+    ids: IdMap
+    articles: Scores
+    customers: Callable[[dict[str, Array], Indices], Scores]
+    network: ContentNetwork | None
+
+
 def explain(
-    model: "Hybrid",
+    parts: ScoreParts,
     customer_profiles: CustomerProfiles,
     recs: Any,
     catalogue: Catalogue | None,
     articles: int,
     attributes: int,
 ) -> pa.ListArray:
-    """The reasons of each row of ``recs``: see :meth:`Hybrid.explain`; only what raised the score is a reason.
+    """The reasons of each row of ``recs``; only what raised the score is a reason.
+
+    Args:
+        parts: the model's.
+        customer_profiles: the customers, with the histories that the model keeps in their profiles.
+        recs: a frame with ``customer_id`` and ``article_id``, n rows in any order.
+        catalogue: with the vectors and names that the model reads; None: reasons from the history only.
+        articles: reasons from the history, at most.
+        attributes: reasons from the article's content, at most.
 
     Returns:
         n lists of kind (article, attribute), value and weight (in units of the score): first articles, then
         attributes, each by falling weight, ties by rising id or position.
     """
-    codes = model.article_ids.encode(column(recs, "article_id"), what="article_id")
+    codes = parts.ids.encode(column(recs, "article_id"), what="article_id")
     places = places_of(customer_profiles, recs)
     served = np.flatnonzero(places >= 0)
-    contents = _Contents(model, catalogue)
-    parts = []
+    contents, profiles = _Contents(parts, catalogue), customer_profiles.profiles
+    reasons = []
     for start in range(0, len(served), ROWS):
         rows = served[start : start + ROWS]
-        customers = model.customer_vectors(customer_profiles.profiles, places[rows])
-        own = _from_history(model.weights["articles"], customer_profiles.profiles, places[rows], codes[rows], articles)
-        parts.append((own, contents.reasons(customers, codes[rows], attributes)))
-    names = pa.concat_arrays([model.article_ids.values, contents.labels])
-    return assembled(places >= 0, parts, names, len(model.article_ids))
+        own = _from_history(parts.articles, profiles, places[rows], codes[rows], articles)
+        customers = parts.customers(profiles, places[rows])
+        reasons.append((own, contents.reasons(customers, codes[rows], attributes)))
+    names = pa.concat_arrays([parts.ids.values, contents.labels])
+    return assembled(places >= 0, reasons, names, len(parts.ids))
 
 
 def _from_history(vectors: Scores, profiles: dict[str, Any], places: Indices, codes: Codes, k: int) -> Ranked:
@@ -84,20 +109,19 @@ class _Contents:
     Positions that are numbered within their block (an image's) are one reason together, under the block's name.
     """
 
-    def __init__(self, model: "Hybrid", catalogue: Catalogue | None) -> None:
-        self._network = model.content_network(catalogue)
-        self._vectors = None if catalogue is None else catalogue.vectors
+    def __init__(self, parts: ScoreParts, catalogue: Catalogue | None) -> None:
+        self._network, self._vectors = parts.network, None if catalogue is None else catalogue.vectors
         self.labels = pa.array([], pa.large_string())
         if self._network is None or catalogue is None or self._vectors is None:
             self._network = None
             return
-        self._row = np.full(len(model.article_ids), -1, dtype=np.int64)
-        known = model.article_ids.encode(catalogue.ids.values, unknown="minus_one")
+        self._row = np.full(len(parts.ids), -1, dtype=np.int64)
+        known = parts.ids.encode(catalogue.ids.values, unknown="minus_one")
         self._row[known[known >= 0]] = np.flatnonzero(known >= 0)
         labels = labels_of(catalogue.names or _numbered(self._vectors.shape[1]))
         distinct = list(dict.fromkeys(labels))
         place = {name: number for number, name in enumerate(distinct)}
-        self._device = model.torch_device
+        self._device = self._network.first.device
         self._group = torch.tensor([place[name] for name in labels], device=self._device)
         self.labels = pa.array(distinct, pa.large_string())
 

@@ -1,12 +1,14 @@
-"""Training ``hybrid``: the losses of batches, the step, what an epoch passes over.
+"""Training ``hybrid``: which examples there are, the losses of batches, the step, what an epoch passes over.
 
-What belongs here: what a step of the training is. What does not: drawing examples
-(:mod:`atelier.recommenders.training_data.negatives`), when to stop (:mod:`atelier.nn.training_loop`), losses, layers.
+What belongs here: what the config says of examples, what a step is. What does not: how positives are found and
+negatives drawn (:mod:`atelier.recommenders.training_data`), when to stop (:mod:`atelier.nn.training_loop`), losses,
+layers.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,17 +16,90 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from atelier.catalogue import Catalogue
 from atelier.devices import autocast, copied
+from atelier.ids import Codes
+from atelier.interactions import Interactions
 from atelier.nn.content_features import CPU
 from atelier.nn.ranking_losses import LOSSES
 from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
 from atelier.recommenders.factorisation.hybrid_network import Factorisation
-from atelier.recommenders.training_data.negatives import Sampler, TrainingBatch
-from atelier.search.ragged import Indices
+from atelier.recommenders.training_data.negatives import Sampler, TrainingBatch, negative_pool
+from atelier.recommenders.training_data.positives import last_part, positive_rows, window_of
+from atelier.search.ragged import Indices, Mask
 
 MOST_HELD_OUT = 20_000
 """Positives of held-out customers that decide when to stop, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """What there is to train on.
+
+    Attributes:
+        training: int64: the positives of most customers, as rows of the interactions.
+        held_out: int64: those of the customers who decide when to stop.
+        pool: int32: the articles that can be negatives.
+        sampler: draws the rest of an example.
+    """
+
+    training: Indices
+    held_out: Indices
+    pool: Codes
+    sampler: Sampler
+
+    @classmethod
+    def of(
+        cls, interactions: Interactions, catalogue: Catalogue | None, ranked: Mask, config: HybridConfig
+    ) -> Self | None:
+        """The examples that the config asks for; None where there is no positive.
+
+        Args:
+            interactions: what is trained on.
+            catalogue: says since and until when articles are sold.
+            ranked: bool [n_articles]: what the model can rank.
+            config: see :class:`HybridConfig`.
+        """
+        window = window_of(interactions)
+        least = 0 if config.positives == "window" else config.min_window_days
+        recent = None if config.positives == "last" else last_part(window, config.positives_share, least)
+        rows = positive_rows(
+            interactions,
+            recent,
+            share=config.positives_share,
+            min_inputs=config.min_inputs,
+            min_interactions=config.min_interactions,
+            repeats=config.repeat_positives,
+        )
+        if not len(rows):
+            return None
+        on_sale = {"ever": None, "window": window, "positives": recent or window}[config.negatives_on_sale]
+        pool = negative_pool(interactions, catalogue, on_sale, ranked, config.negatives)
+        sampler = Sampler(
+            interactions,
+            pool,
+            inputs=config.inputs,
+            last=config.inputs_drawn == "last",
+            negatives=config.negatives,
+            shared=config.negative_sampling == "shared",
+            popularity=config.negative_popularity,
+        )
+        held_out = held_out_split(interactions.customers[rows], config.validation_share, config.seed)
+        return cls(rows[~held_out], rows[held_out], pool, sampler)
+
+
+def held_out_split(customers: npt.NDArray[np.integer], share: float, seed: int) -> npt.NDArray[np.bool_]:
+    """Which positives belong to held-out customers.
+
+    Args:
+        customers: int [n], whose each positive is.
+        share: of the distinct customers, rounded down.
+        seed: decides who.
+    """
+    distinct = np.unique(customers)
+    chosen = np.random.default_rng([seed, 0]).permutation(distinct)[: int(share * len(distinct))]
+    return np.isin(customers, chosen)
 
 
 class Trainer:
@@ -212,19 +287,6 @@ def train(
         made_from=made_from,
     )
     return loop.run(trainer.network, training, trainer.device, lambda: {"loss": trainer.loss(judged)})
-
-
-def held_out_split(customers: npt.NDArray[np.integer], share: float, seed: int) -> npt.NDArray[np.bool_]:
-    """Which positives belong to held-out customers.
-
-    Args:
-        customers: int [n], whose each positive is.
-        share: of the distinct customers, rounded down.
-        seed: decides who.
-    """
-    distinct = np.unique(customers)
-    chosen = np.random.default_rng([seed, 0]).permutation(distinct)[: int(share * len(distinct))]
-    return np.isin(customers, chosen)
 
 
 def _parts(rows: Indices, size: int) -> list[Indices]:

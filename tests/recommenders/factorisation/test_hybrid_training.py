@@ -102,7 +102,7 @@ def test_which_articles_can_be_negatives(
         pools.append(interactions.article_ids.take(pool).to_pylist())
         return Sampler(interactions, pool, **options)
 
-    monkeypatch.setattr("atelier.recommenders.factorisation.hybrid.Sampler", spy)
+    monkeypatch.setattr("atelier.recommenders.factorisation.hybrid_training.Sampler", spy)
     dated = FRAME.assign(occurred_at=pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(len(FRAME)) % 60, "D"))
     articles = CATALOGUE.frame.assign(available_from=pd.Timestamp("2019-01-01"))
     articles.loc[articles["article_id"] == "a005", "available_from"] = pd.Timestamp("2020-02-01")
