@@ -1,7 +1,7 @@
 """Photographs: decode them safely, list them, turn them into vectors.
 
-What belongs here: everything that reads pixels, and the networks that do. What does not: where vectors are kept, and
-what is learned from them (:mod:`atelier.attributes`). Importing the package does not import torch: the names below are
+What belongs here: everything that reads pixels, and the networks that do. What does not: the storage of vectors, and
+models trained on them (:mod:`atelier.attributes`). Importing the package does not import torch: the names below are
 loaded on first use.
 """
 

@@ -1,7 +1,7 @@
-"""What the layers of a backbone that are not trained make of photographs: computed once, kept in memory.
+"""The activations of a backbone's frozen layers on photographs: computed once, stored in memory.
 
 What belongs here: running the frozen layers over every view of every photograph, within a limit of memory. What does
-not: training on what they give (:mod:`atelier.images.tuning`).
+not: training on the activations (:mod:`atelier.images.tuning`).
 """
 
 import logging
@@ -33,12 +33,13 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Activations:
-    """What the frozen layers make of n photographs.
+    """The activations of the frozen layers on n photographs.
 
     Attributes:
         photographs: those that could be read, in the order in which they were given; n rows.
         values: bfloat16 [views, n + unreadable, …], in main memory; view 0 is the plain one.
-        rows: int64 [n]: the place of each photograph among them. Whoever closed the gaps would need twice the memory.
+        rows: int64 [n]: the row of each photograph in ``values``. The rows of unreadable photographs stay unused,
+            because removing them would need twice the memory.
         unreadable: how many could not be read.
     """
 
@@ -48,21 +49,27 @@ class Activations:
     unreadable: int
 
     def take(self, rows: Tensor, views: Tensor | None = None, device: torch.device = CPU) -> Tensor:
-        """float32 [rows, …] of the chosen photographs, int64 [rows], each in the view chosen; None: all plain."""
+        """Activations of some photographs: float32 [rows, …].
+
+        Args:
+            rows: int64 [rows]: rows of ``photographs``.
+            views: int64 [rows]: the view of each; None: the plain one.
+            device: where the result is needed.
+        """
         numbers = torch.zeros_like(rows) if views is None else views
         return copied(self.values[numbers, self.rows[rows]], device).float()
 
 
 @dataclass(frozen=True)
 class Viewing:
-    """How photographs are looked at.
+    """How views of photographs are drawn and read.
 
     Attributes:
         views: views of each photograph; fewer where memory does not hold them.
         augmentation: how all but the first are drawn.
         seed: of the views.
-        memory_bytes: what may be kept.
-        root: the folder of the photographs; None: any place.
+        memory_bytes: memory that the activations may take.
+        root: the folder of the photographs; None: any folder.
         threads: threads that decode.
     """
 
@@ -74,7 +81,7 @@ class Viewing:
     threads: int = DECODE_THREADS
 
 
-def keep_activations(
+def compute_activations(
     frozen: nn.Module, preprocessing: Preprocessing, photographs: pd.DataFrame, viewing: Viewing, device: torch.device
 ) -> Activations:
     """Run frozen layers once over every view of every photograph, as far as memory allows.
@@ -85,7 +92,7 @@ def keep_activations(
         frozen: normalised pixels → activations.
         preprocessing: of the backbone.
         photographs: path, and if known digest (SHA-256); one row each.
-        viewing: how they are looked at.
+        viewing: how their views are drawn and read.
         device: where to compute.
     """
     layers = Normalised(frozen, preprocessing, device, "auto")
@@ -97,7 +104,7 @@ def keep_activations(
     ok = np.ones(len(photographs), bool)
     for number in range(views):
         drawn = Views.draw(preprocessing, viewing.augmentation, len(photographs), viewing.seed, number)
-        what = f"looking, view {number + 1} of {views}"
+        what = f"frozen layers, view {number + 1} of {views}"
         ok &= _fill(values[number], layers, preprocessing, photographs, drawn, viewing, what)
     rows = torch.from_numpy(np.flatnonzero(ok))
     return Activations(photographs[ok].reset_index(drop=True), values, rows, int((~ok).sum()))
@@ -136,14 +143,14 @@ def _fill(
     images = progress(decoded, what, total=total, unit="image")
     ok = np.ones(total, bool)
     for start in range(0, total, BATCH_SIZE):
-        pixels = np.zeros((BATCH_SIZE, 3, side, side), np.uint8)  # always full: the same numbers in any company
+        pixels = np.zeros((BATCH_SIZE, 3, side, side), np.uint8)  # a full batch always: results depend on its size
         batch = list(islice(images, BATCH_SIZE))
-        for place, image in enumerate(batch):
+        for index, image in enumerate(batch):
             if isinstance(image, ImageRejected):
-                ok[start + place] = False
+                ok[start + index] = False
                 log.warning("left out: %s", image)
             else:
-                pixels[place] = image
+                pixels[index] = image
         values[start : start + len(batch)] = layers(pixels)[: len(batch)].to(torch.bfloat16).cpu()
-    next(images, None)  # lets the bar and the threads finish
+    next(images, None)  # ends the generator, so that the progress bar and the threads finish
     return ok

@@ -1,4 +1,4 @@
-"""The same garment, photographed a little otherwise: what a backbone sees while it is fine-tuned.
+"""Augmentation: randomly changed views of a photograph, on which a backbone is fine-tuned.
 
 What belongs here: random views of an image. What does not: the plain view that vectors are made of
 (:mod:`atelier.images.preprocessing`), training (:mod:`atelier.images.finetuning`).
@@ -16,13 +16,13 @@ from atelier.images.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class Views:
-    """One random view of each of n images; a view depends on the seed, its number and its place alone.
+    """One random view of each of n images; a view depends only on the seed, its number and the image's position.
 
     Attributes:
         preprocessing: of the backbone.
-        boxes: float64 [n, 4]: left, top, width, height, as shares of the plain view's.
-        flips: bool [n].
-        brightness: float64 [n].
+        boxes: float64 [n, 4]: left, top, width, height of what a view shows, as shares of the plain view.
+        flips: bool [n]: whether a view is mirrored.
+        brightness: float64 [n]: the factor of brightness.
     """
 
     preprocessing: Preprocessing
@@ -48,11 +48,11 @@ class Views:
             brightness=1 + how.brightness * (2 * draws[:, 5] - 1),
         )
 
-    def pixels(self, place: int, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """uint8 [3, crop, crop]: the view of the image at ``place``, RGB of any size."""
-        pixels = self.preprocessing.pixels(self._bright(place, image), tuple(self.boxes[place].tolist()))
-        return np.ascontiguousarray(pixels[:, :, ::-1]) if self.flips[place] else pixels
+    def pixels(self, index: int, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """The view of the image number ``index`` (RGB, of any size): uint8 [3, crop, crop]."""
+        pixels = self.preprocessing.pixels(self._bright(index, image), tuple(self.boxes[index].tolist()))
+        return np.ascontiguousarray(pixels[:, :, ::-1]) if self.flips[index] else pixels
 
-    def _bright(self, place: int, image: Image.Image) -> Image.Image:
-        factor = float(self.brightness[place])
+    def _bright(self, index: int, image: Image.Image) -> Image.Image:
+        factor = float(self.brightness[index])
         return image if factor == 1 else ImageEnhance.Brightness(image).enhance(factor)

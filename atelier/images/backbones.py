@@ -33,7 +33,7 @@ _COMPACT_PREPROCESSING = Preprocessing(resize=96, crop=96, fit="stretch", mean=(
 
 
 class WeightsError(AtelierError):
-    """A backbone's weights cannot be had or do not fit it."""
+    """A backbone's weights cannot be loaded or do not fit it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Backbone:
         dimension: length of a vector.
         pool: how the last feature map becomes a vector.
         preprocessing: what belongs to the weights.
-        weights_digest: SHA-256 over names, shapes and values: the same however the weights came in.
+        weights_digest: SHA-256 over names, shapes and values of the weights, whatever file they were read from.
         seeded: whether the weights are random, so that all of them have yet to be learned.
     """
 
@@ -80,7 +80,7 @@ def build_backbone(
             in torchvision's layout, with or without the classifier; None: random, from ``seed``.
         pool: ``max`` or ``avg``; None: ``max`` for VGG, ``avg`` for the others.
         seed: of random weights.
-        preprocessing: what the weights expect, where it is not what their file or torchvision says.
+        preprocessing: what the weights expect; None: as their file or torchvision says.
 
     Raises:
         WeightsError: an unknown name; weights that cannot be downloaded, do not exist or do not fit.
@@ -100,7 +100,7 @@ def build_backbone(
         module = _strip(name, _skeleton(name), pool)
         _load(name, module, Path(weights))
         usual = _preprocessing_in(Path(weights)) or usual
-        if hasattr(module, "transform_input"):  # as torchvision does with its own weights of these architectures
+        if hasattr(module, "transform_input"):  # torchvision sets it for its own weights of these architectures
             module.transform_input = True  # type: ignore[assignment]  # any attribute counts as a tensor
     return finish(name, module, pool, preprocessing or usual, seeded=weights is None)
 
@@ -112,20 +112,20 @@ def save_weights(backbone: Backbone, path: str | Path) -> None:
     """
     from safetensors.torch import save_file
 
-    # One entry only: safetensors writes several in an order of chance, and the same weights must give the same bytes.
+    # Only one entry: safetensors writes several in random order, and the same weights must give the same bytes.
     metadata = {PREPROCESSING_KEY: backbone.preprocessing.model_dump_json()}
     save_file({k: v.contiguous() for k, v in backbone.module.state_dict().items()}, path, metadata)
 
 
 class GlobalPool(nn.Module):
-    """Stands where the classifier was: a feature map [n, c, h, w] becomes [n, c]; a vector passes."""
+    """Replaces the classifier: a feature map [n, c, h, w] becomes [n, c]; a vector [n, c] is returned as it is."""
 
     def __init__(self, pool: Pool) -> None:
         super().__init__()
         self.pool = pool
 
     def forward(self, features: Tensor) -> Tensor:
-        """Pool in float32, whatever the precision before: the sum is over up to 200 positions."""
+        """Pool in float32, because a sum over up to 200 positions is inexact in lower precision."""
         features = features.float()
         if features.ndim < 4:
             return features
@@ -133,14 +133,14 @@ class GlobalPool(nn.Module):
 
 
 class _Positions(GlobalPool):
-    """The same where the network's own average pool was; keeps two axes of length one for what follows."""
+    """Replaces the network's own average pool; keeps two axes of length one for the layers that follow."""
 
     def forward(self, features: Tensor) -> Tensor:
         return super().forward(features)[:, :, None, None]
 
 
 def _strip(name: str, model: nn.Module, pool: Pool) -> nn.Module:
-    """Replace the pooling by ours and the classifier by nothing, in place."""
+    """Replace the pooling by ours and remove the classifier, in place."""
     heads = [head for head in _HEADS if isinstance(getattr(model, head, None), nn.Module)]
     if not heads:
         raise WeightsError(f"backbone {name!r} has no classifier that Atelier knows how to take off")
@@ -158,7 +158,7 @@ def _strip(name: str, model: nn.Module, pool: Pool) -> nn.Module:
 
 
 def _averages_itself(model: nn.Module) -> bool:
-    """Whether what arrives at the classifier has lost its positions already."""
+    """Whether the network averages over positions before its classifier, so that no pool layer can be replaced."""
     return not any(hasattr(model, own) for own in ("stem", "avgpool")) and type(model).__name__ != "SqueezeNet"
 
 
@@ -175,7 +175,7 @@ def _model(name: str) -> nn.Module:
 
 
 def _skeleton(name: str) -> nn.Module:
-    """The architecture with shapes only, for weights to come: VGG16's classifier alone would be 480 MB of zeros."""
+    """The architecture without memory for weights, which are loaded later: VGG16's classifier alone takes 480 MB."""
     try:
         with torch.device("meta"):
             return _model(name)
@@ -201,7 +201,7 @@ def _pretrained(name: str) -> nn.Module:
 
 
 def _torchvision_preprocessing(name: str) -> Preprocessing:
-    """What torchvision does before this network with its own weights; known without having them."""
+    """Torchvision's preprocessing for its own weights of this network; the weights are not loaded for it."""
     from torchvision import models
 
     names = models.list_models(module=models)
@@ -257,7 +257,7 @@ def _read(path: Path) -> State:
 
 
 def _preprocessing_in(path: Path) -> Preprocessing | None:
-    """The preprocessing that a file of weights brings along, if it does."""
+    """The preprocessing in the metadata of a file of weights; None where there is none."""
     from safetensors import safe_open
 
     with safe_open(path, "pt") as file:
@@ -271,7 +271,7 @@ def _preprocessing_in(path: Path) -> Preprocessing | None:
 
 
 def _small(weights: str | Path | None, pool: Pool | None, seed: int, preprocessing: Preprocessing | None) -> Backbone:
-    """The seeded backbone; it has no other weights."""
+    """The backbone ``small``, which has only seeded weights."""
     if weights is not None and str(weights) != "DEFAULT":
         raise WeightsError(f"backbone {small.NAME!r} is made from a seed; weights must be None, not {weights}")
     if pool == "max":
@@ -280,7 +280,7 @@ def _small(weights: str | Path | None, pool: Pool | None, seed: int, preprocessi
 
 
 def _compact(weights: str | Path | None, pool: Pool | None, seed: int, preprocessing: Preprocessing | None) -> Backbone:
-    """The network to fine-tune where there are no weights from elsewhere; its weights come from that, or a seed."""
+    """The backbone ``compact``, made to be fine-tuned; its weights come from a file of fine-tuning, or from a seed."""
     if pool == "max":
         raise WeightsError(f"backbone {compact.NAME!r} pools in its own ways; leave pool out")
     if str(weights) == "DEFAULT":
@@ -295,7 +295,7 @@ def _compact(weights: str | Path | None, pool: Pool | None, seed: int, preproces
 
 
 def finish(name: str, module: nn.Module, pool: Pool, preprocessing: Preprocessing, *, seeded: bool) -> Backbone:
-    """Freeze a network without its classifier, measure it and digest its weights."""
+    """Freeze a network without its classifier, and determine its dimension and the digest of its weights."""
     module.eval().requires_grad_(False)
     side = preprocessing.crop
     with torch.inference_mode():
@@ -314,5 +314,5 @@ def _digest(state: Iterable[tuple[str, Tensor]]) -> str:
 
 
 def _few(keys: list[str], limit: int = 3) -> str:
-    """The first few of many."""
+    """The first few keys, separated by commas."""
     return ", ".join(keys[:limit]) + (", …" if len(keys) > limit else "")

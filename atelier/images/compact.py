@@ -1,4 +1,4 @@
-"""A small network that learns from the retailer's own photographs, for places without weights from elsewhere.
+"""A small network to train on the retailer's own photographs where no pretrained weights can be had.
 
 What belongs here: its layers. What does not: its training (:mod:`atelier.images.finetuning`).
 """
@@ -13,7 +13,7 @@ _STRIDES = (2, 2, 2, 1, 2, 1)
 
 
 class Block(nn.Sequential):
-    """A convolution of 3 × 3, batch normalisation, rectification: [n, inputs, h, w] → [n, outputs, h / s, w / s]."""
+    """A 3 × 3 convolution of stride s, batch normalisation, ReLU: [n, inputs, h, w] → [n, outputs, h / s, w / s]."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__(
@@ -26,7 +26,7 @@ class Block(nn.Sequential):
 class MeanAndMax(nn.Module):
     """Mean and maximum over positions, in float32: [n, c, h, w] → [n, 2 c].
 
-    The mean tells how much there is of something, colours for example; the maximum, whether it is there at all.
+    The mean shows how much of a feature there is, a colour for example; the maximum, whether it occurs at all.
     """
 
     def forward(self, features: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ class MeanAndMax(nn.Module):
 class CompactBackbone(nn.Sequential):
     """Six convolutions, pooled: [n, 3, h, w], red, green, blue in [0, 1] → [n, 256] float32.
 
-    With random weights it knows nothing: it is made to be fine-tuned as a whole, on some thousands of photographs.
+    Its random weights are of no use by themselves: all of it is fine-tuned, on some thousands of photographs.
     """
 
     def __init__(self) -> None:

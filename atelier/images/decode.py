@@ -1,8 +1,8 @@
-"""From a file that may be anything to an upright RGB image, or a reason why not.
+"""Decode an untrusted file to an upright RGB image, or give the reason why it cannot be used.
 
-What belongs here: everything that stands between us and hostile or broken image files: paths that lead out of the
-source's folder, decompression bombs, truncated files, files that are no images, odd colour modes. What does not:
-scaling for a model (:mod:`atelier.images.preprocessing`), lists of images (:mod:`atelier.images.manifest`).
+What belongs here: the guards against hostile or broken image files: paths that lead out of the source's folder,
+decompression bombs, truncated files, files that are no images, odd colour modes. What does not: scaling for a model
+(:mod:`atelier.images.preprocessing`), lists of images (:mod:`atelier.images.manifest`).
 """
 
 import io
@@ -15,13 +15,13 @@ from PIL import Image, UnidentifiedImageError
 from atelier.errors import AtelierError
 
 FORMATS = ("JPEG", "PNG", "WEBP")
-"""The only decoders that are ever tried: what a shop publishes. Fewer decoders, fewer ways in."""
+"""The only formats that are decoded: those that shops publish. Each further decoder could have security holes."""
 
 MAX_PIXELS = 50_000_000
-"""Larger images are refused from their header alone. A 50-megapixel camera's; in memory 150 MB."""
+"""Images with more pixels are rejected by their header. A 50-megapixel camera's fit; they take 150 MB in memory."""
 
 MAX_BYTES = 128 * 2**20
-"""Larger files are refused unread."""
+"""Larger files are rejected without being read."""
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _UPRIGHT = {
@@ -41,7 +41,7 @@ class ImageRejected(AtelierError):
 
     Attributes:
         path: the file, as it was named in the listing.
-        reason: what is wrong with it, for people.
+        reason: what is wrong with it, as a readable text.
     """
 
     def __init__(self, path: str, reason: str) -> None:
@@ -53,11 +53,11 @@ class ImageRejected(AtelierError):
 def locate(path: str | Path, root: Path | None = None) -> Path:
     """The real file behind ``path``, which must be a regular file within ``root``.
 
-    Links and ``..`` are followed first and judged by where they end, so neither leads out of ``root``.
+    Links and ``..`` are resolved before the check, so neither leads out of ``root``.
 
     Args:
         path: relative to ``root`` where there is one.
-        root: the folder that must hold the file; None: any place.
+        root: the folder that must hold the file; None: any folder.
 
     Raises:
         ImageRejected: there is no such file, it is outside ``root``, or it is a folder, pipe or device.
@@ -97,13 +97,13 @@ def read(path: str | Path, root: Path | None = None) -> bytes:
 def decode(data: bytes, name: str, at_least: int | None = None) -> Image.Image:
     """Decode an image file to upright RGB.
 
-    The header is read first; an image with too many pixels is refused before a pixel is decoded. EXIF orientation is
+    The header is read first; an image with too many pixels is rejected before a pixel is decoded. EXIF orientation is
     applied. Grey, palette and CMYK become RGB; transparency is laid on white. A JPEG is decoded at the fraction (1/2,
     1/4, 1/8) of its size that still leaves ``at_least`` pixels on its shorter side, which saves most of the work.
 
     Args:
         data: the bytes of the file.
-        name: how errors call it.
+        name: the image's name in errors.
         at_least: pixels needed on the shorter side; None: full size.
 
     Returns:
@@ -117,14 +117,15 @@ def decode(data: bytes, name: str, at_least: int | None = None) -> Image.Image:
         turn = _UPRIGHT.get(_orientation(image))
         upright = _rgb(image)
         return upright if turn is None else upright.transpose(turn)
-    except Exception as error:  # what a damaged file makes a decoder raise has no common class
+    except Exception as error:  # the errors that decoders raise on damaged files have no common class
         raise ImageRejected(name, f"damaged: {error}") from error
 
 
 def inspect(data: bytes, name: str) -> tuple[int, int]:
-    """Width and height in pixels, upright, of an image that is sound to its last byte.
+    """Width and height in pixels, upright, of an image that can be decoded to its end.
 
-    Everything is decoded once, JPEG at an eighth of its size: that reads all of its data at a fraction of the cost.
+    The whole image is decoded once, JPEG at an eighth of its size: that reads all of its data at a fraction of the
+    cost.
 
     Raises:
         ImageRejected: as :func:`decode`.
@@ -143,7 +144,7 @@ def _open(data: bytes, name: str) -> Image.Image:
         raise ImageRejected(name, f"not an image in one of the formats {', '.join(FORMATS)}") from None
     except Image.DecompressionBombError:
         raise ImageRejected(name, f"more than the {MAX_PIXELS:,} pixels allowed") from None
-    except Exception as error:  # what a damaged file makes a decoder raise has no common class
+    except Exception as error:  # the errors that decoders raise on damaged files have no common class
         raise ImageRejected(name, f"truncated or damaged: {error}") from error
     if width * height > MAX_PIXELS:
         raise ImageRejected(name, f"{width:,} × {height:,} pixels, more than the {MAX_PIXELS:,} allowed")
@@ -157,7 +158,7 @@ def _load(data: bytes, name: str, at_least: int | None) -> Image.Image:
         if at_least is not None:
             image.draft(None, (at_least, at_least))  # None keeps the colour mode
         image.load()
-    except Exception as error:  # what a damaged file makes a decoder raise has no common class
+    except Exception as error:  # the errors that decoders raise on damaged files have no common class
         raise ImageRejected(name, f"truncated or damaged: {error}") from error
     return image
 

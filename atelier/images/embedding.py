@@ -1,4 +1,4 @@
-"""Photographs in, vectors out.
+"""Encoding of photographs as vectors by a backbone.
 
 What belongs here: devices, precision, batches, and the overlap of decoding with computing. What does not: networks
 (:mod:`atelier.images.backbones`), storage of vectors.
@@ -32,15 +32,15 @@ Precision = Literal["auto", "float32", "bf16"]
 Vectors = npt.NDArray[np.float32]
 
 BATCH_SIZE = 32
-_VERSION = 1  # of everything that changes vectors but has no name of its own, such as how far a JPEG is reduced
+_VERSION = 1  # raised when something else changes the vectors, such as how far a JPEG is reduced
 
 
 @dataclass(frozen=True)
 class EncodedImages:
-    """What came of a list of image files.
+    """The vectors of a list of image files, and the errors of those that could not be used.
 
     Attributes:
-        vectors: float32 [images that could be used, dimension], in the order of the list.
+        vectors: float32 [usable images, dimension], in the order of the list.
         ok: bool [images], whether each could be used.
         errors: why the others could not, in the order of the list.
     """
@@ -51,13 +51,13 @@ class EncodedImages:
 
 
 class Normalised:
-    """A network on a device that reads pixels as they are decoded: the same numbers every time, and no gradients.
+    """A network on a device that takes decoded pixels; it is deterministic and computes no gradients.
 
     Args:
         module: normalised pixels → anything.
-        preprocessing: what belongs to its weights.
+        preprocessing: the preprocessing that belongs to its weights.
         device: where it computes.
-        precision: of products of matrices.
+        precision: of matrix products.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Normalised:
         self._mean, self._std = statistics[:, None, :, None, None]  # each [1, 3, 1, 1]
 
     def __call__(self, pixels: Pixels) -> Tensor:
-        """What the network makes of uint8 [n, 3, crop, crop]."""
+        """The network's output on pixels, uint8 [n, 3, crop, crop]."""
         with (
             torch.inference_mode(),
             autocast(self._precision, self._device),
@@ -81,18 +81,18 @@ class Normalised:
 
 
 class Encoder:
-    """A backbone on a device: build once, encode many.
+    """A backbone on a device, which encodes any number of images.
 
-    Every batch has the same size, filled up with black images, so an image's vector does not depend on what it is
-    encoded together with. It does depend in its last bits on ``batch_size`` (libraries choose other algorithms), on
-    the device and, visibly but slightly, on the precision, which is therefore part of ``encoder_id``.
+    Every batch has the same size, filled up with black images, so that an image's vector does not depend on the other
+    images of its batch. Its last bits depend on ``batch_size`` (libraries choose other algorithms) and on the device.
+    The precision changes it a little more, and is therefore part of ``encoder_id``.
 
     Attributes:
         backbone: the network.
-        preprocessing: what happens to images before it.
+        preprocessing: how images are scaled and normalised.
         device: where it computes.
         precision: ``float32`` or ``bf16`` (bfloat16 with float32 weights and channels last).
-        encoder_id: backbone and a digest of weights, preprocessing, pooling and precision: the vectors' identity.
+        encoder_id: identifies the vectors: backbone and a digest of weights, preprocessing, pooling and precision.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Encoder:
         Args:
             backbone: any of torchvision's classifiers by name, ``small`` or ``compact``.
             weights: ``DEFAULT``, a .safetensors path, or None (see :func:`~atelier.images.backbones.build_backbone`).
-            preprocessing: None: what belongs to the weights.
+            preprocessing: None: the one that belongs to the weights.
             seed: of random weights.
             pool: ``max`` or ``avg``; None: as published for the backbone.
             device: ``auto`` (CUDA where there is one), ``cpu`` or ``cuda``.
@@ -143,8 +143,8 @@ class Encoder:
             threads: threads that read and decode.
 
         Raises:
-            WeightsError: unknown backbone, or weights that cannot be had or do not fit.
-            AtelierError: CUDA is demanded and there is none.
+            WeightsError: unknown backbone, or weights that cannot be loaded or do not fit.
+            AtelierError: ``device`` is ``cuda`` and there is none.
         """
         built = build_backbone(backbone, weights, pool, seed, preprocessing)
         return cls(built, device, precision, batch_size, threads)
@@ -156,7 +156,7 @@ class Encoder:
 
     @property
     def batch_size(self) -> int:
-        """Images computed at a time; less than asked for once memory has run out."""
+        """Images computed at a time; halved from the given number whenever memory has run out."""
         return self._batch_size
 
     def encode(
@@ -170,16 +170,16 @@ class Encoder:
 
         Args:
             paths: the files, relative to ``root`` where it is given.
-            root: the folder that must hold them all; None: any place.
-            digests: the SHA-256 that each file is expected to have. A file that has changed since is refused, so that
+            root: the folder that must hold them all; None: any folder.
+            digests: the SHA-256 that each file is expected to have. A file that has changed since is rejected, so that
                 no vector is stored under the digest of another image.
-            description: what the progress bar says.
+            description: the label of the progress bar.
 
         Returns:
             The vectors and what went wrong. An unreadable image is an entry in ``errors``, never an exception.
 
         Raises:
-            AtelierError: the memory does not suffice for a single image.
+            AtelierError: not even a single image fits into memory.
         """
         if digests is not None and len(digests) != len(paths):
             raise ValueError(f"{len(digests)} digests for {len(paths)} paths")
@@ -204,10 +204,10 @@ class Encoder:
             ok[start : start + len(batch)] = [not isinstance(image, ImageRejected) for image in batch]
             if pixels:
                 vectors.append(self._vectors(np.stack(pixels)))
-        next(images, None)  # lets the bar and the threads finish
+        next(images, None)  # ends the generator, so that the progress bar and the threads finish
         return EncodedImages(np.concatenate(vectors), ok, errors)
 
-    def _pixels(self, _place: int, image: Image.Image) -> Pixels:
+    def _pixels(self, _index: int, image: Image.Image) -> Pixels:
         return self.preprocessing.pixels(image)
 
     def _vectors(self, pixels: Pixels) -> Vectors:
@@ -283,17 +283,17 @@ def _precision(precision: Precision, device: torch.device, backbone: str) -> Lit
         raise ValueError(f"precision must be auto, float32 or bf16, not {precision!r}")
     if precision != "auto":
         return precision
-    if backbone == small.NAME:  # histograms of few, fine differences; and it is fast enough
+    if backbone == small.NAME:  # bf16 would blur its fine histograms, and it is fast enough
         return "float32"
     return "bf16" if has_bfloat16(device) else "float32"
 
 
 def _encoder_id(backbone: Backbone, preprocessing: Preprocessing, precision: str) -> str:
-    """Backbone and twelve hexadecimal digits of everything else that decides the vectors."""
+    """The backbone's name and twelve hexadecimal digits of a digest of everything else that changes the vectors."""
     parts = [backbone.weights_digest, preprocessing.model_dump(mode="json"), backbone.pool, precision, _VERSION]
     return f"{backbone.name}-{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]}"
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch ran out of the device's memory or, with an error of no class of its own, of the machine's."""
+    """Whether torch ran out of the device's memory, or of main memory, for which it has no exception class."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,13 +1,13 @@
-"""Fine-tuning: the last layers of a backbone learn the retailer's own attributes.
+"""Fine-tuning: the last layers of a backbone are trained to predict the retailer's own attributes.
 
-What belongs here: what can be chosen, what is learned from which photographs, what came of it, and its files. What does
-not: which photographs may be learned from, which the caller knows (:mod:`atelier.attributes.leakage_guard`); the
-training loop (:mod:`atelier.images.tuning`).
+What belongs here: the split of photographs into training and validation, the result, and its files. What does not:
+which photographs may be trained on, which the caller decides (:mod:`atelier.attributes.leakage_guard`); the training
+loop (:mod:`atelier.images.tuning`).
 
-The layers that stay as they are run once over every view of a photograph; what they give is kept in memory and the last
-layers are trained on it for several epochs. One softmax for each attribute stands on the vector (as in Cardoso, Daolio
-and Vargas, "Product Characterisation towards Personalisation", KDD 2018, whose network shares its weights between
-attributes in the same way); labels that are missing are masked.
+The frozen layers run once over every view of a photograph; their activations are stored in memory, and the last layers
+are trained on them for several epochs. The vector feeds one softmax for each attribute (as in Cardoso, Daolio and
+Vargas, "Product Characterisation towards Personalisation", KDD 2018, whose network shares its weights between
+attributes in the same way); missing labels are masked.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from atelier.attributes.labels import UNLABELLED, Heads, labels_of, read_labels
 from atelier.attributes.scores import figures_table
 from atelier.devices import choose_device, own_random_state
 from atelier.errors import AtelierError
-from atelier.images.activations import Activations, Viewing, keep_activations
+from atelier.images.activations import Activations, Viewing, compute_activations
 from atelier.images.backbones import Backbone, build_backbone, finish, save_weights
 from atelier.images.finetuning_config import FineTuningConfig
 from atelier.images.loading import DECODE_THREADS
@@ -38,13 +38,13 @@ from atelier.nn.training_loop import Epoch
 from atelier.nn.training_state import fingerprint
 
 PURPOSE = "backbone"
-"""Of the split into photographs that train and photographs that decide when to stop."""
+"""Names the split of photographs into training and validation, so that other splits of the same styles differ."""
 
 REMEDY = "fine-tune again, or name another backbone"
 
 
 class FineTuningError(AtelierError):
-    """A backbone cannot be fine-tuned on what was given; the message names the remedy."""
+    """A backbone cannot be fine-tuned on the given photographs and labels; the message names the remedy."""
 
 
 class _BundleConfig(BaseModel):
@@ -64,19 +64,19 @@ class _BundleConfig(BaseModel):
 
 @dataclass(frozen=True)
 class FineTuned:
-    """A backbone that has learned.
+    """A fine-tuned backbone, with the record of its training.
 
     Attributes:
         backbone: with its new weights.
         cut: the name of the first layer that was trained.
         config: as it was used.
-        history: what each epoch gave.
+        history: the losses and validation scores of each epoch.
         metrics: attribute, metric, value (float64) on the validation styles' photographs: samples, classes,
             accuracy_before and weighted_f1_before (a linear classifier on the vectors of the backbone as it was),
-            accuracy_after and weighted_f1_after (the trained heads); at last the attribute ``mean``. The same styles
-            chose the epoch, which favours ``after`` a little.
-        articles: the ids of all articles whose labels were read, sorted: of nothing that is learned on the vectors can
-            these tell how well it does on unseen articles.
+            accuracy_after and weighted_f1_after (the trained heads); last, the attribute ``mean``. The epoch was chosen
+            on the same styles, which favours ``after`` a little.
+        articles: the ids of all articles whose labels were read, sorted. A model trained on the vectors must not be
+            tested on these articles.
         summary: counts: photographs, unreadable, training, validation, views, labels, attributes, epochs, best_epoch.
     """
 
@@ -138,28 +138,28 @@ def finetune(
     threads: int = DECODE_THREADS,
     training_state: Path | None = None,
 ) -> FineTuned:
-    """Train the last layers of a backbone to tell the labels of photographs.
+    """Train the last layers of a backbone to predict the labels of photographs.
 
     Args:
-        backbone: where it starts from; it is not changed.
+        backbone: the backbone to start from; it is not changed.
         photographs: article_id, path (relative to ``root``); if known product_code (the style: no style is both in
-            training and validation) and digest (SHA-256). One row per photograph, in an order that does not change.
-        labels: article_id, attribute, value; partial. Give the category as one attribute more. Only labels of articles
-            with photographs are read: what must not be learned from must not be among ``photographs``.
+            training and validation) and digest (SHA-256). One row per photograph; another order gives other weights.
+        labels: article_id, attribute, value; partial. The category can be given as a further attribute. Only labels of
+            articles with photographs are read, so articles held out must not be among ``photographs``.
         root: the folder of the photographs.
         config: None: the defaults.
         device: where to compute, as PyTorch names it, or ``auto``.
         threads: threads that decode.
-        training_state: a file in which training keeps its state, so that the same call resumes where the process was
-            killed; None: nothing is kept.
+        training_state: a file in which training saves its state, so that the same call resumes where the process was
+            killed; None: it is not saved.
 
     Returns:
-        The new backbone with what is known about it. The same arguments give the same weights, on the same kind of
+        The new backbone with the record of its training. The same arguments give the same weights, on the same kind of
         processor and number of threads; on a GPU they may differ in their last bits.
 
     Raises:
         FineTuningError: no photograph can be read, or no value has enough labels.
-        WeightsError: the backbone's layers are no chain.
+        WeightsError: the backbone's layers form no chain.
     """
     config = (config or FineTuningConfig()).for_backbone(seeded=backbone.seeded)
     device = choose_device(device)
@@ -174,13 +174,13 @@ def finetune(
     )
     with own_random_state(device, config.seed):
         parts = cut_backbone(backbone, config.share or 1.0)
-        activations = keep_activations(parts.frozen, backbone.preprocessing, photographs, viewing, device)
+        activations = compute_activations(parts.frozen, backbone.preprocessing, photographs, viewing, device)
         tuning = _prepare(parts.trained, activations, heads, known, backbone.dimension, config, device)
         before = tuning.probe()
         if backbone.seeded:
             tuning.forget()
-        kept = activations.photographs.to_json(), known.to_json(), config.model_dump_json(), backbone.weights_digest
-        history = tuning.train(training_state, fingerprint(*kept) if training_state else "")
+        inputs = activations.photographs.to_json(), known.to_json(), config.model_dump_json(), backbone.weights_digest
+        history = tuning.train(training_state, fingerprint(*inputs) if training_state else "")
         after = tuning.figures()
     parts.trained.cpu()
     trained = finish(backbone.name, join(backbone, parts), backbone.pool, backbone.preprocessing, seeded=False)
@@ -196,15 +196,15 @@ def finetune(
 
 
 def _row(epoch: Epoch) -> dict[str, float | int | None]:
-    """A record as the bundle keeps it: without steps, and null where nobody judged."""
+    """An epoch as the bundle stores it: without its step, and null where there was no validation."""
     row = epoch.as_row()
     return {name: None if value != value else value for name, value in row.items() if name != "step"}
 
 
 def _epoch(row: dict[str, float | int | None]) -> Epoch:
-    """The record of such a row."""
-    judged = {name: float("nan") for name, value in row.items() if value is None and name.startswith("validation_")}
-    return Epoch.from_row(row | judged)
+    """The epoch of a row that :func:`_row` made."""
+    undefined = {name: float("nan") for name, value in row.items() if value is None and name.startswith("validation_")}
+    return Epoch.from_row(row | undefined)
 
 
 def _labelled(photographs: pd.DataFrame, labels: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -222,10 +222,10 @@ def _prepare(
     config: FineTuningConfig,
     device: torch.device,
 ) -> Tuning:
-    """The training, with its photographs divided by style.
+    """The training, with its photographs split by style into training and validation.
 
     Raises:
-        FineTuningError: nothing is left to train on.
+        FineTuningError: no labelled photograph is left for training.
     """
     articles = Articles.from_frame(activations.photographs[["article_id"]].drop_duplicates())
     of_articles = np.maximum(heads.encode(labels_of(articles, labels), len(articles)), UNLABELLED)
@@ -243,7 +243,7 @@ def _prepare(
 
 
 def _validation(photographs: pd.DataFrame, config: FineTuningConfig) -> Mask:
-    """Which photographs decide when to stop: bool [photographs], whole styles."""
+    """Which photographs are for validation: bool [photographs], whole styles."""
     columns = [name for name in ("article_id", "product_code") if name in photographs]
     articles = photographs[columns].drop_duplicates("article_id")
     held = holdout(articles, config.validation_share, seed=config.seed, purpose=PURPOSE)

@@ -34,33 +34,38 @@ class FineTuningConfig(BaseModel):
         default=None,
         gt=0,
         le=1,
-        description="How many of the last layers are trained, as a share; empty: a quarter of weights that were "
-        "learned elsewhere, all of seeded ones.",
+        description="How many of the last layers are trained, as a share; empty: a quarter with pretrained weights, "
+        "all with seeded ones.",
     )
     views: int = Field(default=3, ge=1, description="Views of each photograph, the first of which is the plain one.")
     augmentation: Augmentation = Field(default=Augmentation(), description="How the other views are drawn.")
     epochs: int | None = Field(
         default=None,
         ge=1,
-        description="Passes over the photographs at most; each takes one view of each. Empty: 8 from weights that were "
-        "learned elsewhere, 16 from seeded ones.",
+        description="Passes over the photographs at most; each takes one view of each. Empty: 8 with pretrained "
+        "weights, 16 with seeded ones.",
     )
     patience: int | None = Field(
         default=None,
         ge=1,
-        description="Epochs without a better validation score before training stops; empty: 3 and 8, likewise.",
+        description="Epochs without a better validation score before training stops; empty: 3 with pretrained weights, "
+        "8 with seeded ones.",
     )
     # With batches of 2 an odd number of photographs would leave a batch of one.
     batch_size: int = Field(default=64, ge=3, description="Photographs per step.")
     learning_rate: float | None = Field(
-        default=None, gt=0, description="AdamW's largest step for the heads; empty: 0.001 and 0.003, likewise."
+        default=None,
+        gt=0,
+        description="AdamW's largest learning rate for the heads; empty: 0.001 with pretrained weights, 0.003 "
+        "with seeded ones.",
     )
     backbone_rate: float | None = Field(
         default=None,
         gt=0,
-        description="The last layers' learning rate, as a share of the heads'; empty: 0.1 and 1, likewise.",
+        description="The last layers' learning rate, as a share of the heads'; empty: 0.1 with pretrained weights, "
+        "1 with seeded ones.",
     )
-    weight_decay: float = Field(default=0.05, ge=0, description="AdamW's decay.")
+    weight_decay: float = Field(default=0.05, ge=0, description="AdamW's weight decay.")
     dropout: float = Field(
         default=0.3, ge=0, lt=1, description="Share of the vector that the heads do not see in a step."
     )
@@ -68,7 +73,7 @@ class FineTuningConfig(BaseModel):
         default=0.05,
         ge=0,
         lt=1,
-        description="Probability mass that the target gives away: retailers' labels are not all right.",
+        description="Share of the target's probability that is spread over all values, as some labels are wrong.",
     )
     validation_share: float = Field(
         default=0.1, gt=0, lt=1, description="Share of the styles that decides when to stop."
@@ -77,20 +82,19 @@ class FineTuningConfig(BaseModel):
     memory_gib: float = Field(
         default=2.0,
         gt=0,
-        description="What the kept activations may take; where it does not suffice, views and then photographs are "
-        "left out.",
+        description="Memory for the activations; where it does not suffice, views and then photographs are left out.",
     )
     seed: int = Field(
         default=0, ge=0, description="Seed of the heads' first weights, the views, the order and the validation split."
     )
 
     def for_backbone(self, *, seeded: bool) -> "FineTuningConfig":
-        """The config with what suits the backbone's weights where it says None: seeded ones, or learned elsewhere."""
-        suits = _SEEDED if seeded else _LEARNED
-        asked = self.model_dump(include=set(suits), exclude_none=True)
-        return self.model_copy(update=suits | asked)
+        """The config whose fields that are None are set to the defaults for seeded or for pretrained weights."""
+        defaults = _SEEDED if seeded else _PRETRAINED
+        chosen = self.model_dump(include=set(defaults), exclude_none=True)
+        return self.model_copy(update=defaults | chosen)
 
 
-#: What suits weights that were learned elsewhere, and random ones.
-_LEARNED: dict[str, float] = {"share": 0.25, "epochs": 8, "patience": 3, "learning_rate": 1e-3, "backbone_rate": 0.1}
+#: Defaults for pretrained weights, and for random ones.
+_PRETRAINED: dict[str, float] = {"share": 0.25, "epochs": 8, "patience": 3, "learning_rate": 1e-3, "backbone_rate": 0.1}
 _SEEDED: dict[str, float] = {"share": 1.0, "epochs": 16, "patience": 8, "learning_rate": 3e-3, "backbone_rate": 1.0}

@@ -1,6 +1,6 @@
-"""Files into pixels, in threads, while a network computes.
+"""Loads image files as pixels, in threads, while a network computes.
 
-What belongs here: reading, checking and decoding image files ahead of who asks. What does not: how an image becomes a
+What belongs here: reading, checking and decoding image files in advance. What does not: how an image becomes a
 network's input (:mod:`atelier.images.preprocessing`, :mod:`atelier.images.augmentation`).
 """
 
@@ -32,34 +32,34 @@ def load(
     digests: Sequence[str] | None = None,
     threads: int = DECODE_THREADS,
 ) -> Iterator[Pixels | ImageRejected]:
-    """Each image's pixels or what is wrong with it, in order.
+    """The pixels of each image, or the reason why it cannot be used, in order.
 
     Args:
         paths: the files, relative to ``root`` where it is given.
-        reader: makes pixels of a place in ``paths`` and its image.
+        reader: makes pixels of an image, given its index in ``paths``.
         needed: pixels that decoding should leave on the shorter side.
-        ahead: how many files may be decoded before they are asked for.
-        root: the folder that must hold them all; None: any place.
-        digests: the SHA-256 that each file is expected to have; one that has changed since is refused.
+        ahead: how many files are decoded in advance.
+        root: the folder that must hold them all; None: any folder.
+        digests: the SHA-256 that each file is expected to have; one that has changed since is rejected.
         threads: threads that read and decode.
     """
     folder = None if root is None else Path(root).resolve()
 
-    def pixels(place: int) -> Pixels | ImageRejected:
-        path = paths[place]
+    def pixels(index: int) -> Pixels | ImageRejected:
+        path = paths[index]
         try:
             data = read(path, folder)
-            if digests is not None and hashlib.sha256(data).hexdigest() != digests[place]:
+            if digests is not None and hashlib.sha256(data).hexdigest() != digests[index]:
                 return ImageRejected(str(path), "the file has changed since it was listed; ingest that day again")
-            return reader(place, decode(data, str(path), needed))
+            return reader(index, decode(data, str(path), needed))
         except ImageRejected as rejected:
             return rejected
 
     waiting: deque[Future[Pixels | ImageRejected]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
         try:
-            for place in range(len(paths)):
-                waiting.append(pool.submit(pixels, place))
+            for index in range(len(paths)):
+                waiting.append(pool.submit(pixels, index))
                 if len(waiting) > ahead:
                     yield waiting.popleft().result()
             while waiting:

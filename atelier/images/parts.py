@@ -1,4 +1,4 @@
-"""A backbone in two parts: what stays as it is, and the last layers, which are trained.
+"""A backbone cut in two parts: frozen layers, and the last layers, which are trained.
 
 What belongs here: cutting a network and putting it together again. What does not: training
 (:mod:`atelier.images.finetuning`).
@@ -21,7 +21,7 @@ class Parts:
     """A backbone, cut.
 
     Attributes:
-        frozen: float [n, 3, h, w], normalised, → the activations at the cut; in evaluation mode for ever.
+        frozen: float [n, 3, h, w], normalised, → the activations at the cut; always in evaluation mode.
         trained: activations → float32 [n, dimension]; its tensors have the backbone's own names.
         cut: the name of the first layer that is trained.
     """
@@ -34,21 +34,21 @@ class Parts:
 def cut_backbone(backbone: Backbone, share: float) -> Parts:
     """Cut off the last layers of a copy of a backbone.
 
-    Layers are the links of the network's chain: those of ``features`` (VGG, MobileNet, EfficientNet, DenseNet…), or
-    the network's own children (ResNet, ShuffleNet…). Only links with weights count.
+    A layer is a child of ``features`` (VGG, MobileNet, EfficientNet, DenseNet…) or of the network itself (ResNet,
+    ShuffleNet…). Only layers with weights count.
 
     Args:
-        backbone: any whose layers form a chain; that the two parts in a row do what the whole does is verified.
+        backbone: any network whose layers form a chain; it is verified that both parts together equal the whole.
         share: how many of the last layers are trained, as a share: a quarter is the last block of convolutions of
             VGG16, ``layer4`` of ResNet and the last four blocks of MobileNetV2; 1 is all.
 
     Raises:
-        WeightsError: the network is no chain.
+        WeightsError: the network's layers form no chain.
     """
     module = copy.deepcopy(backbone.module)
     links = _links(module)
-    weighty = [place for place, (_, link) in enumerate(links) if any(True for _ in link.parameters())]
-    first = weighty[min(math.floor((1 - share) * len(weighty) + 0.999), len(weighty) - 1)]
+    weighted = [index for index, (_, link) in enumerate(links) if any(True for _ in link.parameters())]
+    first = weighted[min(math.floor((1 - share) * len(weighted) + 0.999), len(weighted) - 1)]
     frozen = nn.Sequential(*(link for _, link in links[:first]))
     for name, _ in links[:first]:
         module.set_submodule(name, nn.Identity())
@@ -66,7 +66,7 @@ def join(backbone: Backbone, parts: Parts) -> nn.Module:
 
 
 def _links(module: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The links of a network's chain, by name."""
+    """The layers of a network in the order in which they are applied, with their names."""
     links: list[tuple[str, nn.Module]] = []
     for name, child in module.named_children():
         if name in _CHAINS and isinstance(child, nn.Sequential):
@@ -77,10 +77,10 @@ def _links(module: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def _verify(backbone: Backbone, parts: Parts) -> None:
-    """That both parts in a row are the whole.
+    """Check that both parts together give the whole network's output.
 
     Raises:
-        WeightsError: they are not.
+        WeightsError: they do not.
     """
     side = backbone.preprocessing.crop
     images = torch.linspace(-1, 1, 2 * 3 * side * side).reshape(2, 3, side, side)
@@ -95,7 +95,7 @@ def _verify(backbone: Backbone, parts: Parts) -> None:
 
 
 def _quietly(parts: Parts, images: Tensor) -> Tensor | None:
-    """What the parts make of images; None where their shapes do not fit together."""
+    """The output of both parts together; None where their shapes do not fit together."""
     try:
         found: Tensor = parts.trained(parts.frozen(images))
     except (RuntimeError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""What happens to an image between decoding and the network: the part of a set of weights that is not in its file.
+"""Preprocessing of a decoded image for a network; it belongs to the network's weights.
 
 What belongs here: scaling, cropping, mean and deviation. What does not: reading files (:mod:`atelier.images.decode`).
 """
@@ -18,11 +18,11 @@ _REDUCING_GAP = 2  # a JPEG is decoded at no less than twice the size needed: th
 
 
 class Preprocessing(BaseModel):
-    """How an image becomes a network's input. Belongs to the weights: other values give other vectors.
+    """How an image becomes a network's input. It belongs to the weights: other values give other vectors.
 
     Attributes:
         resize: pixels of the shorter side after scaling.
-        crop: pixels of the square cut out of the middle; what the network sees.
+        crop: side in pixels of the square cut out of the middle, which is the network's input.
         fit: ``crop`` scales and cuts, as torchvision does; ``stretch`` scales the whole image to the square, which
             loses nothing at the edges but deforms it.
         mean: subtracted from each channel (red, green, blue) of pixel / 255.
@@ -49,7 +49,7 @@ class Preprocessing(BaseModel):
 
     @classmethod
     def of_torchvision(cls, transforms: Any) -> "Preprocessing":
-        """The same as what torchvision's ``weights.transforms()`` does."""
+        """The preprocessing of torchvision's ``weights.transforms()``."""
         return cls(
             resize=transforms.resize_size[0],
             crop=transforms.crop_size[0],
@@ -64,14 +64,14 @@ class Preprocessing(BaseModel):
         return _REDUCING_GAP * self.resize
 
     def pixels(self, image: Image.Image, part: Box | None = None) -> npt.NDArray[np.uint8]:
-        """Scale and crop in one step. Only what the network sees is computed, however extreme the image's shape.
+        """Scale and crop in one step, so that only the cropped pixels are computed, however extreme the image's shape.
 
         Args:
             image: RGB, of any size.
-            part: of what would be seen, what is to fill the square: left, top, width and height as shares; None: all.
+            part: the part of the crop that is to fill the square: left, top, width and height as shares; None: all.
 
         Returns:
-            uint8 [3, crop, crop]. Mean and deviation follow on the device.
+            uint8 [3, crop, crop]. Mean and deviation are applied on the device.
         """
         box = self._box(*image.size) if self.fit == "crop" else None
         if part is not None:
@@ -80,7 +80,7 @@ class Preprocessing(BaseModel):
         return np.ascontiguousarray(np.asarray(scaled).transpose(2, 0, 1))
 
     def _box(self, width: int, height: int) -> Box:
-        """What torchvision's Resize and CenterCrop keep, in the coordinates of the image: left, top, right, bottom."""
+        """The part that torchvision's Resize and CenterCrop would show, in pixels: left, top, right, bottom."""
         shorter = min(width, height)
         scaled = [self.resize * side // shorter for side in (width, height)]
         start = [round((side - self.crop) / 2) for side in scaled]

@@ -1,8 +1,8 @@
 """A small backbone that needs no weights from anywhere, for the demo and for tests.
 
 What belongs here: fixed features of colour, layout and pattern. What does not: anything trained. Its filters are drawn
-from a seed and its colour statistics are computed, not learned: it tells a red striped dress from a black shirt, but
-knows nothing of garments. A fine-tuned backbone replaces it.
+from a seed and its colour statistics are computed, not learned: it distinguishes a red striped dress from a black
+shirt, but not kinds of garments. A fine-tuned backbone replaces it.
 """
 
 from typing import cast
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 NAME = "small"
 
-_COLOURS_A_SIDE = 4  # a lattice of 4³ colours in the cube of red, green, blue
+_COLOURS_A_SIDE = 4  # a lattice of 4³ colours in the RGB cube
 _LAYOUT = 10  # cells a side of the silhouette
 _COARSE = 3  # cells a side for mean colour
 _FIRST, _SECOND = 32, 48  # random filters of the two convolutions
@@ -63,7 +63,7 @@ class SmallBackbone(nn.Module):
         top, left = images.shape[2] // 4, images.shape[3] // 4
         middle = near[:, :, top : images.shape[2] - top, left : images.shape[3] - left]
         shares = torch.stack([near.mean((2, 3)), middle.mean((2, 3))], dim=1)
-        return shares.sqrt()  # Hellinger: so that a colour with a small share counts too
+        return shares.sqrt()  # the square root (Hellinger) raises the weight of colours with a small share
 
     def _silhouette(self, images: Tensor) -> Tensor:
         """How far each cell of a grid is from the colour of the upper corners, the background: [n, 1, 10, 10]."""
@@ -76,7 +76,7 @@ class SmallBackbone(nn.Module):
     def _patterns(self, opponent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Random convolutions: mean and energy of the first layer, the second on a grid of 2 × 2."""
         edges = self.first(opponent)
-        first = torch.cat([edges.relu(), (-edges).relu()], dim=1)  # [n, 64, h/2, w/2]: both signs are kept
+        first = torch.cat([edges.relu(), (-edges).relu()], dim=1)  # [n, 64, h/2, w/2]; both signs are information
         pooled = functional.avg_pool2d(first, 4)
         second = self.second(pooled).relu()  # [n, 48, h/8, w/8]
         energy = first.float().square().mean((2, 3)).sqrt()
@@ -91,7 +91,7 @@ def _layout(images: Tensor) -> Tensor:
 
 def _smooth_filters(filters: int, channels: int, side: int, generator: torch.Generator) -> Tensor:
     """Random filters [filters, channels, side, side] of zero mean and unit norm, faded out towards their edges."""
-    # From integers, in double precision: rounded to float32 they have the same bytes on every processor.
+    # Drawn as integers and computed in double precision, so that the float32 bytes are the same on every processor.
     ramp = torch.linspace(-1, 1, side, dtype=torch.float64)
     window = torch.exp(-2 * (ramp[:, None] ** 2 + ramp[None, :] ** 2))
     weights = torch.randint(-1000, 1001, (filters, channels, side, side), generator=generator).double()

@@ -1,7 +1,7 @@
-"""The index of a model's articles: look-ups of what is similar and what to recommend, without scoring everything.
+"""The index of a model's articles: approximate search for similar articles and recommendations.
 
 What belongs here: :class:`ArticleIndex`, two forests with the identifiers around them, on disk as one folder. What does
-not: the forests (:mod:`atelier.search.annoy_forest`), how much they find (:mod:`atelier.recommenders.index_recall`),
+not: the forests (:mod:`atelier.search.annoy_forest`), their recall (:mod:`atelier.recommenders.index_recall`),
 lists for all customers at once (the models).
 """
 
@@ -29,7 +29,7 @@ REMEDY = "run article_index again"
 
 
 class OtherModelError(AtelierError, ValueError):
-    """An index is asked for the lists of a model that it was not built from."""
+    """An index was queried with a model from which it was not built."""
 
 
 class ArticleIndexConfig(BaseModel):
@@ -37,7 +37,7 @@ class ArticleIndexConfig(BaseModel):
 
     Attributes:
         trees: more find more of the exact neighbours, and make the files larger.
-        search: nodes inspected in a look-up; None: trees × neighbours asked for. The default finds 95% and more of the
+        search: nodes inspected in a look-up; None: trees × requested neighbours. The default finds 95% and more of the
             exact neighbours among 18,000 articles in about half a millisecond.
         seed: of the random planes.
     """
@@ -50,7 +50,7 @@ class ArticleIndexConfig(BaseModel):
 
 
 class _Described(BaseModel):
-    """index.json of a saved index; from format 2 on it knows the vectors of its model."""
+    """index.json of a saved index; from format 2 on it has the digest of its model's vectors."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -63,16 +63,16 @@ class _Described(BaseModel):
 class ArticleIndex:
     """The articles that a model ranks, found by cosine (similar ones) and by inner product (recommendations).
 
-    Every ranked article is indexed, so that one out of stock can be asked about; what is returned is in stock. A list
-    has min(k, articles that may be returned) rows whatever the filters.
+    Every article that the model ranks is indexed, so an article out of stock can be a query; returned articles are in
+    stock. A list has min(k, articles that may be returned) rows whatever the filters.
 
     Attributes:
         model: the model's name.
-        config: how it was grown.
-        article_ids: the identifiers of the numbers within.
+        config: how it was built.
+        article_ids: the identifiers of the article codes.
         in_stock: bool [n_articles]: in the catalogue and in stock when it was built.
         forests: by metric.
-        vectors: SHA-256 of which articles the model ranks and of their vectors: by it the model is known again.
+        vectors: SHA-256 of the articles that the model ranks and of their vectors; it identifies the model.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class ArticleIndex:
         self.vectors = vectors
         self._answered: WeakSet[CustomerProfiles] = (
             WeakSet()
-        )  # of fits that were found to be its own: a fit is digested once
+        )  # models found to be the index's own, so that each is digested only once
         self.config = config
         self.article_ids = article_ids
         self.in_stock = in_stock
@@ -96,7 +96,7 @@ class ArticleIndex:
 
     @classmethod
     def build(cls, model: VectorRecommender[Any], config: ArticleIndexConfig | None = None) -> Self:
-        """Grow the two forests from the vectors of a fitted model; the same model and config give the same bytes."""
+        """Build the two forests from the vectors of a fitted model; the same model and config give the same bytes."""
         config = config or ArticleIndexConfig()
         codes, vectors = _indexed(model)
         n_articles = len(model.article_ids)
@@ -113,7 +113,7 @@ class ArticleIndex:
         return self.forests["cosine"].dimension
 
     def searching(self, nodes: int | None) -> Self:
-        """The same forests, searched with another effort: nodes inspected in a look-up."""
+        """The same index with another search effort: the number of nodes inspected in a look-up."""
         config = self.config.model_copy(update={"search": nodes})
         forests = {metric: forest.searching(nodes) for metric, forest in self.forests.items()}
         return type(self)(self.model, config, self.article_ids, self.in_stock, forests, self.vectors)
@@ -122,7 +122,7 @@ class ArticleIndex:
         """The nearest articles to each article, itself left out.
 
         Args:
-            articles: which (texts, or a frame with ``article_id``), in stock or not.
+            articles: the query articles (texts, or a frame with ``article_id``), in stock or not.
             k: number of neighbours.
             eligible: the articles in stock that may be returned (likewise); None: all.
 
@@ -137,8 +137,8 @@ class ArticleIndex:
         check_k(k)
         forest = self.forests["cosine"]
         codes = pd.unique(self.article_ids.encode(column(articles, "article_id"), what="article_id"))
-        place = np.searchsorted(forest.codes, codes)
-        absent = codes[np.append(forest.codes, -1)[place] != codes]
+        position = np.searchsorted(forest.codes, codes)
+        absent = codes[np.append(forest.codes, -1)[position] != codes]
         if len(absent):
             names = preview(self.article_ids.take(absent).to_pylist(), len(absent))
             raise UnknownIdentifier(f"{len(absent):,} article_id without a vector: {names}")
@@ -159,8 +159,8 @@ class ArticleIndex:
         """The best articles for a few customers; for all of them :meth:`Recommender.recommend` is faster.
 
         Args:
-            model: the one that the index was built from: it knows the customers.
-            customers: whom to recommend to (texts, or a frame with ``customer_id``).
+            model: the model from which the index was built; it has the customers' vectors.
+            customers: the customers (texts, or a frame with ``customer_id``).
             k: length of the lists.
             exclude_seen: leave out what a customer has seen.
             candidates: the articles in stock that may be recommended; None: all.
@@ -169,22 +169,22 @@ class ArticleIndex:
             ``customer_id``, ``article_id``, ``score`` (falling), ``rank``, as :meth:`Recommender.recommend`.
 
         Raises:
-            OtherModelError: the model has other articles or vectors than the one that the index was built from.
+            OtherModelError: the model has other articles or vectors than the one from which the index was built.
             UnknownIdentifier: a customer or candidate is unknown.
             ValueError: ``k`` is below 1.
             NotFittedError: the model was not fitted.
         """
         check_k(k)
-        asked = model.queries(customers)
+        queries = model.queries(customers)
         self._check(model)
-        excluded = asked.seen if exclude_seen else Pairs.none()
-        ranked = self.forests["inner_product"](asked.vectors, k, excluded, self._eligible(candidates))
-        batch = encoded(ranked, asked.ids, self.article_ids, RECOMMENDED)
+        excluded = queries.seen if exclude_seen else Pairs.none()
+        ranked = self.forests["inner_product"](queries.vectors, k, excluded, self._eligible(candidates))
+        batch = encoded(ranked, queries.ids, self.article_ids, RECOMMENDED)
         frame: pd.DataFrame = plain([batch], RECOMMENDED).to_pandas()
         return frame
 
     def _check(self, model: VectorRecommender[Any]) -> None:
-        """Refuse a model that the index was not built from."""
+        """Reject a model from which the index was not built."""
         if model.customer_profiles in self._answered:
             return
         if model.article_ids != self.article_ids or _digest(*_indexed(model)) != self.vectors:
@@ -203,7 +203,7 @@ class ArticleIndex:
         return eligible
 
     def save(self, path: str | Path) -> None:
-        """Write index.json, the id map, what is in stock, and a folder for each forest."""
+        """Write index.json, the id map, the in-stock mask, and a folder for each forest."""
         folder = Path(path)
         bundles.write_config(folder, _Described(model=self.model, vectors=self.vectors, config=self.config), INDEX)
         self.article_ids.save(folder / "articles.parquet")
@@ -235,7 +235,7 @@ def _indexed(model: VectorRecommender[Any]) -> tuple[Codes, Scores]:
 
 
 def _digest(codes: Codes, vectors: Scores) -> str:
-    """What tells one model's articles and vectors from another's."""
+    """SHA-256 of the ranked articles' codes and vectors."""
     found = hashlib.sha256(codes.tobytes())
     found.update(np.ascontiguousarray(vectors, dtype=np.float32).data)
     return found.hexdigest()

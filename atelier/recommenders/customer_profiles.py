@@ -1,7 +1,7 @@
-"""Whom a model ranks for, and what it keeps of them.
+"""The customers for whom a model ranks, with the model's own data about them.
 
-What belongs here: :class:`CustomerProfiles`. What does not: reading it from interactions, and what the profiles are
-(:mod:`~atelier.recommenders.base`, the models).
+What belongs here: :class:`CustomerProfiles`. What does not: making it from interactions
+(:mod:`~atelier.recommenders.base`), and the content of the profiles (the models).
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from atelier.search.ragged import Indices, RaggedLists
 
 @dataclass(frozen=True, eq=False)
 class CustomerProfiles:
-    """Customers to rank for.
+    """The customers that a model knows.
 
     Attributes:
-        ids: all that are known.
-        rankable: int32 [m], ascending: those whom the model can rank for, as numbers in ``ids``.
-        seen: for each of ``ids`` the articles it has seen.
-        profiles: what the model keeps of the rankable customers, by name.
+        ids: the identifiers of all known customers.
+        rankable: int32 [m], ascending: the codes in ``ids`` of the customers for whom the model can rank.
+        seen: for each of ``ids`` the articles that the customer has seen.
+        profiles: the model's own arrays about the rankable customers, m rows each, by name.
     """
 
     ids: IdMap
@@ -30,7 +30,7 @@ class CustomerProfiles:
     profiles: dict[str, Array]
 
     def rows_of(self, codes: Codes) -> Indices:
-        """The row of the profiles of each customer (a number in ``ids``, or −1); −1 for those who have none."""
+        """The row of ``profiles`` of each customer (a code in ``ids``, or −1); −1 for customers without a profile."""
         rows = np.searchsorted(self.rankable, codes)
         found: Indices = np.where(np.append(self.rankable, -2)[rows] == codes, rows, -1)
         return found

@@ -13,10 +13,10 @@ from atelier.search.ragged import Mask, RaggedLists
 
 
 def in_stock_mask(article_ids: IdMap, catalogue: Catalogue | None, *, unsold: bool) -> Mask:
-    """Which articles may be recommended: those of the catalogue in stock, and with ``unsold`` those never yet on sale.
+    """Which articles may be recommended: those in stock, and with ``unsold`` also those not yet on sale: bool [n].
 
-    An article that was never seen on sale (``available_from`` null) has no stock that anybody knows of: it is a
-    candidate for models that read its content, and for no others.
+    The stock of an article that was never on sale (``available_from`` null) is not known: it is a candidate for models
+    that read its content, and for no others.
     """
     if catalogue is None:
         return np.ones(len(article_ids), dtype=bool)

@@ -1,7 +1,7 @@
-"""Why an article was recommended: what every model that can say it shares.
+"""Why an article was recommended: the parts that all models with explanations share.
 
-What belongs here: who can explain, the rows of a list that are explained, reasons as Arrow. What does not: taking a
-score apart, which is each model's own (:mod:`~atelier.recommenders.factorisation.als_explanation`,
+What belongs here: which models can explain, the rows of a list that are explained, reasons as Arrow. What does not: how
+a model decomposes its score (:mod:`~atelier.recommenders.factorisation.als_explanation`,
 :mod:`~atelier.recommenders.factorisation.hybrid_explanation`).
 """
 
@@ -18,12 +18,12 @@ from atelier.recommenders.schemas import REASONS
 from atelier.search.ragged import Indices, Mask, Ranked, Scores
 
 Part = tuple[Ranked, Ranked]
-"""Reasons of n recommendations: articles of the history (numbers), then labels of the content (numbers)."""
+"""The reasons of n recommendations: codes of articles of the history, then codes of labels of the content."""
 
 
 @runtime_checkable
 class Explaining(Protocol):
-    """A model that can say why it recommended an article."""
+    """A model that can explain why it recommended an article."""
 
     def explain(
         self,
@@ -39,13 +39,13 @@ class Explaining(Protocol):
 
 
 def explained(model: Any, batch: pa.RecordBatch, catalogue: Catalogue | None = None, *, ranks: int = 10) -> pa.Array:
-    """The reasons of the first places of lists.
+    """The reasons of the first ranks of lists.
 
     Args:
-        model: any recommender; where it cannot explain, there are no reasons.
+        model: any recommender; if it cannot explain, all reasons are null.
         batch: ``customer_id``, ``article_id``, ``rank``, n rows of the model's own lists.
         catalogue: with the vectors and names that the model reads.
-        ranks: places from 1 that get reasons. Those further down are rarely shown, and cost as much.
+        ranks: how many of the first ranks get reasons. Further ranks are rarely shown, and cost as much.
 
     Returns:
         n lists of ``REASONS``; null beyond ``ranks``, and where the model cannot explain.
@@ -54,12 +54,12 @@ def explained(model: Any, batch: pa.RecordBatch, catalogue: Catalogue | None = N
     if not isinstance(model, Explaining) or not shown.any():
         return pa.nulls(batch.num_rows, REASONS)
     reasons = model.explain(batch.filter(pa.array(shown)), catalogue)
-    place = np.cumsum(shown) - 1
-    return reasons.take(pa.array(place, mask=~shown))
+    row = np.cumsum(shown) - 1
+    return reasons.take(pa.array(row, mask=~shown))
 
 
 def places_of(customer_profiles: CustomerProfiles, recs: Any) -> Indices:
-    """The row of the profiles of each recommendation's customer; −1 for those who have none."""
+    """The row of ``profiles`` of each recommendation's customer: int64 [n]; −1 for customers without a profile."""
     codes = customer_profiles.ids.encode(column(recs, "customer_id"), unknown="minus_one", what="customer_id")
     return customer_profiles.rows_of(codes)
 
@@ -75,10 +75,10 @@ def assembled(served: Mask, parts: list[Part], names: pa.Array, n: int) -> pa.Li
     """Reasons as Arrow.
 
     Args:
-        served: bool [rows], which recommendations have a list; the others get null.
-        parts: reasons of the served ones, in order.
-        names: what the numbers stand for: the articles, and from ``n`` on the labels.
-        n: how many articles there are.
+        served: bool [rows], which recommendations have reasons; the others get null.
+        parts: the reasons of those, in order.
+        names: the names of the codes: the articles, and from ``n`` on the labels.
+        n: the number of articles.
     """
     codes = [np.concatenate([own.codes, np.where(c.codes >= 0, c.codes + n, -1)], axis=1) for own, c in parts]
     weights = [np.concatenate([own.scores, content.scores], axis=1) for own, content in parts]

@@ -1,6 +1,7 @@
 """Lists for every customer: a model's own where it can rank, the fallback's for all others.
 
-What belongs here: who is served by which model, in batches. What does not: ranking (the models), writing lists.
+What belongs here: which customers get which model's lists, in batches. What does not: ranking (the models), writing
+lists.
 """
 
 from collections.abc import Iterator
@@ -28,9 +29,9 @@ def serve(
     """Lists of ``k`` articles for all ``customers``, batch by batch.
 
     Args:
-        model: whose lists are wanted.
-        fallback: who makes the lists of customers whom ``model`` cannot serve; it has to serve anyone it knows.
-        customers: texts, or a frame with ``customer_id``; each once.
+        model: makes the lists of the customers for whom it can rank.
+        fallback: makes the lists of the other customers; it has to rank for every customer that it knows.
+        customers: distinct; texts, or a frame with ``customer_id``.
         k: length of the lists.
         exclude_seen: whether lists leave out what the customer has seen.
         candidates: the articles that may be recommended, known to both models; None: all in stock.

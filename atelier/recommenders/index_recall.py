@@ -1,6 +1,6 @@
-"""How much of the exact answer an index finds, and what that costs.
+"""The recall of an index against exact search, by search effort.
 
-What belongs here: recall, and its curve over search effort. What does not: the search, exact or not.
+What belongs here: recall, and its curve over search effort. What does not: the search, exact or approximate.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from atelier.search.exact import ExactTopK
 from atelier.search.ragged import Pairs, Ranked, Scores
 
 EFFORTS = (100, 300, 1000, 3000, 10_000, 30_000)
-"""Nodes inspected in a look-up, for the curve."""
+"""The search efforts of the curve: nodes inspected in a look-up."""
 
 
 def recall(approximate: Ranked, exact: Ranked) -> float:
@@ -43,14 +43,14 @@ def recall_curve(
     queries: int = 1000,
     efforts: Sequence[int] = EFFORTS,
 ) -> pd.DataFrame:
-    """Recall@k of both forests against exact search, as look-ups are made: in stock, unseen, not the article itself.
+    """Recall@k of both forests against exact search, with the filters of look-ups: in stock, unseen, not the query.
 
     Args:
         index: an index of the model's articles.
-        model: whose vectors are searched exactly.
+        model: the model whose vectors are searched exactly.
         k: length of the lists.
-        queries: articles and customers asked about at most, by a fixed hash of their identifiers.
-        efforts: nodes inspected, beside the index's own; those above four for each article tell nothing more.
+        queries: the number of query articles and customers, at most; chosen by a fixed hash of their identifiers.
+        efforts: nodes inspected, besides the index's own; those above four for each article are left out.
 
     Returns:
         ``metric``, ``nodes``, ``used`` (the index's own effort: one row of each metric), ``recall``, ``queries``.
@@ -58,7 +58,7 @@ def recall_curve(
     eligible: Codes = np.flatnonzero(index.in_stock).astype(np.int32)
     rows = []
     for metric in METRICS:
-        vectors, excluded = _asked(model, metric, queries)
+        vectors, excluded = _queries(model, metric, queries)
         exact = _exact(model, metric, eligible)(vectors, k, excluded)
         own = index.config.search or index.config.trees * k
         others = [nodes for nodes in efforts if nodes != own and nodes <= 4 * len(index.article_ids)]
@@ -69,15 +69,15 @@ def recall_curve(
     return pd.DataFrame(rows, columns=["metric", "nodes", "used", "recall", "queries"])
 
 
-def _asked(model: VectorRecommender[Any], metric: Metric, size: int) -> tuple[Scores, Pairs]:
-    """The vectors of a sample of articles or customers, and what each must not get."""
+def _queries(model: VectorRecommender[Any], metric: Metric, size: int) -> tuple[Scores, Pairs]:
+    """The vectors of a sample of articles or customers, and the articles that the list of each leaves out."""
     if metric == "cosine":
         codes: Codes = np.flatnonzero(model.ranked).astype(np.int32)
         codes = codes[_sample(model.article_ids.take(codes), size)]
         return unit(model.article_vectors(codes)), Pairs(np.arange(len(codes)), codes)
     served = model.customer_profiles.ids.take(model.customer_profiles.rankable)
-    asked = model.queries(served.take(pa.array(_sample(served, size))))
-    return asked.vectors, asked.seen
+    queries = model.queries(served.take(pa.array(_sample(served, size))))
+    return queries.vectors, queries.seen
 
 
 def _exact(model: VectorRecommender[Any], metric: Metric, eligible: Codes) -> ExactTopK:
@@ -86,6 +86,6 @@ def _exact(model: VectorRecommender[Any], metric: Metric, eligible: Codes) -> Ex
 
 
 def _sample(ids: pa.Array, size: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The places of the ``size`` identifiers with the smallest hashes, ascending: the same on every day."""
+    """The positions of the ``size`` identifiers with the smallest hashes, ascending: the same ones on every day."""
     hashes = pd.util.hash_pandas_object(ids.to_pandas(), index=False).to_numpy()
     return np.sort(np.argsort(hashes, kind="stable")[:size])

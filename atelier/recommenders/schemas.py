@@ -1,6 +1,6 @@
-"""The frames that recommenders return, as Arrow schemas, and how padded lists become columns.
+"""The Arrow schemas of the tables that recommenders return, and the conversion of padded lists to columns.
 
-What belongs here: schemas and the step from numbers to dictionary-encoded identifiers. What does not: ranking.
+What belongs here: schemas, and the conversion of codes to dictionary-encoded identifiers. What does not: ranking.
 """
 
 import numpy as np
@@ -13,12 +13,12 @@ TEXT = pa.large_string()
 ENCODED = pa.dictionary(pa.int32(), TEXT)
 
 RECOMMENDED = pa.schema({"customer_id": ENCODED, "article_id": ENCODED, "score": pa.float32(), "rank": pa.int32()})
-"""What ``recommend_batches`` yields: score falls and rank rises from 1 within a customer."""
+"""The batches of ``recommend_batches``: within a customer the score falls, and the rank rises from 1."""
 
 SIMILAR = pa.schema(
     {"article_id": ENCODED, "similar_article_id": ENCODED, "similarity": pa.float32(), "rank": pa.int32()}
 )
-"""The neighbours of articles, in the same form."""
+"""The neighbours of articles: within an article the similarity falls, and the rank rises from 1."""
 
 REASONS = pa.list_(pa.struct([("kind", pa.string()), ("value", pa.string()), ("weight", pa.float64())]))
 """Why an article was recommended: kind is ``article`` (of the history) or ``attribute`` (of its content), weight in
@@ -30,22 +30,22 @@ def encoded(ranked: Ranked, row_ids: pa.Array, article_ids: IdMap, schema: pa.Sc
 
     Args:
         ranked: n lists.
-        row_ids: whose list each is; n identifiers.
-        article_ids: what the numbers in the lists stand for.
+        row_ids: the n identifiers of the customers or articles of the lists.
+        article_ids: the identifiers of the codes in the lists.
         schema: ``RECOMMENDED`` or ``SIMILAR``.
     """
     present = ranked.codes >= 0
-    rows, places = np.nonzero(present)
+    rows, positions = np.nonzero(present)
     columns = [
         pa.DictionaryArray.from_arrays(pa.array(rows.astype(np.int32)), row_ids),
         pa.DictionaryArray.from_arrays(pa.array(ranked.codes[present]), article_ids.values),
         pa.array(ranked.scores[present]),
-        pa.array((places + 1).astype(np.int32)),
+        pa.array((positions + 1).astype(np.int32)),
     ]
     return pa.record_batch(columns, schema=schema)
 
 
 def plain(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
-    """The batches as one table, with identifiers as plain texts."""
+    """The batches as one table, with identifiers as strings instead of dictionary-encoded."""
     texts = pa.schema([pa.field(f.name, TEXT if f.type == ENCODED else f.type) for f in schema])
     return pa.Table.from_batches(batches, schema=schema).cast(texts)

@@ -1,7 +1,7 @@
 """``atelier init``: write the settings of a home, once; with the sample retailer, generate it.
 
-What belongs here: the command, what it refuses, and what others need of an initialised home. What does not: the
-settings' own rules (:mod:`resources.retailer`).
+What belongs here: the command, its validation, and functions for code that needs an initialised home. What does not:
+the settings' own rules (:mod:`resources.retailer`).
 """
 
 import os
@@ -37,7 +37,7 @@ SAMPLE_SIZES = ("articles", "customers", "days")
     default="sample",
     envvar="ATELIER_SOURCE",
     show_default=True,
-    help="What kind of source is read.",
+    help="The kind of source.",
 )
 @click.option("--path", type=click.Path(path_type=Path), envvar="ATELIER_PATH", help="The source's folder.")
 @click.option(
@@ -56,14 +56,14 @@ SAMPLE_SIZES = ("articles", "customers", "days")
     default=7,
     envvar="ATELIER_HORIZON",
     show_default=True,
-    help="Days of behaviour that judge a day's recommendations.",
+    help="Days of later interactions on which a day's recommendations are evaluated.",
 )
 @click.option(
     "--serving-model",
     default="als",
     envvar="ATELIER_SERVING_MODEL",
     show_default=True,
-    help="Whose lists every customer gets.",
+    help="The model whose lists every customer gets.",
 )
 @click.option(
     "--backbone", default="small", envvar="ATELIER_BACKBONE", show_default=True, help="The encoder of photographs."
@@ -87,7 +87,7 @@ SAMPLE_SIZES = ("articles", "customers", "days")
     default="auto",
     envvar="ATELIER_DEVICE",
     show_default=True,
-    help="Where to embed and train; auto: CUDA where there is one.",
+    help="The device that embeds and trains; auto: CUDA if there is one.",
 )
 @click.option(
     "--threads",
@@ -111,18 +111,18 @@ SAMPLE_SIZES = ("articles", "customers", "days")
 @click.option("--customers", type=int, help="Sample retailer: how many customers.")
 @click.option("--days", type=int, help="Sample retailer: how many days.")
 @click.option("--if-absent", is_flag=True, help="Do nothing where the home has been initialised.")
-def init(if_absent: bool, **asked: Any) -> None:
+def init(if_absent: bool, **arguments: Any) -> None:
     """Write atelier.toml, once; with the sample retailer, generate it."""
     home = Home.from_environment()
     if if_absent and home.toml.exists():
         return
-    sizes = {name: asked[name] for name in SAMPLE_SIZES if asked[name] is not None}
-    if asked["source"] == "sample":
-        settings, sample = _of_sample(home, asked, sizes)
+    sizes = {name: arguments[name] for name in SAMPLE_SIZES if arguments[name] is not None}
+    if arguments["source"] == "sample":
+        settings, sample = _of_sample(home, arguments, sizes)
     elif sizes:
         raise click.UsageError(f"--{next(iter(sizes))} belongs to --source sample")
     else:
-        settings, sample = _of_files(home, asked), None
+        settings, sample = _of_files(home, arguments), None
     if not check_settings(home, settings):
         check_names(settings)
     if sample is not None:
@@ -135,10 +135,10 @@ def init(if_absent: bool, **asked: Any) -> None:
 
 
 def init_home(home: Home) -> None:
-    """What ``atelier init`` does without options, unless it has run; options come from the environment.
+    """Initialise the home as ``atelier init`` without options does, unless it has run; the environment gives options.
 
     Raises:
-        SettingsError: what the environment asks for is not allowed.
+        SettingsError: an option in the environment is not allowed.
     """
     if home.toml.exists():
         return
@@ -149,7 +149,7 @@ def init_home(home: Home) -> None:
 
 
 def write_dagster_yaml(home: Home) -> None:
-    """Put the shipped dagster.yaml into the home, unless there is one: no telemetry, one run at a time."""
+    """Copy the default dagster.yaml (no telemetry, one run at a time) into the home, unless there is one."""
     from importlib.resources import files
 
     target = home.dagster / "dagster.yaml"
@@ -159,7 +159,7 @@ def write_dagster_yaml(home: Home) -> None:
 
 
 def check_names(settings: Settings) -> None:
-    """Refuse a serving model or an encoder that no nightly run could build. Nothing is downloaded.
+    """Reject a serving model or an encoder that a nightly run could not build. Nothing is downloaded.
 
     Raises:
         UsageError: the model or backbone is unknown, or the weights are not there; the message names the option.
@@ -169,7 +169,7 @@ def check_names(settings: Settings) -> None:
     if settings.serving_model not in MODELS:
         raise click.UsageError(f"--serving-model: no model {settings.serving_model!r}; there are {', '.join(MODELS)}")
     backbone, weights = settings.encoder.backbone, settings.encoder.weights
-    if backbone != EncoderSettings().backbone:  # which needs no torchvision, and that takes seconds to import
+    if backbone != EncoderSettings().backbone:  # the default needs no torchvision, which takes seconds to import
         from torchvision import models
 
         if backbone not in (names := models.list_models(module=models)):
@@ -180,13 +180,13 @@ def check_names(settings: Settings) -> None:
         raise click.UsageError(f"--weights: no .safetensors file {weights}; give one that exists, DEFAULT, or none")
 
 
-def _of_sample(home: Home, asked: dict[str, Any], sizes: dict[str, int]) -> "tuple[Settings, SampleConfig]":
-    """The settings of a sample retailer, and what to generate; neither looks at the disk."""
+def _of_sample(home: Home, arguments: dict[str, Any], sizes: dict[str, int]) -> "tuple[Settings, SampleConfig]":
+    """The settings of a sample retailer, and the config of its generator; nothing is read from disk."""
     from atelier.sources.parquet import ParquetOptions
     from atelier.sources.sample import SampleConfig
 
-    folder = (asked["path"] or home.root / SAMPLE_FOLDER).resolve()
-    options = _parse_options(asked["options"])
+    folder = (arguments["path"] or home.root / SAMPLE_FOLDER).resolve()
+    options = _parse_options(arguments["options"])
     try:
         sample = SampleConfig.model_validate(sizes)
     except ValidationError as error:
@@ -195,38 +195,38 @@ def _of_sample(home: Home, asked: dict[str, Any], sizes: dict[str, int]) -> "tup
         ParquetOptions.model_validate(options)
     except ValidationError as error:
         raise click.UsageError(f"--option: {faults(error)}; docs/sources.md lists them") from error
-    return _settings(home, folder, asked, options, (sample.first_day, sample.last_day)), sample
+    return _settings(home, folder, arguments, options, (sample.first_day, sample.last_day)), sample
 
 
-def _of_files(home: Home, asked: dict[str, Any]) -> Settings:
-    """The settings of a source whose files are there; these say which days they hold."""
-    if asked["path"] is None:
-        raise click.UsageError(f"--path: where are the files of the source {asked['source']!r}?")
-    folder, options = asked["path"].resolve(), _parse_options(asked["options"])
-    return _settings(home, folder, asked, options, _days(asked["source"], folder, options))
+def _of_files(home: Home, arguments: dict[str, Any]) -> Settings:
+    """The settings of a source of files, which are read to find the first and last day."""
+    if arguments["path"] is None:
+        raise click.UsageError(f"--path: where are the files of the source {arguments['source']!r}?")
+    folder, options = arguments["path"].resolve(), _parse_options(arguments["options"])
+    return _settings(home, folder, arguments, options, _days(arguments["source"], folder, options))
 
 
 def _settings(
-    home: Home, folder: Path, asked: dict[str, Any], options: dict[str, Any], held: tuple[date, date | None]
+    home: Home, folder: Path, arguments: dict[str, Any], options: dict[str, Any], held: tuple[date, date | None]
 ) -> Settings:
-    """What was asked for, checked one key at a time."""
-    first, last = asked["first_day"], asked["last_day"]
+    """The settings of the given options, validated."""
+    first, last = arguments["first_day"], arguments["last_day"]
     try:
         return Settings(
-            source=asked["source"],
+            source=arguments["source"],
             path=os.path.relpath(folder, home.root) if folder.is_relative_to(home.root) else str(folder),
             first_day=first.date() if first else held[0],
             last_day=last.date() if last else held[1],
-            time_zone=asked["time_zone"],
-            horizon=asked["horizon"],
-            serving_model=asked["serving_model"],
+            time_zone=arguments["time_zone"],
+            horizon=arguments["horizon"],
+            serving_model=arguments["serving_model"],
             encoder=EncoderSettings(
-                backbone=asked["backbone"],
-                weights=_weights(asked["weights"]),
-                preprocessing=_preprocessing(asked["preprocessing"]),
+                backbone=arguments["backbone"],
+                weights=_weights(arguments["weights"]),
+                preprocessing=_preprocessing(arguments["preprocessing"]),
             ),
             compute=ComputeSettings(
-                device=asked["device"], threads=asked["threads"], memory_limit=asked["memory_limit"]
+                device=arguments["device"], threads=arguments["threads"], memory_limit=arguments["memory_limit"]
             ),
             options=options,
         )
@@ -235,10 +235,10 @@ def _settings(
 
 
 def _generate(folder: Path, config: "SampleConfig") -> None:
-    """Generate the sample retailer, unless the folder holds anything else: another one may be in use.
+    """Generate the sample retailer, unless the folder holds other files, which may be in use.
 
     Raises:
-        SettingsError: it does, or it cannot be written to.
+        SettingsError: the folder holds other files, or cannot be written to.
     """
     from atelier.sources.sample import generate, is_complete
 
@@ -261,17 +261,17 @@ def _generate(folder: Path, config: "SampleConfig") -> None:
 
 
 def _half_generated(folder: Path) -> bool:
-    """Whether an interrupted generation left it: the truth is written first, the manifest last."""
+    """Whether the folder is left from an interrupted generation, which writes the truth first and the manifest last."""
     return (folder / "truth").is_dir() and not (folder / "retailer.json").exists()
 
 
 def _other_sizes(folder: Path, config: "SampleConfig") -> str:
-    """In what a generated retailer differs from ``config``."""
+    """The fields in which a generated retailer differs from ``config``, as text."""
     import json
 
     found = json.loads((folder / "retailer.json").read_text(encoding="utf-8"))["generator"].get("config", {})
-    asked = config.model_dump(mode="json")
-    other = [f"{name} is {found.get(name)}, asked for {n}" for name, n in asked.items() if found.get(name) != n]
+    wanted = config.model_dump(mode="json")
+    other = [f"{name} is {found.get(name)}, asked for {n}" for name, n in wanted.items() if found.get(name) != n]
     return ", ".join(other) or "made by another version of the generator"
 
 

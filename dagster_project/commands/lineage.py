@@ -1,6 +1,6 @@
 """``atelier lineage``: where one value of ``predicted_attributes`` comes from, as a tree.
 
-What belongs here: the command, and the tree. What does not: gathering what it shows
+What belongs here: the command, and the tree. What does not: tracing the value
 (:mod:`resources.attribute_lineage`), the page (:mod:`atelier.report.lineage`).
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 WORDS = 8
 DAYS = 10
-PLAIN_WIDTH = 120  # where the output is no terminal
+PLAIN_WIDTH = 120  # used if the output is not a terminal
 
 
 @click.command()
@@ -34,7 +34,7 @@ PLAIN_WIDTH = 120  # where the output is no terminal
     "--page", type=click.Path(path_type=Path, dir_okay=False), help="Write the page with the photographs here."
 )
 def lineage(article: str, attribute: str, day: datetime | None, page: Path | None) -> None:
-    """Where the value of ATTRIBUTE of ARTICLE comes from: what was read, which model, what decided, which run."""
+    """Show where the value of ATTRIBUTE of ARTICLE comes from: inputs, model, explanation and run."""
     from resources.attribute_lineage import Tracer
 
     tracer = Tracer.of_home(Home.from_environment())
@@ -49,7 +49,7 @@ def lineage(article: str, attribute: str, day: datetime | None, page: Path | Non
 
 
 def show(shown: "Tree") -> None:
-    """Print a tree: as wide as the terminal and in colour, or plain where the output is none."""
+    """Print a tree: as wide as the terminal and in colour, or plain if the output is not a terminal."""
     from rich.console import Console
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PLAIN_WIDTH
@@ -57,7 +57,7 @@ def show(shown: "Tree") -> None:
 
 
 def tree(found: "AttributeLineage") -> "Tree":
-    """The lineage as a tree of plain text: nothing in it is read as markup, and nothing as a control character."""
+    """The lineage as a tree of plain text, without markup or control characters from the data."""
     from rich.text import Text
     from rich.tree import Tree
 
@@ -87,12 +87,12 @@ def tree(found: "AttributeLineage") -> "Tree":
 
 
 def clean(text: str) -> str:
-    """The text without control characters, which a terminal would obey."""
+    """The text without control characters, which a terminal would execute."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _branch(parent: "Tree", title: str, lines: Iterable[str]) -> "Tree":
-    """A branch with a line for each text; a branch without lines is left out, and its parent returned."""
+    """Add a branch with a line for each text, and return it; without lines, add nothing and return the parent."""
     from rich.text import Text
 
     texts = [Text(clean(line), overflow="fold") for line in lines if line]

@@ -1,6 +1,6 @@
-"""``atelier promote``: what a job on demand has made is used from now on.
+"""``atelier promote``: the result of a job on demand is used from now on.
 
-What belongs here: the command, and what it says. What does not: training (:mod:`assets.image_backbone`), the file of
+What belongs here: the command, and its output. What does not: training (:mod:`assets.image_backbone`), the file of
 settings (:mod:`resources.retailer`).
 """
 
@@ -20,7 +20,7 @@ BACKBONE = "image_backbone"
 
 @click.group()
 def promote() -> None:
-    """Use what a job on demand has made from now on: a decision, and never a nightly event."""
+    """Use the result of a job on demand from now on; nightly runs never do this by themselves."""
 
 
 @promote.command(BACKBONE)
@@ -39,7 +39,7 @@ def image_backbone(day: datetime | None, undo: bool) -> None:
 
 
 def promote_backbone(home: Home, day: date | None = None) -> str:
-    """Write a day's backbone, or the newest, into atelier.toml; returns what to tell whoever asked.
+    """Write a day's backbone, or the newest, into atelier.toml; returns a message for the user.
 
     Raises:
         PartitionMissing: none was trained on that day.
@@ -55,8 +55,8 @@ def promote_backbone(home: Home, day: date | None = None) -> str:
     changed = promote_encoder(home, bundle.model_id)
     return (
         f"{finetuning_text(tuned.metrics)}\n\n{home.toml}: photographs are {'now' if changed else 'already'} encoded "
-        f"with {tuned.backbone.name} {bundle.model_id}, which learned from labels of {bundle.manifest.training_day}.\n"
-        "Each is encoded once with it, by the next run of each day; days before keep their vectors until they run."
+        f"with {tuned.backbone.name} {bundle.model_id}, fine-tuned on labels of {bundle.manifest.training_day}.\n"
+        "Each is encoded once with it, by the next run of each day; other days keep their vectors until they run again."
     )
 
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from atelier.errors import BundleError
 from atelier.images import Encoder, FineTuned, FineTuningConfig, FineTuningError, Preprocessing, finetune
-from atelier.images.activations import Activations, Viewing, keep_activations
+from atelier.images.activations import Activations, Viewing, compute_activations
 from atelier.images.backbones import Backbone, build_backbone
 from atelier.images.finetuning import _validation
 from atelier.images.finetuning_config import Augmentation
@@ -228,7 +228,7 @@ def test_what_cannot_be_read_takes_no_second_copy_of_the_rest(
 
     def kept(given: pd.DataFrame) -> Activations:
         viewing = Viewing(views=2, augmentation=Augmentation(), seed=0, memory_bytes=2**30, root=folder)
-        return keep_activations(frozen, TINY, given, viewing, torch.device("cpu"))
+        return compute_activations(frozen, TINY, given, viewing, torch.device("cpu"))
 
     some = photographs.head(40)
     whole, gaps = kept(some), kept(some.assign(path=some["path"].where(some.index % 3 > 0, "none.png")))

@@ -1,7 +1,7 @@
-"""``popular``: the same list for everyone, by how often articles were chosen in a recent window.
+"""``popular``: the same list for everyone, by the number of interactions of each article in a recent window.
 
-What belongs here: counting, and the co-occurrence of articles that stands in for similarity where no model has vectors.
-What does not: anything personal beyond leaving out what a customer has seen.
+What belongs here: counting, and the co-occurrence of articles, which replaces similarity in models without vectors.
+What does not: anything personal except the filter of seen articles.
 """
 
 from typing import Any, TypeVar
@@ -36,9 +36,9 @@ class CountingRecommender(Recommender[PopularConfigT]):
         return order, (counts[order] / (counts.max() + 1)).astype(np.float32)
 
     def _neighbour_ranker(self, eligible: Codes, k: int) -> NeighbourRanker:
-        """Neighbours by the cosine of the articles' customers: |A ∩ B| / √(|A| |B|), A and B who has seen each.
+        """Neighbours by the cosine |A ∩ B| / √(|A| |B|), where A and B are the customers who have seen each article.
 
-        Articles without a common customer are no neighbours, so that lists may be short.
+        Articles without a common customer are no neighbours, so lists may be shorter than ``k``.
         """
         seen = self.customer_profiles.seen
         shape = (len(seen), len(self.article_ids))

@@ -20,7 +20,7 @@ class PopularConfig(RecommenderConfig):
 
 DECLARATION = Declaration(
     name="popular",
-    summary="What sells in the recent window, the same list for everybody: the baseline, and what new customers get.",
+    summary="The best-selling articles of a recent window, the same list for everybody: the baseline and the fallback.",
     config=PopularConfig,
     implementation="atelier.recommenders.baselines.popular:Popular",
     serves_anyone=True,

@@ -1,4 +1,4 @@
-"""``repeat``: a customer's own last articles, then what is popular. The floor wherever repeats are allowed.
+"""``repeat``: a customer's own last articles, then the popular ones. The baseline where lists may hold seen articles.
 
 What belongs here: the order of a customer's own articles. What does not: popularity itself
 (:mod:`atelier.recommenders.baselines.popular`).
@@ -18,7 +18,8 @@ from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, first_of_
 class Repeat(CountingRecommender[RepeatConfig]):
     """A customer's own articles, the last first, then the popular ones.
 
-    The score of the own article in place p is 1 + 1/p, above every popular one's, which is below 1.
+    The score of a customer's own article at rank p is 1 + 1/p, above the score of every popular article, which is below
+    1.
     """
 
     declaration = DECLARATION
@@ -45,8 +46,8 @@ class Repeat(CountingRecommender[RepeatConfig]):
             mine = own.of(rows)
             mine = mine.where(allowed[mine.codes])
             mine = mine.where(without(mine, excluded, articles))
-            place = place_in_row(mine.rows, n)
-            first = padded(mine, (1 + 1 / (place + 1)).astype(np.float32), n, k)
+            ranks = place_in_row(mine.rows, n) + 1
+            first = padded(mine, (1 + 1 / ranks).astype(np.float32), n, k)
             taken = _joined(excluded, mine)
             return _followed(first, first_of_order(order, scores, taken, n, k, articles))
 
@@ -59,11 +60,11 @@ def _joined(one: Pairs, other: Pairs) -> Pairs:
 
 
 def _followed(first: Ranked, second: Ranked) -> Ranked:
-    """Each list of ``first``, filled up to its width from the list of ``second``."""
+    """Each list of ``first``, filled up to its length from the list of ``second``."""
     own = (first.codes >= 0).sum(axis=1, keepdims=True)  # [n, 1]
-    place = np.arange(first.codes.shape[1])[None, :] - own  # place in the second list; negative: still the first
-    source = np.maximum(place, 0)
+    position = np.arange(first.codes.shape[1])[None, :] - own  # in the second list; negative: in the first one
+    source = np.maximum(position, 0)
     return Ranked(
-        np.where(place < 0, first.codes, np.take_along_axis(second.codes, source, axis=1)),
-        np.where(place < 0, first.scores, np.take_along_axis(second.scores, source, axis=1)),
+        np.where(position < 0, first.codes, np.take_along_axis(second.codes, source, axis=1)),
+        np.where(position < 0, first.scores, np.take_along_axis(second.scores, source, axis=1)),
     )

@@ -14,13 +14,13 @@ class RepeatConfig(PopularConfig):
     """Config of ``repeat``."""
 
     own_articles: int = Field(
-        default=100, ge=1, le=1000, description="How many of a customer's last distinct articles are kept."
+        default=100, ge=1, le=1000, description="How many of a customer's last distinct articles are recommended."
     )
 
 
 DECLARATION = Declaration(
     name="repeat",
-    summary="A customer's own last articles, then what sells: the floor wherever articles may be repeated.",
+    summary="A customer's own last articles, then popular ones: the baseline where lists may hold seen articles.",
     config=RepeatConfig,
     implementation="atelier.recommenders.baselines.repeat:Repeat",
     serves_anyone=True,

@@ -1,4 +1,4 @@
-"""What a retailer knows of its customers, as numbers that a small network reads.
+"""Attributes of customers as a matrix of numbers, the input of a small network.
 
 What belongs here: turning columns of a frame of customers into a matrix. What does not: the network.
 """
@@ -15,19 +15,19 @@ from atelier.ids import IdMap, column
 from atelier.interactions import InteractionsError
 
 MOST_VALUES = 50
-"""Values of a text column that get a position, the most frequent first."""
+"""The most values of a text column that get a position; the most frequent ones do."""
 
 
 def attribute_matrix(customers: Any, names: Sequence[str], ids: IdMap) -> npt.NDArray[np.float32]:
-    """The attributes of customers: numbers standardised, texts one-hot; what is unknown is zero.
+    """The attributes of customers: numbers standardised, texts one-hot; unknown values are zero.
 
     Args:
         customers: a frame (pandas or Arrow) with ``customer_id`` and the columns ``names``; or None.
-        names: which columns are read.
-        ids: the customers wanted, n of them.
+        names: the columns that are read.
+        ids: the n customers of the rows.
 
     Returns:
-        float32 [n, positions]: a column of numbers has one position, one of texts up to 50.
+        float32 [n, positions]: a column of numbers has one position, a column of texts up to 50.
 
     Raises:
         InteractionsError: there is no frame, or it lacks a column.
@@ -58,6 +58,6 @@ def _block(values: "pd.Series[Any]") -> npt.NDArray[np.float64]:
         return np.nan_to_num(scaled)[:, None]
     texts = values.astype("str")
     counts = texts.value_counts().rename_axis("value").reset_index(name="n")
-    kept = counts.sort_values(["n", "value"], ascending=[False, True])["value"].head(MOST_VALUES).sort_values()
-    place = pd.Index(kept).get_indexer(pd.Index(texts))
-    return np.asarray(place[:, None] == np.arange(len(kept))[None, :], dtype=np.float64)
+    frequent = counts.sort_values(["n", "value"], ascending=[False, True])["value"].head(MOST_VALUES).sort_values()
+    position = pd.Index(frequent).get_indexer(pd.Index(texts))
+    return np.asarray(position[:, None] == np.arange(len(frequent))[None, :], dtype=np.float64)

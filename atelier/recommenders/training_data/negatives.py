@@ -1,7 +1,7 @@
-"""What a factorisation is trained on: for each positive some of what preceded it, and articles that were not chosen.
+"""Training examples: for each positive some of the interactions before it, and negatives.
 
-What belongs here: which interactions are positives, which articles can be negatives, and drawing both, many at once.
-What does not: models, losses. Everything is numbers in compressed lists: no loop over customers or rows.
+What belongs here: which articles can be negatives, and sampling inputs and negatives in batches. What does not: models,
+losses. Everything is arrays in compressed rows, without a loop over customers or rows.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from atelier.recommenders.training_data.positives import Window
 from atelier.search.ragged import Indices, Mask, RaggedLists
 
 ROUNDS = 20
-"""How often a negative that the customer has touched is drawn anew before it is left out."""
+"""How often a negative that the customer has interacted with is drawn again before it is left out."""
 
 
 class TrainingBatch(NamedTuple):
@@ -24,11 +24,11 @@ class TrainingBatch(NamedTuple):
 
     Attributes:
         customers: int32 [b].
-        inputs: int32 [b, inputs]: what preceded the positive; −1 where there is less.
+        inputs: int32 [b, inputs]: articles of interactions before the positive; −1 where there are fewer.
         positives: int32 [b].
         negatives: int32 [n] shared by all, or [b, n].
         valid: bool [b, n]: whether a negative counts for an example.
-        importance: float32, as ``negatives``: how many articles each stands for, one over how often it is drawn.
+        importance: float32, shaped as ``negatives``: the importance weight of each, one over its expected count.
     """
 
     customers: Codes
@@ -44,15 +44,15 @@ def negative_pool(
 ) -> Codes:
     """The articles that can be negatives, ascending: on sale throughout the window.
 
-    Without dates of sale (``available_from``, ``available_until``) what was interacted with counts as on sale. Where
-    fewer than ``needed`` were on sale throughout, those interacted with are taken.
+    Without dates of sale (``available_from``, ``available_until``) the articles with interactions count as on sale.
+    Where fewer than ``needed`` were on sale throughout, the articles with interactions are taken.
 
     Args:
-        interactions: what is trained on.
-        catalogue: says since and until when articles are sold.
-        window: of the interactions that articles have to be on sale in; None: no dates.
+        interactions: the training interactions.
+        catalogue: has the dates since and until when articles are sold.
+        window: the days throughout which articles have to be on sale; None: the interactions have no dates.
         rankable: bool [n_articles], which articles the model can rank at all.
-        needed: how many negatives an example has.
+        needed: the number of negatives of an example.
     """
     sold = np.zeros(len(interactions.article_ids), dtype=bool)
     sold[interactions.articles] = True
@@ -64,7 +64,7 @@ def negative_pool(
 
 
 def _on_sale(catalogue: Catalogue, window: Window, article_ids: IdMap) -> Mask:
-    """Which articles were on sale on every day of a window; not those never seen on sale."""
+    """Which articles were on sale on every day of a window: bool [n_articles]; False for those never on sale."""
     first = catalogue.frame["available_from"].astype("datetime64[s]").to_numpy().astype("datetime64[D]")
     throughout = first <= window.first  # False for NaT
     if "available_until" in catalogue.frame:
@@ -79,14 +79,15 @@ class Sampler:
     """Draws examples for positives.
 
     Args:
-        interactions: what is trained on; inputs and what counts as touched come from here.
+        interactions: the training interactions, of which inputs are drawn; no article of a customer's interactions is
+            a negative for that customer.
         pool: int32, ascending: articles that can be negatives.
-        inputs: how many preceding interactions an example shows at most.
-        last: whether these are the last ones before the positive; otherwise any, each subset equally likely.
-        negatives: how many negatives an example has; at most as many as the pool where they are shared.
-        shared: whether all examples of a batch have the same negatives. Those that a customer has touched do not count
-            for them.
-        popularity: an article is drawn in proportion to this power of its interactions.
+        inputs: the number of inputs of an example, at most.
+        last: whether these are the last interactions before the positive; otherwise a random subset of those before it.
+        negatives: the number of negatives of an example; at most the size of the pool where they are shared.
+        shared: whether all examples of a batch have the same negatives. Those that a customer has interacted with do
+            not count for that customer.
+        popularity: an article is drawn in proportion to its number of interactions to the power of this.
     """
 
     def __init__(
@@ -116,16 +117,16 @@ class Sampler:
         self._uniform = popularity == 0
 
     def batch(self, rows: Indices, random: np.random.Generator) -> TrainingBatch:
-        """Examples for these positives.
+        """Examples for some positives.
 
         Args:
-            rows: int64 [b], rows of the interactions.
-            random: decides which inputs and negatives.
+            rows: int64 [b], the positives as rows of the interactions.
+            random: the generator with which inputs and negatives are drawn.
         """
         customers = self._customers[rows]
         first = self._starts[customers]
-        places = self._chosen_inputs(rows - first, self._inputs, random)  # [b, inputs]
-        inputs = np.where(places >= 0, self._articles[first[:, None] + np.maximum(places, 0)], np.int32(-1))
+        chosen = self._chosen_inputs(rows - first, self._inputs, random)  # [b, inputs]
+        inputs = np.where(chosen >= 0, self._articles[first[:, None] + np.maximum(chosen, 0)], np.int32(-1))
         draw = self._shared_negatives if self._shared else self._own_negatives
         negatives, valid = draw(customers, random)
         return TrainingBatch(
@@ -133,17 +134,17 @@ class Sampler:
         )
 
     def _importance(self, customers: Codes, negatives: Codes) -> npt.NDArray[np.float32]:
-        """One over how often each negative is drawn."""
+        """One over the expected number of times that each negative is drawn."""
         importance: npt.NDArray[np.float64] = 1 / self._often[np.searchsorted(self._pool, negatives)]
-        if not self._shared:  # what is touched is drawn anew, so that all others are drawn more often
+        if not self._shared:  # a customer's own articles are drawn again, so that all others are drawn more often
             touched = self._touched.of(customers)
             share = np.bincount(touched.rows, self._drawn_share[touched.codes], minlength=len(customers))
             importance = importance * np.maximum(1 - share, 0)[:, None]
         return importance.astype(np.float32)
 
     def _shared_negatives(self, customers: Codes, random: np.random.Generator) -> tuple[Codes, Mask]:
-        """Distinct articles for all customers, and for whom they count."""
-        negatives = self._pool[self._shared_places(random)]
+        """Distinct articles for all customers, and the customers for whom each counts."""
+        negatives = self._pool[self._shared_draw(random)]
         column = np.full(self._n_articles, -1, dtype=np.int64)
         column[negatives] = np.arange(len(negatives))
         touched = self._touched.of(customers)
@@ -152,11 +153,11 @@ class Sampler:
         valid[touched.rows, column[touched.codes]] = False
         return negatives, valid
 
-    def _shared_places(self, random: np.random.Generator) -> Indices:
-        """Which of the pool are drawn for all, ascending.
+    def _shared_draw(self, random: np.random.Generator) -> Indices:
+        """The positions in the pool of the articles drawn for all customers, ascending.
 
-        Equally likely ones are so many exactly; others are drawn each on its own (Poisson sampling), so many on
-        average: then one over how often each is drawn is exact, which it is not for a draw of so many.
+        If all articles are equally likely, their number is fixed. Otherwise each is drawn independently (Poisson
+        sampling) and only the expected number is fixed, because then the inclusion probabilities are known exactly.
         """
         if self._uniform:
             size = min(self._negatives, len(self._pool))
@@ -170,7 +171,7 @@ class Sampler:
         return self._pool[random.choice(len(self._pool), shape, p=self._often / self._often.sum())]
 
     def _own_negatives(self, customers: Codes, random: np.random.Generator) -> tuple[Codes, Mask]:
-        """Articles for each customer, drawn independently, and whether they count: False where none was found."""
+        """Articles drawn for each customer, and whether each counts: False for one of the customer's own articles."""
         shape = (len(customers), self._negatives)
         pairs = self._touched.of(customers)
         touched = pairs.rows * self._n_articles + pairs.codes  # ascending: both the rows and the codes within each
@@ -187,16 +188,16 @@ class Sampler:
 
 
 def _among(keys: npt.NDArray[np.int64], ascending: npt.NDArray[np.int64]) -> Mask:
-    """Whether each key is one of the ascending ones."""
+    """Whether each key is in the sorted array."""
     if not len(ascending):
         return np.zeros(keys.shape, dtype=bool)
-    place = np.minimum(np.searchsorted(ascending, keys), len(ascending) - 1)
-    found: Mask = ascending[place] == keys
+    position = np.minimum(np.searchsorted(ascending, keys), len(ascending) - 1)
+    found: Mask = ascending[position] == keys
     return found
 
 
 def _inclusion(weights: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
-    """With which probability each is in a sample of ``size`` on average: min(1, τ weight), with the τ that gives it.
+    """Inclusion probabilities min(1, τ weight), with the τ for which their sum, the expected sample size, is ``size``.
 
     Source: C.-E. Särndal, B. Swensson, J. Wretman, Model Assisted Survey Sampling, 1992, section 3.6.1.
     """
@@ -211,19 +212,22 @@ def _inclusion(weights: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.fl
 
 
 def _latest(sizes: Indices, m: int, random: np.random.Generator) -> Indices:
-    """For each of n sizes the ``m`` last numbers below it, int64 [n, m]; −1 where there are fewer. Draws nothing."""
+    """For each of n sizes the ``m`` largest numbers below it, int64 [n, m]; −1 where there are fewer.
+
+    ``random`` is not used: the function has the signature of :func:`_subsets`.
+    """
     latest: Indices = np.maximum(sizes[:, None] - 1 - np.arange(m), -1)
     return latest
 
 
 def _subsets(sizes: Indices, m: int, random: np.random.Generator) -> Indices:
-    """For each of n sizes ``m`` distinct numbers below it, each subset equally likely; all of them and −1 if fewer.
+    """For each of n sizes a random subset of ``m`` numbers below it, each subset equally likely.
 
     Source: R. Floyd's algorithm, in J. Bentley, Programming Pearls: A Sample of Brilliance, CACM 1987, one draw at a
     time for all rows.
 
     Returns:
-        int64 [n, m], in no promised order.
+        int64 [n, m], in no particular order; where there are fewer than ``m`` numbers, all of them and −1.
     """
     chosen = np.full((len(sizes), m), -1, dtype=np.int64)
     for step in range(m):

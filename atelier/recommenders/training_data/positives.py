@@ -1,7 +1,7 @@
-"""Positives: which interactions a recommender learns to rank above others.
+"""Positives: the interactions that a recommender is trained to rank above negatives.
 
-What belongs here: the window of time that positives come from, and which rows of it are positives. What does not: what
-they are held against (:mod:`atelier.recommenders.training_data.negatives`).
+What belongs here: the window of time of the positives, and which rows in it are positives. What does not: the negatives
+(:mod:`atelier.recommenders.training_data.negatives`).
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Window:
 
     @property
     def days(self) -> int:
-        """Its length."""
+        """The number of days."""
         return int((self.last - self.first) / DAY) + 1
 
 
@@ -54,19 +54,19 @@ def positive_rows(
     """The rows that are positives, ascending.
 
     Args:
-        interactions: what is trained on.
-        recent: positives are the interactions of these days; None: each customer's last ones, one in 1/``share``,
+        interactions: the training interactions.
+        recent: positives are the interactions of these days; None: the last ``share`` of each customer's interactions,
             rounded down and at least one.
         share: see ``recent``.
-        min_inputs: rows of the customer that have to precede a positive.
-        min_interactions: rows that a customer needs not to be discarded.
-        repeats: whether an article that the customer had before can be a positive.
+        min_inputs: the least number of the customer's rows before a positive.
+        min_interactions: the least number of rows of a customer; those with fewer have no positives.
+        repeats: whether an article with which the customer interacted before can be a positive.
     """
     customers = interactions.customers
     totals = np.bincount(customers, minlength=len(interactions.customer_ids))
     before = place_in_row(customers.astype(np.int64), len(totals))
     if recent is None:
-        # A hair is added so that a twelfth of 24 is 2 whatever the rounding of 1/12.
+        # A small number is added because 24 × (1 / 12) may be rounded to less than 2.
         last = np.maximum(1, np.floor(totals * share + 1e-9)).astype(np.int64)
         chosen = before >= (totals - last)[customers]
     else:
@@ -78,7 +78,7 @@ def positive_rows(
 
 
 def _first_times(interactions: Interactions) -> Mask:
-    """Which rows are a customer's first with an article."""
+    """Which rows are the customer's first interaction with the article: bool [rows]."""
     keys = interactions.customers.astype(np.int64) * len(interactions.article_ids) + interactions.articles
     first = np.zeros(len(keys), dtype=bool)
     first[np.unique(keys, return_index=True)[1]] = True
