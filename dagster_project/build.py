@@ -12,6 +12,7 @@ from assets.checks import build_checks
 from assets.on_demand import STAGES
 from assets.partitions import partitioning
 from assets.stage import Stage
+from dagster_project.executors import steps_in_processes
 from dagster_project.jobs import build_jobs
 from dagster_project.schedules import NIGHTLY, nightly
 from resources.compute import Compute
@@ -22,9 +23,6 @@ from resources.retailer import Home
 
 # daily_retrain has ranged raw assets and daily others: Dagster takes one day a run for all, which is what is wanted.
 warnings.filterwarnings("ignore", message=r"Asset job \w+ materializes assets with varying BackfillPolicies")
-
-#: A run uses two cores: two steps at most.
-STEPS_AT_ONCE = 2
 
 
 def build_defs(
@@ -65,5 +63,5 @@ def build_defs(
             "compute": compute or Compute(allowed.device, allowed.threads),
             "check_keys": tuple(key for each in (*assets, *checks) for key in each.check_keys),
         },
-        executor=dg.multiprocess_executor.configured({"max_concurrent": STEPS_AT_ONCE}),
+        executor=steps_in_processes("models"),
     )
