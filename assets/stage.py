@@ -17,6 +17,7 @@ import dagster as dg
 
 from assets.step import Step
 from atelier.errors import ContractViolation
+from atelier.progress import named
 from resources.tables import REGISTRY
 
 RESOURCES = frozenset({"store", "models", "home", "compute", "check_keys"})
@@ -190,7 +191,8 @@ def _run(stage: Stage, context: dg.AssetExecutionContext, arguments: Mapping[str
     """Run the stage's function and tell Dagster what it wrote; a broken contract is told before it stops the run."""
     step = Step(context, stage.produces, code_version(stage.compute))
     try:
-        stage.compute(step, **arguments)
+        with named(stage.name):
+            stage.compute(step, **arguments)
     except ContractViolation as violation:
         yield step.broken_contract(violation)
         raise dg.Failure(str(violation), allow_retries=False) from violation
