@@ -134,8 +134,8 @@ def init(if_absent: bool, **asked: Any) -> None:
     )
 
 
-def init_home(home: Home) -> None:
-    """What ``atelier init`` does without options, unless it has run; options come from the environment.
+def init_home(home: Home, *options: str) -> None:
+    """What ``atelier init`` does with ``options``, unless it has run; others come from the environment.
 
     Raises:
         SettingsError: what the environment asks for is not allowed.
@@ -143,7 +143,7 @@ def init_home(home: Home) -> None:
     if home.toml.exists():
         return
     try:
-        init.main(args=[], standalone_mode=False)
+        init.main(args=list(options), standalone_mode=False)
     except click.UsageError as error:
         raise SettingsError(f"atelier init: {error.format_message()}") from error
 
