@@ -22,6 +22,7 @@ from assets.results import MADE, broken_contract, made, missing, results, table_
 from assets.step import RunResources, Step
 from atelier.code_version import code_version
 from atelier.errors import ContractViolation
+from atelier.progress import named
 from resources.retailer import day_range
 from resources.tables import REGISTRY
 
@@ -220,11 +221,16 @@ def _run(
     yield from (_run_isolated if stage.isolated else _run_here)(stage, step, arguments)
 
 
+def _work(name: str, compute: Callable[..., None], arguments: dict[str, Any], step: Step) -> None:
+    with named(name):
+        compute(step, **arguments)
+
+
 def _run_here(stage: Stage, step: Step, arguments: dict[str, Any]) -> Iterator[Any]:
     """Do the work in this process; a broken contract is reported as a failed check before it fails the step."""
     started = time.perf_counter()
     try:
-        stage.compute(step, **arguments)
+        _work(stage.name, stage.compute, arguments, step)
     except ContractViolation as violation:
         yield broken_contract(stage.produces, violation)
         raise dg.Failure(str(violation), allow_retries=False) from violation
@@ -234,7 +240,7 @@ def _run_here(stage: Stage, step: Step, arguments: dict[str, Any]) -> Iterator[A
 def _run_isolated(stage: Stage, step: Step, arguments: dict[str, Any]) -> Iterator[Any]:
     """Do the work in a process of its own; a failure is reported as missing assets and does not fail the step."""
     started = time.perf_counter()
-    found = run_isolated(partial(stage.compute, **arguments), step)
+    found = run_isolated(partial(_work, stage.name, stage.compute, arguments), step)
     if isinstance(found, Failed):
         step.log.error(f"{', '.join(stage.produces)}: {found.reason}\n{found.details}")
         yield from missing(stage.produces, stage.check_specs(), found.reason, found.violation)

@@ -14,6 +14,7 @@ from assets.partitions import partitioning
 from assets.stage import Stage
 from assets.step import RunResources
 from atelier.recommenders import MODELS
+from dagster_project.executors import steps_in_processes
 from dagster_project.jobs import build_jobs
 from dagster_project.schedules import NIGHTLY, nightly
 from resources.compute import Compute
@@ -24,9 +25,6 @@ from resources.retailer import Home, SettingsError
 
 # daily_retrain has ranged raw assets and daily others: Dagster takes one day a run for all, which is what is wanted.
 warnings.filterwarnings("ignore", message=r"Asset job \w+ materializes assets with varying BackfillPolicies")
-
-#: A run uses two cores: two steps at most.
-STEPS_AT_ONCE = 2
 
 
 def build_defs(
@@ -72,5 +70,5 @@ def build_defs(
         jobs=jobs,
         schedules=[nightly(job, settings) for job in jobs if job.name in NIGHTLY],
         resources={"run_resources": resources},
-        executor=dg.multiprocess_executor.configured({"max_concurrent": STEPS_AT_ONCE}),
+        executor=steps_in_processes("models"),
     )

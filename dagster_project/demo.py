@@ -1,7 +1,7 @@
-"""``make demo``: the sample retailer through the daily DAG, in one process, against the home's own Dagster storage.
+"""``make demo``: the sample retailer through the daily DAG, against the home's own Dagster storage.
 
-What belongs here: which days are run, what is printed, and the two results that have to make sense. What does not: the
-work itself.
+What belongs here: which days are run, how large the demo's retailer is and how long its models train, what is printed,
+and the two results that have to make sense. What does not: the work itself.
 """
 
 import json
@@ -11,21 +11,29 @@ import time
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from assets.evaluation import STAGES as EVALUATION
 from assets.report import report_path
 from atelier.errors import AtelierError
 from dagster_project.build import build_defs
 from dagster_project.commands.init import init_home
 from dagster_project.commands.promote import BACKBONE, promote_backbone
-from dagster_project.run import run_job, without_pools
+from dagster_project.executors import start_server
+from dagster_project.jobs import INGESTED, assets_of
+from dagster_project.run import run_job_in_processes
 from resources.model_store import ModelStore
 from resources.retailer import Home
 
 if TYPE_CHECKING:
     from resources.feature_store import FeatureStore
+
+#: How `atelier init` is asked for the demo's retailer.
+OPTIONS: tuple[str, ...] = ()
+#: What the demo trains less than the defaults would, by job and stage.
+TRAINING: dict[str, dict[str, dict[str, Any]]] = {}
 
 
 def main() -> int:
@@ -37,16 +45,17 @@ def main() -> int:
     started = time.perf_counter()
     home = Home.from_environment()
     check_sample(home)
-    init_home(home)
+    start_server("models")
+    init_home(home, *OPTIONS)
     os.environ["DAGSTER_HOME"] = str(home.dagster)
     settings = home.settings
     ds = settings.last_day or date.today() - timedelta(days=1)
     with dg.DagsterInstance.get() as instance:
         run, origin = runner(home, instance), ds - timedelta(days=settings.horizon)
-        run("ingest", settings.first_day, ds)
+        run("ingest", settings.first_day, ds - timedelta(days=1))
         run(BACKBONE, origin)
         say(promote_backbone(home, origin))
-        run("daily_retrain", origin)
+        run("daily_retrain", origin, assets=read_by_judge(home))
         run("daily_retrain", ds)
         run("judge", ds)
     return tell(home, ds, time.perf_counter() - started)
@@ -66,15 +75,27 @@ def check_sample(home: Home) -> None:
         )
 
 
+def read_by_judge(home: Home) -> list[dg.AssetKey]:
+    """What the demo makes of the day whose lists are judged: what ``judge`` reads of it, and what that is made from.
+
+    The raw tables are there already. The database, the page and what else nobody reads of that day are made once, on
+    the last day.
+    """
+    judged = dg.AssetSelection.assets(*(name for stage in EVALUATION for name in stage.judged_deps))
+    selection = judged.upstream() - assets_of(INGESTED)
+    graph = build_defs(home).get_repository_def().asset_graph
+    return sorted(selection.resolve(graph) & graph.executable_asset_keys)
+
+
 def runner(home: Home, instance: dg.DagsterInstance) -> Callable[..., None]:
     """A function that runs a job of a day, or of a range of days, and says how long it took."""
-    definitions = build_defs(home, stages=without_pools())
 
-    def run(job: str, first: date, last: date | None = None) -> None:
+    def run(job: str, first: date, last: date | None = None, **options: Any) -> None:
         started = time.perf_counter()
         days = f"{first}" if last is None else f"{first} … {last}"
         say(f"▶ {job} {days}")
-        run_job(definitions, instance, job, first, last, log_level="WARNING")
+        config = TRAINING.get(job)
+        run_job_in_processes(home, instance, job, first, last, config=config, log_level="WARNING", **options)
         say(f"✓ {job} {days}: {time.perf_counter() - started:.0f} s")
 
     return run

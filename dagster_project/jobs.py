@@ -14,6 +14,7 @@ from assets.on_demand import JOBS as ON_DEMAND
 from assets.publishing import feature_store
 from assets.report import report
 from assets.stage import Stage
+from dagster_project.executors import ingest_executor, steps_in_processes
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
@@ -38,6 +39,7 @@ def build_jobs(stages: Sequence[Stage], days: dg.DailyPartitionsDefinition) -> l
             assets_of(INGESTED),
             partitions_def=days,
             description="The source's days into the store: a range of days is one run.",
+            executor_def=ingest_executor,
         ),
         dg.define_asset_job(
             "daily_retrain",
@@ -50,6 +52,7 @@ def build_jobs(stages: Sequence[Stage], days: dg.DailyPartitionsDefinition) -> l
             assets_of(JUDGED),
             partitions_def=days,
             description="The recommendations of ds − horizon, judged by what customers did since.",
+            executor_def=steps_in_processes("tables"),
         ),
         *(
             dg.define_asset_job(job.name, assets_of(job.stages), partitions_def=days, description=job.description)

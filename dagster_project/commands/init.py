@@ -134,8 +134,8 @@ def init(if_absent: bool, **arguments: Any) -> None:
     )
 
 
-def init_home(home: Home) -> None:
-    """Initialise the home as ``atelier init`` without options does, unless it has run; the environment gives options.
+def init_home(home: Home, *options: str) -> None:
+    """Initialise the home as ``atelier init`` does with ``options``, unless it has run; the environment gives others.
 
     Raises:
         SettingsError: an option in the environment is not allowed.
@@ -143,7 +143,7 @@ def init_home(home: Home) -> None:
     if home.toml.exists():
         return
     try:
-        init.main(args=[], standalone_mode=False)
+        init.main(args=list(options), standalone_mode=False)
     except click.UsageError as error:
         raise SettingsError(f"atelier init: {error.format_message()}") from error
 

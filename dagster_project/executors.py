@@ -1,0 +1,85 @@
+"""How the steps of a run are executed: in processes forked from one that has imported everything, or in the run's own.
+
+What belongs here: the executors of the code location and of its jobs. What does not: what is imported
+(:mod:`dagster_project.preload`), how many runs go at once (``dagster.yaml``).
+"""
+
+import multiprocessing
+import sys
+from collections.abc import Iterator
+from multiprocessing import forkserver
+from typing import TYPE_CHECKING, Literal
+
+import dagster as dg
+from dagster._core.execution.retries import RetryMode
+from dagster._core.executor.in_process import InProcessExecutor
+from dagster._core.executor.multiprocess import MultiprocessExecutor
+
+if TYPE_CHECKING:
+    from dagster._core.execution.context.system import PlanOrchestrationContext
+    from dagster._core.execution.plan.plan import ExecutionPlan
+
+#: A run uses two cores: two steps at most.
+STEPS_AT_ONCE = 2
+#: Dagster puts it onto every run of a single day, and onto no run of a range.
+ONE_DAY = "dagster/partition"
+
+#: Elsewhere a fork of a process that holds such libraries is unsafe (macOS) or impossible (Windows).
+FORKS = sys.platform == "linux"
+
+Preload = Literal["tables", "models"]
+
+
+def steps_in_processes(preload: Preload) -> dg.ExecutorDefinition:
+    """Two steps at once, each in a process of its own: a step that is killed takes no other with it.
+
+    Where :data:`FORKS` holds, a step is forked from a server that has imported a module of
+    :mod:`dagster_project.preload`; otherwise it is a new interpreter, which imports everything itself.
+
+    Args:
+        preload: what the server imports: what every step needs, or what models need as well.
+    """
+    start_method = {"forkserver": {"preload_modules": [_module(preload)]}} if FORKS else {"spawn": {}}
+    return dg.multiprocess_executor.configured({"max_concurrent": STEPS_AT_ONCE, "start_method": start_method})
+
+
+class IngestExecutor(MultiprocessExecutor):
+    """A range of days in processes, as :func:`steps_in_processes` has it, and a single day in the run's own process.
+
+    The steps of a single day take about a second each. To import everything a second time, in the server, would cost
+    more than all of them together, and a day that is lost to a killed step is read again as quickly.
+    """
+
+    def execute(
+        self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
+    ) -> Iterator[dg.DagsterEvent]:
+        """Execute the steps of a run; yields Dagster's events."""
+        if ONE_DAY in plan_context.dagster_run.tags:
+            return InProcessExecutor(self.retries).execute(plan_context, execution_plan)
+        return super().execute(plan_context, execution_plan)
+
+
+@dg.executor(name="ingest", requirements=dg.multiple_process_executor_requirements())
+def ingest_executor(_context: dg.InitExecutorContext) -> dg.Executor:
+    """The executor of the job ``ingest``, see :class:`IngestExecutor`."""
+    return IngestExecutor(
+        RetryMode.ENABLED,
+        STEPS_AT_ONCE,
+        start_method="forkserver" if FORKS else "spawn",
+        explicit_forkserver_preload=[_module("tables")],
+    )
+
+
+def start_server(preload: Preload) -> None:
+    """Start the server of this process, for all runs that this process will execute.
+
+    Python starts one server for a process, at the first step of the first run, and later runs fork from the same one
+    whatever they ask for. The call returns at once; the server imports while this process goes on.
+    """
+    if FORKS:
+        multiprocessing.set_forkserver_preload([_module(preload)])
+        forkserver.ensure_running()
+
+
+def _module(preload: Preload) -> str:
+    return f"dagster_project.preload.{preload}"

@@ -1,0 +1,11 @@
+"""What steps import, imported once: a step is then forked from a process that has it all.
+
+What belongs here: modules that import and do nothing else; :mod:`dagster_project.executors` names the one that suits a
+job. What does not: a connection, a file, a thread. A fork copies memory and file descriptors but only one thread, so
+that whoever waits for another thread afterwards would wait for ever.
+"""
+
+import os
+
+# The jemalloc that pyarrow brings starts a thread as it is loaded; without it jemalloc frees memory at the next call.
+os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
