@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkContext, ForkServerContext
 from typing import Any
 
 from assets.step import Outcome, Step
@@ -57,8 +58,7 @@ def run_isolated(work: Work, step: Step) -> Outcome | Failed:
     Returns:
         The outcome of the work, or the record of its failure.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([PRELOADED])  # of no effect where this process was itself forked from a server
+    context = _context()
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(sender, work, replace(step, context=None)), daemon=True)
     process.start()
@@ -73,6 +73,20 @@ def run_isolated(work: Work, step: Step) -> Outcome | Failed:
         process.join()
         receiver.close()
     return found
+
+
+def _context() -> ForkContext | ForkServerContext:
+    """How the process is started.
+
+    Where this process is a step's own, which was forked from a clean server and has computed nothing yet, the new one
+    is forked from it: the libraries are there. Elsewhere, in a notebook or a test, threads of OpenMP may be waiting,
+    which a fork would not survive, so the process comes from a server of its own.
+    """
+    if multiprocessing.parent_process() is not None and "fork" in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([PRELOADED])
+    return context
 
 
 def _cause_of_end(exit_code: int | None) -> str:
