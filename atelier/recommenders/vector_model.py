@@ -1,7 +1,7 @@
 """Models that keep a vector of each article and each customer: als, hybrid, and what else scores by inner products.
 
-What belongs here: ranking by inner product and comparing by cosine, exactly, and what an index has to be told to do the
-same. What does not: how vectors are learned (the models), approximate search (:mod:`atelier.search`).
+What belongs here: exact ranking by inner product and comparing by cosine, and customers as queries to an approximate
+index. What does not: how vectors are trained (the models), the search itself (:mod:`atelier.search`).
 """
 
 from abc import abstractmethod
@@ -19,7 +19,7 @@ from atelier.search.ragged import Indices, Pairs, Ranked, Scores
 
 
 class Queries(NamedTuple):
-    """Customers as an index is asked for them.
+    """Customers as queries to an index.
 
     Attributes:
         ids: n identifiers.
@@ -91,8 +91,8 @@ class VectorRecommender(Recommender[ConfigT]):
 def factors_for(articles: int) -> int:
     """A length of vectors that suits so many articles: √articles in whole eights, from 16 to 256.
 
-    Longer ones learn a small catalogue by heart: among the sample retailer's 945 articles 32 found more than 128, among
-    46,000 real ones 256 more than 128.
+    Longer vectors overfit a small catalogue: among the sample retailer's 945 articles 32 numbers gave better lists than
+    128, among 46,000 real ones 256 gave better lists than 128.
     """
     return int(np.clip(8 * round(articles**0.5 / 8), 16, 256))
 
