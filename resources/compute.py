@@ -1,7 +1,7 @@
 """What a step computes on: the device and the number of threads.
 
-What belongs here: choosing and recording both, so that a result can be told from where it was made. What does not: any
-computation. Neither NumPy nor torch is imported at the top: ``pin_threads`` must run before the first, and the
+What belongs here: choosing and recording both, so that a figure's record says what it was computed on. What does not:
+any computation. Neither NumPy nor torch is imported at the top: ``pin_threads`` must run before the first, and the
 code location must not wait for the second.
 """
 

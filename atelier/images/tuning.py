@@ -58,7 +58,7 @@ class Recipe:
 
 
 class Classifier(nn.Module):
-    """Softmaxes on a vector: [n, dimension] → logits [n, classes of all attributes]. It starts without an opinion."""
+    """Softmaxes on a vector: [n, dimension] → logits [n, classes of all attributes]; its weights start at zero."""
 
     def __init__(self, dimension: int, classes: int, dropout: float) -> None:
         super().__init__()
@@ -145,15 +145,15 @@ class Tuning:
         network = nn.ModuleList([self.tail, self.classifier])
         return loop.run(network, _Steps(self), self.device, self._judge)
 
-    # ---- judging
+    # ---- evaluation
 
     def probe(self) -> Figures:
         """Fit the heads, as a linear classifier, on the vectors as they are now; returns how good they are.
 
-        It is fitted on the plain views of the training photographs. Training goes on from there: with heads that know
-        nothing yet, the first steps would only distort layers that know much (Kumar et al., "Fine-Tuning can Distort
-        Pretrained Features and Underperform Out-of-Distribution", ICLR 2022). Layers that know nothing themselves learn
-        better together with new heads (:meth:`forget`).
+        It is fitted on the plain views of the training photographs. Training goes on from there: with untrained heads,
+        the first steps would distort pretrained layers (Kumar et al., "Fine-Tuning can Distort Pretrained Features and
+        Underperform Out-of-Distribution", ICLR 2022). Layers with random weights are better trained together with new
+        heads (:meth:`forget`).
         """
         vectors = self._vectors(self.training)
         norm, linear = self.classifier.norm, self.classifier.linear
@@ -172,12 +172,12 @@ class Tuning:
         return self.figures()
 
     def forget(self) -> None:
-        """Take new heads, without an opinion."""
+        """Replace the heads by new ones, whose weights are zero."""
         sizes = self.dimension, sum(self.heads.sizes), self.recipe.dropout
         self.classifier = Classifier(*sizes).to(self.device)
 
     def figures(self) -> Figures:
-        """How well the trained heads tell the validation photographs' labels."""
+        """How well the trained heads predict the validation photographs' labels."""
         return self._figures(self._logits(self.validation))
 
     def _judge(self) -> dict[str, float]:

@@ -18,6 +18,7 @@ DENSE_FROM = 0.1
 """Share of cells that are not zero from which on features are kept as a dense matrix."""
 
 CHUNK = 8192
+"""Articles whose features are worked on at once."""
 CPU = torch.device("cpu")
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 EMBEDDING_LENGTH = 0.3
-"""The length of an embedding at first: short, so that what is never learned says little."""
+"""The initial length of an embedding: short, so that one that is never trained has little influence."""
 
 
 class RowEmbedding(nn.Module):
@@ -51,5 +51,5 @@ class RowEmbedding(nn.Module):
         self.weight[rows] = leaf.detach().addcdiv(leaf.grad, squares.sqrt_().add_(1e-10), value=-self._rate)
 
     def learned(self) -> Tensor:
-        """The embeddings, zero where no training step read the row: its first values mean nothing."""
+        """The embeddings; zero for rows that no training step has moved, whose values are only the initial ones."""
         return self.weight * (self.squares > 0).any(1, keepdim=True)

@@ -1,6 +1,6 @@
 """The interface of every recommender, and what all of them share.
 
-What belongs here: :class:`Recommender` and :class:`RecommenderConfig`: reading what is asked, filters, frames, bundles.
+What belongs here: :class:`Recommender` and :class:`RecommenderConfig`: reading arguments, filters, frames, bundles.
 What does not: any model. A model says how it learns (`_fit`), what it keeps of a customer (`_profile`), how it ranks
 (`_ranker`) and how it compares articles (`_neighbour_ranker`); it works on numbers only, never on identifiers.
 """
@@ -73,12 +73,12 @@ class Recommender(ABC, Generic[ConfigT]):
             ranks on a processor too.
 
     Attributes:
-        config: what it was told.
-        article_ids: every article it has heard of, in training or the catalogue.
+        config: its settings.
+        article_ids: every article of the training data or of the catalogue.
         in_stock: bool [n_articles]: in the catalogue and in stock (without a catalogue: all).
-        ranked: bool [n_articles]: the model has learned enough to rank it.
+        ranked: bool [n_articles]: whether the model can rank it.
         customer_profiles: the customers it was trained with.
-        weights: what it learned of articles and in general, by name.
+        weights: the trained arrays, by name, but for what belongs to a customer.
         training_state: a file in which a network that is trained step by step keeps its state, so that the same ``fit``
             resumes where the process was killed; None: nothing is kept. Models that are not trained so ignore it.
     """
@@ -110,14 +110,14 @@ class Recommender(ABC, Generic[ConfigT]):
         return False
 
     def _rankable(self, train: Interactions, catalogue: Catalogue | None) -> Mask:
-        """Which articles it can rank: those that it learns from."""
+        """Which articles the model can rank, bool [n_articles]: those that occur in its training data."""
         rankable = np.zeros(len(self.article_ids), dtype=bool)
         rankable[train.articles] = True
         return rankable
 
     @abstractmethod
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
-        """Learn: fill ``weights`` and return the profiles, one row for each customer of ``train.customer_ids``.
+        """Train: fill ``weights`` and return the profiles, one row for each customer of ``train.customer_ids``.
 
         ``train.articles`` are numbers in ``article_ids``.
         """
@@ -141,44 +141,44 @@ class Recommender(ABC, Generic[ConfigT]):
     # Fitting
 
     def fit(self, train: Any, catalogue: Catalogue | None = None, customers: Any = None) -> Self:
-        """Learn from interactions; nothing that is passed is changed. A model whose refit fails is not fitted.
+        """Train on interactions. No argument is changed. A model whose second fit fails is not fitted any more.
 
         Args:
             train: :class:`Interactions` or a frame that they can be read from.
-            catalogue: what is sold. Articles that it lacks or has out of stock are learned from, never recommended.
+            catalogue: what is sold. Articles that it lacks or has out of stock are trained on, but never recommended.
             customers: a frame with ``customer_id``, of customers to know beside those in ``train``.
 
         Raises:
-            InteractionsError: there is nothing of ``train_kinds`` to learn from.
+            InteractionsError: no interaction is of ``train_kinds``.
         """
         train = Interactions.from_frame(train)
-        learn = train.of_kinds(self.config.train_kinds)
-        if not len(learn):
+        used = train.of_kinds(self.config.train_kinds)
+        if not len(used):
             raise InteractionsError(
                 f"{self.name} has nothing to learn from: none of {len(train):,} interactions is of the kinds "
                 f"{self._kinds}; change train_kinds or the dates"
             )
-        vars(self).pop(
-            "customer_profiles", None
-        )  # without it a model is not fitted: should this fail, it is not half another
+        # A model without profiles counts as not fitted. The old ones go first: if this fit fails half-way, nobody can
+        # use a mixture of the old model and the new one.
+        vars(self).pop("customer_profiles", None)
         self.article_ids = train.article_ids if catalogue is None else IdMap.union(train.article_ids, catalogue.ids)
         self.in_stock = in_stock_mask(self.article_ids, catalogue, unsold=self.ranks_unsold)
         known = train.customer_ids
         if customers is not None:
             known = IdMap.union(known, IdMap.from_values(column(customers, "customer_id"), "customer_id"))
-        learn = learn.aligned(article_ids=self.article_ids)
-        self.ranked = self._rankable(learn, catalogue)
-        learn = learn if self.ranked[learn.articles].all() else self._readable(learn)
-        learn = learn.aligned(known if self.declaration.serves_anyone else None)
-        profiles = self._fit(learn, catalogue, customers)
+        used = used.aligned(article_ids=self.article_ids)
+        self.ranked = self._rankable(used, catalogue)
+        used = used if self.ranked[used.articles].all() else self._with_rankable_articles(used)
+        used = used.aligned(known if self.declaration.serves_anyone else None)
+        profiles = self._fit(used, catalogue, customers)
         seen = seen_articles(train.of_kinds(self.config.seen_kinds).aligned(known, self.article_ids))
-        self.customer_profiles = CustomerProfiles(known, known.encode(learn.customer_ids.values), seen, profiles)
+        self.customer_profiles = CustomerProfiles(known, known.encode(used.customer_ids.values), seen, profiles)
         return self
 
-    def _readable(self, learn: Interactions) -> Interactions:
-        """The rows with articles that the model can rank, the others tell it nothing, and their customers only."""
-        learn = learn.aligned(article_ids=self.article_ids)
-        return learn.rows(self.ranked[learn.articles]).aligned(article_ids=self.article_ids)
+    def _with_rankable_articles(self, interactions: Interactions) -> Interactions:
+        """The rows with articles that the model can rank, and only the customers of those rows."""
+        interactions = interactions.aligned(article_ids=self.article_ids)
+        return interactions.rows(self.ranked[interactions.articles]).aligned(article_ids=self.article_ids)
 
     # Recommending
 
@@ -240,8 +240,9 @@ class Recommender(ABC, Generic[ConfigT]):
     ) -> Iterator[pa.RecordBatch]:
         """:meth:`recommend` in batches of ``batch_size`` customers, with dictionary-encoded ids.
 
-        For lists that would not fit in memory as texts. Takes, gives and raises what :meth:`recommend` does; what is
-        asked is checked at once, the lists are made one batch at a time. Each batch has the schema ``RECOMMENDED``.
+        It is meant for lists that would not fit in memory as texts. Arguments and errors are those of
+        :meth:`recommend`. The arguments are checked at once; each list is made when its batch is asked for. Batches
+        have the schema ``RECOMMENDED``.
         """
         self._check_fitted()
         check_k(k)
@@ -263,19 +264,19 @@ class Recommender(ABC, Generic[ConfigT]):
             yield encoded(ranked, customer_profiles.ids.take(codes), self.article_ids, RECOMMENDED)
 
     def _new_profiles(self, histories: Any, customers: Any) -> CustomerProfiles:
-        """The customers of ``histories``, and those asked for who have none."""
+        """Profiles of the customers of ``histories``, and of those in ``customers`` who have no history there."""
         history = Interactions.from_frame(histories)
         ids = history.customer_ids
         if customers is not None:
             ids = IdMap.union(ids, IdMap.from_values(column(customers, "customer_id"), "customer_id"))
         history = history.aligned(article_ids=self.article_ids, unknown="drop")
         seen = seen_articles(history.of_kinds(self.config.seen_kinds).aligned(ids, self.article_ids))
-        learn = self._readable(history.of_kinds(self.config.train_kinds))
-        learn = learn.aligned(ids if self.declaration.serves_anyone else None)
-        return CustomerProfiles(ids, ids.encode(learn.customer_ids.values), seen, self._profile(learn))
+        used = self._with_rankable_articles(history.of_kinds(self.config.train_kinds))
+        used = used.aligned(ids if self.declaration.serves_anyone else None)
+        return CustomerProfiles(ids, ids.encode(used.customer_ids.values), seen, self._profile(used))
 
     def _places(self, customer_profiles: CustomerProfiles, customers: Any) -> Indices:
-        """Which rows of the profiles are asked for."""
+        """The rows of the profiles of the customers asked for."""
         if customers is None:
             return np.arange(len(customer_profiles.rankable))
         codes = pd.unique(customer_profiles.ids.encode(column(customers, "customer_id"), what="customer_id"))

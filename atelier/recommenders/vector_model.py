@@ -1,7 +1,7 @@
 """Models that keep a vector of each article and each customer: als, hybrid, and what else scores by inner products.
 
-What belongs here: ranking by inner product and comparing by cosine, exactly, and what an index has to be told to do the
-same. What does not: how vectors are learned (the models), approximate search (:mod:`atelier.search`).
+What belongs here: exact ranking by inner product and comparing by cosine, and customers as queries to an approximate
+index. What does not: how vectors are trained (the models), the search itself (:mod:`atelier.search`).
 """
 
 from abc import abstractmethod
@@ -19,7 +19,7 @@ from atelier.search.ragged import Indices, Pairs, Ranked, Scores
 
 
 class Queries(NamedTuple):
-    """Customers as an index is asked for them.
+    """Customers as queries to an index.
 
     Attributes:
         ids: n identifiers.

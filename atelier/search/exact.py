@@ -1,4 +1,4 @@
-"""Exact top-K by inner product: products of matrices choose, masks filter, the chosen are scored again and sorted.
+"""Exact top-K by inner product: products of matrices find candidates, which are filtered, scored exactly and sorted.
 
 What belongs here: :class:`ExactTopK`, the only place where vectors become lists. What does not: the products and what
 they prove (:mod:`atelier.search.exact_bounds`), approximate indexes (:mod:`atelier.search`).
@@ -28,20 +28,21 @@ class ExactTopK:
     """The articles with the highest inner products, exactly, ties by rising article number.
 
     The score of a pair is the sum of products in float32, added up for each pair on its own and in one order: it
-    depends on the two vectors only, not on what else is asked, the number of threads or the library for matrices. A
-    product of matrices, in bfloat16 or in float32, only says which articles can be in a list; it is proven to leave
-    none out, and where bfloat16 does not prove it float32 is taken. So lists and scores are the same with either.
+    depends on the two vectors only, not on other queries, the number of threads, the device or the library for
+    matrices. A product of matrices, in bfloat16 or in float32, only says which articles can be in a list. For each
+    query it is proven that none is left out; where this cannot be proven for bfloat16, float32 is used. So lists and
+    scores are the same with either.
 
     Args:
-        vectors: float32 [m, dim], one for each article; one that is not finite is in nobody's list.
+        vectors: float32 [m, dim], one for each article; one that is not finite is in no list.
         codes: int32 [m], ascending: the articles' numbers.
         n_articles: how many articles numbers run over.
-        device: where products are computed. What they find is scored on the processor, so that lists are the same.
+        device: where products are computed. Candidates are scored on the processor, so that lists are the same.
         bfloat16: whether products are tried in bfloat16 first, on the processor; None: where it has instructions for
             that and no other device is given.
 
     Attributes:
-        again: how many rows so far bfloat16 did not prove, so that they were done again in float32.
+        again: for how many queries so far bfloat16 proved nothing, so that they were done again in float32.
     """
 
     def __init__(
@@ -85,13 +86,17 @@ class ExactTopK:
         return ranked
 
     def _lists(self, queries: Tensor, k: int, excluded: Pairs) -> Ranked:
-        """The lists of one block. All scores of a query of noughts are 0, so that every article would be reached."""
+        """The lists of one block.
+
+        A query of zeros scores 0 with every article, so that all would be candidates: it gets the first articles by
+        number, without any product.
+        """
         n, cells = len(queries), Excluded(excluded.rows, self._place[excluded.codes])
         rows = np.flatnonzero(queries.any(dim=1).numpy())
         if len(rows) == n:
             return self._best(queries, self._reach(queries, k, cells), k)
-        noughts = np.zeros(len(self._codes), np.float32)
-        ranked = first_of_order(self._codes, noughts, excluded, n, k, len(self._place))
+        zeros = np.zeros(len(self._codes), np.float32)
+        ranked = first_of_order(self._codes, zeros, excluded, n, k, len(self._place))
         if len(rows):
             rest = queries[torch.from_numpy(rows)]
             found = self._reach(rest, k, cells.of(rows, n))
@@ -99,7 +104,7 @@ class ExactTopK:
         return ranked
 
     def _reach(self, queries: Tensor, k: int, excluded: Excluded) -> CandidateCells:
-        """The cells that can be in a list."""
+        """The cells (query, article) that can be in a list."""
         if self._half is None:
             return self._single.reach(queries, k, excluded)
         found = self._half.reach(queries, k, excluded)
@@ -113,7 +118,7 @@ class ExactTopK:
         return CandidateCells(rows[order], np.concatenate([found.places, exact.places])[order], exact.unproven)
 
     def _best(self, queries: Tensor, found: CandidateCells, k: int) -> Ranked:
-        """The lists among the cells found."""
+        """The lists that the candidate cells make."""
         scores = self._scores(queries, found)
         kept = scores > -np.inf
         rows, places, scores = found.rows[kept], found.places[kept], scores[kept]

@@ -1,12 +1,12 @@
-"""Products of queries and articles, and which articles they prove to be worth a second look.
+"""Products of queries and articles, and the proof of which articles can be in a list.
 
 What belongs here: products of matrices in float32 and in bfloat16, how far each may be off, and the articles that can
 be in a row's list whatever the errors are. What does not: the scores and lists themselves
 (:mod:`atelier.search.exact`).
 
 Let a product give p for each score s, with |p − s| ≤ e for all articles of a row, and let g be no higher than the row's
-k-th highest p. Then k articles have s ≥ g − e, so that whoever is in the list has s ≥ g − e too, and p ≥ g − 2e: nobody
-below that needs to be looked at. How large e is:
+k-th highest p. Then k articles have s ≥ g − e. So every article of the list has s ≥ g − e too, and p ≥ g − 2e: no
+article below that can be in it. How large e is:
 
 - float32, vectors x and y of length d: the sum of d products, in whatever order, is off by at most γ |x| |y| with
   γ = d 2⁻²⁴ / (1 − d 2⁻²⁴) (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1). The scores too
@@ -39,15 +39,15 @@ HALF = 2.0**-8
 SINGLE = 2.0**-24
 """The same of float32."""
 TINY = 2.0**-120
-"""More than is lost for each position by processors that take numbers below 2⁻¹²⁶ for nought."""
+"""More than is lost for each position by processors that round numbers below 2⁻¹²⁶ to zero."""
 LARGEST = 2.0**100
-"""Vectors this long might overflow on the way: of them bfloat16 proves nothing."""
+"""Sums of vectors this long might overflow, so that bfloat16 proves nothing about them."""
 SLACK = 1 + 2.0**-10
-"""Lengths and bounds are worked out in floating point too."""
+"""The factor by which bounds are widened, because they too are computed in floating point."""
 TILE = 32
 """Numbers in bfloat16 that the processor multiplies at once."""
 FEW = 16
-"""Looking at one article again costs about as much as the float32 products with this many."""
+"""Scoring one candidate costs about as much as the float32 products with this many articles."""
 
 
 class Excluded(NamedTuple):
@@ -70,7 +70,7 @@ class CandidateCells(NamedTuple):
     Attributes:
         rows: int64 [cells], ascending.
         places: int64 [cells], ascending within a row.
-        unproven: int64, ascending: the rows of which nothing is known.
+        unproven: int64, ascending: the rows about which nothing is proven, and which have no cells here.
     """
 
     rows: Indices
@@ -100,7 +100,7 @@ class Float32Products:
             scores = torch.mm(queries.to(self._device), self._vectors.T, out=self._buffer[: len(queries)])
         _exclude(scores, excluded, -np.inf)
         error = 2 * _summation(_lengths(queries), self._longest, queries.shape[1])
-        with np.errstate(over="ignore"):  # to −∞, which nobody fails to reach
+        with np.errstate(over="ignore"):  # a bound of −∞ is right: every score reaches it
             least = np.nextafter((_kth(scores, k) - 2 * error).astype(np.float32), np.float32(-np.inf))
         return _cells(scores, np.maximum(least, -np.finfo(np.float32).max), np.zeros(0, np.int64))
 
@@ -108,7 +108,7 @@ class Float32Products:
 class BFloat16Products:
     """Products in bfloat16, several times faster where the processor has instructions for it.
 
-    A row is proven where its list has positive scores only, and where few enough articles can be in it.
+    They prove something about a row where its list has positive scores only and few enough articles can be in it.
 
     Args:
         vectors: float32 [m, dim], of the articles.
@@ -195,7 +195,7 @@ def _exclude(scores: Tensor, excluded: Excluded, lowest: float) -> None:
 
 
 def _kth(scores: Tensor, k: int) -> npt.NDArray[Any]:
-    """No more than each row's k-th highest number, [n, 1]: the k-th highest of the maxima of disjoint groups.
+    """A number no higher than each row's k-th highest, [n, 1]: the k-th highest of the maxima of disjoint groups.
 
     Articles that are missing count as the lowest number.
     """

@@ -23,7 +23,7 @@ PAIR_FACTORS = (1_000_003, 8_191)  # primes: pairs of frequent words, whose ids 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the data decides about the network's shape.
+    """The sizes of the network that follow from the data.
 
     Attributes:
         image: length of an image vector; 0 without photographs.
@@ -71,7 +71,7 @@ class TextBranch(nn.Module):
         super().__init__()
         self.kernel = config.kernel
         self.embedding = nn.Embedding(words + SPECIAL, config.token_dim, padding_idx=PADDING)
-        # Small at first, so that a word too rare to be learned says little; normalisation restores the scale.
+        # Small at first, so that a word too rare to be trained has little influence; normalisation restores the scale.
         nn.init.normal_(self.embedding.weight[SPECIAL - 1 :].detach(), std=EMBEDDING_SCALE)
         # A convolution over words as one product of matrices: several times faster than Conv1d on a processor.
         self.convolution = nn.Linear(config.kernel * config.token_dim, config.filters, bias=False)
@@ -128,7 +128,7 @@ class Layers(nn.Module):
         self.sizes = sizes
         self.pooling = config.image_pooling
         self.shots = config.shots if config.image_pooling == "concatenate" else 1
-        self.types = max(sizes.types, 1)  # one slot, always zero, where there are no types: no layer is ever empty
+        self.types = max(sizes.types, 1)  # without types there is one slot, always zero: a layer must not be empty
         image_inputs = self.shots * sizes.image + self.types
         self.image = Dense(image_inputs, config.image_units, config.dropout)
         self.text = TextBranch(config, sizes.words)

@@ -86,7 +86,7 @@ class ArticleBatches:
 
 
 def word_dropout(batch: ArticleBatch, share: float, generator: torch.Generator) -> ArticleBatch:
-    """Make a share of the words unknown, each drawn apart."""
+    """Replace a share of the words, each drawn independently, by the unknown word."""
     if share == 0:
         return batch
     drawn = copied(torch.rand(batch.tokens.shape, generator=generator) < share, batch.tokens.device)
@@ -94,7 +94,7 @@ def word_dropout(batch: ArticleBatch, share: float, generator: torch.Generator) 
 
 
 def modality_dropout(batch: ArticleBatch, share: float, generator: torch.Generator) -> ArticleBatch:
-    """Take photographs, text, product type, brand and division away from a share of the articles, each drawn apart."""
+    """Leave photographs, text, product type, brand and division out of a share of the articles, each drawn apart."""
     if share == 0:
         return batch
     drawn = copied(torch.rand((5, len(batch.types)), generator=generator) < share, batch.types.device)  # [modality, b]

@@ -19,7 +19,7 @@ LARGEST_GRADIENT = 5.0
 
 
 class JointTraining:
-    """Steps of AdamW along one cosine, each on a batch of articles.
+    """Steps of AdamW, each on a batch of articles; the learning rate rises once and falls along a cosine.
 
     Args:
         network: is changed in place.

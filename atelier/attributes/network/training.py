@@ -1,4 +1,4 @@
-"""Training in either way: what is judged, how often, and which of the two ways a config asks for.
+"""Training the attribute network in the way that its config asks for: jointly, or as published.
 
 What belongs here: the call of the training loop, the validation score. What does not: the loop
 (:mod:`atelier.nn.training_loop`), what a step is (:mod:`atelier.attributes.network.joint_training`,

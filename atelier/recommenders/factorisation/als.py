@@ -45,7 +45,7 @@ class ALS(VectorRecommender[ALSConfig]):
     declaration = DECLARATION
 
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
-        vars(self).pop("whitened", None)  # it is of other vectors
+        vars(self).pop("whitened", None)  # it was computed from the vectors of the fit before
         self.weights = {"last": train.occurred_at.max(keepdims=True).astype(np.int64)}
         model = self._solver(self.config.factors or factors_for(int(self.ranked.sum())))
         confidence = self._confidence(train)
@@ -104,7 +104,7 @@ class ALS(VectorRecommender[ALSConfig]):
 
     @cached_property
     def whitened(self) -> als_explanation.Floats:
-        """Of all customers' reasons the part that is the same: see :func:`als_explanation.whitened`."""
+        """The part of explanations that is the same for all customers: see :func:`als_explanation.whitened`."""
         return als_explanation.whitened(self.weights["articles"], self.config.regularization)
 
     def explain(
@@ -140,7 +140,7 @@ class ALS(VectorRecommender[ALSConfig]):
 
 
 def _kept(confidence: csr_matrix) -> dict[str, Array]:
-    """What customers chose, among the ranked articles, and how sure that is."""
+    """The histories that explanations are made of: the columns of what customers chose, and the confidences."""
     return {
         "history.starts": confidence.indptr.astype(np.int64),
         "history.columns": confidence.indices.astype(np.int32),

@@ -1,7 +1,7 @@
 """``hybrid``: asymmetric factorisation that reads content, embeddings or both.
 
-What belongs here: the model behind the common interface: what it keeps, how it ranks, compares and learns of articles
-that come later. What does not: layers (:mod:`~atelier.recommenders.factorisation.hybrid_network`), the loop
+What belongs here: the model behind the common interface: what it keeps, how it ranks and compares, and which vectors
+later articles get. What does not: layers (:mod:`~atelier.recommenders.factorisation.hybrid_network`), the loop
 (:mod:`~atelier.recommenders.factorisation.hybrid_training`), reasons
 (:mod:`~atelier.recommenders.factorisation.hybrid_explanation`).
 """
@@ -41,9 +41,10 @@ class Hybrid(VectorRecommender[HybridConfig]):
     to x_u. Articles are compared by the cosine of their vectors. An article that nobody chose has a vector from content
     alone; a customer who was not trained on has one from their history alone.
 
-    Without vectors in the catalogue, mode ``hybrid`` learns embeddings only, and says so; mode ``content`` raises
-    :class:`CatalogueError`. In mode ``content`` interactions with articles without content are left out of account.
-    Where nobody has what an example takes, as on a retailer's first day, it ranks nothing, serves nobody, and says so.
+    Without vectors in the catalogue, mode ``hybrid`` trains embeddings only and warns; mode ``content`` raises
+    :class:`CatalogueError`. In mode ``content`` interactions with articles without content are ignored. Where no
+    customer has enough interactions for an example, as on a retailer's first day, ``fit`` warns, and the model ranks
+    nothing and serves nobody.
 
     Attributes:
         epochs: what each epoch of the last fit gave; not part of the bundle.

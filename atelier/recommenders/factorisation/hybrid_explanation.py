@@ -104,9 +104,9 @@ def _from_history(vectors: Scores, profiles: dict[str, Any], places: Indices, co
 
 
 class _Contents:
-    """The content of articles, and how it is called.
+    """The content of articles, and the names of its positions.
 
-    Positions that are numbered within their block (an image's) are one reason together, under the block's name.
+    Positions that are only numbered within their block (an image's) are one reason together, named after the block.
     """
 
     def __init__(self, parts: ScoreParts, catalogue: Catalogue | None) -> None:
@@ -149,7 +149,7 @@ class _Contents:
 
 
 def labels_of(names: Sequence[str]) -> list[str]:
-    """How the positions of an article's vector are called as reasons.
+    """The names by which the positions of an article's vector appear in reasons.
 
     ``attributes: colour=blue`` is ``colour=blue``, ``text: floral`` is ``text=floral``, ``price: price`` is ``price``;
     ``image: 17`` is ``image``, as is all of a block whose positions are only numbered.
