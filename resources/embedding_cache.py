@@ -114,7 +114,10 @@ class EmbeddingCache:
             _fill(out, filled, first, encoded.dictionary, file)
         if not filled.all():
             absent = pc.filter(encoded.dictionary, pa.array(~filled)).to_pylist()
-            raise MissingEmbeddingError(_message(absent, encoder_id))
+            raise MissingEmbeddingError(
+                f"{len(absent)} images have no vector of encoder {encoder_id}, the first: {', '.join(absent[:NAMED])}; "
+                "materialise image_embeddings for the day whose images they are"
+            )
         repeats = np.flatnonzero(first[codes] != np.arange(len(codes)))
         out[repeats] = out[first[codes[repeats]]]
         return out
@@ -172,11 +175,3 @@ def _fill(out: "Vectors", filled: "NDArray[np.bool_]", first: "NDArray[np.intp]"
         vectors = column.flatten().to_numpy().reshape(len(column), -1)
         out[first[codes[rows]]] = vectors[rows]
         filled[codes[rows]] = True
-
-
-def _message(absent: list[str], encoder_id: str) -> str:
-    named = ", ".join(absent[:NAMED])
-    return (
-        f"{len(absent)} images have no vector of encoder {encoder_id}, the first: {named}; "
-        "materialise image_embeddings for the day whose images they are"
-    )

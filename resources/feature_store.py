@@ -165,7 +165,10 @@ class FeatureStore:
         once = {file.path: file for file in reversed(staged)}
         audit = self._audit(table, sorted(once.values(), key=lambda file: file.ds))
         if not audit.success:
-            raise violation(table, staged, audit)
+            failed = (f"{r.name}({r.column or ''}): observed {r.observed}" for r in audit.failures if r.blocking)
+            days = f"ds={staged[0].ds}" + (f" to {staged[-1].ds}" if len(staged) > 1 else "")
+            message = f"table {table.name}, {days} breaks its contract and was not published: {'; '.join(failed)}"
+            raise ContractViolation(message, table.name, audit)
         return audit
 
     def _publish_all(
@@ -316,12 +319,3 @@ class FeatureStore:
 def _unchanged(table: Table, ds: date, data: Data, last: "tuple[Data, StagedFile]") -> bool:
     """Whether a snapshot is the very object that was staged for the day before; sources yield it again if unchanged."""
     return table.kind == "snapshot" and data is last[0] and ds == last[1].ds + timedelta(days=1)
-
-
-def violation(table: Table, staged: Sequence[StagedFile], audit: "Audit") -> ContractViolation:
-    """The error for a failed audit: it names table, days, failed expectations, and carries the audit as ``.audit``."""
-    failed = [result for result in audit.results if result.blocking and not result.success]
-    days = f"ds={staged[0].ds}" if len(staged) == 1 else f"ds={staged[0].ds} to {staged[-1].ds}"
-    named = "; ".join(f"{r.name}({r.column or ''}): observed {r.observed}" for r in failed)
-    message = f"table {table.name}, {days} breaks its contract and was not published: {named}"
-    return ContractViolation(message, table.name, audit)

@@ -94,11 +94,6 @@ def row_suite(table: Table) -> "gx.ExpectationSuite":
     return _suite(table, "rows", made)
 
 
-def suites(table: Table) -> list["gx.ExpectationSuite"]:
-    """The Great Expectations suites of a table, to look at or to use elsewhere: types, counts, rows."""
-    return [type_suite(table), count_suite(table), row_suite(table)]
-
-
 def _suite(table: Table, what: str, expectations: list[Any]) -> "gx.ExpectationSuite":
     import great_expectations as gx
 

@@ -18,21 +18,16 @@ def view_sql(table: Table, files: Sequence[str], as_of: date) -> str:
         files: where its Parquet files lie, for DuckDB.
         as_of: the day; for a snapshot or derived table also the value of ds.
     """
-    return f'CREATE VIEW "{table.name}" AS {_select(table, files, as_of)}'
-
-
-def _select(table: Table, files: Sequence[str], as_of: date) -> str:
+    create, listed, day = f'CREATE VIEW "{table.name}" AS', sql_list(files), f"DATE '{as_of.isoformat()}'"
     if not files:
-        return empty_sql(table)
-    listed = sql_list(files)
+        return f"{create} {empty_sql(table)}"
     if table.kind == "event":  # the day stands in the path; DuckDB skips the files of days that a query leaves out
         source = f"read_parquet({listed}, hive_partitioning = true, hive_types = {{'ds': DATE}})"
-        return f"SELECT {table.names}, ds FROM {source}"  # noqa: S608 - our own names and files, see the module
-    source = f"read_parquet({listed}, hive_partitioning = false)"
-    day = f"DATE '{as_of.isoformat()}'"
+        return f"{create} SELECT {table.names}, ds FROM {source}"  # noqa: S608 - our own names and files
     # a snapshot's article may already be known before it goes on sale
     hidden = f" WHERE available_from IS NULL OR available_from <= {day}" if table.name == "articles" else ""
-    return f"SELECT {table.names}, {day} AS ds FROM {source}{hidden}"  # noqa: S608 - as above
+    source = f"read_parquet({listed}, hive_partitioning = false){hidden}"
+    return f"{create} SELECT {table.names}, {day} AS ds FROM {source}"  # noqa: S608 - as above
 
 
 def empty_sql(table: Table) -> str:

@@ -12,21 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from atelier.metrics import diversity, segments
+from atelier.metrics import diversity, encoding, segments
 from atelier.metrics.accuracy import ACCURACY, group_metrics
 from atelier.metrics.by_rank import at_ranks, last_day, moments, quantities
-from atelier.metrics.encoding import (
-    PURCHASE,
-    TRAIN_KINDS,
-    Floats,
-    Ints,
-    MetricsError,
-    article_codes,
-    catalogue_frame,
-    distinct,
-    lengths,
-    pairs,
-)
+from atelier.metrics.encoding import PURCHASE, TRAIN_KINDS, Floats, Ints, MetricsError
 from atelier.metrics.lists import EvaluationInputs, ListMatrix, find_hits, list_matrix, prepare, whole_ranks
 
 NAN = float("nan")
@@ -79,11 +68,11 @@ def evaluate(
         MetricsError: a column is missing, an identifier null, a rank given twice or below 1, no k, ``exclude_seen``
             without ``train``, or ``restricted_recs`` for a segment that is not one of articles.
     """
-    ks = lengths(k)
-    table = catalogue_frame(catalogue)
-    articles = None if table is None else article_codes(table, "catalogue")
+    ks = encoding.lengths(k)
+    table = encoding.catalogue_frame(catalogue)
+    articles = None if table is None else encoding.article_codes(table, "catalogue")
     inputs = prepare(recs, truth, ks[-1], train, exclude_seen, truth_kinds, seen_kinds, customers, articles)
-    in_catalogue = np.empty(0, np.int64) if articles is None else distinct(articles.within(inputs.article_ids))
+    in_catalogue = np.empty(0, np.int64) if articles is None else encoding.distinct(articles.within(inputs.article_ids))
     known = _known(inputs, train, train_kinds, table, attribute)
     rows = list(_accuracy(inputs, known, ks, restricted_recs or {}))
     rows += _diversity(inputs, known, ks, in_catalogue)
@@ -113,7 +102,7 @@ def _known(
         value_codes, values = segments.attribute_codes(table, attribute, inputs.article_ids)
     if train is None:
         return _Known(None, None, None, value_codes, values)
-    history, bought = pairs(train, train_kinds, "train"), pairs(train, PURCHASE, "train")
+    history, bought = encoding.pairs(train, train_kinds, "train"), encoding.pairs(train, PURCHASE, "train")
     return _Known(
         activity=segments.count_codes(history.customers.within(inputs.customer_ids), len(inputs.customer_ids)),
         interactions=segments.count_codes(history.articles.within(inputs.article_ids), len(inputs.article_ids)),
@@ -181,7 +170,7 @@ def _segment_metrics(
 
 def _lists_of(recs: Any, inputs: EvaluationInputs) -> ListMatrix:
     """Further lists in the codes of ``inputs``; articles and customers it does not know cannot be hits."""
-    listed = pairs(recs, None, "restricted_recs")
+    listed = encoding.pairs(recs, None, "restricted_recs")
     customer, article = listed.customers.positions(inputs.customer_ids), listed.articles.positions(inputs.article_ids)
     ranks = whole_ranks(recs, "restricted_recs")
     return list_matrix(ranks, listed, customer, article, inputs.lists.articles.shape[1], len(inputs.customer_ids))
@@ -217,7 +206,7 @@ def _diversity(inputs: EvaluationInputs, known: _Known, ks: Sequence[int], in_ca
         )
     if known.values:
         wanted = diversity.shares(inputs.truth.articles, known.value_codes, len(known.values))
-        customers = len(distinct(inputs.truth.customers))
+        customers = len(encoding.distinct(inputs.truth.customers))
         for name, share in zip(known.values, wanted, strict=True):
             yield "relevant_share", 1, name, float(share), NAN, customers
 

@@ -1,7 +1,7 @@
 """A plot with its name, text alternative and caption, which a study writes as a file and the page shows.
 
-What belongs here: :class:`Drawing`. What does not: what is drawn (:mod:`atelier.report.study_drawings` and its
-neighbours), how (:mod:`atelier.report.figures`).
+What belongs here: :class:`Drawing`. What does not: what is drawn (:mod:`atelier.report.attribute_plots`,
+:mod:`atelier.report.recommender_plots`), how (:mod:`atelier.report.figures`).
 """
 
 import re

@@ -163,7 +163,8 @@ def rows_query(raw: Raw, layout: Layout, known: Mapping[str, str]) -> str:
     """
     values = ", ".join(f"{_parsed(field, raw.types)} AS {sql_identifier(field.name)}" for field in layout.fields)
     own = [_case(field.column, *fault) for field in layout.fields for fault in _faults(field, raw.types)]
-    final = ", ".join(_transformed(field) for field in layout.fields)
+    names = {field: sql_identifier(field.name) for field in layout.fields}
+    final = ", ".join(f"{(f.transform or '{0}').format(name)} AS {name}" for f, name in names.items())
     late = _late_faults(layout, known)
     return f"""
         SELECT * EXCLUDE (fault), coalesce(fault, {_cases(late)}) AS fault FROM (
@@ -178,11 +179,6 @@ def _case(column: str, condition: str, reason: str) -> str:
 def _cases(cases: list[str]) -> str:
     nothing = "CAST(NULL AS STRUCT(column_name VARCHAR, reason VARCHAR))"
     return f"CASE {' '.join(cases)} ELSE {nothing} END" if cases else nothing
-
-
-def _transformed(field: Field) -> str:
-    name = sql_identifier(field.name)
-    return f"{field.transform.format(name)} AS {name}" if field.transform else name
 
 
 def _late_faults(layout: Layout, known: Mapping[str, str]) -> list[str]:
