@@ -1,17 +1,17 @@
-"""als against the library that it stands on: time to fit, and to rank for every customer, without what they have seen.
+"""als against the library that it uses: time to fit, and to rank unseen articles for every customer.
 
 Run it as ``python -m benchmarks.als_against_implicit``. Both sides run in one process, in turns, with one BLAS thread
-(OPENBLAS_NUM_THREADS=1), and the fastest of ``--repeats`` counts; what matters is the ratio. The bare side gets its
-matrix ready-made and returns numbers; ours starts from :class:`Interactions` and ends with identifiers.
+(OPENBLAS_NUM_THREADS=1), and the fastest of ``--repeats`` counts; what matters is the ratio. The bare library gets its
+matrix ready-made and returns codes; ours starts from :class:`Interactions` and ends with identifiers.
 
 Without ``--data`` interactions are drawn with skewed popularity. The full size (``--customers 1370000 --articles
 105000 --interactions 31800000 --factors 200``) takes long: with ``--sample-customers 50000`` only that many of the
-customers are drawn, with as many interactions each and among all articles. Customers are ranked for one block at a
-time, so that the cost of all of them is that of the sample times their number, which is printed. ``--memory`` measures
-the most memory that either side holds, each in a process of its own.
+customers are drawn, with as many interactions each and among all articles. Lists are made one block of customers at a
+time, so the cost for all customers, which is printed, is extrapolated in proportion to their number. ``--memory``
+measures the peak memory of either side, each in a process of its own.
 
-The run fails where fewer than 99% of the lists are the same, article by article: both sides fit alike, and two articles
-change places only where their scores differ by less than float32 can tell.
+The run fails if fewer than 99% of the lists are the same, article by article: both sides fit alike, and two articles
+are swapped only where the difference of their scores is below the precision of float32.
 """
 
 import argparse
@@ -43,7 +43,7 @@ SAME = 0.99
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
-    """What to measure."""
+    """The parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a Parquet file with customer_id and article_id")
     parser.add_argument("--customers", type=int, default=69_000)
@@ -65,9 +65,9 @@ def interactions(customers: int, articles: int, count: int, sample: int = 0) -> 
     """Drawn interactions: articles by a power law, each customer equally likely.
 
     Args:
-        customers: how many there are.
-        articles: likewise.
-        count: of interactions.
+        customers: the number of customers.
+        articles: the number of articles.
+        count: the number of interactions.
         sample: draw only so many of the customers, with as many interactions each; 0: all.
     """
     random = np.random.default_rng(0)
@@ -83,8 +83,8 @@ def interactions(customers: int, articles: int, count: int, sample: int = 0) -> 
     )
 
 
-def asked(options: argparse.Namespace) -> pa.Table:
-    """The interactions that the options name: those of a file, or drawn ones."""
+def read_or_draw(options: argparse.Namespace) -> pa.Table:
+    """The interactions that the options select: those of a file, or drawn ones."""
     if options.data:
         return pq.read_table(options.data, columns=["customer_id", "article_id"])
     return interactions(options.customers, options.articles, options.interactions, options.sample_customers)
@@ -98,23 +98,23 @@ class TrainTest:
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.data = Interactions.from_frame(asked(options))
+        self.data = Interactions.from_frame(read_or_draw(options))
         self._options = options
         self._settings = {"factors": options.factors, "iterations": options.iterations}
         shape = (len(self.data.customer_ids), len(self.data.article_ids))
         ones = np.ones(len(self.data), np.float32)
         self._matrix = csr_matrix((ones, (self.data.customers, self.data.articles)), shape=shape)
-        recommenders.build("als")  # imports what it needs, which is not to be timed
+        recommenders.build("als")  # imports the model's libraries, whose time must not be measured
         self._confidence = self._matrix.copy()
         self._confidence.data = 1 + np.float32(ALPHA) * self._confidence.data
 
     def fit(self) -> Any:
-        """Ours, from interactions."""
+        """Our model, fitted on interactions."""
         config = {**self._settings, "alpha": ALPHA, "regularization": REGULARIZATION, "threads": self._options.threads}
         return recommenders.build("als", **config).fit(self.data)
 
     def bare_fit(self) -> AlternatingLeastSquares:
-        """The library's, from its matrix."""
+        """The library's model, fitted on its matrix."""
         threads = self._options.threads
         bare = AlternatingLeastSquares(
             regularization=REGULARIZATION, num_threads=threads, random_state=0, **self._settings
@@ -128,7 +128,7 @@ class TrainTest:
         return list(model.recommend_batches(k=self._options.k))
 
     def bare_recommend(self, bare: AlternatingLeastSquares) -> tuple[np.ndarray, np.ndarray]:
-        """The library's lists, as numbers."""
+        """The library's lists, as codes."""
         with threadpool_limits(1, user_api="blas"):
             found: tuple[np.ndarray, np.ndarray] = bare.recommend(
                 np.arange(self._matrix.shape[0]), self._matrix, N=self._options.k
@@ -137,14 +137,14 @@ class TrainTest:
 
 
 def same_lists(ours: np.ndarray, theirs: np.ndarray) -> str:
-    """How many of the lists [n, k] are the same, in words.
+    """The share of the lists [n, k] that are the same, as text.
 
     Raises:
         RuntimeError: too few are.
     """
     share = (ours == theirs).all(axis=1).mean()
     if not share >= SAME:
-        raise RuntimeError(f"only {share:.2%} of the lists are the same, not {SAME:.0%}: this is no comparison")
+        raise RuntimeError(f"only {share:.2%} of the lists are the same, not {SAME:.0%}: the two sides do not agree")
     return f"{share:.2%} of the lists are the same in the same order"
 
 
@@ -170,7 +170,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
             f"all {options.customers:,} customers at the sample's rate: ours {score[0].wall * share / 60:.1f} minutes, "
             f"{peer} {score[1].wall * share / 60:.1f} minutes"
         )
-    goal = None if options.sample_customers else 1.1  # what is done once weighs too much in a few iterations
+    goal = None if options.sample_customers else 1.1  # in a sample the setup weighs too much
     return [
         Row.of(NAME, f"als: fit, {size}", peer, *fit, goal=goal),
         Row.of(NAME, f"als: rank for all, {size}", peer, *score, goal=1.0, checked=same),
@@ -178,7 +178,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
 
 
 def run_side(options: argparse.Namespace) -> None:
-    """One side once; prints the most memory in MiB that it held."""
+    """Run one side once and print its peak memory in MiB."""
     sides = TrainTest(options)
     if options.side == "ours":
         sides.recommend(sides.fit())
@@ -188,10 +188,10 @@ def run_side(options: argparse.Namespace) -> None:
 
 
 def peaks(options: argparse.Namespace) -> list[float]:
-    """The most memory in MiB that either side holds from reading the interactions to the last list."""
+    """The peak memory in MiB of either side, from reading the interactions to the last list."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "interactions.parquet"
-        pq.write_table(asked(options), data)
+        pq.write_table(read_or_draw(options), data)
         given = [f"--{name}={getattr(options, name)}" for name in ("factors", "iterations", "k", "threads")]
         runs = [run(sys.executable, f"benchmarks.{NAME}", [f"--data={data}", *given, f"--side={s}"]) for s in SIDES]
     return [float(printed) for printed in runs]

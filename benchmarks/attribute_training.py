@@ -3,14 +3,14 @@
     python -m benchmarks.attribute_training [--hm FOLDER [--vectors FILE.npz]] [--sizes published|small]
     python -m benchmarks.attribute_training --scale 105000
 
-The first form trains the same network on the same articles in both ways, one after the other, and judges it on styles
-held out. Without ``--hm`` the sample retailer is generated; with ``--hm`` the folder's ``articles.csv`` gives names,
-descriptions and nine attributes (no metadata: they would leak), the NPZ file image vectors: ``names``, article ids, and
-``vectors``, float32 [n, dim]; articles without one are left out. Time is training alone, with its own looks at the
-validation score, without the encoding of articles and without the judgement for the curve. The second form times steps
-on synthetic articles, each way in a process of its own, and *extrapolates* to an epoch.
+The first form trains the same network on the same articles in both ways, one after the other, and evaluates it on
+styles held out. Without ``--hm`` the sample retailer is generated; with ``--hm`` the folder's ``articles.csv`` gives
+names, descriptions and nine attributes (no metadata: they would leak), the NPZ file image vectors: ``names``, article
+ids, and ``vectors``, float32 [n, dim]; articles without one are left out. The time is that of training alone, including
+its own validation, without the encoding of articles and without the evaluation for the curve. The second form times
+steps on synthetic articles, each way in a process of its own, and *extrapolates* to an epoch.
 
-What belongs here: data, clock, table and plot. What does not: either training, and the cost of a step at scale
+What belongs here: data, clock, table and plot. What does not: the trainings, and the cost of a step at scale
 (:mod:`benchmarks.attribute_training_scale`).
 """
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 TRAINERS = ("joint", "published")
 RECIPE = (*STUDIED, "weight_decay", "patience", "class_weighting", "attribute_balance", "label_smoothing")
 PLOT = Path("docs/figures/attribute_training.svg")
-SPACING = 1.15  # steps grow by this factor between looks, so that both curves are equally fine at any stage
+SPACING = 1.15  # steps between evaluations grow by this factor, so that both curves are equally fine at any stage
 SHARES = (1.0, 0.99, 0.95, 0.9)  # of the published training's best F1
 
 
@@ -60,15 +60,15 @@ class Data:
 
 @dataclass
 class Curve:
-    """How one training went.
+    """The learning curve of one training.
 
     Attributes:
         way: of training.
-        steps: of the optimiser, at each look.
+        steps: of the optimiser, at each evaluation.
         wall: seconds of training until then.
         busy: seconds of processor time until then, of all threads.
-        f1: mean weighted F1 on the test articles at each look.
-        final: the same of the weights that were kept; nan where training was cut off.
+        f1: mean weighted F1 on the test articles at each evaluation.
+        final: the same with the final weights; nan where training was cut off.
     """
 
     way: str
@@ -79,12 +79,12 @@ class Curve:
     final: float = float("nan")
 
     def reached(self, f1: float) -> int | None:
-        """The first look that found at least this F1."""
-        return next((place for place, value in enumerate(self.f1) if value >= f1), None)
+        """The index of the first evaluation with at least this F1; None where there is none."""
+        return next((index for index, value in enumerate(self.f1) if value >= f1), None)
 
 
 class CutOff(Exception):
-    """Training has had its time."""
+    """Training has reached its time limit."""
 
 
 def sample_data(folder: Path, articles: int, photographs: bool) -> Data:
@@ -121,7 +121,7 @@ def config_of(way: str, sizes: str, articles: int) -> AttributeConfig:
     """A network of the published or the small sizes, with the published training or with ours for so many articles."""
     layers = AttributeConfig.published() if sizes == "published" else AttributeConfig.small()
     recipe = AttributeConfig.published() if way == "published" else AttributeConfig.for_data(articles)
-    # Of an ensemble the published training trains one network.
+    # The published training trains one network, not an ensemble.
     changes = {name: getattr(recipe, name) for name in RECIPE} | {"min_samples": None, "members": 1}
     return AttributeConfig.model_validate(layers.model_dump() | changes)
 
@@ -130,9 +130,9 @@ def run(data: Data, way: str, config: AttributeConfig, limit: float, device: "to
     """Train in one way and follow the F1 on the test articles.
 
     Args:
-        data: all articles; a fifth of the styles is held out to judge.
+        data: all articles; a fifth of the styles is held out for testing.
         way: of training, for the table.
-        config: what is trained.
+        config: the network's config.
         limit: seconds of training after which it is cut off.
         device: where to compute.
     """
@@ -142,8 +142,8 @@ def run(data: Data, way: str, config: AttributeConfig, limit: float, device: "to
     unseen = set(data.articles.loc[held_out, "article_id"])
     theirs = data.labels["article_id"].isin(unseen)
     labels = data.labels[theirs]
-    # A frame of labelled articles only: the judgement for the curve should not take longer than the training.
-    judged = data.articles[held_out & data.articles["article_id"].isin(labels["article_id"])]
+    # Only labelled articles, because the evaluations for the curve should not take longer than the training.
+    test = data.articles[held_out & data.articles["article_id"].isin(labels["article_id"])]
     curve, clock = Curve(way), Clock(device)
 
     def look(step: int, model: "AttributeModel") -> None:
@@ -153,7 +153,7 @@ def run(data: Data, way: str, config: AttributeConfig, limit: float, device: "to
             curve.steps.append(step)
             curve.wall.append(wall)
             curve.busy.append(busy)
-            curve.f1.append(mean_f1(model, judged, labels))
+            curve.f1.append(mean_f1(model, test, labels))
         if wall > limit:
             raise CutOff
 
@@ -161,7 +161,7 @@ def run(data: Data, way: str, config: AttributeConfig, limit: float, device: "to
         model = AttributeModel(config, device=device).fit(
             data.articles[~held_out], data.labels[~theirs], monitor=Monitor(1, look)
         )
-        curve.final = mean_f1(model, judged, labels)
+        curve.final = mean_f1(model, test, labels)
     except CutOff:
         print(f"{way}: cut off after {limit:,.0f} s of training")
     return curve
@@ -176,7 +176,7 @@ def mean_f1(model: "AttributeModel", articles: pd.DataFrame, labels: pd.DataFram
 
 
 class Clock:
-    """Wall and processor seconds since it was first stopped, without those for which it stood still."""
+    """Wall and processor seconds since the first pause, without the seconds of pauses."""
 
     def __init__(self, device: "torch.device") -> None:
         self._device = device
@@ -184,7 +184,7 @@ class Clock:
 
     @contextmanager
     def stopped(self) -> Iterator[tuple[float, float]]:
-        """Stand still meanwhile; gives the seconds until then."""
+        """Pause the clock in a ``with`` block; gives the seconds until then."""
         stopped = self._now()
         begun = self._begun or stopped
         yield stopped[0] - begun[0], stopped[1] - begun[1]
@@ -200,14 +200,14 @@ class Clock:
 
 
 def as_text(joint: Curve, published: Curve) -> str:
-    """F1 at the end and at best, and the time of both to shares of the published training's best."""
+    """A table of the final and the best F1, and of the time of both trainings to shares of the published best F1."""
     rows = [
         ("mean weighted F1, test", "joint", "published", "difference"),
         *(
             _compared(name, *pair)
             for name, pair in (
-                ("of the weights kept", (joint.final, published.final)),
-                ("at the best look", (max(joint.f1), max(published.f1))),
+                ("with the final weights", (joint.final, published.final)),
+                ("at the best evaluation", (max(joint.f1), max(published.f1))),
             )
         ),
         ("steps", f"{joint.steps[-1]:,}", f"{published.steps[-1]:,}", ""),
@@ -225,21 +225,21 @@ def _compared(name: str, ours: float, theirs: float) -> tuple[str, ...]:
 
 def _time_to(joint: Curve, published: Curve, share: float) -> tuple[str, ...]:
     goal = share * max(published.f1)
-    places = joint.reached(goal), published.reached(goal)
-    times = ["never" if p is None else f"{c.wall[p]:.1f}" for c, p in zip((joint, published), places, strict=True)]
+    reached = joint.reached(goal), published.reached(goal)
+    times = ["never" if i is None else f"{c.wall[i]:.1f}" for c, i in zip((joint, published), reached, strict=True)]
     return f"{goal:.4f} ({share:.0%} of best)", *times, *(f"{ratio:.1f}" for ratio in ratios(joint, published, goal))
 
 
 def ratios(joint: Curve, published: Curve, goal: float) -> tuple[float, float]:
-    """How many times longer published training takes to an F1, in wall and processor time; nan where one never does."""
+    """The time of published training to an F1 divided by that of joint training, wall and processor; nan if never."""
     ours, theirs = joint.reached(goal), published.reached(goal)
-    if not ours or not theirs:  # never, or before the first step
+    if not ours or not theirs:  # None: the F1 was never reached; 0: before the first step
         return math.nan, math.nan
     return published.wall[theirs] / joint.wall[ours], published.busy[theirs] / joint.busy[ours]
 
 
 def draw(curves: Sequence[Curve], title: str, path: Path) -> None:
-    """F1 against seconds of training, by the wall clock and of processor time, both ways, as SVG."""
+    """Write the learning curves of both trainings, over wall and processor seconds, as SVG."""
     panels = {"Mean F1, wall clock": "wall", "Mean F1, processor time": "busy"}
     lines = [
         {c.way: (np.array(getattr(c, clock), dtype=np.float64), np.array(c.f1, dtype=np.float64)) for c in curves}
@@ -250,7 +250,7 @@ def draw(curves: Sequence[Curve], title: str, path: Path) -> None:
 
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
-    """What to measure."""
+    """The parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--articles", type=int, default=2_500, help="of the sample retailer")
     parser.add_argument("--photographs", action="store_true", help="draw and embed the sample retailer's photographs")
@@ -286,7 +286,7 @@ def main(given: Sequence[str] | None = None) -> None:
     curves = [
         run(data, way, config_of(way, options.sizes, len(data.articles)), options.limit, device) for way in TRAINERS
     ]
-    print(f"{data.name}; {len(data.labels):,} labels; {options.sizes} sizes; a fifth of the styles is judged")
+    print(f"{data.name}; {len(data.labels):,} labels; {options.sizes} sizes; a fifth of the styles is held out")
     print(as_text(*curves))
     draw(curves, data.name, options.plot)
 

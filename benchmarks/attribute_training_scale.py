@@ -1,7 +1,8 @@
-"""What a step of each training of the attribute network costs on a catalogue of full size.
+"""The cost of a step of each training of the attribute network on a catalogue of full size.
 
 What belongs here: synthetic articles with the published shape, the time of some steps, the memory. What does not: F1
-(:mod:`benchmarks.attribute_training`, whose option ``--scale`` runs this). An epoch's time is extrapolated and says so.
+(:mod:`benchmarks.attribute_training`, whose option ``--scale`` runs this). An epoch's time is extrapolated, and the
+table says so.
 """
 
 import multiprocessing
@@ -32,19 +33,19 @@ WARM_UP = 2  # steps that also allocate
 
 @dataclass(frozen=True)
 class Cost:
-    """What some steps of a training cost.
+    """The cost of some steps of a training.
 
     Attributes:
         way: of training.
         batch: articles per step.
-        steps: that were timed.
-        seconds: per step.
+        steps: the number of timed steps.
+        seconds: wall seconds per step.
         busy: seconds of processor time per step, of all threads.
-        epoch: steps in which as many labels are seen as there are.
-        labels: in all.
-        before: bytes that the process held at most before the first step: articles and network.
-        peak: and after the last.
-        gpu: bytes of a GPU's memory that tensors took at most; 0 without one.
+        epoch: the number of steps in which as many labels are seen as there are.
+        labels: the number of labels.
+        before: the process's peak memory in bytes before the first step: articles and network.
+        peak: the same after the last step.
+        gpu: the peak of a GPU's memory in bytes that tensors took; 0 without a GPU.
     """
 
     way: str
@@ -62,12 +63,12 @@ class Cost:
 def measure(
     configs: Mapping[str, AttributeConfig], articles: int, steps: Mapping[str, int], compute: Compute
 ) -> list[Cost]:
-    """Time steps of each training, in a process of its own each, so that neither's memory is taken for the other's.
+    """Time steps of each training in a process of its own, so that the peak memory of each is its own.
 
     Args:
         configs: by way of training.
-        articles: synthetic ones.
-        steps: how many to time, by way of training.
+        articles: the number of synthetic articles.
+        steps: the number of steps to time, by way of training.
         compute: device and threads.
     """
     costs = []
@@ -99,7 +100,7 @@ def cost(config: AttributeConfig, articles: int, steps: int, compute: Compute) -
     for _ in range(steps + WARM_UP):
         float(training.step().total)  # waits for a GPU
         times.append((time.perf_counter(), time.process_time()))
-    # The mean, not the median: attributes differ.
+    # The mean, not the median, because steps of different attributes take different times.
     seconds, busy = np.diff(times, axis=0)[WARM_UP - 1 :].mean(axis=0).tolist()
     gpu = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
     before, peak = (int(mib * 2**20) for mib in (before, peak_memory()))
@@ -124,14 +125,14 @@ def synthetic(articles: int, tokens: int) -> "tuple[EncodedArticles, npt.NDArray
     targets[rng.random(targets.shape) >= LABELLED] = UNLABELLED
     counts = [np.bincount(column[column >= 0], minlength=size) for column, size in zip(targets.T, CLASSES, strict=True)]
     heads = [
-        Head(f"attribute {place:02}", np.arange(size).astype(str).astype(object), samples)
-        for place, (size, samples) in enumerate(zip(CLASSES, counts, strict=True))
+        Head(f"attribute {index:02}", np.arange(size).astype(str).astype(object), samples)
+        for index, (size, samples) in enumerate(zip(CLASSES, counts, strict=True))
     ]
     return encoded, targets, Heads(tuple(heads))
 
 
 def as_text(costs: list[Cost], articles: int) -> str:
-    """The table."""
+    """The costs as a table."""
     lines = [
         f"{articles:,} synthetic articles, {SHOTS} × {DIMENSION} shots, {TYPES} product types, {len(CLASSES)}",
         f"attributes of {CLASSES.sum()} classes, {costs[0].labels:,} labels",

@@ -1,16 +1,17 @@
-"""How right the day's predicted attributes are on labels that the source kept aside.
+"""The accuracy of the day's predicted attributes on hidden labels, which the source does not give to the pipeline.
 
     python -m benchmarks.hidden_labels [--day YYYY-MM-DD]
 
-It judges the home in ``$ATELIER_HOME``, by default on the last day that has predictions. Kept aside are, of the H&M
-files, the labels that the option ``hide_labels`` hides; of the sample retailer, every true value that was not annotated
-by that day. No stage of the pipeline reads either, so unlike ``attribute_metrics`` nothing here was chosen on them.
+It evaluates the home in ``$ATELIER_HOME``, by default on the last day that has predictions. The hidden labels are, for
+the H&M files, those that the option ``hide_labels`` hides; for the sample retailer, every true value that was not
+annotated by that day. No stage of the pipeline reads them, so, unlike in ``attribute_metrics``, nothing was chosen on
+them.
 
-Of the sample retailer it is known what photographs and texts show. There the table has two columns more: the ceiling,
-which is the accuracy of a reader who sees and reads everything, and the model's distance from it. For what the ceiling
-assumes, and where it is exact, see :mod:`benchmarks.sample_ceiling`.
+For the sample retailer it is known what photographs and texts show. There the table has two more columns: the ceiling,
+which is the accuracy of a reader who sees and reads everything, and the model's distance from it. For the assumptions
+of the ceiling, and where it is exact, see :mod:`benchmarks.sample_ceiling`.
 
-What belongs here: reading both sides, and their comparison. What does not: the metrics' arithmetic
+What belongs here: reading predictions and hidden labels, and their comparison. What does not: the formulas of metrics
 (:mod:`atelier.attributes.scores`), the reader (:mod:`benchmarks.sample_ceiling`).
 """
 
@@ -35,28 +36,27 @@ from resources.retailer import Home
 CEILING = ("ceiling", "distance")
 
 
-def kept_aside(source: Source, day: date) -> pd.DataFrame:
-    """The labels that a source keeps aside: article_id, attribute, value; some of the sample retailer's are annotated.
+def hidden_labels(source: Source, day: date) -> pd.DataFrame:
+    """The hidden labels of a source: article_id, attribute, value; some of the sample retailer's are also annotated.
 
     Args:
         source: the home's.
-        day: the sample retailer renames values of one attribute half-way: the names are those of this day.
+        day: the day whose names of values are used; the sample retailer renames values of one attribute half-way.
 
     Raises:
-        SourceError: the source keeps none aside.
+        SourceError: the source hides no labels.
     """
     if isinstance(source, SampleSource):
         return sample_truth(source.root / "truth", day)
     if not isinstance(source, HmSource):
         raise SourceError(
-            "a Parquet landing zone keeps no labels aside: every label in annotated_attributes is trained on."
-            " attribute_metrics holds figures on articles held out; or judge a home of kind sample or hm"
+            "a Parquet landing zone hides no labels: every label in annotated_attributes is trained on."
+            " attribute_metrics holds metrics on articles held out; or evaluate a home of kind sample or hm"
         )
     labels = source.hidden_labels() if source.options.hide_labels else pd.DataFrame()
     if labels.empty:
         raise SourceError(
-            f"{source.root}: no label is kept aside;"
-            " begin a new home with a hide_labels above 0 among the source's options"
+            f"{source.root}: no label is hidden; begin a new home with a hide_labels above 0 among the source's options"
         )
     return labels
 
@@ -72,25 +72,26 @@ def sample_truth(folder: Path, day: date) -> pd.DataFrame:
     return truth[KEY].assign(value=truth[name])
 
 
-def judge(predicted: pd.DataFrame, hidden: pd.DataFrame, reader: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Hold the model's own values against labels that nobody showed it.
+def evaluate(predicted: pd.DataFrame, hidden: pd.DataFrame, reader: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Compare the model's predictions with hidden labels.
 
-    A value too rare to be predicted is a miss, as in :func:`atelier.attributes.evaluation.evaluate`. The majority
-    baseline always says the value annotated most often (of equals the first in the alphabet) and is judged on the same
-    labels as the model.
+    A value too rare to be predicted counts as an error, as in :func:`atelier.attributes.evaluation.evaluate`. The
+    majority baseline always predicts the value annotated most often (of several the first in the alphabet) and is
+    evaluated on the same labels as the model.
 
     Args:
         predicted: rows of predicted_attributes: article_id, attribute, value, prediction (null where there is none),
             source.
         hidden: article_id, attribute, value. Those with an annotation in ``predicted`` are left out.
-        reader: article_id, attribute, read: what :func:`benchmarks.sample_ceiling.read` says of every hidden label.
+        reader: article_id, attribute, read: the reader's value for every hidden label, of
+            :func:`benchmarks.sample_ceiling.read`.
 
     Returns:
-        For each attribute with a hidden label, in alphabetical order: attribute, hidden (labels), judged (those that
-        got a prediction), accuracy, weighted_f1, majority_accuracy, majority_weighted_f1 (nan without any judged, the
-        baseline's also without an annotation), and with a reader ceiling (its accuracy on the labels judged) and
-        distance (ceiling − accuracy); then ``mean``: the labels in all, and of each score the unweighted mean over
-        attributes that have it.
+        For each attribute with a hidden label, in alphabetical order: attribute, hidden (the number of labels), judged
+        (the number of those with a prediction), accuracy, weighted_f1, majority_accuracy, majority_weighted_f1 (nan
+        without any prediction, the baseline's also without an annotation), and with a reader ceiling (its accuracy on
+        the labels with a prediction) and distance (ceiling − accuracy). The last row is ``mean``: the total numbers of
+        labels, and for each score the unweighted mean over the attributes that have it.
 
     Raises:
         ArticlesError: a column is missing, or ``hidden`` has two labels for one attribute of an article.
@@ -103,7 +104,7 @@ def judge(predicted: pd.DataFrame, hidden: pd.DataFrame, reader: pd.DataFrame | 
     if reader is not None:
         both, scores = both.merge(reader, on=KEY, how="left", validate="one_to_one"), AGAINST_MAJORITY + CEILING
     rows = {
-        str(attribute): _judge(labels, known.loc[known["attribute"] == attribute, "value"])
+        str(attribute): _scores(labels, known.loc[known["attribute"] == attribute, "value"])
         for attribute, labels in both.groupby("attribute", sort=True)
     }
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["hidden", "judged", *scores], dtype=np.float64)
@@ -112,22 +113,23 @@ def judge(predicted: pd.DataFrame, hidden: pd.DataFrame, reader: pd.DataFrame | 
     return table.astype({"hidden": "int64", "judged": "int64"}).rename_axis("attribute").reset_index()
 
 
-def _judge(labels: pd.DataFrame, annotated: pd.Series) -> dict[str, float]:
-    """The figures of one attribute; ``labels``: value, prediction and, where there is a reader, read."""
-    judged = labels[labels["prediction"].notna()]
-    # The most frequent annotated value, the first by name of several; nobody knows one where nothing is annotated.
+def _scores(labels: pd.DataFrame, annotated: pd.Series) -> dict[str, float]:
+    """The scores of one attribute; ``labels``: value, prediction and, where there is a reader, read."""
+    predicted = labels[labels["prediction"].notna()]
+    # The most frequent annotated value, of several the first in the alphabet; none where nothing is annotated.
     usual = annotated.mode().head(1)
-    truth, said, most = positions_of((), judged["value"], judged["prediction"], usual)
+    truth, codes, most = positions_of((), predicted["value"], predicted["prediction"], usual)
     majority = int(most[0]) if len(most) else None
-    figures = {"hidden": float(len(labels)), "judged": float(len(judged)), **against_majority(truth, said, majority)}
-    if "read" in judged:
-        ceiling = float(judged["read"].eq(judged["value"]).mean())
+    counts = {"hidden": float(len(labels)), "judged": float(len(predicted))}
+    figures = {**counts, **against_majority(truth, codes, majority)}
+    if "read" in predicted:
+        ceiling = float(predicted["read"].eq(predicted["value"]).mean())
         figures |= {"ceiling": ceiling, "distance": ceiling - figures["accuracy"]}
     return figures
 
 
 def as_text(table: pd.DataFrame) -> str:
-    """The table of :func:`judge`, aligned, and below it the share of the hidden labels that got a prediction."""
+    """The table of :func:`evaluate`, aligned, and below it the share of the hidden labels that got a prediction."""
     width = max(map(len, ["attribute", *table["attribute"]]))
     ceiling = tuple(name for name in CEILING if name in table)
     more = "".join(f"{name:>10}" for name in ceiling)
@@ -145,15 +147,15 @@ def as_text(table: pd.DataFrame) -> str:
 
 
 def of_home(home: Home, day: date | None = None) -> tuple[date, pd.DataFrame]:
-    """The day and :func:`judge`'s table for a home. Articles that the day does not know are left out.
+    """The day and :func:`evaluate`'s table for a home. Articles that are not in the day's catalogue are left out.
 
     Args:
         home: where the store and the settings are.
-        day: None takes the last one that has predictions.
+        day: None: the last day that has predictions.
 
     Raises:
-        SourceError: the source cannot be opened or keeps no labels aside.
-        PartitionMissing: the day, or where none is given any day, has no predictions.
+        SourceError: the source cannot be opened or hides no labels.
+        PartitionMissing: the day, or if none is given any day, has no predictions.
     """
     store = FeatureStore(home.store)
     day = day or store.last_day("predicted_attributes")
@@ -165,13 +167,13 @@ def of_home(home: Home, day: date | None = None) -> tuple[date, pd.DataFrame]:
             " article_id IN (SELECT article_id FROM images) AS photographed FROM articles"
         ).df()
     source = home.open_source()
-    hidden = kept_aside(source, day)
+    hidden = hidden_labels(source, day)
     hidden = hidden[hidden["article_id"].isin(articles["article_id"])]
-    return day, judge(predicted, hidden, read(hidden, articles) if isinstance(source, SampleSource) else None)
+    return day, evaluate(predicted, hidden, read(hidden, articles) if isinstance(source, SampleSource) else None)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Judge and print."""
+    """Compare and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--day", type=date.fromisoformat, help="the day of the predictions; the last one if left out")
     options = parser.parse_args(arguments)
@@ -180,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         day, table = of_home(home, options.day)
     except AtelierError as error:
         raise SystemExit(f"error: {error}") from error
-    print(f"Predictions of {day} on labels kept aside by the source ({home.settings.source})")
+    print(f"Predictions of {day} on hidden labels of the source ({home.settings.source})")
     print(as_text(table))
 
 

@@ -1,9 +1,9 @@
 """H&M's articles as the benchmarks of attributes read them: text, photographs and nine attributes, no metadata.
 
-What belongs here: reading ``articles.csv``, ``images`` and files of image vectors. What does not: sides, models,
-figures; the pipeline's own reading of these files (:mod:`atelier.sources.hm`).
+What belongs here: reading ``articles.csv``, ``images`` and files of image vectors. What does not: splits, models,
+metrics; the pipeline's own reading of these files (:mod:`atelier.sources.hm`).
 
-Metadata are left out because the attributes could be read off them.
+Metadata are left out because the attributes could be derived from them.
 """
 
 from pathlib import Path
@@ -33,7 +33,7 @@ def read_articles(folder: Path) -> pd.DataFrame:
 
 
 def photographed(folder: Path) -> pd.DataFrame:
-    """:func:`read_articles` with ``path``, below ``images``, of those that have a photograph, in the order of paths."""
+    """The articles that have a photograph, with its ``path`` below ``images``, in the order of paths."""
     root = folder / "images"
     found = sorted(root.rglob("*.jpg"))
     files = pd.DataFrame({"article_id": [p.stem for p in found], "path": [str(p.relative_to(root)) for p in found]})
@@ -49,6 +49,6 @@ def with_vectors(articles: pd.DataFrame, file: Path) -> pd.DataFrame:
 
 
 def with_labels(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What models read of articles, with ``embeddings`` where there are some, and article_id, attribute, value."""
+    """The columns that models read (``embeddings`` if there are any), and the labels: article_id, attribute, value."""
     read = [name for name in ("article_id", "product_code", *TEXTS.values(), "embeddings") if name in frame]
     return frame[read], frame.melt("article_id", list(ATTRIBUTES), var_name="attribute").dropna()

@@ -4,22 +4,22 @@
         [--hide] [--ablation] [--seeds 0 1] [--threads 2]
 
 FOLDER holds articles.csv and images as in the Kaggle data, FILE the weights of MobileNetV2 (ImageNet). 32% of the
-styles (product_code) are held out, so that no style is on both sides. Everything reads the name, the description and
-the photograph, and no metadata, from which the attributes could be read off. The figures are weighted F1.
+styles (product_code) are held out, so that no style is both in training and test. All models read the name, the
+description and the photograph, and no metadata, from which the attributes could be derived. The metric is weighted F1.
 
-A photograph is read in up to three ways: as the 1,280 features of MobileNetV2; as these and the 578 of the backbone
-``small``, which has no weights to learn and measures colours, of which MobileNetV2 was taught to take little notice
-(``and colour``); and, with ``--finetuned``, as the 1,280 and 578 after MobileNetV2 was fine-tuned on the training
-articles (``tuned``). The linear classifiers are those of :mod:`atelier.studies.linear_baselines`: on the text, on the
-vector of the photograph, on both joined. Those that have to be beaten read MobileNetV2 as it came; the others show what
-is due to the network and what to the vectors. Every value is predicted, however rare, by all of them. Options:
+A photograph is encoded in up to three ways: as the 1,280 features of MobileNetV2; as these and the 578 of the backbone
+``small``, which is not trained and measures colours, to which MobileNetV2 is not sensitive (``and colour``); and, with
+``--finetuned``, as the 1,280 and 578 after MobileNetV2 was fine-tuned on the training articles (``tuned``). The linear
+classifiers are those of :mod:`atelier.studies.linear_baselines`: on the text, on the vector of the photograph, on both
+joined. The baselines read MobileNetV2 as published; the other linear classifiers show how much of the gain is due to
+the vectors and not to the network. All models predict every value, however rare. Options:
 
-- ``--vectors``: a folder in which vectors are kept between runs, one file for each way of encoding. A file of other
-  weights is not noticed.
+- ``--vectors``: a folder in which vectors are stored between runs, one file for each way of encoding. It is not checked
+  that a file was made with the given weights.
 - ``--hide``: train once more with labels hidden at the published rates, see :data:`MISSING`.
-- ``--ablation``: what each option of the network brings, on validation styles inside the training part; no test.
+- ``--ablation``: the effect of each option of the network, on validation styles of the training part; no test.
 
-What belongs here: the comparison, its figures and tables, the vectors. What does not: reading the data
+What belongs here: the comparison, its metrics and tables, the vectors. What does not: reading the data
 (:mod:`benchmarks.hm_articles`), the models.
 """
 
@@ -44,8 +44,8 @@ KINDS: tuple[Kind, ...] = ("text", "image", "joined")
 TUNING_SHARE = 0.15
 Vectors = npt.NDArray[np.float32]
 
-#: The share of labels that ``--hide`` hides: the published range begins at 13%, most attributes lack 70 to 75%, and two
-#: are labelled together on 5%. The published maximum, 99.9%, would leave five labels.
+#: The share of labels that ``--hide`` hides: the published range begins at 13%, most attributes lack 70 to 75% of their
+#: labels, and two have labels on the same 5% of the articles. The published maximum, 99.9%, would leave five labels.
 MISSING = {
     "product_group_name": 0.13,
     "product_type_name": 0.70,
@@ -75,7 +75,7 @@ ABLATION: Mapping[str, dict[str, object]] = {
 
 @dataclass(frozen=True)
 class Side:
-    """Articles and their labels.
+    """One side of a split: articles and their labels.
 
     Attributes:
         articles: article_id, product_code, name, description, embeddings.
@@ -91,12 +91,12 @@ class Side:
         return Side(articles, self.labels[self.labels["article_id"].isin(articles["article_id"])])
 
     def lacking(self, *columns: str) -> "Side":
-        """The same without some columns."""
+        """The same side without some columns of the articles."""
         return replace(self, articles=self.articles.drop(columns=list(columns)))
 
 
-def kept(file: Path | None, files: pd.DataFrame, compute: Callable[[], Vectors]) -> Vectors:
-    """The vectors of ``files`` out of an .npz file, which is written if it does not exist."""
+def cached_vectors(file: Path | None, files: pd.DataFrame, compute: Callable[[], Vectors]) -> Vectors:
+    """The vectors of ``files`` from an .npz file, which is written if it does not exist."""
     names = files["article_id"].to_numpy(dtype="U")
     if file is None or not file.exists():
         vectors = compute()
@@ -104,23 +104,23 @@ def kept(file: Path | None, files: pd.DataFrame, compute: Callable[[], Vectors])
             np.savez(file, vectors=vectors, names=names)
         return vectors
     with np.load(file) as found:
-        places = pd.Index(found["names"]).get_indexer(pd.Index(names))
-        if (places < 0).any():
-            raise SystemExit(f"error: {file} lacks {int((places < 0).sum())} of {len(names)} articles; remove it")
-        chosen: Vectors = found["vectors"][places]
+        rows = pd.Index(found["names"]).get_indexer(pd.Index(names))
+        if (rows < 0).any():
+            raise SystemExit(f"error: {file} lacks {int((rows < 0).sum())} of {len(names)} articles; remove it")
+        chosen: Vectors = found["vectors"][rows]
     return chosen
 
 
 class Photographs:
-    """Vectors of the photographs, encoded once and kept in a folder.
+    """Vectors of the photographs, encoded once and stored in a folder.
 
     Args:
         root: the folder of images.
         files: article_id and path below ``root``; for ``tuned`` also product_code and the attributes.
-        learn_from: bool [files]: what a backbone may be fine-tuned on.
+        learn_from: bool [files]: the photographs on which a backbone may be fine-tuned.
         weights: of MobileNetV2: ``DEFAULT``, or a .safetensors file.
-        folder: where vectors are kept; None: nowhere.
-        threads: that decode.
+        folder: where vectors are stored; None: they are not.
+        threads: threads that decode.
     """
 
     def __init__(
@@ -137,11 +137,11 @@ class Photographs:
         self.weights, self.folder, self.threads = weights, folder, threads
 
     def vectors(self, *names: str) -> Vectors:
-        """float32 [files, dim]: ``mobilenet``, ``colour`` and ``tuned``, side by side."""
+        """The concatenated vectors of some of ``mobilenet``, ``colour`` and ``tuned``: float32 [files, dim]."""
         folder = self.folder
         if folder:
             folder.mkdir(parents=True, exist_ok=True)
-        parts = [kept(folder and folder / f"{n}.npz", self.files, lambda n=n: self._encode(n)) for n in names]  # type: ignore[misc]
+        parts = [cached_vectors(folder and folder / f"{n}.npz", self.files, lambda n=n: self._encode(n)) for n in names]  # type: ignore[misc]
         return np.concatenate(parts, axis=1)
 
     def _encode(self, name: str) -> Vectors:
@@ -172,7 +172,7 @@ class Photographs:
 
 
 def hide(labels: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """The labels that are left at the rates :data:`MISSING`; those of :data:`TOGETHER` on the same articles."""
+    """The labels left at the rates :data:`MISSING`; the attributes of :data:`TOGETHER` keep the same articles."""
     generator = np.random.default_rng(seed)
     ids = np.sort(labels["article_id"].unique())
     draws = pd.DataFrame(generator.random((len(ids), len(MISSING))), index=ids, columns=list(MISSING))
@@ -182,9 +182,9 @@ def hide(labels: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def scores(predicted: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy and weighted F1 by attribute, as ``truth`` has them in turn, and last their means.
+    """Accuracy and weighted F1 by attribute, in the order of ``truth``, and last their means.
 
-    No prediction, or one of a value that was never seen in training, is a miss.
+    A missing prediction, or a true value that is not in training, counts as an error.
     """
     both = truth.merge(predicted[[*KEY, "value"]], on=KEY, how="left", suffixes=("", "_said"))
     rows = {}
@@ -197,7 +197,7 @@ def scores(predicted: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
 
 
 class Race:
-    """Models trained on one side and judged on the other; collects figures and seconds by name."""
+    """Models trained on one side and tested on the other; collects scores and seconds by name."""
 
     def __init__(self, train: Side, test: Side, seeds: list[int]) -> None:
         self.train, self.test, self.seeds = train, test, seeds
@@ -205,7 +205,7 @@ class Race:
         self.seconds: dict[str, float] = {}
 
     def peer(self, name: str, kind: Kind, train: Side | None = None, test: Side | None = None) -> None:
-        """A linear classifier."""
+        """Train and test a linear classifier."""
         train, test = train or self.train, test or self.test
         start = time.perf_counter()
         model = fit_linear_baseline(kind, train.articles, train.labels)
@@ -214,7 +214,7 @@ class Race:
     def network(
         self, name: str, train: Side | None = None, test: Side | None = None, changes: dict[str, object] | None = None
     ) -> None:
-        """The network, once for each seed; the figures are means."""
+        """Train and test the network, once for each seed; the scores are means over seeds."""
         train, test = train or self.train, test or self.test
         start, found = time.perf_counter(), []
         for seed in self.seeds:
@@ -232,7 +232,7 @@ class Race:
         print(f"{name}: mean {self.figures[name]['mean']:.4f}, {self.seconds[name]:.0f} s", flush=True)
 
     def table(self) -> pd.DataFrame:
-        """Figures by attribute, seconds last."""
+        """The scores by attribute; the last row holds the seconds."""
         return pd.DataFrame([*self._rows()]).T
 
     def _rows(self) -> list[Any]:
@@ -240,7 +240,7 @@ class Race:
 
 
 def compare(race: Race, seen: Mapping[str, tuple[Side, Side]]) -> None:
-    """The main table; ``seen``: both sides with other vectors, by what the columns are called."""
+    """Run the models of the main table; ``seen``: both sides with other vectors, by the name of their columns."""
     for kind in KINDS:
         race.peer(f"{kind} LR", kind)
     race.network("text net", race.train.lacking("embeddings"), race.test.lacking("embeddings"))
@@ -254,7 +254,7 @@ def compare(race: Race, seen: Mapping[str, tuple[Side, Side]]) -> None:
     alone = race.figures["text net"] - race.figures["text LR"]
     print(f"\ntext alone: the network's mean − LR's {alone['mean']:+.3f}; not beaten: {_not_beaten(alone)}")
     nets = {name: race.figures[name] - best for name in ["net", *(f"net {name}" for name in seen)]}
-    print("gain over the best of the three linear classifiers on MobileNetV2 as it came:")
+    print("gain over the best of the three linear classifiers on MobileNetV2 as published:")
     print(pd.DataFrame(nets).T.round(3).to_string())
     for name, gains in nets.items():
         print(f"{name}: over the joined mean {gains['mean']:+.3f}; not beaten: {_not_beaten(gains)}")
@@ -265,7 +265,7 @@ def _not_beaten(gains: "pd.Series[float]") -> str:
 
 
 def compare_hidden(race: Race) -> None:
-    """What hiding labels costs."""
+    """Print the loss of F1 that hiding labels causes."""
     left = Side(race.train.articles, hide(race.train.labels, race.seeds[0]))
     race.network("all labels")
     race.network("hidden", left)
@@ -275,7 +275,7 @@ def compare_hidden(race: Race) -> None:
 
 
 def ablate(train: Side, seeds: list[int]) -> None:
-    """What each option brings, on validation styles."""
+    """Print the effect of each option, on validation styles."""
     tuning = holdout(train.articles, TUNING_SHARE, purpose="tuning")
     race = Race(train.part(~tuning), train.part(tuning), seeds)
     for name, changes in ABLATION.items():
@@ -313,7 +313,7 @@ def main() -> None:
         whole = Side(*with_labels(files.assign(embeddings=list(photos.vectors(*names)[:, None]))))
         return whole.part(~held_out), whole.part(held_out)
 
-    print(f"{(~held_out).sum()} articles to train on, {held_out.sum()} to judge on ({held_out.mean():.1%})")
+    print(f"{(~held_out).sum()} articles to train on, {held_out.sum()} to test on ({held_out.mean():.1%})")
     if options.ablation:
         ablate(sides("mobilenet", "colour")[0], options.seeds)
     elif options.hide:

@@ -1,8 +1,8 @@
-"""A backbone fine-tuned on photographs of H&M, and the vectors that it gives before and after.
+"""A backbone fine-tuned on photographs of H&M, and its vectors before and after.
 
 Run it as ``python -m benchmarks.hm_backbone --data FOLDER --weights FILE``. FOLDER holds articles.csv and images as in
-the Kaggle data. The nine attributes of the images' articles are learned from the training articles alone: by default
-those that are left when 32% of the styles (product_code) are held out; ``--split FILE`` names them, as JSON
+the Kaggle data. The backbone is fine-tuned on the nine attributes of the training articles alone: by default those that
+are left when 32% of the styles (product_code) are held out; ``--split FILE`` names them, as JSON
 ``{"train": [article_id…]}``. It prints the weighted F1 of a logistic regression on the vectors, before and after, on
 the articles that are not in training, and with ``--out FILE.npz`` writes all vectors after fine-tuning (``vectors``
 float32 [articles, dimension], ``names`` article ids).
@@ -22,7 +22,7 @@ from benchmarks.hm_articles import ATTRIBUTES, TEST_SHARE, photographed
 
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
-    """What to measure."""
+    """The parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="a folder with articles.csv and images")
     parser.add_argument("--backbone", default="mobilenet_v2")
@@ -39,7 +39,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
 
 
 def training_rows(frame: pd.DataFrame, split: Path | None) -> npt.NDArray[np.bool_]:
-    """Which photographs may be learned from: bool [photographs]."""
+    """Which photographs are for training: bool [photographs]."""
     from atelier.attributes import holdout
 
     if split is None:
@@ -47,8 +47,8 @@ def training_rows(frame: pd.DataFrame, split: Path | None) -> npt.NDArray[np.boo
     return frame["article_id"].isin(json.loads(split.read_text())["train"]).to_numpy()
 
 
-def judge(frame: pd.DataFrame, train: npt.NDArray[np.bool_], vectors: npt.NDArray[np.float32]) -> "pd.Series[float]":
-    """Weighted F1 by attribute of a logistic regression on the vectors, on what is not in training."""
+def evaluate(frame: pd.DataFrame, train: npt.NDArray[np.bool_], vectors: npt.NDArray[np.float32]) -> "pd.Series[float]":
+    """Weighted F1 by attribute of a logistic regression on the vectors, on the photographs that are not in training."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import f1_score
     from sklearn.pipeline import make_pipeline
@@ -99,7 +99,7 @@ def main(given: Sequence[str] | None = None) -> None:
         np.savez(options.out, vectors=after, names=frame["article_id"].to_numpy(dtype="U"))
     if not options.no_judge:
         before = Encoder(backbone, device=device).encode(paths, root).vectors
-        table = pd.DataFrame({"before": judge(frame, train, before), "after": judge(frame, train, after)})
+        table = pd.DataFrame({"before": evaluate(frame, train, before), "after": evaluate(frame, train, after)})
         table.loc["mean"] = table.mean()
         print(f"\nlogistic regression on {train.sum()} articles, weighted F1 on {(~train).sum()} further ones")
         print(table.round(3).to_string())

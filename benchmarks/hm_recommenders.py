@@ -1,4 +1,4 @@
-"""The published comparison of recommenders on H&M: one week with dates, and sequences of two years without.
+"""The published comparison of recommenders on H&M: one week with dates, and two years of sequences without dates.
 
     python -m benchmarks.hm_recommenders --hm-week FOLDER [--protocol two_days one_day]
     python -m benchmarks.hm_recommenders --hm-sequences FOLDER --articles FILE.csv [--protocol last_week reference]
@@ -7,21 +7,22 @@
 
 Protocols:
 
-- ``two_days``: trained on 16 to 20 September 2020, judged on 21 and 22. ``one_day``: 16 to 21, and 22. Customers with
-  history are judged; every article sold in the training part may be recommended, and no other, so that models that
-  read content are not asked about articles that the others cannot know.
-- ``last_week``: each customer's purchases of the last week are the truth, for those who have any and others before.
+- ``two_days``: trained on 16 to 20 September 2020, evaluated on 21 and 22. ``one_day``: trained on 16 to 21, evaluated
+  on 22. Customers with history are evaluated; only articles sold in the training part may be recommended, because
+  models that do not read content know no others.
+- ``last_week``: each customer's purchases of the last week are the truth, for customers with earlier purchases.
 - ``reference``: the protocol of published figures for these sequences. Consecutive repeats are dropped, customers with
-  3 purchases or more are left, the last one of 10,000 of them, chosen by a fixed seed, is the truth and everything
-  else is trained on. Repeats are allowed in lists. The figure is hit_rate@14.
+  3 purchases or more are left, the last purchase of 10,000 of them, chosen by a fixed seed, is the truth and everything
+  else is trained on. Repeats are allowed in lists. The metric is hit_rate@14.
 
-``--validation`` judges inside the training part, for choosing anything: in the week it trains on 16 to 19 and judges
-the 20th, once for all protocols; of sequences it holds out the last purchase in the training part of 10,000 other
-customers.
+``--validation`` evaluates inside the training part, for choosing models or settings: in the week it trains on 16 to 19
+and evaluates on the 20th, once for all protocols; of sequences it holds out the last purchase in the training part of
+10,000 other customers.
 
-With ``--kept`` a run that is killed goes on where it was, and further models, seeds or shares cost only themselves.
-``--out`` takes the scores, the tests and the fits, as JSON, or the scores alone, as CSV; no customer is in them.
-``--pictures`` takes the plots of the report's section, as SVG, in a folder for each protocol and policy.
+With ``--kept`` results are cached in a folder: a killed run resumes, and further models, seeds or shares reuse the
+results of others. ``--out`` writes the scores, the tests and the fits, as JSON, or the scores alone, as CSV, without
+identifiers of customers. ``--pictures`` writes the plots of the report's section, as SVG, in a folder for each protocol
+and policy.
 
 What belongs here: reading the data, the protocols, printing. What does not: the study
 (:mod:`atelier.studies.recommender_study`).
@@ -59,13 +60,13 @@ SEQUENCES = ("last_week", "reference")
 VALIDATED = ("2020-09-20", "2020-09-21")
 LAST_DAY = date(2020, 9, 22)
 
-JUDGED = 10_000
+HELD_OUT_CUSTOMERS = 10_000
 FEWEST = 3
 FURTHER_K = (12, 14)
-#: What the tables show, by metric and list length.
+#: The metrics of the printed tables, with their list lengths.
 SHOWN = (("precision", 10), ("recall", 10), ("hit_rate", 12), ("hit_rate", 14), ("coverage", 10))
 
-#: The columns of articles that become attributes of their vectors, one-hot; the others follow from these or are text.
+#: The columns of articles that become attributes of their vectors, one-hot; the others follow from them or are text.
 ATTRIBUTES = (
     "product_group_name",
     "graphical_appearance_name",
@@ -79,14 +80,14 @@ ATTRIBUTES = (
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One protocol's question.
+class Split:
+    """The data of one protocol.
 
     Attributes:
         name: of the protocol.
-        train: what models learn from; nothing of the truth is in it.
-        truth: what is right.
-        seen: the policies it is judged under: ``excluded``, ``allowed``.
+        train: the training interactions; nothing of the truth is in it.
+        truth: the interactions of the evaluation.
+        seen: the policies under which it is evaluated: ``excluded``, ``allowed``.
         sold_only: whether only articles of ``train`` may be recommended.
     """
 
@@ -106,12 +107,12 @@ def read_week(folder: Path) -> Interactions:
     return Interactions.from_frame(table.rename_columns(["occurred_at", "customer_id", "article_id"]))
 
 
-def week_trial(transactions: Interactions, protocol: str, *, validation: bool = False) -> Trial:
-    """Split in time; what comes after the days that are judged is in neither part."""
+def week_split(transactions: Interactions, protocol: str, *, validation: bool = False) -> Split:
+    """Split in time; interactions after the days of the evaluation are in neither part."""
     first, after = VALIDATED if validation else WEEK[protocol]
     train, later = transactions.split_at(first)
     truth, _ = later.split_at(after)
-    return Trial(protocol, train, truth, sold_only=True)
+    return Split(protocol, train, truth, sold_only=True)
 
 
 # ---- the sequences
@@ -122,19 +123,19 @@ def read_sequences(folder: Path) -> pa.Table:
     return pq.read_table(folder / "sequences.parquet")
 
 
-def sequences_trial(sequences: pa.Table, protocol: str, *, validation: bool = False) -> Trial:
+def sequences_split(sequences: pa.Table, protocol: str, *, validation: bool = False) -> Split:
     """Split each sequence; see the module's description."""
     if protocol == "last_week":
         train, truth = last_week(sequences)
     else:
-        train, truth = hold_out_last(reference_purchases(sequences), JUDGED, seed=0)
+        train, truth = hold_out_last(reference_purchases(sequences), HELD_OUT_CUSTOMERS, seed=0)
     if validation:
-        train, truth = hold_out_last(train, JUDGED, seed=1, spared=truth.customer_ids)
-    return Trial(protocol, train, truth, seen=("allowed",) if protocol == "reference" else ("excluded", "allowed"))
+        train, truth = hold_out_last(train, HELD_OUT_CUSTOMERS, seed=1, spared=truth.customer_ids)
+    return Split(protocol, train, truth, seen=("allowed",) if protocol == "reference" else ("excluded", "allowed"))
 
 
 def purchases_of(sequences: pa.Table) -> pd.DataFrame:
-    """One row for each purchase, in order: customer_id, article_id, and how many of the customer's follow it."""
+    """One row for each purchase, in order: customer_id, article_id, and the number of later ones of the customer."""
     lists = sequences["article_ids"].combine_chunks()
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
     owner = np.repeat(np.arange(len(lengths)), lengths)
@@ -168,20 +169,20 @@ def reference_purchases(sequences: pa.Table) -> Interactions:
 def hold_out_last(
     purchases: Interactions, customers: int, seed: int, spared: IdMap | None = None
 ) -> tuple[Interactions, Interactions]:
-    """All but the last purchases of some customers, and those.
+    """All purchases but the last ones of some customers, and those last ones.
 
     Args:
         purchases: in order.
-        customers: of how many, at most; those with a single purchase are not taken.
+        customers: the number of customers, at most; those with a single purchase are not chosen.
         seed: of the choice.
-        spared: customers that are not taken either.
+        spared: further customers who are not chosen.
     """
     counts = np.bincount(purchases.customers, minlength=len(purchases.customer_ids))
     able = counts > 1
     if spared is not None:
         able &= spared.encode(purchases.customer_ids.values, unknown="minus_one") < 0
-    places = np.flatnonzero(able)
-    chosen = np.random.default_rng(seed).choice(places, size=min(customers, len(places)), replace=False)
+    eligible = np.flatnonzero(able)
+    chosen = np.random.default_rng(seed).choice(eligible, size=min(customers, len(eligible)), replace=False)
     last = np.zeros(len(purchases), dtype=bool)
     last[np.cumsum(counts)[chosen] - 1] = True
     return purchases.rows(~last), purchases.rows(last)
@@ -211,8 +212,8 @@ def catalogue(articles: pd.DataFrame) -> Catalogue:
 # ---- the study
 
 
-def plan_of(trial: Trial, seen: str, options: argparse.Namespace) -> RecommenderStudyPlan:
-    """What the options ask for; ``repeat`` is studied where articles may be repeated, or where it is asked for."""
+def plan_of(split: Split, seen: str, options: argparse.Namespace) -> RecommenderStudyPlan:
+    """The plan of the options; ``repeat`` is studied if lists may hold seen articles, or if ``--models`` names it."""
     plan = RecommenderStudyPlan.published(
         options.factors,
         hybrid=options.hybrid,
@@ -227,22 +228,22 @@ def plan_of(trial: Trial, seen: str, options: argparse.Namespace) -> Recommender
     return plan.model_copy(update={"models": {name: model for name, model in plan.models.items() if name in wanted}})
 
 
-def study(trial: Trial, seen: str, sold: Catalogue, options: argparse.Namespace) -> list[RecommenderFitResult]:
+def study(split: Split, seen: str, sold: Catalogue, options: argparse.Namespace) -> list[RecommenderFitResult]:
     """The results of one protocol under one policy."""
-    identity = {"train": fingerprint(trial.train), "truth": fingerprint(trial.truth), "articles": vectors_digest(sold)}
+    identity = {"train": fingerprint(split.train), "truth": fingerprint(split.truth), "articles": vectors_digest(sold)}
     return run_study(
-        trial.train,
-        trial.truth,
-        plan_of(trial, seen, options),
+        split.train,
+        split.truth,
+        plan_of(split, seen, options),
         catalogue=sold,
-        candidates=trial.train.article_ids.values if trial.sold_only else None,
+        candidates=split.train.article_ids.values if split.sold_only else None,
         cache=ResultsCache(options.kept) if options.kept else None,
         data=identity,
     )
 
 
 def fingerprint(interactions: Interactions) -> str:
-    """A digest of who did what when."""
+    """A digest of interactions."""
     found = hashlib.sha256(interactions.customers.tobytes())
     found.update(interactions.articles.tobytes())
     found.update(interactions.occurred_at.tobytes())
@@ -259,21 +260,21 @@ def vectors_digest(sold: Catalogue) -> str:
     return found.hexdigest()
 
 
-# ---- what is told
+# ---- the tables
 
 
 def shown(scores: pd.DataFrame) -> pd.DataFrame:
-    """The main figures of everyone, by share and model: mean ± deviation over seeds."""
+    """The main metrics over all customers, by share and model: mean ± deviation over seeds."""
     mine = scores[scores["segment"] == "all"]
-    places = [f"{metric}@{k}" for metric, k in SHOWN]
+    columns = [f"{metric}@{k}" for metric, k in SHOWN]
     named = mine.assign(figure=mine["metric"] + "@" + mine["k"].astype("str"), text=_text(mine))
     table = named.pivot(index=["share", "model"], columns="figure", values="text")
     order = mine[["share", "model"]].drop_duplicates()
-    return table.reindex(index=pd.MultiIndex.from_frame(order), columns=places)
+    return table.reindex(index=pd.MultiIndex.from_frame(order), columns=columns)
 
 
 def by_segment(scores: pd.DataFrame) -> pd.DataFrame:
-    """Precision at 10 by share, model and segment; the number of judged customers beside each segment."""
+    """Precision at 10 by share, model and segment; the segments' names include the number of evaluated customers."""
     mine = scores[(scores["metric"] == "precision") & (scores["k"] == 10)]
     sizes = mine.groupby("segment")["customers"].max()
     named = mine.assign(segment=[f"{name} ({sizes[name]:,})" for name in mine["segment"]], text=_text(mine))
@@ -290,16 +291,16 @@ def _text(scores: pd.DataFrame) -> list[str]:
 
 
 def fits_of(results: Sequence[RecommenderFitResult]) -> pd.DataFrame:
-    """One row for each fit: what it cost."""
+    """One row for each fit, with its cost."""
     columns = ["model", "share", "seed", "interactions", "judged", "served", "seconds", "ranking_seconds", "epochs"]
     return pd.DataFrame([result.model_dump(include=set(columns)) for result in results])[columns]
 
 
-def tell(trial: Trial, seen: str, results: list[RecommenderFitResult]) -> dict[str, pd.DataFrame]:
-    """Print one study and give its tables."""
+def report(split: Split, seen: str, results: list[RecommenderFitResult]) -> dict[str, pd.DataFrame]:
+    """Print the tables of one study and return them."""
     tables = {"scores": scores_of(results), "tests": paired_tests_of(results), "fits": fits_of(results)}
     print(
-        f"\n## {trial.name}, seen {seen}: {len(trial.train):,} interactions, {results[0].judged:,} customers ranked for"
+        f"\n## {split.name}, seen {seen}: {len(split.train):,} interactions, {results[0].judged:,} customers evaluated"
     )
     print(shown(tables["scores"]).to_string())
     print("\nprecision@10 by segment (customers)")
@@ -309,19 +310,19 @@ def tell(trial: Trial, seen: str, results: list[RecommenderFitResult]) -> dict[s
     costs = tables["fits"].groupby("model", sort=False)[["seconds", "ranking_seconds", "epochs"]].mean()
     print("\nprocessor seconds and epochs of a fit, on average")
     print(costs.round(1).to_string(), flush=True)
-    return {name: table.assign(protocol=trial.name, seen=seen) for name, table in tables.items()}
+    return {name: table.assign(protocol=split.name, seen=seen) for name, table in tables.items()}
 
 
-def write(out: Path, told: Sequence[dict[str, pd.DataFrame]], options: argparse.Namespace) -> None:
+def write(out: Path, studies: Sequence[dict[str, pd.DataFrame]], options: argparse.Namespace) -> None:
     """Write the tables of all studies into one file."""
-    tables = {name: pd.concat([tables[name] for tables in told], ignore_index=True) for name in told[0]}
+    tables = {name: pd.concat([study[name] for study in studies], ignore_index=True) for name in studies[0]}
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".csv":
         tables["scores"].to_csv(out, index=False)
         return
-    asked = {name: getattr(options, name) for name in ("factors", "hybrid", "als", "validation")}
+    settings = {name: getattr(options, name) for name in ("factors", "hybrid", "als", "validation")}
     frames = {name: json.loads(table.to_json(orient="records")) for name, table in tables.items()}
-    out.write_text(json.dumps({"options": asked, **frames}, indent=1) + "\n", encoding="utf-8")
+    out.write_text(json.dumps({"options": settings, **frames}, indent=1) + "\n", encoding="utf-8")
 
 
 def draw(folder: Path, tables: dict[str, pd.DataFrame]) -> None:
@@ -334,21 +335,21 @@ def draw(folder: Path, tables: dict[str, pd.DataFrame]) -> None:
         (folder / f"{drawing.name}.svg").write_text(standalone(drawing.svg), encoding="utf-8")
 
 
-def trials(options: argparse.Namespace) -> tuple[list[Trial], Catalogue]:
-    """The protocols asked for, and the articles."""
+def splits(options: argparse.Namespace) -> tuple[list[Split], Catalogue]:
+    """The data of the chosen protocols, and the articles."""
     if options.hm_week:
         transactions = read_week(options.hm_week)
-        names = list(options.protocol or WEEK)[: 1 if options.validation else None]  # validated, all are the same trial
-        asked = [week_trial(transactions, name, validation=options.validation) for name in names]
-        return asked, catalogue(pd.read_parquet(options.hm_week / "articles.parquet"))
+        names = list(options.protocol or WEEK)[: 1 if options.validation else None]  # all have the same validation
+        found = [week_split(transactions, name, validation=options.validation) for name in names]
+        return found, catalogue(pd.read_parquet(options.hm_week / "articles.parquet"))
     sequences = read_sequences(options.hm_sequences)
     names = list(options.protocol or SEQUENCES)
-    asked = [sequences_trial(sequences, name, validation=options.validation) for name in names]
-    return asked, catalogue(pd.read_csv(options.articles, dtype="str"))
+    found = [sequences_split(sequences, name, validation=options.validation) for name in names]
+    return found, catalogue(pd.read_csv(options.articles, dtype="str"))
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    """What to measure."""
+    """The parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--hm-week", type=Path)
@@ -377,25 +378,25 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     if unknown:
         parser.error(f"{', '.join(unknown)}: no model of the study; there are {', '.join(known)}")
     if options.hm_sequences and not options.articles:
-        parser.error("--hm-sequences needs --articles, the articles.csv with what they are")
+        parser.error("--hm-sequences needs --articles, the articles.csv that describes them")
     return options
 
 
 def main() -> None:
-    """Read, fit, judge, print."""
+    """Read, fit, evaluate, print."""
     options = arguments()
     from resources.compute import Compute
 
     Compute("cpu", options.threads).apply()
-    asked, sold = trials(options)
-    told = []
-    for trial in asked:
-        for seen in (policy for policy in trial.seen if policy in options.seen):
-            told.append(tell(trial, seen, study(trial, seen, sold, options)))
+    found, sold = splits(options)
+    studies = []
+    for split in found:
+        for seen in (policy for policy in split.seen if policy in options.seen):
+            studies.append(report(split, seen, study(split, seen, sold, options)))
             if options.pictures:
-                draw(options.pictures / f"{trial.name}_{seen}", told[-1])
-    if options.out and told:
-        write(options.out, told, options)
+                draw(options.pictures / f"{split.name}_{seen}", studies[-1])
+    if options.out and studies:
+        write(options.out, studies, options)
 
 
 if __name__ == "__main__":

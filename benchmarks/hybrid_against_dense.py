@@ -1,12 +1,12 @@
-"""An epoch of ``hybrid``'s training against the same in the plain way, and against itself with other settings.
+"""An epoch of ``hybrid``'s training against a plain PyTorch implementation, and against itself with other settings.
 
-Run it as ``python -m benchmarks.hybrid_against_dense``. The plain way is what one writes first with PyTorch: an
+Run it as ``python -m benchmarks.hybrid_against_dense``. The plain implementation is straightforward PyTorch: an
 ``nn.Embedding`` whose gradient is as large as the matrix, Adagrad over all of it, dense features, and the content
 network applied to every input, positive and negative of a batch, however often an article occurs. Both start from the
 same weights and get the same batches, drawn before; their losses have to agree to 1e-4 at the first step, or the run
-fails (embeddings start long here, so that a wrong score would show in the loss).
-The rows are shown for negatives of each customer's own (as published) and shared by a batch (the default); then ours in
-bfloat16 against float32, and ours with shared negatives against as many of each customer's own.
+fails (the initial embeddings are longer than usual, so that a wrong score would show in the loss).
+There are rows for each example's own negatives (as published) and for negatives shared by a batch (the default); then
+ours in bfloat16 against float32, and ours with shared negatives against as many of each example's own.
 
 Drawn articles have features as catalogues do: most of them zero.
 """
@@ -35,11 +35,11 @@ from benchmarks.ratios import Row, in_turns, table, write
 NAME = "hybrid_against_dense"
 TOLERANCE = 1e-4
 LONGER = 10
-"""How many times as long as usual embeddings are at first."""
+"""The factor by which the initial embeddings are longer than usual."""
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
-    """What to measure."""
+    """The parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--customers", type=int, default=69_000)
     parser.add_argument("--articles", type=int, default=18_000)
@@ -57,17 +57,17 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
 
 
 class PlainTrainer:
-    """The same factorisation without any of our savings.
+    """The same factorisation, implemented plainly.
 
     Args:
-        network: whose weights it starts from.
+        network: the network with the initial weights.
         features: float32 [n_articles, dim].
         config: see :class:`HybridConfig`.
     """
 
     def __init__(self, network: Factorisation, features: Tensor, config: HybridConfig) -> None:
         if network.embedding is None or network.content is None:
-            raise ValueError("the plain way is written for mode 'hybrid'")
+            raise ValueError("the plain implementation has only mode 'hybrid'")
         weight = network.embedding.weight
         self._embedding = nn.Embedding.from_pretrained(weight.clone(), freeze=False)  # type: ignore[no-untyped-call]
         self._content: ContentNetwork = copy.deepcopy(network.content)
@@ -78,12 +78,12 @@ class PlainTrainer:
         ]
 
     def _vectors(self, articles: Tensor) -> Tensor:
-        """One vector for each number, whatever the shape."""
+        """The vectors of article codes of any shape: float32 [*shape, factors]."""
         vectors: Tensor = self._embedding(articles) + self._content(self._features[articles])
         return vectors
 
     def step(self, batch: TrainingBatch) -> Tensor:
-        """Move the weights by one batch; gives its mean loss."""
+        """Train on one batch; gives its mean loss."""
         inputs = torch.from_numpy(batch.inputs.astype(np.int64))
         present = (inputs >= 0)[:, :, None]
         customers = (self._vectors(inputs.clamp(min=0)) * present).sum(1) / present.sum(1)
@@ -100,7 +100,7 @@ class PlainTrainer:
 
 
 class Epochs:
-    """Epochs of drawn data, ours and the plain way.
+    """Epochs of drawn data, for our implementation and the plain one.
 
     Args:
         options: see :func:`arguments`.
@@ -116,7 +116,7 @@ class Epochs:
         self.features = drawn_features(self.articles, options.features, options.filled)
 
     def config(self, **changes: Any) -> HybridConfig:
-        """The config measured: what is published, but where told otherwise."""
+        """The measured config: the published one with some changes."""
         return HybridConfig.published(factors=self.options.factors, negatives=self.options.negatives, **changes)
 
     def batches(self, negatives: int, shared: bool) -> list[TrainingBatch]:
@@ -135,13 +135,13 @@ class Epochs:
         return network
 
     def ours(self, config: HybridConfig, batches: list[TrainingBatch]) -> Callable[[], list[float]]:
-        """Train from new weights for an epoch; gives the losses."""
+        """A function that trains our implementation for an epoch from the initial weights and gives the losses."""
         attributes = np.zeros((len(self._data.customer_ids), 0), np.float32)
         trainer = Trainer(self.network(config), config, self.articles, attributes)
         return lambda: [float(trainer.step(batch)) for batch in batches]
 
     def plain(self, config: HybridConfig, batches: list[TrainingBatch]) -> Callable[[], list[float]]:
-        """The same the plain way."""
+        """The same for the plain implementation."""
         trainer = PlainTrainer(self.network(config), torch.from_numpy(self.features), config)
         return lambda: [float(trainer.step(batch)) for batch in batches]
 
@@ -157,7 +157,7 @@ def drawn_features(articles: int, dim: int, filled: int) -> np.ndarray:
 
 
 def against_plain(epochs: Epochs, what: str, batches: list[TrainingBatch]) -> Row:
-    """Ours against the plain way on these batches.
+    """Our implementation against the plain one on some batches.
 
     Raises:
         RuntimeError: their losses differ at the first step.

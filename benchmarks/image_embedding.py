@@ -1,9 +1,10 @@
 """Images per second of each backbone in float32 and in bf16, and how far the two sets of vectors are apart.
 
 Run it as ``python -m benchmarks.image_embedding``. Without ``--images`` it draws photographs of 600 × 800 pixels. The
-time is from files to vectors: decoding runs beside the network. Weights are seeded unless given, which does not matter
-for speed; the agreement of the two precisions is better judged with real ones. Images per second of processor time
-hold on a busy machine too; with one thread, multiply them by the number of cores for what an idle machine can do.
+time is from files to vectors; decoding runs in threads beside the network. Weights are seeded unless given, which does
+not matter for speed; the agreement of the two precisions should be measured with trained ones. Images per second of
+processor time are valid on a busy machine too; with one thread, the number of cores times them is an estimate for an
+idle machine.
 """
 
 import argparse
@@ -19,11 +20,11 @@ BACKBONES = ("small", "mobilenet_v2", "resnet50", "vgg16")
 
 
 def arguments() -> argparse.Namespace:
-    """What to measure."""
+    """The parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbones", nargs="+", default=list(BACKBONES))
     parser.add_argument("--weights", nargs="*", default=[], metavar="BACKBONE=FILE", help=".safetensors files")
-    parser.add_argument("--images", type=Path, help="a folder of photographs, searched to its depths")
+    parser.add_argument("--images", type=Path, help="a folder of photographs, searched recursively")
     parser.add_argument("--count", type=int, default=64, help="photographs for each measurement")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2, help="of torch, and as many to decode")
@@ -42,7 +43,7 @@ def drawn(folder: Path, count: int) -> list[Path]:
 
 
 def measure(options: argparse.Namespace, backbone: str, paths: list[Path]) -> str:
-    """One line of the table."""
+    """Measure one backbone; gives its line of the table."""
     from atelier.images import Encoder
 
     weights = dict(pair.split("=", 1) for pair in options.weights).get(backbone)

@@ -6,11 +6,11 @@ missing or the lock has changed. Each side runs in its own process and times one
 the same Parquet files: ours :func:`atelier.metrics.evaluate`, RecTools' ``calc_metrics``. The sides take turns
 ``--rounds`` times, ``--repeats`` calls each, and the fastest call counts. Neither uses more than one thread.
 
-Both give precision, recall, hit rate, NDCG, MAP, MRR and coverage at each k; ours gives overlap, personalization and
-standard errors besides, and codes and checks everything it is given within the time. RecTools gets the articles of the
-catalogue ready-made, and its pandas holds texts as Python objects, of which equal ones are one and remember their hash.
-Values have to agree to 1e-6, or the run fails. Measured with identifiers as texts, as retailers have them, and as whole
-numbers.
+Both give precision, recall, hit rate, NDCG, MAP, MRR and coverage at each k; ours also gives overlap, personalization
+and standard errors, and its time includes encoding and checking of its input. RecTools gets the catalogue's articles
+ready-made, and its pandas holds texts as Python objects, which are shared where equal and cache their hash. Values have
+to agree to 1e-6, or the run fails. Identifiers are texts, as retailers have them, in one measurement and whole numbers
+in another.
 """
 
 import argparse
@@ -36,7 +36,7 @@ TOLERANCE = 1e-6
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
-    """What to measure."""
+    """The parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--customers", type=int, default=69_000)
     parser.add_argument("--articles", type=int, default=18_000)
@@ -50,7 +50,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
 
 
 def environment(folder: Path) -> Path:
-    """The interpreter of an environment exactly as locked, made where there is none."""
+    """The Python interpreter of an environment with the locked packages, which is made if it is missing."""
     python, made = folder / "bin" / "python", folder / LOCK.name
     lock = LOCK.read_text(encoding="utf-8")
     if not made.exists() or made.read_text(encoding="utf-8") != lock:
@@ -62,10 +62,10 @@ def environment(folder: Path) -> Path:
 
 
 def draw(options: argparse.Namespace, texts: bool) -> dict[str, pa.Table]:
-    """Lists, truth and catalogue with skewed popularity; a list is shorter than asked for where it drew one twice.
+    """Lists, truth and catalogue with skewed popularity; a list is shorter if it drew an article twice.
 
-    A tenth of the truth was listed. Nobody has more relevant articles than the least k: beyond it MAP is not the same
-    figure on both sides (ours divides by k, RecTools by the number of relevant articles).
+    A tenth of the truth is in the lists. No customer has more relevant articles than the smallest k, because beyond it
+    the two definitions of MAP differ (ours divides by k, RecTools by the number of relevant articles).
     """
     random = np.random.default_rng(0)
     customers, articles, length = options.customers, options.articles, options.length
@@ -73,9 +73,9 @@ def draw(options: argparse.Namespace, texts: bool) -> dict[str, pa.Table]:
     order = np.sort(drawn, axis=1, kind="stable")
     drawn[(order[:, 1:] == order[:, :-1]).any(axis=1)] += np.arange(length)  # a few twice, most once
     first = np.ones_like(drawn, bool)
-    places = np.argsort(drawn, axis=1, kind="stable")
-    ordered = np.take_along_axis(drawn, places, axis=1)
-    np.put_along_axis(first[:, :], places[:, 1:], ordered[:, 1:] != ordered[:, :-1], axis=1)
+    positions = np.argsort(drawn, axis=1, kind="stable")
+    ordered = np.take_along_axis(drawn, positions, axis=1)
+    np.put_along_axis(first[:, :], positions[:, 1:], ordered[:, 1:] != ordered[:, :-1], axis=1)
     rows, ranks = np.nonzero(first & (drawn < articles))
     bought = random.integers(0, customers, 3 * customers)
     chosen = (articles * random.random(len(bought)) ** 3).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The attribute network on Myntra: what the photograph, the name and both tell, beside logistic regression.
+"""The attribute network on Myntra, reading the photograph, the name or both, against logistic regression.
 
     python -m benchmarks.myntra_attributes --myntra FOLDER --weights FILE [--vectors FOLDER] [--limit N] [--seed 0]
         [--threads 2]
@@ -6,13 +6,14 @@
 FOLDER holds styles.csv and images/ID.jpg as in the Kaggle data, FILE the weights of MobileNetV2 (ImageNet). Gender,
 article type, colour, season and usage are predicted from the photograph alone, from the name (productDisplayName)
 alone, and from both, by the network and by the linear classifiers of :mod:`atelier.studies.linear_baselines`;
-``majority`` always says the most frequent value of training. 32% of the articles are held out by a hash of their id:
-Myntra names no styles, so near copies of an article may stand on both sides and help every model. An empty or ``NA``
-value is no label. Every value is predicted, however rare. Accuracy and weighted F1 of the articles held out are
-printed.
+``majority`` always predicts the most frequent value of training. 32% of the articles are held out by a hash of their
+id: Myntra has no styles, so near copies of an article may be both in training and in test and help every model. An
+empty or ``NA`` value is no label. Every value is predicted, however rare. Accuracy and weighted F1 on the articles held
+out are printed.
 
-- ``--vectors``: a folder in which vectors are kept between runs. A file of other weights is not noticed.
-- ``--limit``: that many articles, drawn at random by ``--seed``; without it, all that have a photograph.
+- ``--vectors``: a folder in which vectors are stored between runs. It is not checked that a file was made with the
+  given weights.
+- ``--limit``: the number of articles, drawn at random by ``--seed``; without it, all that have a photograph.
 - ``--seed``: of the draw, of the split and of the network.
 
 What belongs here: reading Myntra's data, the comparison, its tables. What does not: the models, and the figures and
@@ -33,12 +34,12 @@ from benchmarks.hm_articles import TEST_SHARE
 from benchmarks.hm_attributes import EVERY_VALUE, KINDS, Photographs, Side, Vectors, scores
 
 ATTRIBUTES = ("gender", "articleType", "baseColour", "season", "usage")
-#: What a model on one kind of input does not read.
+#: The columns that a model on one kind of input does not read.
 UNREAD: dict[Kind, tuple[str, ...]] = {"text": ("embeddings",), "image": ("name",), "joined": ()}
 
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
-    """What to measure."""
+    """The parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--myntra", metavar="FOLDER", type=Path, required=True)
     parser.add_argument("--weights", required=True)
@@ -52,14 +53,14 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
 def photographs(folder: Path) -> pd.DataFrame:
     """article_id, path, name and the five attributes of the articles with a photograph, by article_id.
 
-    Some lines of styles.csv have commas in the name, the last column, without quotes; they belong to the name.
+    Some lines of styles.csv have unquoted commas in the last column, the name; they belong to the name.
     """
     columns = pd.read_csv(folder / "styles.csv", nrows=0).columns
     last = len(columns) - 1
     styles = pd.read_csv(
         folder / "styles.csv",
         dtype="str",
-        engine="python",  # the one that lets broken lines be mended
+        engine="python",  # the only engine with a callback for malformed lines
         index_col=False,
         on_bad_lines=lambda fields: [*fields[:last], ",".join(fields[last:])],
     )
@@ -83,13 +84,13 @@ def majority(labels: pd.DataFrame, articles: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare(train: Side, test: Side, *, seed: int, config: AttributeConfig | None = None) -> pd.DataFrame:
-    """Train every model on one side and judge it on the other.
+    """Train every model on one side and test it on the other.
 
     Args:
-        train: what is learned from.
-        test: what is judged on.
+        train: the training articles and labels.
+        test: the test articles and labels.
         seed: of the network.
-        config: the network's; None chooses what suits the data, and predicts every value.
+        config: the network's; None: the one that suits the data, predicting every value.
 
     Returns:
         A row for each model; columns (``accuracy`` or ``weighted F1``, attribute or ``mean``), and (``seconds``, "").
@@ -104,14 +105,14 @@ def compare(train: Side, test: Side, *, seed: int, config: AttributeConfig | Non
     def peer(kind: Kind) -> pd.DataFrame:
         return fit_linear_baseline(kind, train.articles, train.labels).predict(test.articles)
 
-    rows = {"majority": _judged("majority", lambda: majority(train.labels, test.articles), test)}
+    rows = {"majority": _tested("majority", lambda: majority(train.labels, test.articles), test)}
     for kind in KINDS:
-        rows[f"{kind} LR"] = _judged(f"{kind} LR", lambda kind=kind: peer(kind), test)  # type: ignore[misc]
-        rows[f"{kind} net"] = _judged(f"{kind} net", lambda kind=kind: network(kind), test)  # type: ignore[misc]
+        rows[f"{kind} LR"] = _tested(f"{kind} LR", lambda kind=kind: peer(kind), test)  # type: ignore[misc]
+        rows[f"{kind} net"] = _tested(f"{kind} net", lambda kind=kind: network(kind), test)  # type: ignore[misc]
     return pd.DataFrame(rows).T
 
 
-def _judged(name: str, predict: Callable[[], pd.DataFrame], test: Side) -> "pd.Series[float]":
+def _tested(name: str, predict: Callable[[], pd.DataFrame], test: Side) -> "pd.Series[float]":
     start = time.perf_counter()
     predicted = predict()
     seconds = time.perf_counter() - start
@@ -143,7 +144,7 @@ def main(given: Sequence[str] | None = None, config: AttributeConfig | None = No
         drawn = np.random.default_rng(options.seed).permutation(len(files)) < options.limit
         whole = whole.part(drawn)
     held_out = holdout(whole.articles, TEST_SHARE, seed=options.seed)
-    print(f"{(~held_out).sum()} articles to train on, {held_out.sum()} to judge on ({held_out.mean():.1%})")
+    print(f"{(~held_out).sum()} articles to train on, {held_out.sum()} to test on ({held_out.mean():.1%})")
     table = compare(whole.part(~held_out), whole.part(held_out), seed=options.seed, config=config)
     for metric in ("accuracy", "weighted F1"):
         print(f"\n{metric}\n{table[metric].round(3).to_string()}")

@@ -2,11 +2,11 @@
 
     python -m benchmarks.planted_errors [--day YYYY-MM-DD] [--scores [--folds N] [--epochs N] [--seed N]]
 
-It judges the table of the home in ``$ATELIER_HOME``, by default of the last day that has one. With ``--scores`` it
-searches anew and compares rankings of all labels: cleanlab's scores and simple ones, with and without calibration, and
-several cuts; that is what ``atelier.attributes.label_errors`` was chosen by.
+It evaluates the table of the home in ``$ATELIER_HOME``, by default of the last day that has one. With ``--scores`` it
+runs the search again and compares rankings of all labels: cleanlab's scores and simple ones, with and without
+calibration, and several filters. The method of ``atelier.attributes.label_errors`` was chosen by this comparison.
 
-What belongs here: the truth, the figures, the comparison. What does not: the search
+What belongs here: the truth, the metrics, the comparison. What does not: the search
 (:mod:`atelier.attributes.label_errors`).
 """
 
@@ -40,23 +40,23 @@ Floats = npt.NDArray[np.float64]
 
 
 def planted(source: Any, day: date, labels: pd.DataFrame, articles: pd.DataFrame) -> pd.DataFrame:
-    """What is known of the labels of a day: article_id, attribute, value, wrong, revealed.
+    """The labels of a day with the truth about them: article_id, attribute, value, wrong, revealed.
 
     Args:
         source: the home's.
-        day: the sample retailer's taxonomy changes half-way: before, a label is wrong only if its old name is.
+        day: before the sample retailer's taxonomy changes half-way, labels are compared with the old names of values.
         labels: article_id, attribute, value: annotated_attributes of the day.
         articles: article_id, name, description, photographed (bool).
 
     Returns:
-        One row for each label. ``revealed``: the article's photograph or its text shows the true value, so that the
-        label can be found right or wrong by looking.
+        One row for each label. ``revealed``: the article's photograph or text shows the true value, so that it can be
+        found out whether the label is right.
 
     Raises:
         SourceError: the source is not the sample retailer, or a file of its folder ``truth`` is absent.
     """
     if not isinstance(source, SampleSource):
-        raise SourceError("which labels are wrong is known of the sample retailer only; use a home of kind sample")
+        raise SourceError("the wrong labels are known for the sample retailer only; use a home of kind sample")
     folder = source.root / "truth"
     truth = pd.read_parquet(truth_file(folder, "labels.parquet"), columns=[*KEY, "value", "truth"])
     if not renamed(folder, day):
@@ -71,7 +71,7 @@ OLD = taxonomy.OLD_VALUES
 
 
 def revealed(labels: pd.DataFrame, articles: pd.DataFrame) -> Booleans:
-    """Whether the true value of each label can be seen or read: bool [n].
+    """Whether the photograph or the text shows the true value of each label: bool [n].
 
     Args:
         labels: article_id, attribute, truth.
@@ -87,8 +87,8 @@ class Found:
     """How well a ranking finds wrong labels.
 
     Attributes:
-        average_precision: over all labels; those that are not ranked count as drawn in random order after the others.
-        precision: at as many labels as are wrong; of missing ranks the share of what is left counts.
+        average_precision: over all labels; those that are not ranked count as ranked last, in random order.
+        precision: at the number of wrong labels; labels that are not ranked count in the same way.
     """
 
     average_precision: float
@@ -96,7 +96,7 @@ class Found:
 
 
 def found(wrong: Booleans, score: Floats) -> Found:
-    """Judge a ranking; labels of one score count as in random order.
+    """Evaluate a ranking; labels with equal scores count as in random order.
 
     Args:
         wrong: bool [n].
@@ -116,18 +116,18 @@ def _precision_at(wrong: Booleans, score: Floats, count: int) -> float:
     return float((wrong[before].sum() + (count - before.sum()) * wrong[tied].mean()) / count)
 
 
-def judge(known: pd.DataFrame, errors: pd.DataFrame) -> pd.DataFrame:
-    """Hold a table of errors against the truth.
+def evaluate(known: pd.DataFrame, errors: pd.DataFrame) -> pd.DataFrame:
+    """Compare a table of errors with the truth.
 
     Args:
-        known: of :func:`planted`.
+        known: the result of :func:`planted`.
         errors: article_id, attribute, rank.
 
     Returns:
         For each attribute and, last, ``all``: labels, wrong, listed (rows of ``errors``), hits (wrong ones among
-        them), average_precision, precision (see :class:`Found`), ceiling_average_precision and ceiling_precision (who
-        sees and reads everything: revealed errors first, labels of which nothing shows next, in random order), random
-        (the share of wrong labels, which a random order gets).
+        them), average_precision, precision (see :class:`Found`), ceiling_average_precision and ceiling_precision (of a
+        reader who sees and reads everything and ranks revealed errors first, then the labels that are not revealed in
+        random order), random (the share of wrong labels, which is the precision of a random order).
     """
     ranks = known.merge(errors[[*KEY, "rank"]], on=KEY, how="left")["rank"].astype("float64")
     known = known.assign(score=-ranks.fillna(np.inf).to_numpy(), listed=ranks.notna().to_numpy())
@@ -138,7 +138,7 @@ def judge(known: pd.DataFrame, errors: pd.DataFrame) -> pd.DataFrame:
 
 def _figures(labels: pd.DataFrame) -> dict[str, float]:
     wrong, shown = labels["wrong"].to_numpy(bool), labels["revealed"].to_numpy(bool)
-    # -inf is refused by scikit-learn; anything below the last rank will do.
+    # Scikit-learn rejects -inf; any score below that of the last rank is equivalent.
     score = np.maximum(labels["score"].to_numpy(np.float64), -1e9)
     got, best = found(wrong, score), found(wrong, np.where(shown, 2.0 * wrong, 1.0))
     return {
@@ -155,7 +155,7 @@ def _figures(labels: pd.DataFrame) -> dict[str, float]:
 
 
 def as_text(table: pd.DataFrame) -> str:
-    """The table of :func:`judge`, aligned."""
+    """The table of :func:`evaluate`, aligned."""
     width = max(map(len, ["attribute", *table["attribute"]]))
     counts, scores = ("labels", "wrong", "listed", "hits"), ("average_precision", "precision")
     ceilings = ("ceiling_average_precision", "ceiling_precision", "random")
@@ -175,20 +175,20 @@ def as_text(table: pd.DataFrame) -> str:
 
 
 def of_home(home: Home, day: date | None = None) -> tuple[date, pd.DataFrame]:
-    """The day and :func:`judge`'s table for a home.
+    """The day and :func:`evaluate`'s table for a home.
 
     Args:
         home: where the store and the settings are.
-        day: None takes the last one that has a table of errors.
+        day: None: the last day that has a table of errors.
 
     Raises:
         SourceError: the home's source is not the sample retailer.
-        PartitionMissing: the day, or where none is given any day, has no table of errors.
+        PartitionMissing: the day, or if none is given any day, has no table of errors.
     """
     store = FeatureStore(home.store)
     day = day or store.last_day(TABLE)
     errors = store.read(TABLE, day).to_pandas()
-    return day, judge(_known(home, store, day), errors)
+    return day, evaluate(_known(home, store, day), errors)
 
 
 def _known(home: Home, store: FeatureStore, day: date) -> pd.DataFrame:
@@ -205,7 +205,7 @@ def _known(home: Home, store: FeatureStore, day: date) -> pd.DataFrame:
 
 
 def compare(home: Home, day: date | None, *, folds: int, epochs: int | None, seed: int) -> str:
-    """Search anew, and rank all labels by every score; a report in plain text."""
+    """Run the search again and rank all labels by every score; gives a report in plain text."""
     from atelier.attributes.label_errors import config_for, out_of_fold
 
     store = FeatureStore(home.store)
@@ -213,22 +213,22 @@ def compare(home: Home, day: date | None, *, folds: int, epochs: int | None, see
     known, articles = _known(home, store, day), article_inputs(store, EmbeddingCache(home.store), day)
     config = config_for(known["article_id"].nunique(), seed=seed, max_epochs=epochs)
     clock, processor = time.perf_counter(), time.process_time()
-    judged = out_of_fold(articles, known[[*KEY, "value"]], config, folds=folds, seed=seed)
+    predicted = out_of_fold(articles, known[[*KEY, "value"]], config, folds=folds, seed=seed)
     seconds, busy = time.perf_counter() - clock, time.process_time() - processor
     lines = [f"{day}: {folds} folds of {config.max_epochs} epochs, {seconds:.0f} s, {busy:.0f} s of processor"]
-    lines += [f"{judged.summary}", f"{'score':<34}{'AP':>8}{'P@wrong':>9}"]
-    for name, got in _all_scores(judged.judged, known):
+    lines += [f"{predicted.summary}", f"{'score':<34}{'AP':>8}{'P@wrong':>9}"]
+    for name, got in _all_scores(predicted.judged, known):
         lines.append(f"{name:<34}{got.average_precision:>8.3f}{got.precision:>9.3f}")
-    return "\n".join([*lines, *_cuts(judged.judged, known)])
+    return "\n".join([*lines, *_filters(predicted.judged, known)])
 
 
-def _all_scores(judged: "Sequence[OutOfFoldLabels]", known: pd.DataFrame) -> Iterator[tuple[str, Found]]:
+def _all_scores(attributes: "Sequence[OutOfFoldLabels]", known: pd.DataFrame) -> Iterator[tuple[str, Found]]:
     from atelier.attributes.temperature import uncalibrated
 
-    wrong = _wrong(judged, known)
+    wrong = _wrong(attributes, known)
     for calibrated in (False, True):
         scores: dict[str, list[Floats]] = {}
-        for labels in judged:
+        for labels in attributes:
             own = labels.probabilities
             if not calibrated:
                 own = uncalibrated(own, labels.temperature)
@@ -238,9 +238,9 @@ def _all_scores(judged: "Sequence[OutOfFoldLabels]", known: pd.DataFrame) -> Ite
             yield f"{name}, {'calibrated' if calibrated else 'as trained'}", found(wrong, np.concatenate(parts))
 
 
-def _wrong(judged: "Sequence[OutOfFoldLabels]", known: pd.DataFrame) -> Booleans:
+def _wrong(attributes: "Sequence[OutOfFoldLabels]", known: pd.DataFrame) -> Booleans:
     index = known.set_index(KEY)["wrong"]
-    keys = [pd.MultiIndex.from_product([labels.article_ids, [labels.attribute]]) for labels in judged]
+    keys = [pd.MultiIndex.from_product([labels.article_ids, [labels.attribute]]) for labels in attributes]
     return np.concatenate([index.reindex(key).to_numpy(bool) for key in keys])
 
 
@@ -263,28 +263,28 @@ def _scores(labels: "OutOfFoldLabels", probabilities: Floats) -> dict[str, Float
     }
 
 
-def _cuts(judged: "Sequence[OutOfFoldLabels]", known: pd.DataFrame) -> Iterator[str]:
-    """What cleanlab's own filters keep, and ours: rows, precision, recall, figures of the list ranked within."""
+def _filters(attributes: "Sequence[OutOfFoldLabels]", known: pd.DataFrame) -> Iterator[str]:
+    """The labels that each of cleanlab's filters selects, and ours: rows, precision, recall, scores of the ranking."""
     from cleanlab import filter as cleanlab_filter
 
     from atelier.attributes.label_errors import find_label_issues, quality, rank_label_issues
 
-    wrong = _wrong(judged, known)
-    score = -np.concatenate([quality(each.given, each.probabilities, "log_odds") for each in judged])
-    kept = {
+    wrong = _wrong(attributes, known)
+    score = -np.concatenate([quality(each.given, each.probabilities, "log_odds") for each in attributes])
+    selected = {
         f"cleanlab {name}": np.concatenate(
             [
                 cleanlab_filter.find_label_issues(each.given, each.probabilities, filter_by=name, n_jobs=1)
-                for each in judged
+                for each in attributes
             ]
         )
         for name in ("prune_by_noise_rate", "prune_by_class", "both", "confident_learning")
     }
-    ours = find_label_issues(rank_label_issues(judged)).set_index(KEY).index
-    keys = [pd.MultiIndex.from_product([each.article_ids, [each.attribute]]) for each in judged]
-    kept["contradicted"] = np.concatenate([key.isin(ours) for key in keys])
-    yield f"{'cut':<34}{'rows':>8}{'hits':>9}{'precision':>11}{'recall':>8}{'AP':>8}{'P@wrong':>9}"
-    for name, chosen in kept.items():
+    ours = find_label_issues(rank_label_issues(attributes)).set_index(KEY).index
+    keys = [pd.MultiIndex.from_product([each.article_ids, [each.attribute]]) for each in attributes]
+    selected["contradicted"] = np.concatenate([key.isin(ours) for key in keys])
+    yield f"{'filter':<34}{'rows':>8}{'hits':>9}{'precision':>11}{'recall':>8}{'AP':>8}{'P@wrong':>9}"
+    for name, chosen in selected.items():
         got = found(wrong, np.where(chosen, score, score.min() - 1.0))
         hits = int(wrong[chosen].sum())
         yield (
@@ -294,10 +294,10 @@ def _cuts(judged: "Sequence[OutOfFoldLabels]", known: pd.DataFrame) -> Iterator[
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Judge and print."""
+    """Evaluate and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--day", type=date.fromisoformat, help="the day of the table; the last one if left out")
-    parser.add_argument("--scores", action="store_true", help="search anew and compare scores and cuts")
+    parser.add_argument("--scores", action="store_true", help="run the search again and compare scores and filters")
     parser.add_argument("--folds", type=int, default=3, help="with --scores: how many")
     parser.add_argument("--epochs", type=int, help="with --scores: of each fold's model; default: as in the stage")
     parser.add_argument("--seed", type=int, default=0, help="with --scores: of folds and models")
@@ -310,7 +310,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         day, table = of_home(home, options.day)
     except AtelierError as error:
         raise SystemExit(f"error: {error}") from error
-    print(f"{TABLE} of {day} against the sample retailer's wrong labels; ceiling: who sees and reads everything")
+    print(
+        f"{TABLE} of {day} against the sample retailer's wrong labels; ceiling: a reader who sees and reads everything"
+    )
     print(as_text(table))
 
 

@@ -1,16 +1,16 @@
-"""Whether the attribute model's confidence is honest, and which conformal score gives the smallest sets.
+"""The calibration of the attribute model's confidence, and which conformal score gives the smallest sets.
 
     ATELIER_HOME=… python -m benchmarks.prediction_sets [--day YYYY-MM-DD] [--seeds 0 1 2]
     python -m benchmarks.prediction_sets --hm FOLDER --vectors FILE [--seeds 0 1]
 
-The first judges the annotations of a home, by default of the last day whose photographs are encoded, with a fifth of
+The first form uses the annotations of a home, by default of the last day whose photographs are encoded, with a fifth of
 the styles held out; the second H&M's photographed articles, nine attributes, text and photographs, with 32% held out.
 FILE is an .npz with the arrays ``names`` (article ids) and ``vectors``. For each seed (of splits and network) one model
-is trained, without a further tenth of the styles. It is then calibrated twice: on the styles that decided when to stop,
-as :class:`atelier.attributes.AttributeModel` does, and on that further tenth, of which training knew nothing. If
-sharing did harm, the first would cover less of the held-out labels.
+is trained, without a further tenth of the styles. It is then calibrated twice: on the styles of early stopping, as
+:class:`atelier.attributes.AttributeModel` does, and on that further tenth, which training did not use. If calibrating
+on the styles of early stopping did harm, the sets of the first would cover less of the held-out labels.
 
-What belongs here: the comparison, and the scores that were not taken. What does not: the one that was
+What belongs here: the comparison, and the conformal scores that were not chosen. What does not: the chosen one
 (:mod:`atelier.attributes.prediction_sets`).
 """
 
@@ -40,7 +40,7 @@ from resources.feature_store import FeatureStore
 from resources.retailer import Home
 
 COVERAGE = 0.9
-#: Of RAPS: what each further value costs, and how many are free.
+#: The parameters of RAPS: the penalty of each further value, and the number of values without penalty.
 PENALTY, FREE = 0.05, 1
 CALIBRATED_ON = ("shared", "fresh")
 FIGURES = ("coverage", "set_size", "abstained")
@@ -65,7 +65,7 @@ def _random(matrix: Floats) -> Floats:
     return np.random.default_rng(0).random((len(matrix), 1))
 
 
-#: float64 [n, classes] of probabilities; a set holds the values whose score is not above the threshold.
+#: Conformal scores, float64 [n, classes], of probabilities; a set holds the values with a score up to the threshold.
 SCORES: Mapping[str, Callable[[Floats], Floats]] = {
     "LAC (Sadinle et al. 2019)": lambda p: 1 - p,
     "APS (Romano et al. 2020)": lambda p: _mass_before(p) + p,
@@ -77,49 +77,49 @@ SCORES: Mapping[str, Callable[[Floats], Floats]] = {
 
 @dataclass(frozen=True)
 class Labelled:
-    """What a model says of articles: for each attribute log-probabilities [n, classes]; truth int64 [n, attributes]."""
+    """Predictions for articles: log-probabilities [n, classes] for each attribute, and truth int64 [n, attributes]."""
 
     logits: list[npt.NDArray[np.float32]]
     truth: Integers
 
     @classmethod
     def of(cls, model: AttributeModel, articles: pd.DataFrame, labels: pd.DataFrame) -> "Labelled":
-        """Judge articles; the logits are as before the temperature."""
+        """The predictions of a model for labelled articles, before temperature scaling."""
         found = model.predict_proba(articles)
         truth = model.heads.encode(labels_of(Articles.from_frame(articles), read_labels(labels)), len(articles))
         raw = [uncalibrated(m, t) for m, t in zip(found.matrices, model.temperatures.tolist(), strict=True)]
         return cls([np.log(np.maximum(part, 1e-30)).astype(np.float32) for part in raw], truth)
 
     def probabilities(self, temperatures: torch.Tensor) -> list[Floats]:
-        """Calibrated, float64 [n, classes] each."""
+        """The calibrated probabilities of each attribute, float64 [n, classes]."""
         parts = zip(self.logits, temperatures.tolist(), strict=True)
         return [torch.softmax(torch.from_numpy(part).double() / t, dim=1).numpy() for part, t in parts]
 
     def temperatures(self) -> torch.Tensor:
-        """Fitted on these labels."""
+        """The temperatures of the attributes, fitted on these labels."""
         targets = torch.from_numpy(np.maximum(self.truth, UNLABELLED))
         return fit_temperatures([torch.from_numpy(part) for part in self.logits], targets)
 
 
-def judge(calibration: Labelled, held_out: Labelled) -> Iterator[dict[str, Any]]:
-    """For each attribute and score its figures on the held-out labels, and the calibration error before and after."""
+def evaluate(calibration: Labelled, held_out: Labelled) -> Iterator[dict[str, Any]]:
+    """The metrics of each attribute and score on the held-out labels, with the calibration error before and after."""
     temperatures = calibration.temperatures()
     known, unseen = calibration.probabilities(temperatures), held_out.probabilities(temperatures)
     raw = held_out.probabilities(torch.ones(len(temperatures)))
-    for place in range(len(known)):
-        mine = held_out.truth[:, place] != UNLABELLED
-        truth = held_out.truth[mine, place]
+    for index in range(len(known)):
+        mine = held_out.truth[:, index] != UNLABELLED
+        truth = held_out.truth[mine, index]
         if not len(truth):
             continue
-        correct = unseen[place][mine].argmax(axis=1) == truth
+        correct = unseen[index][mine].argmax(axis=1) == truth
         errors = {
-            f"ece_{name}": Reliability.of(part[place][mine].max(axis=1), correct).expected_calibration_error
+            f"ece_{name}": Reliability.of(part[index][mine].max(axis=1), correct).expected_calibration_error
             for name, part in (("before", raw), ("after", unseen))
         }
         for name, score in SCORES.items():
-            threshold = _threshold(score(known[place]), calibration.truth[:, place])
-            sets = score(unseen[place]) <= threshold
-            sets[np.arange(len(sets)), unseen[place].argmax(axis=1)] = True
+            threshold = _threshold(score(known[index]), calibration.truth[:, index])
+            sets = score(unseen[index]) <= threshold
+            sets[np.arange(len(sets)), unseen[index].argmax(axis=1)] = True
             yield {"score": name, "labels": len(truth)} | errors | set_figures(sets[mine], truth)
 
 
@@ -131,7 +131,7 @@ def _threshold(scores: Floats, truth: Integers) -> float:
 
 
 def compare(articles: pd.DataFrame, labels: pd.DataFrame, test_share: float, seeds: Sequence[int]) -> pd.DataFrame:
-    """Every figure of every seed: seed, calibrated_on, score, labels, ece_before, ece_after, and FIGURES."""
+    """The metrics of every seed: seed, calibrated_on, score, labels, ece_before, ece_after, and FIGURES."""
     rows = []
     for seed in seeds:
         test = holdout(articles, test_share, seed=seed)
@@ -145,12 +145,12 @@ def compare(articles: pd.DataFrame, labels: pd.DataFrame, test_share: float, see
         stopped = stopped[holdout(stopped, config.validation_share, seed=seed, purpose="validation")]
         sides = [Labelled.of(model, part, labels) for part in (stopped, articles[fresh], articles[test])]
         for name, side in zip(CALIBRATED_ON, sides[:2], strict=True):
-            rows += [{"seed": seed, "calibrated_on": name} | row for row in judge(side, sides[2])]
+            rows += [{"seed": seed, "calibrated_on": name} | row for row in evaluate(side, sides[2])]
     return pd.DataFrame(rows)
 
 
 def as_text(table: pd.DataFrame) -> str:
-    """Means over attributes, then over seeds; coverage also of all labels together, by seed."""
+    """A table of means over attributes, then over seeds, with the coverage over all labels of each seed."""
     keys = ["calibrated_on", "score"]
     means = table.groupby([*keys, "seed"])[[*FIGURES, "ece_before", "ece_after"]].mean().groupby(keys).mean()
     held = table.assign(held=table["coverage"] * table["labels"]).groupby([*keys, "seed"])[["held", "labels"]].sum()

@@ -1,10 +1,10 @@
-"""Two ways of doing the same thing, measured in turns: what every comparison of speed needs.
+"""Measurements of two implementations in turns, for the comparisons of speed.
 
-What belongs here: taking turns, the row of a table, its text and its JSON. What does not: what is measured
-(``als_against_implicit`` and its neighbours), the plot (``speed``).
+What belongs here: taking turns, the row of a table, its text and its JSON. What does not: the benchmarks themselves
+(``als_against_implicit`` and others), the plot (``speed``).
 
-A ratio is ours over the peer's: below 1 we are faster. Wall time is what counts on a quiet machine; processor time
-(of all threads) holds on a busy one too, so both are given.
+A ratio is our time divided by the peer's: below 1 we are faster. Wall time counts on an idle machine; processor time
+(of all threads) is valid on a busy one too, so both are given.
 """
 
 import json
@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 
 class Seconds(NamedTuple):
-    """How long something took."""
+    """A duration, by the wall clock and in processor time."""
 
     wall: float
     processor: float
@@ -31,14 +31,14 @@ class Row(BaseModel, frozen=True, extra="forbid"):
 
     Attributes:
         benchmark: the module's name.
-        what: what was done.
-        peer: the name of what it is held against.
+        what: the task.
+        peer: the name of the other implementation.
         ours: wall seconds.
         theirs: wall seconds of the peer.
         ours_processor: processor seconds.
         theirs_processor: processor seconds of the peer.
-        goal: what ``ours / theirs`` is to be at most; None: no goal, for comparison only.
-        checked: what was found equal, or how far results agree.
+        goal: the upper limit of ``ours / theirs``; None: no goal, for comparison only.
+        checked: how far the results of both were found to agree.
     """
 
     benchmark: str
@@ -79,17 +79,17 @@ class Row(BaseModel, frozen=True, extra="forbid"):
 def in_turns(repeats: int, *actions: Callable[[], Any]) -> tuple[list[Seconds], list[Any]]:
     """The fastest of ``repeats`` runs of each action, by wall and by processor, and what each returned last.
 
-    Each action's result is dropped before it runs again, so that two results never stand in memory.
+    Each action's result is deleted before it runs again, so that memory never holds two results of one action.
     """
     seconds = [Seconds(float("inf"), float("inf"))] * len(actions)
     results: list[Any] = [None] * len(actions)
     for _ in range(repeats):
-        for place, action in enumerate(actions):
-            results[place] = None
+        for index, action in enumerate(actions):
+            results[index] = None
             wall, processor = time.perf_counter(), time.process_time()
-            results[place] = action()
+            results[index] = action()
             spent = time.perf_counter() - wall, time.process_time() - processor
-            seconds[place] = Seconds(min(seconds[place].wall, spent[0]), min(seconds[place].processor, spent[1]))
+            seconds[index] = Seconds(min(seconds[index].wall, spent[0]), min(seconds[index].processor, spent[1]))
     return seconds, results
 
 
@@ -112,31 +112,31 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def write(rows: Sequence[Row], path: Path | None) -> None:
-    """Keep rows as JSON; without a path nothing is written."""
+    """Write rows as JSON; without a path nothing is written."""
     if path is not None:
         text = json.dumps([row.model_dump() for row in rows], indent=1, ensure_ascii=False)
         path.write_text(text + "\n", encoding="utf-8")
 
 
 def read(path: Path) -> list[Row]:
-    """What :func:`write` wrote."""
+    """The rows that :func:`write` wrote."""
     return [Row.model_validate(row) for row in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def peak_memory() -> float:
-    """The most memory in MiB that this process has held so far."""
+    """The peak memory of this process so far, in MiB."""
     status = Path("/proc/self/status")
-    if status.exists():  # what getrusage says on Linux is no less than the process that started this one held
+    if status.exists():  # on Linux getrusage's figure includes the peak of the parent process
         peak = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
         return int(peak.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
 
 
 def run(python: Path | str, module: str, arguments: Sequence[str], cwd: Path | None = None) -> str:
-    """What ``python -m module arguments`` printed.
+    """The output of ``python -m module arguments``.
 
     Raises:
-        RuntimeError: it failed; its errors were printed as they came.
+        RuntimeError: it failed; its stderr was printed.
     """
     command = [str(python), "-m", module, *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=cwd)

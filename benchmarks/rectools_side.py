@@ -1,6 +1,6 @@
 """RecTools' side of ``metrics_against_rectools``, run by an interpreter that has RecTools.
 
-What belongs here: reading the frames, asking RecTools, timing it. What does not: Atelier, which that interpreter lacks.
+What belongs here: reading the frames, calling and timing RecTools. What does not: Atelier, which it cannot import.
 Prints one line of JSON: the seconds (of the call alone, frames loaded before) and the values.
 """
 
@@ -15,7 +15,7 @@ from benchmarks.ratios import in_turns
 
 
 def metrics(ks: list[int]) -> dict[str, Any]:
-    """RecTools' metrics that have ours as a counterpart, by ``metric@k``."""
+    """The metrics of RecTools that Atelier has too, by ``metric@k``."""
     from rectools import metrics as theirs
 
     found: dict[str, Any] = {}
@@ -33,7 +33,7 @@ def metrics(ks: list[int]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read, ask, print."""
+    """Read, compute, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--k", type=int, nargs="+", required=True)
@@ -46,9 +46,9 @@ def main() -> None:
     catalogue = pd.read_parquet(options.folder / "catalogue.parquet")["article_id"].unique()
     from rectools.metrics import calc_metrics
 
-    asked = metrics(options.k)
+    wanted = metrics(options.k)
     (seconds,), (values,) = in_turns(
-        options.repeats, lambda: calc_metrics(asked, reco=recs, interactions=truth, catalog=catalogue)
+        options.repeats, lambda: calc_metrics(wanted, reco=recs, interactions=truth, catalog=catalogue)
     )
     print(json.dumps({"seconds": seconds, "values": {name: float(value) for name, value in values.items()}}))
 

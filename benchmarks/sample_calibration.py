@@ -1,10 +1,10 @@
-"""The sample retailer beside real transactions: the figures to which its defaults were calibrated, side by side.
+"""The sample retailer compared with real transactions, by the statistics to which its defaults were calibrated.
 
     python -m benchmarks.sample_calibration HM_FOLDER HM_WEEK_FOLDER [--demo FOLDER] [--quick]
 
 HM_FOLDER holds two years of a sample of customers, HM_WEEK_FOLDER every transaction of one week, both in the H&M
-Kaggle layout (transactions_train.csv or .parquet). Like is compared with like: the sample retailer is generated once in
-the shape of each (as many articles, customers and days, no photographs), once as the demo has it.
+Kaggle layout (transactions_train.csv or .parquet). The sample retailer is generated once in the shape of each (as many
+articles, customers and days, no photographs), so that equal shapes are compared, and once as the demo has it.
 """
 
 import argparse
@@ -19,15 +19,15 @@ from atelier.sources.sample import SampleConfig, generate
 
 WINDOW = 60
 HELD = 3  # days at the start of a week in which a new article must not have been sold
-KINDS = {  # what stands for the same in the two: ours and H&M's, with about as many values
+KINDS = {  # corresponding columns, ours and H&M's, with about as many values
     "product_type": "garment_group_name",
     "division": "index_group_name",
     "colour": "perceived_colour_master_name",
     "pattern": "graphical_appearance_name",
     "product_code": "product_code",
 }
-MOST_PURCHASES = 60  # customers with more are left out of pairs, which grow with the square
-BUYERS = 20  # from so many buyers on, an article unsold for three days is new rather than slow
+MOST_PURCHASES = 60  # customers with more are left out of pairs, whose number grows with the square
+BUYERS = 20  # an article with so many buyers, but none on the first three days, is new and not slow-selling
 
 
 def read_file(folder: Path, name: str) -> pd.DataFrame:
@@ -75,17 +75,17 @@ def gini(counts: np.ndarray) -> float:
 
 
 def repeats(frame: pd.DataFrame) -> float:
-    """Of what customers bought on a day after their first one, the share they had bought on an earlier day."""
+    """The share of repeats among the purchases after a customer's first day: articles bought on an earlier day."""
     known = frame["day"] > frame.groupby("customer_id")["day"].transform("min")
     again = frame["day"] > frame.groupby(["customer_id", "article_id"])["day"].transform("min")
     return float(again[known].mean())
 
 
 def persistence(frame: pd.DataFrame, kind: str) -> float:
-    """How fixed tastes are: how much oftener than chance a customer's purchases of two days agree.
+    """The persistence of tastes: how much more often than by chance a customer's purchases of two days agree.
 
-    Over pairs of different articles that one customer bought on two days at most 60 days apart, each customer counting
-    once: the share of pairs that agree, divided by the share among pairs of different customers.
+    Over pairs of different articles that one customer bought on two days at most 60 days apart, each customer having
+    the same weight: the share of pairs that agree, divided by the share among pairs of different customers.
     """
     bought = frame[["customer_id", "day", "article_id", kind]].dropna().drop_duplicates()
     count = bought.groupby("customer_id")["day"].transform("size")
@@ -100,7 +100,7 @@ def persistence(frame: pd.DataFrame, kind: str) -> float:
 
 
 def week_figures(frame: pd.DataFrame) -> dict[str, float]:
-    """The figures of one week with all its customers."""
+    """The statistics of one week with all its customers."""
     articles = frame.groupby("article_id").size().to_numpy()
     buyers, baskets = frame.groupby("customer_id"), frame.groupby(["customer_id", "day"])
     late = frame[frame["day"] >= HELD]
@@ -130,7 +130,7 @@ def week_figures(frame: pd.DataFrame) -> dict[str, float]:
 
 
 def window_figures(frame: pd.DataFrame) -> dict[str, float]:
-    """The figures of 60-day windows, averaged over them, and how fixed tastes are."""
+    """The statistics of 60-day windows, averaged over windows, and the persistence of tastes."""
     original = frame
     frame = frame[
         frame["day"] < frame["day"].max() // WINDOW * WINDOW if frame["day"].max() >= WINDOW else frame["day"] >= 0
@@ -153,7 +153,7 @@ def window_figures(frame: pd.DataFrame) -> dict[str, float]:
 
 
 def generated(config: SampleConfig, first: int = 0) -> pd.DataFrame:
-    """Purchases of a retailer generated for the purpose."""
+    """Purchases of a retailer that is generated in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "retailer"
         generate(root, config)
@@ -179,7 +179,7 @@ def main() -> None:
     arguments = parser.parse_args()
     changed = {name: float(value) for name, value in (pair.split("=") for pair in arguments.set)}
     demo = SampleConfig.model_validate({"photographs": False, **changed})
-    # A fifth of the week's customers on a fifth of its articles; three weeks before it fill the memories.
+    # A fifth of the week's customers and articles; the three weeks before it give customers a history.
     week = demo.model_copy(update={"articles": 5_000, "customers": 85_000, "days": 28})
     long = demo.model_copy(update={"articles": 60_000, "customers": 1_364, "days": 720})
     demo_frame = generated(demo)

@@ -1,18 +1,19 @@
-"""How right somebody can be about the sample retailer's articles who sees every photograph and reads every text.
+"""The accuracy of an ideal reader who sees every photograph and reads every text of the sample retailer: the ceiling.
 
-The reader knows an article's product type, division and brand, the generator's shares of values for them and how often
-texts mislead, and looks at one article at a time. So:
+The reader knows an article's product type, division and brand, the generator's shares of values for them and the share
+of misleading texts, and sees one article at a time. So:
 
-* What is drawn of a photographed article is taken as seen, whatever the noise: exact where the drawings of two values
-  cannot be confused, otherwise an upper bound. No two outlines coincide, but widths of neighbouring fits differ by an
-  eighth to a fifth, on a few dozen pixels, and colours carry noise.
-* A word for a value is weighed by Bayes' rule against the shares. For an attribute that is not drawn this is exact.
-* Where nothing shows, the reader says the most probable value. This is exact too.
+* Values that are drawn in a photograph are taken as recognised, whatever the noise: exact where the drawings of two
+  values cannot be confused, otherwise an upper bound. No two outlines coincide, but widths of neighbouring fits differ
+  by an eighth to a fifth, on a few dozen pixels, and colours have noise.
+* A word for a value is combined with the shares by Bayes' rule. For an attribute that is not drawn this is exact.
+* Where neither shows the value, the reader predicts the most probable value. This is exact too.
 
-Other articles of a style, which share all values but the colour, tell more. A model that reads them by name or style
-code could come out above the ceiling where an attribute is not drawn.
+The reader does not use other articles of a style, which share all values but the colour. A model that recognises them
+by name or style code could exceed the ceiling where an attribute is not drawn.
 
-What belongs here: the generator's own files, what shows of an article, and the reader. What does not: figures
+What belongs here: the generator's own files, what an article's photograph and text show, and the reader. What does not:
+metrics
 (:mod:`benchmarks.hidden_labels`, :mod:`benchmarks.planted_errors`).
 """
 
@@ -39,19 +40,19 @@ Booleans = npt.NDArray[np.bool_]
 
 
 def truth_file(folder: Path, name: str) -> Path:
-    """A file of the generator's folder ``truth``.
+    """The path of a file in the generator's folder ``truth``.
 
     Raises:
         SourceError: it is absent.
     """
     file = folder / name
     if not file.is_file():
-        raise SourceError(f"{file} is absent, so no labels are kept aside; generate the sample retailer again")
+        raise SourceError(f"{file} is absent, so the truth is unknown; generate the sample retailer again")
     return file
 
 
 def renamed(folder: Path, day: date) -> bool:
-    """Whether values have the names of after the change of the taxonomy on ``day``; ``folder``: the truth's.
+    """Whether the taxonomy's values have their new names on ``day``; ``folder``: the generator's ``truth``.
 
     Raises:
         SourceError: the generator's config is absent.
@@ -66,7 +67,7 @@ def seen(labels: pd.DataFrame) -> Booleans:
 
 
 def mentioned(labels: pd.DataFrame) -> Booleans:
-    """Whether name or description has a word for the value: bool [n].
+    """Whether the name or the description contains a word for the value: bool [n].
 
     Args:
         labels: attribute, value (in the taxonomy's names before or after it changed), name, description.
@@ -81,7 +82,7 @@ def mentioned(labels: pd.DataFrame) -> Booleans:
 
 
 def _vocabulary() -> dict[tuple[str, str], tuple[str, ...]]:
-    """The words for each attribute and value; an older value has those of all that came from it."""
+    """The words by attribute and value; an old value has the words of all new values that replaced it."""
     words: dict[tuple[str, str], tuple[str, ...]] = {}
     for attribute in taxonomy.ATTRIBUTES:
         words |= {(attribute.name, value): said for value, said in attribute.words.items()}
@@ -92,20 +93,20 @@ def _vocabulary() -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 def read(truth: pd.DataFrame, articles: pd.DataFrame) -> pd.DataFrame:
-    """What the reader says: article_id, attribute, read; one row for each of ``truth``.
+    """The reader's predictions: article_id, attribute, read; one row for each of ``truth``.
 
     Args:
-        truth: article_id, attribute, value: true values, which say what the drawings show; all in the taxonomy's names
-            before it changed, or all in those after.
+        truth: article_id, attribute, value: the true values, which the drawings show; all with the names before the
+            taxonomy changed, or all with those after.
         articles: article_id, product_type, division, brand, name, description, photographed (bool): every one of
             ``truth``.
     """
     labels = truth.merge(articles, on="article_id", validate="many_to_one")
     visible = seen(labels)
     old = bool(truth["value"].isin(set(taxonomy.OLD_VALUES.values())).any())
-    asked = labels.loc[~visible].drop(columns="value").merge(shares(old=old), on=[*KIND, "attribute"])
-    asked["share"] *= np.where(mentioned(asked), asked["attribute"].map(_trust()), 1.0)
-    best = asked.sort_values([*KEY, "share", "value"], ascending=[True, True, False, True]).drop_duplicates(KEY)
+    hidden = labels.loc[~visible].drop(columns="value").merge(shares(old=old), on=[*KIND, "attribute"])
+    hidden["share"] *= np.where(mentioned(hidden), hidden["attribute"].map(_trust()), 1.0)
+    best = hidden.sort_values([*KEY, "share", "value"], ascending=[True, True, False, True]).drop_duplicates(KEY)
     said = pd.concat([labels.loc[visible], best])[[*KEY, "value"]]
     return said.rename(columns={"value": "read"}).sort_values(KEY, ignore_index=True)
 
@@ -114,7 +115,7 @@ def shares(*, old: bool) -> pd.DataFrame:
     """How probable each value is: product_type, division, brand, attribute, value, share.
 
     Args:
-        old: name the values as before the taxonomy changed.
+        old: whether the values have the names before the taxonomy changed.
     """
     kinds = pd.MultiIndex.from_product([taxonomy.TYPE_NAMES, taxonomy.DIVISIONS, taxonomy.BRANDS], names=KIND)
     sizes = (len(taxonomy.TYPES), len(taxonomy.DIVISIONS), len(taxonomy.BRANDS))
@@ -131,9 +132,9 @@ def shares(*, old: bool) -> pd.DataFrame:
 
 
 def _trust() -> dict[str, float]:
-    """By attribute, how much likelier a word is where its value is true than where another is.
+    """The likelihood ratio of a word, by attribute: its probability if its value is true over that if another is.
 
-    A share :data:`MISLEADING` of words is for any of the k values, the true one among them: (1 − m + m/k) / (m/k).
+    A share m of words (:data:`MISLEADING`) is for a random one of the k values: (1 − m + m/k) / (m/k).
     """
     counts = {attribute.name: len(attribute.names) for attribute in taxonomy.ATTRIBUTES}
     return {name: 1.0 + count * (1.0 - MISLEADING) / MISLEADING for name, count in counts.items()}

@@ -1,15 +1,15 @@
-"""The most that any recommender can reach on the sample retailer: ranking by the generator's own choice probabilities.
+"""The best scores possible on the sample retailer, of a ranking by the generator's own choice probabilities.
 
     python -m benchmarks.sample_oracle [--home FOLDER] [--day 2025-05-01] [--k 10] [--seen excluded allowed]
 
-The customers, the truth and what is left out are those of the recommender study of that day: lists are made on
-``day − horizon`` from what was known then, and judged by the purchases of the days up to ``day``, of customers with
-history. Without ``--home`` it is ``$ATELIER_HOME``; its interactions and articles of those days have to be ingested.
+The customers, the truth and the filters are those of the recommender study of that day: lists are made on
+``day − horizon`` from the data up to then, and evaluated on the purchases of the days up to ``day``, of customers with
+history. The home is ``--home`` or ``$ATELIER_HOME``; its interactions and articles of those days have to be ingested.
 
-Three rows: ``ceiling`` ranks everything that is on sale within the horizon, also what comes only then; ``in stock`` is
-the same among the articles in stock on the day of the lists, which is all that models without content may recommend;
-``popularity`` is what takes no knowledge of anybody. The probabilities are exact but for customers who come back to
-what they bought: with ``--seen allowed`` it is no strict ceiling.
+Three rows: ``ceiling`` ranks all articles on sale within the horizon, including those that come on sale in it; ``in
+stock`` ranks only the articles in stock on the day of the lists, as models without content have to; ``popularity`` is
+the model that is not personalised. The probabilities are exact except for repeat purchases: with ``--seen allowed``
+``ceiling`` is not a strict upper bound.
 
 What belongs here: reading a home, the rows. What does not: the probabilities (:mod:`atelier.sources.sample.choice`).
 """
@@ -36,15 +36,15 @@ from sql import query
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the study of a day asks.
+class StudyData:
+    """The data of the recommender study of a day.
 
     Attributes:
         retailer: the folder of the generated retailer.
         origin: the day of the lists.
-        horizon: days that are judged, from the one after ``origin``.
-        train: what customers did up to ``origin``.
-        truth: what they purchased afterwards.
+        horizon: the number of days of the evaluation, the first of which is the day after ``origin``.
+        train: the interactions up to ``origin``.
+        truth: the purchases after it.
         sold: the articles as they were on ``origin``.
     """
 
@@ -56,16 +56,16 @@ class Asked:
     sold: Catalogue
 
 
-def asked_on(home: Home, day: date) -> Asked:
-    """What the study asks on a day.
+def study_data(home: Home, day: date) -> StudyData:
+    """Read the data of the study of a day.
 
     Raises:
-        SystemExit: the home does not serve the sample retailer.
+        SystemExit: the home's source is not the sample retailer.
         PartitionMissing: the articles of the day of the lists were not ingested.
     """
     settings = home.settings
     if settings.source != "sample":
-        raise SystemExit(f"error: {home.root} serves {settings.source}, whose choice probabilities nobody knows")
+        raise SystemExit(f"error: {home.root} serves {settings.source}, whose choice probabilities are not known")
     origin, store = day - timedelta(days=settings.horizon), home.open_store()
     with store.connect(as_of=origin, tables=["interactions", "articles"]) as con:
         known = con.sql(query("training_interactions"), params={"kinds": list(TRAIN_KINDS)})
@@ -73,59 +73,59 @@ def asked_on(home: Home, day: date) -> Asked:
         sold = Catalogue.from_frames(con.table("articles").order("article_id").df())
     with store.connect(as_of=day, tables=["interactions"]) as con:
         truth = con.sql(query("truth"), params={"origin": origin, "kinds": list(PURCHASE)}).df()
-    return Asked(home.root / settings.path, origin, settings.horizon, train, Interactions.from_frame(truth), sold)
+    return StudyData(home.root / settings.path, origin, settings.horizon, train, Interactions.from_frame(truth), sold)
 
 
-def oracle_precision(asked: Asked, k: int = 10, *, exclude_seen: bool = True) -> pd.DataFrame:
+def oracle_precision(data: StudyData, k: int = 10, *, exclude_seen: bool = True) -> pd.DataFrame:
     """The scores of the ceiling, as :func:`atelier.studies.recommender_study.scores_of` gives them.
 
     Args:
-        asked: the question.
+        data: the data of the study.
         k: the length of lists.
-        exclude_seen: whether lists, and what is right, leave out what was purchased up to the day of the lists.
+        exclude_seen: whether lists and truth leave out articles purchased up to the day of the lists.
 
     Raises:
-        StudyError: nobody can be judged.
+        StudyError: no customer can be evaluated.
     """
     models = {"popularity": StudiedModel(recommender="popular")}
     plan = RecommenderStudyPlan(models=models, seeds=(0,), shares=(1.0,), k=k, exclude_seen=exclude_seen)
-    in_stock = asked.sold.frame["article_id"][asked.sold.in_stock]
+    in_stock = data.sold.frame["article_id"][data.sold.in_stock]
     results = [
-        ceiling(asked, plan, "ceiling"),
-        ceiling(asked, plan, "in stock", in_stock.tolist()),
-        *run_study(asked.train, asked.truth, plan, catalogue=asked.sold),
+        ceiling(data, plan, "ceiling"),
+        ceiling(data, plan, "in stock", in_stock.tolist()),
+        *run_study(data.train, data.truth, plan, catalogue=data.sold),
     ]
     return scores_of(results)
 
 
 def ceiling(
-    asked: Asked, plan: RecommenderStudyPlan, name: str, candidates: Sequence[str] | None = None
+    data: StudyData, plan: RecommenderStudyPlan, name: str, candidates: Sequence[str] | None = None
 ) -> RecommenderFitResult:
-    """The generator's own ranking, of all articles or of some."""
-    seen = asked.train.of_kinds(PURCHASE).to_frame() if plan.exclude_seen else None
-    customers = evaluated_customers(asked.train, asked.truth).tolist()
-    lists = oracle_lists(
-        asked.retailer, customers, asked.origin, asked.horizon, plan.k, seen=seen, candidates=candidates
-    )
-    return evaluate_lists(name, lists, asked.train, asked.truth, plan, catalogue=asked.sold)
+    """The result of the generator's own ranking, of all articles or of some."""
+    seen = data.train.of_kinds(PURCHASE).to_frame() if plan.exclude_seen else None
+    customers = evaluated_customers(data.train, data.truth).tolist()
+    lists = oracle_lists(data.retailer, customers, data.origin, data.horizon, plan.k, seen=seen, candidates=candidates)
+    return evaluate_lists(name, lists, data.train, data.truth, plan, catalogue=data.sold)
 
 
 def main() -> None:
     """Read the home, rank, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path)
-    parser.add_argument("--day", type=date.fromisoformat, help="the last day judged; by default the home's last")
+    parser.add_argument(
+        "--day", type=date.fromisoformat, help="the last day of the evaluation; by default the home's last day"
+    )
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--seen", nargs="+", choices=["excluded", "allowed"], default=["excluded"])
     options = parser.parse_args()
     home = Home(options.home.resolve()) if options.home else Home.from_environment()
     day = options.day or home.settings.last_day
     if day is None:
-        raise SystemExit("error: the home has no last day: say --day")
-    asked = asked_on(home, day)
+        raise SystemExit("error: the home has no last day: give --day")
+    data = study_data(home, day)
     for seen in options.seen:
-        scores = oracle_precision(asked, options.k, exclude_seen=seen == "excluded")
-        print(f"\nlists of {asked.origin}, judged until {day}, seen {seen}")
+        scores = oracle_precision(data, options.k, exclude_seen=seen == "excluded")
+        print(f"\nlists of {data.origin}, evaluated until {day}, seen {seen}")
         print(scores[scores["segment"] == "all"].drop(columns=["share", "segment", "deviation"]).to_string(index=False))
 
 

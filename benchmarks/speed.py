@@ -1,8 +1,8 @@
 """Every comparison of speed in one run: one table of ratios, one plot.
 
 Run it as ``make bench`` or ``python -m benchmarks.speed``. Each benchmark is a process of its own, one after the other;
-run it where nothing else is running. ``--small`` shrinks all of them to a minute in total, to see that they run: its
-figures mean nothing. ``--only`` picks some; the plot then holds these only. ``--threads`` is for those that have any.
+run it on an idle machine. ``--small`` shrinks all of them to a minute in total, to test that they run: its ratios have
+no meaning. ``--only`` selects some; the plot then holds only these. ``--threads`` applies to those with such an option.
 
 What belongs here: which benchmarks there are, their sizes, the table and the plot. What does not: what they measure.
 """
@@ -27,9 +27,9 @@ BENCHMARKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "hybrid": ("hybrid_against_dense", ()),
     "metrics": ("metrics_against_rectools", ("--repeats=5",)),
 }
-"""What each name runs, and with which options."""
+"""The module of each benchmark, and its options."""
 THREADED = ("als", "als_full", "hybrid")
-"""Those that can be told how many threads to use; metrics use one on either side."""
+"""The benchmarks with an option for the number of threads; metrics use one on either side."""
 SMALL: Mapping[str, tuple[str, ...]] = {
     "als": ("--customers=2000", "--articles=800", "--interactions=8000", "--factors=16", "--repeats=1"),
     "als_full": ("--articles=2000", "--sample-customers=500", "--factors=16", "--iterations=1"),
@@ -46,7 +46,7 @@ SMALL: Mapping[str, tuple[str, ...]] = {
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
-    """What to run, and where the results go."""
+    """The parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=tuple(BENCHMARKS), default=list(BENCHMARKS))
     parser.add_argument("--small", action="store_true", help="sizes that only show that everything runs")
@@ -57,12 +57,12 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def rows_of(name: str, *, small: bool, threads: int = 0) -> list[Row]:
-    """Run a benchmark; gives its rows, and prints what it printed of itself."""
+    """Run a benchmark and print its output; gives its rows."""
     module, options = BENCHMARKS[name]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.json"
-        told = [f"--threads={threads}"] if name in THREADED else []
-        given = [*options, *(SMALL[name] if small else ()), *told, f"--out={out}"]
+        threaded = [f"--threads={threads}"] if name in THREADED else []
+        given = [*options, *(SMALL[name] if small else ()), *threaded, f"--out={out}"]
         print(f"\n{name}: python -m benchmarks.{module} {' '.join(given[:-1])}", flush=True)
         print(run(sys.executable, f"benchmarks.{module}", given), flush=True)
         return read(out)
@@ -75,18 +75,18 @@ def plot(rows: Sequence[Row]) -> str:
     with figures.styled():
         drawing, (axis,) = figures.subplots(1, 7.2, 0.7 + 0.42 * len(rows))
         axis.barh(np.arange(len(rows)), ratios, height=0.6, color=figures.SERIES[1])
-        for place, row in enumerate(rows):
+        for index, row in enumerate(rows):
             beside = row.goal if row.goal is not None and 0 <= row.goal - row.ratio < 0.1 else row.ratio
-            axis.text(beside, place, f"  {row.ratio:.2f}", va="center", fontsize=8.5)
+            axis.text(beside, index, f"  {row.ratio:.2f}", va="center", fontsize=8.5)
             if row.goal is not None:
-                axis.plot([row.goal] * 2, [place - 0.42, place + 0.42], color=figures.INK, linewidth=2)
+                axis.plot([row.goal] * 2, [index - 0.42, index + 0.42], color=figures.INK, linewidth=2)
         axis.set_yticks(np.arange(len(rows)), names, fontsize=8.5)
         axis.set_ylim(len(rows) - 0.5, -0.5)
         axis.set_xlim(0, 1.12 * max([*ratios, *(row.goal for row in rows if row.goal is not None)], default=1))
         axis.grid(axis="x", linewidth=0.6)
         axis.set_axisbelow(True)
         axis.tick_params(length=0)
-        axis.set_xlabel("seconds of ours / seconds of the other; upright line: what it is to be at most")
+        axis.set_xlabel("our seconds / the other's seconds; vertical line: the goal")
         return figures.standalone(figures.svg(drawing))
 
 

@@ -1,4 +1,4 @@
-"""Figures on labels kept aside, by hand; sources that keep none."""
+"""Metrics on hidden labels, by hand; sources that hide none."""
 
 import math
 from datetime import date
@@ -12,7 +12,7 @@ from atelier.attributes.scores import AGAINST_MAJORITY
 from atelier.errors import SourceError
 from atelier.sources import open_source
 from atelier.sources.sample import SampleConfig, generate
-from benchmarks.hidden_labels import as_text, judge, kept_aside, main
+from benchmarks.hidden_labels import as_text, evaluate, hidden_labels, main
 
 PREDICTED = pd.DataFrame(
     [
@@ -44,7 +44,7 @@ HIDDEN = pd.DataFrame(
 
 
 def test_figures_by_hand() -> None:
-    table = judge(PREDICTED, HIDDEN).set_index("attribute")
+    table = evaluate(PREDICTED, HIDDEN).set_index("attribute")
     assert list(table.index) == ["colour", "fit", "sleeve", "mean"]
     assert table["hidden"].tolist() == [5, 1, 1, 7]
     assert table["judged"].tolist() == [4, 0, 1, 5]
@@ -60,11 +60,13 @@ def test_figures_by_hand() -> None:
 def test_the_ceiling_is_the_readers_accuracy_on_the_labels_judged() -> None:
     said = ["red", "red", "red", "red", "puce", "red", "slim", "long"]  # right on all but f, of those judged
     reader = HIDDEN[["article_id", "attribute"]].assign(read=said)
-    table = judge(PREDICTED, HIDDEN, reader).set_index("attribute")
+    table = evaluate(PREDICTED, HIDDEN, reader).set_index("attribute")
     assert table.loc[["colour", "sleeve", "mean"], "ceiling"].tolist() == [3 / 4, 1, 7 / 8]
     assert table.loc[["colour", "sleeve", "mean"], "distance"].tolist() == [1 / 4, 0, 1 / 8]
     assert table.loc["fit", ["ceiling", "distance"]].isna().all()
-    assert table[list(AGAINST_MAJORITY)].equals(judge(PREDICTED, HIDDEN).set_index("attribute")[list(AGAINST_MAJORITY)])
+    assert table[list(AGAINST_MAJORITY)].equals(
+        evaluate(PREDICTED, HIDDEN).set_index("attribute")[list(AGAINST_MAJORITY)]
+    )
     lines = as_text(table.reset_index()).splitlines()
     assert len({len(line) for line in lines[:-1]}) == 1
     assert lines[1].split()[-2:] == ["ceiling", "distance"]
@@ -74,11 +76,11 @@ def test_the_ceiling_is_the_readers_accuracy_on_the_labels_judged() -> None:
 def test_equally_frequent_values_go_by_the_alphabet() -> None:
     annotated = PREDICTED[PREDICTED["article_id"].isin(["a", "b", "d"]) & (PREDICTED["attribute"] == "colour")]
     hidden = HIDDEN[HIDDEN["article_id"].eq("d") & HIDDEN["attribute"].eq("colour")]
-    assert judge(annotated, hidden)["majority_accuracy"].iloc[0] == 0  # blue and red once each; the truth is red
+    assert evaluate(annotated, hidden)["majority_accuracy"].iloc[0] == 0  # blue and red once each; the truth is red
 
 
 def test_the_text_is_aligned_and_says_how_many_were_judged() -> None:
-    lines = as_text(judge(PREDICTED, HIDDEN)).splitlines()
+    lines = as_text(evaluate(PREDICTED, HIDDEN)).splitlines()
     assert len({len(line) for line in lines[:-1]}) == 1
     assert lines[2].split() == ["colour", "5", "4", "0.5000", "0.4583", "0.5000", "0.3333"]
     assert lines[3].split() == ["fit", "1", "0", *"––––"]
@@ -86,7 +88,7 @@ def test_the_text_is_aligned_and_says_how_many_were_judged() -> None:
 
 
 def test_nothing_hidden() -> None:
-    table = judge(PREDICTED, HIDDEN.iloc[:1])
+    table = evaluate(PREDICTED, HIDDEN.iloc[:1])
     assert table["hidden"].tolist() == [0]
     assert math.isnan(table["accuracy"].iloc[0])
     assert "0 of 0 hidden labels (–)" in as_text(table)
@@ -94,7 +96,7 @@ def test_nothing_hidden() -> None:
 
 def test_two_hidden_labels_for_one_attribute_are_refused() -> None:
     with pytest.raises(ArticlesError, match="two labels"):
-        judge(PREDICTED, pd.concat([HIDDEN, HIDDEN.iloc[1:2].assign(value="blue")]))
+        evaluate(PREDICTED, pd.concat([HIDDEN, HIDDEN.iloc[1:2].assign(value="blue")]))
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +110,7 @@ def test_the_sample_keeps_the_truth_in_the_names_of_the_day(retailer: Path) -> N
     source = open_source("sample", retailer)
     truth = pd.read_parquet(retailer / "truth" / "attributes.parquet")
     assert not truth["value"].equals(truth["old_value"])
-    before, after = (kept_aside(source, date(2025, 3, day)) for day in (16, 17))  # it changes on the 15th day
+    before, after = (hidden_labels(source, date(2025, 3, day)) for day in (16, 17))  # it changes on the 15th day
     assert before["value"].tolist() == truth["old_value"].tolist()
     assert after["value"].tolist() == truth["value"].tolist()
     for day, names in ((date(2025, 3, 16), before), (date(2025, 3, 17), after)):
@@ -119,18 +121,18 @@ def test_the_sample_keeps_the_truth_in_the_names_of_the_day(retailer: Path) -> N
         assert len(strange) <= 0.05 * len(annotated)  # wrong labels may name what no article is
 
 
-def test_sources_that_keep_nothing_aside(retailer: Path, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="landing zone keeps no labels aside"):
-        kept_aside(open_source("parquet", retailer), date(2025, 3, 17))
+def test_sources_that_hide_nothing(retailer: Path, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="landing zone hides no labels"):
+        hidden_labels(open_source("parquet", retailer), date(2025, 3, 17))
     (tmp_path / "retailer.json").write_text("{}")
     for table in ("articles", "interactions"):
         (tmp_path / table).symlink_to(retailer / table)
     with pytest.raises(SourceError, match=r"config\.json is absent"):
-        kept_aside(open_source("sample", tmp_path), date(2025, 3, 17))
+        hidden_labels(open_source("sample", tmp_path), date(2025, 3, 17))
 
 
 @pytest.mark.parametrize("hide", [None, 0.0, 1.0])
-def test_hm_keeps_aside_what_it_is_told_to(tmp_path: Path, hide: float | None) -> None:
+def test_hm_hides_what_it_is_configured_to(tmp_path: Path, hide: float | None) -> None:
     (tmp_path / "articles.csv").write_text(
         "article_id,product_code,prod_name,detail_desc,product_type_name,index_name,colour_group_name\n"
         "0000000011,1,Tee,Soft.,T-shirt,Ladies,Red\n"
@@ -141,10 +143,12 @@ def test_hm_keeps_aside_what_it_is_told_to(tmp_path: Path, hide: float | None) -
     )
     source = open_source("hm", tmp_path, attributes=["colour_group_name"], hide_labels=hide)
     if hide:
-        assert kept_aside(source, date(2020, 9, 22)).to_numpy().tolist() == [["0000000011", "colour_group_name", "Red"]]
+        assert hidden_labels(source, date(2020, 9, 22)).to_numpy().tolist() == [
+            ["0000000011", "colour_group_name", "Red"]
+        ]
     else:
         with pytest.raises(SourceError, match="hide_labels above 0"):
-            kept_aside(source, date(2020, 9, 22))
+            hidden_labels(source, date(2020, 9, 22))
 
 
 def test_a_home_without_predictions_is_an_error_not_a_traceback(

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from benchmarks.hm_articles import ATTRIBUTES
-from benchmarks.hm_attributes import MISSING, TOGETHER, hide, kept, scores
+from benchmarks.hm_attributes import MISSING, TOGETHER, cached_vectors, hide, scores
 
 
 def _labels(articles: int) -> pd.DataFrame:
@@ -61,11 +61,11 @@ def test_vectors_are_computed_once_and_follow_the_articles(tmp_path: Path) -> No
     files = pd.DataFrame({"article_id": ["b", "a", "c"]})
     vectors = np.arange(6, dtype=np.float32).reshape(3, 2)
     file = tmp_path / "vectors.npz"
-    np.testing.assert_array_equal(kept(file, files, lambda: vectors), vectors)
+    np.testing.assert_array_equal(cached_vectors(file, files, lambda: vectors), vectors)
 
     def never() -> np.ndarray:
         raise AssertionError("computed twice")
 
-    np.testing.assert_array_equal(kept(file, files.iloc[[2, 0]], never), vectors[[2, 0]])
+    np.testing.assert_array_equal(cached_vectors(file, files.iloc[[2, 0]], never), vectors[[2, 0]])
     with pytest.raises(SystemExit, match="lacks 1 of 2"):
-        kept(file, pd.DataFrame({"article_id": ["a", "d"]}), never)
+        cached_vectors(file, pd.DataFrame({"article_id": ["a", "d"]}), never)

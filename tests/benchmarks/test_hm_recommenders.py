@@ -52,10 +52,10 @@ def test_the_week_is_split_by_day(protocol: str, validation: bool, train: list[i
             "article_id": [f"a{day}" for day in days for _ in (0, 1)],
         }
     )
-    trial = hm.week_trial(Interactions.from_frame(frame), protocol, validation=validation)
-    assert pairs(trial.train) == [(f"c{day}", f"a{day}") for day in train for _ in (0, 1)]
-    assert pairs(trial.truth) == [(f"c{day}", f"a{day}") for day in truth for _ in (0, 1)]
-    assert trial.sold_only
+    split = hm.week_split(Interactions.from_frame(frame), protocol, validation=validation)
+    assert pairs(split.train) == [(f"c{day}", f"a{day}") for day in train for _ in (0, 1)]
+    assert pairs(split.truth) == [(f"c{day}", f"a{day}") for day in truth for _ in (0, 1)]
+    assert split.sold_only
 
 
 def test_the_last_week_of_a_sequence_is_its_end() -> None:
@@ -91,25 +91,25 @@ def test_the_reference_drops_consecutive_repeats_and_the_short() -> None:
 @pytest.mark.parametrize("protocol", hm.SEQUENCES)
 @pytest.mark.parametrize("validation", [False, True])
 def test_nothing_held_out_is_trained_on(protocol: str, validation: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hm, "JUDGED", 5)
+    monkeypatch.setattr(hm, "HELD_OUT_CUSTOMERS", 5)
     table = many()
-    tested = hm.sequences_trial(table, protocol)
-    trial = hm.sequences_trial(table, protocol, validation=validation)
+    tested = hm.sequences_split(table, protocol)
+    split = hm.sequences_split(table, protocol, validation=validation)
     whole = tested.train if validation else hm.reference_purchases(table)
     if protocol == "last_week" and not validation:
         whole = Interactions.from_frame(hm.purchases_of(table)[["customer_id", "article_id"]])
-    assert len(trial.train) + len(trial.truth) == len(whole)
+    assert len(split.train) + len(split.truth) == len(whole)
     for customer in set(whole.customer_ids.values.to_pylist()):
         everything, early, late = (
-            [article for who, article in pairs(part) if who == customer] for part in (whole, trial.train, trial.truth)
+            [article for who, article in pairs(part) if who == customer] for part in (whole, split.train, split.truth)
         )
         assert everything == early + late, "what is right comes last, and in training is what came before it"
     if protocol == "reference" or validation:
-        assert len(trial.truth) == len(trial.truth.customer_ids) == 5
-        assert set(trial.truth.customer_ids.values.to_pylist()) <= set(trial.train.customer_ids.values.to_pylist())
+        assert len(split.truth) == len(split.truth.customer_ids) == 5
+        assert set(split.truth.customer_ids.values.to_pylist()) <= set(split.train.customer_ids.values.to_pylist())
     if validation:
-        assert not set(trial.truth.customer_ids.values.to_pylist()) & set(tested.truth.customer_ids.values.to_pylist())
-    assert trial.seen == (("allowed",) if protocol == "reference" else ("excluded", "allowed"))
+        assert not set(split.truth.customer_ids.values.to_pylist()) & set(tested.truth.customer_ids.values.to_pylist())
+    assert split.seen == (("allowed",) if protocol == "reference" else ("excluded", "allowed"))
 
 
 def test_who_is_held_out_depends_on_the_seed_only() -> None:
@@ -156,7 +156,7 @@ def test_the_command_studies_tells_and_writes(
 ) -> None:
     import pyarrow.parquet as pq
 
-    monkeypatch.setattr(hm, "JUDGED", 30)
+    monkeypatch.setattr(hm, "HELD_OUT_CUSTOMERS", 30)
     pq.write_table(many(120), tmp_path / "sequences.parquet")
     ARTICLES.to_csv(tmp_path / "articles.csv", index=False)
     given = [
@@ -182,13 +182,13 @@ def test_the_command_studies_tells_and_writes(
         '{"iterations": 1}',
     ]
     options = hm.arguments(given)
-    (trial,), sold = hm.trials(options)
-    plan = hm.plan_of(trial, "allowed", options)
+    (split,), sold = hm.splits(options)
+    plan = hm.plan_of(split, "allowed", options)
     assert list(plan.models) == ["popularity", "als", "repeat"]
     assert (plan.seeds, plan.ks, plan.exclude_seen) == ((0,), (10, 12, 14), False)
-    results = hm.study(trial, "allowed", sold, options)
+    results = hm.study(split, "allowed", sold, options)
     assert len(list((tmp_path / "kept").iterdir())) == 3
-    told = hm.tell(trial, "allowed", results)
+    told = hm.report(split, "allowed", results)
     hm.write(options.out, [told], options)
     hm.draw(tmp_path / "pictures", told)
     assert "popularity" in (tmp_path / "pictures" / "accuracy.svg").read_text()
@@ -226,8 +226,8 @@ def test_the_week_is_validated_once(
         hm, "read_week", lambda _: Interactions.from_frame(days.assign(customer_id="c", article_id="a"))
     )
     ARTICLES.to_parquet(tmp_path / "articles.parquet")
-    asked, _ = hm.trials(hm.arguments(["--hm-week", str(tmp_path), *given]))
-    assert [trial.name for trial in asked] == names
+    asked, _ = hm.splits(hm.arguments(["--hm-week", str(tmp_path), *given]))
+    assert [split.name for split in asked] == names
 
 
 def test_a_protocol_of_other_data_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -242,10 +242,10 @@ def test_a_protocol_of_other_data_is_refused(capsys: pytest.CaptureFixture[str])
 def test_the_week_has_the_customers_that_are_known(real_data: Path) -> None:
     transactions = hm.read_week(real_data / "hm_week")
     assert len(transactions) == 240_311
-    trial = hm.week_trial(transactions, "one_day")
+    split = hm.week_split(transactions, "one_day")
     options = hm.arguments(["--hm-week", "x", "--seeds", "1", "--models", "popularity", "repeat"])
     popularity, repeat = run_study(
-        trial.train, trial.truth, hm.plan_of(trial, "allowed", options), candidates=trial.train.article_ids.values
+        split.train, split.truth, hm.plan_of(split, "allowed", options), candidates=split.train.article_ids.values
     )
     hits = {result.model: result.values("hit_rate", 12) for result in (popularity, repeat)}
     assert hits["repeat"] is not None

@@ -86,7 +86,7 @@ def test_every_model_reads_its_own_inputs(data: Path, capsys: pytest.CaptureFixt
             assert figures[f"image {model}"]["articleType"] < 0.9
         assert figures["joined net"]["articleType"] == figures["joined net"]["baseColour"] == 1
         assert figures["majority"]["baseColour"] < 0.7
-    assert "33 articles to train on, 15 to judge on" in capsys.readouterr().out
+    assert "33 articles to train on, 15 to test on" in capsys.readouterr().out
 
 
 def test_a_limit_draws_articles_by_the_seed(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from atelier.errors import SourceError
 from atelier.sources import open_source
 from atelier.sources.sample import SampleConfig, generate
-from benchmarks.planted_errors import as_text, found, judge, main, planted, revealed
+from benchmarks.planted_errors import as_text, evaluate, found, main, planted, revealed
 from resources.feature_store import FeatureStore
 from resources.retailer import Home
 
@@ -32,7 +32,7 @@ ERRORS = pd.DataFrame({"article_id": ["b", "a"], "attribute": "colour", "rank": 
 
 
 def test_figures_by_hand() -> None:
-    table = judge(KNOWN, ERRORS).set_index("attribute")
+    table = evaluate(KNOWN, ERRORS).set_index("attribute")
     assert list(table.index) == ["colour", "fit", "heel", "all"]
     assert table[["labels", "wrong", "listed", "hits"]].to_numpy().tolist() == [
         [4, 2, 2, 1],
@@ -56,7 +56,7 @@ def test_figures_by_hand() -> None:
 
 
 def test_the_text_is_aligned() -> None:
-    lines = as_text(judge(KNOWN, ERRORS)).splitlines()
+    lines = as_text(evaluate(KNOWN, ERRORS)).splitlines()
     assert len({len(line) for line in lines}) == 1
     assert lines[1].split() == ["colour", "4", "2", "2", "1", "0.500", "0.500", "1.000", "1.000", "0.500"]
     assert lines[3].split() == ["heel", "1", "0", "0", "0", "–", "–", "–", "–", "0.000"]

@@ -10,7 +10,7 @@ from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
 from atelier.sources.sample import SampleConfig, generate
 from atelier.studies.recommender_scores import evaluated_customers
-from benchmarks.sample_oracle import Asked, asked_on, ceiling, oracle_precision
+from benchmarks.sample_oracle import StudyData, ceiling, oracle_precision, study_data
 from resources.retailer import Home
 
 FIRST = date(2025, 3, 3)
@@ -18,7 +18,7 @@ ORIGIN = date(2025, 3, 16)
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
+def data(tmp_path_factory: pytest.TempPathFactory) -> StudyData:
     """Three weeks of a small shop, of which the last is judged."""
     root = tmp_path_factory.mktemp("retailer")
     generate(root, SampleConfig(customers=400, styles=60, days=21, first_day=FIRST, photographs=False))
@@ -29,21 +29,21 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
     articles = pd.read_parquet(snapshots[-1])
     starts = pd.to_datetime(articles["available_from"])
     sold = Catalogue.from_frames(articles[starts <= pd.Timestamp(ORIGIN)])
-    return Asked(root, ORIGIN, 7, train.of_kinds(["save", "bag", "purchase"]), truth.of_kinds(["purchase"]), sold)
+    return StudyData(root, ORIGIN, 7, train.of_kinds(["save", "bag", "purchase"]), truth.of_kinds(["purchase"]), sold)
 
 
-def test_nobody_passes_the_ceiling(asked: Asked) -> None:
-    scores = oracle_precision(asked)
+def test_nobody_passes_the_ceiling(data: StudyData) -> None:
+    scores = oracle_precision(data)
     mine = scores[scores["segment"] == "all"].pivot(index="model", columns="metric", values="value")
     assert list(dict.fromkeys(scores["model"])) == ["ceiling", "in stock", "popularity"]
     assert mine.loc["ceiling", "precision"] > 1.5 * mine.loc["popularity", "precision"] > 0
     assert mine.loc["ceiling", "precision"] >= mine.loc["in stock", "precision"] - 0.01
     customers = scores[(scores["segment"] == "all") & (scores["metric"] == "precision")]["customers"]
     assert customers.nunique() == 1
-    assert customers.iloc[0] <= len(evaluated_customers(asked.train, asked.truth))
+    assert customers.iloc[0] <= len(evaluated_customers(data.train, data.truth))
 
 
-def test_it_leaves_out_what_the_study_leaves_out(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_leaves_out_what_the_study_leaves_out(data: StudyData, monkeypatch: pytest.MonkeyPatch) -> None:
     from atelier.studies.recommender_plan import RecommenderStudyPlan, StudiedModel
     from benchmarks import sample_oracle
 
@@ -56,14 +56,14 @@ def test_it_leaves_out_what_the_study_leaves_out(asked: Asked, monkeypatch: pyte
 
     monkeypatch.setattr(sample_oracle, "evaluate_lists", noted)
     plan = RecommenderStudyPlan(models={"popularity": StudiedModel(recommender="popular")}, k=10)
-    few = asked.sold.frame["article_id"].tolist()[:40]
-    ceiling(asked, plan, "few", few)
-    ceiling(asked, plan.model_copy(update={"exclude_seen": False}), "again")
-    bought = asked.train.of_kinds(["purchase"]).to_frame()[["customer_id", "article_id"]].drop_duplicates()
+    few = data.sold.frame["article_id"].tolist()[:40]
+    ceiling(data, plan, "few", few)
+    ceiling(data, plan.model_copy(update={"exclude_seen": False}), "again")
+    bought = data.train.of_kinds(["purchase"]).to_frame()[["customer_id", "article_id"]].drop_duplicates()
     assert made["few"].merge(bought, on=["customer_id", "article_id"]).empty
     assert not made["again"].merge(bought, on=["customer_id", "article_id"]).empty
     assert set(made["few"]["article_id"]) <= set(few)
-    assert set(made["few"]["customer_id"]) == set(evaluated_customers(asked.train, asked.truth))
+    assert set(made["few"]["customer_id"]) == set(evaluated_customers(data.train, data.truth))
     assert made["few"].groupby("customer_id").size().max() == 10
 
 
@@ -72,4 +72,4 @@ def test_another_retailer_has_no_ceiling(tmp_path: Path) -> None:
         'source = "parquet"\npath = "landing"\nfirst_day = 2025-03-03\ntime_zone = "UTC"\n', encoding="utf-8"
     )
     with pytest.raises(SystemExit, match="serves parquet"):
-        asked_on(Home(tmp_path), ORIGIN)
+        study_data(Home(tmp_path), ORIGIN)
