@@ -11,10 +11,10 @@ export DAGSTER_DISABLE_TELEMETRY ?= 1
 export ATELIER_HOME ?= $(CURDIR)/var
 export DAGSTER_HOME = $(ATELIER_HOME)/dagster
 
-.PHONY: help setup demo test ui lint types format bench lock docs clean
+.PHONY: help setup demo test test-fast ui lint types format bench lock docs clean
 
 help:            ## what there is
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
 
 setup: $(READY)  ## the environment, exactly as locked
 
@@ -24,8 +24,9 @@ $(READY): requirements.lock pyproject.toml
 	  echo "Annoy is compiled on set-up and there is no C++ compiler. Install one: Debian and Ubuntu: apt-get install g++ python3-dev; Fedora: dnf install gcc-c++ python3-devel; macOS: xcode-select --install"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q assets atelier dagster_project resources sql
 	@touch $(READY)
 
 demo: setup      ## the sample retailer, two days of the daily job, the leaderboard
@@ -36,7 +37,10 @@ ui: setup        ## Dagster on loopback, with the demo's runs and assets
 	$(BIN)/dg dev --workspace workspace.yaml --host 127.0.0.1 --port $${PORT:-3000}
 
 test: setup      ## all tests, a module at a time on each of $(WORKERS) processes
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadscope
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadscope --durations=20
+
+test-fast: setup ## the tests for people at work: without the whole DAG, servers, browsers and kills
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadscope -m "not slow"
 
 lint: setup      ## ruff, and the strict type checker
 	$(BIN)/ruff check .

@@ -22,6 +22,18 @@ pytest_plugins = ["tests.end_to_end.fixtures", "tests.end_to_end.server"]
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+#: Whoever uses one of these waits for a run of the whole DAG, or for Dagster's services.
+SLOW_FIXTURES = frozenset({"house", "make_house", "server"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what `make test-fast` leaves out: tests of the whole DAG, of servers and of browsers."""
+    for item in items:
+        whole = any(item.get_closest_marker(name) for name in ("end_to_end", "browser"))
+        if whole or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real data; the test is skipped where there is none."""
