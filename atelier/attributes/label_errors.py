@@ -42,16 +42,14 @@ MOST_ANNOTATED = 0.1
 EPOCHS_SHARE = 0.5
 
 Score = Literal["log_odds", "self_confidence", "normalized_margin", "confidence_weighted_entropy"]
-COLUMNS = (
-    "article_id",
-    "attribute",
-    "annotated_value",
-    "annotated_probability",
-    "predicted_value",
-    "confidence",
-    "fold",
-    "rank",
-)
+#: The columns of a ranking of labels, and their types.
+COLUMNS = {
+    **dict.fromkeys(("article_id", "attribute", "annotated_value"), "str"),
+    "annotated_probability": "float64",
+    "predicted_value": "str",
+    "confidence": "float64",
+    **dict.fromkeys(("fold", "rank"), "int64"),
+}
 
 
 @dataclass(frozen=True)
@@ -238,10 +236,10 @@ def rank_label_issues(labels: Sequence[OutOfFoldLabels], score: Score = "log_odd
         raise ArticlesError(f"score is {score!r}; there are {', '.join(get_args(Score))}.")
     parts = [_score(each, score) for each in labels if len(each)]
     if not parts:
-        return _typed(pd.DataFrame(columns=list(COLUMNS)))
+        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
     order = ["quality", "contradiction", "article_id", "attribute"]
     ranked = pd.concat(parts, ignore_index=True).sort_values(order, kind="stable", ignore_index=True)
-    return _typed(ranked.assign(rank=np.arange(1, len(ranked) + 1)))
+    return ranked.assign(rank=np.arange(1, len(ranked) + 1))[list(COLUMNS)].astype(COLUMNS)
 
 
 def _score(labels: OutOfFoldLabels, score: Score) -> pd.DataFrame:
@@ -279,12 +277,6 @@ def quality(given: Int64s, probabilities: Float64s, score: Score) -> Float64s:
     from cleanlab.rank import get_label_quality_scores
 
     return np.asarray(get_label_quality_scores(given, probabilities, method=score))
-
-
-def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    text = {"article_id": "str", "attribute": "str", "annotated_value": "str", "predicted_value": "str"}
-    numbers = {"annotated_probability": "float64", "confidence": "float64", "fold": "int64", "rank": "int64"}
-    return frame[list(COLUMNS)].astype(text | numbers)
 
 
 def find_label_issues(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from atelier.arrays import Float32s, Objects
+from atelier.arrays import Float32s
 from atelier.articles.errors import ArticlesError
 from atelier.articles.image_vectors import standardisation
 from atelier.articles.table import Articles
@@ -113,22 +113,20 @@ class LinearBaseline:
             ArticlesError: image vectors of another length than in training.
         """
         articles = Articles.from_frame(articles)
-        matrix = self.features.matrix(articles) if len(articles) else None
-        names = list(self.classifiers)
-        values = [self._values(name, matrix, len(articles)) for name in names]
+        names, count = list(self.classifiers), len(articles)
+        matrix = self.features.matrix(articles) if count else None
+        values = [
+            classifier.predict(matrix)
+            if count and not isinstance(classifier, str)
+            else np.full(count, classifier, object)
+            for classifier in self.classifiers.values()
+        ]
         columns = {
             "article_id": np.tile(articles.names, len(names)),
             "attribute": np.repeat(np.array(names, dtype=object), len(articles)),
             "value": np.concatenate(values) if values else np.zeros(0, dtype=object),
         }
         return pd.DataFrame(columns).astype("str")
-
-    def _values(self, attribute: str, matrix: Any, count: int) -> Objects:
-        classifier = self.classifiers[attribute]
-        if isinstance(classifier, str) or not count:
-            return np.full(count, classifier if isinstance(classifier, str) else "", dtype=object)
-        found: Objects = classifier.predict(matrix)
-        return found
 
 
 def fit_linear_baseline(kind: Kind, articles: Frame | Articles, labels: Frame) -> LinearBaseline:
