@@ -56,7 +56,7 @@ def catalogue_errors(step: Step, config: ErrorSearch) -> None:
         device=str(step.compute.apply()),
     )
     errors = find_label_issues(
-        rank_label_issues(found.labels, config.score),
+        rank_label_issues(found.judged, config.score),
         least_confidence=config.least_confidence,
         most_annotated=config.most_annotated,
     )

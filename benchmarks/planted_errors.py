@@ -217,9 +217,9 @@ def compare(home: Home, day: date | None, *, folds: int, epochs: int | None, see
     seconds, busy = time.perf_counter() - clock, time.process_time() - processor
     lines = [f"{day}: {folds} folds of {config.max_epochs} epochs, {seconds:.0f} s, {busy:.0f} s of processor"]
     lines += [f"{judged.summary}", f"{'score':<34}{'AP':>8}{'P@wrong':>9}"]
-    for name, got in _all_scores(judged.labels, known):
+    for name, got in _all_scores(judged.judged, known):
         lines.append(f"{name:<34}{got.average_precision:>8.3f}{got.precision:>9.3f}")
-    return "\n".join([*lines, *_cuts(judged.labels, known)])
+    return "\n".join([*lines, *_cuts(judged.judged, known)])
 
 
 def _all_scores(judged: "Sequence[OutOfFoldLabels]", known: pd.DataFrame) -> Iterator[tuple[str, Found]]:

@@ -84,14 +84,14 @@ class OutOfFold:
     """All labels as a model sees them that was trained without their style.
 
     Attributes:
-        labels: the labels that can be judged, attribute by attribute in alphabetical order.
+        judged: the labels that can be judged, attribute by attribute in alphabetical order.
         summary: what became of the labels: ``in_all``; ``judged``; ``of_rare_values``, whose value has too few labels
             in the other folds to be predicted, so that no prediction could have confirmed them;
             ``of_unjudged_attributes``, which have fewer than 30 such labels or a single value;
             ``of_unknown_articles``. And ``attributes_judged``, ``attributes_unjudged``.
     """
 
-    labels: tuple[OutOfFoldLabels, ...]
+    judged: tuple[OutOfFoldLabels, ...]
     summary: dict[str, int]
 
 

@@ -25,7 +25,7 @@ from atelier.metrics.segments import ACTIVITY_SEGMENTS, ALL, ARTICLE_SEGMENTS, a
 
 Floats = NDArray[np.float64]
 
-#: The figures of each fit. Coverage is of all lists together: unlike the others it has no value for one customer.
+#: What is told of each fit; the last one has no value of a single customer.
 METRICS = ("precision", "recall", "hit_rate", "ndcg", "coverage")
 SEGMENTS = (ALL, *ACTIVITY_SEGMENTS, *ARTICLE_SEGMENTS)
 

@@ -87,13 +87,13 @@ def test_planted_errors_come_first_and_little_else_is_doubted(
     spoiled: tuple[pd.DataFrame, pd.DataFrame, pd.Series], found: OutOfFold
 ) -> None:
     _, labels, wrong = spoiled
-    ranked = rank_label_issues(found.labels).merge(
+    ranked = rank_label_issues(found.judged).merge(
         labels.assign(wrong=wrong), on=["article_id", "attribute"], validate="1:1"
     )
     assert len(ranked) == len(labels)
     assert (ranked["value"] == ranked["annotated_value"]).all()
     assert ranked["wrong"].head(15).mean() >= 0.9
-    errors = find_label_issues(rank_label_issues(found.labels)).merge(
+    errors = find_label_issues(rank_label_issues(found.judged)).merge(
         labels.assign(wrong=wrong), on=["article_id", "attribute"]
     )
     assert errors["wrong"].sum() >= 7
@@ -105,14 +105,14 @@ def test_no_style_is_on_both_sides_and_probabilities_are_calibrated_over_all_fol
 ) -> None:
     articles, _, _ = spoiled
     style = articles.set_index("article_id")["product_code"]
-    assert [each.attribute for each in found.labels] == ["colour", "neckline"]
-    for each in found.labels:
+    assert [each.attribute for each in found.judged] == ["colour", "neckline"]
+    for each in found.judged:
         sides = pd.DataFrame({"style": style.loc[each.article_ids.tolist()].to_numpy(), "fold": each.folds})
         assert (sides.groupby("style")["fold"].nunique() == 1).all()
         assert set(each.folds) == {0, 1, 2}
         assert each.probabilities.sum(axis=1) == pytest.approx(1)
     # No temperature nearby makes the labels more likely. (Necklines are so certain that they take the lowest.)
-    colour = found.labels[0]
+    colour = found.judged[0]
     rows, logits = np.arange(len(colour)), np.log(colour.probabilities)
     for factor in (2**-0.05, 2**0.05):
         other = np.exp(logits / factor)
@@ -133,7 +133,7 @@ def test_a_label_is_judged_without_being_seen(
     fold = folds(articles, 2)[articles["article_id"].eq(labels.loc[place, "article_id"]).to_numpy()][0]
 
     def raw(result: OutOfFold, own: bool) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-        colour = result.labels[0]
+        colour = result.judged[0]
         powered = colour.probabilities**colour.temperature
         kept = colour.folds == fold if own else colour.folds != fold
         return np.asarray((powered / powered.sum(axis=1, keepdims=True))[kept])
@@ -147,7 +147,7 @@ def test_the_same_search_gives_the_same_table_whatever_the_order_of_rows(
 ) -> None:
     articles, labels, _ = spoiled
     again = out_of_fold(articles, labels.sample(frac=1, random_state=0), CONFIG)
-    pd.testing.assert_frame_equal(rank_label_issues(again.labels), rank_label_issues(found.labels))
+    pd.testing.assert_frame_equal(rank_label_issues(again.judged), rank_label_issues(found.judged))
 
 
 # What cannot be judged -------------------------------------------------------------------------------------------
@@ -168,8 +168,8 @@ def test_every_label_is_judged_or_counted(
         ]
     )
     result = out_of_fold(articles, more, searching)
-    assert [each.attribute for each in result.labels] == ["colour"]
-    assert ids[3] not in set(result.labels[0].article_ids), "a value that nobody else has cannot be confirmed"
+    assert [each.attribute for each in result.judged] == ["colour"]
+    assert ids[3] not in set(result.judged[0].article_ids), "a value that nobody else has cannot be confirmed"
     counts = result.summary
     assert counts["in_all"] == len(more)
     assert counts["of_unknown_articles"] == 1
@@ -189,14 +189,14 @@ def test_a_value_that_only_one_fold_holds_is_neither_doubted_nor_predicted_there
     articles["text"] = value
     labels = pd.DataFrame({"article_id": articles["article_id"], "attribute": "colour", "value": value})
     result = out_of_fold(articles, labels, searching)
-    (colour,) = result.labels
+    (colour,) = result.judged
     assert result.summary["of_rare_values"] == 4
     assert colour.values.tolist() == ["blue", "rare", "red"]
     own = folds(articles, 3)[20]
     rare = colour.probabilities[:, 1]
     assert (rare[colour.folds == own] == 0).all()
     assert (rare[colour.folds != own] > 0).all()
-    assert find_label_issues(rank_label_issues(result.labels)).empty
+    assert find_label_issues(rank_label_issues(result.judged)).empty
 
 
 @pytest.mark.parametrize("articles", [0, 1, 5])
@@ -208,8 +208,8 @@ def test_too_little_to_judge_gives_an_empty_typed_table(
     frame = pd.DataFrame({"article_id": [f"a{place}" for place in range(articles)]}, dtype="str")
     labels = frame.assign(attribute="colour", value="red").astype("str")
     result = out_of_fold(frame, labels if labelled else labels.head(0), searching)
-    assert result.labels == ()
-    table = find_label_issues(rank_label_issues(result.labels))
+    assert result.judged == ()
+    table = find_label_issues(rank_label_issues(result.judged))
     assert table.empty
     assert list(table.columns) == list(COLUMNS)
     assert (
@@ -225,7 +225,7 @@ def test_articles_without_anything_are_judged_by_what_is_common(searching: Attri
     labels = frame.assign(attribute="colour", value=["red", "blue"] * 30)
     result = out_of_fold(frame, labels, searching)
     assert result.summary["judged"] == 60
-    assert find_label_issues(rank_label_issues(result.labels)).empty
+    assert find_label_issues(rank_label_issues(result.judged)).empty
 
 
 def test_one_fold_is_refused(searching: AttributeConfig) -> None:

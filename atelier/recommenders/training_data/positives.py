@@ -66,7 +66,7 @@ def positive_rows(
     totals = np.bincount(customers, minlength=len(interactions.customer_ids))
     before = place_in_row(customers.astype(np.int64), len(totals))
     if recent is None:
-        # 1/12 of 24 rows is rounded to slightly less than 2: without the small addition the floor would be 1.
+        # A hair is added so that a twelfth of 24 is 2 whatever the rounding of 1/12.
         last = np.maximum(1, np.floor(totals * share + 1e-9)).astype(np.int64)
         chosen = before >= (totals - last)[customers]
     else:
