@@ -1,4 +1,4 @@
-"""Errors of the attribute stage.
+"""Errors of what is handed over about articles.
 
 What belongs here: what is wrong with the frames that callers hand over. What does not: errors of bundles on disk, which
 are :class:`atelier.errors.BundleError`.

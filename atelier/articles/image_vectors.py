@@ -44,9 +44,9 @@ class ImageVectors:
         return np.cumsum(self.counts) - self.counts
 
     def index(self, shots: int) -> Int64s:
-        """int64 [n, shots]: the rows of the first ``shots`` vectors of each article; −1 where there is none."""
-        places = np.arange(shots)[None, :]
-        return np.where(places < self.counts[:, None], self.starts[:, None] + places, -1)
+        """int64 [n, shots]: the rows of the first ``shots`` vectors of each article; −1 where it has fewer."""
+        numbers = np.arange(shots)[None, :]
+        return np.where(numbers < self.counts[:, None], self.starts[:, None] + numbers, -1)
 
     def mean(self) -> Float32s:
         """float32 [n, dim]: the mean over each article's shots; zero for an article without any."""
@@ -84,7 +84,7 @@ class ImageVectors:
 
 
 def standardisation(vectors: Float32s) -> tuple[Float32s, Float32s]:
-    """Mean and scale of vectors [m, dim] by position, float32 [dim] each; 1 where a position never varies."""
+    """Mean and scale of each position of vectors [m, dim], float32 [dim] each; the scale of a constant one is 1."""
     if not len(vectors):
         return np.zeros(vectors.shape[1], np.float32), np.ones(vectors.shape[1], np.float32)
     mean, scale = vectors.mean(axis=0, dtype=np.float64), vectors.std(axis=0, dtype=np.float64)
@@ -102,11 +102,11 @@ def group_image_vectors(article_ids: Any, image_article_ids: Any, vectors: npt.N
     Returns:
         For each article a float32 matrix [its shots, dim].
     """
-    places = pd.Index(article_ids).get_indexer(pd.Index(image_article_ids))
-    known = places >= 0
-    order = np.argsort(places[known], kind="stable")
+    owners = pd.Index(article_ids).get_indexer(pd.Index(image_article_ids))
+    known = owners >= 0
+    order = np.argsort(owners[known], kind="stable")
     sorted_vectors = np.asarray(vectors, dtype=np.float32)[known][order]
-    counts = np.bincount(places[known], minlength=len(article_ids))
+    counts = np.bincount(owners[known], minlength=len(article_ids))
     return np.split(sorted_vectors, np.cumsum(counts)[:-1]) if len(counts) else []
 
 
@@ -155,6 +155,6 @@ def _from_objects(series: Iterable[Any]) -> ImageVectors:
 
 
 def _from_arrow(lists: Any) -> ImageVectors:
-    """From list<list<float>>, lists of fixed size included."""
+    """The image vectors in an Arrow array of lists of lists of numbers, of fixed size or not."""
     counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     return ImageVectors(matrix(pc.list_flatten(lists), COLUMN, ArticlesError), counts)

@@ -1,6 +1,6 @@
-"""Dividing articles so that no style is on both sides.
+"""Dividing articles so that no style is in two parts.
 
-What belongs here: deterministic splits by style. What does not: what is done with the sides.
+What belongs here: deterministic splits by style. What does not: what is done with the parts.
 """
 
 from math import floor
@@ -23,8 +23,8 @@ def holdout(articles: Frame | Articles, share: float, *, seed: int = 0, purpose:
     Args:
         articles: article_id and, if known, product_code.
         share: share of the styles to hold out; rounded down.
-        seed: another seed gives another choice.
-        purpose: so does another purpose: splits of different purposes are independent.
+        seed: of the choice.
+        purpose: what the split is for; splits for different purposes are independent of each other.
 
     Returns:
         bool [n]: held out.
@@ -44,8 +44,8 @@ def folds(articles: Frame | Articles, count: int, *, seed: int = 0, purpose: str
     Args:
         articles: article_id and, if known, product_code.
         count: how many folds.
-        seed: another seed gives other folds.
-        purpose: so does another purpose.
+        seed: of the folds.
+        purpose: what the folds are for, as for :func:`holdout`.
 
     Returns:
         int64 [n]: each article's fold, 0…count−1. With few styles a fold may be empty.

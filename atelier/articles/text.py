@@ -20,7 +20,7 @@ from atelier.frames import Frame, column, columns, whole
 
 PADDING = 0
 UNKNOWN = 1
-SPECIAL = 2  # ids below this are no words
+SPECIAL = 2  # smaller ids stand for no word of the vocabulary
 
 
 def article_text(articles: Frame) -> Any:
@@ -58,8 +58,8 @@ class Words:
     values: Any
 
     @property
-    def places(self) -> Int64s:
-        """int64 [words]: each word's place in its text, from 0."""
+    def positions(self) -> Int64s:
+        """int64 [words]: the position of each word in its text, from 0."""
         counts = np.bincount(self.rows, minlength=self.texts)
         starts = np.cumsum(counts) - counts
         return np.arange(len(self.rows)) - np.repeat(starts, counts)
@@ -109,10 +109,10 @@ class Vocabulary:
     def encode(self, words: Words, length: int) -> Int32s:
         """Token ids, int32 [texts, length]: the first ``length`` words of each text, padded with 0 at the end."""
         ids = pc.fill_null(pc.index_in(words.values, self.words), UNKNOWN - SPECIAL)
-        places = words.places
-        inside = places < length
+        positions = words.positions
+        inside = positions < length
         tokens = np.full((words.texts, length), PADDING, dtype=np.int32)
-        tokens[words.rows[inside], places[inside]] = ids.to_numpy(zero_copy_only=False)[inside] + SPECIAL
+        tokens[words.rows[inside], positions[inside]] = ids.to_numpy(zero_copy_only=False)[inside] + SPECIAL
         return tokens
 
     def save(self, path: Path) -> None:

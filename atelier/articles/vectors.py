@@ -3,8 +3,9 @@
 What belongs here: the blocks of the vector, their normalisation, the names of its positions, its bundle. What does not:
 predicting attributes (:mod:`atelier.attributes`), counting sales (``sql/``).
 
-Normalised as published: each feature has unit norm over the articles fitted on, then each article unit norm. The norms
-are fitted once and kept, so that articles that come later get vectors that compare.
+As published, each feature is scaled to unit norm over the articles fitted on, and then each article to unit norm. The
+norms of the features are fitted once and saved, so that the vectors of later articles can be compared with those of
+earlier ones.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -94,7 +95,7 @@ class ArticleVectors:
     # ---- fitting and transforming
 
     def fit(self, articles: Frame | Articles, attributes: Frame | None = None, *, as_of: date) -> "ArticleVectors":
-        """Learn positions and norms: see :meth:`fit_transform`, whose vectors this forgets."""
+        """Learn positions and norms as :meth:`fit_transform` does, without returning the vectors."""
         self.fit_transform(articles, attributes, as_of=as_of)
         return self
 
@@ -120,7 +121,7 @@ class ArticleVectors:
             "product_type": sorted(pc.unique(articles.categories["product_type"]).drop_null().to_pylist()),
             **{name: [name] for name in NUMBERS},
             "text": vocabulary,
-            "image": [str(place) for place in range(articles.image_vectors.dimension)],
+            "image": [str(number) for number in range(articles.image_vectors.dimension)],
             "attributes": sorted(pc.unique(_probabilities(attributes)["name"]).to_pylist()),
         }
         self.positions = _positions(names)
@@ -140,15 +141,15 @@ class ArticleVectors:
         vectors = np.zeros((len(articles), self.dimension), dtype=np.float32)
         norms = self.positions["norm"].to_numpy(copy=True)
         for block, cells in self._blocks(articles, attributes, as_of):
-            place = self._slice(block)
+            inside = self._slice(block)
             if fit:
-                norms[place] = _norms(cells)
-            scales = np.divide(1.0, norms[place], out=np.zeros(cells.shape[1]), where=norms[place] > 0)
+                norms[inside] = _norms(cells)
+            scales = np.divide(1.0, norms[inside], out=np.zeros(cells.shape[1]), where=norms[inside] > 0)
             if sparse.issparse(cells):
                 owners, columns = cells.coords
-                vectors[owners, columns + place.start] = cells.data * scales[columns]
+                vectors[owners, columns + inside.start] = cells.data * scales[columns]
             else:
-                np.multiply(cells, scales.astype(np.float32), out=vectors[:, place])
+                np.multiply(cells, scales.astype(np.float32), out=vectors[:, inside])
         if fit:
             self.positions = self.positions.assign(norm=norms)
         _to_unit_length(vectors)
@@ -248,8 +249,8 @@ def _cells(owners: Any, texts: Any, names: Any, values: Float64s, articles: int)
     """
     columns = pc.index_in(texts, names)
     known = pc.is_valid(columns).to_numpy(zero_copy_only=False)
-    places = columns.drop_null().to_numpy(zero_copy_only=False)
-    return sparse.coo_array((values[known], (owners[known], places)), shape=(articles, len(names)))
+    inside = columns.drop_null().to_numpy(zero_copy_only=False)
+    return sparse.coo_array((values[known], (owners[known], inside)), shape=(articles, len(names)))
 
 
 def _counts(words: Words, names: Any) -> Any:
@@ -265,7 +266,8 @@ def _probabilities(attributes: Frame | None) -> pa.Table:
     lists = column(attributes, "alternatives", ALTERNATIVES, ArticlesError)
     certain = pc.fill_null(pc.or_kleene(pc.equal(source, "annotated"), pc.is_null(lists)), False)
     predicted = pc.indices_nonzero(pc.invert(certain))
-    owners, options = predicted.take(pc.list_parent_indices(lists.take(predicted))), lists.take(predicted).flatten()
+    guesses = lists.take(predicted)
+    owners, options = predicted.take(pc.list_parent_indices(guesses)), pc.list_flatten(guesses)
     rows = pa.concat_arrays([pc.indices_nonzero(certain), owners])
     names = pa.concat_arrays([values.filter(certain), options.field("value")])
     probabilities = pa.concat_arrays([pa.array(np.ones(certain.true_count)), options.field("probability")])

@@ -18,7 +18,7 @@ from atelier.attributes.labels import labels_of, read_labels
 from atelier.attributes.model import AttributeModel, Probabilities
 from atelier.frames import Frame
 
-NEGLIGIBLE = 0.001  # of a whole distribution, values less probable than this are left out
+NEGLIGIBLE = 0.001  # less probable values are left out of a whole distribution
 ALTERNATIVE = pa.struct([("value", pa.string()), ("probability", pa.float64())])
 DIGESTS = pa.list_(pa.string())
 SCHEMA = pa.schema(
@@ -58,8 +58,8 @@ def complete(
     An article has a row for each attribute that applies to its product type and for each that is annotated. ``value``
     is the annotation, or else the model's most probable value; ``prediction`` and ``confidence`` are the model's own in
     both cases, and null where the annotated attribute has no head. ``alternatives`` is the prediction set. ``source``
-    is ``annotated``; otherwise ``predicted`` where the set is a single value, and ``abstained`` where several, or all,
-    remain possible: people should look before they rely on ``value``.
+    is ``annotated``; or else ``predicted`` where the set is a single value, and ``abstained`` where several or all
+    values remain possible, so that people should check ``value`` before they rely on it.
 
     Args:
         model: fitted.
@@ -67,8 +67,8 @@ def complete(
             photographs behind ``embeddings``.
         labels: article_id, attribute, value: what people annotated. Labels of other articles are left out.
         model_id: the bundle, recorded beside each prediction.
-        whole: ``alternatives`` are not the set, but the whole distribution: the most probable value and all that have a
-            probability of at least 0.001.
+        whole: whether ``alternatives`` is the whole distribution instead of the set: the most probable value, and all
+            that have a probability of at least 0.001.
 
     Returns:
         A table with :data:`SCHEMA`, sorted by article_id and attribute.
@@ -80,8 +80,8 @@ def complete(
     found = model.predict_proba(articles)
     annotated = labels_of(articles, read_labels(labels))
     parts = [
-        _predicted_rows(found, place, annotated[annotated["attribute"] == attribute], whole)
-        for place, attribute in enumerate(found.attributes)
+        _predicted_rows(found, number, annotated[annotated["attribute"] == attribute], whole)
+        for number, attribute in enumerate(found.attributes)
     ]
     without_head = annotated[~annotated["attribute"].isin(found.attributes)].assign(
         source="annotated", confidence=None, prediction=None, alternatives=None
@@ -90,13 +90,13 @@ def complete(
     return _finish(pa.concat_tables([*parts, others]), articles, model_id)
 
 
-def _predicted_rows(found: Probabilities, place: int, annotated: pd.DataFrame, whole: bool) -> pa.Table:
-    """The rows of the attribute ``place``, which has a head; the column ``row`` is the row of the article."""
+def _predicted_rows(found: Probabilities, number: int, annotated: pd.DataFrame, whole: bool) -> pa.Table:
+    """The rows of an attribute that has a head, by its number; the column ``row`` is the row of the article."""
     labels = np.full(len(found.article_ids), None, dtype=object)
     labels[annotated["row"]] = annotated["value"]
-    chosen = np.flatnonzero(found.applies[:, place] | pd.notna(labels))
+    chosen = np.flatnonzero(found.applies[:, number] | pd.notna(labels))
     label = pa.array(labels[chosen], pa.string())
-    matrix, sets, names = found.matrices[place][chosen], found.sets[place][chosen], found.values[place]
+    matrix, sets, names = found.matrices[number][chosen], found.sets[number][chosen], found.values[number]
     own = pa.array(np.where(sets.sum(axis=1) == 1, "predicted", "abstained"), pa.string())
     prediction = pa.array(names[matrix.argmax(axis=1)], pa.string())
     # The largest probability of a row is never negligible.
@@ -104,7 +104,7 @@ def _predicted_rows(found: Probabilities, place: int, annotated: pd.DataFrame, w
     return pa.table(
         {
             "row": pa.array(chosen, pa.int64()),
-            "attribute": pa.repeat(pa.scalar(found.attributes[place], pa.string()), len(chosen)),
+            "attribute": pa.repeat(pa.scalar(found.attributes[number], pa.string()), len(chosen)),
             "value": pc.coalesce(label, prediction),
             "source": pc.if_else(pc.is_valid(label), "annotated", own),
             "confidence": pa.array(matrix.max(axis=1).astype(np.float64).clip(0.0, 1.0), pa.float64()),

@@ -40,15 +40,15 @@ class AttributeConfig(BaseModel):
             at least this part of the share over all types that have labels.
         applies: product types to which an attribute applies, by attribute; overrides what is learned.
         training: how it is trained. ``joint``: one forward pass per batch serves all attributes. ``published``: one
-            batch of one attribute's labelled articles at a time, plain SGD, no weights; it takes no notice of
-            ``weight_decay``, ``class_weighting``, ``attribute_balance`` and ``label_smoothing``.
+            batch of one attribute's labelled articles at a time, plain SGD, no weights; it ignores ``weight_decay``,
+            ``class_weighting``, ``attribute_balance`` and ``label_smoothing``.
         batch_size: articles per step.
-        learning_rate: joint: AdamW's largest step; it falls to zero along a cosine. Published: SGD's step.
+        learning_rate: AdamW's at its highest, from where it falls to zero along a cosine; in published training SGD's.
         weight_decay: AdamW's decay.
-        max_epochs: passes over the labelled articles (published: over as many labels as there are) at most.
-        evaluate_every: steps of the optimiser between two looks at the validation score; None: a pass.
-        patience: looks without a better validation score before training stops.
-        validation_share: share of the styles that decides when to stop and calibrates.
+        max_epochs: at most this many passes over the labelled articles (published: over as many labels as there are).
+        evaluate_every: steps of the optimiser between two looks at the validation score; None: one pass.
+        patience: after this many looks without a better validation score training stops.
+        validation_share: share of the labelled styles by which training is stopped and the model calibrated.
         coverage: the probability with which a prediction set is to hold the true value.
         class_weighting: a class that holds the share s of an attribute's labels weighs s to the power of minus this.
         attribute_balance: an attribute labelled on the share r of articles weighs r to the power of minus this.

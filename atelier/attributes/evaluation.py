@@ -33,26 +33,31 @@ __all__ = ["METRICS", "TEST_SHARE", "evaluate", "fit_and_evaluate", "holdout"]
 
 
 def evaluate(model: AttributeModel, articles: Frame | Articles, labels: Frame) -> pd.DataFrame:
-    """Judge a model on labelled articles.
+    """Evaluate a model on labelled articles.
 
     Every label counts, also one whose value was too rare in training to be predicted: it is a miss. The majority
     baseline always says the value that was most frequent in training.
 
     Args:
         model: fitted.
-        articles: what to judge on, as for :meth:`AttributeModel.predict`; should not have been trained on.
+        articles: what to evaluate on, as for :meth:`AttributeModel.predict`; not what it was trained on.
         labels: article_id, attribute, value. Labels of other articles are left out.
 
     Returns:
-        attribute, metric, value (float64): for each attribute that has a head or a label ``samples`` (labels judged),
-        ``classes`` (values that can be predicted; 0 without a head), ``calibration_samples`` (labels behind temperature
-        and prediction sets), ``accuracy``, ``weighted_f1`` (F1 by class, by support), ``majority_accuracy``,
-        ``majority_weighted_f1``, ``expected_calibration_error`` and the same before the temperature
-        (``expected_calibration_error_raw``), ``coverage`` (share of the labels that the prediction set holds),
-        ``set_size`` (its mean number of values), ``abstained`` (share of the sets that are not a single value): null
-        where there is nothing to judge. Then the attribute ``mean``: the counts in all, and the unweighted mean of the
-        others over attributes that have a head and a label; and, of all labels together by their confidence, for each
-        bin of :class:`atelier.attributes.scores.Reliability` that has any, numbered from 01,
+        attribute, metric, value (float64). First, for each attribute that has a head or a label, and except for the
+        counts null where it has only one of the two:
+
+        - ``samples``, its labels; ``classes``, the values that can be predicted (0 without a head);
+          ``calibration_samples``, the labels by which temperature and prediction sets were fitted;
+        - ``accuracy`` and ``weighted_f1`` (F1 by class, weighted by support), and ``majority_accuracy`` and
+          ``majority_weighted_f1`` of the majority baseline;
+        - ``expected_calibration_error``, and ``expected_calibration_error_raw`` before the temperature;
+        - ``coverage``, the share of the labels that the prediction set holds; ``set_size``, its mean number of values;
+          ``abstained``, the share of the sets that are not a single value.
+
+        Then the attribute ``mean``: of the counts the sum, of the others the unweighted mean over attributes that have
+        a head and a label. At last, also of the attribute ``mean``, all labels in the bins of
+        :class:`atelier.attributes.scores.Reliability`: for each bin that holds any, numbered from 01,
         ``reliability_labels_01``, ``reliability_confidence_01`` and ``reliability_accuracy_01``.
 
     Raises:
@@ -60,23 +65,23 @@ def evaluate(model: AttributeModel, articles: Frame | Articles, labels: Frame) -
     """
     articles = Articles.from_frame(articles)
     truth, found = labels_of(articles, read_labels(labels)), model.predict_proba(articles)
-    heads = {head.attribute: (place, head) for place, head in enumerate(model.heads.heads) if found.matrices}
+    heads = {head.attribute: (number, head) for number, head in enumerate(model.heads.heads) if found.matrices}
     figures: dict[str, dict[str, float]] = {}
     confidence, correct = [np.zeros(0)], [np.zeros(0, bool)]
     for name in sorted({*heads, *truth["attribute"]}):
         mine = truth[truth["attribute"] == name]
-        place, head = heads.get(name, (0, None))
+        number, head = heads.get(name, (0, None))
         if head is None:
             figures[name] = label_figures(None, mine["value"], ()) | {"calibration_samples": 0.0}
             continue
-        matrix, sets = found.matrices[place][mine["row"]], found.sets[place][mine["row"]]
+        matrix, sets = found.matrices[number][mine["row"]], found.sets[number][mine["row"]]
         guesses = head.values[matrix.argmax(axis=1)]
         correct.append(guesses == mine["value"].to_numpy(dtype=object))
         confidence.append(matrix.max(axis=1).astype(np.float64))
         figures[name] = label_figures(head, mine["value"], guesses)
-        figures[name]["calibration_samples"] = float(model.prediction_sets.labels[place])
+        figures[name]["calibration_samples"] = float(model.prediction_sets.labels[number])
         if len(mine):
-            raw = uncalibrated(matrix, float(model.temperatures[place])).max(axis=1)
+            raw = uncalibrated(matrix, float(model.temperatures[number])).max(axis=1)
             for suffix, each in (("_raw", raw), ("", confidence[-1])):
                 error = Reliability.of(each, correct[-1]).expected_calibration_error
                 figures[name][f"expected_calibration_error{suffix}"] = error
@@ -105,10 +110,10 @@ def fit_and_evaluate(
     seed: int = 0,
     device: str = "cpu",
 ) -> tuple[AttributeModel, pd.DataFrame]:
-    """Train a model and judge it on styles that it has not seen: what happens every day.
+    """Train a model and evaluate it on styles that it has not seen, as the pipeline does every day.
 
-    The model that is judged is the one that is returned and predicts: it is not trained again on the held-out tenth,
-    so that the figures are its own.
+    The model is not trained again on the held-out styles afterwards, so that the figures are those of the model which
+    is returned and predicts.
 
     Args:
         articles: as for :meth:`AttributeModel.fit`.

@@ -4,11 +4,11 @@ What belongs here: predictions of one article with something taken away, as pure
 :class:`~atelier.attributes.model.AttributeModel`. What does not: where the article and the model come from
 (:mod:`resources.attribute_lineage`), layers and gradients.
 
-Occlusion (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, section 4.2): something
-is taken away and the probability of the prediction is looked at again. It is exact, repeats, needs nothing but
-``predict_proba`` and is in the unit that people read, probability. Gradients are not used: they tell what an
-infinitely small change of a word's vector would do, which is close to nothing where the softmax is saturated, and no
-text has such a change. What occlusion does not tell: parts that say the same cover for each other, so each alone weighs
+The method is occlusion (Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, section
+4.2): something is taken away, and the model predicts again. It is exact and repeatable, needs nothing but
+``predict_proba``, and its unit is the one that people read, probability. Gradients are not used, because they say what
+an infinitely small change of a word's vector would do: close to nothing where the softmax is saturated, and no change
+that a text can have. Occlusion has a limit: where two parts say the same, each replaces the other, so each alone weighs
 little, and the weights do not sum to the probability.
 """
 
@@ -28,9 +28,9 @@ from atelier.attributes.model import AttributeModel
 from atelier.errors import AtelierError
 from atelier.frames import Frame
 
-#: What is taken away, each apart: three modalities, and the parts of the third.
-MODALITIES = ("photographs", "text", "metadata")
-REMOVALS = (*MODALITIES, *CATEGORIES)
+#: What is taken away, one at a time: three modalities, and the columns of the third.
+WHOLE_MODALITIES = ("photographs", "text", "metadata")
+REMOVALS = (*WHOLE_MODALITIES, *CATEGORIES)
 
 
 class ExplanationError(AtelierError):
@@ -44,10 +44,10 @@ class Removal:
     Attributes:
         removed: what was taken away, one of :data:`REMOVALS`.
         present: whether the article had it; without it nothing changes.
-        value: the most probable value then.
-        confidence: its probability.
-        probability: of the value that is explained.
-        weight: by how much that fell; negative where the thing spoke against the value.
+        value: the most probable value without it.
+        confidence: the probability of that.
+        probability: of the value that is explained, without it.
+        weight: by how much that probability fell; negative where the thing spoke against the value.
     """
 
     removed: str
@@ -66,7 +66,7 @@ class WordWeight:
         word: as the model reads it.
         occurrences: how often it stands among the words that are read.
         probability: of the value that is explained, in the text without it.
-        weight: by how much that fell; negative where the word spoke against the value.
+        weight: by how much that probability fell; negative where the word spoke against the value.
     """
 
     word: str
@@ -87,7 +87,7 @@ class Explanation:
         best_probability: its probability.
         removals: one of each of :data:`REMOVALS`, in that order.
         words: the words that are read, in the order of the text, as often as they stand in it.
-        weights: each of these words once, the one that weighed most first; ties as in the text.
+        weights: each of these words once, the one that weighed most first, ties in the order of the text.
         unread: how many further words the text has.
     """
 
@@ -104,7 +104,7 @@ class Explanation:
     @property
     def decided(self) -> str | None:
         """The modality whose absence costs the value most probability; None where none costs any."""
-        heaviest = max((r for r in self.removals if r.removed in MODALITIES), key=lambda removal: removal.weight)
+        heaviest = max((r for r in self.removals if r.removed in WHOLE_MODALITIES), key=lambda removal: removal.weight)
         return heaviest.removed if heaviest.weight > 0 else None
 
 
@@ -131,17 +131,17 @@ def explain(model: AttributeModel, article: Frame | Articles, attribute: str, va
     # Words are dropped from a text of those that are read and no others, so that no unread word moves up.
     variants += [whole | {"text": " ".join(kept)} for kept in (read, *_each_dropped(read, distinct))]
     matrix, names = _probabilities(model, variants, attribute)
-    place = int(matrix[0].argmax()) if value is None else _place(names, value, attribute)
+    column = int(matrix[0].argmax()) if value is None else _column(names, value, attribute)
     removed, reference, dropped = np.split(matrix[1:], [len(REMOVALS), len(REMOVALS) + 1])
     return Explanation(
         attribute=attribute,
-        value=names[place],
-        probability=float(matrix[0, place]),
+        value=names[column],
+        probability=float(matrix[0, column]),
         best=names[int(matrix[0].argmax())],
         best_probability=float(matrix[0].max()),
-        removals=_removals(whole, removed, names, place, float(matrix[0, place])),
+        removals=_removals(whole, removed, names, column, float(matrix[0, column])),
         words=read,
-        weights=_weights(read, distinct, dropped[:, place], float(reference[0, place])),
+        weights=_weights(read, distinct, dropped[:, column], float(reference[0, column])),
         unread=unread,
     )
 
@@ -177,23 +177,23 @@ def _probabilities(
     model: AttributeModel, variants: Sequence[Mapping[str, Any]], attribute: str
 ) -> tuple[Float64s, list[str]]:
     """Probabilities of an attribute's values, float64 [variants, classes], and the values."""
-    frame = pd.DataFrame(list(variants)).assign(article_id=[str(place) for place in range(len(variants))])
+    frame = pd.DataFrame(list(variants)).assign(article_id=[str(row) for row in range(len(variants))])
     found = model.predict_proba(frame.astype(dict.fromkeys(("text", *CATEGORIES), "string")))
     if attribute not in found.attributes or not found.matrices:
         known = ", ".join(found.attributes) or "none"
         raise ExplanationError(f"The model has no head for {attribute!r}; it predicts: {known}.")
-    place = found.attributes.index(attribute)
-    return found.matrices[place].astype(np.float64).clip(0.0, 1.0), [str(name) for name in found.values[place]]
+    number = found.attributes.index(attribute)
+    return found.matrices[number].astype(np.float64).clip(0.0, 1.0), [str(name) for name in found.values[number]]
 
 
-def _place(names: Sequence[str], value: str, attribute: str) -> int:
+def _column(names: Sequence[str], value: str, attribute: str) -> int:
     if value not in names:
         raise ExplanationError(f"The model knows no value {value!r} of {attribute!r}; it knows: {', '.join(names)}.")
     return names.index(value)
 
 
 def _removals(
-    row: Mapping[str, Any], matrix: Float64s, names: Sequence[str], place: int, probability: float
+    row: Mapping[str, Any], matrix: Float64s, names: Sequence[str], column: int, probability: float
 ) -> tuple[Removal, ...]:
     present = {name: row[name] is not None for name in CATEGORIES}
     present |= {"metadata": any(present.values()), "photographs": len(row["embeddings"]) > 0, "text": bool(row["text"])}
@@ -203,8 +203,8 @@ def _removals(
             present=present[name],
             value=names[int(probabilities.argmax())],
             confidence=float(probabilities.max()),
-            probability=float(probabilities[place]),
-            weight=probability - float(probabilities[place]),
+            probability=float(probabilities[column]),
+            weight=probability - float(probabilities[column]),
         )
         for name, probabilities in zip(REMOVALS, matrix, strict=True)
     )

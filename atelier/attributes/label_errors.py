@@ -8,7 +8,7 @@ their library cleanlab. What we take of it and what we leave was decided on the 
 are known (``python -m benchmarks.planted_errors --scores``; figures in ``docs/attributes.md``):
 
 - Probabilities are calibrated across folds first. Attributes share one ranking, and where the model hardly knows an
-  attribute its contradictions must not look like certainty. No choice of a score brings as much.
+  attribute its contradictions must not look like certainty. This improves the ranking more than any choice of a score.
 - Labels are ranked by log odds, the most probable other value against the annotated one. cleanlab's self-confidence,
   the probability of the annotated value, is as good but for chance, its other scores are worse; all can be chosen.
 - cleanlab's filters, its estimates of *which and how many* labels are wrong, are not used. They take the model's own
@@ -42,16 +42,14 @@ MOST_ANNOTATED = 0.1
 EPOCHS_SHARE = 0.5
 
 Score = Literal["log_odds", "self_confidence", "normalized_margin", "confidence_weighted_entropy"]
-COLUMNS = (
-    "article_id",
-    "attribute",
-    "annotated_value",
-    "annotated_probability",
-    "predicted_value",
-    "confidence",
-    "fold",
-    "rank",
-)
+#: The columns of a ranking of labels, and their types.
+COLUMNS = {
+    **dict.fromkeys(("article_id", "attribute", "annotated_value"), "str"),
+    "annotated_probability": "float64",
+    "predicted_value": "str",
+    "confidence": "float64",
+    **dict.fromkeys(("fold", "rank"), "int64"),
+}
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ class OutOfFold:
     """All labels as a model sees them that was trained without their style.
 
     Attributes:
-        judged: for each attribute that can be judged its labels, in alphabetical order.
+        judged: the labels that can be judged, attribute by attribute in alphabetical order.
         summary: what became of the labels: ``in_all``; ``judged``; ``of_rare_values``, whose value has too few labels
             in the other folds to be predicted, so that no prediction could have confirmed them;
             ``of_unjudged_attributes``, which have fewer than 30 such labels or a single value;
@@ -98,9 +96,9 @@ class OutOfFold:
 
 
 def config_for(labelled: int, *, seed: int = 0, max_epochs: int | None = None) -> AttributeConfig:
-    """What suits the search: half the epochs that suit the data, and nothing set aside.
+    """The config of each fold's model: half the epochs that suit the data, and no validation share.
 
-    Nothing is held out within a fold to stop early or to calibrate: the fold itself calibrates.
+    Within a fold nothing is held out to stop early or to calibrate, because the fold itself calibrates.
 
     Args:
         labelled: labelled articles.
@@ -131,7 +129,7 @@ def out_of_fold(
         articles: as for :meth:`AttributeModel.fit`.
         labels: article_id, attribute, value.
         config: of each fold's model; None: :func:`config_for`.
-        folds: how many, at least 2. Styles go to folds by a hash, so most labels are judged alike from day to day.
+        folds: how many, at least 2. Styles go to folds by a hash, so most labels stay in one fold from day to day.
         seed: of the folds, and of the models where ``config`` is None.
         device: where to compute.
 
@@ -167,7 +165,7 @@ def _predict_folds(
     labelled[labels["row"]] = True
     for number in np.unique(fold[labelled]).tolist():
         held_out = fold == number
-        if not (labelled & ~held_out).any():  # nobody to learn from
+        if not (labelled & ~held_out).any():  # the other folds have no label to learn from
             continue
         model = AttributeModel(config, device=device).fit(articles.rows(~held_out), labels[labels["fold"] != number])
         yield model.predict_proba(articles.rows(held_out & labelled))
@@ -198,10 +196,10 @@ def _fold_matrix(attribute: str, predicted: Probabilities) -> pd.DataFrame:
     """
     if attribute not in predicted.attributes:
         return pd.DataFrame(index=predicted.article_ids)
-    place = predicted.attributes.index(attribute)
+    number = predicted.attributes.index(attribute)
     least = np.finfo(np.float32).tiny
-    matrix = np.maximum(predicted.matrices[place].astype(np.float64), least)
-    return pd.DataFrame(matrix, index=predicted.article_ids, columns=predicted.values[place])
+    matrix = np.maximum(predicted.matrices[number].astype(np.float64), least)
+    return pd.DataFrame(matrix, index=predicted.article_ids, columns=predicted.values[number])
 
 
 def _can_be_judged(labels: OutOfFoldLabels) -> bool:
@@ -210,7 +208,7 @@ def _can_be_judged(labels: OutOfFoldLabels) -> bool:
 
 
 def _calibrated(labels: OutOfFoldLabels) -> OutOfFoldLabels:
-    """The same labels with the temperature under which they are most likely (one number for all folds)."""
+    """The same labels with probabilities by the temperature under which they are most likely, one for all folds."""
     with np.errstate(divide="ignore"):
         logits = torch.from_numpy(np.log(labels.probabilities))
     temperature = float(fit_temperatures([logits], torch.from_numpy(labels.given[:, None]))[0])
@@ -218,11 +216,11 @@ def _calibrated(labels: OutOfFoldLabels) -> OutOfFoldLabels:
     return replace(labels, probabilities=probabilities, temperature=temperature)
 
 
-def rank_label_issues(judged: Sequence[OutOfFoldLabels], score: Score = "log_odds") -> pd.DataFrame:
+def rank_label_issues(labels: Sequence[OutOfFoldLabels], score: Score = "log_odds") -> pd.DataFrame:
     """Every judged label with what the model says instead, the most suspicious first.
 
     Args:
-        judged: of :func:`out_of_fold`.
+        labels: of :func:`out_of_fold`.
         score: ``log_odds`` of the most probable other value against the annotated one, or one of cleanlab's, see
             ``cleanlab.rank.get_label_quality_scores``; ``self_confidence`` is the annotated value's probability.
 
@@ -236,12 +234,12 @@ def rank_label_issues(judged: Sequence[OutOfFoldLabels], score: Score = "log_odd
     """
     if score not in get_args(Score):
         raise ArticlesError(f"score is {score!r}; there are {', '.join(get_args(Score))}.")
-    parts = [_score(each, score) for each in judged if len(each)]
+    parts = [_score(each, score) for each in labels if len(each)]
     if not parts:
-        return _typed(pd.DataFrame(columns=list(COLUMNS)))
+        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
     order = ["quality", "contradiction", "article_id", "attribute"]
     ranked = pd.concat(parts, ignore_index=True).sort_values(order, kind="stable", ignore_index=True)
-    return _typed(ranked.assign(rank=np.arange(1, len(ranked) + 1)))
+    return ranked.assign(rank=np.arange(1, len(ranked) + 1))[list(COLUMNS)].astype(COLUMNS)
 
 
 def _score(labels: OutOfFoldLabels, score: Score) -> pd.DataFrame:
@@ -279,12 +277,6 @@ def quality(given: Int64s, probabilities: Float64s, score: Score) -> Float64s:
     from cleanlab.rank import get_label_quality_scores
 
     return np.asarray(get_label_quality_scores(given, probabilities, method=score))
-
-
-def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    text = {"article_id": "str", "attribute": "str", "annotated_value": "str", "predicted_value": "str"}
-    numbers = {"annotated_probability": "float64", "confidence": "float64", "fold": "int64", "rank": "int64"}
-    return frame[list(COLUMNS)].astype(text | numbers)
 
 
 def find_label_issues(

@@ -54,7 +54,7 @@ def labels_of(articles: Articles, labels: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Head:
-    """What can be predicted of one attribute.
+    """The values of one attribute that can be predicted.
 
     Attributes:
         attribute: its name.
@@ -77,7 +77,7 @@ class Heads:
     """All attributes that can be predicted, in alphabetical order.
 
     Attributes:
-        heads: one for each attribute; none where no value has enough labels.
+        heads: one for each attribute of which a value has enough labels.
     """
 
     heads: tuple[Head, ...]
@@ -176,7 +176,8 @@ class Applicability:
         """Learn from annotations.
 
         An attribute applies to a type if the share of the type's articles labelled with it is at least ``share`` times
-        the share over all types that have any such label: so neither partial labels nor a few stray ones decide.
+        the share over all types that have any such label. So an attribute that is labelled on few articles still
+        applies, and a few stray labels do not make one apply.
 
         Args:
             type_codes: int64 [n], −1 without a type.
@@ -193,9 +194,9 @@ class Applicability:
         some = counts > 0
         common = counts.sum(axis=0) / np.maximum((totals[:, None] * some).sum(axis=0), 1)
         applies = some & (counts >= share * common * totals[:, None])
-        for place, attribute in enumerate(attributes):
+        for number, attribute in enumerate(attributes):
             if override and attribute in override:
-                applies[:, place] = np.isin(types, np.array(override[attribute], dtype=object))
+                applies[:, number] = np.isin(types, np.array(override[attribute], dtype=object))
         return cls(types, attributes, applies)
 
     def of(self, type_codes: Int64s) -> Mask:

@@ -1,7 +1,7 @@
-"""Which articles judge the daily attribute model, and so must teach nothing that it reads.
+"""Which articles the daily attribute model is evaluated on: nothing that it reads may be learned from their labels.
 
-What belongs here: the styles that a model trained outside the attribute model, such as a backbone of photographs, has
-to leave alone. What does not: the splits themselves (:mod:`atelier.articles.splits`).
+What belongs here: the styles from which a model trained elsewhere, such as a backbone of photographs, must not learn.
+What does not: the splits themselves (:mod:`atelier.articles.splits`).
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from atelier.attributes.labels import labels_of, read_labels
 from atelier.frames import Frame
 
 MARGIN = 0.02
-"""Share of the styles reserved beyond those that judge today: with the catalogue, the shares' limits move a little."""
+"""Further share of the styles that is held out: as the catalogue changes, so do the styles that fall into a share."""
 
 
 def held_out_articles(
@@ -26,12 +26,12 @@ def held_out_articles(
     test_share: float = TEST_SHARE,
     seed: int = 0,
 ) -> Mask:
-    """The articles whose labels decide something about the attribute model: its test, its stopping, its calibration.
+    """The articles on whose labels the attribute model is tested, stopped early or calibrated.
 
-    A vector that was learned from an article's labels makes the model look better on that article than it is on unseen
-    ones. These articles are those that :func:`~atelier.attributes.evaluation.fit_and_evaluate` holds out and those by
-    which :meth:`AttributeModel.fit` then stops and calibrates, and :data:`MARGIN` more of each, because more articles
-    will have come by the time that the vectors are read.
+    A vector that was learned from an article's labels makes the model look better on that article than on unseen ones.
+    So these are the articles that :func:`~atelier.attributes.evaluation.fit_and_evaluate` holds out and those on which
+    :meth:`AttributeModel.fit` then validates and calibrates, and :data:`MARGIN` more of each, because the catalogue
+    will have grown by the time that the vectors are read.
 
     Args:
         articles: article_id and, if known, product_code: the whole catalogue.
@@ -56,5 +56,5 @@ def held_out_articles(
 
 
 def _widened(share: float) -> float:
-    """A share of nothing stays nothing."""
+    """The share and the margin, at most 1; a share of 0 stays 0."""
     return min(share + MARGIN, 1.0) if share else 0.0

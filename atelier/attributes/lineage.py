@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from atelier.attributes.explanation import Explanation
 
-#: Each modality in a sentence, and the word for it afterwards.
+#: What a sentence calls each modality, and the pronoun that stands for it afterwards.
 DECIDERS = {
     "photographs": ("the photographs", "them"),
     "text": ("the text", "it"),
@@ -27,8 +27,8 @@ class PhotographRead:
 
     Attributes:
         digest: SHA-256 of the file that was read.
-        shot: its place among the article's photographs; None where that day lists it no more.
-        path: the file, relative to the source's folder of images; None likewise.
+        shot: its number among the article's photographs; None where that day no longer lists it.
+        path: the file, relative to the source's folder of images; None where that day no longer lists it.
         problem: why the file cannot be shown, for example that it is gone or has changed; None: it is as it was read.
         current: whether the newest day lists this photograph for the article.
     """

@@ -39,7 +39,7 @@ class NotFittedError(AtelierError):
 
 @dataclass(frozen=True)
 class Probabilities:
-    """What a model thinks of n articles.
+    """What a model predicts for n articles.
 
     Attributes:
         article_ids: str [n], in the order of the frame that was given.
@@ -47,8 +47,8 @@ class Probabilities:
         values: for each attribute its values, str [classes].
         matrices: for each attribute float32 [n, classes]; rows sum to 1.
         applies: bool [n, attributes]: whether the attribute applies to the article's product type.
-        sets: for each attribute bool [n, classes]: the values that remain possible, of which the true one is among with
-            the probability ``coverage`` of the config; the most probable one is always in it.
+        sets: for each attribute bool [n, classes]: the values that remain possible. The true value is among them with
+            the probability ``coverage`` of the config; the most probable value always is.
     """
 
     article_ids: Objects
@@ -61,12 +61,12 @@ class Probabilities:
 
 @dataclass(frozen=True)
 class Monitor:
-    """Somebody who looks on while a model is trained, without any influence on the weights.
+    """A callback that observes a model while it is trained, without any influence on its weights.
 
     Attributes:
-        every: steps of the optimiser between two looks; there is one before the first step as well.
-        look: is called with the steps so far (0 before the first) and the model as it is then, uncalibrated. It may
-            predict with it; the model is valid until it returns.
+        every: steps of the optimiser between two calls; there is a call before the first step as well.
+        look: is called with the number of steps so far and the model as it is then, not calibrated. It may predict with
+            the model, which is valid until it returns.
     """
 
     every: int
@@ -89,10 +89,10 @@ class _BundleConfig(BaseModel):
 class AttributeModel:
     """Predicts the attributes of articles from photographs, text and metadata.
 
-    One network serves all attributes; an attribute has a head where at least one value has enough labels. Special cases
-    have plain outcomes: without any usable label the model has no heads and predicts nothing (an empty frame); an
-    attribute with a single value is predicted with confidence 1, since the model knows no other; an article of which
-    only the id is known gets a prediction like any other, from what is common.
+    One network serves all attributes; an attribute has a head where at least one value has enough labels. Without any
+    usable label the model has no heads and predicts nothing (an empty frame). An attribute with a single value is
+    predicted with confidence 1, since the model knows no other value. An article of which only the id is known gets a
+    prediction like any other.
 
     Args:
         config: sizes and training; None chooses what suits the data.
@@ -135,7 +135,7 @@ class AttributeModel:
                 types and where attributes apply.
             labels: article_id, attribute, value; partial. Labels of articles that are not given are left out and
                 counted in ``summary``.
-            monitor: looks on while the network is trained, see :class:`Monitor`.
+            monitor: is called while the network is trained, see :class:`Monitor`.
 
         Returns:
             The model itself.
@@ -151,7 +151,8 @@ class AttributeModel:
         self.heads = Heads.fit(known, config.samples_needed(len(articles)))
         self._encoding = Encoding.fit(articles, config)
         encoded = self._encoding.encode(articles)
-        # Labels of rare values are calibrated on, as they will be judged on: otherwise sets would promise too much.
+        # The model is calibrated also on labels of values that are too rare to be predicted, because it will be
+        # evaluated on them: without them prediction sets would promise too much.
         targets = self.heads.encode(known, len(articles))
         labelled = targets != UNLABELLED
         types = self._encoding.categories["product_type"]
@@ -161,7 +162,7 @@ class AttributeModel:
         validation = self._validation(articles, labelled.any(axis=1), config)
         usable = np.flatnonzero((targets >= 0).any(axis=1))
         training = np.setdiff1d(usable, validation)
-        if not len(training):  # so few labels that all validate: they train, and nothing calibrates
+        if not len(training):  # with so few labels that all would validate, all train, and none calibrate
             training, validation = usable, validation[:0]
         self.config = config
         self._train(encoded, targets, training, validation, monitor)
@@ -213,7 +214,7 @@ class AttributeModel:
         self.network = network.eval()
 
     def _shown(self, monitor: Monitor) -> Callable[[int, AttributeNetwork], None]:
-        """What shows a monitor the model as it is: a copy that shares all but the network, which this one lacks yet."""
+        """A callback of the training that hands the monitor a copy of this model with the network in training."""
 
         def look(step: int, network: AttributeNetwork) -> None:
             shown = copy.copy(self)
@@ -273,7 +274,7 @@ class AttributeModel:
         )
 
     def predict(self, articles: Frame | Articles) -> pd.DataFrame:
-        """The most probable value of each attribute that applies; it never abstains.
+        """The most probable value of each attribute that applies, however uncertain it is.
 
         Args:
             articles: as for :meth:`fit`.

@@ -1,8 +1,8 @@
 """Sets of values that hold the true one with a promised probability.
 
-What belongs here: the threshold of each attribute's sets, fitted on calibration labels; the sets; how much missing is
-chance. What does not: making probabilities honest (:mod:`atelier.attributes.temperature`), what the catalogue does with
-a set (:mod:`atelier.attributes.completion`).
+What belongs here: the threshold of each attribute's sets, fitted on calibration labels; the sets and their figures; how
+probable it is that sets hold fewer labels than promised by chance alone. What does not: calibrating probabilities
+(:mod:`atelier.attributes.temperature`), what the catalogue does with a set (:mod:`atelier.attributes.completion`).
 
 Source: split conformal prediction (Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", 2005) with the
 score of Sadinle, Lei and Wasserman, "Least Ambiguous Set-Valued Classifiers with Bounded Error Levels" (JASA 2019): one
@@ -21,7 +21,7 @@ from atelier import bundles
 from atelier.arrays import Float32s, Float64s, Int64s, Mask
 from atelier.attributes.labels import UNLABELLED
 
-#: Probabilities are float32, and differ by about so much between batches of different sizes.
+#: Probabilities are float32, and differ by up to about this much between batches of different sizes.
 ROUNDING = 1e-6
 SCHEMA = pa.schema([("attribute", pa.string()), ("least_probability", pa.float64()), ("labels", pa.int64())])
 
@@ -31,9 +31,10 @@ class PredictionSets:
     """Which values of each attribute remain possible.
 
     Attributes:
-        least_probability: float64 [attributes]: a set holds the values that are at least so probable, and always the
-            most probable one; 0: every value, where calibration labels are too few or too hard for the promise.
-        labels: int64 [attributes]: calibration labels behind it.
+        least_probability: float64 [attributes]: a set holds the values that are at least this probable, and always the
+            most probable one. It is 0, so that a set holds every value, where the calibration labels are too few, or
+            predicted too badly, for the promise to be kept otherwise.
+        labels: int64 [attributes]: the number of calibration labels.
     """
 
     least_probability: Float64s
@@ -41,22 +42,22 @@ class PredictionSets:
 
     @classmethod
     def fit(cls, matrices: Sequence[Float32s], truth: Int64s, coverage: float) -> "PredictionSets":
-        """Choose the largest least probability that keeps the promise.
+        """Choose, for each attribute, the largest ``least_probability`` that keeps the promise.
 
-        Of n calibration labels, ⌈(n + 1) · coverage⌉ have to be at least so probable: with fewer than that, which for
-        90% is fewer than 9 labels, no threshold is safe.
+        Of n calibration labels, ⌈(n + 1) · coverage⌉ have to be at least this probable. With too few labels, for 90%
+        with fewer than 9, that is more than n, and no threshold above 0 is safe.
 
         Args:
             matrices: for each attribute float32 [m, classes]: probabilities of m calibration articles.
             truth: int64 [m, attributes]: the true value's position; −1 unlabelled, −2 a value without a position.
             coverage: the probability that a set is promised to hold the true value, between 0 and 1.
         """
-        fitted = [_least_probability(matrix, truth[:, place], coverage) for place, matrix in enumerate(matrices)]
+        fitted = [_least_probability(matrix, mine, coverage) for matrix, mine in zip(matrices, truth.T, strict=True)]
         return cls(np.array(fitted, np.float64), (truth != UNLABELLED).sum(axis=0, dtype=np.int64))
 
     @classmethod
     def of_everything(cls, attributes: int) -> "PredictionSets":
-        """Sets that hold every value: without calibration labels nothing can be promised of fewer."""
+        """Sets that hold every value, because without calibration labels nothing can be promised of smaller ones."""
         return cls(np.zeros(attributes), np.zeros(attributes, np.int64))
 
     def of(self, matrices: Sequence[Float32s]) -> tuple[Mask, ...]:
@@ -120,12 +121,12 @@ def set_figures(sets: Mask, actual: Int64s) -> dict[str, float]:
 
 
 def labels_needed(labels: int, coverage: float) -> int:
-    """How many of so many calibration labels the sets have to hold: ⌈(n + 1) · coverage⌉, possibly more than n."""
+    """How many of n calibration labels the sets have to hold: ⌈(n + 1) · coverage⌉, which may be more than n."""
     return ceil((labels + 1) * coverage - 1e-9)
 
 
 def chance_of_covering_so_few(covered: float, labels: float, calibration_labels: float, coverage: float) -> float:
-    """How probable it is that sets which keep the promise hold no more of the held-out labels than they did.
+    """The probability that sets which keep their promise hold no more held-out labels than these did.
 
     Given n calibration labels, the coverage of split conformal sets is itself drawn, from Beta(n + 1 − l, l) or above,
     with l = ⌊(n + 1)(1 − coverage)⌋; the number of m held-out labels that they hold is then beta-binomial (Angelopoulos
@@ -133,12 +134,12 @@ def chance_of_covering_so_few(covered: float, labels: float, calibration_labels:
 
     Args:
         covered: share of the held-out labels that the sets hold.
-        labels: held-out labels that are independent of each other, m; rounded.
-        calibration_labels: calibration labels likewise, n; rounded.
-        coverage: what was promised.
+        labels: how many held-out labels are independent of each other, m; rounded.
+        calibration_labels: the same of the calibration labels, n; rounded.
+        coverage: the promised share.
 
     Returns:
-        The probability; 1 where so few calibration labels promise nothing, or there is nothing to judge.
+        The probability; 1 where the calibration labels are too few to promise anything, or no label is held out.
     """
     from scipy.stats import betabinom
 

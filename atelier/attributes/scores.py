@@ -17,9 +17,9 @@ from atelier.attributes.labels import Head
 
 BINS = 15
 MEAN = "mean"
-"""What tables of figures by attribute call the mean over attributes."""
+"""The name of the rows, in a table of figures by attribute, that hold the mean over attributes."""
 BY_STEP = "weighted_f1_by_step"
-"""Weighted F1 with the weights as they were at a step, not with those that were kept at the end."""
+"""Weighted F1 of the network as it was after a step of training, not of the weights that were kept at the end."""
 AGAINST_MAJORITY = ("accuracy", "weighted_f1", "majority_accuracy", "majority_weighted_f1")
 
 
@@ -58,7 +58,7 @@ def against_majority(truth: Int64s, predicted: Int64s, majority: int | None) -> 
     Args:
         truth: int64 [n], 0 or larger.
         predicted: int64 [n], 0 or larger.
-        majority: the majority value's position; None: there is none, and its figures are nan.
+        majority: the majority value's position; None where no value is known to be it, and its figures are nan.
     """
     figures = [accuracy(truth, predicted), weighted_f1(truth, predicted), float("nan"), float("nan")]
     if majority is not None:
@@ -82,7 +82,7 @@ def positions_of(classes: Iterable[str], *texts: Any) -> list[Int64s]:
     others = sorted({text for column in columns for text in column.dropna()} - set(known))
     names = pd.Index([*known, *others], dtype=object)
     found = [names.get_indexer(column) for column in columns]
-    return [np.where(places < 0, len(names), places).astype(np.int64) for places in found]
+    return [np.where(each < 0, len(names), each).astype(np.int64) for each in found]
 
 
 def label_figures(head: Head | None, actual: Sequence[str], guesses: Sequence[str | None]) -> dict[str, float]:
@@ -122,12 +122,12 @@ def figures_table(
 
 @dataclass(frozen=True)
 class Reliability:
-    """Predictions by their confidence, in bins of equal width (i/15, (i+1)/15]: what a reliability diagram shows.
+    """Predictions in bins of confidence, (i/15, (i+1)/15], as a reliability diagram shows them.
 
     Attributes:
         labels: int64 [bins]: predictions in each bin.
-        confidence: float64 [bins]: their mean confidence; nan where there is none.
-        accuracy: float64 [bins]: the share of them that is right; nan where there is none.
+        confidence: float64 [bins]: their mean confidence; nan in a bin without predictions.
+        accuracy: float64 [bins]: the share of them that is right; nan in a bin without predictions.
     """
 
     labels: Int64s
@@ -142,11 +142,11 @@ class Reliability:
             confidence: float64 [n], 0…1.
             correct: bool [n]: whether the prediction was right.
         """
-        places = (np.ceil(confidence * BINS).astype(np.int64) - 1).clip(0, BINS - 1)
-        labels = np.bincount(places, minlength=BINS)
+        bins = (np.ceil(confidence * BINS).astype(np.int64) - 1).clip(0, BINS - 1)
+        labels = np.bincount(bins, minlength=BINS)
         some = np.where(labels > 0, labels, np.nan)
-        mean_confidence = np.bincount(places, confidence, minlength=BINS) / some
-        return cls(labels, mean_confidence, np.bincount(places, correct, minlength=BINS) / some)
+        mean_confidence = np.bincount(bins, confidence, minlength=BINS) / some
+        return cls(labels, mean_confidence, np.bincount(bins, correct, minlength=BINS) / some)
 
     @property
     def expected_calibration_error(self) -> float:

@@ -1,7 +1,7 @@
-"""Confidence that means what it says.
+"""Temperatures: by dividing logits they make an attribute's confidence the share of predictions that are right.
 
-What belongs here: temperatures fitted on validation data, and what probabilities were before them. What does not: the
-network, which holds and applies them.
+What belongs here: fitting temperatures on validation data, and undoing them. What does not: the network, which holds
+and applies them.
 
 Source: Guo et al., "On Calibration of Modern Neural Networks" (ICML 2017), section 4.2.
 """
@@ -17,15 +17,16 @@ from torch.nn import functional
 from atelier.arrays import Float64s
 from atelier.attributes.labels import UNLABELLED
 
-SHARED_LABELS = 30  # what all attributes together say of one weighs as much as so many of its own labels
+SHARED_LABELS = 30  # the mean over all attributes weighs as much as this many labels of one attribute
 CANDIDATES = torch.logspace(-2, 2, 81, base=2.0)  # 1/4 … 4
 
 
 def fit_temperatures(logits: Sequence[Tensor], targets: Tensor) -> Tensor:
     """The temperature of each attribute that makes its labels most likely.
 
-    A handful of labels says little, but networks are too sure, or too unsure, of all attributes alike: so the mean over
-    all attributes counts as 30 labels beside an attribute's own, and decides where there are none.
+    A few labels say little about one attribute, but a network tends to be too sure, or too unsure, of all attributes
+    alike. So the mean over all attributes counts as 30 labels beside an attribute's own, and decides alone for an
+    attribute without labels.
 
     Args:
         logits: for each attribute float32 [n, classes].
@@ -36,16 +37,16 @@ def fit_temperatures(logits: Sequence[Tensor], targets: Tensor) -> Tensor:
     """
     counts = (targets != UNLABELLED).sum(dim=0)  # [attributes]
     several = torch.tensor([part.shape[1] > 1 for part in logits], dtype=torch.bool)
-    telling = several & (counts > 0).cpu()
+    informative = several & (counts > 0).cpu()
     temperatures = torch.ones(len(logits))
-    if not telling.any():
+    if not informative.any():
         return temperatures
     losses = torch.zeros(len(logits), len(CANDIDATES))
-    for place in telling.nonzero()[:, 0].tolist():
-        labelled = targets[:, place] != UNLABELLED
-        known, truth = logits[place][labelled], targets[labelled, place]
-        losses[place] = torch.stack([functional.cross_entropy(known / t, truth) for t in CANDIDATES.tolist()])
-    shared = losses[telling].mean(dim=0)
+    for number in informative.nonzero()[:, 0].tolist():
+        labelled = targets[:, number] != UNLABELLED
+        known, truth = logits[number][labelled], targets[labelled, number]
+        losses[number] = torch.stack([functional.cross_entropy(known / t, truth) for t in CANDIDATES.tolist()])
+    shared = losses[informative].mean(dim=0)
     best = (counts[:, None] * losses + SHARED_LABELS * shared).argmin(dim=1)
     return torch.where(several, CANDIDATES[best], temperatures)
 

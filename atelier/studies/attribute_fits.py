@@ -1,7 +1,7 @@
-"""One training of a study, and the judgement that is the same for networks and linear classifiers.
+"""One training of a study, and its evaluation, which is the same for networks and linear classifiers.
 
 What belongs here: hiding modalities, fitting, scores, confusions, F1 by training step. What does not: which trainings a
-study is made of, and keeping their results (:mod:`atelier.studies.attribute_study`).
+study is made of (:mod:`atelier.studies.attribute_plan`), caching results (:mod:`atelier.studies.attribute_study`).
 """
 
 import time
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
 SIDES = ("train", "test")
 
-#: The variants whose F1 is followed step by step, and the one whose confusions are told.
+#: The variants whose F1 is followed step by step, and the one whose confusions are reported.
 FOLLOWED = ("all", "published")
 REFERENCE = "all"
 
 LOOKS = 40
+"""Points of a curve of F1 by step that are enough to draw it."""
 
 
 class AttributeFitResult(BaseModel):
@@ -44,7 +45,7 @@ class AttributeFitResult(BaseModel):
         variant: as in :class:`AttributeFit`.
         seconds: of training, without what was spent on following it.
         steps: of the optimiser; 0 for a linear classifier.
-        scores: columns attribute, metric, side, step, value (null where there was nothing to judge), of one length.
+        scores: columns attribute, metric, side, step, value (null where there was no label), of one length.
         confusions: columns attribute, actual, predicted, articles: test articles; of :data:`REFERENCE` only.
     """
 
@@ -106,7 +107,7 @@ class TrainTest:
 def run_fit(
     fit: AttributeFit, sides: TrainTest, plan: "AttributeStudyPlan", *, device: str = "cpu"
 ) -> AttributeFitResult:
-    """Train one variant on the training articles and judge it on both sides.
+    """Train one variant on the training articles and evaluate it on both sides.
 
     Args:
         fit: which.
@@ -138,7 +139,14 @@ def _scores(sides: TrainTest, guesses: Mapping[str, Objects], step: int) -> pd.D
 
 @dataclass(frozen=True)
 class _Trained:
-    """Guesses by side, str [labels], null where there is none; the rows of :data:`BY_STEP`."""
+    """A trained variant.
+
+    Attributes:
+        guesses: by side the value predicted for each label, str [labels]; null where the variant predicts none.
+        seconds: of training.
+        steps: of the optimiser.
+        followed: rows of the scores with the metric :data:`BY_STEP`.
+    """
 
     guesses: Mapping[str, Objects]
     seconds: float
@@ -173,7 +181,7 @@ def _network(fit: AttributeFit, sides: TrainTest, plan: "AttributeStudyPlan", de
 
 
 def steps_between_looks(config: AttributeConfig, labels: pd.DataFrame) -> int:
-    """About as often as training looks at its score, and on small data so often that :data:`LOOKS` make a curve."""
+    """Steps between two looks: as many as training itself takes, but on small data no more than give :data:`LOOKS`."""
     seen = len(labels) if config.training == "published" else labels["article_id"].nunique()
     in_a_pass = max(1, seen // config.batch_size)
     return max(1, min(config.evaluate_every or in_a_pass, config.max_epochs * in_a_pass // LOOKS))
@@ -188,7 +196,7 @@ class _Curve:
         self.seconds = 0.0
 
     def look(self, step: int, model: AttributeModel) -> None:
-        """Judge the model as it is."""
+        """Evaluate the model as it is after a step."""
         started = time.perf_counter()
         figures = _scores(self.sides, network_guesses(model, self.sides), step)
         self.rows.append(figures[figures["metric"] == "weighted_f1"].assign(metric=BY_STEP))
@@ -208,7 +216,7 @@ def network_guesses(model: AttributeModel, sides: TrainTest) -> dict[str, Object
 
 
 def guess_figures(labels: pd.DataFrame, guesses: Objects, heads: Heads) -> pd.DataFrame:
-    """The figures of :func:`atelier.attributes.evaluate`, for guesses of whatever origin.
+    """The figures that :func:`atelier.attributes.evaluate` gives too, for guesses of any model.
 
     Args:
         labels: article_id, attribute, value: the truth.
@@ -240,6 +248,6 @@ def confusions(labels: pd.DataFrame, guesses: Objects) -> pd.DataFrame:
 
 
 def _columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
-    """The columns as JSON can hold them: no nan."""
+    """The columns as lists for JSON, with null in place of nan."""
     whole = frame.astype(object).where(frame.notna(), None)
     return {str(name): column.tolist() for name, column in whole.items()}

@@ -18,7 +18,7 @@ from atelier.studies.linear_baselines import Kind
 Split = Literal["random", "style"]
 
 
-#: What each variant of the network does not see. ``published`` sees all and is trained in the published way.
+#: The modalities that each variant of the network does not see. ``published`` sees all, trained in the published way.
 NETWORKS: Mapping[str, tuple[Modality, ...]] = {
     "all": (),
     "published": (),
@@ -46,7 +46,7 @@ class AttributeFit:
     variant: str
 
 
-#: What belongs to a way of training, and not to the network.
+#: The fields of AttributeConfig that belong to a way of training, and not to the network.
 RECIPE = (
     "training",
     "batch_size",
@@ -71,7 +71,7 @@ class AttributeStudyPlan(BaseModel):
         seed: of the splits.
         follow_every: steps of the optimiser between two looks at F1; 0: none; None: about as often as training looks at
             its validation score (published: every 1,000, otherwise after each pass), on small data more often.
-        follow_articles: articles of each side that such a look judges, at most.
+        follow_articles: how many articles of each side such a look evaluates at most.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

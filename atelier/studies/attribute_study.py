@@ -1,8 +1,9 @@
-"""The attribute network taken apart: what each modality brings, how fast it learns, and what linear classifiers reach.
+"""The study of the attribute network: what each modality brings, how fast it learns, how far linear classifiers get.
 
-What belongs here: which trainings a study is made of, running them, and keeping what each gave, so that a study that is
-killed goes on where it was. What does not: one training and its judgement (:mod:`atelier.studies.attribute_fits`),
-plots (:mod:`atelier.report.attribute_study`), the daily model's evaluation (:mod:`atelier.attributes.evaluation`).
+What belongs here: running the trainings of a plan and caching their results, so that a study that was killed continues
+where it was. What does not: which trainings (:mod:`atelier.studies.attribute_plan`), one training and its evaluation
+(:mod:`atelier.studies.attribute_fits`), plots (:mod:`atelier.report.attribute_study`), the daily model's evaluation
+(:mod:`atelier.attributes.evaluation`).
 
 Source: Cardoso, Daolio and Vargas, "Product Characterisation towards Personalisation" (KDD 2018), section 4: the
 evaluation table, F1 by training step, confusion matrices and the ablation.
@@ -31,7 +32,7 @@ def run_study(
     data: Mapping[str, str] | None = None,
     device: str = "cpu",
 ) -> list[AttributeFitResult]:
-    """Run every training of a study, or read what an earlier run, perhaps a killed one, kept of it.
+    """Run every training of a study, or read its result where an earlier run, perhaps a killed one, cached it.
 
     Args:
         articles: as for :meth:`AttributeModel.fit`; ``product_code`` says what a style is.

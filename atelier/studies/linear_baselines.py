@@ -1,7 +1,7 @@
-"""Linear classifiers that read what the network reads: what it has to beat.
+"""Linear classifiers that read the same articles as the attribute network: the baselines that it has to beat.
 
-What belongs here: logistic regression on words, on image vectors and on both, fitted and asked like the network. What
-does not: the network, and the comparison (``benchmarks/hm_attributes.py``, the study).
+What belongs here: logistic regression on words, on image vectors and on both, with the network's interface. What does
+not: the network, and the comparison (``benchmarks/hm_attributes.py``, :mod:`atelier.studies.attribute_study`).
 """
 
 import warnings
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from atelier.arrays import Float32s, Objects
+from atelier.arrays import Float32s
 from atelier.articles.errors import ArticlesError
 from atelier.articles.image_vectors import standardisation
 from atelier.articles.table import Articles
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 Kind = Literal["text", "image", "joined"]
 
 # Inverse strengths of the L2 penalty, chosen on validation styles inside the training part of H&M's photographed
-# articles. Texts count TEXT_SCALE times as much when joined: words have one length in all, each image value has one.
+# articles. When joined, texts are multiplied by TEXT_SCALE, because a text as a whole has length 1, while each single
+# value of an image vector varies by about 1.
 STRENGTHS: Mapping[Kind, float] = {"text": 30.0, "image": 0.01, "joined": 0.03}
 TEXT_SCALE = 40.0
-MIN_COUNT = 2  # texts in which a word or pair has to stand
+MIN_COUNT = 2  # texts that a word or pair of words has to occur in
 TOLERANCE = 1e-3  # of the gradient; a tenth of it takes twice as long for the same F1
 MAX_ITERATIONS = 300
 
@@ -112,22 +113,20 @@ class LinearBaseline:
             ArticlesError: image vectors of another length than in training.
         """
         articles = Articles.from_frame(articles)
-        matrix = self.features.matrix(articles) if len(articles) else None
-        names = list(self.classifiers)
-        values = [self._values(name, matrix, len(articles)) for name in names]
+        names, count = list(self.classifiers), len(articles)
+        matrix = self.features.matrix(articles) if count else None
+        values = [
+            classifier.predict(matrix)
+            if count and not isinstance(classifier, str)
+            else np.full(count, classifier, object)
+            for classifier in self.classifiers.values()
+        ]
         columns = {
             "article_id": np.tile(articles.names, len(names)),
             "attribute": np.repeat(np.array(names, dtype=object), len(articles)),
             "value": np.concatenate(values) if values else np.zeros(0, dtype=object),
         }
         return pd.DataFrame(columns).astype("str")
-
-    def _values(self, attribute: str, matrix: Any, count: int) -> Objects:
-        classifier = self.classifiers[attribute]
-        if isinstance(classifier, str) or not count:
-            return np.full(count, classifier if isinstance(classifier, str) else "", dtype=object)
-        found: Objects = classifier.predict(matrix)
-        return found
 
 
 def fit_linear_baseline(kind: Kind, articles: Frame | Articles, labels: Frame) -> LinearBaseline:

@@ -17,7 +17,7 @@ def test_words_are_lower_case_runs_of_letters_and_digits_of_any_script() -> None
     words = split_words(pa.array(["Röhren-Jeans, 7/8", None, "", " ¡Олá! ﬁne"]))
     assert words.values.to_pylist() == ["röhren", "jeans", "7", "8", "олá", "fine"]
     assert words.rows.tolist() == [0, 0, 0, 0, 3, 3]
-    assert words.places.tolist() == [0, 1, 2, 3, 0, 1]
+    assert words.positions.tolist() == [0, 1, 2, 3, 0, 1]
 
 
 def test_vocabulary_takes_the_most_frequent_words_and_ties_by_the_alphabet() -> None:
@@ -65,4 +65,4 @@ def test_words_of_no_texts() -> None:
     words = split_words(pa.array([], pa.string()))
     assert words.texts == 0
     assert Vocabulary(pa.array(["a"])).encode(words, 3).shape == (0, 3)
-    assert words.places.dtype.kind == np.dtype(np.int64).kind
+    assert words.positions.dtype.kind == np.dtype(np.int64).kind

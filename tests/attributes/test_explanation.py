@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from atelier.articles.errors import ArticlesError
 from atelier.articles.table import CATEGORIES
 from atelier.attributes import AttributeConfig, AttributeModel
-from atelier.attributes.explanation import MODALITIES, REMOVALS, ExplanationError, explain, words_read
+from atelier.attributes.explanation import REMOVALS, WHOLE_MODALITIES, ExplanationError, explain, words_read
 from atelier.attributes.lineage import DECIDERS
 
 TOKENS = 8
@@ -187,4 +187,4 @@ def test_the_words_read_once_more_are_the_same(model: Any, text: str) -> None:
 
 
 def test_every_modality_has_a_name_in_sentences() -> None:
-    assert set(DECIDERS) == set(MODALITIES)
+    assert set(DECIDERS) == set(WHOLE_MODALITIES)
