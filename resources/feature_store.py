@@ -165,9 +165,10 @@ class FeatureStore:
         once = {file.path: file for file in reversed(staged)}
         audit = self._audit(table, sorted(once.values(), key=lambda file: file.ds))
         if not audit.success:
-            failed = (f"{r.name}({r.column or ''}): observed {r.observed}" for r in audit.failures if r.blocking)
+            failed = [result for result in audit.results if result.blocking and not result.success]
+            named = "; ".join(f"{r.name}({r.column or ''}): observed {r.observed}" for r in failed)
             days = f"ds={staged[0].ds}" + (f" to {staged[-1].ds}" if len(staged) > 1 else "")
-            message = f"table {table.name}, {days} breaks its contract and was not published: {'; '.join(failed)}"
+            message = f"table {table.name}, {days} breaks its contract and was not published: {named}"
             raise ContractViolation(message, table.name, audit)
         return audit
 
