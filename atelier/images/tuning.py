@@ -20,7 +20,7 @@ from atelier.attributes.network.loss import JointLoss
 from atelier.attributes.scores import accuracy, weighted_f1
 from atelier.devices import Precision, autocast, copied
 from atelier.images.activations import Activations
-from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop
+from atelier.nn.training_loop import Epoch, Passes, StepLoss, TrainingLoop
 
 PREDICTION_BATCH = 256
 LARGEST_GRADIENT = 5.0
@@ -112,7 +112,6 @@ class Tuning:
         how = AttributeConfig(label_smoothing=recipe.label_smoothing)
         self.loss = JointLoss(how, heads, int(activations.photographs["article_id"].nunique())).to(device)
         self.classifier = Classifier(dimension, sum(heads.sizes), recipe.dropout).to(device)
-        self.steps_per_epoch = max(1, round(len(training) / recipe.batch_size))
         # On processors the gradients of convolutions are several times slower in bfloat16 than in float32.
         self.precision: Precision = "auto" if device.type == "cuda" else "float32"
 
@@ -129,21 +128,61 @@ class Tuning:
             A record of each epoch; its figures, on the plain views of the validation photographs and nan without any,
             are ``loss`` and ``weighted_f1``, the mean over attributes.
         """
-        recipe = self.recipe
-        loop = TrainingLoop(
+        recipe, an_epoch = self.recipe, max(1, round(len(self.training) / self.recipe.batch_size))
+        generator = torch.Generator().manual_seed(recipe.seed)
+        passes = Passes(lambda: self._draw(an_epoch, generator))
+        groups = [{"params": list(module.parameters())} for module in (self.tail, self.classifier)]
+        optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser,
+            [recipe.learning_rate * recipe.backbone_rate, recipe.learning_rate],
+            total_steps=recipe.epochs * an_epoch + 1,
+            pct_start=0.15,
+            cycle_momentum=False,
+        )
+        return TrainingLoop(
             "fine-tuning",
-            steps=recipe.epochs * self.steps_per_epoch,
-            every=self.steps_per_epoch,
+            nn.ModuleList([self.tail, self.classifier]),
+            lambda: self._step(*passes.next(), optimiser, schedule),
+            {"optimiser": optimiser, "schedule": schedule, "generator": generator, "passes": passes},
+            self.device,
+            steps=recipe.epochs * an_epoch,
+            every=an_epoch,
             patience=recipe.patience,
             learning_rates={"learning_rate": recipe.learning_rate},
+            score=self._judge,
             by="weighted_f1" if len(self.validation) else None,
             direction="rises",
             from_start=True,
             state=state,
             made_from=made_from,
-        )
-        network = nn.ModuleList([self.tail, self.classifier])
-        return loop.run(network, _Steps(self), self.device, self._judge)
+        ).run()
+
+    def _draw(self, steps: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """The photographs of each step of an epoch, and which view of each: all photographs once."""
+        order = self.training[torch.randperm(len(self.training), generator=generator)]
+        order = order.repeat(2) if len(order) == 1 else order  # batch normalisation cannot take a batch of one
+        views = torch.randint(len(self.activations.values), (len(order),), generator=generator)
+        return zip(order.tensor_split(steps), views.tensor_split(steps), strict=True)
+
+    def _step(
+        self,
+        rows: Tensor,
+        views: Tensor,
+        optimiser: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+    ) -> StepLoss:
+        """Move the weights by these photographs in these views."""
+        inputs = self.activations.take(rows, views, self.device)
+        with autocast(self.precision, self.device):
+            vectors = self.tail(inputs)
+        value = self.loss(self._split(self.classifier(vectors)), self._targets(rows))
+        optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        nn.utils.clip_grad_norm_([*self.tail.parameters(), *self.classifier.parameters()], LARGEST_GRADIENT)
+        optimiser.step()
+        schedule.step()
+        return StepLoss(value.detach().double() * len(rows), len(rows))
 
     # ---- evaluation
 
@@ -159,7 +198,7 @@ class Tuning:
         norm, linear = self.classifier.norm, self.classifier.linear
         norm.running_mean, norm.running_var = vectors.mean(0), vectors.var(0, correction=0)
         norm.eval()
-        inputs, targets = norm(vectors), self.targets_of(self.training)
+        inputs, targets = norm(vectors), self._targets(self.training)
         optimiser = torch.optim.AdamW(linear.parameters(), lr=PROBE_RATE, weight_decay=PROBE_DECAY)
         generator = torch.Generator().manual_seed(self.recipe.seed)
         steps = max(1, round(len(inputs) / PROBE_BATCH))
@@ -167,7 +206,7 @@ class Tuning:
             for rows in torch.tensor_split(torch.randperm(len(inputs), generator=generator), steps):
                 optimiser.zero_grad(set_to_none=True)
                 mine = copied(rows, self.device)
-                self.loss(self.split(linear(inputs[mine])), targets[mine]).backward()
+                self.loss(self._split(linear(inputs[mine])), targets[mine]).backward()
                 optimiser.step()
         return self.figures()
 
@@ -185,14 +224,14 @@ class Tuning:
         if not len(self.validation):
             return {"loss": math.nan, "weighted_f1": math.nan}
         logits = self._logits(self.validation)
-        loss = float(self.loss(self.split(logits), self.targets_of(self.validation)))
+        loss = float(self.loss(self._split(logits), self._targets(self.validation)))
         scores = [each["weighted_f1"] for each in self._figures(logits) if each["samples"]]
         return {"loss": loss, "weighted_f1": float(np.mean(scores))}
 
     def _figures(self, logits: Tensor) -> Figures:
         """Each attribute's samples, accuracy and weighted F1 on the validation photographs."""
         truth = self.targets[self.validation].numpy()
-        guesses = [part.argmax(1).cpu().numpy() for part in self.split(logits)]
+        guesses = [part.argmax(1).cpu().numpy() for part in self._split(logits)]
         rows = []
         for place, guessed in enumerate(guesses):
             labelled = truth[:, place] != UNLABELLED
@@ -217,62 +256,8 @@ class Tuning:
             found: Tensor = self.classifier(self._vectors(rows))
         return found
 
-    def targets_of(self, rows: Tensor) -> Tensor:
-        """The labels of these photographs, on the device."""
+    def _targets(self, rows: Tensor) -> Tensor:
         return copied(self.targets[rows], self.device)
 
-    def split(self, logits: Tensor) -> tuple[Tensor, ...]:
-        """The logits of each attribute."""
+    def _split(self, logits: Tensor) -> tuple[Tensor, ...]:
         return torch.split(logits, list(self.heads.sizes), dim=1)
-
-
-class _Steps:
-    """The steps of a fine-tuning: each epoch passes every photograph once, in one of its views.
-
-    Args:
-        tuning: whose modules are trained.
-    """
-
-    def __init__(self, tuning: Tuning) -> None:
-        self._tuning, recipe = tuning, tuning.recipe
-        self._generator = torch.Generator().manual_seed(recipe.seed)
-        self._passes = Passes(self._draw)
-        self._parameters = [*tuning.tail.parameters(), *tuning.classifier.parameters()]
-        groups = [{"params": list(module.parameters())} for module in (tuning.tail, tuning.classifier)]
-        self._optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimiser,
-            [recipe.learning_rate * recipe.backbone_rate, recipe.learning_rate],
-            total_steps=recipe.epochs * tuning.steps_per_epoch + 1,
-            pct_start=0.15,
-            cycle_momentum=False,
-        )
-        self.parts: dict[str, Part] = {
-            "optimiser": self._optimiser,
-            "schedule": self._schedule,
-            "generator": self._generator,
-            "passes": self._passes,
-        }
-
-    def step(self) -> StepLoss:
-        """Take a step on the next photographs."""
-        tuning = self._tuning
-        rows, views = self._passes.next()
-        inputs = tuning.activations.take(rows, views, tuning.device)
-        with autocast(tuning.precision, tuning.device):
-            vectors = tuning.tail(inputs)
-        value = tuning.loss(tuning.split(tuning.classifier(vectors)), tuning.targets_of(rows))
-        self._optimiser.zero_grad(set_to_none=True)
-        value.backward()
-        nn.utils.clip_grad_norm_(self._parameters, LARGEST_GRADIENT)
-        self._optimiser.step()
-        self._schedule.step()
-        return StepLoss(value.detach().double() * len(rows), len(rows))
-
-    def _draw(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The photographs of each step of an epoch, and which view of each."""
-        tuning, steps = self._tuning, self._tuning.steps_per_epoch
-        order = tuning.training[torch.randperm(len(tuning.training), generator=self._generator)]
-        order = order.repeat(2) if len(order) == 1 else order  # batch normalisation cannot take a batch of one
-        views = torch.randint(len(tuning.activations.values), (len(order),), generator=self._generator)
-        return zip(order.tensor_split(steps), views.tensor_split(steps), strict=True)

@@ -7,7 +7,7 @@ step is, which each model says; layers and losses; how a state lies on disk (:mo
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, Protocol, Self, TypeVar
 
@@ -22,6 +22,8 @@ from atelier.progress import progress
 
 FORMAT = 1
 """The layout of a saved state; a change that makes older ones unreadable raises it."""
+MEMORY = ("_taken", "_stale", "_best_step", "_best_figure", "_best")
+"""What a loop remembers beside its history, as a saved state names it."""
 
 Batch = TypeVar("Batch")
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
@@ -82,19 +84,7 @@ class Stateful(Protocol):
 
 
 Part = Stateful | torch.Generator | np.random.Generator
-
-
-class Trainable(Protocol):
-    """Something that is trained step by step."""
-
-    @property
-    def parts(self) -> Mapping[str, Part]:
-        """All that later steps depend on beside the network's own ``state_dict``, by any names."""
-        ...
-
-    def step(self) -> StepLoss:
-        """Move the weights once. The loss is only read at the next look: on a GPU, reading waits for the step."""
-        ...
+"""Something beside the network that later steps depend on."""
 
 
 class Passes(Generic[Batch]):
@@ -137,53 +127,59 @@ class Observer(Generic[NetworkT_contra]):
     look: Callable[[int, NetworkT_contra], None]
 
 
-@dataclass(frozen=True)
-class TrainingLoop:
-    """How long a network is trained, and which of its weights are kept.
+@dataclass(eq=False)
+class TrainingLoop(Generic[NetworkT]):
+    """Trains a network step by step, keeps its best weights, and goes on where a killed process was.
 
     Attributes:
         description: what the progress bar and errors call it.
+        network: is changed in place. What is kept of it is its ``state_dict``.
+        step: moves the weights once, in training mode. The loss is only read at the next look: on a GPU, reading waits
+            for the step.
+        parts: all that later steps depend on beside the network: optimisers, schedules, generators, :class:`Passes`.
+        device: where the network lies.
         steps: steps at most.
         every: steps between two looks; the last step is looked at as well.
         patience: looks without better weights after which training stops.
         learning_rates: by the names that they have in the model's config: an error says which numbers to lower.
+        score: judges the network in evaluation mode; None: nothing is judged.
         by: which figure of the score says which weights are better; None: the latest always are.
         direction: whether that figure falls or rises as weights become better.
         from_start: whether the weights before the first step are looked at too, and may be the best.
+        observer: watches.
         state: the file that the training is saved in at each look, and resumed from; None: it is not saved.
         made_from: :func:`~atelier.nn.training_state.fingerprint` of config and data.
     """
 
     description: str
+    network: NetworkT
+    step: Callable[[], StepLoss]
+    parts: Mapping[str, Part]
+    device: torch.device
     steps: int
     every: int
     patience: int
     learning_rates: Mapping[str, float]
+    score: Score | None = None
     by: str | None = None
     direction: Literal["falls", "rises"] = "falls"
     from_start: bool = False
+    observer: Observer[NetworkT] | None = None
     state: Path | None = None
     made_from: str = ""
 
-    def run(
-        self,
-        network: NetworkT,
-        training: Trainable,
-        device: torch.device,
-        score: Score | None = None,
-        observer: Observer[NetworkT] | None = None,
-    ) -> list[Epoch]:
+    def __post_init__(self) -> None:
+        self._history: list[Epoch] = []
+        self._best: dict[str, Tensor] = {}
+        self._best_figure: float | None = None
+        self._taken = self._best_step = self._stale = 0
+
+    def run(self) -> list[Epoch]:
         """Train until the score stops getting better; the network ends with its best weights.
 
-        A training that was killed and is run again with the same arguments and ``state`` goes on after its last look
-        and ends with the same bytes, wherever its steps themselves are repeatable. The file is removed at the end.
-
-        Args:
-            network: is changed in place. What is kept of it is its ``state_dict``.
-            training: takes the steps, in training mode; starts from the network as it is.
-            device: where the network lies.
-            score: judges the network in evaluation mode; None: nothing is judged.
-            observer: watches.
+        A training that was killed and is run again from the same beginning with the same ``state`` goes on after its
+        last look and ends with the same bytes, wherever its steps themselves are repeatable. The file is removed at the
+        end.
 
         Returns:
             A record of each look.
@@ -193,144 +189,111 @@ class TrainingLoop:
                 Where one was, training ends with its weights and a warning.
             TrainingStateError: the file cannot be read, or belongs to another training.
         """
-        with own_random_state(device):
-            run = _Run(self, network, training, device, score, observer)
-            run.start()
+        with own_random_state(self.device):
+            if self.state is not None and self.state.exists():
+                self._resume(self.state)
+            else:
+                self._observe(0)
+                if self.from_start:
+                    self._look(0, None)
+            self.network.train()
             total, weight = torch.zeros(()), 0
-            for step in progress(range(run.step + 1, self.steps + 1), self.description, unit="step"):
-                if run.stale >= self.patience:
+            for step in progress(range(self._taken + 1, self.steps + 1), self.description, unit="step"):
+                if self._stale >= self.patience:
                     break
-                loss = training.step()
+                loss = self.step()
                 total, weight = loss.total if not weight else total + loss.total, weight + loss.weight
-                run.observe(step)
+                self._observe(step)
                 if step % self.every == 0 or step == self.steps:
-                    if not run.look(step, float(total) / weight):
+                    if not self._look(step, float(total) / weight):
                         break
                     weight = 0
-            return run.end()
+        self.network.load_state_dict(self._best)
+        if self.state is not None:
+            self.state.unlink(missing_ok=True)
+        return self._history
 
-
-@dataclass
-class _Run(Generic[NetworkT]):
-    """A loop at work, and what it remembers."""
-
-    loop: TrainingLoop
-    network: NetworkT
-    training: Trainable
-    device: torch.device
-    score: Score | None
-    observer: Observer[NetworkT] | None
-    step: int = 0
-    stale: int = 0
-    best_step: int = 0
-    best_figure: float | None = None
-    best: dict[str, Tensor] = field(default_factory=dict)
-    history: list[Epoch] = field(default_factory=list)
-
-    def start(self) -> None:
-        """Resume, or look at what there is before the first step."""
-        if self.loop.state is not None and self.loop.state.exists():
-            self.resume(self.loop.state)
-        else:
-            self.observe(0)
-            if self.loop.from_start:
-                self.look(0, None)
-        self.network.train()
-
-    def observe(self, step: int) -> None:
+    def _observe(self, step: int) -> None:
         """Let the observer look where it is time to, and leave mode and random state as they were."""
-        if self.observer is None or step % self.observer.every:
-            return
-        was_training = self.network.training
-        with own_random_state(self.device):
-            self.observer.look(step, self.network.eval())
-        self.network.train(was_training)
+        if self.observer is not None and step % self.observer.every == 0:
+            was_training = self.network.training
+            with own_random_state(self.device):
+                self.observer.look(step, self.network.eval())
+            self.network.train(was_training)
 
-    def look(self, step: int, loss: float | None) -> bool:
-        """Judge the network, keep its weights if they are better; whether training goes on."""
-        self.network.eval()
-        weights = self.network.state_dict()
+    def _look(self, step: int, loss: float | None) -> bool:
+        """Judge the network and keep its weights if they are better; False where the numbers are not finite."""
+        weights = self.network.eval().state_dict()
         finite = (loss is None or math.isfinite(loss)) and _finite(weights)
         figures = dict(self.score()) if finite and self.score is not None else {}
-        figure = figures[self.loop.by] if finite and self.loop.by is not None else None
+        figure = figures[self.by] if finite and self.by is not None else None
         if not finite or (figure is not None and not math.isfinite(figure)):
-            self.diverged(step, loss, figure)
+            self._diverged(step, loss, figure)
             return False
-        self.step = step
-        self.history.append(Epoch(len(self.history) + (not self.loop.from_start), step, loss, figures))
-        if self.is_better(figure):
-            self.best = {name: value.detach().clone() for name, value in weights.items()}
-            self.best_figure, self.best_step, self.stale = figure, step, 0
-        else:
-            self.stale += 1
-        if self.loop.state is not None:
-            self.save(self.loop.state)
+        self._taken = step
+        self._history.append(Epoch(len(self._history) + (not self.from_start), step, loss, figures))
+        self._stale += 1
+        if self._is_better(figure):
+            self._best = {name: value.detach().clone() for name, value in weights.items()}
+            self._best_figure, self._best_step, self._stale = figure, step, 0
+        if self.state is not None:
+            self._save(self.state)
         self.network.train()
-        return self.stale < self.loop.patience
+        return True
 
-    def is_better(self, figure: float | None) -> bool:
+    def _is_better(self, figure: float | None) -> bool:
         """Whether a figure is better than the best so far; without figures the latest weights are."""
-        if figure is None or self.best_figure is None:
+        if figure is None or self._best_figure is None:
             return True
-        return figure < self.best_figure if self.loop.direction == "falls" else figure > self.best_figure
+        return figure < self._best_figure if self.direction == "falls" else figure > self._best_figure
 
-    def diverged(self, step: int, loss: float | None, figure: float | None) -> None:
+    def _diverged(self, step: int, loss: float | None, figure: float | None) -> None:
         """Say that the numbers are not finite, and which to lower."""
-        rates = " or ".join(f"{name} ({rate})" for name, rate in self.loop.learning_rates.items())
-        judged = "" if figure is None else f", {self.loop.by} on validation data {figure}"
-        text = f"{self.loop.description}: at step {step:,} the loss is {loss}{judged}; lower {rates}"
-        if not self.history:
+        rates = " or ".join(f"{name} ({rate})" for name, rate in self.learning_rates.items())
+        judged = "" if figure is None else f", {self.by} on validation data {figure}"
+        text = f"{self.description}: at step {step:,} the loss is {loss}{judged}; lower {rates}"
+        if not self._history:
             raise DivergedError(text)
-        warnings.warn(f"{text}. The weights of step {self.best_step:,} are kept", stacklevel=4)
+        warnings.warn(f"{text}. The weights of step {self._best_step:,} are kept", stacklevel=4)
 
-    def end(self) -> list[Epoch]:
-        """Give the network its best weights."""
-        self.network.load_state_dict(self.best)
-        if self.loop.state is not None:
-            self.loop.state.unlink(missing_ok=True)
-        return self.history
-
-    def identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, Any]:
         """What has to be the same for a state to be this training's."""
-        plan = asdict(self.loop) | {"learning_rates": dict(self.loop.learning_rates)}
-        del plan["state"]
-        return {"format": FORMAT, "device": self.device.type, **plan}
+        names = ("description", "steps", "every", "patience", "by", "direction", "from_start", "made_from")
+        plan = {name: getattr(self, name) for name in names}
+        return {"format": FORMAT, "device": self.device.type, "learning_rates": dict(self.learning_rates), **plan}
 
-    def save(self, path: Path) -> None:
+    def _save(self, path: Path) -> None:
         """Write everything that the next step depends on."""
         random = {"cpu": torch.random.get_rng_state()}
         if self.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state(self.device)
-        kept = {name: getattr(self, name) for name in ("step", "stale", "best_step", "best_figure", "best")}
-        parts = {
-            "network": self.network.state_dict(),
-            "parts": {name: _state(part) for name, part in self.training.parts.items()},
-            "random": random,
-            "history": [epoch.as_row() for epoch in self.history],
-        }
-        write_state(path, self.identity() | parts | kept)
+        parts = {name: _state(part) for name, part in self.parts.items()}
+        memory = {name: getattr(self, name) for name in MEMORY}
+        history = [epoch.as_row() for epoch in self._history]
+        now = {"network": self.network.state_dict(), "parts": parts, "random": random, "history": history}
+        write_state(path, self._identity() | now | memory)
 
-    def resume(self, path: Path) -> None:
+    def _resume(self, path: Path) -> None:
         """Take up what was saved.
 
         Raises:
             TrainingStateError: it cannot be read, or is not this training's.
         """
         saved = read_state(path)
-        for name, value in self.identity().items():
+        for name, value in self._identity().items():
             if saved.get(name) != value:
                 raise TrainingStateError(
                     f"the training state {path} is of another training ({name} is {saved.get(name)!r} there and "
                     f"{value!r} here): delete it to train from the start"
                 )
         self.network.load_state_dict(saved["network"])
-        for name, part in self.training.parts.items():
+        for name, part in self.parts.items():
             _restore(part, saved["parts"][name])
         torch.random.set_rng_state(saved["random"]["cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(saved["random"]["cuda"], self.device)
-        self.history = [Epoch.from_row(row) for row in saved["history"]]
-        for name in ("step", "stale", "best_step", "best_figure", "best"):
+        self._history = [Epoch.from_row(row) for row in saved["history"]]
+        for name in MEMORY:
             setattr(self, name, saved[name])
 
 

@@ -32,7 +32,7 @@ class Counter:
 
     def __init__(self, losses: dict[int, float] | None = None, weight: int = 1) -> None:
         self.network, self.taken = nn.Linear(1, 1, bias=False), 0
-        self.losses, self.weight, self.parts = losses or {}, weight, {}
+        self.losses, self.weight = losses or {}, weight
         nn.init.zeros_(self.network.weight)
 
     def step(self) -> StepLoss:
@@ -46,13 +46,13 @@ def run(figures: list[float] | None, training: Counter, **changes: Any) -> tuple
     """The history, and which step's weights are kept, where the score is a script."""
     script: Iterator[float] = iter(figures or [])
     plan: dict[str, Any] = {"steps": 12, "every": 2, "patience": 2, "learning_rates": {"rate": 0.5, "other_rate": 0.1}}
-    loop = TrainingLoop("counting", **plan | {"by": None if figures is None else "figure"} | changes)
 
     def score() -> dict[str, float]:
         assert not training.network.training
         return {"figure": next(script), "another": 7.0}
 
-    history = loop.run(training.network, training, CPU, None if figures is None else score)
+    plan |= {"by": None, "score": None} if figures is None else {"by": "figure", "score": score}
+    history = TrainingLoop("counting", training.network, training.step, {}, CPU, **plan | changes).run()
     return history, training.network.weight.item()
 
 
@@ -212,7 +212,7 @@ def test_a_process_that_is_really_killed_is_resumed_by_another_to_the_same_bytes
     script = [sys.executable, "-m", "tests.nn.toy", str(state), "8"]
     done = subprocess.run(script, cwd=REPOSITORY, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL
-    assert read_state(state)["step"] == EVERY
+    assert read_state(state)["_taken"] == EVERY
     whole, (history, weights) = train(None), train(state)
     assert history == whole[0]
     assert all(torch.equal(weights[name], value) for name, value in whole[1].items())
@@ -259,8 +259,8 @@ def test_a_state_is_json_and_tensors(killed: Path) -> None:
     assert json.loads(text)
     assert b"pickle" not in killed.read_bytes()
     state = read_state(killed)
-    assert state["step"] == 10
-    assert state["best"].keys() == state["network"].keys()
+    assert state["_taken"] == 10
+    assert state["_best"].keys() == state["network"].keys()
 
 
 values = st.recursive(

@@ -85,8 +85,8 @@ def train(
     with own_random_state(torch.device(device), 3):
         toy = Toy(device, kill_at, signalled)
         plan: dict[str, Any] = {"steps": STEPS, "every": EVERY, "patience": 9, "learning_rates": {"rate": 0.05}}
-        loop = TrainingLoop("toy", **plan | {"by": "loss", "state": state} | changes)
-        history = loop.run(toy.network, toy, toy.device, toy.score, observer)
+        plan |= {"by": "loss", "state": state, "score": toy.score, "observer": observer} | changes
+        history = TrainingLoop("toy", toy.network, toy.step, toy.parts, toy.device, **plan).run()
     return history, {name: value.cpu() for name, value in toy.network.state_dict().items()}
 
 

@@ -63,22 +63,23 @@ def train(
     way = TRAINERS[config.training](network, batches, targets, heads, config, training)
     tensors = (*vars(batches).values(), targets, training, validation)
     data = [each for each in tensors if isinstance(each, Tensor)]
-    loop = TrainingLoop(
+    return TrainingLoop(
         "training attributes",
+        network,
+        way.step,
+        way.parts,
+        targets.device,
         steps=config.max_epochs * way.steps_per_epoch,
         every=config.evaluate_every or way.steps_per_epoch,
         patience=config.patience,
         learning_rates={"learning_rate": config.learning_rate},
+        score=lambda: {"weighted_f1": validation_score(network, batches, targets, validation)},
         by="weighted_f1" if (targets.cpu()[validation] != UNLABELLED).any() else None,
         direction="rises",
+        observer=observer,
         state=state,
         made_from=fingerprint(config.model_dump_json(), *data) if state else "",
-    )
-
-    def score() -> dict[str, float]:
-        return {"weighted_f1": validation_score(network, batches, targets, validation)}
-
-    return loop.run(network, way, targets.device, score, observer)
+    ).run()
 
 
 def validation_score(network: AttributeNetwork, batches: ArticleBatches, targets: Tensor, rows: Tensor) -> float:

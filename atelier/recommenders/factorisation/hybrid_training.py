@@ -207,36 +207,6 @@ class Trainer:
         return copied(torch.from_numpy(array), self.device)
 
 
-class HybridTraining:
-    """Passes over the positives, each in a new order and with new inputs and negatives.
-
-    Args:
-        trainer: its network is changed in place.
-        sampler: draws inputs and negatives.
-        rows: the positives to train on, at least one.
-        config: see :class:`HybridConfig`.
-
-    Attributes:
-        steps_per_epoch: steps of a pass.
-    """
-
-    def __init__(self, trainer: Trainer, sampler: Sampler, rows: Indices, config: HybridConfig) -> None:
-        self._trainer, self._sampler, self._rows, self._config = trainer, sampler, rows, config
-        self._random = np.random.default_rng([config.seed, 1])
-        self._passes = Passes(self._draw)
-        self.steps_per_epoch = -(-min(len(rows), config.epoch_positives) // config.batch_size)
-        self.parts: dict[str, Part] = {"random": self._random, "passes": self._passes, **trainer.parts}
-
-    def step(self) -> StepLoss:
-        """Take a step on the next positives."""
-        return StepLoss(self._trainer.step(self._sampler.batch(self._passes.next(), self._random)))
-
-    def _draw(self) -> list[Indices]:
-        """The positives of each step of an epoch."""
-        order = self._random.permutation(self._rows)[: self._config.epoch_positives]
-        return _parts(order, self._config.batch_size)
-
-
 def train(
     trainer: Trainer,
     sampler: Sampler,
@@ -268,25 +238,28 @@ def train(
         DivergedError: a loss is not a finite number, and no earlier epoch was better.
         TrainingStateError: ``state`` is unreadable, or of another training.
     """
-    draws = np.random.default_rng([config.seed, 2])
+    random, draws = np.random.default_rng([config.seed, 1]), np.random.default_rng([config.seed, 2])
     if len(held_out) > MOST_HELD_OUT:
         held_out = np.sort(draws.choice(held_out, MOST_HELD_OUT, replace=False))
     judged = [sampler.batch(part, draws) for part in _parts(held_out, config.batch_size)]
-    training = HybridTraining(trainer, sampler, rows, config)
-    loop = TrainingLoop(
+    passes = Passes(lambda: _parts(random.permutation(rows)[: config.epoch_positives], config.batch_size))
+    an_epoch = -(-min(len(rows), config.epoch_positives) // config.batch_size)
+    rates = config.model_dump(include={"learning_rate", "embedding_learning_rate"})
+    return TrainingLoop(
         "hybrid: fitting",
-        steps=config.max_epochs * training.steps_per_epoch,
-        every=training.steps_per_epoch,
+        trainer.network,
+        lambda: StepLoss(trainer.step(sampler.batch(passes.next(), random))),
+        {"random": random, "passes": passes, **trainer.parts},
+        trainer.device,
+        steps=config.max_epochs * an_epoch,
+        every=an_epoch,
         patience=config.patience,
-        learning_rates={
-            "learning_rate": config.learning_rate,
-            "embedding_learning_rate": config.embedding_learning_rate,
-        },
+        learning_rates=rates,
+        score=lambda: {"loss": trainer.loss(judged)},
         by="loss" if judged else None,
         state=state,
         made_from=made_from,
-    )
-    return loop.run(trainer.network, training, trainer.device, lambda: {"loss": trainer.loss(judged)})
+    ).run()
 
 
 def _parts(rows: Indices, size: int) -> list[Indices]:
