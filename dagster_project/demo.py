@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from resources.feature_store import FeatureStore
 
 #: How `atelier init` is asked for the demo's retailer.
-OPTIONS: tuple[str, ...] = ()
+OPTIONS: tuple[str, ...] = ("--articles=800", "--days=45", "--threads=1")
 #: What the demo trains less than the defaults would, by job and stage.
-TRAINING: dict[str, dict[str, dict[str, Any]]] = {}
+TRAINING: dict[str, dict[str, dict[str, Any]]] = {BACKBONE: {"fine_tune_backbone": {"epochs": 6, "views": 1}}}
 
 
 def main() -> int:
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def run_days(home: Home) -> date:
-    """History, a backbone that has learned from it, and two days of the daily job, of which the second judges the first.
+    """History, a backbone that has learned from it, and two days of the daily job: the second judges the first.
 
     Nothing is made twice: history ends a day before the last one, which ``daily_retrain`` ingests, and of the first day
     only that is made which the judge reads.

@@ -73,7 +73,7 @@ def ingest_executor(_context: dg.InitExecutorContext) -> dg.Executor:
 
 @contextmanager
 def step_server(preload: Preload) -> Iterator[None]:
-    """One server for all runs that this process executes in the block; what ``preload`` names, whatever the jobs ask for.
+    """One server for all runs that this process executes in the block; it has imported what ``preload`` names.
 
     Without it the first step of the first run starts one, with what that run's job asks for, which later runs then use.
     The server imports while this process goes on. At the end it is waited for, so that whoever measures this process
