@@ -7,6 +7,7 @@ What belongs here: the executors of the code location and of its jobs. What does
 import multiprocessing
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import forkserver
 from typing import TYPE_CHECKING, Literal
 
@@ -70,15 +71,23 @@ def ingest_executor(_context: dg.InitExecutorContext) -> dg.Executor:
     )
 
 
-def start_server(preload: Preload) -> None:
-    """Start the server of this process, for all runs that this process will execute.
+@contextmanager
+def step_server(preload: Preload) -> Iterator[None]:
+    """One server for all runs that this process executes in the block; it has imported what ``preload`` names.
 
-    Python starts one server for a process, at the first step of the first run, and later runs fork from the same one
-    whatever they ask for. The call returns at once; the server imports while this process goes on.
+    Without it the first step of the first run starts one, with what that run's job asks for, which later runs then use.
+    The server imports while this process goes on. At the end it is waited for, so that whoever measures this process
+    measures its steps as well.
     """
-    if FORKS:
-        multiprocessing.set_forkserver_preload([_module(preload)])
-        forkserver.ensure_running()
+    if not FORKS:
+        yield
+        return
+    multiprocessing.set_forkserver_preload([_module(preload)])
+    forkserver.ensure_running()
+    try:
+        yield
+    finally:
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]  # Python stops it only when this process has ended
 
 
 def _module(preload: Preload) -> str:

@@ -88,7 +88,7 @@ def run_job_in_processes(
     Raises:
         AtelierError: steps have failed; the message names them.
     """
-    where = (str(home.root), job)
+    where: tuple[Any, ...] = (str(home.root), job)
     tags = _range(first, last) if last else job_of(*where).get_tags_for_partition_key(first.isoformat(), assets)
     with dg.execute_job(
         dg.build_reconstructable_job(__name__, job_of.__name__, where),  # type: ignore[arg-type]  # any tuple will do

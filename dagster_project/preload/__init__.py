@@ -5,7 +5,13 @@ job. What does not: a connection, a file, a thread. A fork copies memory and fil
 that whoever waits for another thread afterwards would wait for ever.
 """
 
+import atexit
 import os
+import sys
 
 # The jemalloc that pyarrow brings starts a thread as it is loaded; without it jemalloc frees memory at the next call.
 os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
+
+# The server ends with its run. To take down all that it has imported would take a second and pages of warnings.
+if "multiprocessing.forkserver" in " ".join(sys.orig_argv):
+    atexit.register(os._exit, 0)

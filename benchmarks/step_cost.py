@@ -1,0 +1,285 @@
+"""Where the processor seconds of a run go: for each step, how many were imports and how many its own work.
+
+    python -m benchmarks.step_cost nothing ingest retrain
+
+``nothing``: steps that do nothing, in the real code location. ``ingest``: one day with six rows. ``retrain``: the last
+day of a small sample retailer, with the defaults. ``demo``: what ``make demo`` runs. Each is what people run, ``dg
+launch`` or ``python -m dagster_project.demo``, in a home of its own in a temporary folder. Processor seconds are user
+and system of all processes, also of those that outlive the one that started them. They grow when others use the
+machine, so that each table is also told in units of ``import dagster``, measured just before. Linux only.
+
+What belongs here: the runs, sampling their processes, the table. What does not: tracing imports
+(:mod:`benchmarks.import_trace.sitecustomize`), what is run.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+BIN = Path(sys.executable).parent
+REPOSITORY = Path(__file__).resolve().parents[1]
+TRACER = Path(__file__).parent / "import_trace"
+SAMPLED_EVERY = 0.1
+PR_SET_CHILD_SUBREAPER = 36
+TICKS = os.sysconf("SC_CLK_TCK")
+DAY = date(2025, 3, 3)
+SMALL = ("--articles=120", "--customers=300", "--days=12")
+
+
+@dataclass
+class Process:
+    """A process of a run.
+
+    Attributes:
+        pid: its id.
+        own: processor seconds of itself.
+        waited: those of its children that it has waited for.
+        imports: those of ``own`` that were imports.
+        parent: whose child it is as multiprocessing sees it: not the server that it was forked from.
+        arguments: of the interpreter; None where it is no Python.
+    """
+
+    pid: int
+    own: float = 0.0
+    waited: float = 0.0
+    imports: float = 0.0
+    parent: int | None = None
+    arguments: list[str] | None = None
+
+
+@dataclass
+class Recorded:
+    """What a command took.
+
+    Attributes:
+        wall: seconds.
+        processor: seconds of all of its processes.
+        processes: by id.
+        root: the id of the command itself.
+    """
+
+    wall: float
+    processor: float
+    root: int
+    processes: dict[int, Process] = field(default_factory=dict)
+
+
+def record(command: Sequence[str | Path], environment: dict[str, str]) -> Recorded:
+    """Run a command to its end, and to the end of everything that it has started.
+
+    Raises:
+        CalledProcessError: it failed.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # orphans become ours, so that their time is told
+    with tempfile.TemporaryDirectory() as folder:
+        trace, output = Path(folder) / "imports.jsonl", Path(folder) / "output.txt"
+        trace.touch()
+        paths = [str(TRACER), str(REPOSITORY), *filter(None, [environment.get("PYTHONPATH")])]
+        environment = environment | {"IMPORT_TRACE": str(trace), "PYTHONPATH": os.pathsep.join(paths)}
+        before, started = _children(), time.perf_counter()
+        with output.open("wb") as log:
+            process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=log, stderr=log)
+        processes: dict[int, Process] = defaultdict(lambda: Process(0))
+        status = _sample_until_all_ended(process.pid, processes)
+        recorded = Recorded(time.perf_counter() - started, _children() - before, process.pid, processes)
+        if status != 0:
+            sys.stderr.write(output.read_text(errors="replace")[-5000:])
+            raise subprocess.CalledProcessError(status, [str(word) for word in command])
+        _add_imports(processes, trace)
+    return recorded
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _sample_until_all_ended(root: int, processes: dict[int, Process]) -> int:
+    """Sample all descendants of this process until none is left; the exit status of ``root``."""
+    status = 0
+    while True:
+        for pid, own, waited in _descendants():
+            processes[pid].pid, processes[pid].own, processes[pid].waited = pid, own, waited
+        try:
+            ended, code = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return status
+        if ended == root:
+            status = os.waitstatus_to_exitcode(code)
+        if not ended:
+            time.sleep(SAMPLED_EVERY)
+
+
+def _descendants() -> Iterator[tuple[int, float, float]]:
+    """Id, own and waited-for processor seconds of each process below this one."""
+    stats: dict[int, list[str]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                text = (folder / "stat").read_text()
+            except OSError:  # it has ended
+                continue
+            stats[int(folder.name)] = text.rpartition(")")[2].split()
+    known = {os.getpid()}
+    while more := {pid for pid, stat in stats.items() if int(stat[1]) in known} - known:
+        known |= more
+    for pid in known - {os.getpid()}:
+        user, system, user_waited, system_waited = (int(ticks) / TICKS for ticks in stats[pid][11:15])
+        yield pid, user + system, user_waited + system_waited
+
+
+def _add_imports(processes: dict[int, Process], trace: Path) -> None:
+    for line in trace.read_text(encoding="utf-8").splitlines():
+        told = json.loads(line)
+        process = processes[told["pid"]]
+        if "imported" in told:
+            process.imports += told["seconds"]
+        else:
+            process.parent, process.arguments = told["parent"], told["arguments"]
+
+
+# Who is who --------------------------------------------------------------------------------------------------------
+
+
+def steps_of(home: Path) -> dict[int, str]:
+    """The name of the step that each process of the home's runs has executed."""
+    import dagster as dg
+
+    steps = {}
+    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
+        for run in instance.get_runs():
+            day = run.tags.get("dagster/partition", "")
+            for event in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_WORKER_STARTED):
+                metadata: Any = event.get_dagster_event().event_specific_data
+                steps[int(metadata.metadata["pid"].value)] = f"{event.step_key} {day}".strip()
+    return steps
+
+
+def rows_of(recorded: Recorded, steps: dict[int, str]) -> dict[str, tuple[float, float]]:
+    """Imports and own work, in processor seconds, of the run's process, the server of steps, and each step."""
+    rows: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for process in recorded.processes.values():
+        name = _name(process, recorded, steps)
+        waited = process.waited if process.pid in steps else 0.0  # the server's children are steps, which are told
+        rows[name][0] += process.imports
+        rows[name][1] += process.own + waited - process.imports
+    told = sum(imports + work for imports, work in rows.values())
+    rows["what no sample saw"] = [0.0, recorded.processor - told]
+    order = ["the run's process", "the server of steps", *steps.values()]
+    return {
+        name: (imports, work) for name, (imports, work) in sorted(rows.items(), key=lambda row: _place(row[0], order))
+    }
+
+
+def _place(name: str, order: list[str]) -> int:
+    return order.index(name) if name in order else len(order)
+
+
+def _name(process: Process, recorded: Recorded, steps: dict[int, str]) -> str:
+    if process.pid in steps:
+        return steps[process.pid]
+    if process.parent in steps:  # work that a step does in a process of its own
+        return steps[process.parent]
+    if process.pid == recorded.root:
+        return "the run's process"
+    if process.arguments and "multiprocessing.forkserver" in " ".join(process.arguments):
+        return "the server of steps"
+    return "others"
+
+
+def table(title: str, recorded: Recorded, steps: dict[int, str], unit: float) -> str:
+    """The table, in Markdown."""
+    lines = [f"| {title} | imports (s) | own work (s) |", "|---|---|---|"]
+    rows = rows_of(recorded, steps)
+    lines += [f"| {name} | {imports:.2f} | {work:.2f} |" for name, (imports, work) in rows.items()]
+    imports, work = (sum(row[n] for row in rows.values()) for n in (0, 1))
+    lines.append(f"| all | {imports:.1f} | {work:.1f} |")
+    times = recorded.processor / unit
+    lines.append(f"\n{recorded.processor:.1f} s of processor time in {recorded.wall:.1f} s, {times:.1f} times that of")
+    lines.append(f"`import dagster`, which takes {unit:.2f} s.")
+    return "\n".join(lines)
+
+
+def import_dagster(times: int = 3) -> float:
+    """Processor seconds of a Python that imports dagster and ends: the median."""
+    seconds = []
+    for _ in range(times):
+        before = _children()
+        subprocess.run([sys.executable, "-c", "import dagster"], check=True, stderr=subprocess.DEVNULL)
+        seconds.append(_children() - before)
+    return statistics.median(seconds)
+
+
+# What is run -------------------------------------------------------------------------------------------------------
+
+
+def six_rows(folder: Path) -> None:
+    """A landing zone of one day: two articles, two customers, two interactions."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows: dict[str, list[dict[str, Any]]] = {
+        "articles": [{"article_id": f"a{n}", "name": "Shirt", "in_stock": True} for n in range(2)],
+        "customers": [{"customer_id": f"c{n}", "age": 30} for n in range(2)],
+        "interactions": [
+            {"customer_id": f"c{n}", "article_id": f"a{n}", "occurred_at": datetime(2025, 3, 3, 10, n), "kind": "view"}
+            for n in range(2)
+        ],
+    }
+    for name, each in rows.items():
+        (folder / name).mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(each), folder / name / f"ds={DAY}.parquet")
+
+
+def measured(what: str, home: Path) -> tuple[Recorded, dict[int, str]]:
+    """Prepare a home, run what is measured in it, and tell its steps' processes."""
+    environment = os.environ | {"ATELIER_HOME": str(home), "DAGSTER_HOME": str(home / "dagster")}
+
+    def call(*command: str | Path) -> None:
+        subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, capture_output=True)
+
+    atelier = (sys.executable, "-m", "dagster_project.cli")
+    dg = BIN / "dg"
+    if what == "demo":
+        command: list[str | Path] = [sys.executable, "-m", "dagster_project.demo"]
+    elif what == "retrain":
+        call(*atelier, "init", *SMALL)
+        last = f"{date.fromordinal(DAY.toordinal() + 11)}"
+        call(dg, "launch", "--job", "ingest", "--partition-range", f"{DAY}...{last}")
+        command = [dg, "launch", "--job", "daily_retrain", "--partition", last]
+    else:
+        six_rows(home / "landing")
+        call(*atelier, "init", "--source", "parquet", "--path", str(home / "landing"))
+        job = ("ingest", "--partition", f"{DAY}") if what == "ingest" else ("no_work", "-m", "benchmarks.no_work")
+        command = [dg, "launch", "--job", *job]
+    before = set(steps_of(home)) if (home / "dagster").exists() else set()
+    recorded = record(command, environment)
+    return recorded, {pid: name for pid, name in steps_of(home).items() if pid not in before}
+
+
+def main() -> None:
+    """Measure what is asked for, and print a table of each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="+", choices=("nothing", "ingest", "retrain", "demo"))
+    for what in parser.parse_args().what:
+        unit = import_dagster()
+        with tempfile.TemporaryDirectory(prefix="step-cost-") as folder:
+            recorded, steps = measured(what, Path(folder))
+            print(f"\n{table(what, recorded, steps, unit)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
