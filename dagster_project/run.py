@@ -91,7 +91,7 @@ def run_job_in_processes(
     where: tuple[Any, ...] = (str(home.root), job)
     tags = _range(first, last) if last else job_of(*where).get_tags_for_partition_key(first.isoformat(), assets)
     with dg.execute_job(
-        dg.build_reconstructable_job(__name__, job_of.__name__, where),  # type: ignore[arg-type]  # any tuple will do
+        dg.build_reconstructable_job(__name__, job_of.__name__, where),
         instance=instance,
         run_config=_run_config(config, log_level),
         tags=tags,

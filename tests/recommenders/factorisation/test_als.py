@@ -10,10 +10,11 @@ import pytest
 
 from atelier import recommenders
 from atelier.interactions import Interactions
+from atelier.recommenders.base import Recommender
 from atelier.recommenders.config import factors_for
 
 
-def build(**config: Any) -> recommenders.Recommender[Any]:
+def build(**config: Any) -> Recommender[Any]:
     return recommenders.build("als", **{"factors": 4, "threads": 1, **config})
 
 
@@ -112,7 +113,7 @@ def test_a_week_of_real_purchases(real_data: Path) -> None:
     bought = bought[bought.customer_id.isin(train.customer_ids.values.to_pandas())]
     judged = bought.customer_id.unique()
 
-    def hit_rate(model: recommenders.Recommender, exclude_seen: bool) -> float:
+    def hit_rate(model: Recommender, exclude_seen: bool) -> float:
         recs = model.recommend(judged, exclude_seen=exclude_seen)
         return float(recs.merge(bought).customer_id.nunique() / len(judged))
 
