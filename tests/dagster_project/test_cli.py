@@ -241,8 +241,8 @@ def test_the_definitions_compute_as_the_settings_say(old: Home) -> None:
     old.toml.write_text(old.toml.read_text().replace("threads = 2", "threads = 1").replace("4GB", "700MiB"))
     resources = build_defs(old).resources
     assert resources is not None
-    assert resources["compute"] == Compute("cpu", threads=1)
-    with resources["store"].connect(as_of=DAY) as con:
+    assert resources["run_resources"].compute == Compute("cpu", threads=1)
+    with resources["run_resources"].store.connect(as_of=DAY) as con:
         [allowed] = con.execute("SELECT current_setting('threads'), current_setting('memory_limit')").fetchall()
     assert allowed == (1, "700.0 MiB")
 

@@ -31,19 +31,19 @@ print(json.dumps({{
 #: A child of a server tells what it has, and its parent's threads.
 FORK = """
 import json, multiprocessing, os, sys
-from dagster_project.executors import start_server
+from dagster_project.executors import step_server
 
 def tell(connection):
     threads = len(os.listdir(f"/proc/{{os.getppid()}}/task"))
     connection.send((threads, "dagster_project.preload.{name}" in sys.modules, "great_expectations" in sys.modules))
 
 if __name__ == "__main__":
-    start_server("{name}")
-    here, there = multiprocessing.Pipe()
-    child = multiprocessing.get_context("forkserver").Process(target=tell, args=(there,))
-    child.start()
-    print(json.dumps(here.recv()))
-    child.join()
+    with step_server("{name}"):
+        here, there = multiprocessing.Pipe()
+        child = multiprocessing.get_context("forkserver").Process(target=tell, args=(there,))
+        child.start()
+        print(json.dumps(here.recv()))
+        child.join()
 """
 
 
