@@ -11,6 +11,7 @@ import pytest
 
 from assets.attribute_study import NAME, _code
 from assets.pictures import pictures_folder, results_folder
+from atelier.report.page import render_page
 from atelier.studies import attribute_study as study_module
 from dagster_project.build import build_defs
 from dagster_project.run import run_job
@@ -164,7 +165,7 @@ def test_the_report_shows_the_newest_study_not_later_than_its_day(
 
     def shown(ds: date) -> str:
         step = SimpleNamespace(store=house.store, models=ModelStore(house.home.store), home=house.home, ds=ds)
-        return _attribute_study(cast("Step", step)).html
+        return render_page("x", ds, [_attribute_study(cast("Step", step))])
 
     assert f"Study of {day}" in shown(day)
     assert f"Study of {day}" in shown(day + timedelta(days=9))

@@ -17,6 +17,7 @@ from assets.recommender_study import NAME, RecommenderStudy, _code, _key_figures
 from assets.report import _recommender_study
 from assets.step import Step
 from atelier.catalogue import Catalogue
+from atelier.report.page import render_page
 from atelier.studies import recommender_neighbours
 from atelier.studies import recommender_study as study_module
 from dagster_project.build import build_defs
@@ -238,7 +239,8 @@ def test_the_report_shows_the_newest_study_not_later_than_its_day(
     house, _ = studied
 
     def shown(ds: date) -> str:
-        return _recommender_study(cast("Step", SimpleNamespace(store=house.store, ds=ds, home=house.home))).html
+        step = SimpleNamespace(store=house.store, ds=ds, home=house.home)
+        return render_page("x", ds, [_recommender_study(cast("Step", step))])
 
     origin = house.ds - timedelta(days=HORIZON)
     later = shown(house.ds + timedelta(days=9))
