@@ -196,7 +196,7 @@ def test_what_happens_after_the_day_changes_nothing(studied: tuple[House, dg.Exe
         ({"shares": [1.5]}, "shares"),
         ({"hybrid": {"layers": 2}}, "layers"),
         ({"als": {"iterations": 0}}, "iterations"),
-        ({"hybrid": {"mode": "content"}}, "decides mode"),
+        ({"hybrid": {"mode": "content"}}, "sets mode"),
     ],
 )
 def test_an_impossible_config_is_named(changes: dict[str, Any], words: str) -> None:

@@ -91,4 +91,5 @@ def train(
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(int(sys.argv[3]))
     train(Path(sys.argv[1]), kill_at=int(sys.argv[2]), signalled=True)
