@@ -25,7 +25,8 @@ def completeness(step: Step) -> None:
     absent = missing_assets(step)
     if absent:
         reasons = "\n".join(f"  {asset}: {reason}" for asset, reason in absent.items())
-        command = f'dg launch --assets "{",".join(absent)}" --partition {step.ds}'
+        published = ("feature_store", "report", "completeness")
+        command = f'dg launch --assets "{",".join([*absent, *published])}" --partition {step.ds}'
         raise dg.Failure(
             f"of {step.ds} is missing:\n{reasons}\nMend the cause, then make them with: {command}", allow_retries=False
         )

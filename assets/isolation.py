@@ -23,7 +23,7 @@ from atelier.errors import ContractViolation
 
 Work = Callable[[Step], None]
 #: The module that is imported once in the server from which such processes are forked.
-PRELOADED = "resources.preload"
+PRELOADED = "resources.preload.models"
 
 
 @dataclass(frozen=True)

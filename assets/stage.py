@@ -217,30 +217,32 @@ def _run(
     keys = context.partition_key_range
     days = day_range(date.fromisoformat(keys.start), date.fromisoformat(keys.end))
     step = Step(resources, days, str(context.run.run_id), stage.code_version, context)
-    arguments = {} if stage.config is None else {"config": model_config(stage.config, values or {}, stage.name)}
-    yield from (_run_isolated if stage.isolated else _run_here)(stage, step, arguments)
+    work = partial(_work, stage.name, stage.compute, stage.config, values or {})
+    yield from (_run_isolated if stage.isolated else _run_here)(stage, step, work)
 
 
-def _work(name: str, compute: Callable[..., None], arguments: dict[str, Any], step: Step) -> None:
+def _work(
+    name: str, compute: Callable[..., None], config: type[BaseModel] | None, values: dict[str, Any], step: Step
+) -> None:
     with named(name):
-        compute(step, **arguments)
+        compute(step, **({} if config is None else {"config": model_config(config, values, name)}))
 
 
-def _run_here(stage: Stage, step: Step, arguments: dict[str, Any]) -> Iterator[Any]:
+def _run_here(stage: Stage, step: Step, work: Callable[[Step], None]) -> Iterator[Any]:
     """Do the work in this process; a broken contract is reported as a failed check before it fails the step."""
     started = time.perf_counter()
     try:
-        _work(stage.name, stage.compute, arguments, step)
+        work(step)
     except ContractViolation as violation:
         yield broken_contract(stage.produces, violation)
         raise dg.Failure(str(violation), allow_retries=False) from violation
     yield from results(step, stage.produces, time.perf_counter() - started)
 
 
-def _run_isolated(stage: Stage, step: Step, arguments: dict[str, Any]) -> Iterator[Any]:
+def _run_isolated(stage: Stage, step: Step, work: Callable[[Step], None]) -> Iterator[Any]:
     """Do the work in a process of its own; a failure is reported as missing assets and does not fail the step."""
     started = time.perf_counter()
-    found = run_isolated(partial(_work, stage.name, stage.compute, arguments), step)
+    found = run_isolated(work, step)
     if isinstance(found, Failed):
         step.log.error(f"{', '.join(stage.produces)}: {found.reason}\n{found.details}")
         yield from missing(stage.produces, stage.check_specs(), found.reason, found.violation)

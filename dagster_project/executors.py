@@ -1,7 +1,7 @@
 """How the steps of a run are executed: in processes forked from one that has imported everything, or in the run's own.
 
 What belongs here: the executors of the code location and of its jobs. What does not: what is imported
-(:mod:`dagster_project.preload`), how many runs go at once (``dagster.yaml``).
+(:mod:`resources.preload`), how many runs go at once (``dagster.yaml``).
 """
 
 import multiprocessing
@@ -35,12 +35,12 @@ def steps_in_processes(preload: Preload) -> dg.ExecutorDefinition:
     """Two steps at once, each in a process of its own: a step that is killed takes no other with it.
 
     Where :data:`FORKS` holds, a step is forked from a server that has imported a module of
-    :mod:`dagster_project.preload`; otherwise it is a new interpreter, which imports everything itself.
+    :mod:`resources.preload`; otherwise it is a new interpreter, which imports everything itself.
 
     Args:
         preload: what the server imports: what every step needs, or what models need as well.
     """
-    start_method = {"forkserver": {"preload_modules": [_module(preload)]}} if FORKS else {"spawn": {}}
+    start_method = {"forkserver": {"preload_modules": _modules(preload)}} if FORKS else {"spawn": {}}
     return dg.multiprocess_executor.configured({"max_concurrent": STEPS_AT_ONCE, "start_method": start_method})
 
 
@@ -67,7 +67,7 @@ def ingest_executor(_context: dg.InitExecutorContext) -> dg.Executor:
         RetryMode.ENABLED,
         STEPS_AT_ONCE,
         start_method="forkserver" if FORKS else "spawn",
-        explicit_forkserver_preload=[_module("tables")],
+        explicit_forkserver_preload=_modules("tables"),
     )
 
 
@@ -82,7 +82,7 @@ def step_server(preload: Preload) -> Iterator[None]:
     if not FORKS:
         yield
         return
-    multiprocessing.set_forkserver_preload([_module(preload)])
+    multiprocessing.set_forkserver_preload(_modules(preload))
     forkserver.ensure_running()
     try:
         yield
@@ -90,5 +90,6 @@ def step_server(preload: Preload) -> Iterator[None]:
         forkserver._forkserver._stop()  # type: ignore[attr-defined]  # Python stops it only when this process has ended
 
 
-def _module(preload: Preload) -> str:
-    return f"dagster_project.preload.{preload}"
+def _modules(preload: Preload) -> list[str]:
+    """The code location first: what is imported last freezes all that was made up to then."""
+    return ["dagster_project.build", f"resources.preload.{preload}"]

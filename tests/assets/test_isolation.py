@@ -141,26 +141,29 @@ def with_work(stages: Sequence[Stage], name: str, work: Any) -> list[Stage]:
 
 @pytest.fixture(scope="module")
 def crippled(make_house: Any) -> tuple[House, dg.ExecuteInProcessResult]:
-    """A home with a day on which hybrid diverges, and als, which serves, is killed."""
+    """A home with a day on which hybrid diverges, als, which serves, is killed, and repeat has an impossible config."""
     house: House = make_house()
     day = house.ds - timedelta(days=1)
     house.run("ingest", house.home.settings.first_day, house.ds)
     stages = with_work(with_work(STAGES, "hybrid_model", diverge), "als_model", fit_and_be_killed)
     definitions = build_defs(house.home, stages=stages)
-    result = house.run("daily_retrain", day, definitions=definitions, raise_on_error=False)
+    config = {**CONFIG, "repeat_model": {"own_articles": 0}}
+    result = house.run("daily_retrain", day, definitions=definitions, config=config, raise_on_error=False)
     return house, result
 
 
 @pytest.mark.end_to_end
-class TestADayWithoutTwoModels:
-    """Hybrid diverged and als was killed: the others, the database and the report are there."""
+class TestADayWithoutThreeModels:
+    """Hybrid diverged, als was killed, repeat could not be configured: popular, database and report are there."""
 
     MISSING = frozenset(
         {
             "als_model",
             "hybrid_model",
+            "repeat_model",
             "recommendations/als",
             "recommendations/hybrid",
+            "recommendations/repeat",
             "similar_articles/als",
             "similar_articles/hybrid",
             "article_index",
@@ -181,13 +184,15 @@ class TestADayWithoutTwoModels:
         assert all(asset in text for asset in self.MISSING)
         assert "SIGKILL" in text
         assert "DivergedError" in text
-        assert "dg launch --assets" in text
+        assert "own_articles: Input should be greater than or equal to 1" in text
+        command = text.rpartition('dg launch --assets "')[2].partition('"')[0]
+        assert set(command.split(",")) == self.MISSING | {"feature_store", "report", "completeness"}
 
     def test_the_others_are_there(self, crippled: tuple[House, dg.ExecuteInProcessResult]) -> None:
         house, _ = crippled
         day = house.ds - timedelta(days=1)
         parts = {pointer.part for pointer in house.store.pointers("recommendations") if pointer.ds == day}
-        assert parts == {"popular", "repeat"}
+        assert parts == {"popular"}
         assert house.home.database.is_file()
         page = (house.home.reports / f"ds={day}.html").read_text()
         assert "Customers have no lists on this day" in page

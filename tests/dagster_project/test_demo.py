@@ -1,4 +1,4 @@
-"""``make demo``: which homes it leaves alone. The demo itself is run by hand: it takes minutes."""
+"""``make demo``: which homes it leaves alone, what it makes of the first day. It is run by hand: it takes minutes."""
 
 import os
 from datetime import date
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from atelier.errors import AtelierError
+from atelier.recommenders import MODELS
 from dagster_project import demo
 from resources.retailer import Home, Settings, write_settings
 
@@ -41,3 +42,10 @@ def test_the_sample_retailers_homes_are_taken(home: Home) -> None:
     demo.check_sample(home)
     write_settings(home, Settings(source="sample", path="retailer", first_day=date(2025, 3, 3)))
     demo.check_sample(home)
+
+
+def test_of_the_first_day_all_is_made_that_the_judge_reads_and_no_page(home: Home) -> None:
+    made = {key.to_user_string() for key in demo.read_by_judge(home)}
+    assert {f"{name}_model" for name in MODELS} | {f"recommendations/{name}" for name in MODELS} <= made
+    assert {"image_embeddings", "attribute_model", "article_vectors", "vector_space"} <= made
+    assert not made & {"feature_store", "report", "completeness", "articles", "interactions", "similar_articles/als"}

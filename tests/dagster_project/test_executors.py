@@ -16,8 +16,10 @@ import pytest
 
 import dagster_project
 from assets.raw import STAGES
+from atelier.errors import AtelierError
 from dagster_project.build import build_defs
 from dagster_project.commands.init import write_dagster_yaml
+from dagster_project.run import run_job_in_processes
 from resources.feature_store import FeatureStore
 from resources.retailer import Home, Settings, write_settings
 
@@ -98,3 +100,16 @@ def test_ingest_alone_chooses_by_its_days(tmp_path: Path) -> None:
     executors = {job.name: job.executor_def.name for job in repository.get_all_jobs()}
     assert executors.pop("ingest") == "ingest"
     assert set(executors.values()) == {"multiprocess"}
+
+
+@pytest.mark.end_to_end
+def test_a_job_run_from_python_names_the_steps_that_failed(home: Home) -> None:
+    (home.root / "landing" / "customers" / f"ds={DAY}.parquet").write_bytes(b"not Parquet")
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        with pytest.raises(AtelierError, match=rf"ingest {DAY}: .*customers"):
+            run_job_in_processes(home, instance, "ingest", DAY, DAY + timedelta(days=1))
+        (run,) = instance.get_runs()
+        assert not run.is_success
+        processes = processes_of_steps(instance.all_logs(run.run_id))
+    assert len(set(processes.values())) == len(processes) > 1
+    assert FeatureStore(home.store).read("articles", DAY).num_rows == 2, "one step that fails stops no other"

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere steps
 LOOK = """
 import json, os, sys
 started = set(os.listdir("/proc/self/fd"))
-import dagster_project.preload.{name}
+import resources.preload.{name}
 def opened():
     for each in set(os.listdir("/proc/self/fd")) - started:
         try:
@@ -35,7 +35,7 @@ from dagster_project.executors import step_server
 
 def tell(connection):
     threads = len(os.listdir(f"/proc/{{os.getppid()}}/task"))
-    connection.send((threads, "dagster_project.preload.{name}" in sys.modules, "great_expectations" in sys.modules))
+    connection.send((threads, "resources.preload.{name}" in sys.modules, "great_expectations" in sys.modules))
 
 if __name__ == "__main__":
     with step_server("{name}"):
@@ -72,7 +72,7 @@ def test_a_preload_starts_no_thread_and_opens_nothing(imported: tuple[str, Any])
 def test_only_steps_with_models_wait_for_torch(imported: tuple[str, Any]) -> None:
     name, found = imported
     modules = set(found["modules"])
-    assert {"great_expectations", "pandas", "pyarrow.parquet", "duckdb", "assets.on_demand"} <= modules
+    assert {"great_expectations", "pandas", "pyarrow.parquet", "duckdb"} <= modules
     assert ({"torch", "torch._dynamo", "atelier.recommenders.factorisation.als"} <= modules) == (name == "models")
     assert "torchvision" not in modules
     assert "dagster_project.definitions" not in modules, "it reads the settings of a home"

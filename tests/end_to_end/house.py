@@ -44,7 +44,7 @@ class House:
     def run(self, job: str, first: date, last: date | None = None, **options: Any) -> dg.ExecuteInProcessResult:
         """Run a job of a day or a range of days in this process."""
         definitions = options.pop("definitions", None) or build_defs(self.home)
-        config = CONFIG if job == "daily_retrain" else {}
+        config = options.pop("config", CONFIG if job == "daily_retrain" else {})
         return run_job(definitions, self.instance, job, first, last, config=config, **options)
 
     def files(self, ds: date, *tables: str) -> dict[str, str]:

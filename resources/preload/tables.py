@@ -1,7 +1,7 @@
 """Imports of every step: Dagster's own for running one, and those for reading, auditing and writing a table.
 
 What belongs here: imports that two steps of a run or more would make, and the freeze of the collector. What does not:
-see :mod:`dagster_project.preload`. A step whose import is missing here still works: it makes the import itself.
+see :mod:`resources.preload`. A step whose import is missing here still works: it makes the import itself.
 """
 
 import gc
@@ -27,7 +27,6 @@ import upath.implementations.local
 
 import atelier.progress
 import atelier.sources
-import dagster_project.build
 import resources.frames
 import resources.lineage_metadata
 

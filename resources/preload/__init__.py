@@ -1,8 +1,9 @@
-"""What steps import, imported once: a step is then forked from a process that has it all.
+"""The libraries that steps work with, imported once: a step is then forked from a process that has them all.
 
 What belongs here: modules that import and do nothing else; :mod:`dagster_project.executors` names the one that suits a
-job. What does not: a connection, a file, a thread. A fork copies memory and file descriptors but only one thread, so
-that whoever waits for another thread afterwards would wait for ever.
+job, :mod:`assets.isolation` the one for work in a process of its own. What does not: a connection, a file, a thread. A
+fork copies memory and file descriptors but only one thread, so that whoever waits for another thread afterwards would
+wait for ever.
 """
 
 import atexit

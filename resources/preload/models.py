@@ -1,6 +1,6 @@
 """Imports of the steps that train and apply models, on top of those of every step.
 
-What belongs here: see :mod:`dagster_project.preload.tables`. What does not: anything that touches a GPU, since CUDA
+What belongs here: see :mod:`resources.preload.tables`. What does not: anything that touches a GPU, since CUDA
 does not survive a fork.
 """
 
@@ -11,7 +11,7 @@ from importlib import import_module
 import torch._dynamo  # torch's optimisers import it at their first step: it takes as long as torch itself
 
 import atelier
-import dagster_project.preload.tables
+import resources.preload.tables
 
 for module in pkgutil.walk_packages(atelier.__path__, "atelier."):
     import_module(module.name)
