@@ -32,11 +32,13 @@ class Tally:
     days: list[tuple[date, int, int]] = field(default_factory=list)
     rejected: list[tuple[date, "pa.Table"]] = field(default_factory=list)
     empty_days: list[date] = field(default_factory=list)
+    values_dropped: int = 0
     notes: set[str] = field(default_factory=set)
 
     def count(self, day: date, landed: "Landed") -> None:
         """Add the rows of ``day``."""
-        self.days.append((day, landed.rows_in, landed.rejected.num_rows))
+        self.days.append((day, landed.rows_in, landed.rejected_rows))
+        self.values_dropped += landed.values_dropped
         self.rejected.append((day, landed.rejected))
         self.notes.update(landed.notes)
         if landed.rows_in == 0:
@@ -49,16 +51,36 @@ class Tally:
 
     @property
     def refused(self) -> int:
-        """Rows that went to ``rejected``."""
+        """Rows that were not stored."""
         return sum(rows for _, _, rows in self.days)
+
+    @property
+    def all_refused(self) -> bool:
+        """Whether a day had rows and none of them was right."""
+        return any(0 < rows_in == refused for _, rows_in, refused in self.days)
+
+    def most_frequent_reasons(self) -> str:
+        """The three most frequent reasons for rejecting a row, with the column, how many rows and the first of them."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        faults = pa.concat_tables([rejected for _, rejected in self.rejected])
+        refused = faults.filter(pc.invert(faults.column("row_kept")))
+        counted = refused.group_by(["column_name", "reason"]).aggregate([("row", "count"), ("row", "min")])
+        most = counted.sort_by([("row_count", "descending"), ("column_name", "ascending")]).slice(0, 3).to_pylist()
+        return "; ".join(
+            f"{one['row_count']} × {one['column_name']} {one['reason']} (first in row {one['row_min']})" for one in most
+        )
 
 
 def ingest(step: Step, table: str, landings: "Iterator[tuple[date, Landed]]") -> Tally:
     """Store the accepted rows of ``table`` and the rejected ones, and check that the counts add up.
 
     Raises:
-        ContractViolation: the accepted or the rejected rows break their contract; neither table has changed.
+        ContractViolation: the accepted or the rejected rows break their contract; neither table has changed, except
+            that the reasons are stored where every row of a day was rejected.
     """
+    from atelier.errors import ContractViolation
     from atelier.progress import progress
 
     tally = Tally()
@@ -70,12 +92,20 @@ def ingest(step: Step, table: str, landings: "Iterator[tuple[date, Landed]]") ->
 
     # Both tables are audited before either is published, and ``table`` is published last: a run that breaks a contract
     # or is killed in between leaves no day whose rows do not add up.
-    with (
-        step.store.stage_range(table, accepted(), run_id=step.run_id) as stored,
-        step.store.stage_range("rejected", tally.rejected, part=table, run_id=step.run_id) as refused,
-    ):
-        refused.publish()
-        step.record(table, stored.publish())
+    try:
+        with (
+            step.store.stage_range(table, accepted(), run_id=step.run_id) as stored,
+            step.store.stage_range("rejected", tally.rejected, part=table, run_id=step.run_id) as refused,
+        ):
+            refused.publish()
+            step.record(table, stored.publish())
+    except ContractViolation as violation:
+        if not tally.all_refused:
+            raise
+        # Without a single row the table breaks its contract, and the reasons are what a person needs to mend the files.
+        step.store.write_range("rejected", tally.rejected, part=table, run_id=step.run_id)
+        reasons = f"every row of a day was rejected: {tally.most_frequent_reasons()}"
+        raise ContractViolation(f"{violation}\n{reasons}. All are in the table rejected", table) from violation
     _report(step, table, tally)
     return tally
 
@@ -92,7 +122,8 @@ def _report(step: Step, table: str, tally: Tally) -> None:
         f"{table}: {tally.rows_in} rows in, {stored} stored, {tally.refused} rejected",
     )
     share = tally.refused / max(tally.rows_in, 1)
-    step.check("few_rows_rejected", share <= FEW, f"{table}: {share:.2%} of the rows are rejected")
+    kept = f", {tally.values_dropped} values at fault are null in rows that are stored" if tally.values_dropped else ""
+    step.check("few_rows_rejected", share <= FEW, f"{table}: {share:.2%} of the rows are rejected{kept}")
 
 
 def land(step: Step, source: "Source", table: str) -> "Iterator[tuple[date, Landed]]":

@@ -57,16 +57,18 @@ def _ingest(step: Step) -> "Section":
 
     from atelier.report.ingest import ingest_section
 
+    faults = partition(step, "rejected")
     rows = []
     for table in INGESTED:
-        stored, refused = step.store.pointer(table, step.ds), step.store.pointer("rejected", step.ds, table)
-        if stored is not None:
-            rejected = refused.rows if refused else 0
-            rows.append((table, stored.rows + rejected, stored.rows, rejected))
-    counts = pd.DataFrame(rows, columns=["table", "rows_in", "rows_stored", "rows_rejected"])
+        if (stored := step.store.pointer(table, step.ds)) is not None:
+            own = faults[faults["source_table"] == table] if faults is not None else pd.DataFrame({"row_kept": []})
+            dropped = int(own["row_kept"].sum())
+            rejected = len(own) - dropped
+            rows.append((table, stored.rows + rejected, stored.rows, rejected, dropped))
+    counts = pd.DataFrame(rows, columns=["table", "rows_in", "rows_stored", "rows_rejected", "values_dropped"])
     events = [p for p in step.store.pointers("interactions") if p.ds <= step.ds]
     empty = {"interactions": sorted(p.ds for p in events if p.rows == 0)}
-    return ingest_section(counts, partition(step, "rejected"), empty)
+    return ingest_section(counts, faults, empty)
 
 
 def _checks(step: Step) -> "Section":

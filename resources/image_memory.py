@@ -88,7 +88,7 @@ def _as_rejected(refused: "pd.DataFrame", listing: "pa.Table", folder: str) -> "
     if refused.empty:
         return REJECTED_SCHEMA.empty_table()
     files, records = folder + "/" + refused["path"], refused[LISTED].to_json(orient="records", lines=True).splitlines()
-    frame = refused.assign(source_table="images", source_file=files, column_name="path", record=records)
+    frame = refused.assign(source_table="images", source_file=files, column_name="path", row_kept=False, record=records)
     frame["row"] = _row_numbers(refused, listing)
     return pa.Table.from_pandas(frame[REJECTED_SCHEMA.names], preserve_index=False)
 

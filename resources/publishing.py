@@ -34,7 +34,7 @@ from resources.schema import Column, Table
 from resources.staging import open_duckdb
 from resources.storage import replace_file
 from resources.tables import REGISTRY
-from resources.views import empty_sql, sql_list, sql_literal
+from resources.views import DAY_OF_FILE, empty_sql, scan_sql, sql_literal
 
 if TYPE_CHECKING:
     from resources.feature_store import FeatureStore
@@ -251,18 +251,17 @@ def select_sql(table: Table, files: Sequence[tuple[str, date]]) -> str:
     """
     own = [name for name, ds in files if f"/ds={ds}/" in name]
     shared = [(name, ds) for name, ds in files if f"/ds={ds}/" not in name]
-    sources = []
+    if not files:
+        return f"SELECT ds, {table.names} FROM ({empty_sql(table)})"  # noqa: S608 - our own names and files
+    selects = []
     if own:  # the day stands in the path, so a query for one day opens that day's file only
-        sources.append(f"read_parquet({sql_list(own)}, hive_partitioning = true, hive_types = {{'ds': DATE}})")
+        selects.append(f"SELECT {DAY_OF_FILE} AS ds, {table.names} FROM {scan_sql(own)}")  # noqa: S608 - as above
     if shared:
-        distinct = sql_list(sorted({name for name, _ in shared}))
+        distinct = scan_sql(sorted({name for name, _ in shared}))
         days = ", ".join(f"({sql_literal(name)}, DATE '{ds}')" for name, ds in shared)
-        sources.append(
-            f"read_parquet({distinct}, filename = 'pointer_file', hive_partitioning = false)"
-            f" JOIN (VALUES {days}) AS pointers(pointer_file, ds) USING (pointer_file)"
-        )
-    select = f"SELECT ds, {table.names} FROM "  # noqa: S608 - our own names and files
-    return " UNION ALL ".join(select + source for source in sources or [f"({empty_sql(table)})"])
+        joined = f"{distinct} JOIN (VALUES {days}) AS pointers(filename, ds) USING (filename)"
+        selects.append(f"SELECT ds, {table.names} FROM {joined}")  # noqa: S608 - as above
+    return " UNION ALL ".join(selects)
 
 
 def latest_sql(table: Table) -> str:

@@ -7,7 +7,7 @@ may not import the registry; a test holds the two together). What does not: the 
 
 from dataclasses import dataclass
 
-INTERACTION_KINDS = ("view", "save", "bag", "purchase")
+INTERACTION_KINDS = ("view", "save", "bag", "purchase", "return")
 MONEY = "DECIMAL(18,9)"
 
 
@@ -18,11 +18,14 @@ class Field:
     Attributes:
         name: the column of the table that it becomes.
         type: the DuckDB type that its values have to parse to.
-        required: null, or blank text, is a fault.
+        required: null, or blank text, is a fault. A row with a fault in a required value is rejected; any other value
+            at fault becomes null, and the row is kept.
         may_lack: the file may be without the column; it is null then.
         low: the smallest valid value of a number.
         high: the largest valid value of a number.
         values: the valid texts, where they are few.
+        identifier: what became a number with decimals on its way (``108775015.0``) is a fault.
+        open_ended: a date after :data:`~atelier.sources.validation.LATEST` means that no end is known, and is null.
         source: the column's name in the file, where it differs.
         transform: SQL that turns the parsed value, written ``{0}``, into the table's.
         expression: SQL over the file's columns that gives the value; nothing is parsed or checked then.
@@ -35,6 +38,8 @@ class Field:
     low: float | None = None
     high: float | None = None
     values: tuple[str, ...] | None = None
+    identifier: bool = False
+    open_ended: bool = False
     source: str | None = None
     transform: str | None = None
     expression: str | None = None
@@ -68,8 +73,8 @@ def _optional(name: str, kind: str = "VARCHAR", low: float | None = None, high: 
     return Field(name, kind, may_lack=True, low=low, high=high)
 
 
-_ARTICLE = Field("article_id", required=True)
-_CUSTOMER = Field("customer_id", required=True)
+_ARTICLE = Field("article_id", required=True, identifier=True)
+_CUSTOMER = Field("customer_id", required=True, identifier=True)
 _KNOWN_ARTICLE = ("article_id", "articles")
 
 LAYOUTS: dict[str, Layout] = {
@@ -79,10 +84,11 @@ LAYOUTS: dict[str, Layout] = {
             "articles",
             (
                 _ARTICLE,
-                *map(_optional, ("product_code", "name", "description", "product_type", "brand", "division")),
+                Field("product_code", may_lack=True, identifier=True),
+                *map(_optional, ("name", "description", "product_type", "brand", "division")),
                 _optional("price", MONEY, low=0),
                 _optional("available_from", "DATE"),
-                _optional("available_until", "DATE"),
+                Field("available_until", "DATE", may_lack=True, open_ended=True),
                 Field("in_stock", "BOOLEAN", required=True),
             ),
             key=("article_id",),
@@ -120,7 +126,7 @@ LAYOUTS: dict[str, Layout] = {
         ),
         Layout(
             "outfits",
-            (Field("outfit_id", required=True), _ARTICLE, _optional("role")),
+            (Field("outfit_id", required=True, identifier=True), _ARTICLE, _optional("role")),
             key=("outfit_id", "article_id"),
             references=(_KNOWN_ARTICLE,),
         ),

@@ -8,6 +8,7 @@ day, so an article that is sold later looks like one that is never sold.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,9 +21,21 @@ from atelier.sources.base import check_request, source_error
 from atelier.sources.columns import LAYOUTS
 from atelier.sources.hidden_labels import HideLabels, split_labels
 from atelier.sources.hm_images import land_photographs
-from atelier.sources.hm_layout import SALES, SALES_OF_A_DAY, HmOptions, articles_layout, customers_layout
+from atelier.sources.hm_layout import SALES, SALES_OF_A_DAY, HmOptions, articles_layout, customers_layout, index_columns
 from atelier.sources.landed import Landed
-from atelier.sources.reading import ROW, Raw, count, engine, file_types, literal, load, renumber, scan, sql_identifier
+from atelier.sources.reading import (
+    ROW,
+    Raw,
+    count,
+    engine,
+    file_pattern,
+    file_types,
+    literal,
+    load,
+    renumber,
+    scan,
+    sql_identifier,
+)
 from atelier.sources.validation import BOUNDS, LATEST, Checked, check, check_columns, empty, land, remember, rows_query
 
 if TYPE_CHECKING:
@@ -162,7 +175,12 @@ class _Reader:
 
     def customers(self) -> Landed:
         """Everyone in the customers file."""
-        return land(self.connection, self._check_customers())
+        checked = self._check_customers()
+        landed = land(self.connection, checked)
+        left_out = [
+            f"column {name} is an index that pandas wrote: left out" for name in index_columns(checked.raw.types)
+        ]
+        return replace(landed, notes=(*landed.notes, *left_out))
 
     def articles(self, last: date) -> Callable[[date], Landed]:
         """The catalogue as it looks from each day, up to ``last``."""
@@ -260,7 +278,7 @@ class _Reader:
             columns = ", ".join(f"{sql_identifier(name)} {kind}" for name, kind in {**types, ROW: "BIGINT"}.items())
             self.connection.execute(f"CREATE OR REPLACE TEMP TABLE sales_raw ({columns})")
             return types
-        staged = {"files": [str(staged) for staged in files]}
+        staged = {"files": [file_pattern(staged) for staged in files]}
         rows = "read_parquet($files, hive_partitioning = false)"
         if self.options.last_day is not None:
             after = f"SELECT count(*) FROM {rows} WHERE TRY_CAST(t_dat AS DATE) > $last_day"  # noqa: S608 — a constant
@@ -323,5 +341,5 @@ def _check_sales_columns(connection: duckdb.DuckDBPyConnection, source: HmSource
 
 
 def _find(root: Path, stem: str) -> Path | None:
-    """The Parquet file of that name, else the CSV file."""
-    return next((file for suffix in (".parquet", ".csv") if (file := root / f"{stem}{suffix}").is_file()), None)
+    """The Parquet file of that name, else the CSV file; a folder of that name is refused when it is read."""
+    return next((file for suffix in (".parquet", ".csv") if (file := root / f"{stem}{suffix}").exists()), None)

@@ -10,9 +10,11 @@ import pyarrow as pa
 
 from atelier.sources.columns import LAYOUTS
 from atelier.sources.landed import REJECTED_SCHEMA, Landed
-from atelier.sources.paths import files_below, path_faults
+from atelier.sources.paths import files_below, path_faults, readable
 from atelier.sources.reading import count
 from atelier.sources.validation import empty
+
+_NOT_UTF8 = "is not UTF-8: rename the file"
 
 # 011/0110065001.jpg: the folder is the article's first three digits.
 _LISTED = r"""
@@ -40,7 +42,9 @@ def land_photographs(connection: duckdb.DuckDBPyConnection, root: Path, known: s
     if not root.is_dir():
         return Landed(empty(LAYOUTS["images"]), notes=("there is no folder images: no article has a photograph",))
     plain, links = files_below(root)
-    paths, faults = sorted(plain | links), path_faults(links, root)
+    faults = {readable(path): fault for path, fault in path_faults(links, root).items()}
+    faults |= {readable(path): _NOT_UTF8 for path in plain | links if readable(path) != path}
+    paths = sorted(map(readable, plain | links))
     listing = {"path": pa.array(paths, pa.string()), "fault": pa.array(map(faults.get, paths), pa.string())}
     connection.register("image_listing", pa.table(listing))
     connection.execute(_LISTED.format(known=known))
@@ -50,7 +54,8 @@ def land_photographs(connection: duckdb.DuckDBPyConnection, root: Path, known: s
     ).to_arrow_table()
     rejected = connection.sql("""
         SELECT 'images' AS source_table, 'images/' || path AS source_file, 0 AS row, column_name, reason,
-               NULL AS record FROM listed_images WHERE reason IS NOT NULL ORDER BY path""").to_arrow_table()
+               false AS row_kept, NULL AS record
+        FROM listed_images WHERE reason IS NOT NULL ORDER BY path""").to_arrow_table()
     articles = count(connection, known)
     without = articles - accepted.num_rows
     notes = (f"{without} of {articles} articles have no photograph",) if without else ()

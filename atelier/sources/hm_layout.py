@@ -4,6 +4,7 @@ What belongs here: the mapping (see the table in docs/sources.md) and :class:`Hm
 (:mod:`atelier.sources.hm`).
 """
 
+import re
 from datetime import date
 from typing import Any, Literal, Self
 
@@ -32,7 +33,7 @@ _CHANNEL = f"CASE {{0}} WHEN 1 THEN '{CHANNELS[0]}' WHEN 2 THEN '{CHANNELS[1]}' 
 
 # Kaggle's article ids have ten digits; whoever reads them as numbers loses the leading zero.
 _TEN_DIGITS = "CASE WHEN length({0}) < 10 AND regexp_full_match({0}, '[0-9]+') THEN lpad({0}, 10, '0') ELSE {0} END"
-_ARTICLE = Field("article_id", required=True, transform=_TEN_DIGITS)
+_ARTICLE = Field("article_id", required=True, identifier=True, transform=_TEN_DIGITS)
 
 
 class HmOptions(EngineOptions):
@@ -96,7 +97,7 @@ def articles_layout(options: HmOptions) -> Layout:
         "articles",
         (
             _ARTICLE,
-            Field("product_code", may_lack=True),
+            Field("product_code", may_lack=True, identifier=True),
             Field("name", source="prod_name"),
             Field("description", source="detail_desc"),
             *metadata,
@@ -106,9 +107,15 @@ def articles_layout(options: HmOptions) -> Layout:
     )
 
 
+def index_columns(types: dict[str, str]) -> list[str]:
+    """The columns that pandas adds when it writes a frame with its index: numbers of rows, which say nothing."""
+    return [name for name in types if re.fullmatch(r"__index_level_\d+__|Unnamed: \d+|column0", name)]
+
+
 def customers_layout(types: dict[str, str]) -> Layout:
     """The layout of customers: id and age; every other column goes into the profile where it is not empty."""
-    others = [name for name in types if name not in ("customer_id", "age")]
+    own = {"customer_id", "age", *index_columns(types)}
+    others = [name for name in types if name not in own and name.casefold() not in own]
     entries = ", ".join(
         f"{{'k': {literal(name)}, 'v': nullif(CAST({sql_identifier(name)} AS VARCHAR), '')}}" for name in others
     )
@@ -117,7 +124,7 @@ def customers_layout(types: dict[str, str]) -> Layout:
     return Layout(
         "customers",
         (
-            Field("customer_id", required=True),
+            Field("customer_id", required=True, identifier=True),
             Field("age", "SMALLINT", may_lack=True, low=0, high=130),
             Field("profile", expression=profile if others else "CAST(NULL AS MAP(VARCHAR, VARCHAR))"),
         ),
@@ -126,7 +133,7 @@ def customers_layout(types: dict[str, str]) -> Layout:
 
 
 _SALE = (
-    Field("customer_id", required=True),
+    Field("customer_id", required=True, identifier=True),
     _ARTICLE,
     Field("occurred_at", "DATE", required=True, source="t_dat", transform="CAST({0} AS TIMESTAMP)"),
     Field("kind", expression="'purchase'"),

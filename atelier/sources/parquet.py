@@ -16,17 +16,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from atelier.sources.base import check_request, source_error
 from atelier.sources.columns import LAYOUTS
+from atelier.sources.file_format import folder_error
 from atelier.sources.landed import Landed
 from atelier.sources.reading import ROW, EngineOptions, engine, load
-from atelier.sources.validation import Checked, check, empty, land, remember
+from atelier.sources.validation import CHECK_COLUMNS, Checked, check, empty, land, remember
 
 _REQUIRED = ("articles", "interactions")
 _ALWAYS = ("articles", "customers")  # without a snapshot of these a day cannot be read at all
 
 # A snapshot is valid until the next one; its dates decide what is in stock on the days between.
-_ARTICLES = f"""* EXCLUDE ({ROW}, column_name, reason) REPLACE (
+_ARTICLES = f"""* EXCLUDE ({CHECK_COLUMNS}) REPLACE (
     in_stock AND coalesce(available_from <= $day, true) AND coalesce(available_until >= $day, true) AS in_stock)"""
-_INTERACTIONS = f"{ROW} - 1 AS ordinal, * EXCLUDE ({ROW}, column_name, reason)"
+_INTERACTIONS = f"{ROW} - 1 AS ordinal, * EXCLUDE ({CHECK_COLUMNS})"
 
 
 _Files = tuple[Path | None, ...]
@@ -223,20 +224,32 @@ def _files_by_day(folder: Path) -> dict[date, Path]:
     """The files of one table by day, ascending; hidden files and those that begin with _ are not the table's.
 
     Raises:
-        SourceError: a file is not named for a day.
+        SourceError: a file is not named for a day, or is a folder.
     """
     files = {}
     for file in sorted(folder.iterdir()) if folder.is_dir() else ():
         if file.name.startswith((".", "_")):
             continue
-        try:
-            if not file.name.startswith("ds=") or file.suffix != ".parquet":
-                raise ValueError(file.name)
-            files[date.fromisoformat(file.stem.removeprefix("ds="))] = file
-        except ValueError as error:
-            remedy = "Name it ds=YYYY-MM-DD.parquet, or move it elsewhere."
-            raise source_error(file, "its name is not that of a day's file", remedy) from error
+        if file.is_dir():
+            raise folder_error(file)
+        files[_day_of(file)] = file
     return dict(sorted(files.items()))
+
+
+def _day_of(file: Path) -> date:
+    """The day in a file's name. Each day has one spelling, so that no two files can be the same day's.
+
+    Raises:
+        SourceError: the name is not that of a day's file.
+    """
+    try:
+        day = date.fromisoformat(file.name.removeprefix("ds=").removesuffix(".parquet"))
+    except ValueError:
+        day = None
+    if day is None or file.name != f"ds={day.isoformat()}.parquet":
+        remedy = "Name it ds=YYYY-MM-DD.parquet, or move it elsewhere."
+        raise source_error(file, "its name is not that of a day's file", remedy)
+    return day
 
 
 class SampleSource(ParquetSource):

@@ -26,6 +26,11 @@ def files_below(root: Path) -> tuple[set[str], set[str]]:
     return plain, links
 
 
+def readable(path: str) -> str:
+    r"""A path as text in UTF-8; bytes of a file's name that are not UTF-8 are written as ``\xe9``."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def path_faults(paths: Iterable[str], root: Path) -> dict[str, str]:
     """The paths that must not or cannot be opened, and why.
 

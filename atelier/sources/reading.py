@@ -1,11 +1,16 @@
 """CSV and Parquet files into DuckDB, one row for each row of the file, nothing interpreted yet.
 
 What belongs here: opening DuckDB, reading files as they are, numbering their rows, and turning what cannot be read
-into :class:`~atelier.errors.SourceError`. What does not: whether a value is right
-(:mod:`atelier.sources.validation`).
+into :class:`~atelier.errors.SourceError`. What does not: which format a file has
+(:mod:`atelier.sources.file_format`), whether a value is right (:mod:`atelier.sources.validation`).
+
+A path says nothing about the rows: DuckDB would take it for a pattern of file names and read ``key=value`` folders as
+columns, and is told not to.
 """
 
 import csv
+import errno
+import glob
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,17 +18,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
 from atelier.sources.base import source_error
+from atelier.sources.file_format import check_format
+from atelier.sources.line_ends import unify_line_ends
 
 ROW = "__row"
 """The column that numbers a file's rows, from 1 after any header."""
 
 _CSV_ROWS = f"""SELECT *, row_number() OVER () AS {ROW} FROM read_csv($path, columns = $columns, all_varchar = true,
     auto_detect = false, header = true, delim = ',', quote = '"', escape = '"', strict_mode = true,
-    null_padding = false, store_rejects = true, rejects_limit = 0, parallel = $parallel)"""  # noqa: S608 — a constant
-_PARQUET_ROWS = f"SELECT *, file_row_number + 1 AS {ROW} FROM read_parquet($path)"  # noqa: S608 — a constant
+    null_padding = false, store_rejects = true, rejects_limit = 0, hive_partitioning = false,
+    parallel = $parallel)"""  # noqa: S608 — a constant
+_PARQUET_ROWS = f"SELECT *, file_row_number + 1 AS {ROW} FROM read_parquet($path, hive_partitioning = false)"  # noqa: S608
 
 
 class EngineOptions(BaseModel):
@@ -58,6 +68,15 @@ class Raw:
     file: str
     malformed: str
 
+    def column(self, name: str) -> str | None:
+        """The file's column of that name, in whatever case it is written; None where there is none."""
+        return next((own for own in self.types if own.casefold() == name.casefold()), None)
+
+
+def file_pattern(file: Path) -> str:
+    """The path of one file for DuckDB, which takes ``*``, ``?`` and ``[`` in a path for a pattern."""
+    return glob.escape(str(file))
+
 
 def sql_identifier(identifier: str) -> str:
     """The SQL identifier of a name, which may hold any characters."""
@@ -75,6 +94,9 @@ def engine(options: EngineOptions) -> Iterator[tuple[duckdb.DuckDBPyConnection, 
 
     Yields:
         The connection and the folder.
+
+    Raises:
+        SourceError: what runs inside the block needs more memory or more temporary space than there is.
     """
     if options.temp_dir is not None:
         options.temp_dir.mkdir(parents=True, exist_ok=True)
@@ -88,8 +110,31 @@ def engine(options: EngineOptions) -> Iterator[tuple[duckdb.DuckDBPyConnection, 
         connection = duckdb.connect(":memory:", config=config)
         try:
             yield connection, Path(folder)
+        except (duckdb.Error, OSError) as error:
+            if not _lacks_room(error):
+                raise
+            problem = f"there is no room for temporary files, or not enough memory ({_first_sentence(error)})"
+            remedy = (
+                "Free space there, or set temp_dir to a folder with more, or memory_limit "
+                f"(now {options.memory_limit}) to more: options of the source, see docs/sources.md."
+            )
+            raise source_error(Path(folder).parent, problem, remedy) from error
         finally:
             connection.close()
+
+
+def _lacks_room(error: Exception) -> bool:
+    """Whether a query failed for want of memory or of space on disk, and not because of the file that it reads."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    text = str(error).casefold()
+    full = ("no space left", "could not write", "quota exceeded", "max_temp_directory_size")
+    return isinstance(error, duckdb.OutOfMemoryException) or any(said in text for said in full)
+
+
+def _first_sentence(error: Exception) -> str:
+    """The first line of an error's text, without the name of DuckDB's class."""
+    return str(error).strip().splitlines()[0].removeprefix("Invalid Input Error: ")
 
 
 @contextmanager
@@ -97,16 +142,16 @@ def reading(file: Path) -> Iterator[None]:
     """Turn whatever DuckDB cannot read inside this block into an error that names the file.
 
     Raises:
-        SourceError: naming the file and DuckDB's first sentence.
+        SourceError: naming the file and the first sentence of what was raised, or the format that the file really has.
     """
-    if not file.is_file():
-        raise source_error(file, "there is no such file", "Put it there, or correct the source's path.")
+    check_format(file)
     try:
         yield
-    except (duckdb.Error, UnicodeDecodeError) as error:
-        first = str(error).strip().splitlines()[0].removeprefix("Invalid Input Error: ")
+    except (duckdb.Error, pa.ArrowException, UnicodeDecodeError) as error:
+        if _lacks_room(error):  # engine() says what to do
+            raise
         remedy = "Write the file again: it is damaged, cut short, or not in the format that its name says."
-        raise source_error(file, f"it cannot be read ({first})", remedy) from error
+        raise source_error(file, f"it cannot be read ({_first_sentence(error)})", remedy) from error
 
 
 def csv_header(file: Path) -> list[str]:
@@ -123,11 +168,20 @@ def csv_header(file: Path) -> list[str]:
     if not names:
         raise source_error(file, "it is empty: not even a header", "Write the file again, with its header.")
     names = [name.strip() or f"column{number}" for number, name in enumerate(names)]
+    _refuse_repeated(file, names)
+    return names
+
+
+def _refuse_repeated(file: Path, names: list[str]) -> None:
+    """Refuse two columns of one name; upper and lower case are the same.
+
+    Raises:
+        SourceError: naming the column.
+    """
     folded = [name.casefold() for name in names]
     twice = sorted({name for name, fold in zip(names, folded, strict=True) if folded.count(fold) > 1})
     if twice:
         raise source_error(file, "two columns have this name", "Rename or remove one.", column=twice[0])
-    return names
 
 
 def load(connection: duckdb.DuckDBPyConnection, file: Path, root: Path, relation: str) -> Raw:
@@ -150,9 +204,23 @@ def file_types(connection: duckdb.DuckDBPyConnection, file: Path) -> dict[str, s
     """
     if file.suffix == ".csv":
         return dict.fromkeys(csv_header(file), "VARCHAR")
+    _check_parquet_header(file)
     with reading(file):
-        described = connection.execute("DESCRIBE SELECT * FROM read_parquet($path)", {"path": str(file)}).fetchall()
+        described = connection.execute(
+            "DESCRIBE SELECT * FROM read_parquet($path, hive_partitioning = false)", {"path": file_pattern(file)}
+        ).fetchall()
     return {name: str(kind) for name, kind, *_ in described}
+
+
+def _check_parquet_header(file: Path) -> None:
+    """Refuse a Parquet file in which two columns have one name: DuckDB would rename the second in silence.
+
+    Raises:
+        SourceError: naming the column, or what cannot be read.
+    """
+    with reading(file):
+        names = pq.read_schema(file).names
+    _refuse_repeated(file, names)
 
 
 def scan(
@@ -178,20 +246,26 @@ def scan(
     Raises:
         SourceError: the file cannot be read.
     """
-    bound: dict[str, object] = {"path": str(file), **(parameters or {})}
-    connection.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
+    bound: dict[str, object] = {"path": file_pattern(file), **(parameters or {})}
     if file.suffix != ".csv":
+        _check_parquet_header(file)
         with reading(file):
             connection.execute(statement.replace("{rows}", f"({_PARQUET_ROWS})"), bound)
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {malformed} (row BIGINT, record VARCHAR, reason VARCHAR)")
         return
-    bound["columns"] = dict.fromkeys(csv_header(file), "VARCHAR")
-    for parallel in (True, False):
-        connection.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
-        with reading(file):
-            connection.execute(statement.replace("{rows}", f"({_CSV_ROWS})"), bound | {"parallel": parallel})
-        if count(connection, "reject_errors") == 0:
-            break
+    names = csv_header(file)
+    bound["columns"] = dict.fromkeys(names, "VARCHAR")
+    with reading(file):
+        try:
+            _scan_csv(connection, statement.replace("{rows}", f"({_CSV_ROWS})"), bound)
+        except duckdb.InvalidInputException:
+            unified = unify_line_ends(file, _temporary_folder(connection))
+            if unified is None:  # the line ends were not what stopped DuckDB
+                raise
+            columns = "*" if unified.stand_in is None else f"{ROW}, {_restored(names, unified.stand_in)}"
+            rows = f"(SELECT {columns} FROM ({_CSV_ROWS}))"  # noqa: S608 — quoted names
+            _scan_csv(connection, statement.replace("{rows}", rows), bound | {"path": file_pattern(unified.file)})
+            unified.file.unlink()
     # A malformed row may have several errors; the first is its reason. `line` counts rows, the header included.
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE {malformed} AS
@@ -199,6 +273,27 @@ def scan(
                'is not a row of CSV: ' || first.error_message AS reason
         FROM (SELECT line, min({{'at': byte_position, 'error_message': error_message, 'csv_line': csv_line}}) AS first
               FROM reject_errors GROUP BY line)""")  # noqa: S608 — our own names only
+
+
+def _scan_csv(connection: duckdb.DuckDBPyConnection, statement: str, bound: dict[str, object]) -> None:
+    """Run a statement over a CSV's rows; malformed ones are left in DuckDB's table ``reject_errors``."""
+    for parallel in (True, False):
+        connection.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
+        connection.execute(statement, bound | {"parallel": parallel})
+        if count(connection, "reject_errors") == 0:
+            return
+
+
+def _restored(names: list[str], stand_in: str) -> str:
+    """A SELECT list in which the character that stood in for a carriage return is one again."""
+    back = f"chr({ord(stand_in)}), chr(13)"
+    return ", ".join(f"replace({sql_identifier(name)}, {back}) AS {sql_identifier(name)}" for name in names)
+
+
+def _temporary_folder(connection: duckdb.DuckDBPyConnection) -> Path:
+    """The folder for temporary files of a connection that :func:`engine` opened."""
+    [(spill,)] = connection.execute("SELECT current_setting('temp_directory')").fetchall()
+    return Path(spill).parent
 
 
 def renumber(connection: duckdb.DuckDBPyConnection, relation: str, malformed: str) -> None:

@@ -3,8 +3,9 @@
 What belongs here: the rules of a :class:`~atelier.sources.columns.Layout` as SQL, applied to a file's rows. What does
 not: reading files (:mod:`atelier.sources.reading`), rules of one format only.
 
-A row has one fault, the first that is found: by the order of the columns a value that is missing, of the wrong type or
-out of range; then an unknown reference; then the wrong day; then, among rows without a fault, a key that stood before.
+A row is rejected for one fault, the first that is found: by the order of the columns a required value that is missing,
+of the wrong type or out of range; then an unknown reference; then the wrong day; then, among rows without a fault, a
+key that stood before. An optional value at fault becomes null and the row is kept; each such fault is noted.
 """
 
 import re
@@ -46,8 +47,17 @@ _NOUN = dict.fromkeys(_NUMERIC, "a number") | {
     "BOOLEAN": "true or false",
     "MAP": "a map of text to text",
 }
-_WHOLE_COLUMN = ("is null", "is blank", *(f"is not {noun}" for noun in _NOUN.values()))
-_OFFSET = r"\d\d:\d\d.*(Z|[+-]\d\d(:?\d\d)?)\s*$"
+_DECIMALS = "is a number with decimals: write identifiers as text, or as whole numbers"
+_ZONE = "has a time zone: give the retailer's own time"
+_WHOLE_COLUMN = ("is null", "is blank", _DECIMALS, _ZONE, *(f"is not {noun}" for noun in _NOUN.values()))
+# Whatever follows a date and a time says how to read it: Z, +02, UTC, Europe/Paris. DuckDB would leave it out silently.
+_DATE_AND_TIME = r"\s*\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\s*\d{1,2}:\d{2}(:\d{2}(\.\d*)?)?)?"
+_WITH_ZONE = _DATE_AND_TIME + r"\s*([+-]\d|[A-Za-z]).*"
+_HALF_DAY = r"(?i).*\d\s*[ap]\.?m\.?\s*"
+_WITH_DECIMALS = r"\s*[+-]?\d+\.(0*|\d*[eE][+-]?\d+)\s*"
+_FAULT = "STRUCT(column_name VARCHAR, reason VARCHAR)"
+CHECK_COLUMNS = f"{ROW}, column_name, reason, value_faults"
+"""The columns of checked rows that are not the table's."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +66,17 @@ class Checked:
 
     Attributes:
         relation: a table with :data:`~atelier.sources.reading.ROW`, the layout's columns, ``column_name`` and
-            ``reason`` (both null where the row is valid).
+            ``reason`` (both null where the row is valid), and ``value_faults``: the faults of optional values, each
+            with ``column_name`` and ``reason``; null where there are none.
         raw: the rows it was made from.
         table: what the rows are meant for.
+        notes: what a person should know: the columns that the file lacks.
     """
 
     relation: str
     raw: Raw
     table: str
+    notes: tuple[str, ...] = ()
 
 
 def _family(kind: str) -> str:
@@ -83,62 +96,94 @@ def check_columns(raw: Raw, fields: tuple[Field, ...], root: Path) -> None:
     for field in fields:
         if field.expression:
             continue
-        if field.column not in raw.types:
+        column = raw.column(field.column)
+        if column is None:
             if field.may_lack:
                 continue
             there = ", ".join(raw.types) or "none"
             raise source_error(
                 root / raw.file, f"the column is missing; there are {there}", "Add it.", column=field.column
             )
-        family, wanted = _family(raw.types[field.column]), _family(field.type)
+        family, wanted = _family(raw.types[column]), _family(field.type)
         if family not in _ACCEPTED[wanted] | {"NULL"}:
             zone = " in the retailer's own time, without a time zone" if "ZONE" in family else ""
-            problem = f"its type is {raw.types[field.column]}, which is not {_NOUN.get(wanted, 'text')}"
-            raise source_error(root / raw.file, problem, f"Write it as {field.type}{zone}.", column=field.column)
+            problem = f"its type is {raw.types[column]}, which is not {_NOUN.get(wanted, 'text')}"
+            raise source_error(root / raw.file, problem, f"Write it as {field.type}{zone}.", column=column)
 
 
-def _parsed(field: Field, types: Mapping[str, str]) -> str:
+def _given(field: Field, raw: Raw) -> str:
+    """SQL for the field's value as the file has it; empty text is null, as it is in CSV."""
+    column = raw.column(field.column)
+    assert column is not None  # noqa: S101 — the callers have looked; for the type checker
+    given = sql_identifier(column)
+    if not _is_text(raw.types[column]):
+        return given
+    text = f"CAST({given} AS VARCHAR)"
+    return f"nullif({f'trim({text})' if field.type in ('DATE', 'TIMESTAMP') else text}, '')"
+
+
+def _is_text(kind: str) -> bool:
+    return _family(kind) in _TEXTS
+
+
+def _parsed(field: Field, raw: Raw) -> str:
     """SQL for the field's value before its transform; null where it does not parse."""
     if field.expression:
         return field.expression
-    if field.column not in types:
+    if raw.column(field.column) is None:
         return f"CAST(NULL AS {field.type})"
-    raw, wanted = sql_identifier(field.column), _family(field.type)
+    given, wanted = _given(field, raw), _family(field.type)
     if wanted == "VARCHAR":
-        return f"nullif(CAST({raw} AS VARCHAR), '')"
+        return f"nullif(CAST({given} AS VARCHAR), '')"
     if wanted in ("INTEGER", "SMALLINT"):
-        return f"TRY_CAST(TRY_CAST({raw} AS DOUBLE) AS {field.type})"
-    return f"TRY_CAST({raw} AS {field.type})"
+        return f"TRY_CAST(TRY_CAST({given} AS DOUBLE) AS {field.type})"
+    parsed = f"TRY_CAST({given} AS {field.type})"
+    return f"CASE WHEN {parsed} <= DATE '{LATEST}' THEN {parsed} END" if field.open_ended else parsed
 
 
-def _faults(field: Field, types: Mapping[str, str]) -> list[tuple[str, str]]:
+def _faults(field: Field, raw: Raw) -> list[tuple[str, str]]:
     """Pairs of a SQL condition and the reason it stands for, the first that holds counting."""
-    if field.expression or field.column not in types:
+    column = raw.column(field.column)
+    if field.expression or column is None:
         return []
-    raw, value, wanted = sql_identifier(field.column), _parsed(field, types), _family(field.type)
-    text = _family(types[field.column]) in _TEXTS
-    faults = [(f"{raw} IS NULL", "is null")] if field.required else []
+    given, value, wanted = _given(field, raw), _parsed(field, raw), _family(field.type)
+    text = _is_text(raw.types[column])
+    faults = [(f"{sql_identifier(column)} IS NULL", "is null")] if field.required else []
     if field.required and text:
-        faults.append((rf"regexp_full_match(CAST({raw} AS VARCHAR), '\s*')", "is blank"))
+        faults.append((rf"regexp_full_match(CAST({sql_identifier(column)} AS VARCHAR), '\s*')", "is blank"))
+    if field.identifier and text:
+        faults.append((f"regexp_full_match({given}, '{_WITH_DECIMALS}')", _DECIMALS))
     if wanted in _NUMERIC:
-        faults += _number_faults(field, raw, value)
+        faults += _number_faults(field, given, value)
+    elif wanted in ("DATE", "TIMESTAMP"):
+        faults += _time_faults(field, given, text)
+    elif wanted == "BOOLEAN" and not text and _family(raw.types[column]) != "BOOLEAN":
+        faults.append((f"{given} NOT IN (0, 1)", f"is not {_NOUN[wanted]}"))
     elif wanted != "VARCHAR":
-        if wanted == "TIMESTAMP" and text:
-            faults.append((f"regexp_matches({raw}, '{_OFFSET}')", "has a time zone: give the retailer's own time"))
-        faults.append((f"{raw} IS NOT NULL AND {value} IS NULL", f"is not {_NOUN[wanted]}"))
-    if wanted in ("DATE", "TIMESTAMP"):
-        plausible = f"CAST({value} AS DATE) BETWEEN DATE '{EARLIEST}' AND DATE '{LATEST}'"
-        faults.append((f"NOT ({plausible})", f"is not between {EARLIEST.year} and {LATEST.year}"))
+        faults.append((f"{given} IS NOT NULL AND {value} IS NULL", f"is not {_NOUN[wanted]}"))
     if field.values:
         allowed = ", ".join(map(literal, field.values))
         faults.append((f"{value} NOT IN ({allowed})", f"is none of {', '.join(field.values)}"))
     return faults
 
 
-def _number_faults(field: Field, raw: str, value: str) -> list[tuple[str, str]]:
-    number = f"TRY_CAST({raw} AS DOUBLE)"
+def _time_faults(field: Field, given: str, text: bool) -> list[tuple[str, str]]:
+    noun, parsed = f"is not {_NOUN[_family(field.type)]}", f"TRY_CAST({given} AS {field.type})"
+    faults = []
+    if text:
+        zone = f"regexp_full_match({given}, '{_WITH_ZONE}') AND NOT regexp_full_match({given}, '{_HALF_DAY}')"
+        faults = [(zone, _ZONE), (rf"NOT regexp_full_match({given}, '{_DATE_AND_TIME}\s*')", noun)]
+    faults.append((f"{given} IS NOT NULL AND {parsed} IS NULL", noun))
+    plausible = f"CAST({parsed} AS DATE) >= DATE '{EARLIEST}'"
+    if not field.open_ended:
+        plausible += f" AND CAST({parsed} AS DATE) <= DATE '{LATEST}'"
+    return [*faults, (f"NOT ({plausible})", f"is not between {EARLIEST.year} and {LATEST.year}")]
+
+
+def _number_faults(field: Field, given: str, value: str) -> list[tuple[str, str]]:
+    number = f"TRY_CAST({given} AS DOUBLE)"
     faults = [
-        (f"{raw} IS NOT NULL AND {number} IS NULL", "is not a number"),
+        (f"{given} IS NOT NULL AND {number} IS NULL", "is not a number"),
         (f"NOT isfinite({number})", "is not finite"),
     ]
     if field.type in ("INTEGER", "SMALLINT"):
@@ -147,13 +192,15 @@ def _number_faults(field: Field, raw: str, value: str) -> list[tuple[str, str]]:
         faults.append((f"{number} < {field.low}", "is negative" if field.low == 0 else f"is below {field.low:g}"))
     if field.high is not None:
         faults.append((f"{number} > {field.high}", f"is above {field.high:g}"))
-    return [*faults, (f"{raw} IS NOT NULL AND {value} IS NULL", f"does not fit {field.type}")]
+    return [*faults, (f"{given} IS NOT NULL AND {value} IS NULL", f"does not fit {field.type}")]
 
 
 def rows_query(raw: Raw, layout: Layout, known: Mapping[str, str]) -> str:
-    """A SELECT of ROW, the layout's columns and ``fault`` (column_name, reason; null where valid); streams.
+    """A SELECT of ROW, the layout's columns, ``fault`` and ``value_faults``; streams.
 
-    Duplicates are not looked for. It binds ``$day`` where the layout has a day.
+    ``fault`` (column_name, reason; null where the row is valid) is why the row is rejected, ``value_faults`` a list of
+    the same for optional values, which are null then; null where there are none. Duplicates are not looked for. It
+    binds ``$day`` where the layout has a day.
 
     Args:
         raw: the rows.
@@ -161,15 +208,26 @@ def rows_query(raw: Raw, layout: Layout, known: Mapping[str, str]) -> str:
         known: for tables that references name, the SQL name of a table with the column of known values; a reference
             to a table not named here is not checked.
     """
-    values = ", ".join(f"{_parsed(field, raw.types)} AS {sql_identifier(field.name)}" for field in layout.fields)
-    own = [_case(field.column, *fault) for field in layout.fields for fault in _faults(field, raw.types)]
-    names = {field: sql_identifier(field.name) for field in layout.fields}
-    final = ", ".join(f"{(f.transform or '{0}').format(name)} AS {name}" for f, name in names.items())
-    late = _late_faults(layout, known)
+    values = ", ".join(f"{_parsed(field, raw)} AS {sql_identifier(field.name)}" for field in layout.fields)
+    cases = {field: [_case(field.column, *fault) for fault in _faults(field, raw)] for field in layout.fields}
+    required = [case for field in layout.fields if field.required for case in cases[field]]
+    optional = {field: f"fault_{i}" for i, field in enumerate(layout.fields) if cases[field] and not field.required}
+    found = "".join(f", {_cases(cases[field])} AS {name}" for field, name in optional.items())
+    final = ", ".join(_final(field, optional.get(field)) for field in layout.fields)
+    listed = f"nullif(list_filter([{', '.join(optional.values())}], lambda fault: fault IS NOT NULL), [])"
+    value_faults = listed if optional else f"CAST(NULL AS {_FAULT}[])"
     return f"""
-        SELECT * EXCLUDE (fault), coalesce(fault, {_cases(late)}) AS fault FROM (
-            SELECT {ROW}, {final}, fault FROM (SELECT {ROW}, {values}, {_cases(own)} AS fault FROM {raw.relation})
+        SELECT * EXCLUDE (fault), coalesce(fault, {_cases(_late_faults(layout, known))}) AS fault FROM (
+            SELECT {ROW}, {final}, {value_faults} AS value_faults, fault FROM (
+                SELECT {ROW}, {values}, {_cases(required)} AS fault{found} FROM {raw.relation})
         ) AS parsed"""  # noqa: S608 — declared columns, and the file's own, quoted
+
+
+def _final(field: Field, fault: str | None) -> str:
+    """The table's value of a field; null where ``fault``, a column of faults, has one."""
+    name = sql_identifier(field.name)
+    value = (field.transform or "{0}").format(name)
+    return f"CASE WHEN {fault} IS NULL THEN {value} END AS {name}" if fault else f"{value} AS {name}"
 
 
 def _case(column: str, condition: str, reason: str) -> str:
@@ -177,7 +235,7 @@ def _case(column: str, condition: str, reason: str) -> str:
 
 
 def _cases(cases: list[str]) -> str:
-    nothing = "CAST(NULL AS STRUCT(column_name VARCHAR, reason VARCHAR))"
+    nothing = f"CAST(NULL AS {_FAULT})"
     return f"CASE {' '.join(cases)} ELSE {nothing} END" if cases else nothing
 
 
@@ -238,9 +296,15 @@ def check(
         SELECT * EXCLUDE (fault), fault.column_name AS column_name, fault.reason AS reason
         FROM {relation}_rows""")  # noqa: S608 — our own names only
     connection.execute(f"DROP TABLE {relation}_rows")
-    checked = Checked(relation, raw, layout.table)
+    checked = Checked(relation, raw, layout.table, _notes(raw, layout))
     _refuse_wrong_columns(connection, checked, root)
     return checked
+
+
+def _notes(raw: Raw, layout: Layout) -> tuple[str, ...]:
+    """A note that names the columns that the table has and the file lacks."""
+    absent = [f.column for f in layout.fields if f.may_lack and not f.expression and raw.column(f.column) is None]
+    return (f"{layout.table}: the files have no column {', '.join(absent)}: null in every row",) if absent else ()
 
 
 def _mark_paths(connection: duckdb.DuckDBPyConnection, rows: str, image_root: Path) -> None:
@@ -275,10 +339,17 @@ def _refuse_wrong_columns(connection: duckdb.DuckDBPyConnection, checked: Checke
     Raises:
         SourceError: naming the column and how many rows.
     """
-    found = connection.execute(f"""
-        SELECT column_name, reason, count(*) AS rows FROM {checked.relation} GROUP BY ALL
-        HAVING rows > 1 AND rows = (SELECT count(*) FROM {checked.relation})""").fetchall()  # noqa: S608 — our names
-    if found and found[0][1] in _WHOLE_COLUMN:
+    found = connection.execute(
+        f"""
+        SELECT column_name, reason, count(*) AS rows FROM (
+            SELECT column_name, reason FROM {checked.relation} WHERE reason IS NOT NULL
+            UNION ALL SELECT unnest(value_faults, max_depth := 2) FROM {checked.relation}
+        ) GROUP BY ALL
+        HAVING rows > 1 AND rows = (SELECT count(*) FROM {checked.relation}) AND reason IN (SELECT unnest($whole))
+        ORDER BY ALL""",  # noqa: S608 — our own names only
+        {"whole": list(_WHOLE_COLUMN)},
+    ).fetchall()
+    if found:
         column, reason, rows = found[0]
         remedy = "Correct the column, or the file that was taken for this one."
         raise source_error(root / checked.raw.file, f"it {reason} in all of {rows} rows", remedy, column=column)
@@ -298,28 +369,32 @@ def land(
         columns: the SELECT list of the accepted rows, over the layout's columns and ROW.
         parameters: what ``columns`` binds.
     """
-    listed = f"* EXCLUDE ({ROW}, column_name, reason)" if columns == "*" else columns
+    listed = f"* EXCLUDE ({CHECK_COLUMNS})" if columns == "*" else columns
     accepted = connection.sql(
         f"SELECT {listed} FROM {checked.relation} WHERE reason IS NULL ORDER BY {ROW}",  # noqa: S608 — declared names
         params=parameters or {},
     ).to_arrow_table()
     rejected = rejected_rows(connection, checked)
-    return Landed(
-        accepted, rejected, count(connection, checked.raw.relation) + count(connection, checked.raw.malformed)
-    )
+    rows = count(connection, checked.raw.relation) + count(connection, checked.raw.malformed)
+    return Landed(accepted, rejected, rows, checked.notes)
 
 
 def rejected_rows(connection: duckdb.DuckDBPyConnection, checked: Checked) -> pa.Table:
-    """The rows with a fault and those that are malformed, each as it came, as JSON of texts."""
+    """The rows and values with a fault, and the malformed rows, each row as it came, as JSON of texts."""
     raw = checked.raw
     texts = ", ".join(f"{sql_identifier(name)} := CAST(raw.{sql_identifier(name)} AS VARCHAR)" for name in raw.types)
     return (
         connection.sql(
             f"""SELECT $table AS source_table, $file AS source_file, * FROM (
-                SELECT {ROW} AS row, column_name, reason, to_json(struct_pack({texts}))::VARCHAR AS record
-                FROM {checked.relation} JOIN {raw.relation} AS raw USING ({ROW}) WHERE reason IS NOT NULL
-                UNION ALL SELECT row, '' AS column_name, reason, record FROM {raw.malformed}
-            ) ORDER BY row""",  # noqa: S608 — the file's own columns, quoted
+                SELECT {ROW} AS row, column_name, reason, row_kept, to_json(struct_pack({texts}))::VARCHAR AS record
+                FROM (
+                    SELECT {ROW}, column_name, reason, false AS row_kept
+                    FROM {checked.relation} WHERE reason IS NOT NULL
+                    UNION ALL SELECT {ROW}, unnest(value_faults, max_depth := 2), true FROM {checked.relation}
+                    WHERE reason IS NULL
+                ) JOIN {raw.relation} AS raw USING ({ROW})
+                UNION ALL SELECT row, '' AS column_name, reason, false AS row_kept, record FROM {raw.malformed}
+            ) ORDER BY row, column_name""",  # noqa: S608 — the file's own columns, quoted
             params={"table": checked.table, "file": raw.file},
         )
         .to_arrow_table()

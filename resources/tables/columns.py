@@ -11,7 +11,7 @@ from resources.schema import Column
 MONEY = "DECIMAL(18,9)"
 CURRENCY = "the retailer's currency"
 DIGEST = "^[0-9a-f]{64}$"
-INTERACTION_KINDS = ("view", "save", "bag", "purchase")
+INTERACTION_KINDS = ("view", "save", "bag", "purchase", "return")
 SEEN = ("excluded", "allowed")
 
 

@@ -112,7 +112,8 @@ OUTFITS = Table(
 REJECTED = Table(
     "rejected",
     "derived",
-    "What came in wrong, and why: kept and named, never dropped in silence.",
+    "What came in wrong, and why: named, never dropped in silence. One row for each row of a file that was not stored, and"
+    " one for each optional value that a stored row is without.",
     key=("source_table", "source_file", "row", "column_name", "reason"),
     part="source_table",
     job="ingest",
@@ -122,6 +123,9 @@ REJECTED = Table(
         count("row", "The row in that file, from 1 after any header; for photographs the place in the day's listing."),
         text("column_name", "The column at fault."),
         text("reason", "What is wrong with it."),
+        Column(
+            "row_kept", "BOOLEAN", "Whether the row is stored without the value; where false, the row is not stored."
+        ),
         text("record", "The row as it came, as JSON.", nullable=True),
     ),
 )

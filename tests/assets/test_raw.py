@@ -64,7 +64,12 @@ def landed(good: int, bad: int) -> Landed:
         }
     )
     rejected = pd.DataFrame({"row": range(1, bad + 1)}, dtype="int64").assign(
-        source_table=TABLE, source_file="labels.parquet", column_name="value", reason="is null", record=None
+        source_table=TABLE,
+        source_file="labels.parquet",
+        column_name="value",
+        reason="is null",
+        row_kept=False,
+        record=None,
     )
     refused = pa.Table.from_pandas(rejected[REJECTED_SCHEMA.names], REJECTED_SCHEMA, preserve_index=False)
     return Landed(accepted, refused, good + bad)
@@ -100,6 +105,13 @@ def test_a_broken_contract_of_either_table_leaves_both(tmp_path: Path, broken: s
         ingest(step_of(tmp_path, broken=broken), TABLE, landings(good=1, bad=3))
     assert FeatureStore(tmp_path).pointers() == before
     assert list((tmp_path / "_staging").iterdir()) == []
+
+
+def test_where_every_row_is_rejected_the_reasons_can_be_read(tmp_path: Path) -> None:
+    match = r"every row .*: 9 × value is null \(first in row 1\)\. All are in the table rejected"
+    with pytest.raises(ContractViolation, match=match):
+        ingest(step_of(tmp_path, broken=TABLE), TABLE, ((day, landed(0, 3)) for day in DAYS))
+    assert stored(tmp_path) == {TABLE: [], "rejected": [3, 3, 3]}
 
 
 @pytest.mark.parametrize("flips", range(6))

@@ -128,10 +128,13 @@ def everything(folder: Path) -> list[Section]:
         ],
         "table check success blocking observed",
     )
-    counts = frame([(HOSTILE, 12345, 12340, 5), ("images", 3, 1, 1)], "table rows_in rows_stored rows_rejected")
+    counts = frame(
+        [(HOSTILE, 12345, 12340, 5, 2), ("images", 3, 1, 1, 0)],
+        "table rows_in rows_stored rows_rejected values_dropped",
+    )
     rejected = frame(
-        [("images", HOSTILE, 3, "path", HOSTILE, "{}"), ("images", "x", 0, "path", "not an image", None)],
-        "source_table source_file row column_name reason record",
+        [("images", HOSTILE, 3, "path", HOSTILE, True, "{}"), ("images", "x", 0, "path", "not an image", False, None)],
+        "source_table source_file row column_name reason row_kept record",
     )
     photographs = {"a": folder / "a.jpg", "b": folder / "broken.jpg"}
     reasons = [

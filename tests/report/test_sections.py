@@ -156,6 +156,7 @@ def test_checks_put_failures_first_and_fold_what_passed() -> None:
 
 def test_ingest_says_where_counts_do_not_add_up() -> None:
     counts = pd.DataFrame({"table": ["a", "b"], "rows_in": [5, 5], "rows_stored": [4, 4], "rows_rejected": [1, 0]})
+    counts["values_dropped"] = 0
     shown = text(ingest_section(counts, days_without_rows={"interactions": ["2024-01-03"], "views": range(99)}).html)
     assert "The counts of b do not add up" in shown
     assert "The counts of a" not in shown
@@ -165,6 +166,7 @@ def test_ingest_says_where_counts_do_not_add_up() -> None:
 
 def test_ingest_counts_reasons() -> None:
     counts = pd.DataFrame({"table": ["a"], "rows_in": [5], "rows_stored": [2], "rows_rejected": [3]})
+    counts["values_dropped"] = 0
     rejected = pd.DataFrame(
         {
             "source_table": "a",
@@ -172,10 +174,13 @@ def test_ingest_counts_reasons() -> None:
             "row": [1, 9, 2],
             "column_name": "price",
             "reason": ["null", "negative", "negative"],
+            "row_kept": [False, True, True],
         }
     )
     shown = text(ingest_section(counts, rejected).html)
-    assert shown.index("a price negative e, row 2 2") < shown.index("a price null f, row 1 1")
+    assert shown.index("a price negative e, row 2 stored without the value 2") < shown.index(
+        "a price null f, row 1 not stored 1"
+    )
 
 
 def attribute_metrics(f1: float, samples: int) -> pd.DataFrame:

@@ -138,6 +138,21 @@ def test_a_query_for_one_day_opens_one_file(store: FeatureStore, path: Path) -> 
     assert "Total Files Read: 1" in str(plan)
 
 
+@pytest.mark.parametrize("folder", ["kind=purchase", "ds=1999-01-01"])
+def test_folders_above_the_store_change_no_value(tmp_path: Path, path: Path, folder: str) -> None:
+    (tmp_path / folder).mkdir()
+    store = FeatureStore(tmp_path / folder / "store", threads=1)
+    store.write_range("interactions", [(ds, interactions(ds).assign(kind="view")) for ds in days(3)])
+    store.write("articles", days(1)[0], articles(1.0))
+    publish(store, path)
+    asked = "SELECT DISTINCT kind, ds::VARCHAR FROM interactions ORDER BY ALL"
+    expected = [("view", f"2020-09-0{day}") for day in (1, 2, 3)]
+    assert rows(path, asked) == expected
+    with store.connect(as_of=days(3)[-1]) as connection:
+        assert connection.execute(asked).fetchall() == expected
+    assert rows(path, "SELECT count(*) FROM articles")[0][0] > 0
+
+
 def test_a_table_that_grew_too_long_to_copy_becomes_a_view(
     store: FeatureStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,7 +106,7 @@ def test_dates_of_no_use_throughout_are_fatal(hm: Any) -> None:
     [
         (b"", "it is empty: not even a header"),
         (b"t_dat,T_DAT\n", "two columns have this name"),
-        (b"PAR1", "the column is missing"),
+        (b"PAR1", "its name says CSV, but it is a Parquet file"),
         (
             b"t_dat;customer_id;article_id;price\n2020-09-01;u;1;1\n",
             "the column is missing; there are t_dat;customer_id",
@@ -119,11 +119,20 @@ def test_a_csv_that_is_none_is_fatal(hm: Any, content: bytes, message: str) -> N
         everything(open_source("hm", hm.root, first_day=FIRST))
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1 not really PAR1", b"article_id\n1\n"])
-def test_a_parquet_file_that_is_none_is_fatal(zone: Any, on: Land, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"it cannot be read \(.*Write the file again"),
+        (b"PAR1", r"it cannot be read \(.*Write the file again"),
+        (b"PAR1 not really PAR1", r"it cannot be read \(.*Write the file again"),
+        (b"article_id\n1\n", "its name says Parquet, but it is no Parquet file: text, or damaged"),
+        (b"\x1f\x8b\x08\x00", "its name says Parquet, but it is compressed with gzip"),
+    ],
+)
+def test_a_parquet_file_that_is_none_is_fatal(zone: Any, on: Land, content: bytes, message: str) -> None:
     file = zone.root / "articles" / f"ds={FIRST}.parquet"
     file.write_bytes(content)
-    with pytest.raises(SourceError, match=r"ds=2020-09-01\.parquet: it cannot be read \(.*Write the file again"):
+    with pytest.raises(SourceError, match=rf"ds=2020-09-01\.parquet: {message}"):
         on(open_source("parquet", zone.root), "articles")
 
 

@@ -1,0 +1,88 @@
+"""CSV files whose lines end in more than one way.
+
+What belongs here: making one kind of line end of several, and keeping carriage returns that are part of a value. What
+does not: parsing (:mod:`atelier.sources.reading`).
+
+DuckDB reads lines that all end in LF, all in CRLF or all in CR, and refuses a file that mixes them, and one with a CR
+inside a value that is not quoted.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+_CHUNK = 1 << 24
+_QUOTE, _LF, _CR = b'"\n\r'
+_STAND_INS = b"\x1a\x1b\x1c\x1d\x1e\x1f\x10\x11\x12\x13\x14"
+"""Control characters that no text needs: one that the file does not hold stands in for CR."""
+
+
+@dataclass(frozen=True)
+class Unified:
+    """A copy of a CSV file in which every line ends in LF.
+
+    Attributes:
+        file: the copy.
+        stand_in: the character that stands for a CR that does not end a line; None where a CR always does.
+    """
+
+    file: Path
+    stand_in: str | None
+
+
+def unify_line_ends(file: Path, folder: Path) -> Unified | None:
+    """Copy a CSV file, with CRLF made LF and a lone CR made another character, wherever neither is quoted.
+
+    A quoted value keeps its characters. Where the header ends with a lone CR, each lone CR ends a line and becomes LF.
+    Two passes, in pieces of 16 MiB.
+
+    Args:
+        file: the CSV file; quotes inside quoted values are doubled.
+        folder: where the copy goes.
+
+    Returns:
+        The copy; None where the file has no CR outside of quotes, or holds every character that could stand in for
+        one: a copy would not help.
+    """
+    unquoted_returns, ends_lines, used = _survey(file)
+    free = [_LF] if ends_lines else [byte for byte in _STAND_INS if not used[byte]]
+    if not unquoted_returns or not free:
+        return None
+    copy = folder / f"{file.stem}.unified.csv"
+    with copy.open("wb") as target:
+        for data, quoted, following in _chunks(file):
+            returns = (data == _CR) & ~quoted
+            before_line_feed = returns & (following == _LF)
+            piece = np.where(returns, np.uint8(free[0]), data)
+            target.write(piece[~before_line_feed].tobytes())
+    return Unified(copy, None if ends_lines else chr(free[0]))
+
+
+def _survey(file: Path) -> tuple[bool, bool, npt.NDArray[np.bool_]]:
+    """Whether a CR stands outside of quotes, whether the first line ends with a lone one, and which bytes there are."""
+    found, ends_lines, used = False, None, np.zeros(256, dtype=bool)
+    for data, quoted, following in _chunks(file):
+        returns = (data == _CR) & ~quoted
+        found = found or bool(returns.any())
+        used |= np.bincount(data, minlength=256) > 0
+        ends = np.flatnonzero(returns | ((data == _LF) & ~quoted)) if ends_lines is None else np.empty(0, dtype=np.intp)
+        if len(ends):
+            ends_lines = bool(data[ends[0]] == _CR and following[ends[0]] != _LF)
+    return found, bool(ends_lines), used
+
+
+def _chunks(file: Path) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_], npt.NDArray[np.uint8]]]:
+    """Pieces of a file: its bytes, which of them are inside quotes, and for each the byte after it (0 at the end)."""
+    inside = 0
+    with file.open("rb") as source:
+        piece = source.read(_CHUNK)
+        while piece:
+            next_piece = source.read(_CHUNK)
+            data = np.frombuffer(piece, dtype=np.uint8)
+            quotes = np.cumsum(data == _QUOTE) + inside
+            following = np.append(data[1:], np.uint8(next_piece[0] if next_piece else 0))
+            yield data, quotes % 2 == 1, following
+            inside, piece = int(quotes[-1]) % 2, next_piece
