@@ -1,16 +1,19 @@
 """Decode an untrusted file to an upright RGB image, or give the reason why it cannot be used.
 
 What belongs here: the guards against hostile or broken image files: paths that lead out of the source's folder,
-decompression bombs, truncated files, files that are no images, odd colour modes. What does not: scaling for a model
+decompression bombs, truncated and damaged files, files that are no images, odd colour modes and colour spaces. What
+does not: scaling for a model
 (:mod:`atelier.images.preprocessing`), lists of images (:mod:`atelier.images.manifest`).
 """
 
 import io
+import re
 import stat
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+import simplejpeg
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from atelier.errors import AtelierError
 
@@ -22,6 +25,9 @@ MAX_PIXELS = 50_000_000
 
 MAX_BYTES = 128 * 2**20
 """Larger files are rejected without being read."""
+
+MAX_PROFILE_BYTES = 4 * 2**20
+"""Larger colour profiles are left out: those of printers take 3 MB at most."""
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _UPRIGHT = {
@@ -98,7 +104,8 @@ def decode(data: bytes, name: str, at_least: int | None = None) -> Image.Image:
     """Decode an image file to upright RGB.
 
     The header is read first; an image with too many pixels is rejected before a pixel is decoded. EXIF orientation is
-    applied. Grey, palette and CMYK become RGB; transparency is laid on white. A JPEG is decoded at the fraction (1/2,
+    applied. Grey, palette and CMYK become RGB, and colours of another space (Adobe RGB, Display P3, CMYK with a
+    profile) sRGB; transparency is laid on white. A JPEG is decoded at the fraction (1/2,
     1/4, 1/8) of its size that still leaves ``at_least`` pixels on its shorter side, which saves most of the work.
 
     Args:
@@ -141,26 +148,71 @@ def _open(data: bytes, name: str) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         width, height = image.size
     except UnidentifiedImageError:
-        raise ImageRejected(name, f"not an image in one of the formats {', '.join(FORMATS)}") from None
+        raise ImageRejected(name, _why_unidentified(data)) from None
     except Image.DecompressionBombError:
         raise ImageRejected(name, f"more than the {MAX_PIXELS:,} pixels allowed") from None
     except Exception as error:  # the errors that decoders raise on damaged files have no common class
-        raise ImageRejected(name, f"truncated or damaged: {error}") from error
+        raise ImageRejected(name, _readable(error)) from error
     if width * height > MAX_PIXELS:
         raise ImageRejected(name, f"{width:,} × {height:,} pixels, more than the {MAX_PIXELS:,} allowed")
     return image
 
 
+def _why_unidentified(data: bytes) -> str:
+    """Why no decoder takes a file: Pillow tells it only where the decoder of the file's signature is asked alone."""
+    Image.preinit()
+    for format_name in FORMATS:
+        factory, accepts = Image.OPEN[format_name]
+        if accepts is not None and accepts(data[:16]) is True:
+            try:
+                factory(io.BytesIO(data), "")
+            except Exception as error:  # the errors that decoders raise on damaged files have no common class
+                return f"a damaged {format_name} file: {_readable(error)}"
+    return f"not an image in one of the formats {', '.join(FORMATS)}"
+
+
+def _readable(error: Exception) -> str:
+    """What a decoder found wrong, without the names of its own constants."""
+    text = str(error)
+    if "MAX_TEXT" in text:
+        return (
+            "a colour profile or text in it unpacks to more than a megabyte: remove it, no picture needs one so large"
+        )
+    if broken := re.fullmatch(r"broken PNG file \((?:bad header checksum in|chunk) b'(.*)'\)", text):
+        return f"the checksum of its chunk {broken[1]} is wrong: the file changed after it was written"
+    return f"truncated or damaged: {text}"
+
+
 def _load(data: bytes, name: str, at_least: int | None) -> Image.Image:
     """The image with its pixels decoded, as its file has them."""
     image = _open(data, name)
+    if image.format == "JPEG":
+        _check_jpeg(data, name)
     try:
         if at_least is not None:
             image.draft(None, (at_least, at_least))  # None keeps the colour mode
         image.load()
     except Exception as error:  # the errors that decoders raise on damaged files have no common class
-        raise ImageRejected(name, f"truncated or damaged: {error}") from error
+        raise ImageRejected(name, _readable(error)) from error
     return image
+
+
+def _check_jpeg(data: bytes, name: str) -> None:
+    """Refuse a JPEG whose data do not decode as they were encoded: Pillow fills what is wrong and says nothing.
+
+    Decoded at an eighth of its size, which reads all of its data. What libjpeg finds harmless passes, and so do one or
+    two bytes too many at the end, which some cameras write.
+
+    Raises:
+        ImageRejected: with what libjpeg says.
+    """
+    try:
+        simplejpeg.decode_jpeg(data, "GRAY", fastdct=True, fastupsample=True, min_height=1, min_width=1, min_factor=8)
+    except ValueError as error:
+        text = str(error)
+        damaged = text.startswith(("Corrupt JPEG data", "Premature end"))
+        if damaged and not re.search(r": [12] extraneous bytes before marker 0xd9", text):
+            raise ImageRejected(name, f"truncated or damaged: {text}") from error
 
 
 def _orientation(image: Image.Image) -> int:
@@ -172,11 +224,33 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """The same picture in RGB, on white."""
+    """The same picture in sRGB, on white."""
     if image.mode.startswith("I"):  # 16-bit grey: convert() would clip instead of scale
         return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)).convert("RGB")
+    image = _in_srgb(image)
     if image.has_transparency_data:
         page = Image.new("RGBA", image.size, "white")
         page.alpha_composite(image.convert("RGBA"))
         return page.convert("RGB")
     return image.convert("RGB")
+
+
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """The picture with its colours in sRGB, if it has a usable colour profile of another space; else as it is.
+
+    A profile that is damaged or for another mode than the image's is left out, as browsers do.
+    """
+    profile = image.info.get("icc_profile")
+    if not profile or len(profile) > MAX_PROFILE_BYTES:
+        return image
+    if image.mode in ("P", "PA") or (image.has_transparency_data and image.mode != "RGBA"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "srgb" in ImageCms.getProfileDescription(source).casefold():
+            return image
+        mode = "RGBA" if image.mode == "RGBA" else "RGB"
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
+    return converted or image

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms, PngImagePlugin
 
 from atelier.images import decode
 from atelier.images.decode import ImageRejected
@@ -218,3 +218,112 @@ def test_a_large_jpeg_is_decoded_at_a_fraction_but_never_too_small() -> None:
     assert decode.decode(data, "x", at_least=300).size == (400, 300)
     assert decode.decode(data, "x", at_least=301).size == (800, 600)
     assert decode.inspect(data, "x") == (1600, 1200)
+
+
+# --- damage that Pillow does not see
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_with_zeros_in_the_middle_is_rejected(mode: str, progressive: bool) -> None:
+    sound = encoded(noise(400).convert(mode), "JPEG", quality=90, progressive=progressive)
+    assert decode.inspect(sound, "sound") == (400, 400)
+    middle = len(sound) // 2
+    broken = sound[: middle - 2048] + bytes(4096) + sound[middle + 2048 :]
+    Image.open(io.BytesIO(broken)).load()  # Pillow alone accepts it
+    for use in (decode.inspect, decode.decode):
+        with pytest.raises(ImageRejected, match="truncated or damaged: Corrupt JPEG data"):
+            use(broken, "x")
+
+
+@pytest.mark.parametrize("extra", [1, 2])
+def test_a_byte_or_two_too_many_at_the_end_are_harmless(extra: int) -> None:
+    sound = encoded(noise(), "JPEG")
+    assert decode.inspect(sound[:-2] + b"\x00" * extra + sound[-2:], "x") == (64, 64)
+
+
+def png_with(chunk: bytes, data: bytes, checksum: int | None = None) -> bytes:
+    """A PNG with one more chunk after its header."""
+    sound = encoded(picture())
+    ends = 8 + 25  # signature and IHDR
+    crc = zlib.crc32(chunk + data) if checksum is None else checksum
+    return sound[:ends] + struct.pack(">I", len(data)) + chunk + data + struct.pack(">I", crc) + sound[ends:]
+
+
+def test_a_png_is_rejected_with_the_reason() -> None:
+    with pytest.raises(ImageRejected, match="the checksum of its chunk tEXt is wrong"):
+        decode.inspect(png_with(b"tEXt", b"Comment\0x", checksum=1), "x")
+    large = zlib.compress(bytes(PngImagePlugin.MAX_TEXT_CHUNK + 1))
+    for chunk in (png_with(b"iCCP", b"icc\0\0" + large), png_with(b"zTXt", b"XML:com.adobe.xmp\0\0" + large)):
+        with pytest.raises(ImageRejected, match="unpacks to more than a megabyte"):
+            decode.inspect(chunk, "x")
+
+
+# --- colour profiles
+
+ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
+"""X, Y, Z of Adobe RGB's red, green and blue, adapted to D50, as in its profile."""
+
+
+def profile(primaries: tuple[tuple[float, ...], ...], description: bytes = b"test space") -> bytes:
+    """An ICC profile (version 2) of an RGB space with gamma 2.2."""
+
+    def fixed(number: float) -> bytes:
+        return struct.pack(">i", round(number * 65536))
+
+    white = b"XYZ " + bytes(4) + b"".join(map(fixed, (0.9642, 1.0, 0.8249)))
+    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(2.2 * 256)) + bytes(2)
+    named = b"desc" + bytes(4) + struct.pack(">I", len(description) + 1) + description + bytes(79)
+    tags = [(b"wtpt", white), (b"desc", named + bytes(-len(named) % 4))]
+    tags += [
+        (name, b"XYZ " + bytes(4) + b"".join(map(fixed, xyz)))
+        for name, xyz in zip((b"rXYZ", b"gXYZ", b"bXYZ"), primaries, strict=True)
+    ]
+    tags += [(name, curve) for name in (b"rTRC", b"gTRC", b"bTRC")]
+    at, table, body = 128 + 4 + 12 * len(tags), struct.pack(">I", len(tags)), b""
+    for name, data in tags:
+        table += name + struct.pack(">II", at + len(body), len(data))
+        body += data
+    head = struct.pack(">I4sI4s4s4s", at + len(body), bytes(4), 0x02100000, b"mntr", b"RGB ", b"XYZ ")
+    head += bytes(12) + b"acsp" + bytes(28) + b"".join(map(fixed, (0.9642, 1.0, 0.8249)))
+    return head.ljust(128, b"\0") + table + body
+
+
+def slowly_in_srgb(colour: tuple[int, int, int]) -> list[float]:
+    """Adobe RGB to sRGB by the definitions: linear, to XYZ (D50), to linear sRGB, to sRGB."""
+    linear = (np.array(colour) / 255) ** 2.2
+    to_xyz = np.array(ADOBE).T
+    srgb = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])
+    light = np.clip(np.linalg.solve(srgb, to_xyz @ linear), 0, 1)
+    return list(255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055))
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("colour", [(200, 60, 60), (90, 160, 90), (128, 128, 128), (20, 40, 220)])
+def test_colours_of_another_space_become_srgb(colour: tuple[int, int, int], form: str) -> None:
+    options = {"lossless": True} if form == "WEBP" else {"quality": 100} if form == "JPEG" else {}
+    data = encoded(Image.new("RGB", (16, 16), colour), form, icc_profile=profile(ADOBE), **options)
+    found = decode.decode(data, "x").getpixel((8, 8))
+    assert np.abs(np.array(found) - slowly_in_srgb(colour)).max() <= 2.5
+
+
+def test_transparency_and_palettes_keep_working_with_a_profile() -> None:
+    clear = Image.new("RGBA", (4, 4), (200, 60, 60, 0))
+    assert decode.decode(encoded(clear, icc_profile=profile(ADOBE)), "x").getpixel((1, 1)) == (255, 255, 255)
+    palette = Image.new("RGB", (4, 4), (200, 60, 60)).quantize(4)
+    found = decode.decode(encoded(palette, icc_profile=profile(ADOBE)), "x").getpixel((1, 1))
+    assert np.abs(np.array(found) - slowly_in_srgb((200, 60, 60))).max() <= 2.5
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("icc", [b"no profile", profile(ADOBE)[:200], bytes(decode.MAX_PROFILE_BYTES + 1)])
+def test_a_profile_that_is_of_no_use_changes_nothing(mode: str, icc: bytes) -> None:
+    plain = noise(16).convert(mode)
+    assert list(decode.decode(encoded(plain, "JPEG", icc_profile=icc), "x").tobytes()) == list(
+        decode.decode(encoded(plain, "JPEG"), "x").tobytes()
+    )
+
+
+def test_srgb_s_own_profile_changes_nothing() -> None:
+    own = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert decode.decode(encoded(noise(16), icc_profile=own), "x").tobytes() == noise(16).tobytes()
