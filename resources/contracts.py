@@ -13,7 +13,7 @@ sample.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from resources.profile import StagedTable, row_columns
@@ -24,6 +24,7 @@ from resources.suites import count_suite, ephemeral_context, row_suite, type_sui
 if TYPE_CHECKING:
     import great_expectations as gx
     import pandas as pd
+    from great_expectations.core.batch_definition import BatchDefinition
 
 #: Above so many rows in an audit, row-level expectations run on a sample of about so many.
 ROW_LIMIT = 1_000_000
@@ -32,6 +33,8 @@ NAMED = 10
 SHOWN = 5
 #: The columns of a frame that say where its rows come from; a failure is named by them.
 INDEX = ("ds", "part", "column")
+#: What :mod:`resources.suites` notes on every expectation.
+META = ("name", "about", "expected")
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,8 @@ def audit(
         total = int(profile["rows"].sum())
         results += _evaluate(profile, count_suite(table), partial(_counts_observed, files, total))
         if columns := row_columns(table):
+            if not total:
+                return Audit(table.name, len(staged), total, [*results, *_without_rows(row_suite(table))])
             frame = files.rows(columns, total, row_limit)
             sampled = f"{len(frame):,} of {total:,} rows, chosen by a hash of the key (the same ones each time)"
             rows = _evaluate(frame, row_suite(table), _rows_observed)
@@ -184,8 +189,7 @@ def _evaluate(frame: "pd.DataFrame", suite: "gx.ExpectationSuite", observed: Obs
         suite: the expectations.
         observed: completes a result by what Great Expectations found of it.
     """
-    asset = ephemeral_context().data_sources.add_pandas("staged").add_dataframe_asset("frame")
-    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
+    batch = _whole_frame().get_batch({"dataframe": frame})
     index = [name for name in INDEX if name in frame.columns]
     # COMPLETE names every partition at fault, which is cheap on a profile and not on a million rows.
     form = {"result_format": "COMPLETE", "unexpected_index_column_names": index} if index else "SUMMARY"
@@ -197,16 +201,38 @@ def _evaluate(frame: "pd.DataFrame", suite: "gx.ExpectationSuite", observed: Obs
     return sorted(found, key=lambda one: order[one.name])
 
 
+def _without_rows(suite: "gx.ExpectationSuite") -> list[ExpectationResult]:
+    """The results of row-level expectations where there are no rows: all hold, and nothing needs to be evaluated."""
+    results = []
+    for expectation in suite.expectations:
+        name, about, expected = (expectation.meta[key] for key in META)
+        blocking = _blocks(expectation.severity)
+        results.append(ExpectationResult(name, about, expected, True, blocking, "0 of 0 rows", []))
+    return results
+
+
+def _blocks(severity: object) -> bool:
+    """Whether a failure of that severity keeps the partition from being published; the default does."""
+    return str(severity or "critical").rpartition(".")[2].lower() == "critical"
+
+
+@cache
+def _whole_frame() -> "BatchDefinition":
+    """Great Expectations' definition of a batch that is a frame; to make one writes its whole configuration as YAML."""
+    asset = ephemeral_context().data_sources.add_pandas("staged").add_dataframe_asset("frame")
+    return asset.add_batch_definition_whole_dataframe("all")
+
+
 def _result(outcome: Any, observed: Observe) -> ExpectationResult:
     """The result of one expectation, without Great Expectations' wrapping."""
     config = outcome.expectation_config
-    blocking = str(config.severity or "critical").rpartition(".")[2].lower() == "critical"
+    blocking = _blocks(config.severity)
     errors = [
         str(info["exception_message"])
         for info in (outcome.exception_info, *outcome.exception_info.values())
         if isinstance(info, dict) and info.get("raised_exception")
     ]
-    name, about, expected = (config.meta[key] for key in ("name", "about", "expected"))
+    name, about, expected = (config.meta[key] for key in META)
     if errors:
         text = f"it could not be evaluated: {errors[0]}"
         return ExpectationResult(name, about, expected, False, blocking, text, [])

@@ -17,9 +17,9 @@ import duckdb
 import pytest
 
 from atelier.errors import ContractViolation
-from resources.contracts import Audit, ExpectationResult, audit
+from resources.contracts import ROW_LIMIT, Audit, ExpectationResult, _evaluate, _rows_observed, audit
 from resources.feature_store import FeatureStore
-from resources.profile import StagedTable, may_be_empty
+from resources.profile import StagedTable, may_be_empty, row_columns
 from resources.schema import Column, Table
 from resources.suites import count_suite, declaration_faults, row_suite, type_suite
 from resources.tables import REGISTRY
@@ -357,3 +357,14 @@ def test_faults_of_a_declaration_are_found(change: dict[str, object], fault: str
     faults = declaration_faults(replace(sound, **change), registry)  # type: ignore[arg-type]
     assert len(faults) == 1
     assert fault in faults[0]
+
+
+def test_no_rows_have_the_results_that_great_expectations_finds(tmp_path: Path) -> None:
+    table = REGISTRY["interactions"]
+    staged = stage(table, tmp_path / "empty.parquet", rows=0)
+    row_names = [one.meta["name"] for one in row_suite(table).expectations]
+    assumed = [result for result in audit(table, [staged]).results if result.name in row_names]
+    with StagedTable(table, [staged]) as files:
+        frame = files.rows(row_columns(table), 0, ROW_LIMIT)
+    assert assumed == _evaluate(frame, row_suite(table), _rows_observed)
+    assert len(assumed) == len(row_names) > 0
