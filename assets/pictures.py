@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from atelier.report.album import Album
     from atelier.report.drawing import Drawing
+    from resources.feature_store import FeatureStore
+    from resources.retailer import Home
 
 #: Dagster stores an image in metadata with every event of the asset, so a larger one is only named by its file.
 LARGEST_IMAGE = 200_000  # bytes
@@ -24,27 +26,43 @@ LARGEST_IMAGE = 200_000  # bytes
 
 def partition(step: Step, table: str, ds: date | None = None) -> "pd.DataFrame | None":
     """The partition of the step's day, or of another one; None where it was not made."""
+    return stored(step.store, table, ds or step.ds)
+
+
+def stored(store: "FeatureStore", table: str, ds: date) -> "pd.DataFrame | None":
+    """The partition of a day; None where it was not made."""
     try:
-        frame: pd.DataFrame = step.store.read(table, ds or step.ds).to_pandas()
+        frame: pd.DataFrame = store.read(table, ds).to_pandas()
     except PartitionMissing:
         return None
     return frame
 
 
 def album_of(step: Step, ds: date | None = None) -> "Album":
-    """The names of articles and the first photograph of each that has one.
+    """The names of articles and the first photograph of each that has one, see :func:`album`.
 
     Args:
         step: its store is read.
-        ds: the day; None: the step's. If it was not ingested, no article has a name or a photograph.
+        ds: the day; None: the step's.
+    """
+    return album(step.home, step.store, ds or step.ds)
+
+
+def album(home: "Home", store: "FeatureStore", ds: date) -> "Album":
+    """The names of articles and the first photograph of each that has one.
+
+    Args:
+        home: whose source has the photographs.
+        store: holds the articles and which photographs they have.
+        ds: the day. If it was not ingested, no article has a name or a photograph.
     """
     from atelier.report.album import Album
 
-    photographs, images = {}, partition(step, "images", ds)
+    photographs, images = {}, stored(store, "images", ds)
     if images is not None:
         first = images.sort_values(["article_id", "shot"]).drop_duplicates("article_id")
         photographs = {article: Path(path) for article, path in zip(first["article_id"], first["path"], strict=True)}
-    return Album(partition(step, "articles", ds), photographs, step.home.open_source().image_root)
+    return Album(stored(store, "articles", ds), photographs, home.open_source().image_root)
 
 
 def results_folder(root: Path, study: str, ds: date) -> Path:

@@ -60,7 +60,8 @@ def write_lists(name: str, step: Step, config: RecommendationsConfig) -> None:
     """Write the lists of a model with reasons: for all customers if it is served, else for the evaluation sample."""
     device = str(step.compute.apply())
     sample = evaluation_sample(step, config.judged_sample)
-    customers = known_customers(step) if name == step.home.settings.serving_model else sample
+    serves = name == step.home.settings.serving_model
+    customers = known_customers(step) if serves else sample
     explains = config.explained_ranks and declared(name).reads_content
     lists = _Lists(
         step.bundle(f"{name}_model"),
@@ -68,6 +69,7 @@ def write_lists(name: str, step: Step, config: RecommendationsConfig) -> None:
         config,
         catalogue(step, content=True) if explains else None,
         device,
+        serves,
     )
     step.write(TABLE, lists.reader(customers, sample), part=name)
     share = lists.fallback / max(lists.served, 1)
@@ -95,6 +97,7 @@ class _Lists:
         config: RecommendationsConfig,
         catalogue: "Catalogue | None",
         device: str,
+        serves: bool,
     ) -> None:
         from atelier import recommenders
 
@@ -102,6 +105,7 @@ class _Lists:
         self._ids = {False: model.model_id, True: fallback.model_id}
         self._config = config
         self._catalogue = catalogue
+        self._serves = serves
         self.served = 0
         self.fallback = 0
         self.explained = 0
@@ -114,7 +118,8 @@ class _Lists:
         from atelier.recommenders.schemas import REASONS
 
         columns = [pa.field("model", pa.string()), pa.field("seen", pa.string()), *SERVED]
-        schema = pa.schema([*columns, pa.field("model_id", pa.string()), pa.field("reasons", REASONS)])
+        constants = [pa.field("model_id", pa.string()), pa.field("served", pa.bool_())]
+        schema = pa.schema([*columns, *constants, pa.field("reasons", REASONS)])
         return pa.RecordBatchReader.from_batches(schema, self._batches(schema, customers, sample))
 
     def _batches(
@@ -129,7 +134,8 @@ class _Lists:
             for batch in lists:
                 if exclude_seen == served_policy:
                     self._count(batch)
-                yield self._labelled(batch, seen, schema)
+                served = self._serves and exclude_seen == served_policy
+                yield self._labelled(batch, seen, served, schema)
 
     def _count(self, batch: "pa.RecordBatch") -> None:
         import pyarrow.compute as pc
@@ -138,7 +144,7 @@ class _Lists:
         self.served += pc.sum(first).as_py() or 0
         self.fallback += pc.sum(pc.and_(first, batch["fallback"])).as_py() or 0
 
-    def _labelled(self, batch: "pa.RecordBatch", seen: str, schema: "pa.Schema") -> "pa.RecordBatch":
+    def _labelled(self, batch: "pa.RecordBatch", seen: str, served: bool, schema: "pa.Schema") -> "pa.RecordBatch":
         """The batch with reasons and with the columns that are constant in it, as one model made all its rows."""
         import pyarrow as pa
 
@@ -149,9 +155,9 @@ class _Lists:
         maker = self._fallback if is_fallback else self._model
         reasons = explained(maker, batch, self._catalogue, ranks=self._config.explained_ranks)
         self.explained += rows - reasons.null_count
-        texts = (self._model.name, seen, self._ids[is_fallback])
-        model, policy, model_id = (pa.repeat(pa.scalar(text), rows) for text in texts)
-        return pa.RecordBatch.from_arrays([model, policy, *batch.columns, model_id, reasons], schema=schema)
+        values = (self._model.name, seen, self._ids[is_fallback], served)
+        model, policy, model_id, shown = (pa.repeat(pa.scalar(value), rows) for value in values)
+        return pa.RecordBatch.from_arrays([model, policy, *batch.columns, model_id, shown, reasons], schema=schema)
 
 
 def lists_stage(model: Declaration) -> Stage:

@@ -7,7 +7,6 @@ that are more (:mod:`dagster_project.commands`), the work itself. Heavy imports 
 
 import sys
 from datetime import timedelta
-from typing import Any
 
 import click
 
@@ -15,6 +14,8 @@ from atelier.errors import AtelierError
 from dagster_project.commands.init import init
 from dagster_project.commands.lineage import lineage
 from dagster_project.commands.promote import promote
+from dagster_project.commands.recommend import recommend
+from dagster_project.commands.similar import similar
 from resources.retailer import Home
 
 
@@ -27,6 +28,8 @@ def cli() -> None:
 cli.add_command(init)
 cli.add_command(lineage)
 cli.add_command(promote)
+cli.add_command(recommend)
+cli.add_command(similar)
 
 
 @cli.command()
@@ -34,10 +37,14 @@ def publish() -> None:
     """Rebuild atelier.duckdb from the store."""
     from resources.publishing import publish as rebuild
 
-    home = Home.from_environment()
+    home = Home.initialised()
     allowed = home.settings.compute
     summary = rebuild(home.open_store(), home.database, threads=allowed.threads, memory_limit=allowed.memory_limit)
-    click.echo(f"{home.database}: {summary}")
+    rows = sum(summary.copied.values())
+    click.echo(
+        f"{home.database}: {summary.partitions:,} partitions; {len(summary.copied)} tables copied ({rows:,} rows), "
+        f"{len(summary.views) + len(summary.extra)} views; {summary.size / 2**20:.1f} MiB"
+    )
 
 
 @cli.command()
@@ -51,33 +58,10 @@ def publish() -> None:
 )
 def vacuum(older_than: int) -> None:
     """Remove the files of the store that no pointer names, and what killed runs left. Models are kept."""
-    removed = Home.from_environment().open_store().vacuum(timedelta(days=older_than))
+    removed = Home.initialised().open_store().vacuum(timedelta(days=older_than))
     for name in removed:
         click.echo(name)
     click.echo(f"removed {len(removed)} that no pointer names, older than {older_than} days")
-
-
-@cli.command()
-@click.argument("article")
-@click.option("--model", default="als", show_default=True, help="Whose notion of similar.")
-@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="As of which day; default: the newest.")
-@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many.")
-def similar(article: str, model: str, day: Any, k: int) -> None:
-    """The articles most similar to ARTICLE."""
-    store = Home.from_environment().open_store()
-    ds = day.date() if day else store.last_day("similar_articles")
-    with store.connect(as_of=ds, tables=["similar_articles", "articles"]) as con:
-        rows = con.execute(
-            "SELECT rank, similar_article_id, similarity, product_type, name FROM similar_articles"
-            " JOIN articles ON articles.article_id = similar_article_id"
-            " WHERE similar_articles.article_id = $article AND model = $model AND rank <= $k ORDER BY rank",
-            {"article": article, "model": model, "k": k},
-        ).fetchall()
-    if not rows:
-        raise AtelierError(f"no articles similar to {article!r} by {model!r} on {ds}; is it an article of that day?")
-    click.echo(f"similar to {article} by {model}, as of {ds}")
-    for rank, other, similarity, product_type, name in rows:
-        click.echo(f"{rank:3d}  {other}  {similarity:6.3f}  {product_type or '':16}  {name or ''}")
 
 
 def main() -> None:

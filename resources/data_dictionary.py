@@ -10,7 +10,7 @@ from pathlib import Path
 
 from resources.model_bundles import MODEL_BUNDLES
 from resources.profile import allowed_text, may_be_empty
-from resources.publishing import MATERIALISATIONS, VIEWS, leading_comment
+from resources.publishing import CATALOGUE, MATERIALISATIONS, VIEWS, leading_comment
 from resources.schema import Column, Table
 from resources.tables import GROUPS, REGISTRY
 
@@ -23,9 +23,12 @@ INTRODUCTION = """# Data dictionary
 What stands in every table of the feature store and of `atelier.duckdb`. Written by
 `python -m resources.data_dictionary` from the registry, `resources/tables/`: change it there.
 
+**A snapshot or derived table holds everything once for each day: join on `ds` as well, or use `latest_<table>`, which
+shows the newest day alone.** Sums over `articles` joined without `ds` count every article once a day.
+
 Every table is partitioned by day, `ds`, which `atelier.duckdb` shows as the first column. A table is a *snapshot* (the
 whole state on ds), an *event* table (what happened on ds) or *derived* (computed for ds). Within a partition the key is
-unique and the rows are sorted by it. `latest_<table>` shows the newest day. What the columns "required" and "allowed"
+unique and the rows are sorted by it. What the columns "required" and "allowed"
 say is checked before a partition is published; numbers and dates must be finite as well.
 """
 
@@ -55,6 +58,7 @@ def _section(table: Table) -> str:
 def _views() -> str:
     """What ``sql/views`` adds to ``atelier.duckdb``: of each file its leading comment."""
     sections = ["\n## Views\n\nEach answers one question in `atelier.duckdb`; its text is `sql/views/<name>.sql`."]
+    sections.append(f"### catalogue\n\n{CATALOGUE} Its columns follow the attributes, so it has no file.")
     for file in sorted(VIEWS.glob("*.sql")):
         lines = (line.removeprefix("--").strip() for line in leading_comment(file.read_text(encoding="utf-8")))
         sections.append(f"### {file.stem}\n\n{' '.join(lines)}")

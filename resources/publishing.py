@@ -34,7 +34,7 @@ from resources.schema import Column, Table
 from resources.staging import open_duckdb
 from resources.storage import replace_file
 from resources.tables import REGISTRY
-from resources.views import DAY_OF_FILE, empty_sql, scan_sql, sql_literal
+from resources.views import DAY_OF_FILE, empty_sql, scan_sql, sql_identifier, sql_literal
 
 if TYPE_CHECKING:
     from resources.feature_store import FeatureStore
@@ -62,6 +62,13 @@ MATERIALISATIONS = Table(
 
 DS = Column("ds", "DATE", "The day.")
 EMBEDDING = Column("embedding", "FLOAT[]", "The vector, from the embedding cache.", nullable=True)
+
+
+CATALOGUE = (
+    "The newest catalogue, one row for each article: what articles says, how many photographs it has, what it sold in"
+    " the last 30 days, and a column for each attribute with its value: annotated, else predicted, null where the"
+    " prediction is left open (abstained)."
+)
 
 
 class PublishError(AtelierError):
@@ -141,6 +148,7 @@ class _Publisher:
         for table in REGISTRY.values():
             pointers = [pointer for pointer in self._pointers if pointer.table == table.name]
             self._table(table, pointers)
+        self._catalogue()
         for file in extra:
             self._extra(file)
         self._connection.commit()
@@ -159,7 +167,7 @@ class _Publisher:
     def _create(self, table: Table, columns: Sequence[Column]) -> None:
         types = ", ".join(f'"{column.name}" {column.type}' for column in columns)
         self._connection.execute(f'CREATE TABLE "{table.name}" ({types})')
-        self._comment(table.name, "TABLE", table.description, columns)
+        self._comment(table.name, "TABLE", described(table), columns)
 
     def _table(self, table: Table, pointers: list[Pointer]) -> None:
         """One table and its ``latest_`` view."""
@@ -179,7 +187,7 @@ class _Publisher:
 
     def _view(self, table: Table, columns: Sequence[Column], select: str) -> None:
         self._connection.execute(f'CREATE VIEW "{table.name}" AS {select}')
-        self._comment(table.name, "VIEW", table.description, columns)
+        self._comment(table.name, "VIEW", described(table), columns)
         self._views.append(table.name)
 
     def _copy(self, table: Table, columns: Sequence[Column], pointers: list[Pointer]) -> None:
@@ -218,6 +226,39 @@ class _Publisher:
         ]
         return " UNION ALL ".join(selects) if selects else None
 
+    def _catalogue(self) -> None:
+        """The view ``catalogue``: the newest articles, one row each, with a column for each attribute.
+
+        A column is named as its attribute; where an article's own column has that name, ``attribute_<name>``.
+        """
+        rows = self._connection.execute(
+            "SELECT DISTINCT attribute FROM latest_predicted_attributes ORDER BY 1"
+        ).fetchall()
+        taken = {name.casefold() for name in (*REGISTRY["articles"].by_name, "ds", "photographs", "sales_30d")}
+        names: dict[str, str] = {}
+        for (attribute,) in rows:
+            name = f"attribute_{attribute}" if attribute.casefold() in taken else attribute
+            if (
+                name.casefold() not in taken
+            ):  # of names that differ by case alone the first; SQL does not tell them apart
+                taken.add(name.casefold())
+                names[attribute] = name
+        values = "".join(
+            f', max("value") FILTER (attribute = {sql_literal(attribute)}) AS {sql_identifier(name)}'
+            for attribute, name in names.items()
+        )
+        self._connection.execute(f"""
+            CREATE VIEW catalogue AS
+            SELECT article.*, coalesce(photographs, 0) AS photographs, sales_30d, described.* EXCLUDE (article_id)
+            FROM latest_articles AS article
+            LEFT JOIN (SELECT article_id, count(*) AS photographs FROM latest_images GROUP BY ALL) USING (article_id)
+            LEFT JOIN (SELECT article_id, sales_30d FROM latest_article_features) USING (article_id)
+            LEFT JOIN (
+                SELECT article_id{values} FROM latest_predicted_attributes
+                WHERE source <> 'abstained' GROUP BY article_id
+            ) AS described USING (article_id)""")  # noqa: S608 - attributes are quoted
+        self._connection.execute(f"COMMENT ON VIEW catalogue IS {sql_literal(CATALOGUE)}")
+
     def _extra(self, file: Path) -> None:
         text = file.read_text(encoding="utf-8").strip().rstrip(";")
         comment = " ".join(line.removeprefix("--").strip() for line in leading_comment(text))
@@ -226,6 +267,13 @@ class _Publisher:
             self._connection.execute(f'COMMENT ON VIEW "{file.stem}" IS {sql_literal(comment)}')
         except duckdb.Error as error:
             raise PublishError(f"{file}: {error}; it must be one SELECT over the tables of atelier.duckdb") from error
+
+
+def described(table: Table) -> str:
+    """What a table holds, and for one of states rather than events what its rows are counted by."""
+    if table.kind == "event" or table.name not in REGISTRY:
+        return table.description
+    return f"{table.description} A row for every day ds: join on ds too, or use latest_{table.name}."
 
 
 def leading_comment(text: str) -> list[str]:

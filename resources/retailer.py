@@ -148,6 +148,21 @@ class Home:
         """The home that ``$ATELIER_HOME`` names; ``./var`` where it is not set."""
         return cls(Path(os.environ.get("ATELIER_HOME") or "var").resolve())
 
+    @classmethod
+    def initialised(cls) -> "Home":
+        """As :meth:`from_environment`, for a command that reads what is there: a mistyped name makes no new home.
+
+        Raises:
+            SettingsError: the folder has no atelier.toml.
+        """
+        home = cls.from_environment()
+        if not home.toml.exists():
+            raise SettingsError(
+                f"{home.root} is no home of Atelier: it has no atelier.toml; correct ATELIER_HOME, or run "
+                "`atelier init`"
+            )
+        return home
+
     @property
     def toml(self) -> Path:
         """The settings' file."""

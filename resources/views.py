@@ -51,6 +51,11 @@ def sql_list(texts: Iterable[str]) -> str:
     return f"[{', '.join(map(sql_literal, texts))}]"
 
 
+def sql_identifier(name: str) -> str:
+    """A SQL identifier, which may hold any characters."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def sql_literal(text: str) -> str:
     """A SQL string literal."""
     return "'" + text.replace("'", "''") + "'"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dagster_project.terminal import clean
 from resources.retailer import Home
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def lineage(article: str, attribute: str, day: datetime | None, page: Path | Non
     """Show where the value of ATTRIBUTE of ARTICLE comes from: inputs, model, explanation and run."""
     from resources.attribute_lineage import Tracer
 
-    tracer = Tracer.of_home(Home.from_environment())
+    tracer = Tracer.of_home(Home.initialised())
     found = tracer.trace(article, attribute, day.date() if day else None)
     show(tree(found))
     if page is not None:
@@ -84,11 +85,6 @@ def tree(found: "AttributeLineage") -> "Tree":
     days = [_day(day) for day in found.earlier]
     _branch(root, "earlier days", days[:DAYS] + ([f"and {len(days) - DAYS} more"] if len(days) > DAYS else []))
     return root
-
-
-def clean(text: str) -> str:
-    """The text without control characters, which a terminal would execute."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _branch(parent: "Tree", title: str, lines: Iterable[str]) -> "Tree":

@@ -20,6 +20,11 @@ RECOMMENDATIONS = Table(
         SEEN_COLUMN,
         customer_id("The customer.", "customers.customer_id"),
         rank("Place in the list, from 1."),
+        Column(
+            "served",
+            "BOOLEAN",
+            "Whether the customer is shown this list: the model is the serving one of ds, with the policy it serves by.",
+        ),
         article_id("What is recommended.", "articles.article_id"),
         Column("score", "FLOAT", "The model's own score; comparable within a list only."),
         Column("fallback", "BOOLEAN", "The model could not serve this customer: the list is popular's."),

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import click
 import duckdb
@@ -12,12 +13,15 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
+from atelier import recommenders
 from atelier.errors import AtelierError
+from atelier.interactions import Interactions
 from dagster_project import cli
 from dagster_project.build import build_defs
 from dagster_project.commands.init import check_names, init_home
 from resources.compute import Compute
 from resources.feature_store import FeatureStore
+from resources.model_store import ModelStore
 from resources.retailer import ComputeSettings, Home, SettingsError
 from resources.tables import REGISTRY
 
@@ -252,19 +256,19 @@ def fill(store: FeatureStore, ds: date = DAY, similarity: float = 0.5) -> None:
     articles = pd.DataFrame({"article_id": ["a", "b", "c"], "name": ["Coat", "Cape", None], "in_stock": True})
     store.write("articles", ds, articles.reindex(columns=list(REGISTRY["articles"].by_name)))
     near = pd.DataFrame({"article_id": "a", "rank": [1, 2], "similar_article_id": ["b", "c"]})
-    near = near.assign(model="als", similarity=[similarity, 0.25])
+    near = near.assign(model="als", similarity=[similarity, 0.25], model_id="0" * 32)
     store.write("similar_articles", ds, near.reindex(columns=list(REGISTRY["similar_articles"].by_name)), part="als")
 
 
-def test_publish_shows_an_almost_empty_store(home: Home, run: Run) -> None:
+def test_publish_shows_an_almost_empty_store(old: Home, run: Run) -> None:
     assert run("publish").exit_code == 0
-    with duckdb.connect(str(home.database), read_only=True) as con:
+    with duckdb.connect(str(old.database), read_only=True) as con:
         assert con.execute("SELECT count(*) FROM materialisations").fetchall() == [(0,)]
-    fill(home.open_store())
+    fill(old.open_store())
     done = run("publish")
     assert done.exit_code == 0, done.output
-    assert str(home.database) in done.output
-    with duckdb.connect(str(home.database), read_only=True) as con:
+    assert str(old.database) in done.output
+    with duckdb.connect(str(old.database), read_only=True) as con:
         assert con.execute('SELECT "table" FROM materialisations ORDER BY 1').fetchall() == [
             ("articles",),
             ("similar_articles",),
@@ -272,46 +276,111 @@ def test_publish_shows_an_almost_empty_store(home: Home, run: Run) -> None:
         assert con.execute("SELECT name FROM latest_articles WHERE article_id = 'b'").fetchall() == [("Cape",)]
 
 
-def test_similar_shows_the_newest_day_or_the_one_asked_for(home: Home, run: Run) -> None:
-    fill(home.open_store(), DAY, 0.5)
-    fill(home.open_store(), date(2025, 3, 5), 0.75)
-    lines = run("similar", "a").output.splitlines()
+def test_similar_shows_the_newest_day_or_the_one_asked_for(old: Home, run: Run) -> None:
+    fill(old.open_store(), DAY, 0.5)
+    fill(old.open_store(), date(2025, 3, 5), 0.75)
+    lines = run("similar", "a", "-k", 2).output.splitlines()
     assert lines[0] == "similar to a by als, as of 2025-03-05"
     assert [line.split() for line in lines[1:]] == [["1", "b", "0.750", "Cape"], ["2", "c", "0.250"]]
     assert run("similar", "a", "--day", DAY, "-k", 1).output.split()[-4:] == ["1", "b", "0.500", "Cape"]
 
 
-def test_similar_says_what_is_missing(home: Home, run: Run) -> None:
+def test_similar_says_what_is_missing(old: Home, run: Run) -> None:
     assert "daily_retrain" in refusal(run("similar", "a"))
-    fill(home.open_store())
-    assert "'nobody' by 'als' on 2025-03-04" in refusal(run("similar", "nobody"))
-    assert "'a' by 'oracle'" in refusal(run("similar", "a", "--model", "oracle"))
+    fill(old.open_store())
+    assert "there is no article 'nobody' on 2025-03-04" in refusal(run("similar", "nobody"))
+    assert "als knows no neighbours of 'b'" in refusal(run("similar", "b"))
+    unknown = refusal(run("similar", "a", "--model", "oracle"))
+    assert "no model 'oracle' has neighbours on 2025-03-04; there are als" in unknown
     assert "dg launch --job daily_retrain --partition 2025-03-01" in refusal(run("similar", "a", "--day", "2025-03-01"))
 
 
-def test_vacuum_removes_what_lay_unnamed_for_long(home: Home, run: Run) -> None:
-    store = home.open_store()
+def test_similar_computes_more_than_is_stored(old: Home, run: Run) -> None:
+    """Four articles: the model has three neighbours of each, of which the table holds two."""
+    frame = pd.DataFrame({"customer_id": list("uuuvvvww"), "article_id": list("abcabdcd")})
+    frame["occurred_at"] = pd.Timestamp(DAY)
+    model = recommenders.build("als", factors=2).fit(Interactions.from_frame(frame))
+    store = old.open_store()
+    articles = pd.DataFrame({"article_id": list("abcd"), "in_stock": True})
+    store.write("articles", DAY, articles.reindex(columns=list(REGISTRY["articles"].by_name)))
+    model_id = ModelStore(old.store).publish("als_model", DAY, model.save, upstreams={}, seed=0).model_id
+    near = model.similar(["a"], k=2).assign(model="als", model_id=model_id)
+    store.write("similar_articles", DAY, near[list(REGISTRY["similar_articles"].by_name)], part="als")
+    listed = [line.split()[1] for line in run("similar", "a", "-k", 3).output.splitlines()[1:]]
+    assert listed == model.similar(["a"], k=3)["similar_article_id"].tolist()
+    assert len(listed) == 3
+
+
+def reason(kind: str, value: str) -> dict[str, object]:
+    return {"kind": kind, "value": value, "weight": 0.5}
+
+
+@pytest.fixture
+def listed(old: Home) -> Home:
+    """Lists of two customers: u's served one with a reason and one of popular, v has none."""
+    fill(old.open_store())
+    store = old.open_store()
+    customers = pd.DataFrame({"customer_id": ["u", "v"]})
+    store.write("customers", DAY, customers.reindex(columns=list(REGISTRY["customers"].by_name)))
+    for model, served, reasons in (("als", True, [reason("article", "b")]), ("popular", False, None)):
+        rows = pd.DataFrame({"customer_id": "u", "rank": [1, 2], "article_id": ["a", "c"], "score": [2.0, 1.0]})
+        rows = rows.assign(model=model, seen="excluded", served=served, fallback=False, model_id="0" * 32)
+        rows["reasons"] = [reasons, None]
+        store.write("recommendations", DAY, rows[list(REGISTRY["recommendations"].by_name)], part=model)
+    return old
+
+
+def test_recommend_shows_the_served_list_first_with_its_reasons(listed: Home, run: Run, tmp_path: Path) -> None:
+    page = tmp_path / "page" / "u.html"
+    done = run("recommend", "u", "--page", page)
+    assert done.exit_code == 0, done.exception
+    lines = done.output.splitlines()
+    assert lines[0] == "als (served): u, 2025-03-04, purchased articles excluded"
+    assert lines[1].split() == ["1", "a", "2.0000", "Coat"]
+    assert lines[2].strip() == "because of b Cape (+0.5000)"
+    assert lines[4] == "popular: u, 2025-03-04, purchased articles excluded"
+    assert "Recommendations for u" in page.read_text(encoding="utf-8")
+    assert run("recommend", "u", "--model", "popular", "-k", 1).output.splitlines() == [lines[4], lines[5]]
+
+
+def test_recommend_says_what_is_missing(listed: Home, run: Run) -> None:
+    assert "there is no customer 'nobody' on 2025-03-04" in refusal(run("recommend", "nobody"))
+    assert "no model 'oracle' made lists on 2025-03-04; there are als, popular" in refusal(
+        run("recommend", "u", "--model", "oracle")
+    )
+    assert "there is no list of 'v' on 2025-03-04" in refusal(run("recommend", "v"))
+
+
+@pytest.mark.parametrize("command", [("publish",), ("similar", "a"), ("recommend", "u")])
+def test_a_mistyped_home_is_an_error(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, command: Any) -> None:
+    monkeypatch.setenv("ATELIER_HOME", str(tmp_path / "mistyped"))
+    assert "mistyped is no home of Atelier: it has no atelier.toml; correct ATELIER_HOME" in refusal(run(*command))
+    assert not (tmp_path / "mistyped").exists()
+
+
+def test_vacuum_removes_what_lay_unnamed_for_long(old: Home, run: Run) -> None:
+    store = old.open_store()
     fill(store, similarity=0.5)
     fill(store, similarity=0.75)
     now = {store.location(pointer) for pointer in store.pointers()}
-    unnamed = [path for path in home.store.glob("similar_articles/**/*.parquet") if str(path) not in now]
+    unnamed = [path for path in old.store.glob("similar_articles/**/*.parquet") if str(path) not in now]
     assert len(unnamed) == 1
     assert run("vacuum", "--older-than", 1).output.startswith("removed 0")
     ten_days_ago = unnamed[0].stat().st_mtime - 10 * 86400
-    for path in home.store.rglob("*.parquet"):
+    for path in old.store.rglob("*.parquet"):
         os.utime(path, (ten_days_ago, ten_days_ago))
     assert run("vacuum", "--older-than", 11).output.startswith("removed 0")
     done = run("vacuum")
     assert done.output.splitlines() == [
-        unnamed[0].relative_to(home.store).as_posix(),
+        unnamed[0].relative_to(old.store).as_posix(),
         "removed 1 that no pointer names, older than 7 days",
     ]
-    assert {str(path) for path in home.store.rglob("*.parquet")} == now
+    assert {str(path) for path in old.store.rglob("*.parquet")} == now
     assert "--older-than" in refusal(run("vacuum", "--older-than", 0))
 
 
 def test_an_error_on_purpose_is_one_line(
-    home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    old: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["atelier", "similar", "a"])
     with pytest.raises(SystemExit) as exit_:

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from resources import publishing
+from resources.contracts import Audit
 from resources.embedding_cache import EmbeddingCache
 from resources.feature_store import FeatureStore
 from resources.publishing import PublishError, publish
@@ -138,6 +139,92 @@ def test_a_query_for_one_day_opens_one_file(store: FeatureStore, path: Path) -> 
     assert "Total Files Read: 1" in str(plan)
 
 
+def predicted(values: dict[tuple[str, str], tuple[str, str]]) -> pd.DataFrame:
+    """Rows of predicted_attributes: by article and attribute the value and its source."""
+    keys, said = list(values), list(values.values())
+    frame = pd.DataFrame(keys, columns=["article_id", "attribute"])
+    frame["value"], frame["source"] = [value for value, _ in said], [source for _, source in said]
+    return frame.reindex(columns=list(REGISTRY["predicted_attributes"].by_name)).assign(alternatives=None)
+
+
+def listed(ds_served: bool) -> pd.DataFrame:
+    reason = [
+        {"kind": "article", "value": "b", "weight": 2.0},
+        {"kind": "attribute", "value": "fit=slim", "weight": 1.0},
+    ]
+    frame = pd.DataFrame({"customer_id": "c", "rank": [1, 2], "article_id": ["a", "b"], "score": [2.0, 1.0]})
+    frame = frame.assign(model="als", seen="excluded", served=ds_served, fallback=False, model_id="m")
+    frame["reasons"] = [reason, None]
+    return frame[list(REGISTRY["recommendations"].by_name)]
+
+
+@pytest.fixture
+def unaudited(tmp_path: Path) -> FeatureStore:
+    """A store for rows of which only the columns that a view reads are filled."""
+    return FeatureStore(tmp_path / "store", audit=lambda table, staged: Audit(table.name, len(staged), 1, []))
+
+
+def test_catalogue_has_one_row_for_each_article_and_a_column_for_each_attribute(
+    unaudited: FeatureStore, path: Path
+) -> None:
+    for ds in days(2):
+        unaudited.write("articles", ds, articles())
+    hostile = 'x"; DROP'
+    values = {
+        ("a", "fit"): ("slim", "predicted"),
+        ("a", "Name"): ("n", "annotated"),
+        ("b", "fit"): ("wide", "abstained"),
+        ("b", hostile): ("1", "predicted"),
+        ("b", "FIT"): ("2", "predicted"),
+    }
+    unaudited.write("predicted_attributes", days(2)[1], predicted(values))
+    publish(unaudited, path)
+    with opened(path) as connection:
+        found = connection.execute("FROM catalogue ORDER BY article_id").df()
+    assert found["article_id"].tolist() == ["a", "b"]
+    assert [None if pd.isna(v) else v for v in found["FIT"]] == [None, "2"]  # the first of two that differ by case
+    assert [None if pd.isna(v) else v for v in found["attribute_Name"]] == ["n", None]
+    assert [None if pd.isna(v) else v for v in found[hostile]] == [None, "1"]
+    assert found["photographs"].tolist() == [0, 0]
+
+
+def test_served_lists_and_their_reasons_can_be_read(unaudited: FeatureStore, path: Path) -> None:
+    first, second = days(2)
+    for ds, served in ((first, True), (second, False)):
+        unaudited.write("articles", ds, articles(3.0))
+        unaudited.write("recommendations", ds, listed(served), part="als")
+    publish(unaudited, path)
+    assert rows(path, "SELECT ds, rank, article_id, name, model FROM served_recommendations ORDER BY ALL") == [
+        (first, 1, "a", "It's a coat", "als"),
+        (first, 2, "b", "It's a coat", "als"),
+    ]
+    told = "SELECT reason_rank, kind, value, name, weight, served FROM recommendation_reasons WHERE ds = $ds ORDER BY 1"
+    told = told.replace("$ds", f"DATE '{first}'")
+    assert rows(path, told) == [
+        (1, "article", "b", "It's a coat", 2.0, True),
+        (2, "attribute", "fit=slim", None, 1.0, True),
+    ]
+
+
+def test_changes_names_what_differs_between_the_newest_two_days(unaudited: FeatureStore, path: Path) -> None:
+    first, gap, last = days(3)
+    publish(unaudited, path)
+    assert rows(path, "FROM changes") == []
+    unaudited.write("articles", first, articles(9.0))
+    publish(unaudited, path)
+    assert rows(path, "FROM changes") == []  # one day alone has nothing to differ from
+    unaudited.write("articles", gap, articles(1.0).query("article_id == 'a'"))
+    unaudited.write("articles", last, articles(2.0))
+    unaudited.write("predicted_attributes", gap, predicted({("a", "fit"): ("slim", "predicted")}))
+    unaudited.write("predicted_attributes", last, predicted({("a", "fit"): ("wide", "annotated")}))
+    publish(unaudited, path)
+    found = rows(path, 'SELECT ds, "table", article_id, field, change, before, after FROM changes ORDER BY ALL')
+    assert (last, "articles", "a", "price", "changed", "1.000000000", "2.000000000") in found
+    assert (last, "articles", "b", "name", "new", None, "It's a coat") in found
+    assert (last, "predicted_attributes", "a", "fit", "changed", "slim", "wide") in found
+    assert {row[2] for row in found if row[4] == "changed"} == {"a"}
+
+
 @pytest.mark.parametrize("folder", ["kind=purchase", "ds=1999-01-01"])
 def test_folders_above_the_store_change_no_value(tmp_path: Path, path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir()
@@ -233,7 +320,8 @@ def test_tables_and_columns_carry_their_descriptions(store: FeatureStore, path: 
                 assert str(comments[name, column.name]).startswith(column.description)
     assert comments["interactions", "price"] == "The price of the unit then. Unit: the retailer's currency."
     described = dict(rows(path, "SELECT table_name, comment FROM duckdb_tables()"))
-    assert described["articles"] == REGISTRY["articles"].description
+    once_a_day = "A row for every day ds: join on ds too, or use latest_articles."
+    assert described["articles"] == f"{REGISTRY['articles'].description} {once_a_day}"
     described = dict(rows(path, "SELECT view_name, comment FROM duckdb_views()"))
     assert described["interactions"] == REGISTRY["interactions"].description
 

@@ -1,0 +1,126 @@
+"""``atelier recommend``: the lists of one customer, with the reasons for each place.
+
+What belongs here: the command, its text and its page. What does not: making lists (:mod:`assets.recommendations`).
+"""
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from atelier.errors import AtelierError
+from dagster_project.terminal import clean
+from resources.retailer import Home
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+
+TABLE = "recommendations"
+SHOWN_REASONS = 3
+LISTS = """
+    SELECT r.model, r.rank, r.article_id, a.name, a.product_type, a.price, r.score, r.fallback, r.served, r.reasons
+    FROM recommendations AS r LEFT JOIN articles AS a USING (article_id)
+    WHERE r.customer_id = $customer AND r.seen = $seen AND r.rank <= $k
+    ORDER BY NOT r.served, r.model, r.rank"""
+
+
+@click.command()
+@click.argument("customer")
+@click.option("--model", help="Whose list; default: that of every model that has one.")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Of which day; default: the newest.")
+@click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many places.")
+@click.option(
+    "--seen",
+    type=click.Choice(["excluded", "allowed"]),
+    default="excluded",
+    show_default=True,
+    help="Whether lists may hold what the customer had purchased.",
+)
+@click.option(
+    "--page", type=click.Path(path_type=Path, dir_okay=False), help="Write the lists with photographs here, as HTML."
+)
+def recommend(customer: str, model: str | None, day: datetime | None, k: int, seen: str, page: Path | None) -> None:
+    """What is recommended to CUSTOMER, and why."""
+    home = Home.initialised()
+    store = home.open_store()
+    ds = day.date() if day else store.last_day(TABLE)
+    with store.connect(as_of=ds, tables=[TABLE, "articles", "customers"]) as connection:
+        lists = connection.execute(LISTS, {"customer": customer, "seen": seen, "k": k}).df()
+        found = lists if model is None else lists[lists["model"] == model]
+        if found.empty:
+            raise AtelierError(_why_none(connection, customer, model, seen, ds))
+        names = _names(connection, found)
+    for name, rows in found.groupby("model", sort=False):
+        _print(str(name), rows, names, f"{clean(customer)}, {ds}, purchased articles {seen}")
+    if page is not None:
+        _write_page(home, ds, customer, found, page)
+        click.echo(f"{page}")
+
+
+def _why_none(connection: "duckdb.DuckDBPyConnection", customer: str, model: str | None, seen: str, ds: date) -> str:
+    """Why there is no list: an unknown model, an unknown customer, or one who got none."""
+    models = [
+        name for (name,) in connection.execute("SELECT DISTINCT model FROM recommendations ORDER BY 1").fetchall()
+    ]
+    if model is not None and model not in models:
+        return f"no model {model!r} made lists on {ds}; there are {', '.join(models)}"
+    known = "SELECT 1 FROM customers WHERE customer_id = $customer"
+    if not connection.execute(known, {"customer": customer}).fetchone():
+        return f"there is no customer {customer!r} on {ds}"
+    has = f"{model} has" if model else "there is"
+    return (
+        f"{has} no list of {customer!r} on {ds} with purchased articles {seen}: the serving model "
+        "makes lists for every customer, the others for the evaluation sample"
+    )
+
+
+def _names(connection: "duckdb.DuckDBPyConnection", lists: "pd.DataFrame") -> dict[str, str]:
+    """The names of the articles that reasons name."""
+    reasons = [reason for each in lists["reasons"] for reason in _listed(each)]
+    ids = sorted({reason["value"] for reason in reasons if reason["kind"] == "article"})
+    named = "SELECT article_id, name FROM articles WHERE article_id IN (SELECT unnest($ids)) AND name IS NOT NULL"
+    return dict(connection.execute(named, {"ids": ids}).fetchall())
+
+
+def _print(model: str, rows: "pd.DataFrame", names: dict[str, str], caption: str) -> None:
+    import pandas as pd
+
+    marks = ", ".join(mark for mark in ("served", "fallback") if rows[mark].any())
+    click.echo(f"{model} ({marks}): {caption}" if marks else f"{model}: {caption}")
+    columns = ["rank", "article_id", "score", "product_type", "name", "price", "reasons"]
+    for rank, article, score, product_type, article_name, cost, reasons in rows[columns].to_numpy(dtype=object):
+        price = "" if pd.isna(cost) else f"{float(cost):.2f}"
+        what = f"{clean(_text(product_type)):16}  {clean(_text(article_name)):40}  {price:>8}"
+        click.echo(f"{rank:3d}  {clean(article)}  {score:9.4f}  {what}".rstrip())
+        for reason in _listed(reasons)[:SHOWN_REASONS]:
+            click.echo(f"       because of {_reason(reason, names)} ({reason['weight']:+.4f})")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _listed(reasons: Any) -> list[dict[str, Any]]:
+    """The reasons of a place; none where the model gives none."""
+    import numpy as np
+
+    return list(reasons) if isinstance(reasons, list | np.ndarray) else []
+
+
+def _reason(reason: dict[str, Any], names: dict[str, str]) -> str:
+    value = str(reason["value"])
+    return clean(f"{value} {names[value]}" if value in names else value)
+
+
+def _write_page(home: Home, ds: date, customer: str, lists: "pd.DataFrame", page: Path) -> None:
+    from assets.pictures import album
+    from atelier.report.page import render_page
+    from atelier.report.recommendations import recommendations_section
+
+    shown = lists.assign(customer_id=customer, reasons=lists["reasons"].map(_listed))
+    page.parent.mkdir(parents=True, exist_ok=True)
+    columns = ["model", "customer_id", "rank", "article_id", "reasons"]
+    section = recommendations_section(shown[columns], album(home, home.open_store(), ds))
+    page.write_text(render_page(f"Recommendations for {customer}", ds, [section]), encoding="utf-8")
