@@ -25,6 +25,7 @@ from dagster_project.commands.promote import BACKBONE, promote_backbone
 from dagster_project.executors import step_server
 from dagster_project.jobs import INGESTED, assets_of
 from dagster_project.run import run_job_in_processes
+from dagster_project.terminal import end_process
 from resources.model_store import ModelStore
 from resources.retailer import Home
 
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
 #: How `atelier init` is asked for the demo's retailer.
 OPTIONS: tuple[str, ...] = ("--articles=800", "--days=45", "--threads=1")
 #: What the demo trains less than the defaults would, by job and stage.
-TRAINING: dict[str, dict[str, dict[str, Any]]] = {BACKBONE: {"fine_tune_backbone": {"epochs": 6, "views": 1}}}
+TRAINING: dict[str, dict[str, dict[str, Any]]] = {
+    BACKBONE: {"fine_tune_backbone": {"epochs": 4, "views": 1}},
+    "daily_retrain": {"hybrid_model": {"max_epochs": 20}},
+}
 
 
 def main() -> int:
@@ -191,6 +195,7 @@ def nonsense(store: "FeatureStore", ds: date) -> list[str]:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        status = main()
     except AtelierError as error:
         sys.exit(f"demo: {error}")
+    end_process(status)

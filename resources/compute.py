@@ -17,20 +17,17 @@ if TYPE_CHECKING:
 Device = Literal["auto", "cpu", "cuda"]
 
 BLAS_THREADS = "OPENBLAS_NUM_THREADS"
-OMP_WAITING = "OMP_WAIT_POLICY"
 GPU_POOL = "gpu"
 """The Dagster pool that steps on a GPU share; give it as many slots as there are GPUs."""
 
 
 def pin_threads() -> None:
-    """Let OpenBLAS use one thread and OpenMP's threads sleep while they wait, unless the environment says otherwise.
+    """Let OpenBLAS use one thread, unless the environment says otherwise.
 
-    With one BLAS thread ALS is four times faster and gives the same numbers on every run. OpenMP's threads otherwise
-    spin while they wait: two trainings side by side took 212 s instead of 9, on two cores that had other work as well.
-    Both libraries read their variable when they are loaded; where NumPy is loaded already, the running BLAS is told
-    directly.
+    With one BLAS thread ALS is four times faster and gives the same numbers on every run. OpenBLAS reads its variable
+    when it is loaded; where NumPy is loaded already, the running BLAS is told directly. How OpenMP's threads wait is
+    said by :mod:`atelier`.
     """
-    os.environ.setdefault(OMP_WAITING, "passive")
     os.environ.setdefault(BLAS_THREADS, "1")
     if "numpy" in sys.modules:
         from threadpoolctl import threadpool_limits
