@@ -7,6 +7,7 @@ What does not: anything personal except the filter of seen articles.
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from atelier.bundles import Array
@@ -16,6 +17,9 @@ from atelier.interactions import Interactions
 from atelier.recommenders.base import NeighbourRanker, Ranker, Recommender
 from atelier.recommenders.baselines.popular_config import DECLARATION, PopularConfig
 from atelier.search.ragged import Indices, Pairs, Ranked, Scores, best, first_of_order
+
+PAIRS = 4_000_000
+"""Products of two articles of a customer taken at once: a customer with thousands of articles has millions of them."""
 
 PopularConfigT = TypeVar("PopularConfigT", bound=PopularConfig)
 
@@ -46,7 +50,15 @@ class CountingRecommender(Recommender[PopularConfigT]):
         norms = np.sqrt(np.bincount(seen.codes, minlength=shape[1]))
         in_stock, by_article = bought[:, eligible], bought.T.tocsr()
 
+        # How many pairs of a customer and another article of theirs each article has: what its products cost at most.
+        work = by_article @ np.diff(in_stock.indptr)
+
         def neighbours(codes: Codes) -> Ranked:
+            parts = np.split(codes, _cuts(work[codes], PAIRS))
+            lists = [of(part) for part in parts]
+            return Ranked(*(np.concatenate(columns) for columns in zip(*lists, strict=True)))
+
+        def of(codes: Codes) -> Ranked:
             common = (by_article[codes] @ in_stock).tocoo()
             found = eligible[common.col]
             other = found != codes[common.row]
@@ -54,6 +66,11 @@ class CountingRecommender(Recommender[PopularConfigT]):
             return best(rows, found, (both / (norms[codes[rows]] * norms[found])).astype(np.float32), len(codes), k)
 
         return neighbours
+
+
+def _cuts(work: npt.NDArray[np.floating], most: int) -> npt.NDArray[np.intp]:
+    """Where to cut a row of tasks so that no part has more than ``most`` work, as far as a single task has not."""
+    return np.flatnonzero(np.diff(np.cumsum(work) // most) > 0) + 1
 
 
 class Popular(CountingRecommender[PopularConfig]):
