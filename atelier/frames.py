@@ -168,6 +168,8 @@ def times(values: Any, name: str, error: type[AtelierError]) -> Any:
     """
     array = decoded(read(values, name, error))
     kind = array.type
+    if not len(array):  # of any type: nothing says what it would hold
+        return pa.array([], MOMENTS)
     try:
         if pa.types.is_timestamp(kind):
             array = pc.local_timestamp(array) if kind.tz else array
@@ -220,7 +222,9 @@ def flags(values: Any, name: str, error: type[AtelierError]) -> Mask:
     array = decoded(read(values, name, error))
     if array.null_count:
         raise error(f"{name} is null for {array.null_count:,} rows: say true or false")
-    if pa.types.is_boolean(array.type) or pa.types.is_null(array.type):  # null only where there are no rows
+    if not len(array):
+        return np.zeros(0, dtype=bool)
+    if pa.types.is_boolean(array.type):
         return np.array(array.to_numpy(zero_copy_only=False), dtype=bool)
     if pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
         found = array.to_numpy(zero_copy_only=False)
@@ -253,6 +257,7 @@ def categories(values: Any, name: str, error: type[AtelierError]) -> Any:
         error: is raised where one is null or not a text.
     """
     array = read(values, name, error)
+    array = array if len(array) else pa.array([], pa.large_string())
     plain = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
     if not (is_text(plain) or pa.types.is_null(plain)):
         raise error(f"column {name} is {plain}, not text")
@@ -278,6 +283,8 @@ def chosen_texts(values: Any, name: str, error: type[AtelierError]) -> tuple[str
     if isinstance(values, str):
         return (values,)
     array = decoded(read(values, name, error))
+    if not len(array):
+        return ()
     if array.null_count or not (is_text(array.type) or pa.types.is_null(array.type)):
         raise error(f"{name} is {array.type}{' with nulls' * bool(array.null_count)}, not a list of texts")
     return tuple(array.to_pylist())
@@ -301,7 +308,7 @@ def matrix(lists: Any, name: str, error: type[AtelierError]) -> Float32s:
         name: of the column, for the message.
         error: is raised where they are no lists of numbers, differ in length, or one is null.
     """
-    if not _is_list(lists.type):
+    if not is_list(lists.type):
         raise error(f"column {name} holds {lists.type}, not lists of numbers: make a list of each vector")
     inner = lists.type.value_type
     if not (
@@ -318,5 +325,6 @@ def matrix(lists: Any, name: str, error: type[AtelierError]) -> Float32s:
     return np.asarray(flat.reshape(len(lists), lengths[0] if lengths else 0))
 
 
-def _is_list(kind: Any) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+def is_list(kind: Any) -> bool:
+    """Whether an Arrow type is one of lists."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

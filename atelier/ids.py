@@ -68,14 +68,7 @@ def factorise(
     """
     if isinstance(values, str):
         raise error(f"{what} is the single text {values!r}: pass a list of them")
-    array = read(values, f"{what}, not a column of text,", error)
-    texts = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
-    if pa.types.is_null(texts):
-        array, texts = array.cast(pa.large_string()), pa.large_string()
-    if not is_text(texts):
-        raise error(f"{what} is {texts}, not text: convert it with .astype(str), mind leading zeros")
-    if texts == pa.string_view():
-        array = array.cast(pa.large_string())
+    array = _text_array(values, what, error)
     found = whole(array if pa.types.is_dictionary(array.type) else array.dictionary_encode())
     if found.null_count or found.dictionary.null_count:
         nulls = np.flatnonzero(pc.is_null(decoded(found)).to_numpy(zero_copy_only=False))
@@ -87,14 +80,35 @@ def factorise(
     return found.dictionary.cast(pa.large_string()), indices
 
 
-def texts(values: Any, what: str, error: type[AtelierError] = IdentifierError) -> pa.StringArray:
+def texts(
+    values: Any, what: str, error: type[AtelierError] = IdentifierError, *, nulls: bool = False
+) -> pa.StringArray:
     """Identifiers as one Arrow array of texts, in their order: what :func:`factorise` reads, without its codes.
 
+    Args:
+        values: what :func:`factorise` takes.
+        what: what they are called in error messages.
+        error: the class of the error.
+        nulls: whether some may be null.
+
     Raises:
-        IdentifierError: or ``error``: some are null or not text.
+        IdentifierError: or ``error``: some are not text, or null.
     """
+    if nulls:
+        return decoded(_text_array(values, what, error)).cast(pa.string())
     dictionary, indices = factorise(values, what, error)
     return dictionary.cast(pa.string()).take(pa.array(indices))
+
+
+def _text_array(values: Any, what: str, error: type[AtelierError]) -> Any:
+    """Values as an Arrow array of texts, dictionary-encoded or not, which may be null."""
+    array = read(values, f"{what}, not a column of text,", error)
+    if not len(array):  # of any type: nothing says what it would hold
+        return pa.array([], pa.large_string())
+    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
+    if not (is_text(kind) or pa.types.is_null(kind)):
+        raise error(f"{what} is {kind}, not text: convert it with .astype(str), mind leading zeros")
+    return array if is_text(kind) and kind != pa.string_view() else array.cast(pa.large_string())
 
 
 @dataclass(frozen=True, eq=False)

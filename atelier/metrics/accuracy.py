@@ -94,7 +94,7 @@ def group_metrics(group: Ints, rank: Ints, relevant: Ints, ks: Sequence[int], di
         values[2, i, hit] = found > 0
         most = best if divisors.ndcg_ideal == "reachable" else k
         values[3, i, hit] = np.bincount(groups, discount[ranks - 1], minlength=n) / ideal[most - 1]
-        parts = {"reachable": best, "relevant": relevant, "k": k}[divisors.map_by]
+        parts = {"reachable": best, "relevant": relevant, "k": np.full(n, k)}[divisors.map_by]
         values[4, i, hit] = np.bincount(groups, nth[inside] / ranks, minlength=n) / parts
         values[5, i, hit] = np.where(first <= k, 1.0 / first, 0.0)
     return values

@@ -31,6 +31,7 @@ from atelier.recommenders.eligibility import (
     article_column,
     chosen_articles,
     eligible_articles,
+    fitting_k,
     in_stock_mask,
     seen_articles,
 )
@@ -443,8 +444,3 @@ class Recommender(ABC, Generic[ConfigT]):
     def _check_fitted(self) -> None:
         if not hasattr(self, "customer_profiles"):
             raise NotFittedError(f"{self.name} was not fitted: call fit, or load a saved model")
-
-
-def fitting_k(k: int, eligible: Codes) -> int:
-    """The length of lists for which memory is needed: no list is longer than there are eligible articles."""
-    return min(k, max(len(eligible), 1))

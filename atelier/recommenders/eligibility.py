@@ -7,6 +7,7 @@ rank, which it says itself (:mod:`~atelier.recommenders.base`).
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pandas.api.types import is_bool_dtype
 
@@ -55,7 +56,7 @@ def chosen_articles(article_ids: IdMap, articles: Any) -> Codes:
     mask = flags(given, "the mask of articles", IdentifierError)
     if len(mask) != len(article_ids):
         raise IdentifierError(
-            f"the mask of articles has {len(mask):,} places, for {len(article_ids):,} articles: it runs over article_ids"
+            f"the mask of articles has {len(mask):,} places, for {len(article_ids):,} articles of the model"
         )
     return np.flatnonzero(mask).astype(np.int32)
 
@@ -82,6 +83,11 @@ def eligible_articles(in_stock: Mask, ranked: Mask, candidates: Codes | None) ->
         wanted[candidates] = True
         allowed = allowed & wanted
     return np.flatnonzero(allowed).astype(np.int32)
+
+
+def fitting_k(k: int, eligible: npt.NDArray[np.integer[Any]]) -> int:
+    """The length of lists for which memory is needed: none is longer than there are eligible articles."""
+    return min(k, max(len(eligible), 1))
 
 
 def seen_articles(interactions: Interactions) -> RaggedLists:

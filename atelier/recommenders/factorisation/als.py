@@ -38,10 +38,11 @@ ROUNDING = 1e-12
 class ALS(VectorRecommender[ALSConfig]):
     """Vectors x_u of customers and y_i of articles that minimise Σ c_ui (p_ui − x_uᵀ y_i)² + λ (Σ |x_u|² + Σ |y_i|²).
 
-    p_ui is 1 where r_ui > 0, else 0 (eq. 1 of the paper). The confidence is c_ui = 1 + α r_ui (eq. 3 and section 4), and
-    1 where r_ui ≤ 0, as of an article never touched: what was sent back or disliked does not attract. r_ui is the sum over interactions of kind's weight × ½^(age / half-life), age in days before the last interaction
-    trained on, 0 where either has no date. The score is x_uᵀ y_i; articles are compared by the cosine of their vectors.
-    A new customer's vector is solved for from its history, the articles' vectors unchanged (eq. 4). What was chosen, with
+    p_ui is 1 where r_ui > 0, else 0 (eq. 1 of the paper). The confidence is c_ui = 1 + α r_ui (eq. 3 and section 4),
+    and 1 where r_ui ≤ 0, as of an article never touched: what was sent back or disliked does not attract. r_ui is the
+    sum over interactions of kind's weight × ½^(age / half-life), age in days before the last interaction trained on,
+    0 where either has no date. The score is x_uᵀ y_i; articles are compared by the cosine of their vectors. A new
+    customer's vector is solved for from its history, the articles' vectors unchanged (eq. 4). What was chosen, with
     its confidence, is kept in the bundle: it explains the lists.
     """
 

@@ -15,8 +15,8 @@ A history longer than the vectors is solved for in their f factors instead: with
 
     y_iᵀ W y_h = z_iᵀ (I + Zᵀ D Z)⁻¹ z_h,   Z [m, f] over the history,
 
-the same numbers at m f² + f³ instead of m³ steps. It begins at histories of :data:`LONG` articles, so that the last bits of
-all shorter ones are what they were.
+the same numbers at m f² + f³ instead of m³ steps. It begins at histories of :data:`LONG` articles, so that the last
+bits of all shorter ones are what they were.
 
 The vectors trained come from a few steps of conjugate gradients before the articles' last move: the terms add up to the
 score of eq. 4, near the one in the list.
@@ -156,14 +156,14 @@ class _History:
     @property
     def _least_long(self) -> int:
         """The length of a history from which on it is solved for in factors."""
-        return max(LONG, self._z.shape[1] + 1)
+        return max(LONG, int(self._z.shape[1]) + 1)
 
     def _is_long(self, length: int) -> bool:
         return length >= self._least_long
 
     def _side(self, length: int) -> int:
         """The side of the matrix that a history of a length is solved for with."""
-        return self._z.shape[1] if self._is_long(length) else length
+        return int(self._z.shape[1]) if self._is_long(length) else length
 
     def _best(self, customers: Indices, asked: Pairs, k: int) -> Ranked:
         """The reasons of what is asked of a batch of customers; ``asked.rows`` counts them from 0."""
