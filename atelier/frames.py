@@ -81,7 +81,7 @@ def as_arrow(values: Any) -> Any:
     return pa.array(values, from_pandas=True)
 
 
-def read(values: Any, name: str, error: type[AtelierError]) -> Any:
+def read(values: Any, name: str, error: type[AtelierError], wanted: str = "column") -> Any:
     """The column ``name`` as :func:`as_arrow` gives it, with errors that name it.
 
     Args:
@@ -89,13 +89,14 @@ def read(values: Any, name: str, error: type[AtelierError]) -> Any:
         name: of the column or argument, for the message.
         error: is raised where Arrow can make no array of the values: they are of several types, are no column, or are
             texts with half a surrogate pair, which no file can hold.
+        wanted: what it should be, for the message.
     """
     try:
         return as_arrow(values)
     except UnicodeEncodeError as fault:
         raise error(_broken_text(values, name)) from fault
     except FAULTS as fault:
-        raise error(f"{name} cannot be read as a column: {fault}") from fault
+        raise error(f"{name} is not a {wanted}: {fault}") from fault
 
 
 def _broken_text(values: Any, name: str) -> str:
@@ -170,6 +171,8 @@ def times(values: Any, name: str, error: type[AtelierError]) -> Any:
     kind = array.type
     if not len(array):  # of any type: nothing says what it would hold
         return pa.array([], MOMENTS)
+    if pa.types.is_timestamp(kind):
+        _refuse_several_zones(values, name, error)
     try:
         if pa.types.is_timestamp(kind):
             array = pc.local_timestamp(array) if kind.tz else array
@@ -182,6 +185,18 @@ def times(values: Any, name: str, error: type[AtelierError]) -> Any:
         f"column {name} ({kind}) holds no times: convert it before, numbers for example with "
         "pd.to_datetime(values, unit='s'), so that it is said what they count"
     )
+
+
+def _refuse_several_zones(values: Any, name: str, error: type[AtelierError]) -> None:
+    """Refuse Python's times of several zones, of which Arrow would read all off the clock of the first."""
+    if isinstance(values, pa.Array | pa.ChunkedArray) or getattr(values, "dtype", np.dtype(object)).kind != "O":
+        return  # a column has one zone
+    zones = {str(value.tzinfo) for value in values if isinstance(value, datetime.datetime) and not pd.isna(value)}
+    if len(zones) > 1:
+        raise error(
+            f"column {name} mixes times of the zones {', '.join(sorted(zones))}: bring them to the retailer's zone, "
+            "for example with .dt.tz_convert"
+        )
 
 
 def days(values: Any, name: str, error: type[AtelierError]) -> Any:
@@ -264,9 +279,7 @@ def categories(values: Any, name: str, error: type[AtelierError]) -> Any:
     if not pa.types.is_dictionary(array.type):
         array = array.cast(pa.large_string()).dictionary_encode()
     array = whole(array)
-    nulls = array.null_count + (
-        int(pc.sum(pc.is_null(decoded(array))).as_py() or 0) if array.dictionary.null_count else 0
-    )
+    nulls = decoded(array).null_count if array.dictionary.null_count else array.null_count
     if nulls:
         raise error(f"{name} is null in {nulls:,} rows: drop these rows or fill the column")
     return array

@@ -102,7 +102,7 @@ def texts(
 
 def _text_array(values: Any, what: str, error: type[AtelierError]) -> Any:
     """Values as an Arrow array of texts, dictionary-encoded or not, which may be null."""
-    array = read(values, f"{what}, not a column of text,", error)
+    array = read(values, what, error, "column of text")
     if not len(array):  # of any type: nothing says what it would hold
         return pa.array([], pa.large_string())
     kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type

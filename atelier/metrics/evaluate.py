@@ -86,7 +86,8 @@ def evaluate(
     inputs = prepare(recs, truth, ks[-1], train, exclude_seen, truth_kinds, seen_kinds, customers, articles)
     in_catalogue = np.empty(0, np.int64) if articles is None else encoding.distinct(articles.within(inputs.article_ids))
     known = _known(inputs, train, train_kinds, table, attribute)
-    rows = list(_accuracy(inputs, known, ks, restricted_recs or {}, divisors))
+    restricted = {} if restricted_recs is None else restricted_recs
+    rows = list(_accuracy(inputs, known, ks, restricted, divisors))
     rows += _diversity(inputs, known, ks, in_catalogue)
     if vectors is not None:
         rows += _intra_list(inputs, vectors, ks)

@@ -114,7 +114,8 @@ def attribute_codes(catalogue: Any, attribute: str, article_ids: Universe) -> tu
     series = pd.Series(found if isinstance(found, pd.Series) else found.to_pandas())
     positions = article_codes(catalogue, "catalogue").within(article_ids)
     known = series.notna().to_numpy() & (positions >= 0)
+    if series.dtype == object:  # a text that no table can hold is refused
+        read([value for value in series[known] if isinstance(value, str)], attribute, MetricsError)
     codes, values = pd.factorize(series[known].astype(str), sort=True)
-    read(np.asarray(values, object), attribute, MetricsError)  # a text that no table can hold is refused here
     result[positions[known]] = codes
     return result, [f"{attribute}={value}" for value in values]

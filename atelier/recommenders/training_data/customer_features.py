@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from atelier.frames import numbers as read_numbers
 from atelier.frames import read
 from atelier.ids import IdMap, column, preview
 from atelier.interactions import InteractionsError
@@ -91,5 +90,5 @@ def _numbers(values: "pd.Series[Any]") -> npt.NDArray[np.float64] | None:
     if pd.api.types.is_numeric_dtype(values):
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
     if values.dtype == object and pd.api.types.infer_dtype(values, skipna=True) in NUMBERS:
-        return read_numbers(values, str(values.name), InteractionsError)
+        return values.where(values.notna(), np.nan).to_numpy(dtype=np.float64)
     return None
