@@ -1,9 +1,9 @@
 """Values of RecTools on a few small lists, kept for the tests, whose environment cannot hold RecTools.
 
-Run it as ``python -m benchmarks.rectools_expected``; it writes ``tests/metrics/rectools_expected.json``: lists and truth,
-and for each option of :func:`atelier.metrics.evaluate` the value that the real RecTools gives. RecTools' environment is
-the one of :mod:`benchmarks.metrics_against_rectools`, which has its lock. The lists are short of ranks, the relevant sets
-longer than k here and shorter there, so that every divisor gives another value.
+Run it as ``python -m benchmarks.rectools_expected``; it writes ``tests/metrics/rectools_expected.json``: lists and
+truth, and for each option of :func:`atelier.metrics.evaluate` the value that the real RecTools gives. RecTools'
+environment is the one of :mod:`benchmarks.metrics_against_rectools`, which has its lock. The lists are short of ranks,
+the relevant sets longer than k here and shorter there, so that every divisor gives another value.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What is wrong with an input is said at the entrance, whichever entrance it is; what is right is read alike everywhere.
+"""What is wrong with an input is said at the entrance, whichever it is; what is right is read alike everywhere.
 
 One table for each sort of input: times, flags, identifiers, choices, and inputs that have nothing in common.
 """
@@ -91,7 +91,7 @@ TIME_READERS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("reader", TIME_READERS)
 @pytest.mark.parametrize("values", NO_TIMES)
 def test_what_is_no_time_is_refused_everywhere(reader: str, values: str) -> None:
-    with pytest.raises(AtelierError, match="occurred_at|available_from"):
+    with pytest.raises(AtelierError, match=r"occurred_at|available_from"):
         TIME_READERS[reader](NO_TIMES[values])
 
 
@@ -131,10 +131,10 @@ def test_a_zone_is_read_off_its_clock_everywhere() -> None:
 def test_what_is_no_day_is_refused(value: Any) -> None:
     dated = Interactions.from_frame(PAIRS.assign(occurred_at="2020-01-01"))
     for use in (lambda: dated.split_at(value), lambda: day(value, "day", OddError)):
-        with pytest.raises(AtelierError, match="day is .*no day"):
+        with pytest.raises(AtelierError, match=r"day is .*no day"):
             use()
     if value is not None:
-        with pytest.raises(AtelierError, match="as_of is .*no day"):
+        with pytest.raises(AtelierError, match=r"as_of is .*no day"):
             evaluate(RECS, PAIRS, 2, as_of=value)
 
 
@@ -209,7 +209,14 @@ def test_what_is_no_kind_is_refused_everywhere(values: Any) -> None:
         categories(unused, "kind", OddError)
 
 
-ONE_KIND: list[Any] = [("purchase",), ["purchase"], {"purchase"}, "purchase", pd.Series(["purchase"]), iter(["purchase"])]
+ONE_KIND: list[Any] = [
+    ("purchase",),
+    ["purchase"],
+    {"purchase"},
+    "purchase",
+    pd.Series(["purchase"]),
+    iter(["purchase"]),
+]
 
 
 @pytest.mark.parametrize("kinds", ONE_KIND, ids=lambda kinds: type(kinds).__name__)
@@ -383,7 +390,7 @@ def test_half_a_surrogate_pair_is_named_with_its_row(use: Callable[[], Any]) -> 
 
 def test_no_attribute_is_called_as_the_rows_of_means() -> None:
     assert RESERVED == MEAN
-    with pytest.raises(AtelierError, match="an attribute is called 'mean'.*another name"):
+    with pytest.raises(AtelierError, match=r"an attribute is called 'mean'.*another name"):
         read_labels(pd.DataFrame({"article_id": ["a", "b"], "attribute": ["colour", "mean"], "value": "x"}))
 
 

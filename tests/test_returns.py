@@ -15,7 +15,9 @@ from atelier.kinds import KINDS
 from atelier.metrics import customers_with_history, evaluate
 from atelier.returns import cancelled
 
-ROW = st.tuples(st.integers(0, 2), st.integers(0, 1), st.sampled_from(["purchase", "return", "view"]), st.integers(0, 3))
+ROW = st.tuples(
+    st.integers(0, 2), st.integers(0, 1), st.sampled_from(["purchase", "return", "view"]), st.integers(0, 3)
+)
 
 
 def obvious(rows: list[tuple[int, int, str, int]], dated: bool) -> list[bool]:
@@ -128,7 +130,9 @@ def test_no_model_learns_from_what_was_sent_back(name: str) -> None:
 
 
 def test_who_counts_returns_as_seen_gets_them_excluded() -> None:
-    data = frame(("u", "a", "purchase", 1), ("u", "a", "return", 2), ("v", "a", "purchase", 1), ("v", "b", "purchase", 1))
+    data = frame(
+        ("u", "a", "purchase", 1), ("u", "a", "return", 2), ("v", "a", "purchase", 1), ("v", "b", "purchase", 1)
+    )
     lists = {}
     for kinds in (("purchase",), ("purchase", "return")):
         recs = recommenders.build("popular", window_days=None, seen_kinds=kinds).fit(data).recommend(["u"])
@@ -138,7 +142,9 @@ def test_who_counts_returns_as_seen_gets_them_excluded() -> None:
 
 def test_als_can_weigh_returns() -> None:
     """With returns among train_kinds the rows come as they are, and a weight of −1 takes a purchase back."""
-    data = frame(("u", "a", "purchase", 1), ("u", "a", "return", 1), ("u", "b", "purchase", 1), ("v", "a", "purchase", 1))
+    data = frame(
+        ("u", "a", "purchase", 1), ("u", "a", "return", 1), ("u", "b", "purchase", 1), ("v", "a", "purchase", 1)
+    )
     config = {"factors": 2, "threads": 1, "train_kinds": ("purchase", "return")}
     weighed = recommenders.build("als", **config, kind_weights={"return": -1.0}).fit(data)
     profiles = weighed.customer_profiles.profiles

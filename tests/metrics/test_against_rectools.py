@@ -1,4 +1,4 @@
-"""NDCG and MAP with other libraries' divisors: the values that RecTools itself gave (benchmarks/rectools_expected.py)."""
+"""NDCG and MAP with other libraries' divisors: the values that RecTools gave (benchmarks/rectools_expected.py)."""
 
 import json
 from pathlib import Path

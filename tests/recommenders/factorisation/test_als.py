@@ -114,7 +114,9 @@ def with_views(*pairs: tuple[str, str]) -> pd.DataFrame:
 def test_a_row_that_weighs_nothing_or_less_does_not_attract(weight: float) -> None:
     """An even customer's view of an odd article: it is as if it had not been, in training and in histories."""
     config = {"train_kinds": ("purchase", "view"), "kind_weights": {"view": weight}}
-    seen_it, never = (build(**config).fit(frame) for frame in (with_views(("c00", "a01"), ("new", "a01")), with_views()))
+    seen_it, never = (
+        build(**config).fit(frame) for frame in (with_views(("c00", "a01"), ("new", "a01")), with_views())
+    )
     np.testing.assert_array_equal(seen_it.weights["articles"], never.weights["articles"])
     lists = [model.recommend(["c00"], k=20, exclude_seen=False) for model in (seen_it, never)]
     pd.testing.assert_frame_equal(*lists)
