@@ -112,12 +112,32 @@ class Coded:
     def warn_strangers(self, universe: Universe, other: str) -> None:
         """Warn where there are identifiers on both sides, and none of these is in ``universe``."""
         if len(universe) and len(self.codes) and not (self.positions(universe)[:-1][self.used()[:-1]] >= 0).any():
-            example, their = (str(values[0].as_py()) for values in (self.values, universe.values))
-            warn_nothing_in_common(
-                f"no {self.what} is among {other} (the one is for example {example!r}, the other {their!r}): what is "
-                "computed of both says nothing. Look at how the identifiers are written, and at the dates",
-                depth=5,
-            )
+            _warn_apart(self, other, universe.values)
+
+
+def warn_apart(one: Coded, its_places: Ints, other: Coded, other_places: Ints) -> None:
+    """Warn where both columns hold identifiers, and none is in both.
+
+    Args:
+        one: a column.
+        its_places: the common code of each of its values, as :func:`united` gives them.
+        other: another column.
+        other_places: likewise.
+    """
+    there = np.zeros(max(int(its_places.max()), int(other_places.max())) + 2, bool)
+    there[other_places[other.used()]] = True
+    there[-1] = False  # where code −1 went
+    if len(one.codes) and len(other.codes) and not there[its_places[one.used()]].any():
+        _warn_apart(one, other.what, other.values)
+
+
+def _warn_apart(one: Coded, other: str, values: pa.Array) -> None:
+    example, their = (str(found[0].as_py()) for found in (one.values, values))
+    warn_nothing_in_common(
+        f"no {one.what} is among {other} (the one is for example {example!r}, the other {their!r}): what is computed of "
+        "both says nothing. Look at how the identifiers are written, and at the dates",
+        depth=6,
+    )
 
 
 def common_form(*columns: "Coded | Universe") -> tuple[str, str]:
@@ -274,7 +294,9 @@ def pairs(data: Any, kinds: Sequence[str] | None, what: str, name: str = "") -> 
         MetricsError: a column is missing, an identifier or kind null, or ``kinds`` is no choice of kinds.
     """
     asked = None if kinds is None else chosen_texts(kinds, name or "kinds", MetricsError)
-    if hasattr(data, "customer_ids"):
+    if not hasattr(data, "customer_ids"):
+        require(data, [], MetricsError, what)
+    else:
         found = data if asked is None else data.of_kinds(asked)
         there = () if data.kinds is None else data.kinds.categories
         _warn_of_no_row(len(found), len(data), asked, there, what, name)

@@ -24,7 +24,7 @@ from atelier.metrics.encoding import (
     identifiers,
     pairs,
     united,
-    universe,
+    warn_apart,
 )
 
 ROWS = 1 << 16
@@ -116,11 +116,11 @@ def prepare(
     relevant = pairs(truth, truth_kinds, "truth", "truth_kinds")
     customer_ids, (lists_of, bought_by) = united(listed.customers, relevant.customers)
     coded = [listed.articles, relevant.articles, *([] if articles is None else [articles])]
-    article_ids, (named, bought, *_) = united(*coded)
-    relevant.customers.warn_strangers(universe(listed.customers), "the customers of recs")
-    relevant.articles.warn_strangers(universe(listed.articles), "the articles of recs")
+    article_ids, (named, bought, *offered) = united(*coded)
+    warn_apart(relevant.customers, bought_by, listed.customers, lists_of)
+    warn_apart(relevant.articles, bought, listed.articles, named)
     if articles is not None:
-        listed.articles.warn_strangers(universe(articles), "the articles of catalogue")
+        warn_apart(listed.articles, named, articles, offered[0])
     allowed = None
     if customers is not None:
         chosen = identifiers(customers)

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from atelier import bundles
 from atelier.bundles import Array
-from atelier.catalogue import Catalogue
+from atelier.catalogue import Catalogue, CatalogueError
 from atelier.errors import AtelierError, BundleError
 from atelier.frames import warn_nothing_in_common
 from atelier.ids import Codes, IdMap, column, preview, warn_of_strangers
@@ -171,8 +171,11 @@ class Recommender(ABC, Generic[ConfigT]):
 
         Raises:
             InteractionsError: no interaction is of ``train_kinds``, or none speaks for a preference.
+            CatalogueError: ``catalogue`` is a frame that was not read as a catalogue.
         """
         train = Interactions.from_frame(train)
+        if catalogue is not None and not isinstance(catalogue, Catalogue):
+            raise CatalogueError(f"catalogue is a {type(catalogue).__name__}: read it by Catalogue.from_frames")
         used = train.of_kinds(self.config.train_kinds)
         used = self._preferred(used, fitting=True) if len(used) else used
         if not len(used):
