@@ -126,7 +126,8 @@ class Interactions:
     def leave_last_out(self, n: int = 1) -> tuple[Self, Self]:
         """Split by customer: ``(train, truth)`` with each customer's last ``n`` rows as truth.
 
-        A customer with no more than ``n`` rows is in truth only. Among rows of the same time the later row is last.
+        A customer with no more than ``n`` rows is in truth only. Among rows of the same time the later row is last. A
+        return is a row as any other: split ``of_kinds(…)`` where the last purchases that were kept are wanted.
 
         Raises:
             InteractionsError: ``n`` is below 1.
