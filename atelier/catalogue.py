@@ -14,8 +14,11 @@ import pandas as pd
 
 from atelier.arrays import Float32s, Mask
 from atelier.errors import AtelierError
-from atelier.frames import chosen_texts, columns, flags, is_frame, matrix, read, require, whole
+from atelier.frames import chosen_texts, columns, flags, is_frame, matrix, read, require, times, whole
 from atelier.ids import IdMap, preview
+
+DATES = ("available_from", "available_until")
+"""Columns of times, where a frame of articles has them."""
 
 
 class CatalogueError(AtelierError, ValueError):
@@ -53,12 +56,15 @@ class Catalogue:
 
         Raises:
             CatalogueError: a column is absent, an article occurs twice, has no vector or one that is not finite, its
-                stock is neither true nor false, or the sizes do not agree.
+                stock is neither true nor false, a date of sale is no time, or the sizes do not agree.
             IdentifierError: an ``article_id`` is null or not text.
         """
         require(articles, ["article_id"], CatalogueError, "a catalogue's frame of articles")
         frame = articles if isinstance(articles, pd.DataFrame) else articles.to_pandas()
         ids, codes = IdMap.factorise(frame["article_id"], "article_id")
+        for name in DATES:
+            if name in columns(frame):
+                times(frame[name], name, CatalogueError)  # who counts days reads them again; they are refused here
         if len(ids) < len(codes):
             twice = np.flatnonzero(np.bincount(codes, minlength=len(ids)) > 1)
             raise CatalogueError(

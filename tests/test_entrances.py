@@ -78,6 +78,7 @@ TIME_READERS: dict[str, Callable[[Any], Any]] = {
     "article vectors": lambda v: ArticleVectors().fit_transform(
         pd.DataFrame({"article_id": ["a", "b", "c"], "available_from": v}), as_of=DAY
     ),
+    "catalogue": lambda v: Catalogue.from_frames(pd.DataFrame({"article_id": ["a", "b", "c"], "available_until": v})),
     "negatives": lambda v: negative_pool(
         Interactions.from_frame(PAIRS),
         Catalogue.from_frames(pd.DataFrame({"article_id": ["a", "b", "c"], "available_from": v})),
@@ -91,7 +92,7 @@ TIME_READERS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("reader", TIME_READERS)
 @pytest.mark.parametrize("values", NO_TIMES)
 def test_what_is_no_time_is_refused_everywhere(reader: str, values: str) -> None:
-    with pytest.raises(AtelierError, match=r"occurred_at|available_from"):
+    with pytest.raises(AtelierError, match=r"occurred_at|available_from|available_until"):
         TIME_READERS[reader](NO_TIMES[values])
 
 

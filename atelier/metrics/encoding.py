@@ -134,8 +134,8 @@ def warn_apart(one: Coded, its_places: Ints, other: Coded, other_places: Ints) -
 def _warn_apart(one: Coded, other: str, values: pa.Array) -> None:
     example, their = (str(found[0].as_py()) for found in (one.values, values))
     warn_nothing_in_common(
-        f"no {one.what} is among {other} (the one is for example {example!r}, the other {their!r}): what is computed of "
-        "both says nothing. Look at how the identifiers are written, and at the dates",
+        f"no {one.what} is among {other} (the one is for example {example!r}, the other {their!r}): what is computed "
+        "of both says nothing. Look at how the identifiers are written, and at the dates",
         depth=6,
     )
 
