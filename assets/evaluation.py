@@ -89,10 +89,11 @@ def offline_metrics(step: Step, config: EvaluationConfig) -> None:
     if remedy is not None:
         step.check("enough_customers", True, "no customer is evaluated")
         return
+    from atelier.interactions import Interactions
     from atelier.metrics import FEW_CUSTOMERS
 
     data = prepare(step, origin, config)
-    customers = data.truth["customer_id"].nunique()
+    customers = len(Interactions.from_frame(data.truth).of_kinds(config.truth_kinds).customer_ids)
     step.check(
         "enough_customers",
         customers >= FEW_CUSTOMERS,

@@ -8,8 +8,9 @@ The same content gives the same bytes. Every file that cannot be read is a Bundl
 Nothing that is read can run code.
 """
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -125,6 +126,43 @@ def read_arrays(
 def shapes_of(arrays: Mapping[str, Array]) -> dict[str, list[int]]:
     """The shape of each array, for a config.json that names them."""
     return {name: list(array.shape) for name, array in arrays.items()}
+
+
+def digests(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """SHA-256 of files of a bundle, for a description that names them.
+
+    Args:
+        folder: the bundle.
+        names: paths within it.
+    """
+    return {name: _digest(folder / name) for name in names}
+
+
+def check_digests(folder: Path, names: Sequence[str], recorded: Mapping[str, str], *, remedy: str = REMEDY) -> None:
+    """Make sure that files are those that were written with the description, before anything else reads them.
+
+    Args:
+        folder: the bundle.
+        names: paths within it.
+        recorded: what :func:`digests` gave when the bundle was written.
+        remedy: what an error message advises.
+
+    Raises:
+        BundleError: a file is missing, damaged or of another bundle.
+    """
+    for name in names:
+        with reading(folder / name, remedy):
+            found = _digest(folder / name)
+        if found != recorded.get(name):
+            raise BundleError(
+                f"{folder / name} is damaged, or the files of {folder} do not belong together (its SHA-256 is {found}, "
+                f"not {recorded.get(name, 'recorded')}): {remedy}"
+            )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def under(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:

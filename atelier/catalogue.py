@@ -14,8 +14,11 @@ import pandas as pd
 
 from atelier.arrays import Float32s, Mask
 from atelier.errors import AtelierError
-from atelier.frames import as_arrow, is_frame, matrix, require, whole
+from atelier.frames import chosen_texts, columns, flags, is_frame, matrix, read, require, times, whole
 from atelier.ids import IdMap, preview
+
+DATES = ("available_from", "available_until")
+"""Columns of times, where a frame of articles has them."""
 
 
 class CatalogueError(AtelierError, ValueError):
@@ -52,13 +55,16 @@ class Catalogue:
             names: what each position of a vector is.
 
         Raises:
-            CatalogueError: a column is absent, an article occurs twice, has no vector or one that is not finite, or the
-                sizes do not agree.
+            CatalogueError: a column is absent, an article occurs twice, has no vector or one that is not finite, its
+                stock is neither true nor false, a date of sale is no time, or the sizes do not agree.
             IdentifierError: an ``article_id`` is null or not text.
         """
         require(articles, ["article_id"], CatalogueError, "a catalogue's frame of articles")
         frame = articles if isinstance(articles, pd.DataFrame) else articles.to_pandas()
         ids, codes = IdMap.factorise(frame["article_id"], "article_id")
+        for name in DATES:
+            if name in columns(frame):
+                times(frame[name], name, CatalogueError)  # who counts days reads them again; they are refused here
         if len(ids) < len(codes):
             twice = np.flatnonzero(np.bincount(codes, minlength=len(ids)) > 1)
             raise CatalogueError(
@@ -68,6 +74,7 @@ class Catalogue:
         matrix = _matrix(vectors, ids, order)
         if matrix is not None:
             _check_finite(matrix, ids)
+        names = None if names is None else chosen_texts(names, "names", CatalogueError)
         if names is not None and (matrix is None or len(names) != matrix.shape[1]):
             raise CatalogueError(
                 f"{len(names)} names for vectors of {0 if matrix is None else matrix.shape[1]} positions"
@@ -77,7 +84,7 @@ class Catalogue:
         for array in (matrix, stock):
             if array is not None:
                 array.setflags(write=False)
-        return cls(ids, sorted_frame, matrix, None if names is None else tuple(names), stock)
+        return cls(ids, sorted_frame, matrix, names, stock)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -88,13 +95,9 @@ class Catalogue:
 
 
 def _in_stock(frame: pd.DataFrame) -> Mask:
-    if "in_stock" not in frame.columns:
+    if "in_stock" not in columns(frame):
         return np.ones(len(frame), dtype=bool)
-    if frame["in_stock"].isna().any():
-        raise CatalogueError(
-            f"in_stock is null for {int(frame['in_stock'].isna().sum()):,} articles: say true or false"
-        )
-    return frame["in_stock"].to_numpy(dtype=bool, copy=True)
+    return flags(frame["in_stock"], "in_stock", CatalogueError)
 
 
 def _matrix(vectors: Any, ids: IdMap, order: npt.NDArray[np.intp]) -> Float32s | None:
@@ -103,7 +106,10 @@ def _matrix(vectors: Any, ids: IdMap, order: npt.NDArray[np.intp]) -> Float32s |
         return None
     if is_frame(vectors):
         return _matrix_of_frame(vectors, ids)
-    matrix = np.asarray(vectors, dtype=np.float32)
+    try:
+        matrix = np.asarray(vectors, dtype=np.float32)
+    except (ValueError, TypeError) as fault:
+        raise CatalogueError(f"vectors are no matrix of numbers ({fault}): make them of one length") from fault
     if matrix.ndim != 2 or len(matrix) != len(ids):
         raise CatalogueError(f"vectors have the shape {matrix.shape}, for {len(ids)} articles")
     return matrix[order]
@@ -130,5 +136,7 @@ def _matrix_of_frame(vectors: Any, ids: IdMap) -> Float32s:
         raise CatalogueError("the frame of vectors has to have one row for each article")
     row_of = np.empty(len(codes), dtype=np.int64)
     row_of[codes] = np.arange(len(codes))
-    found: Float32s = matrix(whole(as_arrow(vectors["vector"])), "vector", CatalogueError)[row_of[place]]
+    found: Float32s = matrix(whole(read(vectors["vector"], "vector", CatalogueError)), "vector", CatalogueError)[
+        row_of[place]
+    ]
     return found

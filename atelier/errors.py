@@ -44,3 +44,7 @@ class UnknownIdentifier(AtelierError, KeyError):
     def __str__(self) -> str:
         """The message as it is: KeyError would show its repr."""
         return str(self.args[0]) if self.args else ""
+
+
+class NothingInCommonWarning(UserWarning):
+    """Two inputs have no identifier or no kind in common: what is computed of them says nothing about either."""

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from atelier.errors import AtelierError, BundleError, UnknownIdentifier
-from atelier.frames import as_arrow, is_frame, require, whole
+from atelier.frames import decoded, is_frame, is_text, read, require, warn_nothing_in_common, whole
 
 Codes = npt.NDArray[np.int32]
 """Positions in an IdMap; −1 stands for none."""
@@ -50,12 +50,15 @@ def column(values: Any, name: str) -> Any:
     return values[name]
 
 
-def factorise(values: Any, what: str = "identifier") -> tuple[pa.LargeStringArray, Codes]:
+def factorise(
+    values: Any, what: str = "identifier", error: type[AtelierError] = IdentifierError
+) -> tuple[pa.LargeStringArray, Codes]:
     """Read identifiers as a dictionary of texts and, for each row, its position in it.
 
     Args:
         values: texts as pandas (categorical or not), Arrow (dictionary-encoded or not), NumPy or any iterable.
         what: what they are called in error messages, for example ``"customer_id"``.
+        error: the class of the error.
 
     Returns:
         The dictionary, in no promised order and possibly with entries that no row uses, and int32 [n].
@@ -64,30 +67,48 @@ def factorise(values: Any, what: str = "identifier") -> tuple[pa.LargeStringArra
         IdentifierError: some are null, or they are not text (a number has lost its leading zeros already).
     """
     if isinstance(values, str):
-        raise IdentifierError(f"{what} is the single text {values!r}: pass a list of them")
-    try:
-        array = _dictionary(as_arrow(values), what)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError) as error:
-        raise IdentifierError(f"{what} is not a column of text ({error}): convert it with .astype(str)") from error
-    if array.null_count or array.dictionary.null_count:
-        nulls = np.flatnonzero(pc.is_null(array.cast(array.type.value_type)).to_numpy(zero_copy_only=False))
+        raise error(f"{what} is the single text {values!r}: pass a list of them")
+    array = _text_array(values, what, error)
+    found = whole(array if pa.types.is_dictionary(array.type) else array.dictionary_encode())
+    if found.null_count or found.dictionary.null_count:
+        nulls = np.flatnonzero(pc.is_null(decoded(found)).to_numpy(zero_copy_only=False))
         if len(nulls):
-            raise IdentifierError(
+            raise error(
                 f"{what} is null in {len(nulls):,} rows, first in row {nulls[0]}: drop these rows or fill the column"
             )
-    indices = array.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
-    return array.dictionary.cast(pa.large_string()), indices
+    indices = found.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+    return found.dictionary.cast(pa.large_string()), indices
 
 
-def _dictionary(array: pa.Array | pa.ChunkedArray, what: str) -> pa.DictionaryArray:
-    texts = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
-    if pa.types.is_null(texts):
-        array, texts = array.cast(pa.large_string()), pa.large_string()
-    if not (pa.types.is_string(texts) or pa.types.is_large_string(texts) or texts == pa.string_view()):
-        raise IdentifierError(f"{what} is {texts}, not text: convert it with .astype(str), mind leading zeros")
-    if texts == pa.string_view():
-        array = array.cast(pa.large_string())
-    return whole(array if pa.types.is_dictionary(array.type) else array.dictionary_encode())
+def texts(
+    values: Any, what: str, error: type[AtelierError] = IdentifierError, *, nulls: bool = False
+) -> pa.StringArray:
+    """Identifiers as one Arrow array of texts, in their order: what :func:`factorise` reads, without its codes.
+
+    Args:
+        values: what :func:`factorise` takes.
+        what: what they are called in error messages.
+        error: the class of the error.
+        nulls: whether some may be null.
+
+    Raises:
+        IdentifierError: or ``error``: some are not text, or null.
+    """
+    if nulls:
+        return decoded(_text_array(values, what, error)).cast(pa.string())
+    dictionary, indices = factorise(values, what, error)
+    return dictionary.cast(pa.string()).take(pa.array(indices))
+
+
+def _text_array(values: Any, what: str, error: type[AtelierError]) -> Any:
+    """Values as an Arrow array of texts, dictionary-encoded or not, which may be null."""
+    array = read(values, what, error, "column of text")
+    if not len(array):  # of any type: nothing says what it would hold
+        return pa.array([], pa.large_string())
+    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
+    if not (is_text(kind) or pa.types.is_null(kind)):
+        raise error(f"{what} is {kind}, not text: convert it with .astype(str), mind leading zeros")
+    return array if is_text(kind) and kind != pa.string_view() else array.cast(pa.large_string())
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,3 +245,21 @@ class IdMap:
                 f"{path} holds identifiers that are null, repeated or out of order: train the model again"
             )
         return cls(values)
+
+
+def warn_of_strangers(what: str, these: IdMap, where: str, others: IdMap) -> None:
+    """Warn where there are identifiers on both sides, and none is on both.
+
+    Args:
+        what: which identifiers they are, and whose: ``"article_id of the catalogue"``.
+        these: the identifiers.
+        where: who has the others.
+        others: the identifiers among which they should be.
+    """
+    if len(these) and len(others) and not (others.encode(these.values, unknown="minus_one") >= 0).any():
+        names = [preview(ids.values[:1].to_pylist(), 1) for ids in (these, others)]
+        warn_nothing_in_common(
+            f"no {what} is among those of {where} (the one is for example {names[0]}, the other {names[1]}): what is "
+            "made of both says nothing. Look at how the identifiers are written",
+            depth=5,
+        )

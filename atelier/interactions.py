@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from atelier.errors import AtelierError, UnknownIdentifier
-from atelier.frames import as_arrow, cast, columns, require, whole
+from atelier.frames import categories, chosen_texts, columns, numbers, read, require, times, whole
+from atelier.frames import day as read_day
 from atelier.ids import Codes, IdMap, preview
+from atelier.kinds import PURCHASE, RETURN
+from atelier.returns import cancelled, cancels
 
 Times = npt.NDArray[np.datetime64]
 REQUIRED = ("customer_id", "article_id")
@@ -65,7 +67,7 @@ class Interactions:
 
         Args:
             frame: pandas or Arrow, with ``customer_id`` and ``article_id`` (text) and, where known, ``occurred_at``
-                (anything Arrow casts to a timestamp), ``kind``, ``price``, ``channel``; other columns are ignored.
+                (times, dates or ISO texts; no numbers), ``kind``, ``price``, ``channel``; other columns are ignored.
                 Dictionary-encoded columns keep memory small. Without ``occurred_at`` the rows' order is the order in
                 time within each customer.
 
@@ -75,14 +77,15 @@ class Interactions:
         """
         if isinstance(frame, Interactions):
             return frame  # type: ignore[return-value]
-        read = _columns(frame)
-        customer_ids, customers = IdMap.factorise(read["customer_id"], "customer_id")
-        article_ids, articles = IdMap.factorise(read["article_id"], "article_id")
-        times = _times(read.get("occurred_at"), len(customers))
+        given = _columns(frame)
+        customer_ids, customers = IdMap.factorise(given["customer_id"], "customer_id")
+        article_ids, articles = IdMap.factorise(given["article_id"], "article_id")
+        times = _times(given.get("occurred_at"), len(customers))
         # Stable, so that rows of one customer and time keep the order in which they came.
-        order = np.lexsort((times, customers)) if "occurred_at" in read else np.argsort(customers, kind="stable")
-        kinds, prices = _categories(read.get("kind"), "kind"), _prices(read.get("price"))
-        channels = _categories(read.get("channel"), "channel", nulls=True)
+        order = np.lexsort((times, customers)) if "occurred_at" in given else np.argsort(customers, kind="stable")
+        kinds = _categories(given.get("kind"), "kind")
+        prices = numbers(given["price"], "price", InteractionsError) if "price" in given else None
+        channels = _categories(given.get("channel"), "channel", nulls=True)
         return cls(
             customer_ids,
             article_ids,
@@ -113,17 +116,18 @@ class Interactions:
         Each part's id maps hold only what occurs in it, so that nothing of the truth is known to the training part.
 
         Raises:
-            InteractionsError: the interactions have no dates.
+            InteractionsError: the interactions have no dates, or ``day`` is none: a number, for example.
         """
         if not self.dated:
             raise InteractionsError("interactions without occurred_at cannot be split at a day: use leave_last_out")
-        later = self.occurred_at >= pd.Timestamp(day).normalize().to_datetime64()
+        later = self.occurred_at >= np.datetime64(read_day(day, "day", InteractionsError))
         return self.rows(~later), self.rows(later)
 
     def leave_last_out(self, n: int = 1) -> tuple[Self, Self]:
         """Split by customer: ``(train, truth)`` with each customer's last ``n`` rows as truth.
 
-        A customer with no more than ``n`` rows is in truth only. Among rows of the same time the later row is last.
+        A customer with no more than ``n`` rows is in truth only. Among rows of the same time the later row is last. A
+        return is a row as any other: split ``of_kinds(…)`` where the last purchases that were kept are wanted.
 
         Raises:
             InteractionsError: ``n`` is below 1.
@@ -135,13 +139,33 @@ class Interactions:
         return self.rows(~last), self.rows(last)
 
     def of_kinds(self, kinds: Iterable[str]) -> Self:
-        """The rows of these kinds; all rows where the frame had no ``kind``."""
+        """The rows of these kinds, without purchases that were sent back; all rows where the frame had no ``kind``.
+
+        A return cancels the customer's latest earlier purchase of the article (:mod:`atelier.returns`). Where returns
+        are asked for too, all rows come as they are.
+
+        Args:
+            kinds: a collection of kinds, or a single one.
+
+        Raises:
+            InteractionsError: it is neither.
+        """
+        asked = chosen_texts(kinds, "kinds", InteractionsError)
         if self.kinds is None:
             return self
-        if isinstance(kinds, str):
-            kinds = (kinds,)
-        wanted = np.flatnonzero(self.kinds.categories.isin(list(kinds)))
-        return self.rows(np.isin(self.kinds.codes, wanted))
+        chosen = self._of(*asked)
+        return self.rows(chosen & ~self._sent_back() if cancels(asked, self.kinds.categories) else chosen)
+
+    def _of(self, *kinds: str) -> npt.NDArray[np.bool_]:
+        """Which rows are of these kinds; all where the frame had no ``kind``."""
+        if self.kinds is None:
+            return np.ones(len(self), dtype=bool)
+        return np.isin(self.kinds.codes, np.flatnonzero(self.kinds.categories.isin(list(kinds))))
+
+    def _sent_back(self) -> npt.NDArray[np.bool_]:
+        """Which rows are purchases that were sent back."""
+        moments = self.occurred_at.astype(np.int64) if self.dated else None
+        return cancelled(self.customers, self.articles, self._of(PURCHASE), self._of(RETURN), moments)
 
     def rows(self, selection: npt.NDArray[np.bool_]) -> Self:
         """The rows that ``selection`` (bool [n]) marks, with id maps of only what occurs in them."""
@@ -214,41 +238,30 @@ def _columns(frame: Any) -> dict[str, Any]:
 def _times(values: Any, n: int) -> Times:
     if values is None:
         return np.full(n, np.datetime64("NaT"), dtype="datetime64[us]")
-    array = whole(as_arrow(values))
-    moments = pa.types.is_timestamp(array.type)
-    if moments and array.type.tz:
-        array = pc.local_timestamp(array)  # the retailer's wall clock is what a day is counted by
-    array = cast(array, pa.timestamp("us"), "occurred_at", InteractionsError, safe=not moments)
+    array = times(values, "occurred_at", InteractionsError)
     if array.null_count:
         raise InteractionsError(f"occurred_at is null in {array.null_count:,} rows: drop these rows or fill the column")
     return np.array(array.to_numpy(), dtype="datetime64[us]")  # a copy: the frame's own must stay writeable
-
-
-def _prices(values: Any) -> npt.NDArray[np.float64] | None:
-    if values is None:
-        return None
-    array = cast(values, pa.float64(), "price", InteractionsError)
-    return np.array(array.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def _categories(values: Any, name: str, *, nulls: bool = False) -> "pd.Categorical | None":
     """A column of few texts as a categorical with sorted categories, so that equal data have equal codes."""
     if values is None:
         return None
-    array = as_arrow(values)
-    plain = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
-    if not pa.types.is_dictionary(array.type):
-        array = array.cast(pa.large_string()).dictionary_encode()
-    array = whole(array)
-    if array.null_count and not nulls:
-        raise InteractionsError(f"{name} is null in {array.null_count:,} rows: drop these rows or fill the column")
-    if not nulls and not (pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_null(plain)):
-        raise InteractionsError(f"column {name} is {plain}, not text")
+    array = _channels(values, name) if nulls else categories(values, name, InteractionsError)
     texts = array.dictionary.cast(pa.large_string()).to_pylist()
     codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     names = sorted({texts[code] for code in np.unique(codes[codes >= 0])})
     place = np.array([names.index(text) if text in names else -1 for text in texts] + [-1], dtype=np.int64)
     return pd.Categorical.from_codes(place[codes], categories=pd.Index(names, dtype=object))
+
+
+def _channels(values: Any, name: str) -> Any:
+    """A column of few values of any type that can be written as text, with nulls, as a dictionary."""
+    array = read(values, name, InteractionsError)
+    if not pa.types.is_dictionary(array.type):
+        array = array.cast(pa.large_string()).dictionary_encode()
+    return whole(array)
 
 
 def _compact(ids: IdMap, codes: Codes) -> tuple[IdMap, Codes]:

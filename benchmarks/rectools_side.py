@@ -32,12 +32,28 @@ def metrics(ks: list[int]) -> dict[str, Any]:
     return found
 
 
+def variants(ks: list[int]) -> dict[str, Any]:
+    """RecTools' NDCG and MAP with each of its divisors, by ``metric divisor@k`` with the names of Atelier's options."""
+    from rectools import metrics as theirs
+
+    found: dict[str, Any] = {}
+    for k in ks:
+        found |= {
+            f"map relevant@{k}": theirs.MAP(k),
+            f"map k@{k}": theirs.MAP(k, divide_by_k=True),
+            f"ndcg reachable@{k}": theirs.NDCG(k, divide_by_achievable=True),
+            f"ndcg k@{k}": theirs.NDCG(k),
+        }
+    return found
+
+
 def main() -> None:
     """Read, compute, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--k", type=int, nargs="+", required=True)
     parser.add_argument("--repeats", type=int, required=True)
+    parser.add_argument("--variants", action="store_true", help="NDCG and MAP with each divisor")
     options = parser.parse_args()
     names = {"customer_id": "user_id", "article_id": "item_id"}
     recs, truth = (
@@ -46,7 +62,7 @@ def main() -> None:
     catalogue = pd.read_parquet(options.folder / "catalogue.parquet")["article_id"].unique()
     from rectools.metrics import calc_metrics
 
-    wanted = metrics(options.k)
+    wanted = (variants if options.variants else metrics)(options.k)
     (seconds,), (values,) = in_turns(
         options.repeats, lambda: calc_metrics(wanted, reco=recs, interactions=truth, catalog=catalogue)
     )

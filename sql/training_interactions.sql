@@ -1,5 +1,6 @@
 -- What recommenders learn from: everything of the kinds $kinds that customers did up to as_of, in the source's order.
+-- With purchases come the returns that cancel them (atelier/returns.py).
 SELECT customer_id, article_id, occurred_at, kind
 FROM interactions
-WHERE list_contains($kinds, kind)
+WHERE list_contains($kinds, kind) OR (kind = 'return' AND list_contains($kinds, 'purchase'))
 ORDER BY ds, ordinal

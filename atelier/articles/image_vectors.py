@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from atelier.arrays import Float32s, Int64s
 from atelier.articles.errors import ArticlesError
-from atelier.frames import Frame, as_arrow, columns, matrix, whole
+from atelier.frames import Frame, columns, is_list, matrix, read, warn_nothing_in_common, whole
+from atelier.ids import texts
 
 COLUMN = "embeddings"
 
@@ -101,9 +102,18 @@ def group_image_vectors(article_ids: Any, image_article_ids: Any, vectors: npt.N
 
     Returns:
         For each article a float32 matrix [its shots, dim].
+
+    Raises:
+        ArticlesError: an identifier is not text.
     """
-    owners = pd.Index(article_ids).get_indexer(pd.Index(image_article_ids))
+    names = [texts(ids, "article_id", ArticlesError, nulls=True) for ids in (article_ids, image_article_ids)]
+    owners = pd.Index(names[0].to_pandas()).get_indexer(pd.Index(names[1].to_pandas()))
     known = owners >= 0
+    if len(owners) and len(names[0]) and not known.any():
+        warn_nothing_in_common(
+            f"no photograph is of any of the articles (the one is for example of {names[1][0].as_py()!r}, an article "
+            f"{names[0][0].as_py()!r}): look at how the identifiers are written"
+        )
     order = np.argsort(owners[known], kind="stable")
     sorted_vectors = np.asarray(vectors, dtype=np.float32)[known][order]
     counts = np.bincount(owners[known], minlength=len(article_ids))
@@ -119,13 +129,14 @@ def read_image_vectors(articles: Frame, ids: Any) -> ImageVectors:
         ids: the articles' identifiers, for error messages.
 
     Raises:
-        ArticlesError: vectors of different lengths, or with values that are not finite.
+        ArticlesError: entries that are no lists of vectors, vectors of different lengths, or with values that are not
+            finite.
     """
     if COLUMN not in columns(articles):
         return ImageVectors(np.zeros((0, 0), np.float32), np.zeros(len(articles), np.int64))
     series = articles[COLUMN]
     nested = not isinstance(series, pd.Series) or isinstance(series.dtype, pd.ArrowDtype)
-    found = _from_arrow(whole(as_arrow(series))) if nested else _from_objects(series)
+    found = _from_arrow(whole(read(series, COLUMN, ArticlesError))) if nested else _from_objects(series, ids)
     if len(found.vectors) and not found.dimension:
         raise ArticlesError(f"column {COLUMN!r} holds vectors of length 0; encode the photographs again")
     bad = ~np.isfinite(found.vectors).all(axis=1)
@@ -138,23 +149,60 @@ def read_image_vectors(articles: Frame, ids: Any) -> ImageVectors:
     return found
 
 
-def _from_objects(series: Iterable[Any]) -> ImageVectors:
+def _from_objects(series: Iterable[Any], ids: Any) -> ImageVectors:
     # The lists in a column of objects have to be looked at one by one.
-    lists = [() if item is None or isinstance(item, float) else item for item in series]
-    counts = np.array([len(item) for item in lists], dtype=np.int64)
+    matrices = [_matrix(item, ids, row) for row, item in enumerate(series)]
+    counts = np.array([len(each) for each in matrices], dtype=np.int64)
+    some = [each for each in matrices if len(each)]
+    lengths = sorted({each.shape[1] for each in some})
+    if len(lengths) > 1:
+        raise ArticlesError(
+            f"column {COLUMN!r} mixes vectors of the lengths {lengths}; encode all photographs with one backbone"
+        )
+    return ImageVectors(np.concatenate(some) if some else np.zeros((0, 0), np.float32), counts)
+
+
+def _matrix(item: Any, ids: Any, row: int) -> Float32s:
+    """The entry of one article as a matrix [its shots, dim]; None, NaN and NA are no shots.
+
+    Lists may be lists, tuples or arrays, also arrays of arrays, as Parquet gives them back.
+    """
+    if item is None or item is pd.NA or isinstance(item, float):
+        return np.zeros((0, 0), np.float32)
     try:
-        matrices = [np.asarray(item, dtype=np.float32) for item in lists if len(item)]
-        if any(matrix.ndim != 2 for matrix in matrices):
-            raise ValueError("an article's entry is not a list of vectors")
-        vectors = np.concatenate(matrices) if matrices else np.zeros((0, 0), np.float32)
+        if isinstance(item, str | bytes):
+            raise TypeError("it is text")
+        vectors = [item] if isinstance(item, np.ndarray) and item.dtype != object and item.ndim == 2 else list(item)
+        if not len(vectors):
+            return np.zeros((0, 0), np.float32)
+        if isinstance(vectors[0], int | float | np.number):
+            raise TypeError("it is one flat list where a list of vectors is wanted: put the vector into a list")
+        found = np.asarray(vectors[0] if vectors[0] is item else np.stack([np.asarray(v, np.float32) for v in vectors]))
+        if found.ndim != 2:
+            raise TypeError(f"it has {found.ndim} dimensions, not those of shots and of numbers")
+        return found.astype(np.float32, copy=False)
     except (ValueError, TypeError) as error:
         raise ArticlesError(
-            f"column {COLUMN!r} does not hold lists of vectors of one length ({error}); encode all with one backbone"
+            f"column {COLUMN!r} does not hold a list of vectors of one length for {ids[row].as_py()!r}: {error}"
         ) from error
-    return ImageVectors(vectors, counts)
 
 
 def _from_arrow(lists: Any) -> ImageVectors:
     """The image vectors in an Arrow array of lists of lists of numbers, of fixed size or not."""
+    kind = lists.type
+    if pa.types.is_null(kind):
+        return ImageVectors(np.zeros((0, 0), np.float32), np.zeros(len(lists), np.int64))
+    if not is_list(kind) or not (is_list(kind.value_type) or pa.types.is_null(kind.value_type)):
+        flat = is_list(kind)
+        raise ArticlesError(
+            f"column {COLUMN!r} holds {kind}, "
+            + (
+                "flat lists where lists of vectors are wanted: put each vector into a list"
+                if flat
+                else "no lists of vectors"
+            )
+        )
     counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    if not counts.any():
+        return ImageVectors(np.zeros((0, 0), np.float32), counts)
     return ImageVectors(matrix(pc.list_flatten(lists), COLUMN, ArticlesError), counts)

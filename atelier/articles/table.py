@@ -20,6 +20,7 @@ from atelier.articles.errors import ArticlesError
 from atelier.articles.image_vectors import ImageVectors, read_image_vectors
 from atelier.articles.text import Words, article_text, split_words
 from atelier.frames import Frame, column, columns, require, select, where
+from atelier.ids import texts
 
 CATEGORIES = ("product_type", "brand", "division")
 Modality = Literal["text", "images", "metadata"]
@@ -49,12 +50,12 @@ class Articles:
         """Read a frame of articles, one row each; articles that were read before are returned as they are.
 
         Raises:
-            ArticlesError: ``article_id`` is missing, or holds nulls or duplicates.
+            ArticlesError: ``article_id`` is missing, is not text, or holds nulls or duplicates.
         """
         if isinstance(articles, Articles):
             return articles
         require(articles, ["article_id"], ArticlesError, "the frame of articles")
-        ids = column(articles, "article_id", pa.string(), ArticlesError)
+        ids = texts(articles["article_id"], "article_id", ArticlesError, nulls=True)
         if ids.null_count:
             raise ArticlesError(
                 f"column 'article_id' is null in {ids.null_count} of {len(ids)} rows; drop or name them"

@@ -26,7 +26,8 @@ from atelier.arrays import Float32s, Float64s
 from atelier.articles.errors import ArticlesError
 from atelier.articles.table import Articles
 from atelier.articles.text import Words
-from atelier.frames import Frame, column
+from atelier.frames import Frame, column, columns, day, days, require, warn_nothing_in_common
+from atelier.ids import texts as identifiers
 
 NUMBERS = ("price", "recency", "popularity")
 POSITIONS = "positions.parquet"
@@ -168,7 +169,7 @@ class ArticleVectors:
         """Each block before normalisation, sparse or dense [n, width], one after the other: only one is in memory."""
         owners, types = np.arange(len(articles)), articles.categories["product_type"]
         yield "product_type", _cells(owners, types, self._names("product_type"), np.ones(len(articles)), len(articles))
-        price, sales = (_filled(articles.column(name, pa.float64())) for name in ("price", "sales_30d"))
+        price, sales = (_finite(articles, name) for name in ("price", "sales_30d"))
         for name, values in zip(NUMBERS, (price, _recency(articles, as_of), np.log1p(sales)), strict=True):
             yield name, sparse.coo_array(values[:, None])
         yield "text", self._text(articles.words)
@@ -196,6 +197,13 @@ class ArticleVectors:
     def _attributes(self, articles: Articles, attributes: Frame | None) -> Any:
         table = _probabilities(attributes)
         owners = pc.index_in(table["article_id"], articles.ids)
+        if len(table) and len(articles) and owners.null_count == len(table):
+            warn_nothing_in_common(
+                f"no article of the attributes is among the articles (the one is for example "
+                f"{table['article_id'][0].as_py()!r}, the other {articles.names[0]!r}): nothing is known of their "
+                "attributes. Look at how the identifiers are written",
+                depth=6,
+            )
         mine, names = table.filter(pc.is_valid(owners)), self._names("attributes")
         return _cells(owners.drop_null().to_numpy(), mine["name"], names, mine["probability"].to_numpy(), len(articles))
 
@@ -261,8 +269,10 @@ def _counts(words: Words, names: Any) -> Any:
 def _probabilities(attributes: Frame | None) -> pa.Table:
     """article_id, name (attribute=value), probability: 1 where annotated, the alternatives' where predicted."""
     attributes = pa.table({"article_id": []}) if attributes is None else attributes
-    texts = ("article_id", "attribute", "value", "source")
-    ids, named, values, source = (column(attributes, name, pa.string(), ArticlesError) for name in texts)
+    require(attributes, ["article_id"], ArticlesError, "the frame of attributes")
+    ids = identifiers(attributes["article_id"], "article_id", ArticlesError, nulls=True)
+    texts = ("attribute", "value", "source")
+    named, values, source = (column(attributes, name, pa.string(), ArticlesError) for name in texts)
     lists = column(attributes, "alternatives", ALTERNATIVES, ArticlesError)
     certain = pc.fill_null(pc.or_kleene(pc.equal(source, "annotated"), pc.is_null(lists)), False)
     predicted = pc.indices_nonzero(pc.invert(certain))
@@ -280,14 +290,30 @@ def _probabilities(attributes: Frame | None) -> pa.Table:
 
 
 def _recency(articles: Articles, as_of: date) -> Float64s:
-    first = articles.column("available_from", pa.date32()).cast(pa.int32())
-    days = pc.subtract(pa.scalar((as_of - date(1970, 1, 1)).days, pa.int32()), first)
-    return _filled(pc.max_element_wise(days, 0, skip_nulls=False).cast(pa.float64()))
-
-
-def _filled(values: Any) -> Float64s:
-    filled: Float64s = pc.fill_null(values, 0.0).to_numpy(zero_copy_only=False)
+    if "available_from" not in columns(articles.frame):
+        return np.zeros(len(articles))
+    first = days(articles.frame["available_from"], "available_from", ArticlesError).cast(pa.int32())
+    today = day(as_of, "as_of", ArticlesError)
+    passed = pc.subtract(pa.scalar((today - date(1970, 1, 1)).days, pa.int32()), first)
+    ages = pc.max_element_wise(passed, 0, skip_nulls=False).cast(pa.float64())
+    filled: Float64s = pc.fill_null(ages, 0.0).to_numpy(zero_copy_only=False)
     return filled
+
+
+def _finite(articles: Articles, name: str) -> Float64s:
+    """A column of numbers, 0 where there is none.
+
+    Raises:
+        ArticlesError: one is infinite, which would leave nothing of the others.
+    """
+    values: Float64s = articles.column(name, pa.float64()).to_numpy(zero_copy_only=False)
+    endless = np.flatnonzero(np.isinf(values))
+    if len(endless):
+        raise ArticlesError(
+            f"column {name!r} is infinite for {len(endless):,} articles, for example "
+            f"{articles.names[endless[:3]].tolist()}: leave it empty where it is not known"
+        )
+    return np.where(np.isnan(values), 0.0, values)
 
 
 def _norms(block: Any) -> Float64s:

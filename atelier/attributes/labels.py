@@ -16,28 +16,37 @@ from atelier.arrays import Int64s, Mask, Objects
 from atelier.articles.errors import ArticlesError
 from atelier.articles.table import Articles
 from atelier.bundles import read_table, write_table
-from atelier.frames import Frame, column, require
+from atelier.frames import Frame, column, require, warn_nothing_in_common
+from atelier.ids import texts as identifiers
 
 UNLABELLED = -1
 RARE = -2
 """Stands for a label whose value has no class, because it was too rare to be learned."""
 
 COLUMNS = ("article_id", "attribute", "value")
+RESERVED = "mean"
+"""No attribute's name: it stands for the mean over attributes (:data:`atelier.attributes.scores.MEAN`)."""
 
 
 def read_labels(labels: Frame) -> pd.DataFrame:
     """The labels as a DataFrame of str columns article_id, attribute, value; rows with a null among them are left out.
 
     Raises:
-        ArticlesError: a column is missing, or an article has two labels for one attribute.
+        ArticlesError: a column is missing, ``article_id`` is not text, an article has two labels for one attribute, or
+            an attribute is called ``mean``.
     """
     require(labels, COLUMNS, ArticlesError, "the frame of labels")
-    texts = {name: column(labels, name, pa.string(), ArticlesError) for name in COLUMNS}
+    texts = {name: column(labels, name, pa.string(), ArticlesError) for name in COLUMNS[1:]}
+    texts = {"article_id": identifiers(labels["article_id"], "article_id", ArticlesError, nulls=True), **texts}
     frame = pd.DataFrame({name: values.to_pandas().astype("str") for name, values in texts.items()}).dropna()
     twice = frame.duplicated(["article_id", "attribute"])
     if twice.any():
         examples = frame.loc[twice, ["article_id", "attribute"]].head(3).to_numpy().tolist()
         raise ArticlesError(f"Articles have two labels for one attribute, for example {examples}; keep one.")
+    if (frame["attribute"] == RESERVED).any():
+        raise ArticlesError(
+            f"an attribute is called {RESERVED!r}, as the rows of means in tables of figures are: give it another name"
+        )
     return frame.reset_index(drop=True)
 
 
@@ -49,6 +58,11 @@ def labels_of(articles: Articles, labels: pd.DataFrame) -> pd.DataFrame:
         labels: as :func:`read_labels` gives them.
     """
     rows = articles.find(labels["article_id"])
+    if len(rows) and len(articles) and not (rows >= 0).any():
+        warn_nothing_in_common(
+            f"no labelled article is among the articles (the one is for example {labels['article_id'].iloc[0]!r}, the "
+            f"other {articles.names[0]!r}): nothing is known of them. Look at how the identifiers are written"
+        )
     return labels.assign(row=rows)[rows >= 0].reset_index(drop=True)
 
 

@@ -8,11 +8,10 @@ from datetime import date
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from atelier.metrics.encoding import Floats, Ints, article_codes, has_column
+from atelier.frames import day, numbers, times
+from atelier.metrics.encoding import Floats, Ints, MetricsError, Universe, article_codes, has_column
 
 
 class Moments(NamedTuple):
@@ -43,17 +42,21 @@ def at_ranks(articles: Ints, quantity: Floats) -> Iterator[tuple[int, Moments]]:
         yield rank + 1, moments(values[~np.isnan(values)])
 
 
-def quantities(catalogue: Any, article_ids: pa.Array, purchases: Ints | None, as_of: date | None) -> dict[str, Floats]:
+def quantities(catalogue: Any, article_ids: Universe, purchases: Ints | None, as_of: date | None) -> dict[str, Floats]:
     """What is known of each article: popularity (units bought in training), price, age in days on ``as_of``.
 
     Args:
-        catalogue: a pandas or Arrow table with article_id and, where known, price and available_from; or None.
+        catalogue: a pandas or Arrow table with article_id and, where known, price and available_from (times, also with
+            a zone, dates or ISO texts); or None.
         article_ids: the articles by code.
         purchases: training purchases by code; None leaves popularity out.
         as_of: the day on which ages are counted; None leaves them out.
 
     Returns:
         float64 [articles] by metric name; a quantity that cannot be known is left out.
+
+    Raises:
+        MetricsError: a price is no number, or a time none.
     """
     found: dict[str, Floats] = {}
     if purchases is not None:
@@ -68,26 +71,27 @@ def quantities(catalogue: Any, article_ids: pa.Array, purchases: Ints | None, as
         return result[:-1]
 
     if has_column(catalogue, "price"):
-        found["mean_price_at_rank"] = spread(_numbers(catalogue["price"]))
+        found["mean_price_at_rank"] = spread(numbers(catalogue["price"], "price", MetricsError))
     if as_of is not None and has_column(catalogue, "available_from"):
         found["mean_age_days_at_rank"] = spread(_days_until(catalogue["available_from"], as_of))
     return found
 
 
 def last_day(train: Any) -> date | None:
-    """The last day of the training interactions; None where they carry no time."""
-    if hasattr(train, "customer_ids") or has_column(train, "occurred_at"):
-        times = train.occurred_at if hasattr(train, "customer_ids") else train["occurred_at"]
-        latest = pc.max(times).as_py() if isinstance(times, pa.ChunkedArray) else pd.Series(times).max()
-        return None if pd.isna(latest) else pd.Timestamp(latest).date()
-    return None
+    """The last day of the training interactions; None where they carry no time.
+
+    Raises:
+        MetricsError: ``occurred_at`` holds anything but times.
+    """
+    if not hasattr(train, "customer_ids") and not has_column(train, "occurred_at"):
+        return None
+    given = train.occurred_at if hasattr(train, "customer_ids") else train["occurred_at"]
+    latest = pc.max(times(given, "occurred_at", MetricsError)).as_py()
+    return None if latest is None else day(latest, "occurred_at", MetricsError)
 
 
-def _numbers(values: Any) -> Floats:
-    series = values if isinstance(values, pd.Series) else values.to_pandas()
-    return np.asarray(series.astype("float64").to_numpy(np.float64, na_value=np.nan), np.float64)
-
-
-def _days_until(values: Any, day: date) -> Floats:
-    series = pd.to_datetime(values if isinstance(values, pd.Series) else values.to_pandas())
-    return np.asarray((pd.Timestamp(day) - series).dt.total_seconds() / 86_400.0, np.float64)
+def _days_until(values: Any, until: date) -> Floats:
+    """How many days lie between each time and the first moment of a day; nan where there is no time."""
+    array = times(values, "available_from", MetricsError).to_numpy(zero_copy_only=False)
+    gap = np.datetime64(until, "us") - array.astype("datetime64[us]")
+    return np.where(np.isnat(gap), np.nan, gap / np.timedelta64(1, "D"))

@@ -9,12 +9,21 @@ What belongs here: formulas over the matrix of lists. What does not: anything th
   x_u = 1_{L_u}/√|L_u|, the sum over pairs is (‖Σ_u x_u‖² − U) / 2, so it is exact in one pass over the lists.
 - novelty@k = mean of −log2 p(i) over a list, then over customers; p(i) = (purchases of i + 1) / (purchases + articles),
   over the catalogue, in training (self-information: Zhou et al. 2010, eq. 4, with add-one smoothing)
+- intra_list_diversity@k = mean over all pairs of different articles in a list of 1 − cosine of their vectors, then over
+  customers (Ziegler et al. 2005, eq. 5, with cosine as similarity). With unit vectors v the sum over pairs is
+  (‖Σ_i v_i‖² − n) / 2, so it is exact in one pass over the ranks.
 - recommended_share@k = share of all recommended articles that have a given value of an attribute
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from atelier.arrays import Float32s
 from atelier.metrics.encoding import Floats, Ints
+
+LISTS = 4096
+"""Lists whose vectors are summed at once."""
 
 
 def coverage(articles: Ints, in_catalogue: Ints) -> float:
@@ -80,6 +89,37 @@ def novelty(articles: Ints, bits: Floats) -> Floats:
     sizes = present.sum(axis=1)
     total = np.where(present, bits[articles], 0.0).sum(axis=1)
     return np.asarray(total[sizes > 0] / sizes[sizes > 0], np.float64)
+
+
+def intra_list_diversity(articles: Ints, vectors: Float32s, ks: Sequence[int]) -> list[Floats]:
+    """How unlike each other the articles of each list are: 0 where all are the same, 1 where no two are alike.
+
+    Args:
+        articles: article codes, −1 where absent. [lists, longest k]
+        vectors: one row for each article code; articles whose vector is zero (nothing is known) are left out of their
+            lists. [article codes, dim]
+        ks: the list lengths.
+
+    Returns:
+        For each k float64 [lists that have two articles with a vector or more].
+    """
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    unit = vectors / np.maximum(lengths, np.finfo(np.float32).tiny).astype(np.float32)[:, None]
+    known = np.append(lengths > 0, False)
+    found: list[list[Floats]] = [[] for _ in ks]
+    for start in range(0, len(articles), LISTS):
+        part = articles[start : start + LISTS]
+        total, count = np.zeros((len(part), vectors.shape[1])), np.zeros(len(part))
+        for rank, column in enumerate(part.T, start=1):
+            rows = np.flatnonzero(known[column])
+            total[rows] += unit[column[rows]]
+            count[rows] += 1
+            if rank in ks:
+                several = count > 1
+                n = count[several]
+                alike = (np.square(total[several]).sum(axis=1) - n) / (n * (n - 1))
+                found[ks.index(rank)].append(1 - np.clip(alike, -1, 1))  # rounding may leave 1 + 1e−8
+    return [np.concatenate(parts) if parts else np.zeros(0) for parts in found]
 
 
 def shares(articles: Ints, value_codes: Ints, size: int) -> Floats:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from atelier.frames import day
 from atelier.metrics import diversity, encoding, segments
-from atelier.metrics.accuracy import ACCURACY, group_metrics
+from atelier.metrics.accuracy import ACCURACY, Divisors, MapBy, NdcgIdeal, group_metrics
 from atelier.metrics.by_rank import at_ranks, last_day, moments, quantities
 from atelier.metrics.encoding import PURCHASE, TRAIN_KINDS, Floats, Ints, MetricsError
 from atelier.metrics.lists import EvaluationInputs, ListMatrix, find_hits, list_matrix, prepare, whole_ranks
@@ -37,6 +38,9 @@ def evaluate(
     restricted_recs: Mapping[str, Any] | None = None,
     attribute: str | None = "product_type",
     as_of: date | None = None,
+    map_by: MapBy = "reachable",
+    ndcg_ideal: NdcgIdeal = "reachable",
+    vectors: Any = None,
 ) -> pd.DataFrame:
     """Everything that is measured of recommendation lists; formulas and segments stand in docs/metrics.md.
 
@@ -49,14 +53,20 @@ def evaluate(
         catalogue: the articles then: article_id[, price, available_from, the attribute]; a frame or Catalogue.
             Without it: no coverage, novelty, price, age or attribute.
         exclude_seen: the lists leave out what the customer had got before, so the relevant sets do too.
-        truth_kinds: kinds of interaction in ``truth`` that count as relevant.
+        truth_kinds: kinds of interaction in ``truth`` that count as relevant, a collection or a single one. A purchase
+            that was sent back within the data counts nowhere (:mod:`atelier.returns`).
         train_kinds: kinds in ``train`` that count as history; None: all.
         seen_kinds: kinds in ``train`` that count as seen.
-        customers: evaluate these only, and describe only their lists; None: everyone.
+        customers: evaluate these only, and describe only their lists: a collection, or a frame with customer_id; None:
+            everyone.
         restricted_recs: for segments of articles (``article:cold``, ``product_type=Dress``) lists made from such
             articles only (see :func:`atelier.metrics.article_segments`); each adds ``<segment>:candidates``.
         attribute: the column of ``catalogue`` by whose values figures are also given; None: none.
         as_of: the day of the lists, for the age of articles; None: the last day of ``train``.
+        map_by: what MAP is divided by: min(k, |R|) (``reachable``), |R| (``relevant``) or ``k``, as other libraries do
+            (:class:`atelier.metrics.accuracy.Divisors`).
+        ndcg_ideal: what NDCG is divided by: the gains of min(k, |R|) hits (``reachable``) or of ``k``.
+        vectors: gives ``intra_list_diversity``: a frame of article_id and vector, or a Catalogue with vectors.
 
     Returns:
         metric, k, segment, value, standard_error, customers, sorted by the first three, which are unique. value is
@@ -66,17 +76,24 @@ def evaluate(
 
     Raises:
         MetricsError: a column is missing, an identifier null, a rank given twice or below 1, no k, ``exclude_seen``
-            without ``train``, or ``restricted_recs`` for a segment that is not one of articles.
+            without ``train``, ``restricted_recs`` for a segment that is not one of articles, a time or flag of another
+            type, or identifiers that are texts here and numbers there. Where inputs have nothing in common a
+            :class:`~atelier.errors.NothingInCommonWarning` says so.
     """
-    ks = encoding.lengths(k)
+    ks, divisors = encoding.lengths(k), Divisors.of(map_by, ndcg_ideal)
     table = encoding.catalogue_frame(catalogue)
     articles = None if table is None else encoding.article_codes(table, "catalogue")
     inputs = prepare(recs, truth, ks[-1], train, exclude_seen, truth_kinds, seen_kinds, customers, articles)
     in_catalogue = np.empty(0, np.int64) if articles is None else encoding.distinct(articles.within(inputs.article_ids))
     known = _known(inputs, train, train_kinds, table, attribute)
-    rows = list(_accuracy(inputs, known, ks, restricted_recs or {}))
+    restricted = {} if restricted_recs is None else restricted_recs
+    rows = list(_accuracy(inputs, known, ks, restricted, divisors))
     rows += _diversity(inputs, known, ks, in_catalogue)
-    if as_of is None and train is not None:
+    if vectors is not None:
+        rows += _intra_list(inputs, vectors, ks)
+    if as_of is not None:
+        as_of = day(as_of, "as_of", MetricsError)
+    elif train is not None:
         as_of = last_day(train)
     rows += _by_rank(inputs.lists, quantities(table, inputs.article_ids, known.purchases, as_of), in_catalogue)
     return _table(rows)
@@ -102,7 +119,11 @@ def _known(
         value_codes, values = segments.attribute_codes(table, attribute, inputs.article_ids)
     if train is None:
         return _Known(None, None, None, value_codes, values)
-    history, bought = encoding.pairs(train, train_kinds, "train"), encoding.pairs(train, PURCHASE, "train")
+    history, bought = (
+        encoding.pairs(train, train_kinds, "train", "train_kinds"),
+        encoding.pairs(train, PURCHASE, "train"),
+    )
+    history.articles.warn_strangers(inputs.article_ids, "the articles of recs, truth and catalogue")
     return _Known(
         activity=segments.count_codes(history.customers.within(inputs.customer_ids), len(inputs.customer_ids)),
         interactions=segments.count_codes(history.articles.within(inputs.article_ids), len(inputs.article_ids)),
@@ -113,10 +134,15 @@ def _known(
 
 
 def _accuracy(
-    inputs: EvaluationInputs, known: _Known, ks: Sequence[int], restricted: Mapping[str, Any]
+    inputs: EvaluationInputs, known: _Known, ks: Sequence[int], restricted: Mapping[str, Any], divisors: Divisors
 ) -> Iterator[Row]:
     """The six metrics for every segment of customers and of articles."""
-    _, customers, values = _segment_metrics(inputs, inputs.lists, np.zeros(len(inputs.article_ids), np.int64), ks)
+    if not isinstance(restricted, Mapping):
+        raise MetricsError(
+            f"restricted_recs is a {type(restricted).__name__}, not lists by segment, {{'article:cold': …}}"
+        )
+    everything = np.zeros(len(inputs.article_ids), np.int64)
+    _, customers, values = _segment_metrics(inputs, inputs.lists, everything, ks, divisors)
     yield from _means(values, np.zeros(values.shape[-1], np.int64), [segments.ALL], ks)
     if known.activity is not None:
         activity = known.activity[customers]
@@ -125,7 +151,7 @@ def _accuracy(
     # For each segment of articles: the segment code of every article in its grouping, and the segment's own code.
     codes_of: dict[str, tuple[Ints, int]] = {}
     for codes, names in _groupings(known):
-        segment, _, values = _segment_metrics(inputs, inputs.lists, codes, ks)
+        segment, _, values = _segment_metrics(inputs, inputs.lists, codes, ks, divisors)
         yield from _means(values, segment, names, ks)
         codes_of |= {name: (codes, code) for code, name in enumerate(names)}
     for name, recs in restricted.items():
@@ -133,7 +159,8 @@ def _accuracy(
             there = ", ".join(codes_of) or "none"
             raise MetricsError(f"restricted_recs has {name!r}; segments of articles are {there}")
         codes, code = codes_of[name]
-        _, _, values = _segment_metrics(inputs, _lists_of(recs, inputs), np.where(codes == code, 0, -1), ks)
+        inside = np.where(codes == code, 0, -1)
+        _, _, values = _segment_metrics(inputs, _lists_of(recs, inputs), inside, ks, divisors)
         yield from _means(values, np.zeros(values.shape[-1], np.int64), [name + segments.CANDIDATES], ks)
 
 
@@ -146,7 +173,7 @@ def _groupings(known: _Known) -> Iterator[tuple[Ints, Sequence[str]]]:
 
 
 def _segment_metrics(
-    inputs: EvaluationInputs, lists: ListMatrix, codes: Ints, ks: Sequence[int]
+    inputs: EvaluationInputs, lists: ListMatrix, codes: Ints, ks: Sequence[int], divisors: Divisors
 ) -> tuple[Ints, Ints, Floats]:
     """Metrics of each segment and customer that has relevant articles in the segment.
 
@@ -155,6 +182,7 @@ def _segment_metrics(
         lists: the lists that are evaluated.
         codes: the segment of each article code; −1: in none.
         ks: the list lengths.
+        divisors: of NDCG and MAP.
 
     Returns:
         The segment and the customer of each such group, ascending, and its metrics [metrics, ks, groups].
@@ -165,7 +193,7 @@ def _segment_metrics(
     groups, relevant = np.unique(keys, return_counts=True)
     hits = find_hits(inside, lists)
     group = np.searchsorted(groups, keys[hits.pair])
-    return *np.divmod(groups, width), group_metrics(group, hits.rank, relevant, ks)
+    return *np.divmod(groups, width), group_metrics(group, hits.rank, relevant, ks, divisors)
 
 
 def _lists_of(recs: Any, inputs: EvaluationInputs) -> ListMatrix:
@@ -209,6 +237,15 @@ def _diversity(inputs: EvaluationInputs, known: _Known, ks: Sequence[int], in_ca
         customers = len(encoding.distinct(inputs.truth.customers))
         for name, share in zip(known.values, wanted, strict=True):
             yield "relevant_share", 1, name, float(share), NAN, customers
+
+
+def _intra_list(inputs: EvaluationInputs, vectors: Any, ks: Sequence[int]) -> Iterator[Row]:
+    """How unlike each other the articles of each list are, over lists with two articles of known vectors or more."""
+    codes, known = encoding.article_vectors(vectors, inputs.article_ids)
+    spread = np.zeros((len(inputs.article_ids), known.shape[1]), np.float32)
+    spread[codes[codes >= 0]] = known[codes >= 0]
+    for k, values in zip(ks, diversity.intra_list_diversity(inputs.lists.articles, spread, ks), strict=True):
+        yield "intra_list_diversity", k, segments.ALL, *moments(values)
 
 
 def _by_rank(lists: ListMatrix, known: Mapping[str, Floats], in_catalogue: Ints) -> Iterator[Row]:

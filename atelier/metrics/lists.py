@@ -12,16 +12,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from atelier.frames import decoded, read
 from atelier.metrics.encoding import (
     Coded,
     CodedInteractions,
     Ints,
     MetricsError,
+    Universe,
     column,
     distinct,
     identifiers,
     pairs,
     united,
+    warn_apart,
 )
 
 ROWS = 1 << 16
@@ -78,14 +81,14 @@ class EvaluationInputs:
     """Everything that metrics need, in common codes.
 
     Attributes:
-        customer_ids: the customers by code, sorted text.
-        article_ids: the articles by code, sorted text; holds all of the lists, truth and catalogue.
+        customer_ids: the customers by code; holds all of the lists and truth.
+        article_ids: the articles by code; holds all of the lists, truth and catalogue.
         truth: the relevant sets.
         lists: the recommendation lists of the customers in question, whether or not they have relevant articles.
     """
 
-    customer_ids: pa.Array
-    article_ids: pa.Array
+    customer_ids: Universe
+    article_ids: Universe
     truth: Truth
     lists: ListMatrix
 
@@ -103,25 +106,36 @@ def prepare(
 ) -> EvaluationInputs:
     """Code lists and truth alike; arguments as in :func:`atelier.metrics.evaluate`, ``articles``: further ones to code.
 
+    Where two of them have nothing in common, so that figures would say nothing of either, a warning says so.
+
     Raises:
-        MetricsError: a column is missing, an identifier null, a rank given twice or below 1, or ``exclude_seen`` is
-            asked for without training data.
+        MetricsError: a column is missing, an identifier null, a rank given twice or below 1, identifiers are texts here
+            and numbers there, or ``exclude_seen`` is asked for without training data.
     """
     listed = pairs(recs, None, "recs")
-    relevant = pairs(truth, truth_kinds, "truth")
+    relevant = pairs(truth, truth_kinds, "truth", "truth_kinds")
     customer_ids, (lists_of, bought_by) = united(listed.customers, relevant.customers)
     coded = [listed.articles, relevant.articles, *([] if articles is None else [articles])]
-    article_ids, (named, bought, *_) = united(*coded)
+    article_ids, (named, bought, *offered) = united(*coded)
+    warn_apart(relevant.customers, bought_by, listed.customers, lists_of)
+    warn_apart(relevant.articles, bought, listed.articles, named)
+    if articles is not None:
+        warn_apart(listed.articles, named, articles, offered[0])
     allowed = None
     if customers is not None:
-        allowed = np.isin(np.arange(len(customer_ids)), identifiers(customers).within(customer_ids))
+        chosen = identifiers(customers)
+        chosen.warn_strangers(customer_ids, "the customers of recs and truth")
+        allowed = np.isin(np.arange(len(customer_ids)), chosen.within(customer_ids))
     sets = relevant_sets(
         bought_by[relevant.customers.codes], bought[relevant.articles.codes], len(article_ids), allowed
     )
     if exclude_seen:
         if train is None:
             raise MetricsError("exclude_seen=True needs train: the interactions that count as seen")
-        sets = _without(sets, pairs(train, seen_kinds, "train"), customer_ids, article_ids)
+        seen = pairs(train, seen_kinds, "train", "seen_kinds")
+        seen.customers.warn_strangers(customer_ids, "the customers of recs and truth")
+        seen.articles.warn_strangers(article_ids, "the articles of recs, truth and catalogue")
+        sets = _without(sets, seen, customer_ids, article_ids)
     ranks = whole_ranks(recs, "recs")
     matrix = list_matrix(ranks, listed, lists_of, named, longest, len(customer_ids), allowed)
     return EvaluationInputs(customer_ids, article_ids, sets, matrix)
@@ -204,7 +218,7 @@ def find_hits(truth: Truth, lists: ListMatrix) -> Hits:
     return Hits(np.concatenate(found), np.repeat(ranks, [len(pairs) for pairs in found]))
 
 
-def _without(truth: Truth, seen: CodedInteractions, customer_ids: pa.Array, article_ids: pa.Array) -> Truth:
+def _without(truth: Truth, seen: CodedInteractions, customer_ids: Universe, article_ids: Universe) -> Truth:
     """The truth less the pairs in ``seen``."""
     width = np.int64(max(len(article_ids), 1))
     customers, articles = seen.customers.within(customer_ids), seen.articles.within(article_ids)
@@ -223,10 +237,11 @@ def whole_ranks(recs: Any, what: str) -> Ints:
     Raises:
         MetricsError: there is none, or a rank is null, not whole or below 1.
     """
-    values = column(recs, "rank", what)
-    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else pa.Array.from_pandas(values)
+    array = decoded(read(column(recs, "rank", what), "rank", MetricsError))
     if array.null_count:
         raise MetricsError(f"recs have {array.null_count} null ranks; ranks are whole numbers from 1")
+    if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_null(array.type)):
+        raise MetricsError(f"{what} have ranks of the type {array.type}; ranks are whole numbers from 1")
     try:
         ranks = pc.cast(array, pa.int64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid as error:

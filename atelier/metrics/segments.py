@@ -18,11 +18,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from atelier.frames import read
 from atelier.metrics.encoding import (
     TRAIN_KINDS,
     Coded,
     Ints,
+    MetricsError,
+    Universe,
     article_codes,
     catalogue_frame,
     has_column,
@@ -70,9 +74,11 @@ def article_segments(articles: Any, train: Any, train_kinds: Sequence[str] | Non
         MetricsError: a column is missing or an identifier null.
     """
     ids = universe(article_codes(catalogue_frame(articles), "articles"))
-    counts = count_codes(pairs(train, train_kinds, "train").articles.within(ids), len(ids))
+    history = pairs(train, train_kinds, "train", "train_kinds").articles
+    history.warn_strangers(ids, "articles")
+    counts = count_codes(history.within(ids), len(ids))
     names = np.array(ARTICLE_SEGMENTS, dtype=object)[warmth_codes(counts)]
-    return pd.DataFrame({"article_id": ids.to_pandas().astype("str"), "segment": pd.Series(names, dtype="str")})
+    return pd.DataFrame({"article_id": ids.values.to_pandas().astype("str"), "segment": pd.Series(names, dtype="str")})
 
 
 def customers_with_history(train: Any, train_kinds: Sequence[str] | None = TRAIN_KINDS) -> list[str]:
@@ -81,12 +87,12 @@ def customers_with_history(train: Any, train_kinds: Sequence[str] | None = TRAIN
     Raises:
         MetricsError: a column is missing or an identifier null.
     """
-    found = pairs(train, train_kinds, "train").customers
-    present = Coded(np.arange(len(found.values)), found.values.take(np.unique(found.codes)))
+    found = pairs(train, train_kinds, "train", "train_kinds").customers
+    present = Coded(np.arange(len(found.values)), found.values.take(pa.array(np.unique(found.codes))))
     return [str(name) for name in universe(present).to_pylist()]
 
 
-def attribute_codes(catalogue: Any, attribute: str, article_ids: Any) -> tuple[Ints, list[str]]:
+def attribute_codes(catalogue: Any, attribute: str, article_ids: Universe) -> tuple[Ints, list[str]]:
     """The value of ``attribute`` of each article.
 
     Args:
@@ -97,6 +103,9 @@ def attribute_codes(catalogue: Any, attribute: str, article_ids: Any) -> tuple[I
     Returns:
         For each article the index of its value among the names (−1: no value, or not in the catalogue), and the
         sorted names ``attribute=value``.
+
+    Raises:
+        MetricsError: a value is no text that can be written, or an identifier null.
     """
     result = np.full(len(article_ids), -1, np.int64)
     if not has_column(catalogue, attribute):
@@ -105,6 +114,8 @@ def attribute_codes(catalogue: Any, attribute: str, article_ids: Any) -> tuple[I
     series = pd.Series(found if isinstance(found, pd.Series) else found.to_pandas())
     positions = article_codes(catalogue, "catalogue").within(article_ids)
     known = series.notna().to_numpy() & (positions >= 0)
+    if series.dtype == object:  # a text that no table can hold is refused
+        read([value for value in series[known] if isinstance(value, str)], attribute, MetricsError)
     codes, values = pd.factorize(series[known].astype(str), sort=True)
     result[positions[known]] = codes
     return result, [f"{attribute}={value}" for value in values]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from atelier.metrics.encoding import Floats, Ints, coded, column, identifiers, universe
+from atelier.metrics.encoding import Floats, Ints, MetricsError, Universe, coded, column, identifiers, universe
 
 COLUMNS = ("metric", "k", "model", "baseline", "difference", "standard_error", "p_value", "p_holm", "customers")
 
@@ -21,7 +21,8 @@ def compare(values: Mapping[str, Any], customers: Iterable[Any] | None = None) -
     Args:
         values: per-customer values of each model, as :func:`atelier.metrics.per_customer` gives them (pandas or
             Arrow). Of two models, the one named later is held against the one named earlier.
-        customers: restricts the test, for example to :func:`atelier.metrics.customers_with_history`.
+        customers: restricts the test, a collection or a frame with customer_id; for example to
+            :func:`atelier.metrics.customers_with_history`.
 
     Returns:
         metric, k, model, baseline, difference (mean of model − baseline), standard_error, p_value, p_holm, customers;
@@ -30,7 +31,7 @@ def compare(values: Mapping[str, Any], customers: Iterable[Any] | None = None) -
         with n − 1 degrees of freedom (Student 1908); the correction is Holm's step-down (1979).
 
     Raises:
-        MetricsError: a column is missing or an identifier null.
+        MetricsError: a column is missing, an identifier null, or ``values`` no mapping.
     """
     from scipy.special import stdtr
 
@@ -67,12 +68,16 @@ def holm(p_values: Floats) -> Floats:
 
 def _matrices(values: Mapping[str, Any], customers: Iterable[Any] | None) -> tuple[dict[str, Floats], pd.DataFrame]:
     """For each model float64 [customers, families], nan where it has no value; and the families (metric, k)."""
-    who = {model: coded(column(frame, "customer_id", model), "customer_id") for model, frame in values.items()}
-    what = {model: coded(column(frame, "metric", model), "metric") for model, frame in values.items()}
+    if not isinstance(values, Mapping):
+        raise MetricsError(f"compare takes a frame for each model by name, {{'als': …}}, not {type(values).__name__}")
+    who = {model: coded(column(frame, "customer_id", model), "customer_id", model) for model, frame in values.items()}
+    what = {model: coded(column(frame, "metric", model), "metric", model) for model, frame in values.items()}
     ids, metrics = universe(*who.values()), universe(*what.values())
     if customers is not None:
-        wanted = identifiers(customers).within(ids)
-        ids = ids.take(np.unique(wanted[wanted >= 0]))
+        chosen = identifiers(customers)
+        chosen.warn_strangers(ids, "the customers of the models")
+        wanted = chosen.within(ids)
+        ids = Universe(ids.take(np.unique(wanted[wanted >= 0])), ids.form, ids.what)
     keys = {model: np.asarray(column(frame, "k", model), np.int64) * len(metrics) for model, frame in values.items()}
     keys = {model: key + what[model].within(metrics) for model, key in keys.items()}
     distinct = np.unique(np.concatenate(list(keys.values()))) if keys else np.empty(0, np.int64)

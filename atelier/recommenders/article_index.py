@@ -18,13 +18,17 @@ from atelier import bundles
 from atelier.errors import AtelierError, BundleError, UnknownIdentifier
 from atelier.ids import Codes, IdMap, column, preview
 from atelier.recommenders.customer_profiles import CustomerProfiles
+from atelier.recommenders.eligibility import chosen_articles, fitting_k
 from atelier.recommenders.schemas import RECOMMENDED, SIMILAR, encoded, plain
 from atelier.recommenders.vector_model import VectorRecommender
+from atelier.search.annoy_forest import INDEX as FOREST_INDEX
 from atelier.search.annoy_forest import AnnoyConfig, AnnoyIndex, Metric
 from atelier.search.ragged import Mask, Pairs, Scores, check_k
 
 METRICS: tuple[Metric, ...] = ("cosine", "inner_product")
-INDEX, IN_STOCK = "index.json", "offered.safetensors"
+INDEX, IN_STOCK, ARTICLES = "index.json", "offered.safetensors", "articles.parquet"
+FILES = (ARTICLES, IN_STOCK, *(f"{metric}/{FOREST_INDEX}" for metric in METRICS))
+"""What index.json has digests of. The description of a forest has those of the forest's own files."""
 REMEDY = "run article_index again"
 
 
@@ -50,7 +54,7 @@ class ArticleIndexConfig(BaseModel):
 
 
 class _Described(BaseModel):
-    """index.json of a saved index; from format 2 on it has the digest of its model's vectors."""
+    """index.json of a saved index; it has the digest of its model's vectors, and of the files beside it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -58,6 +62,7 @@ class _Described(BaseModel):
     model: str
     vectors: str
     config: ArticleIndexConfig
+    files: dict[str, str]
 
 
 class ArticleIndex:
@@ -124,7 +129,7 @@ class ArticleIndex:
         Args:
             articles: the query articles (texts, or a frame with ``article_id``), in stock or not.
             k: number of neighbours.
-            eligible: the articles in stock that may be returned (likewise); None: all.
+            eligible: the articles in stock that may be returned (likewise, or bool [n_articles]); None: all.
 
         Returns:
             ``article_id``, ``similar_article_id``, ``similarity`` (cosine, falling), ``rank``, as
@@ -143,7 +148,8 @@ class ArticleIndex:
             names = preview(self.article_ids.take(absent).to_pylist(), len(absent))
             raise UnknownIdentifier(f"{len(absent):,} article_id without a vector: {names}")
         themselves = Pairs(np.arange(len(codes)), codes)
-        ranked = forest(forest.vectors(codes), k, themselves, self._eligible(eligible))
+        allowed = self._eligible(eligible)
+        ranked = forest(forest.vectors(codes), fitting_k(k, np.flatnonzero(allowed)), themselves, allowed)
         batch = encoded(ranked, self.article_ids.take(codes), self.article_ids, SIMILAR)
         frame: pd.DataFrame = plain([batch], SIMILAR).to_pandas()
         return frame
@@ -163,7 +169,8 @@ class ArticleIndex:
             customers: the customers (texts, or a frame with ``customer_id``).
             k: length of the lists.
             exclude_seen: leave out what a customer has seen.
-            candidates: the articles in stock that may be recommended; None: all.
+            candidates: the articles in stock that may be recommended (texts, a frame with ``article_id``, or bool
+                [n_articles]); None: all.
 
         Returns:
             ``customer_id``, ``article_id``, ``score`` (falling), ``rank``, as :meth:`Recommender.recommend`.
@@ -178,7 +185,9 @@ class ArticleIndex:
         queries = model.queries(customers)
         self._check(model)
         excluded = queries.seen if exclude_seen else Pairs.none()
-        ranked = self.forests["inner_product"](queries.vectors, k, excluded, self._eligible(candidates))
+        allowed = self._eligible(candidates)
+        shorter = fitting_k(k, np.flatnonzero(allowed))
+        ranked = self.forests["inner_product"](queries.vectors, shorter, excluded, allowed)
         batch = encoded(ranked, queries.ids, self.article_ids, RECOMMENDED)
         frame: pd.DataFrame = plain([batch], RECOMMENDED).to_pandas()
         return frame
@@ -198,29 +207,33 @@ class ArticleIndex:
         if articles is None:
             return self.in_stock
         wanted = np.zeros(len(self.article_ids), dtype=bool)
-        wanted[self.article_ids.encode(column(articles, "article_id"), what="article_id")] = True
+        wanted[chosen_articles(self.article_ids, articles)] = True
         eligible: Mask = self.in_stock & wanted
         return eligible
 
     def save(self, path: str | Path) -> None:
         """Write index.json, the id map, the in-stock mask, and a folder for each forest."""
         folder = Path(path)
-        bundles.write_config(folder, _Described(model=self.model, vectors=self.vectors, config=self.config), INDEX)
-        self.article_ids.save(folder / "articles.parquet")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.article_ids.save(folder / ARTICLES)
         bundles.write_arrays(folder, {"offered": self.in_stock}, IN_STOCK)
         for metric, forest in self.forests.items():
             forest.save(folder / metric)
+        files = bundles.digests(folder, FILES)
+        described = _Described(model=self.model, vectors=self.vectors, config=self.config, files=files)
+        bundles.write_config(folder, described, INDEX)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Open what :meth:`save` wrote; the forests stay on disk and are read as they are searched.
 
         Raises:
-            BundleError: a file is missing or broken, or the index has another format.
+            BundleError: a file is missing, damaged or of another index, or the index has another format.
         """
         folder = Path(path)
         described = bundles.read_config(folder, _Described, INDEX, remedy=REMEDY)
-        ids = IdMap.load(folder / "articles.parquet")
+        bundles.check_digests(folder, FILES, described.files, remedy=REMEDY)
+        ids = IdMap.load(folder / ARTICLES)
         forests = {metric: AnnoyIndex.load(folder / metric) for metric in METRICS}
         if any(forest.n_articles != len(ids) for forest in forests.values()):
             raise BundleError(f"the files of {folder} do not belong together: {REMEDY}")

@@ -18,15 +18,23 @@ from pydantic import BaseModel
 
 from atelier import bundles
 from atelier.bundles import Array
-from atelier.catalogue import Catalogue
+from atelier.catalogue import Catalogue, CatalogueError
 from atelier.errors import AtelierError, BundleError
-from atelier.ids import Codes, IdMap, column, preview
+from atelier.frames import warn_nothing_in_common
+from atelier.ids import Codes, IdMap, column, preview, warn_of_strangers
 from atelier.interactions import Interactions, InteractionsError
 from atelier.progress import progress
 from atelier.recommenders.config import RecommenderConfig
 from atelier.recommenders.customer_profiles import CustomerProfiles
 from atelier.recommenders.declaration import Declaration
-from atelier.recommenders.eligibility import eligible_articles, in_stock_mask, seen_articles
+from atelier.recommenders.eligibility import (
+    article_column,
+    chosen_articles,
+    eligible_articles,
+    fitting_k,
+    in_stock_mask,
+    seen_articles,
+)
 from atelier.recommenders.schemas import RECOMMENDED, SIMILAR, encoded, plain
 from atelier.search.ragged import Indices, Mask, Pairs, RaggedLists, Ranked, check_k
 
@@ -115,6 +123,15 @@ class Recommender(ABC, Generic[ConfigT]):
         rankable[train.articles] = True
         return rankable
 
+    def _preferred(self, interactions: Interactions, *, fitting: bool) -> Interactions:
+        """The rows that speak for a preference; all of them, unless the model weighs rows.
+
+        Args:
+            interactions: rows of ``train_kinds``, at least one when fitting.
+            fitting: whether they are trained on; otherwise they are histories for a model that was trained.
+        """
+        return interactions
+
     @abstractmethod
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
         """Train: fill ``weights`` and return the profiles, one row for each customer of ``train.customer_ids``.
@@ -148,11 +165,19 @@ class Recommender(ABC, Generic[ConfigT]):
             catalogue: what is sold. Articles that it lacks or has out of stock are trained on, but never recommended.
             customers: a frame with ``customer_id``, of customers to know beside those in ``train``.
 
+        A purchase that was sent back (a later row of the kind ``return``) counts neither as trained on nor as seen
+        (:mod:`atelier.returns`). A warning is issued where catalogue or customers have no identifier in common with
+        ``train``, and where no row is of ``seen_kinds``.
+
         Raises:
-            InteractionsError: no interaction is of ``train_kinds``.
+            InteractionsError: no interaction is of ``train_kinds``, or none speaks for a preference.
+            CatalogueError: ``catalogue`` is a frame that was not read as a catalogue.
         """
         train = Interactions.from_frame(train)
+        if catalogue is not None and not isinstance(catalogue, Catalogue):
+            raise CatalogueError(f"catalogue is a {type(catalogue).__name__}: read it by Catalogue.from_frames")
         used = train.of_kinds(self.config.train_kinds)
+        used = self._preferred(used, fitting=True) if len(used) else used
         if not len(used):
             raise InteractionsError(
                 f"{self.name} has nothing to learn from: none of {len(train):,} interactions is of the kinds "
@@ -164,6 +189,7 @@ class Recommender(ABC, Generic[ConfigT]):
         self.article_ids = train.article_ids if catalogue is None else IdMap.union(train.article_ids, catalogue.ids)
         self.in_stock = in_stock_mask(self.article_ids, catalogue, unsold=self.ranks_unsold)
         known = train.customer_ids
+        self._warn_of_strangers(train, catalogue, customers)
         if customers is not None:
             known = IdMap.union(known, IdMap.from_values(column(customers, "customer_id"), "customer_id"))
         used = used.aligned(article_ids=self.article_ids)
@@ -171,9 +197,24 @@ class Recommender(ABC, Generic[ConfigT]):
         used = used if self.ranked[used.articles].all() else self._with_rankable_articles(used)
         used = used.aligned(known if self.declaration.serves_anyone else None)
         profiles = self._fit(used, catalogue, customers)
-        seen = seen_articles(train.of_kinds(self.config.seen_kinds).aligned(known, self.article_ids))
+        chosen = train.of_kinds(self.config.seen_kinds)
+        kinds = () if train.kinds is None else train.kinds.unique()
+        if self.config.seen_kinds and len(kinds) and not set(self.config.seen_kinds) & set(kinds):
+            warn_nothing_in_common(
+                f"seen_kinds is {', '.join(self.config.seen_kinds)}, and no interaction is of these kinds, so that "
+                f"nothing counts as seen; their kinds are {', '.join(kinds)}"
+            )
+        seen = seen_articles(chosen.aligned(known, self.article_ids))
         self.customer_profiles = CustomerProfiles(known, known.encode(used.customer_ids.values), seen, profiles)
         return self
+
+    def _warn_of_strangers(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> None:
+        """Warn where catalogue or customers have nothing in common with the interactions."""
+        if catalogue is not None:
+            warn_of_strangers("article_id of the catalogue", catalogue.ids, "the interactions", train.article_ids)
+        if customers is not None:
+            theirs = IdMap.from_values(column(customers, "customer_id"), "customer_id")
+            warn_of_strangers("customer_id of the customers", theirs, "the interactions", train.customer_ids)
 
     def _with_rankable_articles(self, interactions: Interactions) -> Interactions:
         """The rows with articles that the model can rank, and only the customers of those rows."""
@@ -213,7 +254,8 @@ class Recommender(ABC, Generic[ConfigT]):
                 model can serve. Known customers whom it cannot serve are left out, with a warning.
             k: length of the lists.
             exclude_seen: leave out what a customer has seen (interactions of ``seen_kinds``).
-            candidates: the articles that may be recommended (texts, or a frame with ``article_id``); None: all.
+            candidates: the articles that may be recommended (texts, a frame with ``article_id``, a catalogue, or bool
+                [n_articles] over ``article_ids``); None: all.
             histories: interactions (or a frame of them) of customers to rank for by what they did, instead of those
                 trained on. Articles that the model has never heard of are left out of account.
 
@@ -248,9 +290,9 @@ class Recommender(ABC, Generic[ConfigT]):
         check_k(k)
         customer_profiles = self.customer_profiles if histories is None else self._new_profiles(histories, customers)
         places = self._places(customer_profiles, customers)
-        asked = None if candidates is None else self.article_ids.encode(_articles(candidates), what="article_id")
+        asked = None if candidates is None else chosen_articles(self.article_ids, candidates)
         eligible = eligible_articles(self.in_stock, self.ranked, asked)
-        ranker = self._ranker(customer_profiles.profiles, eligible, k)
+        ranker = self._ranker(customer_profiles.profiles, eligible, fitting_k(k, eligible))
         return self._batches(ranker, customer_profiles, places, exclude_seen, batch_size)
 
     def _batches(
@@ -267,11 +309,13 @@ class Recommender(ABC, Generic[ConfigT]):
         """Profiles of the customers of ``histories``, and of those in ``customers`` who have no history there."""
         history = Interactions.from_frame(histories)
         ids = history.customer_ids
+        warn_of_strangers("article_id of the histories", history.article_ids, self.name, self.article_ids)
         if customers is not None:
             ids = IdMap.union(ids, IdMap.from_values(column(customers, "customer_id"), "customer_id"))
         history = history.aligned(article_ids=self.article_ids, unknown="drop")
         seen = seen_articles(history.of_kinds(self.config.seen_kinds).aligned(ids, self.article_ids))
-        used = self._with_rankable_articles(history.of_kinds(self.config.train_kinds))
+        used = self._preferred(history.of_kinds(self.config.train_kinds), fitting=False)
+        used = self._with_rankable_articles(used)
         used = used.aligned(ids if self.declaration.serves_anyone else None)
         return CustomerProfiles(ids, ids.encode(used.customer_ids.values), seen, self._profile(used))
 
@@ -293,13 +337,15 @@ class Recommender(ABC, Generic[ConfigT]):
 
     # Comparing
 
-    def similar(self, articles: Any = None, k: int = 10) -> pd.DataFrame:
+    def similar(self, articles: Any = None, k: int = 10, eligible: Any = None) -> pd.DataFrame:
         """The nearest articles in stock to each article, itself left out.
 
         Args:
             articles: which (texts, or a frame with ``article_id``), in stock or not; None: all that the model ranks.
                 Known articles that it cannot rank are left out, with a warning.
             k: number of neighbours; fewer where the model finds fewer.
+            eligible: the articles in stock that may be returned (texts, a frame with ``article_id``, a catalogue, or
+                bool [n_articles] over ``article_ids``); None: all.
 
         Returns:
             ``article_id``, ``similar_article_id`` (text), ``similarity`` (float32, falling, −1 … 1), ``rank`` (int32,
@@ -313,7 +359,9 @@ class Recommender(ABC, Generic[ConfigT]):
         self._check_fitted()
         check_k(k)
         codes = self._compared(articles)
-        ranker = self._neighbour_ranker(eligible_articles(self.in_stock, self.ranked, None), k)
+        asked = None if eligible is None else chosen_articles(self.article_ids, eligible)
+        allowed = eligible_articles(self.in_stock, self.ranked, asked)
+        ranker = self._neighbour_ranker(allowed, fitting_k(k, allowed))
         starts: Any = range(0, len(codes), BATCH)
         batches = []
         for start in progress(starts, f"{self.name}: comparing", unit="batch") if len(codes) > BATCH else starts:
@@ -325,7 +373,7 @@ class Recommender(ABC, Generic[ConfigT]):
     def _compared(self, articles: Any) -> Codes:
         if articles is None:
             return np.flatnonzero(self.ranked).astype(np.int32)
-        codes: Codes = pd.unique(self.article_ids.encode(_articles(articles), what="article_id"))
+        codes: Codes = pd.unique(self.article_ids.encode(article_column(articles), what="article_id"))
         left = codes[~self.ranked[codes]]
         if len(left):
             warnings.warn(
@@ -399,7 +447,3 @@ class Recommender(ABC, Generic[ConfigT]):
     def _check_fitted(self) -> None:
         if not hasattr(self, "customer_profiles"):
             raise NotFittedError(f"{self.name} was not fitted: call fit, or load a saved model")
-
-
-def _articles(values: Any) -> Any:
-    return values.ids.values if isinstance(values, Catalogue) else column(values, "article_id")

@@ -13,9 +13,9 @@ HIGHEST_SEED = 2**31 - 1
 
 
 class RecommenderConfig(BaseModel):
-    """What every recommender can be told. Immutable; a field that does not exist is an error."""
+    """What every recommender can be told. Immutable; a field that does not exist, NaN and ∞ are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     seed: int = Field(default=0, ge=0, le=HIGHEST_SEED, description="Seed of everything random.")
     train_kinds: tuple[str, ...] = Field(

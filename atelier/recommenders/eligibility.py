@@ -4,10 +4,16 @@ What belongs here: stock, candidates and what customers have seen, as arrays. Wh
 rank, which it says itself (:mod:`~atelier.recommenders.base`).
 """
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pandas.api.types import is_bool_dtype
 
 from atelier.catalogue import Catalogue
-from atelier.ids import Codes, IdMap
+from atelier.frames import flags
+from atelier.ids import Codes, IdentifierError, IdMap, column
 from atelier.interactions import Interactions
 from atelier.search.ragged import Mask, RaggedLists
 
@@ -28,6 +34,41 @@ def in_stock_mask(article_ids: IdMap, catalogue: Catalogue | None, *, unsold: bo
     return in_stock
 
 
+def article_column(values: Any) -> Any:
+    """The identifiers of articles: a catalogue's, the column ``article_id`` of a frame, or the values themselves."""
+    return values.ids.values if isinstance(values, Catalogue) else column(values, "article_id")
+
+
+def chosen_articles(article_ids: IdMap, articles: Any) -> Codes:
+    """The codes of articles that somebody chose, int32.
+
+    Args:
+        article_ids: the n articles that there are.
+        articles: texts, a frame with ``article_id``, a catalogue, or a mask: bool [n] in the order of ``article_ids``.
+
+    Raises:
+        UnknownIdentifier: an article is unknown.
+        IdentifierError: a mask of another length, or what is no list of articles.
+    """
+    given = article_column(articles)
+    if not _is_mask(given):
+        return article_ids.encode(given, what="article_id")
+    mask = flags(given, "the mask of articles", IdentifierError)
+    if len(mask) != len(article_ids):
+        raise IdentifierError(
+            f"the mask of articles has {len(mask):,} places, for {len(article_ids):,} articles of the model"
+        )
+    return np.flatnonzero(mask).astype(np.int32)
+
+
+def _is_mask(values: Any) -> bool:
+    """Whether values are true and false, and not identifiers."""
+    if isinstance(values, list | tuple):
+        return bool(values) and all(isinstance(each, bool | np.bool_) for each in values)
+    kind = getattr(values, "dtype", getattr(values, "type", None))
+    return kind is not None and (kind == pa.bool_() if isinstance(kind, pa.DataType) else is_bool_dtype(kind))
+
+
 def eligible_articles(in_stock: Mask, ranked: Mask, candidates: Codes | None) -> Codes:
     """The articles that may be recommended, int32, ascending.
 
@@ -42,6 +83,11 @@ def eligible_articles(in_stock: Mask, ranked: Mask, candidates: Codes | None) ->
         wanted[candidates] = True
         allowed = allowed & wanted
     return np.flatnonzero(allowed).astype(np.int32)
+
+
+def fitting_k(k: int, eligible: npt.NDArray[np.integer[Any]]) -> int:
+    """The length of lists for which memory is needed: none is longer than there are eligible articles."""
+    return min(k, max(len(eligible), 1))
 
 
 def seen_articles(interactions: Interactions) -> RaggedLists:

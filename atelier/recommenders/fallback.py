@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
-from atelier.ids import column
+from atelier.ids import column, texts
 from atelier.recommenders.base import RECOMMENDED, Recommender
 
 SERVED: pa.Schema = RECOMMENDED.append(pa.field("fallback", pa.bool_()))
@@ -42,8 +41,9 @@ def serve(
 
     Raises:
         UnknownIdentifier: a customer is unknown to ``fallback`` as well, or a candidate to one of them.
+        IdentifierError: ``customers`` are no column of texts.
     """
-    ids = pd.Series(column(customers, "customer_id"))
+    ids = texts(column(customers, "customer_id"), "customer_id").to_pandas()
     own = model.can_serve(ids)
     for chosen, server, is_fallback in ((own, model, False), (~own, fallback, True)):
         if chosen.any():

@@ -20,6 +20,11 @@ SIMILAR = pa.schema(
 )
 """The neighbours of articles: within an article the similarity falls, and the rank rises from 1."""
 
+SIMILAR_CUSTOMERS = pa.schema(
+    {"customer_id": ENCODED, "similar_customer_id": ENCODED, "similarity": pa.float32(), "rank": pa.int32()}
+)
+"""The neighbours of customers, likewise."""
+
 REASONS = pa.list_(pa.struct([("kind", pa.string()), ("value", pa.string()), ("weight", pa.float64())]))
 """Why an article was recommended: kind is ``article`` (of the history) or ``attribute`` (of its content), weight in
 units of the score."""
@@ -31,8 +36,8 @@ def encoded(ranked: Ranked, row_ids: pa.Array, article_ids: IdMap, schema: pa.Sc
     Args:
         ranked: n lists.
         row_ids: the n identifiers of the customers or articles of the lists.
-        article_ids: the identifiers of the codes in the lists.
-        schema: ``RECOMMENDED`` or ``SIMILAR``.
+        article_ids: the identifiers of the codes in the lists: of articles, or of customers.
+        schema: ``RECOMMENDED``, ``SIMILAR`` or ``SIMILAR_CUSTOMERS``.
     """
     present = ranked.codes >= 0
     rows, positions = np.nonzero(present)

@@ -28,6 +28,7 @@ Vectors = npt.NDArray[np.float32]
 INDEX, FOREST = "index.json", "forest.ann"
 REMEDY = "build the index again"
 ARRAYS = "codes.safetensors"
+FILES = (FOREST, ARRAYS)
 EVERY_NODE, ANNOYS_CHOICE = 2**31 - 1, -1
 FAR = 40.0
 """How far away a query for inner products stands, in lengths of the longest vector."""
@@ -54,7 +55,7 @@ class AnnoyConfig(BaseModel):
 
 
 class _Described(BaseModel):
-    """index.json of a saved index."""
+    """index.json of a saved index; it has the digests of the other files, which Annoy itself reads unchecked."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -63,6 +64,7 @@ class _Described(BaseModel):
     dimension: int
     longest: float
     n_articles: int
+    files: dict[str, str]
 
 
 class AnnoyIndex:
@@ -193,22 +195,28 @@ class AnnoyIndex:
     def save(self, folder: str | Path) -> None:
         """Write index.json, the forest, and the articles' numbers; the same index gives the same bytes."""
         target = Path(folder)
-        described = _Described(
-            config=self.config, dimension=self.dimension, longest=self._longest, n_articles=self.n_articles
-        )
-        bundles.write_config(target, described, INDEX)
+        target.mkdir(parents=True, exist_ok=True)
         self._forest.save(str(target / FOREST))
         bundles.write_arrays(target, {"codes": self.codes}, ARRAYS)
+        described = _Described(
+            config=self.config,
+            dimension=self.dimension,
+            longest=self._longest,
+            n_articles=self.n_articles,
+            files=bundles.digests(target, FILES),
+        )
+        bundles.write_config(target, described, INDEX)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """Open what :meth:`save` wrote; the forest stays on disk and is read as it is searched.
 
         Raises:
-            BundleError: a file is missing or broken.
+            BundleError: a file is missing, damaged or of another index.
         """
         source = Path(folder)
         described = bundles.read_config(source, _Described, INDEX, remedy=REMEDY)
+        bundles.check_digests(source, FILES, described.files, remedy=REMEDY)
         codes = bundles.read_arrays(source, name=ARRAYS, remedy=REMEDY).get("codes", np.zeros(0, np.int32))
         index = cls(described.config, described.dimension, described.longest, codes, described.n_articles)
         with bundles.reading(source / FOREST, REMEDY):

@@ -82,13 +82,13 @@ class RaggedLists:
 
 
 def check_k(k: int) -> None:
-    """Refuse a length of lists below 1.
+    """Refuse a length of lists that is not a whole number of at least 1.
 
     Raises:
-        ValueError: it is.
+        ValueError: it is not.
     """
-    if k < 1:
-        raise ValueError(f"k is the length of a list and at least 1, not {k}")
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise ValueError(f"k is the length of a list, a whole number and at least 1, not {k!r}")
 
 
 def place_in_row(rows: Indices, n: int) -> Indices:
@@ -141,11 +141,16 @@ def first_of_order(order: Codes, scores: Scores, excluded: Pairs, n: int, k: int
     """
     place = np.full(n_articles, len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
-    most = int(np.bincount(excluded.rows, minlength=1).max()) if len(excluded.rows) else 0
-    length = min(k + most, len(order))  # however many of these are excluded, k others remain (or all are here)
-    open_ = np.ones((n, length), dtype=bool)
-    hit = place[excluded.codes] < length
-    open_[excluded.rows[hit], place[excluded.codes[hit]]] = False
-    open_ &= np.cumsum(open_, axis=1) <= k
-    rows, places = np.nonzero(open_)
+    # However many of a row's first articles are excluded, k others remain, or all are here. The rows lie one behind the
+    # other, each as long as it has to be: one row with many exclusions costs no other row anything.
+    lengths = np.minimum(k + np.bincount(excluded.rows, minlength=n), len(order))
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    open_ = np.ones(int(lengths.sum()), dtype=bool)
+    forbidden = place[excluded.codes]
+    hit = forbidden < lengths[excluded.rows]
+    open_[starts[excluded.rows[hit]] + forbidden[hit]] = False
+    cells = np.flatnonzero(open_)
+    rows = np.searchsorted(ends, cells, side="right")
+    places = cells - starts[rows]
     return padded(Pairs(rows, order[places]), scores[places], n, k)

@@ -1,5 +1,6 @@
 """Image vectors of articles."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -118,3 +119,59 @@ def test_a_position_that_never_varies_keeps_its_size() -> None:
     assert (mean.tolist(), scale.tolist()) == ([2, 5], [1, 1])
     mean, scale = standardisation(np.zeros((0, 3), np.float32))
     assert (mean.tolist(), scale.tolist()) == ([0, 0, 0], [1, 1, 1])
+
+
+def test_what_went_through_parquet_is_read(tmp_path: Path) -> None:
+    frame = _frames()["lists"]
+    frame.to_parquet(tmp_path / "articles.parquet")
+    back = pd.read_parquet(tmp_path / "articles.parquet")
+    assert isinstance(back["embeddings"][0][0], np.ndarray), "arrays of arrays now"
+    for form in (back, pd.read_parquet(tmp_path / "articles.parquet", dtype_backend="pyarrow")):
+        shots = read_shots(form)
+        assert shots.vectors.tolist() == [[1, 2], [3, 4], [5, 6]]
+        assert shots.counts.tolist() == [2, 0, 0, 1]
+
+
+@pytest.mark.parametrize("nothing", [None, pd.NA, float("nan"), np.nan, [], (), np.zeros((0, 2)), np.zeros((0, 0))])
+def test_nothing_is_no_shot_however_it_is_written(nothing: Any) -> None:
+    shots = read_shots(
+        pd.DataFrame({"article_id": ["a", "b"], "embeddings": pd.Series([nothing, [[1.0]]], dtype=object)})
+    )
+    assert shots.counts.tolist() == [0, 1]
+
+
+def test_arrow_columns_without_any_shot() -> None:
+    for column in (pa.nulls(2), pa.array([[], None]), pa.array([[], []], pa.list_(pa.list_(pa.float32())))):
+        assert read_shots(pa.table({"article_id": ["a", "b"], "embeddings": column})).counts.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ([1.0, 2.0], "flat list where a list of vectors is wanted"),
+        (np.array([1.0, 2.0]), "flat list where a list of vectors is wanted"),
+        ("[[1.0]]", "it is text"),
+        (5, "not iterable"),
+        ([["red"]], "could not convert string to float"),
+        ([[[1.0]]], "3 dimensions"),
+        ([[1.0], [1.0, 2.0]], "same shape"),
+    ],
+)
+def test_the_reason_of_a_refusal_is_true_and_names_the_article(entry: Any, reason: str) -> None:
+    frame = pd.DataFrame({"article_id": ["fine", "odd"], "embeddings": pd.Series([[[1.0, 2.0]], entry], dtype=object)})
+    with pytest.raises(ArticlesError, match=f"'odd': .*{reason}"):
+        read_shots(frame)
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        (pa.array([[1.0, 2.0]]), "flat lists where lists of vectors are wanted"),
+        (pa.array([[["red"]]]), "lists of string, not of numbers"),
+        (pa.array(["[[1.0]]"]), "string, no lists of vectors"),
+        (pa.array([[["1.0"], ["2.0", "3.0"]]]), "lists of string"),
+    ],
+)
+def test_the_reason_is_true_of_arrow_columns_too(column: Any, reason: str) -> None:
+    with pytest.raises(ArticlesError, match=reason):
+        read_shots(pa.table({"article_id": ["a"], "embeddings": column}))

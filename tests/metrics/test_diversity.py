@@ -4,12 +4,16 @@ import math
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from atelier.metrics import diversity
+from atelier.catalogue import Catalogue
+from atelier.metrics import MetricsError, diversity, evaluate
+from atelier.metrics.diversity import intra_list_diversity
 from atelier.metrics.lists import _first_mention_only
 
 ABSENT = -1
@@ -75,3 +79,44 @@ def test_only_the_first_mention_stays() -> None:
     cleaned = _first_mention_only(matrix)
     assert cleaned.tolist() == [[3, 1, ABSENT, ABSENT], [1, 2, 3, 4], [ABSENT, ABSENT, 5, ABSENT]]
     assert matrix[0].tolist() == [3, 1, 3, 1]
+
+
+LISTS = st.lists(st.lists(st.integers(0, 5), max_size=4, unique=True), min_size=1, max_size=6)
+
+
+@given(LISTS, st.integers(0, 3))
+def test_intra_list_diversity_is_the_mean_over_pairs(lists: list[list[int]], seed: int) -> None:
+    vectors = np.random.default_rng(seed).normal(size=(6, 3)).astype(np.float32)
+    vectors[0] = 0  # of which nothing is known
+    matrix = np.array([row + [-1] * (4 - len(row)) for row in lists])
+    for k, found in zip((2, 4), intra_list_diversity(matrix, vectors, (2, 4)), strict=True):
+        expected = []
+        for row in lists:
+            known = [vectors[code] / np.linalg.norm(vectors[code]) for code in row[:k] if code]
+            pairs = [1 - float(one @ other) for place, one in enumerate(known) for other in known[:place]]
+            expected += [np.mean(pairs)] if pairs else []
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_intra_list_diversity_in_the_table() -> None:
+    recs = pd.DataFrame(
+        {"customer_id": list("uuuvvw"), "article_id": ["a", "b", "c", "a", "d", "a"], "rank": [1, 2, 3, 1, 2, 1]}
+    )
+    vectors = pd.DataFrame({"article_id": list("abcd"), "vector": [[1.0, 0.0], [0.0, 2.0], [0.0, 1.0], [3.0, 0.0]]})
+    truth = recs[["customer_id", "article_id"]]
+    catalogue = Catalogue.from_frames(vectors[["article_id"]], vectors)
+    for form in (vectors, pa.Table.from_pandas(vectors), catalogue, vectors.sample(frac=1, random_state=0)):
+        table = evaluate(recs, truth, (2, 3), vectors=form)
+        rows = table[table["metric"] == "intra_list_diversity"].set_index("k")
+        assert rows["segment"].unique().tolist() == ["all"]
+        assert rows["value"].tolist() == pytest.approx([(1 + 0) / 2, (2 / 3 + 0) / 2])  # of w there is no pair
+        assert rows["customers"].tolist() == [2, 2]
+    assert "intra_list_diversity" not in set(evaluate(recs, truth, 2, catalogue=catalogue)["metric"])
+    for wrong, message in (
+        (Catalogue.from_frames(vectors[["article_id"]]), "without vectors"),
+        (vectors.assign(vector=[[1.0], [1.0, 2.0], [1.0], [1.0]]), "lengths"),
+        (vectors.assign(vector=[[np.inf, 1.0]] * 4), "not finite"),
+        (vectors[["article_id"]], "no column 'vector'"),
+    ):
+        with pytest.raises(MetricsError, match=message):
+            evaluate(recs, truth, 2, vectors=wrong)

@@ -1,6 +1,7 @@
 """The index of a model's articles against the model's own exact lists, with filters, on disk; and its recall."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +234,34 @@ def test_inner_products_are_found_among_vectors_of_very_different_lengths() -> N
     forest = AnnoyIndex.build(vectors, codes, n, AnnoyConfig(metric="inner_product", trees=20, search=600))
     exact = ExactTopK(vectors, codes, n)(queries, 10, Pairs.none())
     assert recall(forest(queries, 10, Pairs.none()), exact) > 0.8
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["articles.parquet", "offered.safetensors", "cosine/index.json", "cosine/forest.ann", "inner_product/forest.ann"],
+)
+def test_a_file_of_another_index_is_refused(
+    model: VectorRecommender[Any], index: ArticleIndex, tmp_path: Path, name: str
+) -> None:
+    """The other has as many articles, of other names: nothing but the digest tells."""
+    index.save(tmp_path / "one")
+    other = ArticleIndex.build(model, CONFIG.model_copy(update={"seed": CONFIG.seed + 1}))
+    other.article_ids = IdMap.from_values([f"other {name}" for name in model.article_ids.values.to_pylist()])
+    other.in_stock = ~other.in_stock
+    other.save(tmp_path / "other")
+    (tmp_path / "other" / name).replace(tmp_path / "one" / name)
+    with pytest.raises(BundleError, match=f"{name} is damaged, or the files of .* do not belong together"):
+        ArticleIndex.load(tmp_path / "one")
+
+
+def test_filters_may_be_masks_and_k_needs_no_memory(model: VectorRecommender[Any], index: ArticleIndex) -> None:
+    known = model.article_ids.values.to_pylist()
+    few = known[::7]
+    mask = np.isin(known, few)
+    tracemalloc.start()
+    found = index.similar(["a001"], k=20_000_000, eligible=mask)
+    lists = index.recommend(model, ["c003"], k=20_000_000, candidates=mask)
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()
+    pd.testing.assert_frame_equal(found, index.similar(["a001"], k=len(few), eligible=few))
+    pd.testing.assert_frame_equal(lists, index.recommend(model, ["c003"], k=len(few), candidates=few))

@@ -5,6 +5,7 @@ mode in which it works, as "name mode".
 """
 
 import json
+import tracemalloc
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from safetensors.numpy import load_file, save_file
 from atelier import recommenders
 from atelier.catalogue import Catalogue, CatalogueError
 from atelier.errors import BundleError, UnknownIdentifier
-from atelier.ids import IdMap
+from atelier.ids import IdentifierError, IdMap
 from atelier.interactions import Interactions, InteractionsError
 from atelier.recommenders import MODELS
 from atelier.recommenders.base import NotFittedError, Recommender
+from atelier.recommenders.vector_model import VectorRecommender
 
 SMALL: dict[str, dict[str, Any]] = {
     "als": {"factors": 8, "threads": 1},
@@ -260,6 +262,74 @@ def test_candidates_are_an_allow_list(model: Recommender[Any]) -> None:
     empty = model.recommend(candidates=[])
     assert len(empty) == 0
     check_frame(empty, "score", "customer_id", "article_id")
+
+
+def test_lists_need_no_memory_beyond_what_is_eligible(model: Recommender[Any]) -> None:
+    """K = 20 million of a few articles: the same lists as with k = 21, and as little memory."""
+    few = ["a08", "a02", "a05"]
+    for ask in (
+        lambda k: model.recommend(k=k, candidates=few),
+        lambda k: model.recommend(k=k),
+        lambda k: model.similar(k=k),
+        lambda k: model.similar(k=k, eligible=few),
+        lambda k: model.recommend(k=k, candidates=[]),
+    ):
+        tracemalloc.start()
+        endless = ask(20_000_000)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 50_000_000
+        pd.testing.assert_frame_equal(endless, ask(30))
+
+
+def test_eligible_neighbours_are_an_allow_list(model: Recommender[Any]) -> None:
+    few = ["a08", "a02", "a05", OUT_OF_STOCK[0], UNSOLD]
+    known = model.article_ids.values.to_pylist()
+    mask = np.isin(known, few)
+    whole = model.similar(k=1000)
+    expected = whole[whole.similar_article_id.isin(few)]
+    forms = (few, pd.DataFrame({"article_id": few}), Catalogue.from_frames(pd.DataFrame({"article_id": few})))
+    for form in (*forms, mask, mask.tolist(), pd.Series(mask), pd.array(mask), pa.array(mask)):
+        found = model.similar(k=1000, eligible=form)
+        check_frame(found, "similarity", "article_id", "similar_article_id")
+        assert found[["article_id", "similar_article_id"]].to_numpy().tolist() == (
+            expected[["article_id", "similar_article_id"]].to_numpy().tolist()
+        )
+        pd.testing.assert_frame_equal(model.recommend(k=1000, candidates=form), model.recommend(k=1000, candidates=few))
+    assert model.similar(eligible=[]).empty
+    with pytest.raises(UnknownIdentifier, match="1 unknown article_id: 'nothing'"):
+        model.similar(eligible=["a01", "nothing"])
+    with pytest.raises(IdentifierError, match="mask of articles has 2 places"):
+        model.similar(eligible=[True, False])
+    with pytest.raises(IdentifierError, match="mask of articles is null for 1"):
+        model.similar(eligible=pd.array([True, *[None] * 1, *[False] * (len(known) - 2)], dtype="boolean"))
+
+
+def test_similar_customers(model: Recommender[Any]) -> None:
+    if not isinstance(model, VectorRecommender):
+        return
+    near = model.similar_customers(k=5)
+    check_frame(near, "similarity", "customer_id", "similar_customer_id")
+    served = CUSTOMERS.customer_id[model.can_serve(CUSTOMERS)].tolist()
+    assert list(near.customer_id.unique()) == served
+    assert (near.customer_id != near.similar_customer_id).all()
+    profiles = model.customer_profiles
+    vectors = model.customer_vectors(profiles.profiles, np.arange(len(profiles.rankable))).astype(np.float64)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosine = unit @ unit.T
+    np.fill_diagonal(cosine, -np.inf)
+    best = np.sort(cosine, axis=1)[:, ::-1][:, :5]
+    np.testing.assert_allclose(near.similarity.to_numpy().reshape(-1, 5), best, atol=1e-5)
+    asked = model.similar_customers(["c07", "c01"], k=1000, eligible=pd.DataFrame({"customer_id": ["c03", "c07"]}))
+    assert asked.groupby("customer_id", sort=False).similar_customer_id.agg(list).to_dict()["c07"] == ["c03"]
+    assert set(asked[asked.customer_id == "c01"].similar_customer_id) == {"c03", "c07"}
+    assert model.similar_customers([]).empty
+    with pytest.raises(UnknownIdentifier, match="'nobody'"):
+        model.similar_customers(["nobody"])
+    with pytest.raises(ValueError, match="at least 1, not 0"):
+        model.similar_customers(k=0)
+    with pytest.raises(NotFittedError):
+        like(model).similar_customers()
 
 
 def test_unknown_identifiers_are_named(model: Recommender[Any]) -> None:

@@ -1,5 +1,6 @@
 """Annoy's indexes against the exact search, with filters, and on disk."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -121,3 +122,40 @@ def test_recall_is_the_share_of_the_exact_lists_that_was_found() -> None:
     best = Ranked(np.array([[1, 2, 3], [4, 5, -1]], np.int32), scores)
     near = Ranked(np.array([[3, 9, 1], [5, 1, 2]], np.int32), scores)
     assert recall(near, best) == pytest.approx(3 / 5)
+
+
+@pytest.mark.parametrize("name", ["forest.ann", "codes.safetensors"])
+def test_damaged_files_are_refused_before_annoy_reads_them(index: AnnoyIndex, tmp_path: Path, name: str) -> None:
+    """One byte in a hundred is another: Annoy itself would follow a wrong pointer out of the file."""
+    index.save(tmp_path)
+    path = tmp_path / name
+    content = np.frombuffer(path.read_bytes(), dtype=np.uint8).copy()
+    rng = np.random.default_rng(0)
+    content[rng.choice(len(content), -(-len(content) // 100), replace=False)] ^= rng.integers(1, 256, dtype=np.uint8)
+    path.write_bytes(content.tobytes())
+    with pytest.raises(BundleError, match=f"{name} is damaged.*build the index again"):
+        AnnoyIndex.load(tmp_path)
+    path.write_bytes(content.tobytes()[:-8])
+    with pytest.raises(BundleError, match=f"{name} is damaged"):
+        AnnoyIndex.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["forest.ann", "codes.safetensors"])
+def test_the_files_of_another_day_are_refused(
+    index: AnnoyIndex, vectors: np.ndarray, tmp_path: Path, name: str
+) -> None:
+    index.save(tmp_path / "today")
+    other = AnnoyIndex.build(vectors[::-1].copy(), CODES + 1, N_ARTICLES + 1, index.config)
+    other.save(tmp_path / "yesterday")
+    (tmp_path / "yesterday" / name).replace(tmp_path / "today" / name)
+    with pytest.raises(BundleError, match=f"{name} is damaged, or the files of .*today do not belong together"):
+        AnnoyIndex.load(tmp_path / "today")
+
+
+def test_an_index_without_digests_is_refused(index: AnnoyIndex, tmp_path: Path) -> None:
+    index.save(tmp_path)
+    described = json.loads((tmp_path / "index.json").read_text())
+    assert set(described.pop("files")) == {"forest.ann", "codes.safetensors"}
+    (tmp_path / "index.json").write_text(json.dumps(described))
+    with pytest.raises(BundleError, match=r"lacks files.*build the index again"):
+        AnnoyIndex.load(tmp_path)

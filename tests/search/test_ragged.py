@@ -1,5 +1,7 @@
 """The vectorised steps on lists, against slow and obvious versions."""
 
+import tracemalloc
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,3 +85,17 @@ def test_padded_cuts_at_k() -> None:
     ranked = padded(pairs_of([(1, 4), (1, 2), (1, 3)]), np.array([3, 2, 1], np.float32), 3, 2)
     assert ranked.codes.tolist() == [[-1, -1], [4, 2], [-1, -1]]
     assert ranked.scores.tolist() == [[0, 0], [3, 2], [0, 0]]
+
+
+def test_one_row_with_many_exclusions_costs_the_others_nothing() -> None:
+    """Memory goes by the sum of the exclusions, not by the rows times the most of any row."""
+    n, articles = 4000, 20_000
+    bot = Pairs(np.full(15_000, n - 1, dtype=np.int64), np.arange(15_000, dtype=np.int32))
+    order, scores = np.arange(articles, dtype=np.int32), np.linspace(1, 0, articles).astype(np.float32)
+    tracemalloc.start()
+    ranked = first_of_order(order, scores, bot, n, 5, articles)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < n * 15_000 / 4, "one byte for each row and exclusion would be four times as much"
+    assert (ranked.codes[:-1] == np.arange(5)).all()
+    assert ranked.codes[-1].tolist() == list(range(15_000, 15_005))

@@ -7,6 +7,7 @@ What does not: anything personal except the filter of seen articles.
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from atelier.bundles import Array
@@ -15,7 +16,13 @@ from atelier.ids import Codes
 from atelier.interactions import Interactions
 from atelier.recommenders.base import NeighbourRanker, Ranker, Recommender
 from atelier.recommenders.baselines.popular_config import DECLARATION, PopularConfig
-from atelier.search.ragged import Indices, Pairs, Ranked, Scores, best, first_of_order
+from atelier.search.ragged import Indices, Mask, Pairs, Ranked, Scores, best, first_of_order
+
+PAIRS = 4_000_000
+"""Products of two articles of a customer taken at once: a customer with thousands of articles has millions of them."""
+
+FULL = 4
+"""Cells for each one that is filled, at most, where the cells are written out to find their highest."""
 
 PopularConfigT = TypeVar("PopularConfigT", bound=PopularConfig)
 
@@ -46,14 +53,40 @@ class CountingRecommender(Recommender[PopularConfigT]):
         norms = np.sqrt(np.bincount(seen.codes, minlength=shape[1]))
         in_stock, by_article = bought[:, eligible], bought.T.tocsr()
 
+        # How many pairs of a customer and another article of theirs each article has: what its products cost at most.
+        work = by_article @ np.diff(in_stock.indptr)
+
         def neighbours(codes: Codes) -> Ranked:
+            parts = np.split(codes, _cuts(work[codes], PAIRS))
+            lists = [of(part) for part in parts]
+            return Ranked(*(np.concatenate(columns) for columns in zip(*lists, strict=True)))
+
+        def of(codes: Codes) -> Ranked:
             common = (by_article[codes] @ in_stock).tocoo()
             found = eligible[common.col]
             other = found != codes[common.row]
             rows, found, both = common.row[other].astype(np.int64), found[other], common.data[other]
-            return best(rows, found, (both / (norms[codes[rows]] * norms[found])).astype(np.float32), len(codes), k)
+            cosines = (both / (norms[codes[rows]] * norms[found])).astype(np.float32)
+            high = _can_be_listed(rows, common.col[other], cosines, (len(codes), len(eligible)), k)
+            return best(rows[high], found[high], cosines[high], len(codes), k)
 
         return neighbours
+
+
+def _can_be_listed(rows: Indices, columns: Indices, scores: Scores, shape: tuple[int, int], k: int) -> Mask:
+    """Which cells reach the ``k``-th highest score of their row, where so many are filled that sorting all is slow."""
+    if shape[1] <= k or len(rows) * FULL < shape[0] * shape[1]:
+        return np.ones(len(rows), dtype=bool)
+    cells = np.zeros(shape, dtype=np.float32)
+    cells[rows, columns] = scores
+    least = np.partition(cells, shape[1] - k, axis=1)[:, shape[1] - k]
+    high: Mask = scores >= least[rows]
+    return high
+
+
+def _cuts(work: npt.NDArray[np.floating], most: int) -> npt.NDArray[np.intp]:
+    """Where to cut a row of tasks so that no part has more than ``most`` work, as far as a single task has not."""
+    return np.flatnonzero(np.diff(np.cumsum(work) // most) > 0) + 1
 
 
 class Popular(CountingRecommender[PopularConfig]):

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
@@ -22,6 +23,7 @@ from atelier.bundles import Array
 from atelier.catalogue import Catalogue
 from atelier.ids import Codes
 from atelier.interactions import Interactions
+from atelier.kinds import RETURN
 from atelier.progress import progress
 from atelier.recommenders.config import factors_for
 from atelier.recommenders.factorisation import als_explanation
@@ -30,16 +32,18 @@ from atelier.recommenders.vector_model import VectorRecommender
 from atelier.search.ragged import Indices, Scores
 
 DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")
+ROUNDING = 1e-12
 
 
 class ALS(VectorRecommender[ALSConfig]):
     """Vectors x_u of customers and y_i of articles that minimise Σ c_ui (p_ui − x_uᵀ y_i)² + λ (Σ |x_u|² + Σ |y_i|²).
 
-    p_ui is 1 where the customer chose the article; the confidence is c_ui = 1 + α r_ui (eq. 3 and section 4 of the
-    paper), r_ui the sum over interactions of kind's weight × ½^(age / half-life), age in days before the last
-    interaction trained on, 0 where either has no date. The score is x_uᵀ y_i; articles are compared by the cosine of
-    their vectors. A new customer's vector is solved for from its history, the articles' vectors unchanged (eq. 4). What
-    was chosen, with its confidence, is kept in the bundle: it explains the lists.
+    p_ui is 1 where r_ui > 0, else 0 (eq. 1 of the paper). The confidence is c_ui = 1 + α r_ui (eq. 3 and section 4),
+    and 1 where r_ui ≤ 0, as of an article never touched: what was sent back or disliked does not attract. r_ui is the
+    sum over interactions of kind's weight × ½^(age / half-life), age in days before the last interaction trained on,
+    0 where either has no date. The score is x_uᵀ y_i; articles are compared by the cosine of their vectors. A new
+    customer's vector is solved for from its history, the articles' vectors unchanged (eq. 4). What was chosen, with
+    its confidence, is kept in the bundle: it explains the lists.
     """
 
     declaration = DECLARATION
@@ -74,18 +78,36 @@ class ALS(VectorRecommender[ALSConfig]):
 
     def _confidence(self, interactions: Interactions) -> csr_matrix:
         """The confidences c_ui of what was chosen: float32, sparse [customers, ranked articles]."""
-        amount = np.ones(len(interactions))
-        if interactions.kinds is not None:
-            weights = [self.config.kind_weights.get(kind, 1.0) for kind in interactions.kinds.categories]
-            amount *= np.array(weights, dtype=np.float64)[interactions.kinds.codes]
-        undated = np.isnat(self.weights["last"].astype("datetime64[us]")).any()
-        if self.config.half_life_days is not None and interactions.dated and not undated:
-            age = np.maximum(self.weights["last"] - interactions.occurred_at.astype(np.int64), 0) / DAY
-            amount *= 0.5 ** (age / self.config.half_life_days)
         shape = (len(interactions.customer_ids), int(self.ranked.sum()))
+        amount = self._amounts(interactions, self.weights["last"])
         total = csr_matrix((amount, (interactions.customers, self.columns[interactions.articles])), shape=shape)
         total.data = 1 + self.config.alpha * total.data
         return total.astype(np.float32)
+
+    def _preferred(self, interactions: Interactions, *, fitting: bool) -> Interactions:
+        """The rows of the customers and articles whose r is above 0: all others say nothing of a preference."""
+        last = interactions.occurred_at.max(keepdims=True).astype(np.int64) if fitting else self.weights["last"]
+        amount = self._amounts(interactions, last)
+        if (amount > 0).all():
+            return interactions
+        keys = interactions.customers.astype(np.int64) * len(interactions.article_ids) + interactions.articles
+        _, pair = np.unique(keys, return_inverse=True)
+        # What cancels out is 0, also where the sum of its parts is rounded.
+        return interactions.rows((np.bincount(pair, amount) > ROUNDING * np.bincount(pair, np.abs(amount)))[pair])
+
+    def _amounts(self, interactions: Interactions, last: Array) -> npt.NDArray[np.float64]:
+        """What each interaction adds to r, float64 [interactions]; ``last``: the moment at which it counts in full."""
+        amount = np.ones(len(interactions))
+        if interactions.kinds is not None:
+            known = {RETURN: 0.0, **self.config.kind_weights}
+            weights = [known.get(kind, 1.0) for kind in interactions.kinds.categories]
+            amount *= np.array(weights, dtype=np.float64)[interactions.kinds.codes]
+        undated = np.isnat(last.astype("datetime64[us]")).any()
+        if self.config.half_life_days is not None and interactions.dated and not undated:
+            age = np.maximum(last - interactions.occurred_at.astype(np.int64), 0) / DAY
+            # However long ago, it happened: the share may not be rounded to 0.
+            amount *= np.maximum(0.5 ** (age / self.config.half_life_days), np.finfo(np.float64).tiny)
+        return amount
 
     def article_vectors(self, codes: Codes) -> Scores:
         """The vectors y_i of ranked articles, float32 [n, factors]."""

@@ -4,10 +4,15 @@ What belongs here: every number that can be chosen. What does not: the factorisa
 (:mod:`atelier.recommenders.factorisation.als`).
 """
 
+from typing import Annotated
+
 from pydantic import Field
 
 from atelier.recommenders.config import RecommenderConfig
 from atelier.recommenders.declaration import Declaration
+
+MOST = 1_000.0
+"""The greatest weight of one interaction, either way. Beyond it confidences no longer mean anything in float32."""
 
 
 class ALSConfig(RecommenderConfig):
@@ -17,15 +22,19 @@ class ALSConfig(RecommenderConfig):
         default=None, ge=1, description="Length of the vectors; empty: what suits the number of articles."
     )
     iterations: int = Field(default=15, ge=1, description="How often both sides are solved for.")
-    regularization: float = Field(default=10.0, ge=0, description="λ, the weight of the vectors' squared lengths.")
+    regularization: float = Field(
+        default=10.0, ge=0, le=1e9, description="λ, the weight of the vectors' squared lengths."
+    )
     alpha: float = Field(
         default=20.0,
         gt=0,
+        le=1e6,
         description="How much one purchase today raises the confidence above that of no interaction, which is 1.",
     )
-    kind_weights: dict[str, float] = Field(
+    kind_weights: dict[str, Annotated[float, Field(ge=-MOST, le=MOST)]] = Field(
         default={"view": 0.1, "save": 0.5, "bag": 0.7, "purchase": 1.0},
-        description="How much an interaction counts, by kind; kinds that are not named count 1.",
+        description="How much an interaction counts, by kind, −1,000 to 1,000; kinds that are not named count 1, "
+        "`return` 0. An article to which a customer's interactions give 0 or less is not preferred.",
     )
     half_life_days: float | None = Field(
         default=30.0, gt=0, description="After how many days an interaction counts half; empty: it never fades."

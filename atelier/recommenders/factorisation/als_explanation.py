@@ -11,6 +11,13 @@ k_ab = y_aᵀ A⁻¹ y_b and D = diag(c_uh − 1),
 
     y_iᵀ W y_h = [k_i (I + D K)⁻¹]_h,   k_i [1, m] and K [m, m] over the history.
 
+A history longer than the vectors is solved for in their f factors instead: with z_a = L⁻¹ y_a, A = L Lᵀ,
+
+    y_iᵀ W y_h = z_iᵀ (I + Zᵀ D Z)⁻¹ z_h,   Z [m, f] over the history,
+
+the same numbers at m f² + f³ instead of m³ steps. It begins at histories of :data:`LONG` articles, so that the last
+bits of all shorter ones are what they were.
+
 The vectors trained come from a few steps of conjugate gradients before the articles' last move: the terms add up to the
 score of eq. 4, near the one in the list.
 """
@@ -31,6 +38,8 @@ from atelier.search.ragged import Indices, Mask, Pairs, RaggedLists, Ranked, Sco
 
 CELLS = 4_000_000
 """Numbers held at once for a batch of customers: 32 MB."""
+LONG = 512
+"""Articles of a history from which on it is solved for in factors."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -71,7 +80,7 @@ def explain(factors: ArticleFactors, customer_profiles: CustomerProfiles, recs: 
     row[known] = np.arange(len(known))
     found = Ranked(
         *(
-            np.concatenate([part, np.full((1, articles), fill, part.dtype)])[row[served]]
+            np.concatenate([part, np.full((1, part.shape[1]), fill, part.dtype)])[row[served]]
             for part, fill in zip(reasons, (-1, 0), strict=True)
         )
     )
@@ -119,6 +128,8 @@ class _History:
             codes: int32 [n], ranked articles.
             k: number of reasons.
         """
+        longest = int(np.diff(self._lists.starts)[places].max(initial=0))
+        k = min(k, max(longest, 1))  # no list of reasons is longer than the history
         found = Ranked(np.full((len(places), k), -1, np.int32), np.zeros((len(places), k), np.float32))
         order = np.argsort(places, kind="stable")
         customers, counts = np.unique(places, return_counts=True)
@@ -135,9 +146,24 @@ class _History:
         order, start = np.argsort(-lengths, kind="stable"), 0
         while start < len(order):
             longest = max(int(lengths[order[start]]), 1)
-            size = max(1, CELLS // ((longest + asked) * max(longest, self._z.shape[1])))
-            yield order[start : start + size]
-            start += size
+            size = max(1, CELLS // ((longest + asked) * max(self._side(longest), self._z.shape[1])))
+            stop = start + size
+            if self._is_long(longest):  # none of the shorter ones is solved for in this way
+                stop = min(stop, start + int(np.searchsorted(-lengths[order[start:]], -self._least_long, side="right")))
+            yield order[start:stop]
+            start = stop
+
+    @property
+    def _least_long(self) -> int:
+        """The length of a history from which on it is solved for in factors."""
+        return max(LONG, int(self._z.shape[1]) + 1)
+
+    def _is_long(self, length: int) -> bool:
+        return length >= self._least_long
+
+    def _side(self, length: int) -> int:
+        """The side of the matrix that a history of a length is solved for with."""
+        return int(self._z.shape[1]) if self._is_long(length) else length
 
     def _best(self, customers: Indices, asked: Pairs, k: int) -> Ranked:
         """The reasons of what is asked of a batch of customers; ``asked.rows`` counts them from 0."""
@@ -147,10 +173,17 @@ class _History:
         wanted = np.zeros((n, int(slot.max(initial=0)) + 1), dtype=np.int64)  # [n, r]
         wanted[asked.rows, slot] = self._column[asked.codes]
         z = self._z[history]  # [n, m, factors]
-        scaled = (z @ z.transpose(0, 2, 1)) * np.maximum(confidence - 1, 0)[:, None, :]  # K D, [n, m, m]
-        scaled += np.eye(history.shape[1])
-        k_i = z @ self._z[wanted].transpose(0, 2, 1)  # [n, m, r]
-        terms = np.linalg.solve(scaled, k_i) * confidence[:, :, None]
+        targets = self._z[wanted].transpose(0, 2, 1)  # [n, factors, r]
+        raised = np.maximum(confidence - 1, 0)
+        if self._is_long(history.shape[1]):
+            small = z.transpose(0, 2, 1) @ (z * raised[:, :, None])  # Zᵀ D Z, [n, factors, factors]
+            small += np.eye(small.shape[1])
+            solved = z @ np.linalg.solve(small, targets)  # [n, m, r]
+        else:
+            scaled = (z @ z.transpose(0, 2, 1)) * raised[:, None, :]  # K D, [n, m, m]
+            scaled += np.eye(history.shape[1])
+            solved = np.linalg.solve(scaled, z @ targets)  # [n, m, r]
+        terms = solved * confidence[:, :, None]
         mine = terms[asked.rows, :, slot].astype(np.float32)  # [asked, m]
         rows, places = np.nonzero((mine > 0) & (confidence > 0)[asked.rows])
         articles = self._ranked[history[asked.rows[rows], places]]

@@ -100,6 +100,7 @@ def _from_history(vectors: Scores, profiles: dict[str, Any], places: Indices, co
         terms[part] = np.einsum("pk,pk->p", vectors[articles[part]], vectors[codes[cells.rows[part]]])
     terms *= shares[cells.codes]
     positive = terms > 0
+    k = min(k, max(int(np.diff(starts).max(initial=0)), 1))  # no list of reasons is longer than a history
     return best(cells.rows[positive], articles[positive], terms[positive], len(places), k)
 
 
@@ -144,6 +145,7 @@ class _Contents:
         sums = torch.zeros(len(known), len(self.labels), device=self._device)
         weights = sums.index_add_(1, self._group, gradient * features.detach()).cpu().numpy()
         rows, labels = np.nonzero(weights > 0)
+        k = min(k, max(len(self.labels), 1))
         found: npt.NDArray[np.float32] = weights[rows, labels]
         return best(known[rows], labels.astype(np.int32), found, n, k)
 

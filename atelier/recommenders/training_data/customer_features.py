@@ -11,9 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from atelier.ids import IdMap, column
+from atelier.frames import read
+from atelier.ids import IdMap, column, preview
 from atelier.interactions import InteractionsError
 
+NUMBERS = frozenset({"decimal", "integer", "floating", "mixed-integer-float"})
+"""What pandas calls objects that are numbers."""
 MOST_VALUES = 50
 """The most values of a text column that get a position; the most frequent ones do."""
 
@@ -30,7 +33,7 @@ def attribute_matrix(customers: Any, names: Sequence[str], ids: IdMap) -> npt.ND
         float32 [n, positions]: a column of numbers has one position, a column of texts up to 50.
 
     Raises:
-        InteractionsError: there is no frame, or it lacks a column.
+        InteractionsError: there is no frame, it lacks a column, a number is infinite, or a text cannot be written.
     """
     if not names:
         return np.zeros((len(ids), 0), dtype=np.float32)
@@ -45,13 +48,27 @@ def attribute_matrix(customers: Any, names: Sequence[str], ids: IdMap) -> npt.ND
     row = np.full(len(ids), -1, dtype=np.int64)
     row[codes[codes >= 0]] = np.flatnonzero(codes >= 0)
     wanted = frame[list(names)].take(np.maximum(row, 0)) if len(frame) else frame[list(names)].reindex(range(len(ids)))
-    blocks = [_block(wanted[name].where(row >= 0).reset_index(drop=True)) for name in names]
+    blocks = [_block(_readable(wanted[name]).where(row >= 0).reset_index(drop=True), ids) for name in names]
     return np.concatenate(blocks, axis=1).astype(np.float32)
 
 
-def _block(values: "pd.Series[Any]") -> npt.NDArray[np.float64]:
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+def _readable(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """A column, if Arrow can hold its texts; a text that no file can hold is refused."""
+    if values.dtype == object and pd.api.types.infer_dtype(values, skipna=True) == "string":
+        read(values, str(values.name), InteractionsError)
+    return values
+
+
+def _block(values: "pd.Series[Any]", ids: IdMap) -> npt.NDArray[np.float64]:
+    """The positions of one column, float64 [n, positions], for the customers ``ids``."""
+    numbers = _numbers(values)
+    if numbers is not None:
+        endless = np.flatnonzero(np.isinf(numbers))
+        if len(endless):
+            raise InteractionsError(
+                f"{values.name} of customers is infinite for {len(endless):,}, for example "
+                f"{preview(ids.take(endless).to_pylist(), len(endless))}: leave it empty where it is not known"
+            )
         known = numbers[~np.isnan(numbers)]
         spread = float(known.std()) if len(known) else 0.0
         scaled = (numbers - known.mean()) / spread if spread > 0 else np.zeros(len(numbers))
@@ -61,3 +78,17 @@ def _block(values: "pd.Series[Any]") -> npt.NDArray[np.float64]:
     frequent = counts.sort_values(["n", "value"], ascending=[False, True])["value"].head(MOST_VALUES).sort_values()
     position = pd.Index(frequent).get_indexer(pd.Index(texts))
     return np.asarray(position[:, None] == np.arange(len(frequent))[None, :], dtype=np.float64)
+
+
+def _numbers(values: "pd.Series[Any]") -> npt.NDArray[np.float64] | None:
+    """The numbers of a column, NaN where there is none; None where it holds something else.
+
+    Decimals and numbers among Python's objects are numbers too.
+    """
+    if pd.api.types.is_bool_dtype(values):
+        return None
+    if pd.api.types.is_numeric_dtype(values):
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    if values.dtype == object and pd.api.types.infer_dtype(values, skipna=True) in NUMBERS:
+        return values.where(values.notna(), np.nan).to_numpy(dtype=np.float64)
+    return None

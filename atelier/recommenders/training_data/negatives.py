@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from atelier.catalogue import Catalogue
+from atelier.catalogue import Catalogue, CatalogueError
+from atelier.frames import days
 from atelier.ids import Codes, IdMap
 from atelier.interactions import Interactions
 from atelier.recommenders.training_data.positives import Window
@@ -65,14 +66,19 @@ def negative_pool(
 
 def _on_sale(catalogue: Catalogue, window: Window, article_ids: IdMap) -> Mask:
     """Which articles were on sale on every day of a window: bool [n_articles]; False for those never on sale."""
-    first = catalogue.frame["available_from"].astype("datetime64[s]").to_numpy().astype("datetime64[D]")
+    first = _days(catalogue, "available_from")
     throughout = first <= window.first  # False for NaT
     if "available_until" in catalogue.frame:
-        last = catalogue.frame["available_until"].astype("datetime64[s]").to_numpy().astype("datetime64[D]")
+        last = _days(catalogue, "available_until")
         throughout &= np.isnat(last) | (last >= window.last)
     on_sale = np.zeros(len(article_ids), dtype=bool)
     on_sale[article_ids.encode(catalogue.ids.values)] = throughout
     return on_sale
+
+
+def _days(catalogue: Catalogue, name: str) -> npt.NDArray[np.datetime64]:
+    """The days of a column of the catalogue, datetime64[D], NaT where there is none."""
+    return np.asarray(days(catalogue.frame[name], name, CatalogueError).to_numpy(zero_copy_only=False), "datetime64[D]")
 
 
 class Sampler:

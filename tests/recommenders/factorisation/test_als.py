@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 
 from atelier import recommenders
-from atelier.interactions import Interactions
+from atelier.interactions import Interactions, InteractionsError
 from atelier.recommenders.base import Recommender
 from atelier.recommenders.config import factors_for
+from atelier.recommenders.factorisation.als_config import ALSConfig
 
 
 def build(**config: Any) -> Recommender[Any]:
@@ -101,6 +103,73 @@ def test_the_length_of_vectors_suits_the_catalogue() -> None:
 def test_the_seed_matters() -> None:
     one, two = (build(factors=8, seed=seed).fit(two_tastes()) for seed in (0, 1))
     assert not np.array_equal(one.weights["articles"], two.weights["articles"])
+
+
+def with_views(*pairs: tuple[str, str]) -> pd.DataFrame:
+    views = pd.DataFrame(pairs, columns=["customer_id", "article_id"]).assign(kind="view")
+    return pd.concat([two_tastes().assign(kind="purchase"), views], ignore_index=True)
+
+
+@pytest.mark.parametrize("weight", [0.0, -0.02, -1000.0])
+def test_a_row_that_weighs_nothing_or_less_does_not_attract(weight: float) -> None:
+    """An even customer's view of an odd article: it is as if it had not been, in training and in histories."""
+    config = {"train_kinds": ("purchase", "view"), "kind_weights": {"view": weight}}
+    seen_it, never = (
+        build(**config).fit(frame) for frame in (with_views(("c00", "a01"), ("new", "a01")), with_views())
+    )
+    np.testing.assert_array_equal(seen_it.weights["articles"], never.weights["articles"])
+    lists = [model.recommend(["c00"], k=20, exclude_seen=False) for model in (seen_it, never)]
+    pd.testing.assert_frame_equal(*lists)
+    attracted = build(**config | {"kind_weights": {"view": 0.1}}).fit(with_views(("c00", "a01")))
+    theirs = attracted.recommend(["c00"], k=20, exclude_seen=False).set_index("article_id").score["a01"]
+    assert theirs > lists[0].set_index("article_id").score["a01"] + 0.1
+    assert seen_it.can_serve(["new", "c00"]).tolist() == [False, True], "nothing is known of who has no preference"
+    histories = pd.DataFrame({"customer_id": "z", "article_id": ["a00", "a01"], "kind": ["purchase", "view"]})
+    with_view, without = (seen_it.recommend(histories=part, k=20) for part in (histories, histories.head(1)))
+    pd.testing.assert_frame_equal(with_view, without)
+    with pytest.warns(UserWarning, match="leaves out 1 of 1 customers"):
+        assert seen_it.recommend(["z"], histories=histories.tail(1)).empty
+
+
+def test_what_sums_to_nothing_is_no_preference_and_what_is_left_is() -> None:
+    frame = pd.DataFrame(
+        {
+            "customer_id": ["u"] * 7 + ["v", "v"],
+            "article_id": ["x", "x", "y", "y", "z", "z", "z", "x", "y"],
+            "kind": ["purchase", "return"] * 2 + ["save", "bag", "return", "purchase", "purchase"],
+        }
+    )
+    weights = {"purchase": 1.0, "return": -1.0, "save": 0.3, "bag": 0.7}  # 0.3 + 0.7 − 1 is 0 but for rounding
+    kinds = ("purchase", "return", "save", "bag")
+    model = build(factors=2, train_kinds=kinds, kind_weights=weights).fit(frame)
+    assert model.can_serve(["u", "v"]).tolist() == [False, True]
+    assert model.can_rank(["x", "y", "z"]).tolist() == [True, True, False]
+    half = build(factors=2, alpha=3.0, train_kinds=kinds, kind_weights={**weights, "return": -0.5}).fit(frame)
+    confidence = half._confidence(Interactions.from_frame(frame).aligned(article_ids=half.article_ids)).toarray()
+    np.testing.assert_allclose(confidence, [[2.5, 2.5, 2.5], [4, 4, 0]], rtol=1e-6)
+
+
+def test_nothing_but_weightless_rows_is_nothing_to_learn_from() -> None:
+    with pytest.raises(InteractionsError, match="nothing to learn from"):
+        build(kind_weights={"purchase": 0.0}).fit(two_tastes().assign(kind="purchase"))
+
+
+def test_a_purchase_of_long_ago_is_a_preference_still() -> None:
+    """½ to the power of two thousand is no number above 0 any more."""
+    frame = two_tastes().assign(occurred_at=pd.Timestamp("2020-01-01"))
+    old = pd.DataFrame({"customer_id": ["old"], "article_id": ["a00"], "occurred_at": [pd.Timestamp("2000-01-01")]})
+    model = build(half_life_days=1.0).fit(pd.concat([frame, old]))
+    assert model.can_serve(["old"]).tolist() == [True]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), 1001.0, -1001.0])
+def test_weights_are_bounded(number: float) -> None:
+    with pytest.raises(ValidationError, match=r"kind_weights.view"):
+        ALSConfig(kind_weights={"view": number})
+    for name in ("alpha", "regularization", "half_life_days"):
+        if not np.isfinite(number) or number < 0:
+            with pytest.raises(ValidationError, match=name):
+                ALSConfig(**{name: number})
 
 
 @pytest.mark.real_data

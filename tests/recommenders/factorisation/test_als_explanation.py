@@ -1,5 +1,7 @@
 """als's reasons: against the formula written out, summing to the score, whoever is asked for and in what batches."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -132,3 +134,37 @@ def test_a_bundle_without_histories_says_so(model: ALS) -> None:
         del old.customer_profiles.profiles[name]
     with pytest.raises(BundleError, match="train the model again"):
         old.explain(old.recommend(k=1))
+
+
+def test_long_histories_are_solved_for_in_factors_to_the_same_weights(
+    model: ALS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With six factors, histories of seven articles and more take the other way."""
+    recs = model.recommend(k=6, exclude_seen=False)
+    short = model.explain(recs, articles=99).to_pylist()
+    monkeypatch.setattr(als_explanation, "LONG", 2)
+    solved: list[int] = []
+    plain = np.linalg.solve
+    monkeypatch.setattr(np.linalg, "solve", lambda a, b: solved.append(a.shape[-1]) or plain(a, b))
+    long = model.explain(recs, articles=99).to_pylist()
+    assert max(solved) <= 6, "no matrix is longer than the vectors"
+    assert any(len(found) > 6 for found in long)
+    for one, other in zip(short, long, strict=True):
+        assert [r["value"] for r in one] == [r["value"] for r in other]
+        np.testing.assert_allclose([r["weight"] for r in one], [r["weight"] for r in other], rtol=1e-4)
+    monkeypatch.setattr(als_explanation, "CELLS", 150)
+    for one, other in zip(model.explain(recs, articles=99).to_pylist(), long, strict=True):
+        assert [r["value"] for r in one] == [r["value"] for r in other]
+
+
+def test_a_history_of_thousands_takes_no_square_of_it() -> None:
+    frame = pd.concat([world(), pd.DataFrame({"customer_id": "bot", "article_id": [f"b{n:05d}" for n in range(4000)]})])
+    built = recommenders.build("als", factors=8, iterations=1, threads=1).fit(frame[["customer_id", "article_id"]])
+    assert isinstance(built, ALS)
+    recs = built.recommend(["bot"], k=3, exclude_seen=False)
+    tracemalloc.start()
+    reasons = built.explain(recs, articles=10**9).to_pylist()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4000 * 4000 * 8 / 4
+    assert 0 < max(len(found) for found in reasons) <= 4000

@@ -1,9 +1,12 @@
 """What is known of customers beside their history: read by hybrid, and as numbers."""
 
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from atelier import recommenders
@@ -47,3 +50,38 @@ def test_attributes_as_numbers() -> None:
     # Of a, b, c, e: ages 10, 30, unknown, unknown; of clubs only x occurs among them.
     np.testing.assert_allclose(matrix, [[-1, 0], [1, 1], [0, 0], [0, 1]])
     assert attribute_matrix(None, [], ids).shape == (4, 0)
+
+
+IDS = IdMap.from_values(["a", "b", "c"])
+NUMBERS = [Decimal("10"), Decimal("30"), None]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.Series(NUMBERS, dtype=object),
+        pd.Series([10, 30, None], dtype=object),
+        pd.Series([10, 30.0, pd.NA], dtype=object),
+        pd.array([10, 30, None], dtype="Int64"),
+        [10.0, 30.0, np.nan],
+        pd.Series(pa.array(NUMBERS), dtype=pd.ArrowDtype(pa.decimal128(5, 1))),
+    ],
+)
+def test_numbers_of_any_sort_are_numbers(values: Any) -> None:
+    frame = pd.DataFrame({"customer_id": ["a", "b", "c"], "spent": values})
+    np.testing.assert_allclose(attribute_matrix(frame, ["spent"], IDS), [[-1], [1], [0]])
+    table = pa.table({"customer_id": ["a", "b", "c"], "spent": pa.array(NUMBERS)})
+    np.testing.assert_allclose(attribute_matrix(table, ["spent"], IDS), [[-1], [1], [0]])
+
+
+@pytest.mark.parametrize("endless", [float("inf"), -float("inf"), Decimal("Infinity")])
+def test_what_is_infinite_is_named_and_not_spread_over_the_column(endless: Any) -> None:
+    frame = pd.DataFrame({"customer_id": ["a", "b", "c"], "spent": [type(endless)(1), endless, type(endless)(2)]})
+    with pytest.raises(InteractionsError, match="spent of customers is infinite for 1, for example 'b'"):
+        attribute_matrix(frame, ["spent"], IDS)
+
+
+def test_texts_and_truths_stay_one_hot() -> None:
+    frame = pd.DataFrame({"customer_id": ["a", "b", "c"], "club": ["x", "10", None], "app": [True, False, True]})
+    np.testing.assert_array_equal(attribute_matrix(frame, ["club"], IDS), [[0, 1], [1, 0], [0, 0]])
+    assert attribute_matrix(frame, ["app"], IDS).shape == (3, 2)
