@@ -7,7 +7,9 @@ may not import the registry; a test holds the two together). What does not: the 
 
 from dataclasses import dataclass
 
-INTERACTION_KINDS = ("view", "save", "bag", "purchase", "return")
+from atelier.kinds import KINDS
+
+INTERACTION_KINDS = KINDS
 MONEY = "DECIMAL(18,9)"
 
 

@@ -6,12 +6,13 @@ money is declared. What does not: tables.
 
 from typing import Any
 
+from atelier.kinds import KINDS
 from resources.schema import Column
 
 MONEY = "DECIMAL(18,9)"
 CURRENCY = "the retailer's currency"
 DIGEST = "^[0-9a-f]{64}$"
-INTERACTION_KINDS = ("view", "save", "bag", "purchase", "return")
+INTERACTION_KINDS = KINDS
 SEEN = ("excluded", "allowed")
 
 
