@@ -35,13 +35,16 @@ class AttributeConfig(BaseModel):
         word_dropout: share of words that read as unknown in a training step; it also teaches what an unknown word is.
         vocabulary_size: words that are known, the most frequent first.
         min_word_count: how often a word must occur to be known.
+        mentions: whether the network is told which values the text names, by the value's own words, by given synonyms and
+            by words that labels teach (:mod:`atelier.attributes.mention_features`); joint training only.
+        synonyms: what else texts call values, by attribute and value: ``{"material": {"wool": ("merino", "lambswool")}}``.
         min_samples: labels that a value needs to be predicted; None suits the data.
         applicability_share: an attribute applies to a product type where the share of its articles that are labelled is
             at least this part of the share over all types that have labels.
         applies: product types to which an attribute applies, by attribute; overrides what is learned.
         training: how it is trained. ``joint``: one forward pass per batch serves all attributes. ``published``: one
-            batch of one attribute's labelled articles at a time, plain SGD, no weights; it ignores ``weight_decay``,
-            ``class_weighting``, ``attribute_balance`` and ``label_smoothing``.
+            batch of one attribute's labelled articles at a time, plain SGD, no weights; it ignores ``mentions``,
+            ``weight_decay``, ``class_weighting``, ``attribute_balance`` and ``label_smoothing``.
         batch_size: articles per step.
         learning_rate: AdamW's at its highest, from where it falls to zero along a cosine; in published training SGD's.
         weight_decay: AdamW's decay.
@@ -80,6 +83,8 @@ class AttributeConfig(BaseModel):
 
     vocabulary_size: int = Field(default=20_000, ge=0)
     min_word_count: int = Field(default=2, ge=1)
+    mentions: bool = True
+    synonyms: dict[str, dict[str, tuple[str, ...]]] | None = None
     min_samples: int | None = Field(default=None, ge=1)
     applicability_share: float = Field(default=0.1, ge=0, le=1)
     applies: dict[str, tuple[str, ...]] | None = None
@@ -104,6 +109,11 @@ class AttributeConfig(BaseModel):
         """Words read per text: ``tokens``, but no fewer than a filter spans."""
         return max(self.tokens, self.kernel)
 
+    @property
+    def reads_mentions(self) -> bool:
+        """Whether the network is told which values the text names; the published one is not."""
+        return self.mentions and self.training == "joint"
+
     @model_validator(mode="after")
     def _published_training_is_of_one_network(self) -> "AttributeConfig":
         if self.training == "published" and self.members > 1:
@@ -126,6 +136,7 @@ class AttributeConfig(BaseModel):
             "brand_dim": 32,
             "joint_units": 8192,
             "min_samples": 500,
+            "mentions": False,
         }
         training: dict[str, object] = {
             "training": "published",

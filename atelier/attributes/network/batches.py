@@ -15,10 +15,11 @@ from torch import Tensor
 from atelier.articles.image_vectors import ImageVectors, standardisation
 from atelier.articles.text import PADDING, UNKNOWN
 from atelier.attributes.encoding import EncodedArticles
-from atelier.attributes.network.architecture import ArticleBatch, AttributeNetwork
+from atelier.attributes.network.architecture import MENTION_WEIGHTS, ArticleBatch, AttributeNetwork
 from atelier.devices import copied
 
 Floats = npt.NDArray[np.float32]
+MENTION_FEATURES = len(MENTION_WEIGHTS)
 
 
 def fit_standardisation(network: AttributeNetwork, shots: ImageVectors) -> None:
@@ -62,6 +63,17 @@ class ArticleBatches:
             torch.from_numpy(codes).to(device) for codes in (encoded.types, encoded.brands, encoded.divisions)
         )
         self.kernel = network.text.kernel
+        told = encoded.mentions if network.mentions is not None else None
+        # Sparse, as tensors: of hundreds of values a text names a few.
+        self.mention_starts, self.mention_cells, self.mention_values = (
+            _on(device, part)
+            for part in (
+                (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+                if told is None
+                else (told.indptr.astype(np.int64), told.indices.astype(np.int64), told.data)
+            )
+        )
+        self.mention_shape = None if told is None else (sum(network.sizes.classes), MENTION_FEATURES)
 
     def __len__(self) -> int:
         return len(self.types)
@@ -75,7 +87,22 @@ class ArticleBatches:
             types=self.types[rows],
             brands=self.brands[rows],
             divisions=self.divisions[rows],
+            mentions=self._mentions(rows),
         )
+
+    def _mentions(self, rows: Tensor) -> Tensor | None:
+        """What the texts of these rows, int64 [b] on the device, say of each class: float32 [b, classes, features]."""
+        if self.mention_shape is None:
+            return None
+        starts = self.mention_starts[rows]
+        counts = self.mention_starts[rows + 1] - starts
+        owners = torch.repeat_interleave(torch.arange(len(rows), device=self.device), counts)
+        within = torch.arange(len(owners), device=self.device) - (torch.cumsum(counts, 0) - counts)[owners]
+        places = starts[owners] + within
+        classes, features = self.mention_shape
+        dense = torch.zeros(len(rows), classes * features, device=self.device)
+        dense[owners, self.mention_cells[places]] = self.mention_values[places]
+        return dense.view(len(rows), classes, features)
 
     def batches(self, size: int, rows: Tensor | None = None) -> Iterator[ArticleBatch]:
         """All articles, or those of ``rows``, in order, at most ``size`` at a time."""
@@ -83,6 +110,10 @@ class ArticleBatches:
         for part in torch.split(chosen, size):
             if len(part):
                 yield self.batch(part)
+
+
+def _on(device: torch.device, part: npt.NDArray[np.generic]) -> Tensor:
+    return torch.from_numpy(part).to(device)
 
 
 def word_dropout(batch: ArticleBatch, share: float, generator: torch.Generator) -> ArticleBatch:
@@ -105,4 +136,5 @@ def modality_dropout(batch: ArticleBatch, share: float, generator: torch.Generat
         types=batch.types.masked_fill(drawn[2], -1),
         brands=batch.brands.masked_fill(drawn[3], -1),
         divisions=batch.divisions.masked_fill(drawn[4], -1),
+        mentions=None if batch.mentions is None else batch.mentions.masked_fill(drawn[1, :, None, None], 0.0),
     )
