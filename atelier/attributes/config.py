@@ -53,6 +53,8 @@ class AttributeConfig(BaseModel):
         patience: after this many looks without a better validation score training stops.
         validation_share: share of the labelled styles by which training is stopped and the model calibrated.
         coverage: the probability with which a prediction set is to hold the true value.
+        least_confidence: a value is called predicted, and not abstained from, if its probability is at least this and no
+            other value remains possible.
         class_weighting: a class that holds the share s of an attribute's labels weighs s to the power of minus this.
         attribute_balance: an attribute labelled on the share r of articles weighs r to the power of minus this.
         label_smoothing: probability mass that the target gives away to all classes.
@@ -98,6 +100,7 @@ class AttributeConfig(BaseModel):
     patience: int = Field(default=6, ge=1)
     validation_share: float = Field(default=0.1, ge=0, lt=1)
     coverage: float = Field(default=0.9, gt=0, lt=1)
+    least_confidence: float = Field(default=0.5, ge=0, le=1)
     class_weighting: float = Field(default=0.1, ge=0, le=1)
     attribute_balance: float = Field(default=0.5, ge=0, le=1)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)

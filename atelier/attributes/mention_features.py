@@ -74,11 +74,6 @@ class MentionReader:
         words = _words(articles)
         return self._features(words, self.learned.evidence(words))
 
-    def stated(self, articles: Articles) -> csr_array:
-        """Which values the texts of n articles name, by their own words or given synonyms: bool [n, classes]."""
-        name, description = (self.names.find(column) for column in _words(articles))
-        return (name + description).astype(bool)
-
     def _features(self, words: tuple[ReadWords, ReadWords], evidence: csr_array) -> csr_array:
         name, description = (self.names.find(column) for column in words)
         return _interleaved([name, description, self.names.only_of_attribute(name + description), evidence])

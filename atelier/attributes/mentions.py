@@ -272,6 +272,11 @@ class ValueNames:
         counted.sum_duplicates()
         return counted.astype(bool)
 
+    def stated(self, articles: Articles) -> csr_array:
+        """Which values the names or descriptions of n articles affirm: bool ``csr_array [n, classes]``."""
+        name, description = (self.find(read_words(texts)) for texts in texts_of(articles))
+        return (name + description).astype(bool)
+
     def only_of_attribute(self, named: csr_array) -> csr_array:
         """Of the values that texts name, bool [n, classes], those beside which it names no other of their attribute."""
         rows, classes = named.tocoo().coords

@@ -28,7 +28,7 @@ from atelier.bundles import read_table, write_table
 RUNS = (1, 2)
 """A word alone, and two neighbouring ones."""
 LEAST_ARTICLES = 2
-SMOOTHING = 2.0
+SMOOTHING = 3.0
 LEAST_SHARE = 0.5
 COLUMNS = ("words", "attribute", "position", "weight")
 

@@ -18,7 +18,7 @@ from atelier.attributes.config import AttributeConfig
 from atelier.nn.layers import Dense
 
 EMBEDDING_SCALE = 0.1
-MENTION_WEIGHTS = (2.0, 2.0, 2.0, 1.0)
+MENTION_WEIGHTS = (2.5, 2.5, 2.5, 1.5)
 """Of the features of :mod:`atelier.attributes.mention_features`, in their order, before training."""
 PAIR_FACTORS = (1_000_003, 8_191)  # primes: pairs of frequent words, whose ids are small, spread over all slots
 
