@@ -27,8 +27,8 @@ class ErrorSearch(dg.Config):
         folds: the number of folds of styles; the labels of each are checked by a model trained on the others.
         seed: of the folds and the models.
         max_epochs: passes over the data of each model; empty: half of what suits the catalogue's size.
-        score: what says how doubtful a label is: ``log_odds``, or cleanlab's ``self_confidence``, ``normalized_margin`` or
-            ``confidence_weighted_entropy``.
+        score: what says how doubtful a label is: ``log_odds``, or cleanlab's ``self_confidence``,
+            ``normalized_margin`` or ``confidence_weighted_entropy``.
         least_error_probability: a label is listed where an error is at least this probable.
     """
 
@@ -46,7 +46,7 @@ class ErrorSearch(dg.Config):
     pool=gpu_pool(),
 )
 def catalogue_errors(step: Step, config: ErrorSearch) -> None:
-    """Annotations that are probably wrong, as models trained without their style see it, and what to expect of the list."""
+    """Annotations that are probably wrong by models trained without their style, and what to expect of the list."""
     from atelier.attributes.label_errors import expected_shares, find_label_issues, out_of_fold, rank_label_issues
 
     articles, labels = article_inputs(step.store, step.cache, step.ds), step.read("annotated_attributes")

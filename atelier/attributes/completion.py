@@ -59,10 +59,11 @@ def complete(
     An article has a row for each attribute that applies to its product type and for each that is annotated. ``value``
     is the annotation, or else the model's most probable value; ``prediction`` and ``confidence`` are the model's own in
     both cases, and null where the annotated attribute has no head. ``alternatives`` is the prediction set. ``source``
-    is ``annotated``; or else ``predicted`` where the set is a single value which is at least as probable as the config's
-    ``least_confidence``, and ``abstained`` where several or all values remain possible or the only one is improbable, so
-    that people should check ``value`` before they rely on it. ``confidence`` is never that of an annotation: where
-    ``value`` was annotated it says how probable the model's own ``prediction`` is, which may be another value.
+    is ``annotated``; or else ``predicted`` where the set is a single value which is at least as probable as the
+    config's ``least_confidence``, and ``abstained`` where several or all values remain possible or the only one is
+    improbable, so that people should check ``value`` before they rely on it. ``confidence`` is never that of an
+    annotation: where ``value`` was annotated it says how probable the model's own ``prediction`` is, which may be
+        another value.
 
     Args:
         model: fitted.

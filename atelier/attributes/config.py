@@ -32,12 +32,15 @@ class AttributeConfig(BaseModel):
         dropout: share of units dropped after each dense layer in training.
         modality_dropout: share of articles that lose their photographs, their text, their product type, their brand or
             their division in a training step (each drawn apart), so that lacking one is ordinary.
+        mention_dropout: share of articles of which the network is not told in a training step what their texts name, so
+            that it learns to read them itself as well.
         word_dropout: share of words that read as unknown in a training step; it also teaches what an unknown word is.
         vocabulary_size: words that are known, the most frequent first.
         min_word_count: how often a word must occur to be known.
-        mentions: whether the network is told which values the text names, by the value's own words, by given synonyms and
-            by words that labels teach (:mod:`atelier.attributes.mention_features`); joint training only.
-        synonyms: what else texts call values, by attribute and value: ``{"material": {"wool": ("merino", "lambswool")}}``.
+        mentions: whether the network is told which values the text names, by the value's own words, by given synonyms
+            and by words that labels teach (:mod:`atelier.attributes.mention_features`); joint training only.
+        synonyms: what else texts call values, by attribute and value: ``{"material": {"wool": ("merino",
+            "lambswool")}}``.
         min_samples: labels that a value needs to be predicted; None suits the data.
         applicability_share: an attribute applies to a product type where the share of its articles that are labelled is
             at least this part of the share over all types that have labels.
@@ -53,8 +56,8 @@ class AttributeConfig(BaseModel):
         patience: after this many looks without a better validation score training stops.
         validation_share: share of the labelled styles by which training is stopped and the model calibrated.
         coverage: the probability with which a prediction set is to hold the true value.
-        least_confidence: a value is called predicted, and not abstained from, if its probability is at least this and no
-            other value remains possible.
+        least_confidence: a value is called predicted, and not abstained from, if its probability is at least this and
+            no other value remains possible.
         class_weighting: a class that holds the share s of an attribute's labels weighs s to the power of minus this.
         attribute_balance: an attribute labelled on the share r of articles weighs r to the power of minus this.
         label_smoothing: probability mass that the target gives away to all classes.
@@ -81,6 +84,7 @@ class AttributeConfig(BaseModel):
     members: int = Field(default=1, ge=1)
     dropout: float = Field(default=0.3, ge=0, lt=1)
     modality_dropout: float = Field(default=0.05, ge=0, lt=1)
+    mention_dropout: float = Field(default=0.5, ge=0, lt=1)
     word_dropout: float = Field(default=0.2, ge=0, lt=1)
 
     vocabulary_size: int = Field(default=20_000, ge=0)

@@ -117,7 +117,8 @@ def config_for(labelled: int, *, seed: int = 0, max_epochs: int | None = None) -
     """The config of each fold's model: one small network, half the epochs that suit the data, and no validation share.
 
     A label that is wrong is contradicted by plain evidence, which a small network sees as well as three large ones; and
-    their confidence is calibrated afterwards. Within a fold nothing is held out to stop early or to calibrate, because the fold itself calibrates.
+    their confidence is calibrated afterwards. Within a fold nothing is held out to stop early or to calibrate, because
+    the fold itself calibrates.
 
     Args:
         labelled: labelled articles.
@@ -262,8 +263,8 @@ def rank_label_issues(labels: Sequence[OutOfFoldLabels], score: Score = "log_odd
     Returns:
         article_id, attribute, annotated_value, annotated_probability, predicted_value (the most probable, which may be
         the annotated one), confidence (its probability), error_probability (how probably the label is wrong, see
-        :mod:`atelier.attributes.label_noise`), stated (whether the text states the annotated value), fold, rank (from 1:
-        those that the text does not state first, by error_probability, then score, then confidence, then article and
+        :mod:`atelier.attributes.label_noise`), stated (whether the text states the annotated value), fold, rank (from
+        1: those that the text does not state first, by error_probability, then score, then confidence, then article and
         attribute).
 
     Raises:
@@ -329,8 +330,8 @@ def find_label_issues(
 
     Args:
         ranked: of :func:`rank_label_issues`.
-        least_error_probability: how probable an error has to be. Where an attribute's labels never are, because its model
-            tells too little, none of them is listed.
+        least_error_probability: how probable an error has to be. Where an attribute's labels never are, because its
+            model tells too little, none of them is listed.
 
     Returns:
         Those rows in their order, ranked anew from 1; never one whose annotated value the text states.
@@ -356,8 +357,8 @@ def expected_shares(
         seed: of the intervals.
 
     Returns:
-        attribute (one row each in their order, then ``all``), labels (that were judged), error_rate (the estimated share
-        of wrong ones among these), listed, expected_share (of true errors among the listed: the mean of their
+        attribute (one row each in their order, then ``all``), labels (that were judged), error_rate (the estimated
+        share of wrong ones among these), listed, expected_share (of true errors among the listed: the mean of their
         probabilities; null where none is listed), low and high (a 90% interval).
     """
     counts, noise = _fit_noise(labels, score)

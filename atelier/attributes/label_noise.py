@@ -1,26 +1,27 @@
-"""How often labels are wrong, and how probably each one is: calibrated on errors that are made up, attribute by attribute.
+"""How probably each label is wrong, calibrated on errors that are made up, attribute by attribute.
 
-What belongs here: the rate of wrong labels, the probability that a doubted one is wrong, the expected share of true errors
-in a list with its interval. What does not: the predictions out of fold and the list
+What belongs here: the rate of wrong labels, the probability that a doubted one is wrong, the expected share of true
+errors in a list with its interval. What does not: the predictions out of fold and the list
 (:mod:`atelier.attributes.label_errors`).
 
 The labels of an attribute are a mixture: right ones, and a share ε of wrong ones. How wrong ones look is known without
-knowing any of them: an article's prediction out of fold does not depend on its label, so any other value in the place of
-the annotated one is an error made up, with the score that it would have. Let f be the density of the scores of the labels
-and f₁ that of the made-up errors. Then f/f₁ = ε + (1 − ε) f₀/f₁, where f₀/f₁, how much rather a right label has such a
-score, is taken as exp(−a − b·g(score)). g is the score itself up to 0 and grows like its logarithm above
-(:func:`compressed`): a network that is wrong is often very sure of it. The three numbers are fitted by telling labels from made-up errors (logistic
-discrimination with contamination); the rate ε is where f/f₁ ends at high scores. It is hard to see for an attribute that
-the model hardly knows, because the model's mistakes look like errors of people. So attributes share one rate, from which an
-attribute of its own may deviate as far as its labels insist (a hierarchical prior), and likewise a and b. The probability
-that a label is wrong is ε f₁/f, as in the local false discovery rate.
+knowing any of them: an article's prediction out of fold does not depend on its label, so any other value in the place
+of the annotated one is an error made up, with the score that it would have. Let f be the density of the scores of the
+labels and f₁ that of the made-up errors. Then f/f₁ = ε + (1 − ε) f₀/f₁, where f₀/f₁, how much rather a right label has
+such a score, is taken as exp(−a − b·g(score)). g is the score itself up to 0 and grows like its logarithm above
+(:func:`compressed`): a network that is wrong is often very sure of it. The three numbers are fitted by telling labels
+from made-up errors (logistic discrimination with contamination); the rate ε is where f/f₁ ends at high scores. It is
+hard to see for an attribute that the model hardly knows, because the model's mistakes look like errors of people. So
+attributes share one rate, from which an attribute of its own may deviate as far as its labels insist (a hierarchical
+prior), and likewise a and b. The probability that a label is wrong is ε f₁/f, as in the local false discovery rate.
 
 Assumed: people who err choose any other value alike. Where they confuse neighbouring values, errors look less doubtful
 than the made-up ones, and more are missed.
 
-Sources: Scott, "A Rate of Convergence for Mixture Proportion Estimation, with Application to Learning from Noisy Labels"
-(AISTATS 2015), for the rate as the infimum of f/f₁; Efron, "Size, Power and False Discovery Rates" (Annals of Statistics
-2007), for the local rate.
+Sources: Scott, "A Rate of Convergence for Mixture Proportion Estimation, with Application to Learning from Noisy
+    Labels"
+(AISTATS 2015), for the rate as the infimum of f/f₁; Efron, "Size, Power and False Discovery Rates" (Annals of
+Statistics 2007), for the local rate.
 """
 
 from collections.abc import Sequence
@@ -37,9 +38,9 @@ BINS = np.linspace(-12.0, 12.0, 97)
 CENTRES = np.concatenate([BINS[:1], (BINS[1:] + BINS[:-1]) / 2, BINS[-1:]])
 CONFIDENT = 4.0
 USUAL_RATE, RATE_SPREAD = 0.033, 0.3
-"""The prior of the shared rate: a normal distribution of its logit. 3.3% is the mean that people confirmed over ten data sets
-(Northcutt, Athalye and Mueller, "Pervasive Label Errors in Test Sets Destabilize Machine Learning Benchmarks", NeurIPS
-2021)."""
+"""The prior of the shared rate: a normal distribution of its logit. 3.3% is the mean that people confirmed over ten
+data sets (Northcutt, Athalye and Mueller, "Pervasive Label Errors in Test Sets Destabilize Machine Learning
+Benchmarks", NeurIPS 2021)."""
 OWN_RATE_SPREAD, OWN_SHAPE_SPREAD = 0.3, 1.0
 """How far an attribute deviates from the shared rate (in logits) and from the shared a and b."""
 RESAMPLES = 60
@@ -73,7 +74,10 @@ class ScoreCounts:
 
 
 def compressed(scores: Float64s) -> Float64s:
-    """g of the module's docstring: s where it is at most 0, otherwise 4 log(1 + s / 4), cut off at the outermost bins."""
+    """The function g of the module's docstring: s where it is at most 0, otherwise 4 log(1 + s / 4).
+
+    Scores are cut off at the outermost bins.
+    """
     inside = np.clip(scores, BINS[0], BINS[-1])
     found: Float64s = np.where(inside > 0, CONFIDENT * np.log1p(np.maximum(inside, 0.0) / CONFIDENT), inside)
     return found
@@ -111,7 +115,7 @@ class LabelNoise:
         return cls(expit(rate), offset, np.exp(slope))
 
     def error_probability(self, attribute: int, scores: Float64s) -> Float64s:
-        """The probability that labels of an attribute are wrong, float64 [n], from their scores; it rises with the score."""
+        """How probably labels of an attribute are wrong, float64 [n], by their scores; it rises with the score."""
         rate = self.rates[attribute]
         found: Float64s = expit(_logit(rate) + self.offsets[attribute] + self.slopes[attribute] * compressed(scores))
         return found
@@ -158,8 +162,8 @@ def share_intervals(
 ) -> tuple[Float64s, Float64s]:
     """How far the shares of true errors in lists may be from the expected ones by chance: 5% and 95% quantiles.
 
-    The labels of each attribute are drawn anew (a Poisson bootstrap of their counts), everything is fitted again, and then
-    it is drawn which of the listed labels are wrong.
+    The labels of each attribute are drawn anew (a Poisson bootstrap of their counts), everything is fitted again, and
+    then it is drawn which of the listed labels are wrong.
 
     Args:
         counts: of each attribute.

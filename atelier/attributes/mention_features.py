@@ -1,12 +1,12 @@
 """What the text of an article says of each value, as numbers that the network reads.
 
 What belongs here: the features of a value, and the reader that makes them, learned words included. What does not: how
-names are found (:mod:`atelier.attributes.mentions`), how words are learned (:mod:`atelier.attributes.synonyms`), the weights
-of the features (:class:`atelier.attributes.network.architecture.MentionWeights`).
+names are found (:mod:`atelier.attributes.mentions`), how words are learned (:mod:`atelier.attributes.synonyms`), the
+weights of the features (:class:`atelier.attributes.network.architecture.MentionWeights`).
 
 The features of a value, in the order of ``MENTION_WEIGHTS``: its name stands in the article's name; it stands in the
-description; it is the only value of its attribute that the text names; and how strongly learned words speak for it. That
-the text names *another* value needs no feature of its own: a softmax compares.
+description; it is the only value of its attribute that the text names; and how strongly learned words speak for it.
+That the text names *another* value needs no feature of its own: a softmax compares.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Which values the text of an article names: "Crafted in recycled polyester" says polyester, "wear it with jeans" nothing.
+"""Which values the text of an article names: "in recycled polyester" says polyester, "wear it with jeans" nothing.
 
 What belongs here: reading texts as words that are affirmed or not, and finding the names of values among them, by rules
 alone and without any label. What does not: words that stand for a value as labels teach
@@ -8,11 +8,13 @@ alone and without any label. What does not: words that stand for a value as labe
 The rules, for texts in English; in another language names are found all the same, and no clause is left out:
 
 - Words are runs of letters and digits, lower case, in the singular (:func:`singular`); a hyphen separates two words.
-- A name is found as whole words in a row. Of two names of one attribute the longer one wins: "light blue" is not "blue".
+- A name is found as whole words in a row. Of two names of one attribute the longer one wins: "light blue" is not
+  "blue".
 - What stands behind "wear it with", "pair with", "goes well with" and the like, up to the end of the sentence, is about
   another article and does not count.
 - Up to three words behind "no", "without", "not", "never", "free of" or "free from" are denied, up to the next comma,
-  and so is a word before "-free". With a hyphen ("non-iron", "no-iron") the one word behind it is denied, no further one.
+  and so is a word before "-free". With a hyphen ("non-iron", "no-iron") the one word behind it is denied, no further
+  one.
 """
 
 from collections.abc import Mapping
@@ -105,7 +107,7 @@ class ReadWords:
         values = [self.values.take(pa.array(places + step)) for step in range(length)]
         return places, values[0] if length == 1 else pc.binary_join_element_wise(*values, " ")
 
-    def affirmed_run(self, places: Int64s, length: int) -> Mask:
+    def affirmed_run(self, places: Int64s, length: int | Int64s) -> Mask:
         """Whether all words of these runs are affirmed, bool [runs]."""
         denied = np.concatenate([[0], np.cumsum(~self.affirmed)])
         return np.asarray(denied[places + length] == denied[places])

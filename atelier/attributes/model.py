@@ -312,7 +312,8 @@ class AttributeModel:
     def save(self, path: str | Path) -> None:
         """Write the bundle; the same model gives the same bytes.
 
-        Files: config.json, weights.safetensors, and vocabulary, categories, classes, applicability, prediction_sets and,
+        Files: config.json, weights.safetensors, and vocabulary, categories, classes, applicability, prediction_sets
+            and,
         where the network is told what texts name, learned_words as Parquet.
 
         Raises:

@@ -1,7 +1,8 @@
 """Words that stand for a value, learned from labels: on the articles labelled with it "merino" means wool.
 
 What belongs here: which words and pairs of words speak for which value, how strongly, and how strongly a text therefore
-speaks for each value. What does not: the names of values, which no label has to teach (:mod:`atelier.attributes.mentions`).
+speaks for each value. What does not: the names of values, which no label has to teach
+(:mod:`atelier.attributes.mentions`).
 
 A word speaks for a value with the logarithm of the odds ratio that it brings: of the labelled articles whose text
 affirms the word, the share that has the value, against its share of all labelled articles. Shares are smoothed towards
@@ -83,8 +84,8 @@ class LearnedSynonyms:
 
     Attributes:
         phrases: ``pa.StringArray [phrases]``, in alphabetical order.
-        weights: float32 ``csr_array [phrases, classes]``, the classes of all attributes one after the other: the log odds
-            ratio, above 0, of what a phrase speaks for.
+        weights: float32 ``csr_array [phrases, classes]``, the classes of all attributes one after the other: the log
+            odds ratio, above 0, of what a phrase speaks for.
     """
 
     phrases: Any
@@ -167,12 +168,12 @@ def _weights(texts: csr_array, targets: Int64s, heads: Heads) -> csr_array:
     has = csr_array((np.ones(len(rows)), (rows, classes)), shape=(len(targets), count))
     known = csr_array(labelled.astype(np.float64))
     by_phrase = texts.astype(np.float64).T.tocsr()
-    both, any_label = (by_phrase @ has).tocoo(), (by_phrase @ known).tocsr()
+    both, any_label = (by_phrase @ has).tocoo(), (by_phrase @ known).toarray()
     attributes = np.repeat(np.arange(len(heads)), heads.sizes)
     base = np.asarray(has.sum(axis=0)) / np.maximum(np.asarray(known.sum(axis=0))[attributes], 1)
     phrase, value = both.coords
     with_label = any_label[phrase, attributes[value]]
-    share = _smoothed(both.data, np.asarray(with_label).ravel(), base[value])
+    share = _smoothed(both.data, with_label, base[value])
     weight = _log_odds(share) - _log_odds(base[value])
     kept = (both.data >= LEAST_ARTICLES) & (share >= LEAST_SHARE) & (weight > 0)
     cells = phrase[kept], value[kept]

@@ -65,8 +65,8 @@ def catalogue_errors_section(
         for name, doubted in counts.itertuples(index=False)
     ]
     caption = (
-        "How many annotations of each attribute are listed, and which share of these should be true errors; an attribute of "
-        "which the model knows too little has none."
+        "How many annotations of each attribute are listed, and which share of these should be true errors; an "
+        "attribute of which the model knows too little has none."
     )
     heads = ["Attribute", "Listed", "Expected errors", "90% interval"]
     yield parts.details("By attribute", parts.table(caption, heads, rows))

@@ -127,10 +127,10 @@ class PairBranch(nn.Module):
 class MentionWeights(nn.Module):
     """What it is worth that a text names a value: [b, classes, features] → what is added to the logits, [b, classes].
 
-    The weights of the features are shared by all values of all attributes, so that every label teaches them, and a value
-    with few labels gains as much as one with many. An attribute may deviate from them by weights of its own, which decay
-    to zero (:mod:`atelier.attributes.network.joint_training`). They begin at :data:`MENTION_WEIGHTS`, at which a text is
-    believed, so that no label is needed for that.
+    The weights of the features are shared by all values of all attributes, so that every label teaches them, and a
+    value with few labels gains as much as one with many. An attribute may deviate from them by weights of its own,
+    which decay to zero (:mod:`atelier.attributes.network.joint_training`). They begin at :data:`MENTION_WEIGHTS`, at
+    which a text is believed, so that no label is needed for that.
     """
 
     def __init__(self, classes: tuple[int, ...]) -> None:

@@ -124,6 +124,14 @@ def word_dropout(batch: ArticleBatch, share: float, generator: torch.Generator) 
     return replace(batch, tokens=batch.tokens.masked_fill(drawn & (batch.tokens != PADDING), UNKNOWN))
 
 
+def mention_dropout(batch: ArticleBatch, share: float, generator: torch.Generator) -> ArticleBatch:
+    """Leave out of a share of the articles what their texts say of values."""
+    if share == 0 or batch.mentions is None:
+        return batch
+    drawn = copied(torch.rand(len(batch.types), generator=generator) < share, batch.types.device)
+    return replace(batch, mentions=batch.mentions.masked_fill(drawn[:, None, None], 0.0))
+
+
 def modality_dropout(batch: ArticleBatch, share: float, generator: torch.Generator) -> ArticleBatch:
     """Leave photographs, text, product type, brand and division out of a share of the articles, each drawn apart."""
     if share == 0:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from atelier.attributes.config import AttributeConfig
 from atelier.attributes.labels import Heads
 from atelier.attributes.network.architecture import AttributeNetwork, MentionWeights
-from atelier.attributes.network.batches import ArticleBatches, modality_dropout, word_dropout
+from atelier.attributes.network.batches import ArticleBatches, mention_dropout, modality_dropout, word_dropout
 from atelier.attributes.network.loss import JointLoss
 from atelier.devices import autocast, copied
 from atelier.nn.training_loop import Part, Passes, StepLoss
@@ -78,6 +78,7 @@ class JointTraining:
 
     def _step(self, rows: Tensor) -> Tensor:
         batch = modality_dropout(self.batches.batch(rows), self.config.modality_dropout, self.generator)
+        batch = mention_dropout(batch, self.config.mention_dropout, self.generator)
         batch = word_dropout(batch, self.config.word_dropout, self.generator)
         with autocast(self.config.precision, self.targets.device):
             logits = self.network(batch)
