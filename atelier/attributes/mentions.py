@@ -120,6 +120,7 @@ def read_words(texts: Any) -> ReadWords:
         texts: ``pa.StringArray [n]``; null counts as empty.
     """
     lower = pc.utf8_lower(pc.utf8_normalize(pc.fill_null(texts, ""), form="NFKC"))
+    lower = pc.replace_substring_regex(lower, rf"[{SENTENCE}{COMMA}{HYPHEN}]", " ")
     for pattern, mark in (
         (r"[.!?;…]+(\s|$)|[\n\r|•]+", SENTENCE),
         (r"[,()\[\]–—]+", COMMA),

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+
 from atelier.articles.errors import ArticlesError
 from atelier.articles.splits import folds
 from atelier.attributes import AttributeConfig
