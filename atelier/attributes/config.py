@@ -171,9 +171,20 @@ class AttributeConfig(BaseModel):
             articles: labelled articles to train on.
         """
         if articles < 3_000:
-            # Chosen on the sample retailer: with few labels, more noise and more steps.
+            # Chosen on the sample retailer: with few labels, more noise and more steps, and three small networks instead
+            # of a large one.
             return cls.small(
-                filters=256, dropout=0.4, modality_dropout=0.2, word_dropout=0.1, batch_size=32, patience=10
+                image_units=128,
+                filters=64,
+                text_units=64,
+                joint_units=256,
+                members=3,
+                dropout=0.4,
+                modality_dropout=0.2,
+                mention_dropout=0.2,
+                word_dropout=0.1,
+                batch_size=32,
+                patience=10,
             )
         if articles < 30_000:
             # Chosen on validation styles of H&M's photographed articles: benchmarks/hm_attributes.py --ablation.
@@ -189,8 +200,9 @@ class AttributeConfig(BaseModel):
                 label_smoothing=0.1,
                 max_epochs=20,
                 patience=8,
+                mentions=False,  # with so many labels the network reads better by itself: see docs/attribute_benchmarks.md
             )
-        return cls.small(filters=256, batch_size=512, max_epochs=6, patience=3, min_word_count=3)
+        return cls.small(filters=256, batch_size=512, max_epochs=6, patience=3, min_word_count=3, mentions=False)
 
     def samples_needed(self, articles: int) -> int:
         """Labels that a value needs to be predicted: ``min_samples``, or 2 to 5 growing with the catalogue.

@@ -52,6 +52,8 @@ LEAN: dict[str, object] = {
     "pair_units": 0,
     "members": 1,
     "label_smoothing": 0.0,
+    "mentions": True,
+    "mention_dropout": 0.2,
     "validation_share": 0.0,
 }
 

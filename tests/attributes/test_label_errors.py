@@ -247,7 +247,7 @@ def test_the_search_trains_one_small_network_half_as_long_and_holds_nothing_out(
     found = config_for(labelled, seed=3)
     assert (found.max_epochs, found.seed) == (max(1, round(usual.max_epochs / 2)), 3)
     assert (found.validation_share, found.members, found.pair_units) == (0.0, 1, 0)
-    assert found.joint_units <= usual.joint_units / 4
+    assert found.joint_units <= usual.joint_units / 2
     assert (found.batch_size, found.dropout, found.min_samples) == (usual.batch_size, usual.dropout, usual.min_samples)
     assert config_for(1000, max_epochs=2).max_epochs == 2
 

@@ -138,8 +138,8 @@ class MentionWeights(nn.Module):
         self.shared = nn.Parameter(torch.tensor(MENTION_WEIGHTS))
         self.own = nn.Parameter(torch.zeros(len(classes), len(MENTION_WEIGHTS)))
         self.attributes: Tensor
-        places = torch.repeat_interleave(torch.arange(len(classes)), torch.tensor(classes, dtype=torch.int64))
-        self.register_buffer("attributes", places, persistent=False)
+        owners = [torch.full((count,), place, dtype=torch.int64) for place, count in enumerate(classes)]
+        self.register_buffer("attributes", torch.cat(owners) if owners else torch.zeros(0, dtype=torch.int64))
 
     def forward(self, mentions: Tensor) -> Tensor:
         """Apply the weights."""

@@ -65,14 +65,12 @@ class ArticleBatches:
         self.kernel = network.text.kernel
         told = encoded.mentions if network.mentions is not None else None
         # Sparse, as tensors: of hundreds of values a text names a few.
-        self.mention_starts, self.mention_cells, self.mention_values = (
-            _on(device, part)
-            for part in (
-                (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
-                if told is None
-                else (told.indptr.astype(np.int64), told.indices.astype(np.int64), told.data)
-            )
-        )
+        self.mention_starts = self.mention_cells = torch.zeros(0, dtype=torch.int64)
+        self.mention_values = torch.zeros(0)
+        if told is not None:
+            starts, cells = (torch.from_numpy(part.astype(np.int64)) for part in (told.indptr, told.indices))
+            self.mention_starts, self.mention_cells = starts.to(device), cells.to(device)
+            self.mention_values = torch.from_numpy(told.data).to(device)
         self.mention_shape = None if told is None else (sum(network.sizes.classes), MENTION_FEATURES)
 
     def __len__(self) -> int:
@@ -110,10 +108,6 @@ class ArticleBatches:
         for part in torch.split(chosen, size):
             if len(part):
                 yield self.batch(part)
-
-
-def _on(device: torch.device, part: npt.NDArray[np.generic]) -> Tensor:
-    return torch.from_numpy(part).to(device)
 
 
 def word_dropout(batch: ArticleBatch, share: float, generator: torch.Generator) -> ArticleBatch:
