@@ -171,8 +171,8 @@ class AttributeConfig(BaseModel):
             articles: labelled articles to train on.
         """
         if articles < 3_000:
-            # Chosen on the sample retailer: with few labels, more noise and more steps, and three small networks instead
-            # of a large one.
+            # Chosen on the sample retailer: with few labels, more noise, more steps, and three small networks instead of
+            # a large one.
             return cls.small(
                 image_units=128,
                 filters=64,
@@ -200,7 +200,7 @@ class AttributeConfig(BaseModel):
                 label_smoothing=0.1,
                 max_epochs=20,
                 patience=8,
-                mentions=False,  # with so many labels the network reads better by itself: see docs/attribute_benchmarks.md
+                mentions=False,  # with so many labels it costs F1: docs/attribute_benchmarks.md
             )
         return cls.small(filters=256, batch_size=512, max_epochs=6, patience=3, min_word_count=3, mentions=False)
 
