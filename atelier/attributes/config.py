@@ -171,8 +171,8 @@ class AttributeConfig(BaseModel):
             articles: labelled articles to train on.
         """
         if articles < 3_000:
-            # Chosen on the sample retailer: with few labels, more noise, more steps, and three small networks instead of
-            # a large one.
+            # Chosen on the sample retailer: with few labels more noise, more steps, and three small networks, not a
+            # large one.
             return cls.small(
                 image_units=128,
                 filters=64,
