@@ -205,7 +205,7 @@ def test_a_named_value_is_decided_by_its_words_wherever_they_stand(told) -> None
     article = pd.DataFrame({"article_id": ["x"], "name": [name], "description": [text]})
     found = explain(told, article, "neckline")
     assert (found.value, found.decided, found.unread) == ("turtle neck", "text", 0)
-    assert found.weights[0].word == "turtle"
+    assert "turtle" in {weight.word for weight in found.weights[:2]}, "the other is the word that begins the pairing"
     assert found.probability == pytest.approx(probability(told, article, "neckline")["turtle neck"], abs=1e-6)
     only = explain(told, article.assign(name=None, description="A turtle-neck"), "neckline")
     assert only.words == ("a", "turtle", "neck")
