@@ -27,25 +27,27 @@ class ErrorSearch(dg.Config):
         folds: the number of folds of styles; the labels of each are checked by a model trained on the others.
         seed: of the folds and the models.
         max_epochs: passes over the data of each model; empty: half of what suits the catalogue's size.
-        score: by which labels are ranked: ``log_odds``, or cleanlab's ``self_confidence``, ``normalized_margin`` or
-            ``confidence_weighted_entropy``.
-        least_confidence: a label is doubtful where another value has at least this probability
-            and the annotated one at most ``most_annotated``.
-        most_annotated: see ``least_confidence``.
+        score: what says how doubtful a label is: ``log_odds``, or cleanlab's ``self_confidence``,
+            ``normalized_margin`` or ``confidence_weighted_entropy``.
+        least_error_probability: a label is listed where an error is at least this probable.
     """
 
     folds: int = 3
     seed: int = 0
     max_epochs: int | None = None
     score: Literal["log_odds", "self_confidence", "normalized_margin", "confidence_weighted_entropy"] = "log_odds"
-    least_confidence: float = 0.5
-    most_annotated: float = 0.1
+    least_error_probability: float = 0.5
 
 
-@stage(produces=["catalogue_errors"], deps=[*INPUTS, "annotated_attributes"], group=GROUP, pool=gpu_pool())
+@stage(
+    produces=["catalogue_errors", "catalogue_error_shares"],
+    deps=[*INPUTS, "annotated_attributes"],
+    group=GROUP,
+    pool=gpu_pool(),
+)
 def catalogue_errors(step: Step, config: ErrorSearch) -> None:
-    """Annotations that a model trained without their style confidently contradicts, the most suspicious first."""
-    from atelier.attributes.label_errors import find_label_issues, out_of_fold, rank_label_issues
+    """Annotations that are probably wrong by models trained without their style, and what to expect of the list."""
+    from atelier.attributes.label_errors import expected_shares, find_label_issues, out_of_fold, rank_label_issues
 
     articles, labels = article_inputs(step.store, step.cache, step.ds), step.read("annotated_attributes")
     found = out_of_fold(
@@ -57,13 +59,13 @@ def catalogue_errors(step: Step, config: ErrorSearch) -> None:
         device=str(step.compute.apply()),
     )
     errors = find_label_issues(
-        rank_label_issues(found.judged, config.score),
-        least_confidence=config.least_confidence,
-        most_annotated=config.most_annotated,
+        rank_label_issues(found.judged, config.score), least_error_probability=config.least_error_probability
     )
+    shares = expected_shares(found.judged, errors, config.score, seed=config.seed)
     step.write("catalogue_errors", errors)
+    step.write("catalogue_error_shares", shares)
     counts = {name if name.startswith("attributes") else f"labels_{name}": n for name, n in found.summary.items()}
-    step.note("catalogue_errors", **counts, by_attribute=markdown(by_attribute(errors)), **step.compute.describe())
+    step.note("catalogue_errors", **counts, by_attribute=markdown(by_attribute(shares)), **step.compute.describe())
 
 
 def search_config(config: ErrorSearch, articles: int) -> "AttributeConfig":
@@ -83,10 +85,13 @@ def search_config(config: ErrorSearch, articles: int) -> "AttributeConfig":
         raise dg.Failure(f"the search's config cannot be used: {faults(error)}") from error
 
 
-def by_attribute(errors: "pd.DataFrame") -> str:
-    """How many annotations of each attribute are doubtful, as a Markdown table."""
-    counts = errors.groupby("attribute").size().sort_index()
-    return "\n".join(["| attribute | doubted |", "|---|---|", *(f"| {name} | {n} |" for name, n in counts.items())])
+def by_attribute(shares: "pd.DataFrame") -> str:
+    """How many annotations of each attribute are listed and how many of them should be errors, as a Markdown table."""
+    rows = [
+        f"| {row.attribute} | {row.listed} | {row.expected_share:.0%} | {row.low:.0%} to {row.high:.0%} |"
+        for row in shares[shares["listed"] > 0].itertuples()
+    ]
+    return "\n".join(["| attribute | listed | expected errors | 90% interval |", "|---|---|---|---|", *rows])
 
 
 STAGES = (catalogue_errors,)

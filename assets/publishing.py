@@ -13,6 +13,7 @@ SHOWN = (
     "predicted_attributes",
     "attribute_metrics",
     "catalogue_errors",
+    "catalogue_error_shares",
     "article_features",
     "customer_features",
     "article_vectors",

@@ -141,7 +141,10 @@ def _catalogue_errors(step: Step) -> "Section":
         "agrees with them more than it should, and some errors stay unfound."
     )
     return catalogue_errors_section(
-        partition(step, "catalogue_errors"), album_of(step), remark=learned if _fine_tuned(step, step.ds) else None
+        partition(step, "catalogue_errors"),
+        album_of(step),
+        shares=partition(step, "catalogue_error_shares"),
+        remark=learned if _fine_tuned(step, step.ds) else None,
     )
 
 

@@ -84,6 +84,17 @@ def split_words(texts: Any) -> Words:
     return Words(texts=len(texts), rows=kept, values=values.filter(full))
 
 
+def split_around_words(text: str) -> list[str]:
+    """One text cut into words and what stands between them, after the same normalisation as :func:`split_words`.
+
+    Returns:
+        What stands between words at even places, the words at odd ones: ``["", "red", " — ", "wool", "."]``.
+    """
+    lower = pc.utf8_lower(pc.utf8_normalize(pa.array([text]), form="NFKC"))
+    marked = pc.replace_substring_regex(lower, r"([\p{L}\p{M}\p{N}]+)", "\x1f\\1\x1f")
+    return str(marked[0].as_py()).split("\x1f")
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """The known words. Ids: 0 is padding, 1 an unknown word, then the words in their order.

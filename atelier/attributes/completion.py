@@ -16,6 +16,7 @@ from atelier.articles.table import Articles
 from atelier.articles.text import text_digests
 from atelier.attributes.labels import labels_of, read_labels
 from atelier.attributes.model import AttributeModel, Probabilities
+from atelier.attributes.prediction_sets import decided
 from atelier.frames import Frame
 
 NEGLIGIBLE = 0.001  # less probable values are left out of a whole distribution
@@ -58,8 +59,11 @@ def complete(
     An article has a row for each attribute that applies to its product type and for each that is annotated. ``value``
     is the annotation, or else the model's most probable value; ``prediction`` and ``confidence`` are the model's own in
     both cases, and null where the annotated attribute has no head. ``alternatives`` is the prediction set. ``source``
-    is ``annotated``; or else ``predicted`` where the set is a single value, and ``abstained`` where several or all
-    values remain possible, so that people should check ``value`` before they rely on it.
+    is ``annotated``; or else ``predicted`` where the set is a single value which is at least as probable as the
+    config's ``least_confidence``, and ``abstained`` where several or all values remain possible or the only one is
+    improbable, so that people should check ``value`` before they rely on it. ``confidence`` is never that of an
+    annotation: where ``value`` was annotated it says how probable the model's own ``prediction`` is, which may be
+        another value.
 
     Args:
         model: fitted.
@@ -79,8 +83,9 @@ def complete(
     articles = Articles.from_frame(articles)
     found = model.predict_proba(articles)
     annotated = labels_of(articles, read_labels(labels))
+    least = model.config.least_confidence if model.config else 0.0
     parts = [
-        _predicted_rows(found, number, annotated[annotated["attribute"] == attribute], whole)
+        _predicted_rows(found, number, annotated[annotated["attribute"] == attribute], whole, least)
         for number, attribute in enumerate(found.attributes)
     ]
     without_head = annotated[~annotated["attribute"].isin(found.attributes)].assign(
@@ -90,14 +95,14 @@ def complete(
     return _finish(pa.concat_tables([*parts, others]), articles, model_id)
 
 
-def _predicted_rows(found: Probabilities, number: int, annotated: pd.DataFrame, whole: bool) -> pa.Table:
+def _predicted_rows(found: Probabilities, number: int, annotated: pd.DataFrame, whole: bool, least: float) -> pa.Table:
     """The rows of an attribute that has a head, by its number; the column ``row`` is the row of the article."""
     labels = np.full(len(found.article_ids), None, dtype=object)
     labels[annotated["row"]] = annotated["value"]
     chosen = np.flatnonzero(found.applies[:, number] | pd.notna(labels))
     label = pa.array(labels[chosen], pa.string())
     matrix, sets, names = found.matrices[number][chosen], found.sets[number][chosen], found.values[number]
-    own = pa.array(np.where(sets.sum(axis=1) == 1, "predicted", "abstained"), pa.string())
+    own = pa.array(np.where(decided(sets, matrix, least), "predicted", "abstained"), pa.string())
     prediction = pa.array(names[matrix.argmax(axis=1)], pa.string())
     # The largest probability of a row is never negligible.
     telling = matrix >= np.minimum(NEGLIGIBLE, matrix.max(axis=1, keepdims=True)) if whole else sets

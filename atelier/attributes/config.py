@@ -32,16 +32,22 @@ class AttributeConfig(BaseModel):
         dropout: share of units dropped after each dense layer in training.
         modality_dropout: share of articles that lose their photographs, their text, their product type, their brand or
             their division in a training step (each drawn apart), so that lacking one is ordinary.
+        mention_dropout: share of articles of which the network is not told in a training step what their texts name, so
+            that it learns to read them itself as well.
         word_dropout: share of words that read as unknown in a training step; it also teaches what an unknown word is.
         vocabulary_size: words that are known, the most frequent first.
         min_word_count: how often a word must occur to be known.
+        mentions: whether the network is told which values the text names, by the value's own words, by given synonyms
+            and by words that labels teach (:mod:`atelier.attributes.mention_features`); joint training only.
+        synonyms: what else texts call values, by attribute and value: ``{"material": {"wool": ("merino",
+            "lambswool")}}``.
         min_samples: labels that a value needs to be predicted; None suits the data.
         applicability_share: an attribute applies to a product type where the share of its articles that are labelled is
             at least this part of the share over all types that have labels.
         applies: product types to which an attribute applies, by attribute; overrides what is learned.
         training: how it is trained. ``joint``: one forward pass per batch serves all attributes. ``published``: one
-            batch of one attribute's labelled articles at a time, plain SGD, no weights; it ignores ``weight_decay``,
-            ``class_weighting``, ``attribute_balance`` and ``label_smoothing``.
+            batch of one attribute's labelled articles at a time, plain SGD, no weights; it ignores ``mentions``,
+            ``weight_decay``, ``class_weighting``, ``attribute_balance`` and ``label_smoothing``.
         batch_size: articles per step.
         learning_rate: AdamW's at its highest, from where it falls to zero along a cosine; in published training SGD's.
         weight_decay: AdamW's decay.
@@ -50,6 +56,8 @@ class AttributeConfig(BaseModel):
         patience: after this many looks without a better validation score training stops.
         validation_share: share of the labelled styles by which training is stopped and the model calibrated.
         coverage: the probability with which a prediction set is to hold the true value.
+        least_confidence: a value is called predicted, and not abstained from, if its probability is at least this and
+            no other value remains possible.
         class_weighting: a class that holds the share s of an attribute's labels weighs s to the power of minus this.
         attribute_balance: an attribute labelled on the share r of articles weighs r to the power of minus this.
         label_smoothing: probability mass that the target gives away to all classes.
@@ -76,10 +84,13 @@ class AttributeConfig(BaseModel):
     members: int = Field(default=1, ge=1)
     dropout: float = Field(default=0.3, ge=0, lt=1)
     modality_dropout: float = Field(default=0.05, ge=0, lt=1)
+    mention_dropout: float = Field(default=0.5, ge=0, lt=1)
     word_dropout: float = Field(default=0.2, ge=0, lt=1)
 
     vocabulary_size: int = Field(default=20_000, ge=0)
     min_word_count: int = Field(default=2, ge=1)
+    mentions: bool = True
+    synonyms: dict[str, dict[str, tuple[str, ...]]] | None = None
     min_samples: int | None = Field(default=None, ge=1)
     applicability_share: float = Field(default=0.1, ge=0, le=1)
     applies: dict[str, tuple[str, ...]] | None = None
@@ -93,6 +104,7 @@ class AttributeConfig(BaseModel):
     patience: int = Field(default=6, ge=1)
     validation_share: float = Field(default=0.1, ge=0, lt=1)
     coverage: float = Field(default=0.9, gt=0, lt=1)
+    least_confidence: float = Field(default=0.5, ge=0, le=1)
     class_weighting: float = Field(default=0.1, ge=0, le=1)
     attribute_balance: float = Field(default=0.5, ge=0, le=1)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
@@ -103,6 +115,11 @@ class AttributeConfig(BaseModel):
     def words_read(self) -> int:
         """Words read per text: ``tokens``, but no fewer than a filter spans."""
         return max(self.tokens, self.kernel)
+
+    @property
+    def reads_mentions(self) -> bool:
+        """Whether the network is told which values the text names; the published one is not."""
+        return self.mentions and self.training == "joint"
 
     @model_validator(mode="after")
     def _published_training_is_of_one_network(self) -> "AttributeConfig":
@@ -126,6 +143,7 @@ class AttributeConfig(BaseModel):
             "brand_dim": 32,
             "joint_units": 8192,
             "min_samples": 500,
+            "mentions": False,
         }
         training: dict[str, object] = {
             "training": "published",
@@ -153,9 +171,20 @@ class AttributeConfig(BaseModel):
             articles: labelled articles to train on.
         """
         if articles < 3_000:
-            # Chosen on the sample retailer: with few labels, more noise and more steps.
+            # Chosen on the sample retailer: with few labels more noise, more steps, and three small networks, not a
+            # large one.
             return cls.small(
-                filters=256, dropout=0.4, modality_dropout=0.2, word_dropout=0.1, batch_size=32, patience=10
+                image_units=128,
+                filters=64,
+                text_units=64,
+                joint_units=256,
+                members=3,
+                dropout=0.4,
+                modality_dropout=0.2,
+                mention_dropout=0.2,
+                word_dropout=0.1,
+                batch_size=32,
+                patience=10,
             )
         if articles < 30_000:
             # Chosen on validation styles of H&M's photographed articles: benchmarks/hm_attributes.py --ablation.
@@ -171,8 +200,9 @@ class AttributeConfig(BaseModel):
                 label_smoothing=0.1,
                 max_epochs=20,
                 patience=8,
+                mentions=False,  # with so many labels it costs F1: docs/attribute_benchmarks.md
             )
-        return cls.small(filters=256, batch_size=512, max_epochs=6, patience=3, min_word_count=3)
+        return cls.small(filters=256, batch_size=512, max_epochs=6, patience=3, min_word_count=3, mentions=False)
 
     def samples_needed(self, articles: int) -> int:
         """Labels that a value needs to be predicted: ``min_samples``, or 2 to 5 growing with the catalogue.

@@ -6,7 +6,7 @@ not: standardising image vectors, which is part of the network's weights.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,9 @@ from atelier.articles.table import CATEGORIES, Articles
 from atelier.articles.text import Vocabulary
 from atelier.attributes.config import AttributeConfig
 from atelier.bundles import read_table, write_table
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 NO_CATEGORY = -1
 
@@ -33,6 +36,8 @@ class EncodedArticles:
         types: int64 [n]: product type, −1 unknown or none.
         brands: int64 [n], likewise.
         divisions: int64 [n], likewise.
+        mentions: float32 [n, classes · features]: what the texts say of each value
+            (:mod:`atelier.attributes.mention_features`); None where the network is not told.
     """
 
     shots: ImageVectors
@@ -40,6 +45,7 @@ class EncodedArticles:
     types: Int64s
     brands: Int64s
     divisions: Int64s
+    mentions: "csr_array | None" = None
 
     def __len__(self) -> int:
         return len(self.types)

@@ -12,7 +12,7 @@ from atelier.articles.table import Articles
 from atelier.attributes.config import AttributeConfig
 from atelier.attributes.labels import labels_of, read_labels
 from atelier.attributes.model import AttributeModel
-from atelier.attributes.prediction_sets import set_figures
+from atelier.attributes.prediction_sets import decided, set_figures
 from atelier.attributes.scores import AGAINST_MAJORITY, MEAN, Reliability, figures_table, label_figures, positions_of
 from atelier.attributes.temperature import uncalibrated
 from atelier.frames import Frame
@@ -53,7 +53,8 @@ def evaluate(model: AttributeModel, articles: Frame | Articles, labels: Frame) -
           ``majority_weighted_f1`` of the majority baseline;
         - ``expected_calibration_error``, and ``expected_calibration_error_raw`` before the temperature;
         - ``coverage``, the share of the labels that the prediction set holds; ``set_size``, its mean number of values;
-          ``abstained``, the share of the sets that are not a single value.
+          ``abstained``, the share of the labels on which the model would abstain: the set is not a single value, or its
+          value is less probable than the config's ``least_confidence``.
 
         Then the attribute ``mean``: of the counts the sum, of the others the unweighted mean over attributes that have
         a head and a label. At last, also of the attribute ``mean``, all labels in the bins of
@@ -86,6 +87,8 @@ def evaluate(model: AttributeModel, articles: Frame | Articles, labels: Frame) -
                 error = Reliability.of(each, correct[-1]).expected_calibration_error
                 figures[name][f"expected_calibration_error{suffix}"] = error
             figures[name] |= set_figures(sets, *positions_of(head.values, mine["value"]))
+            least = model.config.least_confidence if model.config else 0.0
+            figures[name]["abstained"] = float((~decided(sets, matrix, least)).mean())
     bins = _reliability(Reliability.of(np.concatenate(confidence), np.concatenate(correct)))
     return pd.concat([figures_table(figures, COUNTS, AVERAGED), bins], ignore_index=True)
 

@@ -22,11 +22,11 @@ import pyarrow as pa
 
 from atelier.arrays import Float64s
 from atelier.articles.errors import ArticlesError
-from atelier.articles.table import CATEGORIES, Articles
-from atelier.articles.text import split_words
+from atelier.articles.table import CATEGORIES, MODALITIES, Articles
+from atelier.articles.text import split_around_words, split_words
 from atelier.attributes.model import AttributeModel
 from atelier.errors import AtelierError
-from atelier.frames import Frame
+from atelier.frames import Frame, columns
 
 #: What is taken away, one at a time: three modalities, and the columns of the third.
 WHOLE_MODALITIES = ("photographs", "text", "metadata")
@@ -125,11 +125,13 @@ def explain(model: AttributeModel, article: Frame | Articles, attribute: str, va
     if len(article) != 1:
         raise ArticlesError(f"{len(article)} articles were given; one is explained at a time.")
     whole = _row(article)
-    read, unread = words_read(model, str(whole["text"]))
+    texts = {name: str(whole[name] or "") for name in MODALITIES["text"] if name in whole}
+    read, unread = words_read(model, " ".join(texts.values()))
     distinct = tuple(dict.fromkeys(read))
     variants = [whole, *(_without(whole, name) for name in REMOVALS)]
-    # Words are dropped from a text of those that are read and no others, so that no unread word moves up.
-    variants += [whole | {"text": " ".join(kept)} for kept in (read, *_each_dropped(read, distinct))]
+    # Words are dropped from texts of those that are read and no others, so that no unread word moves up.
+    shown = _first_words(texts, len(read))
+    variants += [whole | _dropped(shown, word) for word in (None, *distinct)]
     matrix, names = _probabilities(model, variants, attribute)
     column = int(matrix[0].argmax()) if value is None else _column(names, value, attribute)
     removed, reference, dropped = np.split(matrix[1:], [len(REMOVALS), len(REMOVALS) + 1])
@@ -147,30 +149,52 @@ def explain(model: AttributeModel, article: Frame | Articles, attribute: str, va
 
 
 def words_read(model: AttributeModel, text: str) -> tuple[tuple[str, ...], int]:
-    """The words of a text that the model reads, in order, and how many more the text has."""
+    """The words of a text that the model reads, in order, and how many more the text has.
+
+    A model that is told which values the text names reads all of it for these, so none is unread.
+    """
     words = tuple(split_words(pa.array([text], pa.string())).values.to_pylist())
-    limit = model.config.words_read if model.config else len(words)
+    limit = len(words) if model.config is None or model.config.reads_mentions else model.config.words_read
     return words[:limit], max(0, len(words) - limit)
 
 
 def _row(article: Articles) -> dict[str, Any]:
-    """The columns of the one article that a model reads."""
+    """The columns of the one article that a model reads, those of its text as the frame has them."""
     metadata = {name: values[0].as_py() for name, values in article.categories.items()}
-    return {**metadata, "embeddings": article.image_vectors.vectors, "text": article.texts[0].as_py()}
+    names = ("text",) if "text" in columns(article.frame) else ("name", "description")
+    texts = {name: article.column(name, pa.string())[0].as_py() for name in names}
+    return {**metadata, "embeddings": article.image_vectors.vectors, **texts}
 
 
 def _without(row: Mapping[str, Any], removed: str) -> dict[str, Any]:
     gone: dict[str, dict[str, Any]] = {
         "photographs": {"embeddings": ()},
-        "text": {"text": ""},
+        "text": {name: "" for name in MODALITIES["text"] if name in row},
         "metadata": dict.fromkeys(CATEGORIES),
     }
     return {**row, **gone.get(removed, {removed: None})}
 
 
-def _each_dropped(read: Sequence[str], distinct: Sequence[str]) -> list[list[str]]:
-    """The words without each distinct one, all its occurrences at once."""
-    return [[word for word in read if word != dropped] for dropped in distinct]
+Pieces = Mapping[str, Sequence[str]]
+"""Each column of a text, cut: what stands between words at even places, the words at odd ones."""
+
+
+def _first_words(texts: Mapping[str, str], count: int) -> Pieces:
+    """The columns of a text up to their first ``count`` words together, with what stands between them."""
+    pieces, left = {}, count
+    for name, text in texts.items():
+        cut = split_around_words(text)
+        pieces[name] = cut[: 2 * left + 1]
+        left = max(0, left - len(cut) // 2)
+    return pieces
+
+
+def _dropped(texts: Pieces, word: str | None) -> dict[str, str]:
+    """The columns without a word, all its occurrences at once."""
+    return {
+        name: "".join(piece for place, piece in enumerate(cut) if place % 2 == 0 or piece != word)
+        for name, cut in texts.items()
+    }
 
 
 def _probabilities(
@@ -178,7 +202,8 @@ def _probabilities(
 ) -> tuple[Float64s, list[str]]:
     """Probabilities of an attribute's values, float64 [variants, classes], and the values."""
     frame = pd.DataFrame(list(variants)).assign(article_id=[str(row) for row in range(len(variants))])
-    found = model.predict_proba(frame.astype(dict.fromkeys(("text", *CATEGORIES), "string")))
+    texts = [name for name in MODALITIES["text"] if name in frame]
+    found = model.predict_proba(frame.astype(dict.fromkeys((*texts, *CATEGORIES), "string")))
     if attribute not in found.attributes or not found.matrices:
         known = ", ".join(found.attributes) or "none"
         raise ExplanationError(f"The model has no head for {attribute!r}; it predicts: {known}.")
@@ -196,7 +221,11 @@ def _removals(
     row: Mapping[str, Any], matrix: Float64s, names: Sequence[str], column: int, probability: float
 ) -> tuple[Removal, ...]:
     present = {name: row[name] is not None for name in CATEGORIES}
-    present |= {"metadata": any(present.values()), "photographs": len(row["embeddings"]) > 0, "text": bool(row["text"])}
+    present |= {
+        "metadata": any(present.values()),
+        "photographs": len(row["embeddings"]) > 0,
+        "text": any(row.get(name) for name in MODALITIES["text"]),
+    }
     return tuple(
         Removal(
             removed=name,

@@ -24,22 +24,38 @@ import numpy as np
 import pandas as pd
 import torch
 
-from atelier.arrays import Float64s, Int64s, Objects
+from atelier.arrays import Float64s, Int64s, Mask, Objects
 from atelier.articles.errors import ArticlesError
 from atelier.articles.splits import folds as fold_of_styles
 from atelier.articles.table import Articles
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.labels import labels_of, read_labels
+from atelier.attributes.label_noise import LabelNoise, ScoreCounts, share_intervals
+from atelier.attributes.labels import Heads, labels_of, read_labels
+from atelier.attributes.mentions import ValueNames
 from atelier.attributes.model import AttributeModel, Probabilities
 from atelier.attributes.temperature import fit_temperatures
 from atelier.frames import Frame
 
 FOLDS = 3
 LEAST_LABELS = 30  # of an attribute: fewer do not say how far its probabilities can be trusted
-LEAST_CONFIDENCE = 0.5
-MOST_ANNOTATED = 0.1
-#: A model that only finds errors may stop at half the epochs: on the sample retailer it finds as many.
+LEAST_ERROR_PROBABILITY = 0.5
+EVERY = "all"
+"""The name of the row, in a table by attribute, that holds all attributes together."""
+KEY = ["article_id", "attribute"]
+#: A model that only finds errors may be small and stop at half the epochs: on the sample retailer it finds as many.
 EPOCHS_SHARE = 0.5
+LEAN: dict[str, object] = {
+    "image_units": 64,
+    "filters": 32,
+    "text_units": 32,
+    "joint_units": 128,
+    "pair_units": 0,
+    "members": 1,
+    "label_smoothing": 0.0,
+    "mentions": True,
+    "mention_dropout": 0.2,
+    "validation_share": 0.0,
+}
 
 Score = Literal["log_odds", "self_confidence", "normalized_margin", "confidence_weighted_entropy"]
 #: The columns of a ranking of labels, and their types.
@@ -48,6 +64,8 @@ COLUMNS = {
     "annotated_probability": "float64",
     "predicted_value": "str",
     "confidence": "float64",
+    "error_probability": "float64",
+    "stated": "bool",
     **dict.fromkeys(("fold", "rank"), "int64"),
 }
 
@@ -65,6 +83,7 @@ class OutOfFoldLabels:
         probabilities: float64 [n, classes]: calibrated; rows sum to 1. Zero for a value that was too rare to be
             predicted without the fold; never so for the annotated one.
         temperature: by which the logits were divided.
+        named: bool [n, classes]: the values that the article's text names.
     """
 
     attribute: str
@@ -74,6 +93,7 @@ class OutOfFoldLabels:
     folds: Int64s
     probabilities: Float64s
     temperature: float
+    named: Mask
 
     def __len__(self) -> int:
         return len(self.given)
@@ -96,9 +116,11 @@ class OutOfFold:
 
 
 def config_for(labelled: int, *, seed: int = 0, max_epochs: int | None = None) -> AttributeConfig:
-    """The config of each fold's model: half the epochs that suit the data, and no validation share.
+    """The config of each fold's model: one small network, half the epochs that suit the data, and no validation share.
 
-    Within a fold nothing is held out to stop early or to calibrate, because the fold itself calibrates.
+    A label that is wrong is contradicted by plain evidence, which a small network sees as well as three large ones; and
+    their confidence is calibrated afterwards. Within a fold nothing is held out to stop early or to calibrate, because
+    the fold itself calibrates.
 
     Args:
         labelled: labelled articles.
@@ -107,8 +129,7 @@ def config_for(labelled: int, *, seed: int = 0, max_epochs: int | None = None) -
     """
     config = AttributeConfig.for_data(labelled)
     epochs = max(1, round(EPOCHS_SHARE * config.max_epochs)) if max_epochs is None else max_epochs
-    changes = {"seed": seed, "max_epochs": epochs, "validation_share": 0.0}
-    return AttributeConfig.model_validate(config.model_dump() | changes)
+    return AttributeConfig.model_validate(config.model_dump() | LEAN | {"seed": seed, "max_epochs": epochs})
 
 
 def out_of_fold(
@@ -143,7 +164,8 @@ def out_of_fold(
     config = config or config_for(own["article_id"].nunique(), seed=seed)
     fold = fold_of_styles(articles, folds, seed=seed)
     own = own.assign(fold=fold[own["row"]])
-    rare, found = _by_attribute(own, list(_predict_folds(articles, own, fold, config, device)))
+    named = _named(articles, own, config)
+    rare, found = _by_attribute(own, list(_predict_folds(articles, own, fold, config, device)), named)
     judged = tuple(_calibrated(each) for each in found if _can_be_judged(each))
     counts = {
         "in_all": len(known),
@@ -171,7 +193,22 @@ def _predict_folds(
         yield model.predict_proba(articles.rows(held_out & labelled))
 
 
-def _by_attribute(labels: pd.DataFrame, predicted: Sequence[Probabilities]) -> tuple[int, list[OutOfFoldLabels]]:
+def _named(articles: Articles, labels: pd.DataFrame, config: AttributeConfig) -> dict[str, pd.DataFrame]:
+    """By attribute, which of its annotated values each article's text names: bool, a column for each value."""
+    heads = Heads.fit(labels, 1)
+    stated = ValueNames.of(heads, config.synonyms).stated(articles)
+    bounds = np.concatenate([[0], np.cumsum(heads.sizes)])
+    return {
+        head.attribute: pd.DataFrame(
+            stated[:, bounds[place] : bounds[place + 1]].toarray(), index=articles.names, columns=head.values
+        )
+        for place, head in enumerate(heads.heads)
+    }
+
+
+def _by_attribute(
+    labels: pd.DataFrame, predicted: Sequence[Probabilities], named: dict[str, pd.DataFrame]
+) -> tuple[int, list[OutOfFoldLabels]]:
     """How many labels no fold's model could have predicted, and the others by attribute, not yet calibrated."""
     rare, found = 0, []
     for attribute, group in labels.groupby("attribute", sort=True):
@@ -185,7 +222,8 @@ def _by_attribute(labels: pd.DataFrame, predicted: Sequence[Probabilities]) -> t
         rare += int((~known).sum())
         ids, fold = ordered["article_id"].to_numpy(dtype=object), ordered["fold"].to_numpy(dtype=np.int64)
         parts = ids[known], given[known], fold[known], matrix[known]
-        found.append(OutOfFoldLabels(str(attribute), values, *parts, temperature=1.0))
+        texts = named[str(attribute)].reindex(index=ids[known], columns=values, fill_value=False).to_numpy(dtype=bool)
+        found.append(OutOfFoldLabels(str(attribute), values, *parts, temperature=1.0, named=texts))
     return rare, found
 
 
@@ -226,24 +264,29 @@ def rank_label_issues(labels: Sequence[OutOfFoldLabels], score: Score = "log_odd
 
     Returns:
         article_id, attribute, annotated_value, annotated_probability, predicted_value (the most probable, which may be
-        the annotated one), confidence (its probability), fold, rank (from 1: by score, then confidence, then article
-        and attribute).
+        the annotated one), confidence (its probability), error_probability (how probably the label is wrong, see
+        :mod:`atelier.attributes.label_noise`), stated (whether the text states the annotated value), fold, rank (from
+        1: those that the text does not state first, by error_probability, then score, then confidence, then article and
+        attribute).
 
     Raises:
         ArticlesError: there is no such score.
     """
     if score not in get_args(Score):
         raise ArticlesError(f"score is {score!r}; there are {', '.join(get_args(Score))}.")
-    parts = [_score(each, score) for each in labels if len(each)]
+    _, noise = _fit_noise(labels, score)
+    parts = [_score(each, score, noise, place) for place, each in enumerate(labels) if len(each)]
     if not parts:
         return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
-    order = ["quality", "contradiction", "article_id", "attribute"]
+    order = ["stated", "sound", "quality", "contradiction", "article_id", "attribute"]
     ranked = pd.concat(parts, ignore_index=True).sort_values(order, kind="stable", ignore_index=True)
     return ranked.assign(rank=np.arange(1, len(ranked) + 1))[list(COLUMNS)].astype(COLUMNS)
 
 
-def _score(labels: OutOfFoldLabels, score: Score) -> pd.DataFrame:
+def _score(labels: OutOfFoldLabels, score: Score, noise: LabelNoise, place: int) -> pd.DataFrame:
     rows = np.arange(len(labels))
+    own = quality(labels.given, labels.probabilities, score)
+    probability = noise.error_probability(place, -own)
     best = labels.probabilities.argmax(axis=1)
     confidence = labels.probabilities[rows, best].clip(0.0, 1.0)
     return pd.DataFrame(
@@ -255,7 +298,10 @@ def _score(labels: OutOfFoldLabels, score: Score) -> pd.DataFrame:
             "predicted_value": labels.values[best],
             "confidence": confidence,
             "fold": labels.folds,
-            "quality": quality(labels.given, labels.probabilities, score),
+            "error_probability": probability,
+            "stated": labels.named[rows, labels.given],
+            "sound": -probability,
+            "quality": own,
             "contradiction": -confidence,
         }
     )
@@ -280,22 +326,82 @@ def quality(given: Int64s, probabilities: Float64s, score: Score) -> Float64s:
 
 
 def find_label_issues(
-    ranked: pd.DataFrame, *, least_confidence: float = LEAST_CONFIDENCE, most_annotated: float = MOST_ANNOTATED
+    ranked: pd.DataFrame, *, least_error_probability: float = LEAST_ERROR_PROBABILITY
 ) -> pd.DataFrame:
-    """The labels that the model confidently contradicts: the rows of the table ``catalogue_errors``.
+    """The labels that are probably wrong: the rows of the table ``catalogue_errors``.
 
     Args:
         ranked: of :func:`rank_label_issues`.
-        least_confidence: probability that another value must have.
-        most_annotated: probability that the annotated value may have.
+        least_error_probability: how probable an error has to be. Where an attribute's labels never are, because its
+            model tells too little, none of them is listed.
 
     Returns:
-        Those rows in their order, ranked anew from 1.
+        Those rows in their order, ranked anew from 1; never one whose annotated value the text states.
     """
     doubtful = (
         (ranked["predicted_value"] != ranked["annotated_value"])
-        & (ranked["confidence"] >= least_confidence)
-        & (ranked["annotated_probability"] <= most_annotated)
+        & (ranked["error_probability"] >= least_error_probability)
+        & ~ranked["stated"]
     )
     kept = ranked[doubtful].sort_values("rank", kind="stable", ignore_index=True)
-    return kept.assign(rank=np.arange(1, len(kept) + 1, dtype=np.int64))
+    return kept.assign(rank=np.arange(1, len(kept) + 1, dtype=np.int64)).drop(columns="stated")
+
+
+def expected_shares(
+    labels: Sequence[OutOfFoldLabels], issues: pd.DataFrame, score: Score = "log_odds", *, seed: int = 0
+) -> pd.DataFrame:
+    """What to expect of a list, attribute by attribute: the rows of the table ``catalogue_error_shares``.
+
+    Args:
+        labels: of :func:`out_of_fold`.
+        issues: of :func:`find_label_issues`, of the same labels.
+        score: by which they were ranked.
+        seed: of the intervals.
+
+    Returns:
+        attribute (one row each in their order, then ``all``), labels (that were judged), error_rate (the estimated
+        share of wrong ones among these), listed, expected_share (of true errors among the listed: the mean of their
+        probabilities; null where none is listed), low and high (a 90% interval).
+    """
+    counts, noise = _fit_noise(labels, score)
+    keys = issues.set_index(KEY).index
+    chosen = [pd.MultiIndex.from_product([each.article_ids, [each.attribute]]).isin(keys) for each in labels]
+    scores = [-quality(each.given, each.probabilities, score)[mine] for each, mine in zip(labels, chosen, strict=True)]
+    low, high = share_intervals(counts, scores, seed=seed)
+    judged = np.array([len(each) for each in labels], dtype=np.int64)
+    listed = np.array([len(each) for each in scores], dtype=np.int64)
+    expected = np.array([noise.error_probability(place, each).sum() for place, each in enumerate(scores)])
+    total = max(int(judged.sum()), 1)
+    with np.errstate(invalid="ignore"):
+        shares = np.append(expected, expected.sum()) / np.append(listed, listed.sum())
+    return pd.DataFrame(
+        {
+            "attribute": pd.Series([*(each.attribute for each in labels), EVERY], dtype="str"),
+            "labels": np.append(judged, judged.sum()),
+            "error_rate": np.append(noise.rates, (noise.rates * judged).sum() / total),
+            "listed": np.append(listed, listed.sum()),
+            "expected_share": shares,
+            "low": low,
+            "high": high,
+        }
+    )
+
+
+def _fit_noise(labels: Sequence[OutOfFoldLabels], score: Score) -> tuple[list[ScoreCounts], LabelNoise]:
+    """The scores of the labels and of made-up errors, and what they say of errors."""
+    counts = [_score_counts(each, score) for each in labels]
+    return counts, LabelNoise.fit(counts)
+
+
+def _score_counts(labels: OutOfFoldLabels, score: Score) -> ScoreCounts:
+    """The scores of an attribute's labels, and of every other value that could stand in the place of one.
+
+    What the text states is never listed, and counts on neither side.
+    """
+    rows, classes = np.nonzero((labels.probabilities > 0) & ~labels.named)
+    own = classes == labels.given[rows]
+    scores = -quality(classes, labels.probabilities[rows], score)
+    others = np.bincount(rows[~own], minlength=len(labels))
+    # Each label that may be listed is as many made-up errors as any other, however many values it could have.
+    weights = (~labels.named[rows, labels.given[rows]] / np.maximum(others[rows], 1))[~own]
+    return ScoreCounts.of(scores[own], scores[~own], weights)

@@ -178,7 +178,7 @@ class AttributeLineage:
         if self.stored.source == "annotated":
             return "annotated by people" + (", against the model" if self.contradicted else "")
         if self.stored.source == "abstained":
-            return "the most probable of several values that remain possible: the model abstains"
+            return "the most probable value, but not certain enough to rely on: the model abstains"
         return "predicted by the model"
 
     @property

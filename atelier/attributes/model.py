@@ -6,7 +6,7 @@ their own.
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,7 @@ from atelier.articles.table import Articles
 from atelier.attributes.config import AttributeConfig
 from atelier.attributes.encoding import EncodedArticles, Encoding
 from atelier.attributes.labels import UNLABELLED, Applicability, Heads, labels_of, read_labels
+from atelier.attributes.mention_features import MentionReader
 from atelier.attributes.network.architecture import AttributeNetwork, Sizes
 from atelier.attributes.network.batches import ArticleBatches, fit_standardisation
 from atelier.attributes.network.training import logits_of, train
@@ -79,7 +80,7 @@ class _BundleConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: Literal["attributes"] = "attributes"
-    format: Literal[2] = 2  # 2: with prediction sets
+    format: Literal[3] = 3  # 2: with prediction sets; 3: with the words that the network is told of
     config: AttributeConfig
     image_dimension: int
     summary: dict[str, int]
@@ -122,6 +123,7 @@ class AttributeModel:
         self.training_state: Path | None = None
         self._encoding: Encoding | None = None
         self._applicability: Applicability | None = None
+        self._mentions: MentionReader | None = None
 
     # ---- fitting
 
@@ -151,6 +153,7 @@ class AttributeModel:
         self.heads = Heads.fit(known, config.samples_needed(len(articles)))
         self._encoding = Encoding.fit(articles, config)
         encoded = self._encoding.encode(articles)
+        self._mentions = None
         # The model is calibrated also on labels of values that are too rare to be predicted, because it will be
         # evaluated on them: without them prediction sets would promise too much.
         targets = self.heads.encode(known, len(articles))
@@ -165,6 +168,9 @@ class AttributeModel:
         if not len(training):  # with so few labels that all would validate, all train, and none calibrate
             training, validation = usable, validation[:0]
         self.config = config
+        if config.reads_mentions and len(self.heads):
+            self._mentions, told = MentionReader.fit(articles, targets, training, self.heads, config)
+            encoded = replace(encoded, mentions=told)
         self._train(encoded, targets, training, validation, monitor)
         self.summary = {
             "articles": len(articles),
@@ -258,6 +264,8 @@ class AttributeModel:
         _, encoding, applicability = self._fitted()
         articles = Articles.from_frame(articles)
         encoded = encoding.encode(articles)
+        if self._mentions is not None:
+            encoded = replace(encoded, mentions=self._mentions.read(articles))
         matrices: tuple[Float32s, ...] = ()
         if self.network is not None:
             batches = ArticleBatches(encoded, self.network, self.device)
@@ -304,8 +312,9 @@ class AttributeModel:
     def save(self, path: str | Path) -> None:
         """Write the bundle; the same model gives the same bytes.
 
-        Files: config.json, weights.safetensors, and vocabulary, categories, classes, applicability and prediction_sets
-        as Parquet.
+        Files: config.json, weights.safetensors, and vocabulary, categories, classes, applicability, prediction_sets
+            and,
+        where the network is told what texts name, learned_words as Parquet.
 
         Raises:
             NotFittedError: before fitting.
@@ -322,6 +331,8 @@ class AttributeModel:
         self.heads.save(folder / "classes.parquet")
         self.prediction_sets.save(folder / "prediction_sets.parquet", self.heads.attributes)
         applicability.save(folder / "applicability.parquet")
+        if self._mentions is not None:
+            self._mentions.save(folder / "learned_words.parquet", self.heads)
         state = self.network.state_dict() if self.network is not None else {}
         bundles.write_arrays(folder, {name: value.cpu().numpy() for name, value in state.items()})
 
@@ -341,6 +352,8 @@ class AttributeModel:
             model.prediction_sets = PredictionSets.load(folder / "prediction_sets.parquet", model.heads.attributes)
             types = model._encoding.categories["product_type"]
             model._applicability = Applicability.load(folder / "applicability.parquet", types, model.heads.attributes)
+            if described.config.reads_mentions and len(model.heads):
+                model._mentions = MentionReader.load(folder / "learned_words.parquet", model.heads, described.config)
             state = {name: torch.from_numpy(value) for name, value in bundles.read_arrays(folder).items()}
             if state:
                 with torch.device("meta"):

@@ -99,6 +99,19 @@ def _sets(matrix: Float32s, least: float) -> Mask:
     return sets
 
 
+def decided(sets: Mask, matrix: Float32s, least_confidence: float) -> Mask:
+    """Where a value is certain enough to be called predicted, bool [n]; elsewhere the model abstains.
+
+    Args:
+        sets: bool [n, classes]: the values that remain possible; it has to be a single one.
+        matrix: float32 [n, classes]: probabilities; the largest has to be at least ``least_confidence``. A set can be a
+            single value with a small probability where calibration labels were predicted badly: it then says that no
+            other value is likelier, and not that this one is likely.
+        least_confidence: see above.
+    """
+    return np.asarray((sets.sum(axis=1) == 1) & (matrix.max(axis=1) >= least_confidence - ROUNDING))
+
+
 def set_figures(sets: Mask, actual: Int64s) -> dict[str, float]:
     """How good sets are: ``coverage``, ``set_size``, ``abstained``.
 

@@ -56,12 +56,17 @@ PREDICTED_ATTRIBUTES = Table(
         article_id("The article.", "articles.article_id"),
         ATTRIBUTE,
         text("value", "What was annotated, otherwise the most probable value.", *READ_BY_MODEL),
-        share("confidence", "The model's probability of its own prediction.", nullable=True),
+        share(
+            "confidence",
+            "The model's probability of its own prediction; where value was annotated it says nothing of the annotation, "
+            "and prediction may be another value.",
+            nullable=True,
+        ),
         text("prediction", "The model's own value, also where one was annotated.", nullable=True),
         text(
             "source",
-            "annotated by people; predicted where a single value remains possible; abstained where "
-            "several do, so that value is only the most probable.",
+            "annotated by people; predicted where a single value remains possible and is at least as probable as the "
+            "config's least_confidence; otherwise abstained, so that value is only the most probable.",
             values=("annotated", "predicted", "abstained"),
         ),
         Column(
@@ -80,7 +85,8 @@ PREDICTED_ATTRIBUTES = Table(
 CATALOGUE_ERRORS = Table(
     "catalogue_errors",
     "derived",
-    "Annotations that a model trained without them confidently contradicts, for people to go through.",
+    "Annotations that are probably wrong, as a model trained without them sees it, for people to go through; none whose "
+    "value the article's text states.",
     key=("article_id", "attribute"),
     upstreams=("annotated_attributes", "articles", "image_embeddings", "images"),
     columns=(
@@ -90,9 +96,35 @@ CATALOGUE_ERRORS = Table(
         share("annotated_probability", "The model's probability of it, calibrated.", *READ_BY_MODEL),
         text("predicted_value", "What the model, trained without the article's style, says instead.", *READ_BY_MODEL),
         share("confidence", "The model's probability of its own value, calibrated.", *READ_BY_MODEL),
-        Column("fold", "INTEGER", "The fold of styles with which the annotation was left out, from 0.", low=0),
-        rank(
-            "Place among all suspicious annotations of the day, from 1: the largest confidence against annotated_probability."
+        share(
+            "error_probability",
+            "How probably the annotation is wrong, calibrated for each attribute on errors that are made up.",
+            *READ_BY_MODEL,
         ),
+        Column("fold", "INTEGER", "The fold of styles with which the annotation was left out, from 0.", low=0),
+        rank("Place among all suspicious annotations of the day, from 1: the largest error_probability first."),
+    ),
+)
+
+
+CATALOGUE_ERROR_SHARES = Table(
+    "catalogue_error_shares",
+    "derived",
+    "What to expect of catalogue_errors, attribute by attribute: how many of the listed annotations should be true errors.",
+    key=("attribute",),
+    upstreams=("annotated_attributes", "articles", "image_embeddings", "images"),
+    columns=(
+        text("attribute", "The attribute, or `all` together.", "annotated_attributes.attribute"),
+        Column("labels", "BIGINT", "Annotations that could be judged.", low=0),
+        share("error_rate", "The estimated share of wrong ones among these.", *READ_BY_MODEL),
+        Column("listed", "BIGINT", "Annotations in catalogue_errors; none where the model tells too little.", low=0),
+        share(
+            "expected_share",
+            "The expected share of true errors among the listed, the mean of error_probability; null where none is listed.",
+            *READ_BY_MODEL,
+            nullable=True,
+        ),
+        share("low", "The lower end of a 90% interval of that share.", *READ_BY_MODEL, nullable=True),
+        share("high", "The upper end.", *READ_BY_MODEL, nullable=True),
     ),
 )

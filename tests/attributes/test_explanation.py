@@ -31,7 +31,15 @@ def model(planted) -> AttributeModel:
         max_epochs=12,
         learning_rate=0.01,
         precision="float32",
+        mentions=False,
     )
+    return AttributeModel(config).fit(planted.articles, planted.labels)
+
+
+@pytest.fixture(scope="module")
+def told(planted, model) -> AttributeModel:
+    """A model that is told which values the text names."""
+    config = model.config.model_copy(update={"mentions": True})
     return AttributeModel(config).fit(planted.articles, planted.labels)
 
 
@@ -188,3 +196,16 @@ def test_the_words_read_once_more_are_the_same(model: Any, text: str) -> None:
 
 def test_every_modality_has_a_name_in_sentences() -> None:
     assert set(DECIDERS) == set(WHOLE_MODALITIES)
+
+
+def test_a_named_value_is_decided_by_its_words_wherever_they_stand(told) -> None:
+    """The words stand behind the eight that the convolution reads, and in another sentence than the pairing."""
+    name = "Number one with nothing in its name to tell it"
+    text = "Wear it with a deep v neck. It has a turtle neck."
+    article = pd.DataFrame({"article_id": ["x"], "name": [name], "description": [text]})
+    found = explain(told, article, "neckline")
+    assert (found.value, found.decided, found.unread) == ("turtle neck", "text", 0)
+    assert "turtle" in {weight.word for weight in found.weights[:2]}, "the other is the word that begins the pairing"
+    assert found.probability == pytest.approx(probability(told, article, "neckline")["turtle neck"], abs=1e-6)
+    only = explain(told, article.assign(name=None, description="A turtle-neck"), "neckline")
+    assert only.words == ("a", "turtle", "neck")

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atelier.attributes.labels import RARE
-from atelier.attributes.prediction_sets import PredictionSets, chance_of_covering_so_few, labels_needed, set_figures
+from atelier.attributes.prediction_sets import (
+    PredictionSets,
+    chance_of_covering_so_few,
+    decided,
+    labels_needed,
+    set_figures,
+)
 
 
 def _matrix(true: list[float]) -> np.ndarray:
@@ -117,3 +123,11 @@ def test_figures_of_sets_by_hand() -> None:
     # The first set misses, the second holds, and no set holds a value without a class, before or behind the classes.
     found = set_figures(sets, np.array([1, 0, RARE, 2]))
     assert found == {"coverage": 0.25, "set_size": 1.5, "abstained": 0.5}
+
+
+def test_a_value_is_decided_where_it_stands_alone_and_is_probable() -> None:
+    """At .16 a set of one value says that no other is likelier, and not that this one is true."""
+    matrix = np.array([[0.9, 0.1], [0.16, 0.15], [0.5, 0.5], [0.5, 0.4]], dtype=np.float32)
+    sets = np.array([[True, False], [True, False], [True, True], [True, False]])
+    assert decided(sets, matrix, 0.5).tolist() == [True, False, False, True]
+    assert decided(sets, matrix, 0.0).tolist() == [True, True, False, True]

@@ -31,7 +31,13 @@ COMPARING = ("als", "hybrid")
 GROUPS = {
     "raw": {"articles", "customers", "interactions", "annotated_attributes", "outfits", "images"},
     "images": {"image_embeddings", "image_backbone"},
-    "attributes": {"attribute_model", "attribute_metrics", "predicted_attributes", "catalogue_errors"},
+    "attributes": {
+        "attribute_model",
+        "attribute_metrics",
+        "predicted_attributes",
+        "catalogue_errors",
+        "catalogue_error_shares",
+    },
     "features": {"article_features", "customer_features", "article_vectors", "vector_space"},
     "recommenders": {
         *(f"{name}_model" for name in MODELS),

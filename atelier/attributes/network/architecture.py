@@ -18,6 +18,8 @@ from atelier.attributes.config import AttributeConfig
 from atelier.nn.layers import Dense
 
 EMBEDDING_SCALE = 0.1
+MENTION_WEIGHTS = (2.5, 2.5, 2.5, 1.5)
+"""Of the features of :mod:`atelier.attributes.mention_features`, in their order, before training."""
 PAIR_FACTORS = (1_000_003, 8_191)  # primes: pairs of frequent words, whose ids are small, spread over all slots
 
 
@@ -52,6 +54,7 @@ class ArticleBatch:
         types: int64 [b]: −1 is unknown or none.
         brands: int64 [b]: likewise.
         divisions: int64 [b]: likewise.
+        mentions: float32 [b, classes, features]: what the text says of each value; None where the network is not told.
     """
 
     images: Tensor
@@ -59,6 +62,7 @@ class ArticleBatch:
     types: Tensor
     brands: Tensor
     divisions: Tensor
+    mentions: Tensor | None = None
 
 
 class TextBranch(nn.Module):
@@ -120,6 +124,28 @@ class PairBranch(nn.Module):
         return cast(Tensor, self.dropout(functional.relu(self.norm(self.bag(read) / count.sqrt()))))
 
 
+class MentionWeights(nn.Module):
+    """What it is worth that a text names a value: [b, classes, features] → what is added to the logits, [b, classes].
+
+    The weights of the features are shared by all values of all attributes, so that every label teaches them, and a
+    value with few labels gains as much as one with many. An attribute may deviate from them by weights of its own,
+    which decay to zero (:mod:`atelier.attributes.network.joint_training`). They begin at :data:`MENTION_WEIGHTS`, at
+    which a text is believed, so that no label is needed for that.
+    """
+
+    def __init__(self, classes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shared = nn.Parameter(torch.tensor(MENTION_WEIGHTS))
+        self.own = nn.Parameter(torch.zeros(len(classes), len(MENTION_WEIGHTS)))
+        self.attributes: Tensor
+        owners = [torch.full((count,), place, dtype=torch.int64) for place, count in enumerate(classes)]
+        self.register_buffer("attributes", torch.cat(owners) if owners else torch.zeros(0, dtype=torch.int64))
+
+    def forward(self, mentions: Tensor) -> Tensor:
+        """Apply the weights."""
+        return (mentions * (self.shared + self.own)[self.attributes]).sum(2)
+
+
 class Layers(nn.Module):
     """All layers once: an :class:`ArticleBatch` → logits [b, classes of all attributes, one after the other]."""
 
@@ -139,6 +165,7 @@ class Layers(nn.Module):
         joint_inputs = config.image_units + texts + config.brand_dim + config.division_dim + self.types
         self.joint = Dense(joint_inputs, config.joint_units, config.dropout)
         self.heads = nn.Linear(config.joint_units, sum(sizes.classes))
+        self.mentions = MentionWeights(sizes.classes) if config.reads_mentions else None
 
     def forward(self, batch: ArticleBatch) -> Tensor:
         """Logits, float32 [b, classes]."""
@@ -147,7 +174,10 @@ class Layers(nn.Module):
         texts = [self.text(batch.tokens), *([self.pairs(batch.tokens)] if self.pairs is not None else [])]
         parts = [image, *texts, self.brand(batch.brands + 1), self.division(batch.divisions + 1)]
         joint = self.joint(torch.cat([*parts, one_hot], dim=1))
-        return cast(Tensor, self.heads(joint).float())
+        logits = cast(Tensor, self.heads(joint).float())
+        if self.mentions is None or batch.mentions is None:
+            return logits
+        return logits + cast(Tensor, self.mentions(batch.mentions))
 
 
 class AttributeNetwork(Layers):

@@ -15,10 +15,11 @@ from torch import Tensor
 from atelier.articles.image_vectors import ImageVectors, standardisation
 from atelier.articles.text import PADDING, UNKNOWN
 from atelier.attributes.encoding import EncodedArticles
-from atelier.attributes.network.architecture import ArticleBatch, AttributeNetwork
+from atelier.attributes.network.architecture import MENTION_WEIGHTS, ArticleBatch, AttributeNetwork
 from atelier.devices import copied
 
 Floats = npt.NDArray[np.float32]
+MENTION_FEATURES = len(MENTION_WEIGHTS)
 
 
 def fit_standardisation(network: AttributeNetwork, shots: ImageVectors) -> None:
@@ -62,6 +63,15 @@ class ArticleBatches:
             torch.from_numpy(codes).to(device) for codes in (encoded.types, encoded.brands, encoded.divisions)
         )
         self.kernel = network.text.kernel
+        told = encoded.mentions if network.mentions is not None else None
+        # Sparse, as tensors: of hundreds of values a text names a few.
+        self.mention_starts = self.mention_cells = torch.zeros(0, dtype=torch.int64)
+        self.mention_values = torch.zeros(0)
+        if told is not None:
+            starts, cells = (torch.from_numpy(part.astype(np.int64)) for part in (told.indptr, told.indices))
+            self.mention_starts, self.mention_cells = starts.to(device), cells.to(device)
+            self.mention_values = torch.from_numpy(told.data).to(device)
+        self.mention_shape = None if told is None else (sum(network.sizes.classes), MENTION_FEATURES)
 
     def __len__(self) -> int:
         return len(self.types)
@@ -75,7 +85,22 @@ class ArticleBatches:
             types=self.types[rows],
             brands=self.brands[rows],
             divisions=self.divisions[rows],
+            mentions=self._mentions(rows),
         )
+
+    def _mentions(self, rows: Tensor) -> Tensor | None:
+        """What the texts of these rows, int64 [b] on the device, say of each class: float32 [b, classes, features]."""
+        if self.mention_shape is None:
+            return None
+        starts = self.mention_starts[rows]
+        counts = self.mention_starts[rows + 1] - starts
+        owners = torch.repeat_interleave(torch.arange(len(rows), device=self.device), counts)
+        within = torch.arange(len(owners), device=self.device) - (torch.cumsum(counts, 0) - counts)[owners]
+        places = starts[owners] + within
+        classes, features = self.mention_shape
+        dense = torch.zeros(len(rows), classes * features, device=self.device)
+        dense[owners, self.mention_cells[places]] = self.mention_values[places]
+        return dense.view(len(rows), classes, features)
 
     def batches(self, size: int, rows: Tensor | None = None) -> Iterator[ArticleBatch]:
         """All articles, or those of ``rows``, in order, at most ``size`` at a time."""
@@ -93,6 +118,14 @@ def word_dropout(batch: ArticleBatch, share: float, generator: torch.Generator) 
     return replace(batch, tokens=batch.tokens.masked_fill(drawn & (batch.tokens != PADDING), UNKNOWN))
 
 
+def mention_dropout(batch: ArticleBatch, share: float, generator: torch.Generator) -> ArticleBatch:
+    """Leave out of a share of the articles what their texts say of values."""
+    if share == 0 or batch.mentions is None:
+        return batch
+    drawn = copied(torch.rand(len(batch.types), generator=generator) < share, batch.types.device)
+    return replace(batch, mentions=batch.mentions.masked_fill(drawn[:, None, None], 0.0))
+
+
 def modality_dropout(batch: ArticleBatch, share: float, generator: torch.Generator) -> ArticleBatch:
     """Leave photographs, text, product type, brand and division out of a share of the articles, each drawn apart."""
     if share == 0:
@@ -105,4 +138,5 @@ def modality_dropout(batch: ArticleBatch, share: float, generator: torch.Generat
         types=batch.types.masked_fill(drawn[2], -1),
         brands=batch.brands.masked_fill(drawn[3], -1),
         divisions=batch.divisions.masked_fill(drawn[4], -1),
+        mentions=None if batch.mentions is None else batch.mentions.masked_fill(drawn[1, :, None, None], 0.0),
     )

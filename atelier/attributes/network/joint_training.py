@@ -9,13 +9,15 @@ from torch import Tensor, nn
 
 from atelier.attributes.config import AttributeConfig
 from atelier.attributes.labels import Heads
-from atelier.attributes.network.architecture import AttributeNetwork
-from atelier.attributes.network.batches import ArticleBatches, modality_dropout, word_dropout
+from atelier.attributes.network.architecture import AttributeNetwork, MentionWeights
+from atelier.attributes.network.batches import ArticleBatches, mention_dropout, modality_dropout, word_dropout
 from atelier.attributes.network.loss import JointLoss
 from atelier.devices import autocast, copied
 from atelier.nn.training_loop import Part, Passes, StepLoss
 
 LARGEST_GRADIENT = 5.0
+OWN_DECAY = 1.0
+"""AdamW's decay of an attribute's own weights of mentions: an attribute with few labels stays at the shared ones."""
 
 
 class JointTraining:
@@ -76,6 +78,7 @@ class JointTraining:
 
     def _step(self, rows: Tensor) -> Tensor:
         batch = modality_dropout(self.batches.batch(rows), self.config.modality_dropout, self.generator)
+        batch = mention_dropout(batch, self.config.mention_dropout, self.generator)
         batch = word_dropout(batch, self.config.word_dropout, self.generator)
         with autocast(self.config.precision, self.targets.device):
             logits = self.network(batch)
@@ -90,10 +93,17 @@ class JointTraining:
 
 
 def _groups(network: AttributeNetwork, decay: float) -> list[dict[str, object]]:
-    """Only matrices of linear layers decay: not normalisation, not embeddings, not biases."""
+    """Only matrices of linear layers decay, and an attribute's own weights of mentions, these fast.
+
+    Normalisation, embeddings, biases and the weights of mentions that all share do not.
+    """
     decaying = {id(module.weight) for module in network.modules() if isinstance(module, nn.Linear)}
+    pulled = {id(module.own) for module in network.modules() if isinstance(module, MentionWeights)}
     parameters = list(network.parameters())
-    return [
+    groups: list[dict[str, object]] = [
         {"params": [p for p in parameters if id(p) in decaying], "weight_decay": decay},
-        {"params": [p for p in parameters if id(p) not in decaying], "weight_decay": 0.0},
+        {"params": [p for p in parameters if id(p) not in decaying | pulled], "weight_decay": 0.0},
     ]
+    if pulled:
+        groups.append({"params": [p for p in parameters if id(p) in pulled], "weight_decay": OWN_DECAY})
+    return groups

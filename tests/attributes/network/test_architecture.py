@@ -1,5 +1,7 @@
 """Layers and shapes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -7,9 +9,11 @@ from torch.nn import functional
 
 from atelier.attributes.config import AttributeConfig
 from atelier.attributes.network.architecture import (
+    MENTION_WEIGHTS,
     PAIR_FACTORS,
     ArticleBatch,
     AttributeNetwork,
+    MentionWeights,
     PairBranch,
     Sizes,
     TextBranch,
@@ -147,3 +151,34 @@ def test_published_has_neither_members_nor_pairs() -> None:
     assert (config.members, config.pair_units, config.label_smoothing) == (1, 0, 0.0)
     with pytest.raises(ValidationError, match="members=2"):
         AttributeConfig.published(members=2)
+
+
+def test_mentions_add_their_weights_to_the_logits_of_their_values() -> None:
+    weights = MentionWeights((2, 3))
+    told = torch.zeros(1, 5, len(MENTION_WEIGHTS))
+    told[0, 1, 0], told[0, 4, 3] = 1.0, 2.0
+    expected = torch.tensor([[0.0, MENTION_WEIGHTS[0], 0.0, 0.0, 2 * MENTION_WEIGHTS[3]]])
+    torch.testing.assert_close(weights(told), expected)
+    with torch.no_grad():
+        weights.own[1, 3] = 0.5  # of the second attribute alone
+    torch.testing.assert_close(weights(told)[0, 4], torch.tensor(2 * (MENTION_WEIGHTS[3] + 0.5)))
+
+
+def test_a_text_is_believed_before_any_training() -> None:
+    sizes = Sizes(0, 0, 3, 0, 0, (3, 2))
+    config = AttributeConfig.small(filters=4, tokens=5)
+    network = AttributeNetwork(config, sizes).eval()
+    batch = _batch(4, sizes, 1, torch.zeros(4, 5, dtype=torch.int64))
+    told = torch.zeros(4, 5, len(MENTION_WEIGHTS))
+    told[:, 2, 1:3] = 1.0  # the third value of the first attribute stands in the description, and no other does
+    colours = network.probabilities(network(replace(batch, mentions=told)))[0]
+    assert (colours.argmax(dim=1) == 2).all()
+    assert (colours[:, 2] > 0.9).all()
+    assert network.probabilities(network(batch))[0].amax() < 0.9
+
+
+def test_the_published_network_is_not_told_what_texts_name() -> None:
+    sizes = Sizes(0, 0, 3, 0, 0, (3, 2))
+    for config in (AttributeConfig.published(filters=4), AttributeConfig(training="published", filters=4)):
+        assert not config.reads_mentions
+        assert AttributeNetwork(config, sizes).mentions is None

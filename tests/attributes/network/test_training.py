@@ -121,6 +121,21 @@ def test_with_few_labels_the_temperature_is_what_suits_the_others() -> None:
     assert fit_temperatures([], none[:, :0]).tolist() == []
 
 
+def test_a_temperature_that_makes_confidence_less_honest_is_not_kept() -> None:
+    """A few labels are wrong where it is very sure: dividing logits makes these likelier, and all else less honest."""
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.randint(0, 3, (500, 1), generator=generator)
+    honest = functional.one_hot(truth[:, 0], 3).float() * torch.tensor(0.96 / 0.02).log()
+    missed = torch.arange(500) % 25 == 0  # as many as a confidence of 96% allows
+    targets = torch.where(missed[:, None], (truth + 1) % 3, truth)
+    sure = torch.where((torch.arange(500) % 50 == 0)[:, None], honest * 6, honest)
+    assert fit_temperatures([sure], targets).tolist() == [1.0]
+    assert fit_temperatures([honest * 3], targets).item() == pytest.approx(3.0, rel=0.2), "it is kept where it helps"
+    # One attribute falls back alone: another that has as many labels keeps its own.
+    first, second = fit_temperatures([sure, honest * 3], torch.cat([targets, targets], dim=1)).tolist()
+    assert (first, second) == (1.0, pytest.approx(3.0, rel=0.2))
+
+
 @pytest.mark.parametrize("temperature", [0.25, 1.0, 3.0])
 def test_what_probabilities_were_before_the_temperature(temperature: float) -> None:
     logits = 4 * torch.randn((50, 6), generator=torch.Generator().manual_seed(0))
