@@ -21,7 +21,7 @@ from assets.report import report_path
 from atelier.errors import AtelierError
 from dagster_project.build import build_defs
 from dagster_project.commands.init import init_home
-from dagster_project.commands.promote import BACKBONE, promote_backbone
+from dagster_project.commands.promote import BACKBONE, NotBetter, promote_backbone
 from dagster_project.executors import step_server
 from dagster_project.jobs import INGESTED, assets_of
 from dagster_project.run import run_job_in_processes
@@ -72,11 +72,19 @@ def run_days(home: Home) -> date:
         run, origin = runner(home, instance), ds - timedelta(days=settings.horizon)
         run("ingest", settings.first_day, ds - timedelta(days=1))
         run(BACKBONE, origin)
-        say(promote_backbone(home, origin))
+        say(promoted_if_better(home, origin))
         run("daily_retrain", origin, assets=read_by_judge(home))
         run("daily_retrain", ds)
         run("judge", ds)
     return ds
+
+
+def promoted_if_better(home: Home, day: date) -> str:
+    """Promote a day's backbone if it reads the labels better than the one it was made from; says why or why not."""
+    try:
+        return promote_backbone(home, day)
+    except NotBetter as refusal:
+        return str(refusal)
 
 
 def check_sample(home: Home) -> None:

@@ -88,6 +88,12 @@ class FineTuned:
     articles: list[str]
     summary: dict[str, int]
 
+    @property
+    def gain(self) -> float:
+        """What fine-tuning added to the mean weighted F1 on the validation styles; nan where none was held out."""
+        mean = self.metrics[self.metrics["attribute"] == "mean"].set_index("metric")["value"]
+        return float(mean["weighted_f1_after"] - mean["weighted_f1_before"])
+
     def save(self, path: str | Path) -> None:
         """Write the bundle: weights.safetensors in the backbone's own layout, config.json, metrics and articles.
 

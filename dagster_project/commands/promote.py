@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 BACKBONE = "image_backbone"
 
 
+class NotBetter(AtelierError):
+    """A backbone that reads the labels no better than the one it was made from."""
+
+
 @click.group()
 def promote() -> None:
     """Use the result of a job on demand from now on; nightly runs never do this by themselves."""
@@ -25,23 +29,30 @@ def promote() -> None:
 
 @promote.command(BACKBONE)
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="The one trained on that day; default: the newest.")
+@click.option("--anyway", is_flag=True, help="Also if it is no better than the backbone that it was made from.")
 @click.option("--undo", is_flag=True, help="Back to the backbone and the weights that `atelier init` wrote.")
-def image_backbone(day: datetime | None, undo: bool) -> None:
+def image_backbone(day: datetime | None, anyway: bool, undo: bool) -> None:
     """Encode photographs with the fine-tuned backbone from the next run on."""
     home = Home.from_environment()
-    if undo and day:
-        raise click.UsageError("--undo takes no --day")
+    if undo and (day or anyway):
+        raise click.UsageError("--undo takes neither --day nor --anyway")
     if undo:
         changed = promote_encoder(home, None)
         click.echo(f"{home.toml}: {'back to' if changed else 'already'} {home.settings.encoder.backbone}")
         return
-    click.echo(promote_backbone(home, day.date() if day else None))
+    click.echo(promote_backbone(home, day.date() if day else None, anyway))
 
 
-def promote_backbone(home: Home, day: date | None = None) -> str:
+def promote_backbone(home: Home, day: date | None = None, anyway: bool = False) -> str:
     """Write a day's backbone, or the newest, into atelier.toml; returns a message for the user.
 
+    Args:
+        home: its settings are changed.
+        day: the day that the backbone was trained on; None: the newest.
+        anyway: promote it even if it is no better than the one that it was made from.
+
     Raises:
+        NotBetter: its mean weighted F1 on the validation styles did not rise; nothing was written.
         PartitionMissing: none was trained on that day.
         AtelierError: none was ever trained.
         BundleError: it is damaged.
@@ -52,9 +63,17 @@ def promote_backbone(home: Home, day: date | None = None) -> str:
 
     bundle = _bundle(home, day)
     tuned = FineTuned.load(bundle.path)  # a backbone that cannot be built must not be promoted
+    figures = finetuning_text(tuned.metrics)
+    if not (tuned.gain > 0 or anyway):
+        raise NotBetter(
+            f"{figures}\n\nnot promoted: fine-tuning changed the mean weighted F1 on styles it had not seen by "
+            f"{tuned.gain:+.3f}, and only a rise is worth encoding every photograph anew; --anyway promotes it all the "
+            "same"
+        )
     changed = promote_encoder(home, bundle.model_id)
     return (
-        f"{finetuning_text(tuned.metrics)}\n\n{home.toml}: photographs are {'now' if changed else 'already'} encoded "
+        f"{figures}\n\npromoted: the mean weighted F1 on styles it had not seen changed by {tuned.gain:+.3f}.\n"
+        f"{home.toml}: photographs are {'now' if changed else 'already'} encoded "
         f"with {tuned.backbone.name} {bundle.model_id}, fine-tuned on labels of {bundle.manifest.training_day}.\n"
         "Each is encoded once with it, by the next run of each day; other days keep their vectors until they run again."
     )

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from PIL import Image
 from atelier.images import FineTuned, FineTuningConfig, Preprocessing, finetune
 from atelier.images.backbones import build_backbone
 from dagster_project.cli import cli
+from dagster_project.commands.promote import NotBetter
 from resources.model_store import ModelStore
 from resources.retailer import Home, Settings, SettingsError, check_settings, write_settings
 
@@ -35,7 +37,15 @@ def backbones(tmp_path_factory: pytest.TempPathFactory) -> tuple[FineTuned, Fine
         finetune(start, photographs, labels, root=root, config=FineTuningConfig(epochs=1, views=1, seed=seed))
         for seed in (0, 1)
     ]
-    return made[0], made[1]
+    return with_gain(made[0], 0.1), with_gain(made[1], 0.1)
+
+
+def with_gain(tuned: FineTuned, gain: float) -> FineTuned:
+    """The same backbone, whose figures say that fine-tuning added so much to the mean weighted F1."""
+    metrics = tuned.metrics.copy()
+    for metric, value in (("weighted_f1_before", 0.5), ("weighted_f1_after", 0.5 + gain)):
+        metrics.loc[(metrics["attribute"] == "mean") & (metrics["metric"] == metric), "value"] = value
+    return replace(tuned, metrics=metrics)
 
 
 @pytest.fixture
@@ -69,6 +79,22 @@ def test_the_newest_is_promoted_and_its_figures_are_shown(home: Home, trained: d
     again = home.toml.read_bytes()
     assert "already encoded" in run().output
     assert home.toml.read_bytes() == again
+
+
+@pytest.mark.parametrize("gain", [0.0, -0.02, float("nan")])
+def test_a_backbone_that_is_no_better_is_promoted_only_on_demand(
+    home: Home, backbones: tuple[FineTuned, FineTuned], run: Run, gain: float
+) -> None:
+    before = home.toml.read_bytes()
+    model_id = ModelStore(home.store).publish("image_backbone", FIRST, with_gain(backbones[0], gain).save, {}).model_id
+    refused = run()
+    assert isinstance(refused.exception, NotBetter)
+    assert f"not promoted: fine-tuning changed the mean weighted F1 on styles it had not seen by {gain:+.3f}" in str(
+        refused.exception
+    )
+    assert home.toml.read_bytes() == before
+    assert run("--anyway").exit_code == 0
+    assert home.settings.encoder.promoted == model_id
 
 
 def test_a_day_can_be_chosen_and_undone(home: Home, trained: dict[date, str], run: Run) -> None:
