@@ -18,6 +18,9 @@ from dagster_project.commands.recommend import recommend
 from dagster_project.commands.similar import similar
 from resources.retailer import Home
 
+#: Libraries that read and write files, and have errors of their own for it.
+READERS = ("_duckdb", "duckdb", "pyarrow", "safetensors", "safetensors_rust")
+
 
 @click.group()
 @click.version_option(package_name="atelier")
@@ -65,12 +68,20 @@ def vacuum(older_than: int) -> None:
 
 
 def main() -> None:
-    """Run the command; an error that Atelier raises on purpose is one line, not a traceback."""
+    """Run the command; an error on purpose, a damaged file and a disk that refuses are a line, not a traceback."""
     try:
         cli()
     except AtelierError as error:
         click.echo(f"atelier: {error}", err=True)
-        sys.exit(1)
+    except Exception as error:
+        if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in READERS:
+            raise
+        said = str(error).strip().splitlines()
+        click.echo(f"atelier: {type(error).__name__}: {said[0] if said else 'without a message'}", err=True)
+        click.echo(
+            "A file is damaged, or cannot be read or written; docs/running.md says how a home is mended.", err=True
+        )
+    sys.exit(1)
 
 
 if __name__ == "__main__":

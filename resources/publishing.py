@@ -125,6 +125,9 @@ def publish(
         spill = target.with_name(f"{target.name}.spill")
         with open_duckdb(spill, threads=threads, memory_limit=memory_limit, database=building) as connection:
             summary = _Publisher(store, connection).build(sorted(views.glob("*.sql")))
+        # A client that wrote to the old file and was killed leaves its log beside it, which does not fit the new file
+        # and would keep everybody from opening it. What it wrote goes with the old file.
+        target.with_name(f"{target.name}.wal").unlink(missing_ok=True)
         replace_file(building, target)
         return PublishedSummary(target, *summary, target.stat().st_size)
 

@@ -391,6 +391,22 @@ def test_an_error_on_purpose_is_one_line(
     assert error.count("\n") == 1
 
 
+def test_a_damaged_file_is_two_lines(
+    old: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(old.open_store())
+    (file,) = old.store.glob("similar_articles/**/*.parquet")
+    file.chmod(0o644)
+    file.write_bytes(b"PAR1 not really PAR1")
+    monkeypatch.setattr("sys.argv", ["atelier", "similar", "a"])
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    assert exit_.value.code == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert str(file) in first
+    assert "docs/running.md" in second
+
+
 def test_every_command_says_what_it_is_for(run: Run) -> None:
     assert isinstance(cli.cli, click.Group)
     for name, command in cli.cli.commands.items():

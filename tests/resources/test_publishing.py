@@ -225,6 +225,25 @@ def test_changes_names_what_differs_between_the_newest_two_days(unaudited: Featu
     assert {row[2] for row in found if row[4] == "changed"} == {"a"}
 
 
+WRITES_AND_DIES = """
+import os, sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+connection.execute("CREATE TABLE scribbled AS SELECT 1")
+os._exit(9)
+"""
+
+
+def test_what_a_killed_writer_left_beside_the_file_keeps_nobody_out(store: FeatureStore, path: Path) -> None:
+    store.write("articles", DAY, articles())
+    publish(store, path)
+    subprocess.run([sys.executable, "-c", WRITES_AND_DIES, str(path)], check=False)
+    assert path.with_name(f"{path.name}.wal").exists()
+    store.write("articles", DAY, articles(2.0))
+    publish(store, path)
+    assert rows(path, "SELECT DISTINCT price::DOUBLE FROM articles") == [(2.0,)]
+    assert rows(path, "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'scribbled'") == [(0,)]
+
+
 @pytest.mark.parametrize("folder", ["kind=purchase", "ds=1999-01-01"])
 def test_folders_above_the_store_change_no_value(tmp_path: Path, path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir()
