@@ -115,6 +115,7 @@ def init(if_absent: bool, **arguments: Any) -> None:
     """Write atelier.toml, once; with the sample retailer, generate it."""
     home = Home.from_environment()
     if if_absent and home.toml.exists():
+        write_dagster_yaml(home)  # whoever lost Dagster's storage would otherwise run without its limits
         return
     sizes = {name: arguments[name] for name in SAMPLE_SIZES if arguments[name] is not None}
     if arguments["source"] == "sample":
@@ -141,6 +142,7 @@ def init_home(home: Home, *options: str) -> None:
         SettingsError: an option in the environment is not allowed.
     """
     if home.toml.exists():
+        write_dagster_yaml(home)
         return
     try:
         init.main(args=list(options), standalone_mode=False)

@@ -251,6 +251,16 @@ def test_the_definitions_compute_as_the_settings_say(old: Home) -> None:
     assert allowed == (1, "700.0 MiB")
 
 
+@pytest.mark.parametrize(
+    "again", [lambda old: init_home(old), lambda old: CliRunner().invoke(cli.cli, ["init", "--if-absent"])]
+)
+def test_lost_settings_of_dagster_are_written_again(old: Home, again: Callable[[Home], Any]) -> None:
+    shipped = (old.dagster / "dagster.yaml").read_text(encoding="utf-8")
+    shutil.rmtree(old.dagster)
+    again(old)
+    assert (old.dagster / "dagster.yaml").read_text(encoding="utf-8") == shipped
+
+
 def fill(store: FeatureStore, ds: date = DAY, similarity: float = 0.5) -> None:
     """Two articles and what is similar to the first."""
     articles = pd.DataFrame({"article_id": ["a", "b", "c"], "name": ["Coat", "Cape", None], "in_stock": True})
