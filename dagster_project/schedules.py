@@ -3,6 +3,7 @@
 What belongs here: the nightly requests. What does not: what the jobs contain (:mod:`dagster_project.jobs`).
 """
 
+from collections.abc import Collection
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -17,12 +18,17 @@ if TYPE_CHECKING:
 #: When what is requested, in the retailer's time zone. The judge needs the behaviour that daily_retrain ingests: it is
 #: requested later, and the queue runs one run of a day at a time (``DAY_TAG``).
 NIGHTLY = {"daily_retrain": "0 4 * * *", "judge": "5 4 * * *"}
+#: The asset that tells of each job whether a day has run: the last but one of ``daily_retrain``, since the last,
+#: ``completeness``, also fails where the day was published without one model.
+TELLS = {"daily_retrain": "feature_store", "judge": "offline_metrics"}
+#: Days that were missed, while the daemon was down for example, are requested again if they are no longer ago.
+CAUGHT_UP = 14
 #: Dagster puts it onto every run of a single day: from a schedule, a backfill, the launchpad.
 DAY_TAG = "dagster/partition"
 
 
 def nightly(job: "AssetJob", settings: Settings) -> dg.ScheduleDefinition:
-    """A schedule that requests yesterday's partition of ``job``; it starts stopped.
+    """A schedule that requests yesterday's partition of ``job``, after the days that were missed; it starts stopped.
 
     Past the source's last day it skips, and says so.
     """
@@ -32,18 +38,36 @@ def nightly(job: "AssetJob", settings: Settings) -> dg.ScheduleDefinition:
         cron_schedule=NIGHTLY[job.name],
         execution_timezone=settings.time_zone,
         job=job,
-        description=f"Requests yesterday's {job.name}.",
+        description=f"Requests yesterday's {job.name}, after the days that were missed.",
     )
-    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    def schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         now = context.scheduled_execution_time.astimezone(ZoneInfo(settings.time_zone))
         yesterday = now.date() - timedelta(days=1)
         reason = outside(yesterday, settings)
         if reason:
             return dg.SkipReason(reason)
-        key = yesterday.isoformat()
-        return dg.RunRequest(run_key=f"{job.name}/{key}", partition_key=key)
+        done = context.instance.get_materialized_partitions(dg.AssetKey(TELLS[job.name]))
+        keys = [day.isoformat() for day in due(yesterday, done)]
+        if len(keys) > 1:
+            context.log.warning(f"{job.name} missed {', '.join(keys[:-1])}: requested now, in order")
+        # Dagster starts no run twice for a run_key, so a day that failed is not tried again every night.
+        return [dg.RunRequest(run_key=f"{job.name}/{key}", partition_key=key) for key in keys]
 
     return schedule
+
+
+def due(yesterday: date, done: Collection[str]) -> list[date]:
+    """The days to request, ascending: yesterday, and those missed since the newest one that has run.
+
+    Where none has run, the schedule has just been turned on, and history is another job's: yesterday alone.
+
+    Args:
+        yesterday: the newest day that is over.
+        done: the partitions that have run, as YYYY-MM-DD.
+    """
+    earlier = [day for key in done if (day := date.fromisoformat(key)) < yesterday]
+    oldest = max([*earlier, yesterday - timedelta(days=CAUGHT_UP)]) + timedelta(days=1) if earlier else yesterday
+    return [oldest + timedelta(days=n) for n in range((yesterday - oldest).days + 1)]
 
 
 def outside(day: date, settings: Settings) -> str | None:

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from unittest import mock
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -11,7 +13,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 
 from dagster_project.build import build_defs
 from dagster_project.commands.init import write_dagster_yaml
-from dagster_project.schedules import DAY_TAG, outside
+from dagster_project.schedules import CAUGHT_UP, DAY_TAG, due, outside
 from resources.retailer import Home, Settings, write_settings
 
 LONDON = ZoneInfo("Europe/London")
@@ -35,22 +37,32 @@ def london(tmp_path_factory: pytest.TempPathFactory) -> dg.RepositoryDefinition:
     return repository_of(tmp_path_factory.mktemp("home"))
 
 
-def evaluate(repository: dg.RepositoryDefinition, schedule: str, at: datetime) -> dg.RunRequest | str:
-    """What ``schedule`` requests at a tick: the request, or why there is none."""
-    context = dg.build_schedule_context(scheduled_execution_time=at, repository_def=repository)
-    tick = repository.get_schedule_def(schedule).evaluate_tick(context)
+@cache
+def nothing_has_run() -> dg.DagsterInstance:
+    """Dagster's storage before the first run; to make one takes a third of a second, and a year has many ticks."""
+    return dg.DagsterInstance.ephemeral()
+
+
+def evaluate(
+    repository: dg.RepositoryDefinition, schedule: str, at: datetime, instance: dg.DagsterInstance | None = None
+) -> list[dg.RunRequest] | str:
+    """What ``schedule`` requests at a tick: the requests, or why there is none. By default nothing has run before."""
+    used = instance or nothing_has_run()
+    with mock.patch.object(dg.ScheduleEvaluationContext, "instance", used):  # a test's context opens none in memory
+        context = dg.build_schedule_context(scheduled_execution_time=at, repository_def=repository)
+        tick = repository.get_schedule_def(schedule).evaluate_tick(context)
     if tick.skip_message is not None:
         assert not tick.run_requests
         return tick.skip_message
     assert tick.run_requests is not None
-    (request,) = tick.run_requests
-    return request
+    return list(tick.run_requests)
 
 
 def requested(repository: dg.RepositoryDefinition, schedule: str, at: datetime) -> dg.RunRequest:
     """The request of a tick that has one."""
-    request = evaluate(repository, schedule, at)
-    assert isinstance(request, dg.RunRequest), request
+    requests = evaluate(repository, schedule, at)
+    assert isinstance(requests, list), requests
+    (request,) = requests
     return request
 
 
@@ -138,6 +150,33 @@ def test_a_live_source_never_ends(tmp_path: Path) -> None:
     repository = repository_of(tmp_path, last=None)
     yesterday = (four.date() - timedelta(days=1)).isoformat()
     assert requested(repository, "daily_retrain_nightly", four).partition_key == yesterday
+
+
+@pytest.mark.parametrize(
+    ("schedule", "asset"), [("daily_retrain_nightly", "feature_store"), ("judge_nightly", "offline_metrics")]
+)
+def test_days_missed_while_the_daemon_was_down_are_requested_in_order(
+    london: dg.RepositoryDefinition, schedule: str, asset: str
+) -> None:
+    """The last day that has run is the 6th; the daemon wakes on the 11th."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        for key in ("2025-01-01", "2025-02-06"):
+            instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=key))
+        found = evaluate(london, schedule, datetime(2025, 2, 11, 4, 0, tzinfo=LONDON), instance)
+        assert isinstance(found, list)
+        assert [request.partition_key for request in found] == [f"2025-02-{day:02}" for day in (7, 8, 9, 10)]
+        assert len({request.run_key for request in found}) == 4
+        long_after = evaluate(london, schedule, datetime(2025, 6, 11, 4, 0, tzinfo=LONDON), instance)
+    assert isinstance(long_after, list)
+    assert len(long_after) == CAUGHT_UP
+    assert long_after[-1].partition_key == "2025-06-10"
+
+
+def test_due_is_yesterday_where_yesterday_or_nothing_has_run() -> None:
+    yesterday = date(2025, 2, 10)
+    assert due(yesterday, []) == [yesterday]
+    assert due(yesterday, ["2025-02-10", "2025-02-09"]) == [yesterday]
+    assert due(yesterday, ["2025-02-11"]) == [yesterday]
 
 
 def test_outside_is_exact_on_both_ends() -> None:
