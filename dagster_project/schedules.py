@@ -15,12 +15,14 @@ from resources.retailer import Settings
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
 
-#: When what is requested, in the retailer's time zone. The judge needs the behaviour that daily_retrain ingests: it is
-#: requested later, and the queue runs one run of a day at a time (``DAY_TAG``).
-NIGHTLY = {"daily_retrain": "0 4 * * *", "judge": "5 4 * * *"}
+#: When what is requested, in the retailer's time zone. The judge needs the behaviour that daily_retrain ingests: its
+#: schedule asks every hour whether the day has been published, and requests it once it has.
+NIGHTLY = {"daily_retrain": "0 4 * * *", "judge": "5 4-23 * * *"}
 #: The asset that tells of each job whether a day has run: the last but one of ``daily_retrain``, since the last,
 #: ``completeness``, also fails where the day was published without one model.
 TELLS = {"daily_retrain": "feature_store", "judge": "offline_metrics"}
+#: The asset whose day has to be there before a job is requested for it.
+NEEDS = {"judge": TELLS["daily_retrain"]}
 #: Days that were missed, while the daemon was down for example, are requested again if they are no longer ago.
 CAUGHT_UP = 14
 #: Dagster puts it onto every run of a single day: from a schedule, a backfill, the launchpad.
@@ -48,6 +50,11 @@ def nightly(job: "AssetJob", settings: Settings) -> dg.ScheduleDefinition:
             return dg.SkipReason(reason)
         done = context.instance.get_materialized_partitions(dg.AssetKey(TELLS[job.name]))
         keys = [day.isoformat() for day in due(yesterday, done)]
+        if needed := NEEDS.get(job.name):
+            there = context.instance.get_materialized_partitions(dg.AssetKey(needed))
+            keys = [key for key in keys if key in there]
+        if not keys:
+            return dg.SkipReason(f"daily_retrain has not published {yesterday} yet")
         if len(keys) > 1:
             context.log.warning(f"{job.name} missed {', '.join(keys[:-1])}: requested now, in order")
         # Dagster starts no run twice for a run_key, so a day that failed is not tried again every night.

@@ -1,8 +1,7 @@
 """The schedules, evaluated for ticks: which day they request, and when they request nothing and why."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from unittest import mock
 from zoneinfo import ZoneInfo
@@ -37,18 +36,28 @@ def london(tmp_path_factory: pytest.TempPathFactory) -> dg.RepositoryDefinition:
     return repository_of(tmp_path_factory.mktemp("home"))
 
 
-@cache
-def nothing_has_run() -> dg.DagsterInstance:
-    """Dagster's storage before the first run; to make one takes a third of a second, and a year has many ticks."""
-    return dg.DagsterInstance.ephemeral()
+class Storage:
+    """Dagster's storage as the schedules see it: the partitions of each asset that have run."""
+
+    def __init__(self, **partitions: Collection[str]) -> None:
+        self.partitions = {dg.AssetKey(asset): set(days) for asset, days in partitions.items()}
+
+    def get_materialized_partitions(self, asset: dg.AssetKey) -> set[str]:
+        return self.partitions.get(asset, set())
+
+
+#: Before the first night; for the judge, which needs published days, after every day was published and none judged.
+BEFORE = {
+    "daily_retrain_nightly": Storage(),
+    "judge_nightly": Storage(feature_store=[str(date(2025, 1, 1) + timedelta(days=n)) for n in range(1000)]),
+}
 
 
 def evaluate(
-    repository: dg.RepositoryDefinition, schedule: str, at: datetime, instance: dg.DagsterInstance | None = None
+    repository: dg.RepositoryDefinition, schedule: str, at: datetime, storage: Storage | None = None
 ) -> list[dg.RunRequest] | str:
-    """What ``schedule`` requests at a tick: the requests, or why there is none. By default nothing has run before."""
-    used = instance or nothing_has_run()
-    with mock.patch.object(dg.ScheduleEvaluationContext, "instance", used):  # a test's context opens none in memory
+    """What ``schedule`` requests at a tick: the requests, or why there is none."""
+    with mock.patch.object(dg.ScheduleEvaluationContext, "instance", storage or BEFORE[schedule]):
         context = dg.build_schedule_context(scheduled_execution_time=at, repository_def=repository)
         tick = repository.get_schedule_def(schedule).evaluate_tick(context)
     if tick.skip_message is not None:
@@ -92,7 +101,8 @@ def test_at_four_yesterday_is_requested(london: dg.RepositoryDefinition, schedul
 def test_a_year_of_ticks_requests_every_day_once(london: dg.RepositoryDefinition, schedule: str) -> None:
     """Also where the clock changes, on 30 March and 26 October: no day is left out and none comes twice."""
     fired = ticks(london, schedule, FIRST + timedelta(days=1), LAST + timedelta(days=1))
-    requests = [requested(london, schedule, tick) for tick in fired]
+    first = {tick.astimezone(LONDON).date(): tick for tick in reversed(fired)}  # the judge asks every hour
+    requests = [requested(london, schedule, tick) for _, tick in sorted(first.items())]
     days = [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
     assert [request.partition_key for request in requests] == [day.isoformat() for day in days]
     assert len({request.run_key for request in requests}) == len(days)
@@ -152,24 +162,36 @@ def test_a_live_source_never_ends(tmp_path: Path) -> None:
     assert requested(repository, "daily_retrain_nightly", four).partition_key == yesterday
 
 
-@pytest.mark.parametrize(
-    ("schedule", "asset"), [("daily_retrain_nightly", "feature_store"), ("judge_nightly", "offline_metrics")]
-)
+@pytest.mark.parametrize("schedule", NIGHTLY)
 def test_days_missed_while_the_daemon_was_down_are_requested_in_order(
-    london: dg.RepositoryDefinition, schedule: str, asset: str
+    london: dg.RepositoryDefinition, schedule: str
 ) -> None:
     """The last day that has run is the 6th; the daemon wakes on the 11th."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        for key in ("2025-01-01", "2025-02-06"):
-            instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=key))
-        found = evaluate(london, schedule, datetime(2025, 2, 11, 4, 0, tzinfo=LONDON), instance)
-        assert isinstance(found, list)
-        assert [request.partition_key for request in found] == [f"2025-02-{day:02}" for day in (7, 8, 9, 10)]
-        assert len({request.run_key for request in found}) == 4
-        long_after = evaluate(london, schedule, datetime(2025, 6, 11, 4, 0, tzinfo=LONDON), instance)
+    done = ["2025-01-01", "2025-02-06"]
+    published = BEFORE["judge_nightly"].partitions[dg.AssetKey("feature_store")]
+    before = (
+        Storage(feature_store=done)
+        if schedule == "daily_retrain_nightly"
+        else Storage(feature_store=published, offline_metrics=done)
+    )
+    found = evaluate(london, schedule, datetime(2025, 2, 11, 5, 0, tzinfo=LONDON), before)
+    assert isinstance(found, list)
+    assert [request.partition_key for request in found] == [f"2025-02-{day:02}" for day in (7, 8, 9, 10)]
+    assert len({request.run_key for request in found}) == 4
+    long_after = evaluate(london, schedule, datetime(2025, 6, 11, 5, 0, tzinfo=LONDON), before)
     assert isinstance(long_after, list)
     assert len(long_after) == CAUGHT_UP
     assert long_after[-1].partition_key == "2025-06-10"
+
+
+def test_the_judge_waits_until_the_day_is_published(london: dg.RepositoryDefinition) -> None:
+    at = datetime(2025, 2, 11, 4, 5, tzinfo=LONDON)
+    judged = {"offline_metrics": ["2025-02-08"]}
+    reason = evaluate(london, "judge_nightly", at, Storage(feature_store=["2025-02-08"], **judged))
+    assert reason == "daily_retrain has not published 2025-02-10 yet"
+    late = evaluate(london, "judge_nightly", at, Storage(feature_store=["2025-02-08", "2025-02-09"], **judged))
+    assert isinstance(late, list)
+    assert [request.partition_key for request in late] == ["2025-02-09"]
 
 
 def test_due_is_yesterday_where_yesterday_or_nothing_has_run() -> None:
@@ -192,7 +214,7 @@ def test_the_judge_is_requested_after_the_day_and_waits_for_it_in_the_queue(
 ) -> None:
     day = date(2025, 2, 11)
     (retrain,) = ticks(london, "daily_retrain_nightly", day, day)
-    (judge,) = ticks(london, "judge_nightly", day, day)
+    judge = ticks(london, "judge_nightly", day, day)[0]
     assert retrain < judge
     first, second = (requested(london, name, tick) for name, tick in zip(NIGHTLY, (retrain, judge), strict=True))
     assert first.partition_key == second.partition_key

@@ -116,7 +116,7 @@ def test_the_code_location_is_loaded_with_its_assets_jobs_and_schedules(server: 
             "executionTimezone": "Europe/London",
             "scheduleState": {"status": "STOPPED"},
         }
-        for job, cron in (("daily_retrain", "0 4 * * *"), ("judge", "5 4 * * *"))
+        for job, cron in (("daily_retrain", "0 4 * * *"), ("judge", "5 4-23 * * *"))
     ]
 
 
