@@ -236,6 +236,16 @@ class Step:
         if not passed:
             self.log.warning(description)
 
+    def tag_run(self, key: str, text: str) -> None:
+        """Put a tag on the run, which Dagster's list of runs shows.
+
+        Raises:
+            ValueError: the work is done in a process of its own, which has no access to Dagster's storage.
+        """
+        if self.context is None:
+            raise ValueError("a run can be tagged only in Dagster's own process")
+        self.context.instance.add_run_tags(self.run_id, {key: text})
+
     def check_history(self) -> "pd.DataFrame":
         """The latest result of every check on the step's day: asset, check, success, blocking, observed.
 

@@ -27,7 +27,7 @@ SIGNIFICANT = 0.05
 NO_DIFFERENCE = "no difference shown"
 
 
-@parts.section("Leaderboard", "leaderboard", "Recommendations of this day have not been judged yet.", "judge")
+@parts.section("Leaderboard", "leaderboard", "No recommendations have been judged on this day.", "judge")
 def leaderboard_section(
     offline_metrics: pd.DataFrame,
     comparisons: pd.DataFrame | None = None,
