@@ -18,6 +18,7 @@ from assets.recommenders import TRAIN_KINDS
 from assets.retrieval import SIMILAR
 from assets.step import Step
 from atelier.errors import PartitionMissing
+from atelier.recommenders import declared
 from resources.retailer import day_range
 from sql import query
 
@@ -37,7 +38,7 @@ def day_facts(step: Step) -> "DayFacts":
 
     rows, lists = _rows(step), _served(step, step.ds)
     serving = step.home.settings.serving_model
-    without, without_any = _without_neighbours(step)
+    articles, without, without_any = _without_neighbours(step)
     absent = missing_assets(step)
     unjudged, first = _unjudged(step)
     return DayFacts(
@@ -50,7 +51,7 @@ def day_facts(step: Step) -> "DayFacts":
         served=lists,
         served_before=_served_before(step, serving),
         values=_values(step),
-        articles=rows["articles"].today or 0,
+        articles=articles,
         without_neighbours=without,
         without_any=without_any,
         missing=absent,
@@ -89,7 +90,7 @@ def _not_ingested(step: Step) -> list[date]:
 
 
 def _served(step: Step, ds: date) -> "dict[str, Served]":
-    """Whom the lists of each model serve on a day; empty where it has no lists."""
+    """Whom the lists of the served model, and of those that read content, serve on a day; empty: it has no lists."""
     from atelier.report.this_day import Served
 
     try:
@@ -97,7 +98,8 @@ def _served(step: Step, ds: date) -> "dict[str, Served]":
             rows = con.sql(query("served_lists"), params={"kinds": list(TRAIN_KINDS)}).fetchall()
     except PartitionMissing:
         return {}
-    return {model: Served(*counts) for model, *counts in rows}
+    serving = step.home.settings.serving_model
+    return {model: Served(*counts) for model, *counts in rows if model == serving or declared(model).reads_content}
 
 
 def _served_before(step: Step, model: str) -> "tuple[date, Served] | None":
@@ -117,15 +119,14 @@ def _values(step: Step) -> "pd.DataFrame | None":
     return frame
 
 
-def _without_neighbours(step: Step) -> tuple[dict[str, int] | None, int]:
-    """How many articles have no neighbours, by model and by any model; None where no neighbours were computed."""
+def _without_neighbours(step: Step) -> tuple[int, dict[str, int] | None, int]:
+    """The articles of the day, and how many have no neighbours by each model and by any; None: none were computed."""
     try:
         with step.connect(SIMILAR, "articles") as con:
-            rows = dict(con.sql(query("without_neighbours")).fetchall())
+            *by_model, (_, articles, by_any) = con.sql(query("without_neighbours")).fetchall()
     except PartitionMissing:
-        return None, 0
-    by_any = int(rows.pop(None))
-    return rows, by_any
+        return 0, None, 0
+    return articles, {model: without for model, _, without in by_model}, by_any
 
 
 def _unjudged(step: Step) -> tuple[str, bool]:

@@ -105,7 +105,7 @@ def _examples(listed: pd.DataFrame, what: str, total: int) -> Markup:
 def _example(subject: str, attribute: str, before: str, after: str) -> Markup:
     """One change; of texts that it lacks :data:`~atelier.report.parts.NONE` is given."""
     named = subject if attribute == parts.NONE else f"{subject} {attribute}"
-    values = " → ".join(value for value in (before, after) if value != parts.NONE)
+    values = " → ".join(dict.fromkeys(value for value in (before, after) if value != parts.NONE))
     return Markup("{}: {}").format(named, values) if values else Markup("{}").format(named)
 
 

@@ -16,6 +16,7 @@ from atelier.metrics import FEW_CUSTOMERS
 from atelier.metrics.segments import ALL
 from atelier.report import measured, parts
 from atelier.report.parts import count_text, percent_text
+from atelier.report.text import values_text
 
 GOOD, WARN, BAD, NONE = "good", "warn", "bad", "none"
 #: The sign of each mark; together with the colour, for those who cannot tell colours apart.
@@ -83,7 +84,8 @@ class DayFacts:
         not_ingested: earlier days without interactions, in order.
         customers: the customers of the day.
         serving: the model whose lists every customer gets.
-        served: whom each model's lists serve, by model; a model that has no lists is absent.
+        served: whom the lists of ``serving`` and of the models that could be served in its place serve, by model; a
+            model that has no lists is absent.
         served_before: of the model ``serving`` on the newest earlier day that has lists, and that day.
         values: attribute, annotated, predicted, abstained (counts); None: no values were made.
         articles: the articles of the day.
@@ -194,9 +196,9 @@ def _rows(facts: DayFacts) -> Line:
             f"{len(facts.not_ingested)} earlier days have no interactions: run `dg launch --job ingest"
             f" --partition-range {first}...{last}`."
         )
-    mark = BAD if absent or empty else WARN if todo else GOOD
-    text = "; ".join(_rows_text(table, rows) for table, rows in facts.rows.items())
-    return Line("Rows", mark, count_text(_today(facts, "interactions")), f"{text}.", "ingest", " ".join(todo))
+    mark = BAD if absent else WARN if todo else GOOD
+    figure = count_text(_today(facts, "interactions"))
+    return Line("Rows", mark, figure, f"{_rows_text(facts.rows)}.", "ingest", " ".join(todo))
 
 
 def _ingest_command(ds: date) -> str:
@@ -208,15 +210,19 @@ def _today(facts: DayFacts, table: str) -> int | None:
     return rows.today if rows else None
 
 
-def _rows_text(table: str, rows: Rows) -> str:
-    """A table's rows beside those of the days before: ``interactions 812 (790 yesterday, usually 801)``."""
-    name = table.replace("_", " ")
-    if rows.today is None:
-        return f"{name} –"
-    before = [] if rows.yesterday is None else [f"{count_text(rows.yesterday)} yesterday"]
-    if rows.usual is not None:
-        before.append(f"usually {count_text(rows.usual)}")
-    return f"{name} {count_text(rows.today)}" + (f" ({', '.join(before)})" if before else "")
+def _rows_text(rows: Mapping[str, Rows]) -> str:
+    """The rows of tables beside those of the days before; what is as it was yesterday stands last."""
+    other, same = [], []
+    for table, counted in rows.items():
+        text = f"{table.replace('_', ' ')} {count_text(counted.today)}"
+        before = [] if counted.yesterday is None else [f"{count_text(counted.yesterday)} yesterday"]
+        if counted.usual is not None:
+            before.append(f"usually {count_text(counted.usual)}")
+        if counted.usual is None and counted.today == counted.yesterday is not None:
+            same.append(text)
+        else:
+            other.append(text + (f" ({', '.join(before)})" if before else ""))
+    return "; ".join([*other, f"as yesterday: {', '.join(same)}"] if same else other)
 
 
 def _rejected(facts: DayFacts) -> Line:
@@ -240,11 +246,11 @@ def _customers(facts: DayFacts) -> Line:
     """Who is served by the model, who by the fallback, and why."""
     served = facts.served.get(facts.serving)
     if served is None:
-        remedy = _remake(facts) if facts.missing else _retrain(facts)
-        return Line("Customers", BAD, "no lists", f"Nobody has a list of {facts.serving}.", "recommendations", remedy)
+        text = f"Nobody has a list of {facts.serving}."
+        return Line("Customers", BAD, "no lists", text, "recommendations", _remake(facts))
     by_model = served.customers - served.fallback
     text = (
-        f"{count_text(by_model)} of {count_text(served.customers)} have a list of {facts.serving}; "
+        f"{count_text(by_model)} of {count_text(served.customers)} customers have a list of {facts.serving}; "
         f"{count_text(served.fallback)} ({percent_text(served.share)}) are on the fallback"
         f"{_why(served, facts.serving)}."
     )
@@ -290,15 +296,10 @@ def _less_fallback(facts: DayFacts, served: Served) -> str:
 def _values(facts: DayFacts) -> Line:
     """Where the values of attributes come from."""
     if facts.values is None:
-        return Line("Values", BAD, "none", "No attribute was predicted.", "attributes", _retrain(facts))
+        return Line("Values", BAD, "none", "No attribute was predicted.", "attributes", _remake(facts))
     frame = facts.values
-    annotated, predicted, abstained = (int(frame[name].sum()) for name in ("annotated", "predicted", "abstained"))
-    unlabelled = predicted + abstained
-    share = abstained / max(unlabelled, 1)
-    text = (
-        f"{count_text(annotated)} annotated, {count_text(predicted)} predicted, {count_text(abstained)} abstained: "
-        f"{percent_text(share)} of the values that nobody annotated are only the most probable of several."
-    )
+    share = int(frame["abstained"].sum()) / max(int(frame[["predicted", "abstained"]].to_numpy().sum()), 1)
+    text = values_text(frame)
     much = share > MUCH_ABSTAINED
     todo = ""
     if much:
@@ -313,11 +314,11 @@ def _values(facts: DayFacts) -> Line:
 def _neighbours(facts: DayFacts) -> Line:
     without = facts.without_neighbours
     if without is None:
-        return Line("Neighbours", BAD, "none", "No similar articles were computed.", "neighbours", _retrain(facts))
+        return Line("Neighbours", BAD, "none", "No similar articles were computed.", "neighbours", _remake(facts))
     by_model = ", ".join(f"{model} {count_text(number)}" for model, number in without.items())
     text = (
         f"{count_text(facts.without_any)} of {count_text(facts.articles)} articles have no similar article by any model"
-        f" (by model: {by_model})."
+        f" (by model: {by_model or parts.NONE})."
     )
     todo = (
         "Look them up in articles: without text, photograph and interactions nothing is known of them that could be "
@@ -336,7 +337,8 @@ def _models(facts: DayFacts) -> Line:
 
 
 def _remake(facts: DayFacts) -> str:
-    return f"Mend the cause, then run `{facts.remake}`."
+    """What makes that which is missing; where no reason is known, the day was not run."""
+    return f"Mend the cause, then run `{facts.remake}`." if facts.missing else _retrain(facts)
 
 
 def _retrain(facts: DayFacts) -> str:
@@ -369,9 +371,9 @@ def _judged(facts: DayFacts) -> Line:
         return Line("Judged", mark, "no", "Nothing was judged on this day.", "leaderboard", todo)
     origin, k = facts.ds - timedelta(days=facts.horizon), measured.nearest_k(metrics, measured.DAILY_K)
     best = measured.ranked_models(metrics, k)[0]
-    rows = measured.chosen(metrics, metric="precision", k=k, segment=ALL, seen=measured.evaluations(metrics)[0])
-    (row,) = measured.chosen(rows, model=best).to_dict("records")
+    rows = measured.chosen(metrics, metric="precision", k=k, segment=ALL)
     customers = int(rows["customers"].max())
+    row = measured.chosen(rows, model=best, seen=measured.evaluations(metrics)[0]).iloc[0]
     text = (
         f"The lists made on {origin} were judged by what {count_text(customers)} customers did on "
         f"{origin + timedelta(days=1)} … {facts.ds}. Best: {best}, precision@{k} "
