@@ -124,7 +124,7 @@ def days_section(records: Sequence[DayRecord]) -> Iterator[str]:
 def _day(ds: date, before: date | None) -> Markup:
     """The link to a day's page; it is also where the page before it leads to as its next day."""
     after = Markup('<span id="after-{}"></span>').format(before) if before else ""
-    return Markup('{}<a id="day-{}" href="{}">{}</a>').format(after, ds, page_name(ds), ds)
+    return Markup('{}<a class="keep" id="day-{}" href="{}">{}</a>').format(after, ds, page_name(ds), ds)
 
 
 def _figures(record: DayRecord, subjects: Sequence[str]) -> list[str]:

@@ -272,6 +272,9 @@ def _model(lineage: AttributeLineage) -> Iterator[Markup]:
         yield from _bundle(model)
 
 
+_SAME, _AGAIN = parts.Badge("yes", "good"), parts.Badge("written again since", "warn")
+
+
 def _bundle(model: TrainedModel) -> Iterator[Markup]:
     yield _facts(
         "The bundle that predicted, from its manifest.",
@@ -281,10 +284,7 @@ def _bundle(model: TrainedModel) -> Iterator[Markup]:
         ("Seed", model.seed),
         ("Code version", _code(model.code_version)),
     )
-    read = [
-        (each.table, _code(each.data_version), "yes" if each.current else parts.Badge("written again since", "warn"))
-        for each in model.upstreams
-    ]
+    read = [(each.table, _code(each.data_version), _SAME if each.current else _AGAIN) for each in model.upstreams]
     columns = ("Table", "Data version", "Still the partition of that day")
     yield parts.table("What it was trained on.", columns, read, columns)
     heads = ("Library", "Version")

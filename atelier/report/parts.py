@@ -142,7 +142,9 @@ def table(
     """
     left = set(columns[:1] if text is None else text)
     cells = [[(cell, isinstance(cell, Badge)) for cell in row] for row in rows]
-    verdicts = {place for row in cells for place, (_, badge) in enumerate(row) if badge}
+    badges = {place for row in cells for place, (_, badge) in enumerate(row) if badge}
+    others = {place for row in cells for place, (cell, badge) in enumerate(row) if not badge and cell != NONE}
+    verdicts = badges - others
     kinds = [
         "number" if name not in left else "verdict" if place in verdicts else "" for place, name in enumerate(columns)
     ]

@@ -180,7 +180,7 @@ def test_a_judge_that_judges_nothing_says_so_everywhere(make_house: Callable[...
     assert run is not None
     assert run.tags["atelier/judged"].startswith("nothing: ")
     assert retrain in run.tags["atelier/judged"]
-    (made,) = [each for each in result.get_asset_materialization_events() if str(each.asset_key.path) == "['report']"]
+    (made,) = [each for each in result.get_asset_materialization_events() if each.asset_key == dg.AssetKey("report")]
     assert retrain in str(made.materialization.metadata["judged"].value)
     assert f"<code>{retrain}</code>" in report_path(house.home.reports, house.ds).read_text()
 
