@@ -181,7 +181,7 @@ def test_a_judge_that_judges_nothing_says_so_everywhere(make_house: Callable[...
     assert run.tags["atelier/judged"].startswith("nothing: ")
     assert retrain in run.tags["atelier/judged"]
     (made,) = [each for each in result.get_asset_materialization_events() if each.asset_key == dg.AssetKey("report")]
-    assert retrain in str(made.materialization.metadata["judged"].value)
+    assert retrain in str(made.step_materialization_data.materialization.metadata["judged"].value)
     assert f"<code>{retrain}</code>" in report_path(house.home.reports, house.ds).read_text()
 
 
