@@ -40,7 +40,7 @@ def day_facts(step: Step) -> "DayFacts":
     serving = step.home.settings.serving_model
     articles, without, without_any = _without_neighbours(step)
     absent = missing_assets(step)
-    unjudged, first = _unjudged(step)
+    reason, first = _unjudged(step)
     return DayFacts(
         ds=step.ds,
         horizon=step.home.settings.horizon,
@@ -58,7 +58,7 @@ def day_facts(step: Step) -> "DayFacts":
         remake=remake_command(absent, step.ds),
         checks=step.check_history(),
         metrics=partition(step, "offline_metrics"),
-        unjudged=unjudged,
+        unjudged=reason,
         before_first_lists=first,
         judged_later=judged_later(step),
     )

@@ -8,6 +8,7 @@ the facts from the store, what differs from the day before (:mod:`atelier.report
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from textwrap import shorten
 
 import pandas as pd
 from markupsafe import Markup
@@ -29,8 +30,8 @@ MUCH_FALLBACK, FALLBACK_RISE = 0.2, 0.05
 MUCH_ABSTAINED = 0.5
 #: The share of rejected rows of a table above which the line warns.
 MANY_REJECTED = 0.01
-#: How many names a line lists.
-NAMED = 3
+#: How many names a line lists, and how many letters it takes of what a check found.
+NAMED, LONGEST = 3, 240
 
 
 @dataclass(frozen=True)
@@ -354,12 +355,17 @@ def _checks(facts: DayFacts) -> Line:
     text = f"{len(failed)} failed, {len(warned)} warned, {int(success.sum())} passed."
     worst = pd.concat([failed.sort_values(["table", "check"]), warned.sort_values(["table", "check"])])
     named = worst.head(NAMED).to_dict("records")
-    said = [f"{row['table']}, {row['check']}: {parts.plain(row['observed']).rstrip('.')}." for row in named]
+    said = [f"{row['table']}, {row['check']}: {_short(row['observed'])}." for row in named]
     if len(worst) > NAMED:
         said.append(f"And {len(worst) - NAMED} more.")
     mark = BAD if len(failed) else WARN if len(warned) else GOOD
     figure = f"{len(failed)} ✗ {len(warned)} !" if len(worst) else "all passed"
     return Line("Checks", mark, figure, text, "checks", " ".join(said))
+
+
+def _short(observed: object) -> str:
+    """What a check found, cut where a broken contract would fill the page; the section on checks says all of it."""
+    return shorten(parts.plain(observed), LONGEST, placeholder=" …").rstrip(".")
 
 
 def _judged(facts: DayFacts) -> Line:

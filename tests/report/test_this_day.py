@@ -173,6 +173,10 @@ def test_checks_say_what_they_found_the_failed_first() -> None:
     assert warned.mark == "warn"
     assert warned.todo.endswith("And 2 more.")
     assert line("Checks", checks=checks()).mark == "none"
+    broken = line("Checks", checks=checks(("a", "contract", False, True, "rows\n" + "a row " * 100)))
+    assert broken.todo.startswith("a, contract: rows a row a row")
+    assert broken.todo.endswith("a row ….")
+    assert len(broken.todo) < 300
 
 
 def test_when_it_was_judged_and_by_what() -> None:
