@@ -9,8 +9,6 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assets.lineage_pages import write_page
-
 if TYPE_CHECKING:
     from atelier.report.this_day import Line
 
@@ -40,6 +38,7 @@ def write_index(folder: Path, title: str, ds: date, lines: "Sequence[Line]") -> 
     Raises:
         DayRecordError: what was remembered of another day cannot be read.
     """
+    from assets.lineage_pages import write_page
     from atelier.report.index import INDEX, DayRecord, index_page
 
     write_page(DayRecord.of(ds, lines).to_json(), record_path(folder, ds))
