@@ -4,6 +4,9 @@ What belongs here: that step, which fails the run and names what is missing. Wha
 which the failed step does itself (:mod:`assets.results`).
 """
 
+from collections.abc import Iterable
+from datetime import date
+
 import dagster as dg
 
 from assets.publishing import GROUP
@@ -19,14 +22,19 @@ def missing_assets(step: Step) -> dict[str, str]:
     return dict(zip(absent["table"], absent["observed"], strict=True))
 
 
+def remake_command(missing: Iterable[str], ds: date) -> str:
+    """The command that makes the missing assets of a day, and publishes again."""
+    published = ("feature_store", "report", "completeness")
+    return f'dg launch --assets "{",".join([*missing, *published])}" --partition {ds}'
+
+
 @stage(produces=["completeness"], deps=["feature_store", "report"], group=GROUP)
 def completeness(step: Step) -> None:
     """Fails if a model, its lists or its neighbours are missing, after database and report were published."""
     absent = missing_assets(step)
     if absent:
         reasons = "\n".join(f"  {asset}: {reason}" for asset, reason in absent.items())
-        published = ("feature_store", "report", "completeness")
-        command = f'dg launch --assets "{",".join([*absent, *published])}" --partition {step.ds}'
+        command = remake_command(absent, step.ds)
         raise dg.Failure(
             f"of {step.ds} is missing:\n{reasons}\nMend the cause, then make them with: {command}", allow_retries=False
         )

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 GROUP = "evaluation"
 KINDS = ("purchase",)
 KEY_METRICS = ("precision", "hit_rate", "coverage")
+#: The tag of a run that says what it judged, or why nothing.
+TAG = "atelier/judged"
 
 
 class EvaluationConfig(dg.Config):
@@ -79,15 +81,16 @@ class EvaluationData:
     skippable=True,
 )
 def offline_metrics(step: Step, config: EvaluationConfig) -> None:
-    """Evaluates the recommendations of ds − horizon; if data are missing, its check says how to make them."""
-    origin = step.ds - timedelta(days=step.home.settings.horizon)
+    """Evaluates the recommendations of ds − horizon; if data are missing, checks and run say how to make them."""
+    origin = origin_of(step)
     remedy = missing(step, origin)
     absent = [name for name in MODELS if name not in models_with_lists(step, origin)]
     found = f"the lists of {origin} are evaluated on what customers did until {step.ds}"
     found += f"; there are no lists of {', '.join(absent)}" if absent else ""
     step.check("judged", remedy is None and not absent, remedy or found)
+    step.tag_run(TAG, f"nothing: {remedy}" if remedy else f"the lists of {origin}")
     if remedy is not None:
-        step.check("enough_customers", True, "no customer is evaluated")
+        step.check("enough_customers", False, f"no customer is evaluated: {remedy}")
         return
     from atelier.interactions import Interactions
     from atelier.metrics import FEW_CUSTOMERS
@@ -104,20 +107,46 @@ def offline_metrics(step: Step, config: EvaluationConfig) -> None:
     _write_customer_metrics(step, data, config)
 
 
+def origin_of(step: Step) -> date:
+    """The day whose lists are evaluated on the step's day."""
+    return step.ds - timedelta(days=step.home.settings.horizon)
+
+
 def missing(step: Step, origin: date) -> str | None:
     """What has to be run before the lists of ``origin`` can be evaluated; None where nothing is missing."""
     if origin < step.home.settings.first_day:
-        return f"nothing to evaluate: {origin} is before the first day, {step.home.settings.first_day}"
+        return (
+            f"no recommendations of {origin}, which is before the first day, {step.home.settings.first_day}."
+            f" {judged_later(step)}"
+        )
+    again = f"`{judge_command(step.ds)}`"
     if not models_with_lists(step, origin):
-        return f"no recommendations of {origin}: run `dg launch --job daily_retrain --partition {origin}`"
+        return f"no recommendations of {origin}: run `dg launch --job daily_retrain --partition {origin}`, then {again}"
     days = day_range(origin + timedelta(days=1), step.ds)
     absent = [day for day in days if step.store.pointer("interactions", day) is None]
     if absent:
         return (
             f"no interactions of {absent[0]} … {absent[-1]}: run"
-            f" `dg launch --job ingest --partition-range {absent[0]}...{absent[-1]}`"
+            f" `dg launch --job ingest --partition-range {absent[0]}...{absent[-1]}`, then {again}"
         )
     return None
+
+
+def judge_command(ds: date) -> str:
+    """The command that evaluates, on ``ds``, the lists of ``ds − horizon``."""
+    return f"dg launch --job judge --partition {ds}"
+
+
+def judged_later(step: Step) -> str:
+    """When the lists that were made on the step's day are evaluated, and by which command."""
+    settings = step.home.settings
+    later = step.ds + timedelta(days=settings.horizon)
+    if settings.last_day is not None and later > settings.last_day:
+        return (
+            f"The lists of {step.ds} cannot be evaluated: that takes what customers do until {later}, and the source"
+            f" ends on {settings.last_day}."
+        )
+    return f"The lists of {step.ds} are evaluated on {later}, once it is ingested: run `{judge_command(later)}`."
 
 
 def models_with_lists(step: Step, origin: date) -> list[str]:

@@ -29,7 +29,9 @@ def write_examples(store: "FeatureStore", tracer: Tracer, ds: date, reports: Pat
         ds: the day.
         reports: the folder of the daily pages.
     """
+    from atelier.report.index import page_name as day_page
     from atelier.report.lineage import LineageExample, lineage_page
+    from atelier.report.page import Link
 
     try:
         with store.connect(as_of=ds, tables=[TABLE]) as con:
@@ -38,10 +40,10 @@ def write_examples(store: "FeatureStore", tracer: Tracer, ds: date, reports: Pat
         return None
     folder = reports / f"ds={ds}-lineage"
     pages = [folder / page_name(article, attribute) for _, _, article, attribute in chosen]
-    examples = []
+    back, examples = Link(f"../{day_page(ds)}#lineage", f"← The page of {ds}", "up"), []
     for page, (_, why, article, attribute) in zip(pages, chosen, strict=True):
         lineage = tracer.trace(article, attribute, ds, as_of=ds)
-        write_page(lineage_page(lineage, tracer.image_root), page)
+        write_page(lineage_page(lineage, tracer.image_root, back), page)
         examples.append(LineageExample(why, lineage, f"{folder.name}/{page.name}"))
     for other in set(folder.glob("*.html")) - set(pages):
         other.unlink()

@@ -4,16 +4,21 @@ What belongs here: which tables each section reads. What does not: how a section
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.completeness import missing_assets
+from assets.day_changes import day_changes
+from assets.day_facts import day_facts, unjudged
+from assets.evaluation import origin_of
 from assets.image_backbone import NAME as BACKBONE
 from assets.pictures import album_of, partition
 from assets.publishing import GROUP, SHOWN
 from assets.raw import STAGES as RAW
 from assets.recommendations import lists_of
+from assets.report_index import days_with_page, write_index
 from assets.retrieval import RECALL
 from assets.stage import stage
 from assets.step import Step, markdown
@@ -31,17 +36,23 @@ INGESTED = (*(each.name for each in RAW), "images")
 
 @stage(produces=["report"], deps=SHOWN, group=GROUP)
 def report(step: Step) -> None:
-    """The page of the day: what came in, checks, attributes, leaderboard, recommendations and why, neighbours."""
+    """The page of the day, which opens with how the day went and what to do; and the page of all days."""
     from assets.lineage_pages import write_page
+    from atelier.report.index import links_of
     from atelier.report.page import render_page
     from atelier.report.text import leaderboard_text
+    from atelier.report.this_day import day_lines, status, this_day_section
 
-    settings = step.home.settings
-    sections = [section(step) for section in SECTIONS]
-    page = render_page(f"Atelier · {settings.source}", step.ds, [each for each in sections if each is not None])
-    target = report_path(step.home.reports, step.ds)
+    folder, title = step.home.reports, f"Atelier · {step.home.settings.source}"
+    lines = day_lines(day_facts(step))
+    sections = [this_day_section(lines), *(section(step) for section in SECTIONS)]
+    links = links_of(step.ds, days_with_page(folder))
+    page = render_page(title, step.ds, [each for each in sections if each is not None], links)
+    target = report_path(folder, step.ds)
     write_page(page, target)
-    step.note("report", path=str(target), bytes=len(page.encode()))
+    index = write_index(folder, title, step.ds, lines)
+    step.note("report", path=str(target), bytes=len(page.encode()), index=str(index), status=status(lines))
+    step.note("report", **{line.subject.lower(): f"{line.figure}. {line.text} {line.todo}".strip() for line in lines})
     metrics = partition(step, "offline_metrics")
     if metrics is not None:
         step.note("report", leaderboard=markdown(f"```\n{leaderboard_text(metrics)}\n```"))
@@ -49,7 +60,15 @@ def report(step: Step) -> None:
 
 def report_path(folder: Path, ds: date) -> Path:
     """The file of a day's page."""
-    return folder / f"ds={ds}.html"
+    from atelier.report.index import page_name
+
+    return folder / page_name(ds)
+
+
+def _changes(step: Step) -> "Section":
+    from atelier.report.changes import changes_section
+
+    return changes_section(day_changes(step))
 
 
 def _ingest(step: Step) -> "Section":
@@ -193,18 +212,24 @@ def _missing(step: Step) -> "Section | None":
 def _leaderboard(step: Step) -> "Section":
     from atelier.report.leaderboard import leaderboard_section
 
-    origin = step.ds - timedelta(days=step.home.settings.horizon)
-    return leaderboard_section(
+    origin = origin_of(step)
+    section = leaderboard_section(
         partition(step, "offline_metrics"),
         partition(step, "model_comparisons"),
         period=f"made on {origin}, evaluated on {origin + timedelta(days=1)} … {step.ds}",
     )
+    return _judged_or_why(step, section)
+
+
+def _judged_or_why(step: Step, section: "Section") -> "Section":
+    """The section; where nothing was judged it says why, and which command judges which lists."""
+    return replace(section, absent=unjudged(step), job="") if section.absent else section
 
 
 def _diversity(step: Step) -> "Section":
     from atelier.report.diversity import diversity_section
 
-    return diversity_section(partition(step, "offline_metrics"))
+    return _judged_or_why(step, diversity_section(partition(step, "offline_metrics")))
 
 
 def _neighbours(step: Step) -> "Section":
@@ -237,9 +262,10 @@ def _search(step: Step) -> "Section":
     return search_section(curve)
 
 
-#: What each stage contributes, in the order in which it is read.
+#: What each stage contributes below the summary of the day, in the order in which it is read.
 SECTIONS: tuple[Callable[[Step], "Section | None"], ...] = (
     _missing,
+    _changes,
     _leaderboard,
     _recommendations,
     _attributes,

@@ -98,6 +98,7 @@ class Step:
     code_version: str
     context: dg.AssetExecutionContext | None = None
     outcome: Outcome = field(default_factory=Outcome)
+    _checks: "pd.DataFrame | None" = field(default=None, init=False, repr=False)
 
     @property
     def home(self) -> Home:
@@ -236,8 +237,18 @@ class Step:
         if not passed:
             self.log.warning(description)
 
+    def tag_run(self, key: str, text: str) -> None:
+        """Put a tag on the run, which Dagster's list of runs shows.
+
+        Raises:
+            ValueError: the work is done in a process of its own, which has no access to Dagster's storage.
+        """
+        if self.context is None:
+            raise ValueError("a run can be tagged only in Dagster's own process")
+        self.context.instance.add_run_tags(self.run_id, {key: text})
+
     def check_history(self) -> "pd.DataFrame":
-        """The latest result of every check on the step's day: asset, check, success, blocking, observed.
+        """The latest result of every check on the step's day: asset, check, success, blocking, observed; read once.
 
         Raises:
             ValueError: the work is done in a process of its own, which has no access to Dagster's storage.
@@ -246,7 +257,9 @@ class Step:
 
         if self.context is None:
             raise ValueError("the results of checks can be read only in Dagster's own process")
-        return latest_checks(self.context.instance, self.resources.check_keys, self.ds)
+        if self._checks is None:
+            self._checks = latest_checks(self.context.instance, self.resources.check_keys, self.ds)
+        return self._checks
 
 
 def markdown(text: str) -> dg.MarkdownMetadataValue:

@@ -28,6 +28,7 @@ from dagster_project.run import run_job_in_processes
 from dagster_project.terminal import end_process
 from resources.model_store import ModelStore
 from resources.retailer import Home
+from sql import query
 
 if TYPE_CHECKING:
     from resources.feature_store import FeatureStore
@@ -131,7 +132,7 @@ def say(text: str) -> None:
 
 def tell(home: Home, ds: date, seconds: float) -> int:
     """Print the leaderboard, the attribute table and where everything is; 1 where a result makes no sense."""
-    from atelier.report.text import attribute_text, leaderboard_text
+    from atelier.report.text import attribute_text, leaderboard_text, values_text
     from resources.feature_store import FeatureStore
 
     store = FeatureStore(home.store)
@@ -140,6 +141,8 @@ def tell(home: Home, ds: date, seconds: float) -> int:
     say(leaderboard_text(store.read("offline_metrics", ds).to_pandas()))
     say(f"\nAttributes on {ds}: styles held out of training\n")
     say(attribute_text(store.read("attribute_metrics", ds).to_pandas()))
+    with store.connect(as_of=ds, tables=["predicted_attributes"]) as con:
+        say(f"\n{values_text(con.sql(query('values_by_source')).df())}")
     say(f"\n{photographs_text(home)}")
     say(f"\nReport    {_shown(report_path(home.reports, ds))}")
     say(f"Database  {_shown(home.database)}   (duckdb -readonly, or any DuckDB client)")

@@ -23,7 +23,7 @@ BY_RANK = {
 MOST_VALUES = 12
 
 
-@parts.section("What is recommended", "diversity", "Recommendations of this day have not been judged yet.", "judge")
+@parts.section("What is recommended", "diversity", "Recommendations have not been judged on this day.", "judge")
 def diversity_section(offline_metrics: pd.DataFrame, *, k: int = DAILY_K) -> Iterator[str]:
     """Coverage, overlap, personalization and novelty; what stands at each rank; shares by an attribute's values.
 

@@ -4,7 +4,6 @@ What belongs here: :class:`Drawing`. What does not: what is drawn (:mod:`atelier
 :mod:`atelier.report.recommender_plots`), how (:mod:`atelier.report.figures`).
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -30,11 +29,8 @@ class Drawing:
     caption: str
 
     def html(self) -> Markup:
-        """The figure on the page, in its own size: a small plot is not stretched to the width of others."""
-        own = re.sub(
-            r'<svg (?=[^>]*?\bwidth="([\d.]+pt)")', r'<svg style="min-width:min(36rem,\1)" ', self.svg, count=1
-        )
-        return figure(own, self.alt, self.caption)
+        """The figure on the page."""
+        return figure(self.svg, self.alt, self.caption)
 
 
 def figures(drawings: Iterable[Drawing]) -> list[Markup]:

@@ -24,10 +24,10 @@ SEGMENTS = (
     *(name + lists for name in ARTICLE_SEGMENTS for lists in ("", CANDIDATES)),
 )
 SIGNIFICANT = 0.05
-NO_DIFFERENCE = "no difference shown"
+NO_DIFFERENCE = parts.Badge("no difference shown", "none")
 
 
-@parts.section("Leaderboard", "leaderboard", "Recommendations of this day have not been judged yet.", "judge")
+@parts.section("Leaderboard", "leaderboard", "Recommendations have not been judged on this day.", "judge")
 def leaderboard_section(
     offline_metrics: pd.DataFrame,
     comparisons: pd.DataFrame | None = None,

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from atelier.attributes.lineage import AttributeLineage, PhotographRead, TrainedModel
 from atelier.report import parts
 from atelier.report.album import inline_picture, strip
-from atelier.report.page import render_page
+from atelier.report.page import Link, render_page
 
 if TYPE_CHECKING:
     from atelier.attributes.explanation import Explanation, WordWeight
@@ -23,7 +23,7 @@ SIZE = (300, 400)  # pixels, the longest sides of a photograph on the page
 WORDS = 10  # are shown; the others are folded away
 NOTICED = 0.005  # the weight from which on a word is marked in the text
 BAR = 9.0  # rem, of a weight of 1
-SOURCES = {"annotated": "good", "predicted": "good", "abstained": "warn"}
+SURE = 0.5  # the confidence from which on a prediction is more probably right than wrong
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,13 @@ def lineage_section(examples: Sequence[LineageExample]) -> Iterator[str]:
             yield parts.note(f"{example.why}: {_loud(example.lineage)}", "bad")
 
 
-def lineage_page(lineage: AttributeLineage, root: Path | None = None) -> str:
+def lineage_page(lineage: AttributeLineage, root: Path | None = None, back: Link | None = None) -> str:
     """The page of one value as one HTML document: no script, no external resource.
 
     Args:
         lineage: where the value comes from.
         root: the source's folder of images, which must hold the photographs; None: none is shown.
+        back: the page that led here; None: the page stands alone.
     """
     bodies = (
         ("Value", "value", _value(lineage)),
@@ -88,12 +89,17 @@ def lineage_page(lineage: AttributeLineage, root: Path | None = None) -> str:
     )
     sections = [parts.Section(title, anchor, parts.joined(*body)) for title, anchor, body in bodies]
     named = f" · {lineage.name}" if lineage.name else ""
-    return render_page(f"{lineage.attribute} of {lineage.article_id}{named}", lineage.stored.ds, sections)
+    return render_page(
+        f"{lineage.attribute} of {lineage.article_id}{named}", lineage.stored.ds, sections, [back] if back else ()
+    )
 
 
 def _source(lineage: AttributeLineage) -> parts.Badge:
-    source = lineage.stored.source
-    return parts.Badge(source, "warn" if lineage.contradicted else SOURCES.get(source, "warn"))
+    """The source of the value: green only where people say so and the model agrees, or the model is sure of it."""
+    stored = lineage.stored
+    sure = stored.confidence is not None and stored.confidence >= SURE
+    good = stored.source == "annotated" or (stored.source == "predicted" and sure)
+    return parts.Badge(stored.source, "good" if good and not lineage.contradicted else "warn")
 
 
 def _loud(lineage: AttributeLineage) -> str:
@@ -266,6 +272,9 @@ def _model(lineage: AttributeLineage) -> Iterator[Markup]:
         yield from _bundle(model)
 
 
+_SAME, _AGAIN = parts.Badge("yes", "good"), parts.Badge("written again since", "warn")
+
+
 def _bundle(model: TrainedModel) -> Iterator[Markup]:
     yield _facts(
         "The bundle that predicted, from its manifest.",
@@ -275,10 +284,7 @@ def _bundle(model: TrainedModel) -> Iterator[Markup]:
         ("Seed", model.seed),
         ("Code version", _code(model.code_version)),
     )
-    read = [
-        (each.table, _code(each.data_version), "yes" if each.current else parts.Badge("written again since", "warn"))
-        for each in model.upstreams
-    ]
+    read = [(each.table, _code(each.data_version), _SAME if each.current else _AGAIN) for each in model.upstreams]
     columns = ("Table", "Data version", "Still the partition of that day")
     yield parts.table("What it was trained on.", columns, read, columns)
     heads = ("Library", "Version")

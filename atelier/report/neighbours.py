@@ -22,7 +22,7 @@ def neighbours_section(
     count: int = 4,
     neighbours: int = 6,
 ) -> Iterator[str]:
-    """A few articles and what each model holds to be most like them.
+    """A few articles and what each model holds to be most like them; all models but the first are folded away.
 
     Args:
         similar: the table similar_articles.
@@ -37,14 +37,23 @@ def neighbours_section(
         "Each row is an article (left) and the articles nearest to it, with the cosine of their vectors."
     )
     rows = similar[similar["article_id"].isin(asked) & (similar["rank"] <= neighbours)]
-    for model, of_model in rows.sort_values(["model", "article_id", "rank"]).groupby("model", sort=True):
-        yield parts.heading(str(model))
-        for article in asked:
-            near = of_model[of_model["article_id"] == article]
-            pairs = zip(near["similar_article_id"].astype(str), near["similarity"], strict=True)
-            cards = [album.card(other, [f"cosine {parts.figure_text(cosine, 2)}"]) for other, cosine in pairs]
-            if cards:
-                yield strip([album.card(article, asked=True), *cards])
+    by_model = rows.sort_values(["model", "article_id", "rank"]).groupby("model", sort=True)
+    for place, (model, of_model) in enumerate(by_model):
+        if place == 0:
+            yield parts.heading(str(model))
+            yield from _strips(of_model, asked, album)
+        else:
+            yield parts.details(str(model), *_strips(of_model, asked, album))
+
+
+def _strips(similar: pd.DataFrame, asked: Sequence[str], album: Album) -> Iterator[str]:
+    """Each article that has neighbours by one model, followed by them."""
+    for article in asked:
+        near = similar[similar["article_id"] == article]
+        pairs = zip(near["similar_article_id"].astype(str), near["similarity"], strict=True)
+        cards = [album.card(other, [f"cosine {parts.figure_text(cosine, 2)}"]) for other, cosine in pairs]
+        if cards:
+            yield strip([album.card(article, asked=True), *cards])
 
 
 def _spread(ids: Sequence[str], album: Album, count: int) -> list[str]:

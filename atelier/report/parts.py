@@ -4,6 +4,7 @@ What belongs here: turning values into HTML that is safe whatever the values hol
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass
 from functools import cache, wraps
@@ -18,6 +19,7 @@ from atelier.metrics.encoding import Floats
 
 NONE = "–"
 Z_95 = 1.96  # half-width of a 95% interval in standard errors
+WIDEST = "45rem"  # a plot is not made smaller than this, or than its own width
 
 
 Data = TypeVar("Data", bound=Sized)
@@ -32,8 +34,8 @@ class Section:
         title: the heading.
         anchor: the fragment that leads to it; letters, digits and hyphens.
         html: the body. Plain text is escaped; only Markup, as the functions of this module return it, stays as it is.
-        absent: where there are no data, what is said in place of a body.
-        job: the Dagster job that makes the data; the page names the command for its day.
+        absent: where there are no data, what is said in place of a body; between backquotes stand commands.
+        job: the Dagster job that makes the data; the page names the command for its day. Empty: ``absent`` says it all.
     """
 
     title: str
@@ -72,27 +74,43 @@ def section(
 
 @dataclass(frozen=True)
 class Badge:
-    """A cell that shows a verdict in words, and in the colour of its kind: ``good``, ``bad`` or ``warn``."""
+    """A cell that shows a verdict in words, and in the colour of its kind: ``good``, ``bad``, ``warn`` or ``none``."""
 
     text: str
     kind: str
+
+    def html(self) -> Markup:
+        """The same outside a table's cell."""
+        return Markup('<span class="badge {}">{}</span>').format(self.kind, self.text)
 
 
 @cache
 def environment() -> Environment:
     """The templates; everything that is not Markup is escaped, a missing variable is an error."""
-    return Environment(
+    made = Environment(
         loader=PackageLoader("atelier.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["with_code"] = with_code
+    return made
 
 
 def paragraph(text: str) -> Markup:
     """A paragraph of text."""
     return Markup("<p>{}</p>\n").format(text)
+
+
+def with_code(text: str) -> Markup:
+    """Text in which what stands between two backquotes is a command; all of it is escaped, Markup stays as it is."""
+    if isinstance(text, Markup):
+        return text
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:  # a single backquote opens nothing
+        pieces[-2:] = ["`".join(pieces[-2:])]
+    return joined(*(Markup("<code>{}</code>").format(each) if i % 2 else each for i, each in enumerate(pieces)))
 
 
 def heading(text: str) -> Markup:
@@ -101,8 +119,8 @@ def heading(text: str) -> Markup:
 
 
 def note(text: str, kind: str = "warn") -> Markup:
-    """A paragraph that must not be overlooked; ``kind`` as in :class:`Badge`."""
-    return Markup('<p class="note {}">{}</p>\n').format(kind, text)
+    """A paragraph that must not be overlooked; ``kind`` as in :class:`Badge`; between backquotes stand commands."""
+    return Markup('<p class="note {}">{}</p>\n').format(kind, with_code(text))
 
 
 def details(summary: str, *parts: str) -> Markup:
@@ -113,7 +131,7 @@ def details(summary: str, *parts: str) -> Markup:
 def table(
     caption: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], text: Iterable[str] | None = None
 ) -> Markup:
-    """A table.
+    """A table, which scrolls in its own box where it is wider; a column of badges stays in sight on a narrow screen.
 
     Args:
         caption: one sentence that says what it shows.
@@ -123,22 +141,31 @@ def table(
             column alone.
     """
     left = set(columns[:1] if text is None else text)
+    cells = [[(cell, isinstance(cell, Badge)) for cell in row] for row in rows]
+    badges = {place for row in cells for place, (_, badge) in enumerate(row) if badge}
+    others = {place for row in cells for place, (cell, badge) in enumerate(row) if not badge and cell != NONE}
+    verdicts = badges - others
+    kinds = [
+        "number" if name not in left else "verdict" if place in verdicts else "" for place, name in enumerate(columns)
+    ]
     return Markup(  # noqa: S704 - the template escapes every cell
         environment()
         .get_template("table.html.j2")
-        .render(
-            caption=caption,
-            columns=[(name, name not in left) for name in columns],
-            rows=[[(cell, isinstance(cell, Badge)) for cell in row] for row in rows],
-        )
+        .render(caption=caption, columns=list(zip(columns, kinds, strict=True)), rows=cells)
     )
 
 
 def figure(svg: str, alt: str, caption: str) -> Markup:
-    """A plot of :mod:`atelier.report.figures` as inline SVG, with its text alternative and caption."""
+    """A plot of :mod:`atelier.report.figures` as inline SVG, with its text alternative and caption.
+
+    It has its own size, so that the letters of all plots are equally large, and scrolls in its own box where that is
+    wider than the page; only a very wide one is made smaller.
+    """
+    own = re.sub(r'<svg (?=[^>]*?\bwidth="([\d.]+pt)")', rf'<svg style="min-width:min({WIDEST},\1)" ', svg, count=1)
     # The plot's texts were escaped by matplotlib; the alternative is escaped here.
-    drawing = Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{Markup.escape(alt)}" ', 1))  # noqa: S704
-    return Markup("<figure>{}<figcaption>{}</figcaption></figure>\n").format(drawing, caption)
+    drawing = Markup(own.replace("<svg ", f'<svg role="img" aria-label="{Markup.escape(alt)}" ', 1))  # noqa: S704
+    box = Markup('<div class="scroll" tabindex="0" role="region" aria-label="{}">{}</div>').format(alt, drawing)
+    return Markup("<figure>{}<figcaption>{}</figcaption></figure>\n").format(box, caption)
 
 
 def joined(*parts: str) -> Markup:

@@ -27,7 +27,7 @@ BLOCKS = {
     "Recommendations and their reasons", "recommendations", "No recommendations with reasons have been made yet."
 )
 def recommendations_section(lists: pd.DataFrame, album: Album | None = None) -> Iterator[str]:
-    """What a few customers are recommended, and why.
+    """What a few customers are recommended, and why; all but the first are folded away.
 
     Args:
         lists: model, customer_id, rank, article_id, reasons (a list of kind, value and weight): every row is shown.
@@ -39,14 +39,23 @@ def recommendations_section(lists: pd.DataFrame, album: Album | None = None) -> 
         " model's list. A reason is an article of their history or a property of the recommended article that"
         " raised its score; the strongest stand first."
     )
-    for customer, theirs in lists.sort_values(["customer_id", "model", "rank"]).groupby("customer_id", sort=True):
-        yield parts.heading(f"Customer {customer}")
-        yield parts.paragraph("Chosen before")
-        yield strip(map(album.card, _chosen(theirs)))
-        for model, rows in theirs.groupby("model", sort=True):
-            pairs = zip(rows["article_id"].astype(str), rows["reasons"], strict=True)
-            yield parts.paragraph(f"{model} recommends")
-            yield strip(album.card(article, _because(article, reasons, album)) for article, reasons in pairs)
+    ordered = lists.sort_values(["customer_id", "model", "rank"]).groupby("customer_id", sort=True)
+    for place, (customer, theirs) in enumerate(ordered):
+        if place == 0:
+            yield parts.heading(f"Customer {customer}")
+            yield from _customer(theirs, album)
+        else:
+            yield parts.details(f"Customer {customer}", *_customer(theirs, album))
+
+
+def _customer(theirs: pd.DataFrame, album: Album) -> Iterator[str]:
+    """What one customer chose before, and the list of each model."""
+    yield parts.paragraph("Chosen before")
+    yield strip(map(album.card, _chosen(theirs)))
+    for model, rows in theirs.groupby("model", sort=True):
+        pairs = zip(rows["article_id"].astype(str), rows["reasons"], strict=True)
+        yield parts.paragraph(f"{model} recommends")
+        yield strip(album.card(article, _because(article, reasons, album)) for article, reasons in pairs)
 
 
 def _chosen(rows: pd.DataFrame) -> list[str]:

@@ -3,7 +3,8 @@
 What belongs here: aligned plain text. What does not: HTML.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -43,25 +44,48 @@ def leaderboard_text(offline_metrics: pd.DataFrame, k: int = measured.DAILY_K) -
 
 
 def attribute_text(attribute_metrics: pd.DataFrame) -> str:
-    """The attribute table: accuracy and weighted F1 beside the majority value's; empty gives a line that says so."""
+    """The attribute table: accuracy and weighted F1 beside the majority value's, and the share abstained.
+
+    Args:
+        attribute_metrics: the table of that name; empty gives a line that says so.
+    """
     if attribute_metrics.empty:
         return "No attribute model has been judged yet."
     names = ("accuracy", "majority_accuracy", "weighted_f1", "majority_weighted_f1")
     heads = ("accuracy", "(majority)", "weighted F1", "(majority)")
-    return scores_text(attribute_table(attribute_metrics), names, heads)
+    return scores_text(attribute_table(attribute_metrics), names, heads, {"abstained": "abstained"})
 
 
-def scores_text(rows: pd.DataFrame, names: Sequence[str], heads: Sequence[str]) -> str:
+def values_text(counts: pd.DataFrame) -> str:
+    """Where the values of the catalogue come from, as one line: how many people, the model alone, or neither gave.
+
+    Args:
+        counts: annotated, predicted, abstained: how many values of each attribute.
+    """
+    annotated, predicted, abstained = (int(counts[name].sum()) for name in ("annotated", "predicted", "abstained"))
+    unlabelled = predicted + abstained
+    share = percent_text(abstained / unlabelled) if unlabelled else "none"
+    return (
+        f"Of {count_text(annotated + unlabelled)} values {count_text(annotated)} are annotated, "
+        f"{count_text(predicted)} predicted and {count_text(abstained)} abstained: {share} of those that nobody "
+        "annotated are only the most probable of several."
+    )
+
+
+def scores_text(
+    rows: pd.DataFrame, names: Sequence[str], heads: Sequence[str], shares: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """A line for each attribute.
 
     Args:
-        rows: attribute, samples, classes and ``names``.
+        rows: attribute, samples, classes, ``names`` and ``shares``.
         names: the columns of scores.
         heads: their headings.
+        shares: the headings of further columns, which hold shares, by column.
     """
-    lines = [["attribute", "samples", "classes", *heads]]
+    lines = [["attribute", "samples", "classes", *heads, *shares.values()]]
     for row in rows.to_dict("records"):
-        scores = [figure_text(row[name], 3) for name in names]
+        scores = [*(figure_text(row[name], 3) for name in names), *(percent_text(row[name]) for name in shares)]
         lines.append([str(row["attribute"]), count_text(row["samples"]), figure_text(row["classes"], 0), *scores])
     return aligned(lines)
 

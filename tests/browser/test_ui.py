@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from PIL import Image
 
 from assets.report import report_path
+from atelier.report.index import INDEX
 from tests.end_to_end.house import House
 from tests.end_to_end.server import Server
 
@@ -195,6 +197,66 @@ def test_the_page_of_a_day_asks_for_nothing_and_complains_of_nothing(browser: Br
     address = report_path(house.home.reports, house.ds).as_uri()
     seen = browser.look(address)
     assert seen.dom.count("<section") >= 6
+    assert seen.console == []
+    assert {request for request in seen.requests if not request.startswith("data:")} <= {address}
+
+
+#: Shows a page as wide as a screen, without its policy against scripts of its own, and writes down what it measures.
+FRAME = """
+<iframe id="frame" style="border:0;height:800px"></iframe><pre id="found"></pre><script>
+const frame = document.getElementById("frame"), box = e => e.getBoundingClientRect();
+frame.style.width = "WIDTHpx";
+frame.onload = () => {
+  const page = frame.contentDocument, shown = [...page.querySelectorAll("td.verdict, svg")].filter(e => box(e).width);
+  const verdicts = shown.filter(e => e.tagName == "TD"), plots = shown.filter(e => e.tagName == "svg");
+  const cues = [...page.querySelectorAll(".scroll")].filter(e => e.scrollWidth > e.clientWidth);
+  document.getElementById("found").textContent = JSON.stringify({
+    width: page.documentElement.scrollWidth,
+    verdicts: verdicts.length,
+    hidden: verdicts.filter(e => box(e).right > box(e.closest(".scroll")).right + 1).length,
+    scales: plots.map(e => box(e).width / e.viewBox.baseVal.width),
+    scrolled: cues.length,
+    cues: cues.filter(e => getComputedStyle(e).backgroundImage.split("gradient").length > 4).length,
+  });
+};
+frame.srcdoc = PAGE;
+</script>
+"""
+
+
+def measured(browser: Browser, page: str, width: int, folder: Path) -> dict[str, Any]:
+    """How a page lies on a screen of that width: a window of its own cannot be as narrow as a phone."""
+    content = json.dumps(page).replace("</", "<\\/")
+    frame = folder / f"frame_{width}.html"
+    frame.write_text(FRAME.replace("WIDTH", str(width)).replace("PAGE", content), encoding="utf-8")
+    dom = browser.look(frame.as_uri(), expecting=['{"width"']).dom
+    found: dict[str, Any] = json.loads(dom.rpartition('<pre id="found">')[2].partition("</pre>")[0])
+    return found
+
+
+def test_on_a_phone_verdicts_stay_in_sight_and_nothing_is_cut_without_a_cue(
+    browser: Browser, house: House, tmp_path: Path
+) -> None:
+    page = report_path(house.home.reports, house.ds).read_text(encoding="utf-8")
+    found = measured(browser, page, 390, tmp_path)
+    assert found["width"] == 390, "the page itself scrolls sideways"
+    assert found["verdicts"] > 10
+    assert found["hidden"] == 0
+    assert found["scrolled"] > 3, "the case has to hold something that is wider than a phone"
+    assert found["cues"] == found["scrolled"]
+
+
+def test_the_letters_of_all_plots_are_equally_large(browser: Browser, house: House, tmp_path: Path) -> None:
+    page = report_path(house.home.reports, house.ds).read_text(encoding="utf-8")
+    scales = measured(browser, page, 1200, tmp_path)["scales"]
+    assert len(scales) > 3
+    assert max(scales) / min(scales) < 1.02
+
+
+def test_the_page_of_all_days_leads_to_the_days(browser: Browser, house: House) -> None:
+    address = (house.home.reports / INDEX).as_uri()
+    seen = browser.look(address)
+    assert f'href="ds={house.ds}.html"' in seen.dom
     assert seen.console == []
     assert {request for request in seen.requests if not request.startswith("data:")} <= {address}
 

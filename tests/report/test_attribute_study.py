@@ -15,7 +15,6 @@ from atelier.report.attribute_plots import confusion_matrix, f1_by_variant, fina
 from atelier.report.attribute_study import attribute_study_section
 from atelier.report.figures import _density, density_plot, matrix_plot, palettes, standalone
 from atelier.report.page import render_page
-from atelier.report.parts import environment
 
 DAY = date(2025, 5, 1)
 F1 = {  # of neckline, colour, <b>: by variant
@@ -210,7 +209,7 @@ COLOURS = ("ink", "line", "card", *(f"series-{number}" for number in range(1, 7)
 
 
 def test_a_plot_alone_has_the_colours_of_the_page() -> None:
-    page = environment().get_template("page.html.j2").render(title="", ds="", sections=[])
+    page = render_page("", "", [])
     light, dark = (
         dict(re.findall(r"--([\w-]+): ([^;]+);", block)) for block in re.findall(r":root \{(.*?)\}", page, re.DOTALL)
     )

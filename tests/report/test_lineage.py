@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from atelier.report.lineage import LineageExample, lineage_page, lineage_section
-from atelier.report.page import render_page
+from atelier.report.page import Link, render_page
 from tests.report.lineages import BUNDLE, DAY, explanation, lineage, unpredicted
 from tests.report.test_page import HOSTILE, outline
 
@@ -162,6 +162,24 @@ def test_where_people_and_model_disagree_it_is_marked(folder: Path) -> None:
     agreed = lineage(stored=replace(lineage().stored, source="annotated"))
     assert not agreed.contradicted
     assert '<span class="badge good">annotated</span>' in lineage_page(agreed, folder)
+
+
+@pytest.mark.parametrize(("confidence", "kind"), [(0.5, "good"), (0.49, "warn"), (0.16, "warn"), (None, "warn")])
+def test_a_prediction_that_is_more_probably_wrong_has_no_green_badge(
+    folder: Path, confidence: float | None, kind: str
+) -> None:
+    found = lineage(stored=replace(lineage().stored, confidence=confidence))
+    assert f'<span class="badge {kind}">predicted</span>' in lineage_page(found, folder)
+    example = LineageExample("the least certain", found, "x.html")
+    assert f'<span class="badge {kind}">predicted</span>' in lineage_section([example]).html
+
+
+def test_the_page_leads_back_to_the_page_that_led_to_it(folder: Path) -> None:
+    back = Link("../ds=2025-04-01.html#lineage", "← The page of 2025-04-01", "up")
+    assert '<a rel="up" href="../ds=2025-04-01.html#lineage">← The page of 2025-04-01</a>' in lineage_page(
+        lineage(), folder, back
+    )
+    assert "rel=" not in lineage_page(lineage(), folder)
 
 
 def test_an_abstention_is_marked(folder: Path) -> None:

@@ -22,7 +22,7 @@ from atelier.report.ingest import ingest_section
 from atelier.report.leaderboard import leaderboard_section
 from atelier.report.neighbours import neighbours_section
 from atelier.report.parts import count_text, figure_text, interval_text, p_text, percent_text
-from atelier.report.text import attribute_text, leaderboard_text
+from atelier.report.text import attribute_text, leaderboard_text, values_text
 
 
 def text(markup: str) -> str:
@@ -229,6 +229,19 @@ def test_attribute_text_is_aligned() -> None:
     assert len(set(map(len, lines))) == 1
     assert lines[2].startswith("sleeve?length    2,000")  # most samples first; a line break cannot break the table
     assert attribute_text(table.iloc[:0]) == "No attribute model has been judged yet."
+
+
+def test_the_share_abstained_stands_in_the_terminal() -> None:
+    abstained = attribute_metrics(0.5, 100).iloc[:1].assign(metric="abstained", value=0.875)
+    lines = attribute_text(pd.concat([attribute_metrics(0.5, 100), abstained])).splitlines()
+    assert lines[0].endswith("  abstained")
+    assert lines[2].endswith("  87.5%")
+    counts = pd.DataFrame({"annotated": [1000, 500], "predicted": [1, 2], "abstained": [10, 7]})
+    assert values_text(counts) == (
+        "Of 1,520 values 1,500 are annotated, 3 predicted and 17 abstained: 85.0% of those that nobody annotated are "
+        "only the most probable of several."
+    )
+    assert "abstained: none of those" in values_text(counts.assign(predicted=0, abstained=0))
 
 
 def test_leaderboard_text() -> None:

@@ -1,0 +1,51 @@
+"""The page of all days, beside the daily pages.
+
+What belongs here: which days have a page, remembering the status of each, writing the page of all. What does not: how
+it looks (:mod:`atelier.report.index`).
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from atelier.report.this_day import Line
+
+
+def record_path(folder: Path, ds: date) -> Path:
+    """The file that says how a day went, which the page of all days is made from."""
+    return folder / f"ds={ds}.json"
+
+
+def days_with_page(folder: Path) -> list[date]:
+    """The days that have a page in the folder of reports, in order."""
+    return sorted(date.fromisoformat(path.stem.removeprefix("ds=")) for path in folder.glob("ds=????-??-??.html"))
+
+
+def write_index(folder: Path, title: str, ds: date, lines: "Sequence[Line]") -> Path:
+    """Remember how a day went, and write the page of all days that have a page.
+
+    Args:
+        folder: of the reports; it holds the page of the day.
+        title: the page's heading.
+        ds: the day.
+        lines: its summary.
+
+    Returns:
+        The page of all days.
+
+    Raises:
+        DayRecordError: what was remembered of another day cannot be read.
+    """
+    from assets.lineage_pages import write_page
+    from atelier.report.index import INDEX, DayRecord, index_page
+
+    write_page(DayRecord.of(ds, lines).to_json(), record_path(folder, ds))
+    records = []
+    for day in days_with_page(folder):
+        path = record_path(folder, day)
+        known = path.exists()
+        records.append(DayRecord.from_json(path.read_text(encoding="utf-8"), str(path)) if known else DayRecord(day))
+    write_page(index_page(title, records), folder / INDEX)
+    return folder / INDEX
