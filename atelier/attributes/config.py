@@ -84,7 +84,7 @@ class AttributeConfig(BaseModel):
     members: int = Field(default=1, ge=1)
     dropout: float = Field(default=0.3, ge=0, lt=1)
     modality_dropout: float = Field(default=0.05, ge=0, lt=1)
-    mention_dropout: float = Field(default=0.5, ge=0, lt=1)
+    mention_dropout: float = Field(default=0.2, ge=0, lt=1)
     word_dropout: float = Field(default=0.2, ge=0, lt=1)
 
     vocabulary_size: int = Field(default=20_000, ge=0)

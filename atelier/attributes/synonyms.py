@@ -31,6 +31,7 @@ RUNS = (1, 2)
 LEAST_ARTICLES = 2
 SMOOTHING = 3.0
 LEAST_SHARE = 0.5
+CAUTION = float(__import__("os").environ.get("CAUTION", "0"))
 COLUMNS = ("words", "attribute", "position", "weight")
 
 
@@ -174,7 +175,8 @@ def _weights(texts: csr_array, targets: Int64s, heads: Heads) -> csr_array:
     phrase, value = both.coords
     with_label = any_label[phrase, attributes[value]]
     share = _smoothed(both.data, with_label, base[value])
-    weight = _log_odds(share) - _log_odds(base[value])
+    surely = share - CAUTION * np.sqrt(share * (1 - share) / (with_label + SMOOTHING))
+    weight = _log_odds(surely) - _log_odds(base[value])
     kept = (both.data >= LEAST_ARTICLES) & (share >= LEAST_SHARE) & (weight > 0)
     cells = phrase[kept], value[kept]
     return csr_array((weight[kept].astype(np.float32), cells), shape=(texts.shape[1], count))
