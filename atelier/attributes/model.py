@@ -82,7 +82,8 @@ class _BundleConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: Literal["attributes"] = "attributes"
-    format: Literal[3] = 3  # 2: with prediction sets; 3: with the words that the network is told of
+    # 2: with prediction sets; 3: with the words that the network is told of; 4: with what each attribute makes of them
+    format: Literal[4] = 4
     config: AttributeConfig
     image_dimension: int
     summary: dict[str, int]
