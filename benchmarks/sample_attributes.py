@@ -11,6 +11,7 @@ before, and its photographs are encoded with the backbone ``small``. Articles an
 - ``errors``: searches as the stage ``catalogue_errors`` does and compares the list with the labels that are wrong
   (:mod:`benchmarks.planted_errors`): what share of the list is wrong, what share it expects, and the precision of the
   ranking of all labels at the number of wrong ones.
+  Its processor time is printed too.
 - ``--changes``: fields of the config that differ, as ``{"mentions": false}``. :data:`BEFORE` are those of the network
   before it was told what texts name; ``--changes before`` stands for them.
 
@@ -23,6 +24,7 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -37,6 +39,7 @@ from atelier.attributes.label_errors import (
 from atelier.images import embed_images
 from atelier.sources.sample import SampleConfig, generate, is_complete
 from benchmarks import hidden_labels, planted_errors
+from benchmarks.sample_ceiling import KEY
 from resources.compute import Compute
 
 DAYS, CUSTOMERS = 60, 50
@@ -80,14 +83,14 @@ def sample(folder: Path, config: SampleConfig, threads: int) -> tuple[Path, pd.D
     if not is_complete(root, config):
         generate(root, config)
     articles, labels = snapshot(root, "articles"), snapshot(root, "annotated_attributes")
-    articles["embeddings"] = [[] for _ in range(len(articles))]
+    vectors: list[Any] = [[] for _ in range(len(articles))]
     if config.photographs:
         images = snapshot(root, "images").sort_values(["article_id", "shot"])
         images = images[images["article_id"].isin(articles["article_id"])]
-        vectors = embed_images(
-            [root / "photographs" / path for path in images["path"]], "small", None, device="cpu", threads=threads
-        )
-        articles["embeddings"] = group_image_vectors(articles["article_id"], images["article_id"], vectors)
+        files = [root / "photographs" / path for path in images["path"]]
+        found = embed_images(files, "small", None, device="cpu", threads=threads)
+        vectors = list(group_image_vectors(articles["article_id"], images["article_id"], found))
+    articles = articles.assign(embeddings=pd.Series(vectors, index=articles.index, dtype=object))
     articles["photographed"] = articles["embeddings"].map(len) > 0
     return root, articles, labels[labels["article_id"].isin(articles["article_id"])].reset_index(drop=True)
 
@@ -110,7 +113,7 @@ def errors(
 ) -> str:
     """How many of the listed labels are wrong, what the list expects, and the precision of the whole ranking."""
     truth = hidden_labels.sample_truth(root / "truth", retailer.last_day).rename(columns={"value": "truth"})
-    known = labels.merge(truth, on=planted_errors.KEY, validate="one_to_one")
+    known = labels.merge(truth, on=KEY, validate="one_to_one")
     known = known.assign(wrong=known["value"] != known["truth"])
     known = known.assign(revealed=planted_errors.revealed(known, articles))
     config = AttributeConfig.model_validate(config_for(labels["article_id"].nunique()).model_dump() | changes)

@@ -230,8 +230,8 @@ class AttributeModel:
             return told
         network.set_trust(torch.zeros(len(network.sizes.classes)))
         untold = logits_of(network, batches, rows)
-        both = ([part.cpu() for part in network.split(logits)] for logits in (told, untold))
-        network.set_trust(choose_trust(*both, targets))
+        heard, unheard = ([part.cpu() for part in network.split(logits)] for logits in (told, untold))
+        network.set_trust(choose_trust(heard, unheard, targets))
         return logits_of(network, batches, rows)
 
     def _shown(self, monitor: Monitor) -> Callable[[int, AttributeNetwork], None]:
