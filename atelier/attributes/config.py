@@ -38,7 +38,8 @@ class AttributeConfig(BaseModel):
         vocabulary_size: words that are known, the most frequent first.
         min_word_count: how often a word must occur to be known.
         mentions: whether the network is told which values the text names, by the value's own words, by given synonyms
-            and by words that labels teach (:mod:`atelier.attributes.mention_features`); joint training only.
+            and by words that labels teach (:mod:`atelier.attributes.mention_features`); joint training only. The
+            validation labels of each attribute decide whether it heeds them (:mod:`atelier.attributes.mention_trust`).
         synonyms: what else texts call values, by attribute and value: ``{"material": {"wool": ("merino",
             "lambswool")}}``.
         min_samples: labels that a value needs to be predicted; None suits the data.
@@ -84,7 +85,7 @@ class AttributeConfig(BaseModel):
     members: int = Field(default=1, ge=1)
     dropout: float = Field(default=0.3, ge=0, lt=1)
     modality_dropout: float = Field(default=0.05, ge=0, lt=1)
-    mention_dropout: float = Field(default=0.5, ge=0, lt=1)
+    mention_dropout: float = Field(default=0.2, ge=0, lt=1)
     word_dropout: float = Field(default=0.2, ge=0, lt=1)
 
     vocabulary_size: int = Field(default=20_000, ge=0)
@@ -200,9 +201,9 @@ class AttributeConfig(BaseModel):
                 label_smoothing=0.1,
                 max_epochs=20,
                 patience=8,
-                mentions=False,  # with so many labels it costs F1: docs/attribute_benchmarks.md
+                mention_dropout=0.5,
             )
-        return cls.small(filters=256, batch_size=512, max_epochs=6, patience=3, min_word_count=3, mentions=False)
+        return cls.small(filters=256, batch_size=512, max_epochs=6, patience=3, min_word_count=3, mention_dropout=0.5)
 
     def samples_needed(self, articles: int) -> int:
         """Labels that a value needs to be predicted: ``min_samples``, or 2 to 5 growing with the catalogue.

@@ -29,7 +29,7 @@ from atelier.articles.errors import ArticlesError
 from atelier.articles.splits import folds as fold_of_styles
 from atelier.articles.table import Articles
 from atelier.attributes.config import AttributeConfig
-from atelier.attributes.label_noise import LabelNoise, ScoreCounts, share_intervals
+from atelier.attributes.label_noise import LabelNoise, ScoreCounts, binned, share_intervals
 from atelier.attributes.labels import Heads, labels_of, read_labels
 from atelier.attributes.mentions import ValueNames
 from atelier.attributes.model import AttributeModel, Probabilities
@@ -39,6 +39,8 @@ from atelier.frames import Frame
 FOLDS = 3
 LEAST_LABELS = 30  # of an attribute: fewer do not say how far its probabilities can be trusted
 LEAST_ERROR_PROBABILITY = 0.5
+CELLS = 4_000_000
+"""Labels times values that are scored at a time, so that memory does not grow with the catalogue."""
 EVERY = "all"
 """The name of the row, in a table by attribute, that holds all attributes together."""
 KEY = ["article_id", "attribute"]
@@ -194,8 +196,9 @@ def _predict_folds(
 
 
 def _named(articles: Articles, labels: pd.DataFrame, config: AttributeConfig) -> dict[str, pd.DataFrame]:
-    """By attribute, which of its annotated values each article's text names: bool, a column for each value."""
+    """By attribute, which of its values the text of each labelled article names: bool, a column for each value."""
     heads = Heads.fit(labels, 1)
+    articles = articles.rows(np.isin(np.arange(len(articles)), labels["row"]))
     stated = ValueNames.of(heads, config.synonyms).stated(articles)
     bounds = np.concatenate([[0], np.cumsum(heads.sizes)])
     return {
@@ -398,10 +401,31 @@ def _score_counts(labels: OutOfFoldLabels, score: Score) -> ScoreCounts:
 
     What the text states is never listed, and counts on neither side.
     """
-    rows, classes = np.nonzero((labels.probabilities > 0) & ~labels.named)
-    own = classes == labels.given[rows]
-    scores = -quality(classes, labels.probabilities[rows], score)
-    others = np.bincount(rows[~own], minlength=len(labels))
+    size = max(1, CELLS // max(len(labels.values), 1))
+    parts = [_binned(labels, slice(start, start + size), score) for start in range(0, max(len(labels), 1), size)]
+    return ScoreCounts.balanced(*np.sum(parts, axis=0))
+
+
+def _binned(labels: OutOfFoldLabels, part: slice, score: Score) -> tuple[Float64s, Float64s]:
+    """Of some of the labels the scores, and the weights of the scores of made-up errors: float64 [bins] each."""
+    probabilities, named, given = labels.probabilities[part], labels.named[part], labels.given[part]
+    scores, possible, rows = -_qualities(probabilities, score), (probabilities > 0) & ~named, np.arange(len(given))
+    mine = possible[rows, given]
+    possible[rows, given] = False
     # Each label that may be listed is as many made-up errors as any other, however many values it could have.
-    weights = (~labels.named[rows, labels.given[rows]] / np.maximum(others[rows], 1))[~own]
-    return ScoreCounts.of(scores[own], scores[~own], weights)
+    weights = ~named[rows, given] / np.maximum(possible.sum(axis=1), 1)
+    others, values = np.nonzero(possible)
+    return binned(scores[rows, given][mine]), binned(scores[others, values], weights[others])
+
+
+def _qualities(probabilities: Float64s, score: Score) -> Float64s:
+    """:func:`quality` of every value, if it were the annotated one: float64 [n, classes]."""
+    rows, count = np.arange(len(probabilities)), probabilities.shape[1]
+    if score != "log_odds":
+        each = [quality(np.full(len(rows), value, dtype=np.int64), probabilities, score) for value in range(count)]
+        return np.stack(each, axis=1)
+    best = probabilities.argmax(axis=1)
+    others = np.repeat(probabilities[rows, best][:, None], count, axis=1)
+    others[rows, best] = np.partition(probabilities, count - 2, axis=1)[:, count - 2] if count > 1 else 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):  # values that could not be predicted; left out by the caller
+        return np.asarray(np.log(probabilities) - np.log(others))

@@ -68,9 +68,12 @@ class ScoreCounts:
             made_up: float64 [m]: of the made-up errors.
             weights: float64 [m]: of each.
         """
-        labels = np.bincount(bins_of(scores), minlength=len(CENTRES)).astype(np.float64)
-        others = np.bincount(bins_of(made_up), weights, minlength=len(CENTRES))
-        return cls(labels, others * (labels.sum() / max(others.sum(), 1e-12)))
+        return cls.balanced(binned(scores), binned(made_up, weights))
+
+    @classmethod
+    def balanced(cls, labels: Float64s, made_up: Float64s) -> "ScoreCounts":
+        """Of scores in bins, float64 [bins] each; those of made-up errors are scaled to the sum of the labels."""
+        return cls(labels, made_up * (labels.sum() / max(made_up.sum(), 1e-12)))
 
 
 def compressed(scores: Float64s) -> Float64s:
@@ -86,6 +89,11 @@ def compressed(scores: Float64s) -> Float64s:
 def bins_of(scores: Float64s) -> Int64s:
     """The bin of each score, int64 [n]."""
     return np.searchsorted(BINS, scores, side="right").astype(np.int64)
+
+
+def binned(scores: Float64s, weights: Float64s | None = None) -> Float64s:
+    """How many scores lie in each bin, or the sum of their weights: float64 [bins]."""
+    return np.bincount(bins_of(scores), weights, minlength=len(CENTRES)).astype(np.float64)
 
 
 @dataclass(frozen=True)

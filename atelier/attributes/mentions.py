@@ -44,6 +44,15 @@ PAIRING_REACH = 4
 NEGATIONS = ("no", "not", "non", "never", "without", "nor")
 NEGATION_REACH = 3
 NOT_ONLY = ("only", "just")
+FREE, OF = "free", ("of", "from")
+SAYING_NOTHING = (
+    *NEGATIONS,
+    *("a", "all", "an", "and", "any", "as", "at", "be", "by", "for", "from", "in", "is", "it", "n", "na", "of", "on"),
+    *("or", "other", "that", "the", "this", "to", "with"),
+    *("default", "false", "misc", "miscellaneous", "nan", "none", "null", "true", "undefined", "unknown"),
+    *("unspecified", "various", "yes"),
+)
+"""Words, in the singular, that name no value by themselves."""
 PLURAL_ONLY = ("shorts", "tights", "briefs", "flats", "glasses", "overalls", "heels")
 """Plurals whose singular means something else: "short sleeves" are no shorts."""
 SINGULAR = (
@@ -52,6 +61,14 @@ SINGULAR = (
     (r"^(.+(?:ss|x|zz|ch|sh))es$", r"\1"),
     (r"^(.{2,}[^sui])s$", r"\1"),
 )
+SPELLINGS = (
+    (r"\p{Cf}", ""),  # soft hyphens and other characters that nobody sees
+    ("ß", "ss"),
+    ("ς", "σ"),
+    (r"n['’]t([^\p{L}\p{M}\p{N}]|$)", r" not\1"),
+    (r"['’]s([^\p{L}\p{M}\p{N}]|$)", r"\1"),  # "men's" holds no size S
+)
+"""Regular expressions of what is spelt in several ways, in lower case, and the one way in which it is read."""
 Synonyms = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 
@@ -121,6 +138,8 @@ def read_words(texts: Any) -> ReadWords:
     """
     lower = pc.utf8_lower(pc.utf8_normalize(pc.fill_null(texts, ""), form="NFKC"))
     lower = pc.replace_substring_regex(lower, rf"[{SENTENCE}{COMMA}{HYPHEN}]", " ")
+    for pattern, plain in SPELLINGS:
+        lower = pc.replace_substring_regex(lower, pattern, plain)
     for pattern, mark in (
         (r"[.!?;…]+(\s|$)|[\n\r|•]+", SENTENCE),
         (r"[,()\[\]–—]+", COMMA),
@@ -182,8 +201,7 @@ def _paired(sentences: Int64s, verbs: Mask, prepositions: Mask) -> Mask:
 
 def _denied(parts: Int64s, joined: Mask, among: Any) -> Mask:
     """The words that a part of a sentence denies, bool [words]."""
-    of = among("of", "from")
-    free = among("free")
+    of, free = among(*OF), among(FREE)
     negations = among(*NEGATIONS) & ~_after(among(*NOT_ONLY), parts)
     negations |= of & _before(free, 1, parts)
     # "non-iron cotton" is cotton: joined by a hyphen, a negation reaches one word only.
@@ -208,12 +226,15 @@ class ValueNames:
     Attributes:
         names: ``pa.StringArray [m]``: words in the singular, joined by spaces.
         lengths: int64 [m]: words of each.
+        judged: int64 [m, 2]: which words of the name have to be affirmed: the first of them, counted from 0, and how
+            many. These are all words, or where the name denies something the word that does.
         classes: int64 [m]: the number of its class, the classes of all attributes one after the other.
         owners: int64 [classes]: the number of the attribute of each class.
     """
 
     names: Any
     lengths: Int64s
+    judged: Int64s
     classes: Int64s
     owners: Int64s
 
@@ -222,7 +243,7 @@ class ValueNames:
         """The names of all values that can be predicted, and their given synonyms.
 
         A value is called by its own words; one with slashes also by each part ("Leggings/Tights"), one with a hyphen
-        also without it ("tshirt"). A value without any word ("–") has no name.
+        also without it ("tshirt"). A value without any word ("–"), or with none that says something, has no name.
 
         Args:
             heads: the attributes and their values.
@@ -240,18 +261,17 @@ class ValueNames:
             for spelling in (*_spellings(value), *_checked(given.get(attribute, {}).get(value, ()), attribute, value))
         ]
         words = read_words(pa.array([spelling for _, spelling in spelt], pa.string()))
-        joined = np.array([""] * len(spelt), dtype=object)
-        lengths = np.bincount(words.rows, minlength=len(spelt)).astype(np.int64)
-        bounds = np.concatenate([[0], np.cumsum(lengths)])
+        bounds = np.searchsorted(words.rows, np.arange(len(spelt) + 1))
         flat = words.values.to_pylist()
-        for place in range(len(spelt)):  # once for each name of a value, of which there are hundreds
-            joined[place] = " ".join(flat[bounds[place] : bounds[place + 1]])
-        order = {(number, name): length for (number, _), name, length in zip(spelt, joined, lengths, strict=True)}
-        named = [(number, name, length) for (number, name), length in order.items() if length]
+        # Once for each name of a value, of which there are hundreds; each name of a class once, in their order.
+        split = [tuple(flat[bounds[place] : bounds[place + 1]]) for place in range(len(spelt))]
+        order = dict.fromkeys((number, name) for (number, _), name in zip(spelt, split, strict=True))
+        named = [(number, name) for number, name in order if set(name) - set(SAYING_NOTHING)]
         return cls(
-            names=pa.array([name for _, name, _ in named], pa.string()),
-            lengths=np.array([length for _, _, length in named], dtype=np.int64),
-            classes=np.array([number for number, _, _ in named], dtype=np.int64),
+            names=pa.array([" ".join(name) for _, name in named], pa.string()),
+            lengths=np.array([len(name) for _, name in named], dtype=np.int64),
+            judged=np.array([_judged(name) for _, name in named], dtype=np.int64).reshape(-1, 2),
+            classes=np.array([number for number, _ in named], dtype=np.int64),
             owners=np.repeat(np.arange(len(heads), dtype=np.int64), heads.sizes),
         )
 
@@ -268,7 +288,8 @@ class ValueNames:
         lengths = self.lengths[names]
         kept = ~_inside_longer(self.owners[self.classes[names]], places, lengths)
         names, places, lengths = names[kept], places[kept], lengths[kept]
-        affirmed = words.affirmed_run(places, lengths)
+        first, count = self.judged[names].T
+        affirmed = words.affirmed_run(places + first, count)
         cells = words.rows[places[affirmed]], self.classes[names[affirmed]]
         ones = np.ones(len(cells[0]), dtype=np.int64)
         counted = csr_array((ones, cells), shape=(words.texts, len(self.owners)))
@@ -304,6 +325,12 @@ class ValueNames:
         counts = (starts[1:] - starts[:-1])[hits]
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         return mine[order[np.repeat(starts[hits], counts) + within]], np.repeat(places, counts)
+
+
+def _judged(name: tuple[str, ...]) -> tuple[int, int]:
+    """The first word of a name that has to be affirmed, and how many."""
+    denying = [place for place, word in enumerate(name) if word in (*NEGATIONS, FREE)]
+    return (denying[0], 1) if denying and len(name) > 1 else (0, len(name))
 
 
 def _spellings(value: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict
+from torch import Tensor
 
 from atelier import bundles
 from atelier.arrays import Float32s, Float64s, Int64s, Mask, Objects
@@ -23,6 +24,7 @@ from atelier.attributes.config import AttributeConfig
 from atelier.attributes.encoding import EncodedArticles, Encoding
 from atelier.attributes.labels import UNLABELLED, Applicability, Heads, labels_of, read_labels
 from atelier.attributes.mention_features import MentionReader
+from atelier.attributes.mention_trust import choose_trust
 from atelier.attributes.network.architecture import AttributeNetwork, Sizes
 from atelier.attributes.network.batches import ArticleBatches, fit_standardisation
 from atelier.attributes.network.training import logits_of, train
@@ -80,7 +82,8 @@ class _BundleConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: Literal["attributes"] = "attributes"
-    format: Literal[3] = 3  # 2: with prediction sets; 3: with the words that the network is told of
+    # 2: with prediction sets; 3: with the words that the network is told of; 4: with what each attribute makes of them
+    format: Literal[4] = 4
     config: AttributeConfig
     image_dimension: int
     summary: dict[str, int]
@@ -212,12 +215,24 @@ class AttributeModel:
             kept = self.training_state
             self.history = train(network, batches, goal, self.heads, config, rows, judges, observer, kept)
             if len(judges):
-                logits = logits_of(network, batches, judges)
+                logits = self._logits(network, batches, judges, goal.cpu()[judges])
                 parts = [part.cpu() for part in network.split(logits)]
                 network.temperatures.copy_(fit_temperatures(parts, goal.cpu()[judges]))
                 matrices = [part.cpu().numpy() for part in network.probabilities(logits)]
                 self.prediction_sets = PredictionSets.fit(matrices, targets[validation], config.coverage)
         self.network = network.eval()
+
+    @staticmethod
+    def _logits(network: AttributeNetwork, batches: ArticleBatches, rows: Tensor, targets: Tensor) -> Tensor:
+        """The logits of rows by which the model is calibrated, after deciding which attributes heed what texts name."""
+        told = logits_of(network, batches, rows)
+        if network.mentions is None:
+            return told
+        network.set_trust(torch.zeros(len(network.sizes.classes)))
+        untold = logits_of(network, batches, rows)
+        heard, unheard = ([part.cpu() for part in network.split(logits)] for logits in (told, untold))
+        network.set_trust(choose_trust(heard, unheard, targets))
+        return logits_of(network, batches, rows)
 
     def _shown(self, monitor: Monitor) -> Callable[[int, AttributeNetwork], None]:
         """A callback of the training that hands the monitor a copy of this model with the network in training."""

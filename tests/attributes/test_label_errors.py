@@ -9,7 +9,7 @@ import torch
 
 from atelier.articles.errors import ArticlesError
 from atelier.articles.splits import folds
-from atelier.attributes import AttributeConfig
+from atelier.attributes import AttributeConfig, label_errors
 from atelier.attributes.label_errors import (
     COLUMNS,
     OutOfFold,
@@ -101,7 +101,9 @@ def test_planted_errors_come_first_and_little_else_is_doubted(
     errors = find_label_issues(rank_label_issues(found.judged)).merge(
         labels.assign(wrong=wrong), on=["article_id", "attribute"]
     )
+    # How many are listed depends on the probability of an error, which starts from 3.3%: here more labels are wrong.
     assert errors["wrong"].sum() >= 5
+    assert errors["wrong"].all()
     assert errors["wrong"].mean() >= 0.8
 
 
@@ -344,3 +346,29 @@ def test_a_style_stays_in_its_fold_when_the_catalogue_grows() -> None:
     assert (np.bincount(many) > 800).all()
     assert (folds(catalogue(300), 3, seed=1) != few).any()
     assert (folds(catalogue(300).drop(columns="product_code"), 3)[::2] != few[1::2]).any()
+
+
+# Memory ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("score", ["log_odds", "self_confidence", "normalized_margin"])
+def test_the_quality_of_every_value_is_that_of_an_annotation(score: label_errors.Score) -> None:
+    rows = np.array([[0.1, 0.5, 0.4], [0.4, 0.4, 0.2], [1.0, 0.0, 0.0]])
+    found = label_errors._qualities(rows, score)
+    for value in range(3):
+        expected = label_errors.quality(np.full(3, value), rows, score)
+        possible = rows[:, value] > 0
+        np.testing.assert_allclose(found[possible, value], expected[possible])
+
+
+def test_scores_are_counted_alike_in_parts_and_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    matrix = rng.dirichlet(np.ones(4), 50)
+    labels = judged(rng.integers(0, 4, 50).tolist(), matrix.tolist(), values="abcd", named=rng.random((50, 4)) < 0.2)
+    whole = label_errors._score_counts(labels, "log_odds")
+    monkeypatch.setattr(label_errors, "CELLS", 12)
+    parts = label_errors._score_counts(labels, "log_odds")
+    np.testing.assert_array_equal(parts.labels, whole.labels)
+    np.testing.assert_allclose(parts.made_up, whole.made_up)
+    open_ = ~labels.named[np.arange(50), labels.given]
+    assert whole.labels.sum() == open_.sum()

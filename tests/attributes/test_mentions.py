@@ -54,6 +54,10 @@ def named(*texts: str | None) -> list[set[str]]:
         ("Woollen cottony bluesy", set()),
         ("", set()),
         (None, set()),
+        # What is spelt in several ways.
+        ("A poly\u00adester \u200bdress", {"polyester", "Dress"}),
+        ("ＷＯＯＬ", {"wool"}),
+        ("It isn't leather, it's suede", {"suede"}),
         # What it is worn with.
         ("Wear it with navy shorts.", set()),
         ("Red. Wear it with a navy T-shirt, or leather! In cotton", {"red", "cotton"}),
@@ -145,3 +149,42 @@ def test_a_synonym_without_a_word_is_refused_and_a_value_without_one_has_no_name
         ValueNames.of(heads({"colour": ["red"]}), {"colour": {"red": ("–",)}})
     assert len(ValueNames.of(heads({"colour": ["–", "red"]})).names) == 1
     assert ValueNames.of(heads({})).find(read_words(pa.array(["red"]))).shape == (1, 0)
+
+
+def test_values_that_deny_something_are_named_by_their_own_words() -> None:
+    values = {"collar": ["no collar", "collar"], "care": ["non-iron", "oil-free", "iron"]}
+    names = ValueNames.of(heads(values))
+    known = [value for head in heads(values).heads for value in head.values]
+
+    def stated(text: str) -> set[str]:
+        row = names.find(read_words(pa.array([text]))).toarray()[0]
+        return {known[place] for place in np.flatnonzero(row)}
+
+    assert stated("A shirt with no collar") == {"no collar"}
+    assert stated("Non-iron cotton, oil-free") == {"non-iron", "oil-free"}
+    assert stated("Wear it with non-iron shirts") == set()
+    assert stated("A collar to iron") == {"collar", "iron"}
+
+
+@pytest.mark.parametrize("value", ["no", "No", "other", "Others", "-", "N/A", "None", "yes", "with", "and/or", "…"])
+def test_values_of_words_that_say_nothing_have_no_name(value: str) -> None:
+    names = ValueNames.of(heads({"lined": [value, "lined"]}))
+    assert names.names.to_pylist() == ["lined"]
+
+
+def test_letters_that_differ_by_case_or_place_only_are_one() -> None:
+    names = ValueNames.of(heads({"size": ["S", "M"], "kind": ["STRASSE", "ΣΚΟΥΡΟΣ", "İnci"]}))
+    known = [
+        value
+        for head in heads({"size": ["S", "M"], "kind": ["STRASSE", "ΣΚΟΥΡΟΣ", "İnci"]}).heads
+        for value in head.values
+    ]
+    texts = pa.array(["Straße", "σκουρος", "inci", "men's shirt", "size s"])
+    found = names.find(read_words(texts)).toarray()
+    assert [[known[place] for place in np.flatnonzero(row)] for row in found] == [
+        ["STRASSE"],
+        ["ΣΚΟΥΡΟΣ"],
+        ["İnci"],
+        [],
+        ["S"],
+    ]

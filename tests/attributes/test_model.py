@@ -49,7 +49,7 @@ def test_it_learns_from_photographs_text_and_type(planted, fitted) -> None:
     labelled = pd.MultiIndex.from_frame(planted.labels[["article_id", "attribute"]])
     unseen = planted.truth[~pd.MultiIndex.from_frame(planted.truth[["article_id", "attribute"]]).isin(labelled)]
     table = evaluate(fitted, planted.articles, unseen).pivot(index="attribute", columns="metric", values="value")
-    assert (table["weighted_f1"] > 0.8).all(), table
+    assert (table["weighted_f1"] > 0.85).all(), table
     assert table.loc["neckline", "weighted_f1"] > 0.98, "the text names it"
     assert (table["weighted_f1"] > table["majority_weighted_f1"] + 0.3).all()
 
@@ -126,7 +126,7 @@ def test_another_seed_gives_another_model(planted, tiny) -> None:
 def test_training_stops_early_and_keeps_the_best_epoch(planted, tiny) -> None:
     config = tiny.model_copy(update={"max_epochs": 40, "patience": 2})
     model = AttributeModel(config).fit(planted.articles, planted.labels)
-    scores = [epoch.validation["weighted_f1"] for epoch in model.history]
+    scores = [epoch.validation["score"] for epoch in model.history]
     assert len(scores) < 40
     assert np.argmax(scores) == len(scores) - 3
     assert model.summary["epochs"] == len(scores)
@@ -187,7 +187,7 @@ def test_concatenated_shots(planted, tiny) -> None:
     config = tiny.model_copy(update={"image_pooling": "concatenate", "shots": 2, "max_epochs": 15})
     model = AttributeModel(config).fit(planted.articles, planted.labels)
     scores = evaluate(model, planted.articles, planted.truth).set_index(["attribute", "metric"])["value"]
-    assert scores["colour", "weighted_f1"] > 0.75
+    assert scores["colour", "weighted_f1"] > 0.8
     assert model.network is not None
     assert model.network.image.inputs == 2 * 8 + 5
 

@@ -32,6 +32,7 @@ def test_what_a_word_speaks_for_by_hand() -> None:
     learned = LearnedSynonyms.fit(phrases, TARGETS, HEADS)
     assert learned.phrases.to_pylist() == ["flax", "merino"], "soft speaks for neither, the others stand once"
     share = (3 + SMOOTHING * 0.5) / (3 + SMOOTHING)
+    share -= np.sqrt(share * (1 - share) / (3 + SMOOTHING))
     weight = np.log(share / (1 - share)) - np.log(0.5 / 0.5)
     assert learned.weights.toarray() == pytest.approx(np.array([[weight, 0], [0, weight]]))
     found = learned.evidence(read(["Merino, flax and merino", "Wear it with flax", "no merino", ""])).toarray()
@@ -39,11 +40,19 @@ def test_what_a_word_speaks_for_by_hand() -> None:
 
 
 def test_pairs_of_words_may_speak_where_single_ones_do_not() -> None:
-    texts = ["polka dot", "polka dot", "dot matrix", "polka band"]
-    heads = Heads.fit(pd.DataFrame({"attribute": "pattern", "value": ["dots", "dots", "none", "none"]}), 1)
-    learned = LearnedSynonyms.fit(Phrases.of(read(texts)), np.array([[0], [0], [1], [1]]), heads)
+    texts = ["polka dot"] * 3 + ["dot matrix", "polka band", "plain"]
+    heads = Heads.fit(pd.DataFrame({"attribute": "pattern", "value": ["dots"] * 3 + ["none"] * 3}), 1)
+    learned = LearnedSynonyms.fit(Phrases.of(read(texts)), np.array([[0]] * 3 + [[1]] * 3), heads)
     weights = dict(zip(learned.phrases.to_pylist(), learned.weights.toarray()[:, 0], strict=True))
     assert weights["polka dot"] == max(weights.values())
+    assert weights["polka dot"] > weights.get("polka", 0.0)
+
+
+def test_a_word_that_stands_with_a_value_a_little_more_often_than_not_says_nothing() -> None:
+    texts = ["soft"] * 20 + ["hard"] * 20
+    targets = np.array([[0]] * 11 + [[1]] * 9 + [[0]] * 9 + [[1]] * 11)
+    learned = LearnedSynonyms.fit(Phrases.of(read(texts)), targets, HEADS)
+    assert learned.weights.nnz == 0
 
 
 def test_an_article_is_never_read_with_what_its_own_style_taught() -> None:

@@ -131,6 +131,8 @@ class MentionWeights(nn.Module):
     value with few labels gains as much as one with many. An attribute may deviate from them by weights of its own,
     which decay to zero (:mod:`atelier.attributes.network.joint_training`). They begin at :data:`MENTION_WEIGHTS`, at
     which a text is believed, so that no label is needed for that.
+
+    An attribute whose ``trust`` is 0, and not 1, is not told anything (:mod:`atelier.attributes.mention_trust`).
     """
 
     def __init__(self, classes: tuple[int, ...]) -> None:
@@ -138,12 +140,14 @@ class MentionWeights(nn.Module):
         self.shared = nn.Parameter(torch.tensor(MENTION_WEIGHTS))
         self.own = nn.Parameter(torch.zeros(len(classes), len(MENTION_WEIGHTS)))
         self.attributes: Tensor
+        self.trust: Tensor
         owners = [torch.full((count,), place, dtype=torch.int64) for place, count in enumerate(classes)]
         self.register_buffer("attributes", torch.cat(owners) if owners else torch.zeros(0, dtype=torch.int64))
+        self.register_buffer("trust", torch.ones(len(classes)))
 
     def forward(self, mentions: Tensor) -> Tensor:
         """Apply the weights."""
-        return (mentions * (self.shared + self.own)[self.attributes]).sum(2)
+        return (mentions * ((self.shared + self.own) * self.trust[:, None])[self.attributes]).sum(2)
 
 
 class Layers(nn.Module):
@@ -209,6 +213,13 @@ class AttributeNetwork(Layers):
             return mine
         logits = torch.stack([mine, *(member(batch) for member in self.others)])  # [members, b, classes]
         return logits.flatten(0, 1) if self.training else logits.mean(0)
+
+    def set_trust(self, trust: Tensor) -> None:
+        """Set which attributes heed what texts name, float32 [attributes]: 1, or 0 for those that do not."""
+        for layers in (self, *self.others):
+            mentions = cast(Layers, layers).mentions
+            if mentions is not None:
+                mentions.trust.copy_(trust)
 
     def split(self, logits: Tensor) -> tuple[Tensor, ...]:
         """The logits of each attribute, [b, classes] each."""
