@@ -34,9 +34,10 @@ told AS (
 ),
 dated AS (SELECT told.*, age FROM told JOIN days USING ("table", ds)),
 today AS (FROM dated WHERE age = 1),
-yesterday AS (FROM dated WHERE age = 2)
+yesterday AS (FROM dated WHERE age = 2),
+newest AS (FROM days WHERE age = 1 AND "table" IN (SELECT "table" FROM days WHERE age = 2))
 SELECT
-    (SELECT max(ds) FROM days AS newest WHERE newest."table" = "table") AS ds,
+    newest.ds,
     "table",
     article_id,
     field,
@@ -44,4 +45,5 @@ SELECT
     yesterday."value" AS before,
     today."value" AS after
 FROM today FULL JOIN yesterday USING ("table", article_id, field)
-WHERE today."value" IS DISTINCT FROM yesterday."value" AND EXISTS (FROM days WHERE days."table" = "table" AND age = 2)
+JOIN newest USING ("table")
+WHERE today."value" IS DISTINCT FROM yesterday."value"

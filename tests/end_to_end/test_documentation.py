@@ -19,7 +19,7 @@ pytestmark = pytest.mark.end_to_end
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 #: Blocks of these languages are shown, not run: commands are what other tests run, the others are examples of output.
-SHOWN = {"sh", "yaml", "text", "toml"}
+SHOWN = {"sh", "yaml", "text", "toml", "mermaid"}
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -213,6 +213,10 @@ def test_changes_names_what_differs_between_the_newest_two_days(unaudited: Featu
     unaudited.write("articles", first, articles(9.0))
     publish(unaudited, path)
     assert rows(path, "FROM changes") == []  # one day alone has nothing to differ from
+    unaudited.write("articles", gap, articles(9.0))
+    unaudited.write("predicted_attributes", gap, predicted({("a", "fit"): ("slim", "predicted")}))
+    publish(unaudited, path)
+    assert rows(path, "FROM changes") == []  # nor has one table of which the other has two
     unaudited.write("articles", gap, articles(1.0).query("article_id == 'a'"))
     unaudited.write("articles", last, articles(2.0))
     unaudited.write("predicted_attributes", gap, predicted({("a", "fit"): ("slim", "predicted")}))
