@@ -40,7 +40,7 @@ def leaderboard_text(offline_metrics: pd.DataFrame, k: int = measured.DAILY_K) -
             if not np.isnan(count)
         ]
         blocks.append(measured.EVALUATIONS[seen] + "\n" + aligned(lines))
-    return "\n\n".join(blocks)
+    return "\n\n".join([*blocks, "± is half a 95% interval over customers."])
 
 
 def attribute_text(attribute_metrics: pd.DataFrame) -> str:
