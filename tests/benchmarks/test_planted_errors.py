@@ -136,7 +136,13 @@ def test_a_home_is_judged_on_its_last_day_with_a_table(
     monkeypatch.setenv("ATELIER_HOME", str(sample_home.root))
     labels = FeatureStore(sample_home.store).read("annotated_attributes", INGESTED).to_pandas()
     doubted = labels.head(3).rename(columns={"value": "annotated_value"})
-    more = {"predicted_value": "x", "annotated_probability": 0.0, "confidence": 1.0, "fold": 0}
+    more = {
+        "predicted_value": "x",
+        "annotated_probability": 0.0,
+        "confidence": 1.0,
+        "error_probability": 0.9,
+        "fold": 0,
+    }
     errors = doubted[["article_id", "attribute", "annotated_value"]].assign(**more, rank=[1, 2, 3])
     FeatureStore(sample_home.store, threads=1).write("catalogue_errors", INGESTED, errors)
     main([])

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from atelier.errors import AtelierError
 from dagster_project.cli import cli
 from dagster_project.commands import lineage as command
 from dagster_project.commands.lineage import clean, show, tree
+from resources.retailer import Home, Settings, write_settings
 from tests.report.lineages import BUNDLE, lineage, unpredicted
 
 
@@ -115,6 +117,7 @@ def test_it_is_plain_where_the_output_is_no_terminal(
 
 def test_an_empty_home_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATELIER_HOME", str(tmp_path / "home"))
+    write_settings(Home.from_environment(), Settings(source="parquet", path="landing", first_day=date(2025, 3, 3)))
     done = CliRunner().invoke(cli, ["lineage", "a", "colour"])
     assert isinstance(done.exception, AtelierError)
     assert "nothing has been predicted yet" in str(done.exception)
