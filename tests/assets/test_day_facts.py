@@ -153,13 +153,16 @@ class TestDay:
     def test_the_report_again_gives_the_same_bytes(self, house: House) -> None:
         folder = house.home.reports
         early = house.ds - timedelta(days=HORIZON)
-        before = {path: path.read_bytes() for path in folder.rglob("*.html")}
         job = build_defs(house.home).get_repository_def().get_job("judge")
-        again = job.execute_in_process(
-            instance=house.instance, partition_key=house.ds.isoformat(), asset_selection=[dg.AssetKey("report")]
-        )
-        assert again.success
-        assert {path: path.read_bytes() for path in folder.rglob("*.html")} == before
+        written = []
+        for _ in range(2):  # other houses share the storage of checks, so only two reports in a row are comparable
+            made = job.execute_in_process(
+                instance=house.instance, partition_key=house.ds.isoformat(), asset_selection=[dg.AssetKey("report")]
+            )
+            assert made.success
+            written.append({path: path.read_bytes() for path in folder.rglob("*.html")})
+        before, after = written
+        assert after == before
         assert report_path(folder, early) in before
 
 
