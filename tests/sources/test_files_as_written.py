@@ -90,7 +90,7 @@ def test_a_folder_in_place_of_an_hm_file_is_told(hm: Any, on: Land) -> None:
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (gzip.compress(b"t_dat,customer_id\n"), "compressed with gzip. Unpack it"),
+        (gzip.compress(b"t_dat,customer_id\n", mtime=0), "compressed with gzip. Unpack it"),
         (b"PK\x03\x04 and so on", "a zip archive, or an Excel file. Unpack it"),
         ("t_dat,customer_id,article_id,price\n".encode("utf-16"), "text in UTF-16. Write it as plain text in UTF-8"),
         ("t_dat,customer_id,article_id,price\n".encode("utf-16-le"), "text in UTF-16"),
@@ -99,6 +99,7 @@ def test_a_folder_in_place_of_an_hm_file_is_told(hm: Any, on: Land) -> None:
         (b"PAR1\x00\x00", "a Parquet file. Give it the ending .parquet"),
         (b"\x28\xb5\x2f\xfd\x00", "compressed with Zstandard"),
     ],
+    ids=["gzip", "zip", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "parquet", "zstandard"],
 )
 def test_a_csv_of_another_format_is_named(hm: Any, on: Land, content: bytes, what: str) -> None:
     (hm.root / "transactions_train.csv").write_bytes(content)
