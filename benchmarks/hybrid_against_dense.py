@@ -22,10 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from atelier.interactions import Interactions
+from atelier.nn.article_network import ContentNetwork
 from atelier.nn.content_features import Content
 from atelier.nn.ranking_losses import LOSSES
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
-from atelier.recommenders.factorisation.hybrid_network import ContentNetwork, Factorisation
+from atelier.recommenders.factorisation.hybrid_network import Factorisation
 from atelier.recommenders.factorisation.hybrid_training import Trainer
 from atelier.recommenders.training_data.negatives import Sampler, TrainingBatch
 from atelier.recommenders.training_data.positives import positive_rows

@@ -52,9 +52,12 @@ def bpr(positive: Tensor, negative: Tensor, counts: Tensor, rank_scale: Tensor) 
 def sampled_softmax(positive: Tensor, negative: Tensor, counts: Tensor, rank_scale: Tensor) -> Tensor:
     """Cross entropy of choosing the positive among itself and the negatives: log(1 + Σ_j r_j exp(s_uj − s_ui)).
 
-    With r_j one over how often j is drawn, the sum estimates the one over all articles. Source: Y. Bengio and J.-S.
-    Senécal, Adaptive Importance Sampling to Accelerate Training of a Neural Probabilistic Language Model, 2008. Takes
-    and gives what :func:`wmrb` does.
+    With r_j one over how often j is drawn, the sum estimates the one over all articles; log r_j is the log-Q
+    correction. The positive is always there and is no draw: it is not among the negatives and is not corrected. The
+    gradient is then that of K. Khrylchenko and others, Correcting the LogQ Correction: Revisiting Sampled Softmax for
+    Large-Scale Retrieval, RecSys 2025: their explicit weight 1 − P(positive) comes about by the denominator. Source: Y.
+    Bengio and J.-S. Senécal, Adaptive Importance Sampling to Accelerate Training of a Neural Probabilistic Language
+    Model, 2008. Takes and gives what :func:`wmrb` does.
     """
     negative = (negative + torch.log(rank_scale)).masked_fill(~counts, float("-inf"))
     choices = torch.cat((positive[:, None], negative), dim=1)  # [b, 1 + n]
@@ -62,5 +65,94 @@ def sampled_softmax(positive: Tensor, negative: Tensor, counts: Tensor, rank_sca
     return functional.cross_entropy(choices, first, reduction="none")
 
 
+def full_softmax(scores: Tensor, positives: Tensor) -> Tensor:
+    """Cross entropy of choosing the positive among all articles.
+
+    Args:
+        scores: float32 [b, n_articles].
+        positives: int64 [b], their places among the articles.
+
+    Returns:
+        float32 [b], the loss of each example.
+    """
+    return functional.cross_entropy(scores, positives, reduction="none")
+
+
+def in_batch(scores: Tensor, positives: Tensor, often: Tensor) -> Tensor:
+    """:func:`sampled_softmax` whose negatives are the positives of the batch's other examples.
+
+    An article is drawn as often as it is a positive, so that popular ones need the correction: each counts 1 / (b q).
+    A positive is no negative of its own, wherever it stands. Source: X. Yi and others, Sampling-Bias-Corrected Neural
+    Modeling for Large Corpus Item Recommendations, RecSys 2019, section 3.
+
+    Args:
+        scores: float32 [b, b], s_uj of each example's customer and each example's positive; the diagonal is s_ui.
+        positives: int64 [b], which articles they are.
+        often: float32 [b], q_j: the share of all positives that are of the article.
+
+    Returns:
+        float32 [b], the loss of each example.
+    """
+    others = positives[:, None] != positives[None, :]
+    return sampled_softmax(scores.diagonal(), scores, others, 1 / (len(scores) * often))
+
+
+def gbce(exponent: float) -> Loss:
+    """Generalised binary cross entropy: −log σ(s_ui)^β − Σ_j log(1 − σ(s_uj)); β below 1 undoes over-confidence.
+
+    Source: A. Petrov and C. Macdonald, gSASRec: Reducing Overconfidence in Sequential Recommendation Trained with
+    Negative Sampling, RecSys 2023, section 5, with β by :func:`gbce_exponent`. The negatives are drawn equally often; r
+    has no part.
+
+    Args:
+        exponent: β.
+
+    Returns:
+        A loss that takes and gives what :func:`wmrb` does.
+    """
+
+    def loss(positive: Tensor, negative: Tensor, counts: Tensor, rank_scale: Tensor) -> Tensor:
+        against = (functional.softplus(negative) * counts).sum(1)
+        return exponent * functional.softplus(-positive) + against
+
+    return loss
+
+
+def gbce_exponent(negatives: int, articles: int, calibration: float) -> float:
+    """β = α (t (1 − 1/α) + 1/α) for α = negatives / (articles − 1), at most 1; 1 for t = 0, α for t = 1.
+
+    Args:
+        negatives: of an example.
+        articles: that there are.
+        calibration: t, 0 … 1.
+    """
+    share = min(negatives / max(articles - 1, 1), 1.0)
+    return share * (calibration * (1 - 1 / share) + 1 / share)
+
+
+def bpr_max(regularisation: float) -> Loss:
+    """BPR-max: −log Σ_j w_j σ(s_ui − s_uj) + λ Σ_j w_j s_uj², where w is the softmax of the negatives' scores.
+
+    Source: B. Hidasi and A. Karatzoglou, Recurrent Neural Networks with Top-k Gains for Session-based Recommendations,
+    CIKM 2018, section 3.3. r has no part. An example without a negative that counts has the loss 0.
+
+    Args:
+        regularisation: λ.
+
+    Returns:
+        A loss that takes and gives what :func:`wmrb` does.
+    """
+
+    def loss(positive: Tensor, negative: Tensor, counts: Tensor, rank_scale: Tensor) -> Tensor:
+        any_counts = counts.any(1)
+        # A row without negatives keeps its scores, so that the softmax stays finite; its loss is set to zero below.
+        weights = functional.log_softmax(negative.masked_fill(~counts & any_counts[:, None], float("-inf")), dim=1)
+        found = torch.logsumexp(weights + functional.logsigmoid(positive[:, None] - negative), dim=1)
+        penalty = (weights.exp() * negative.square()).sum(1)
+        return torch.where(any_counts, regularisation * penalty - found, 0.0)
+
+    return loss
+
+
 LOSSES: dict[LossName, Loss] = {"wmrb": wmrb, "bpr": bpr, "sampled_softmax": sampled_softmax}
-"""Each loss by its name in a config."""
+"""Each loss that needs no further number, by its name in a config."""

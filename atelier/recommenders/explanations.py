@@ -2,7 +2,7 @@
 
 What belongs here: which models can explain, the rows of a list that are explained, reasons as Arrow. What does not: how
 a model decomposes its score (:mod:`~atelier.recommenders.factorisation.als_explanation`,
-:mod:`~atelier.recommenders.factorisation.hybrid_explanation`).
+:mod:`~atelier.recommenders.content_explanation`).
 """
 
 from typing import Any, Protocol, runtime_checkable

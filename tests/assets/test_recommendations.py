@@ -14,9 +14,9 @@ from atelier.articles.vectors import ArticleVectors
 from atelier.catalogue import Catalogue
 from atelier.recommenders import MODELS
 from atelier.recommenders.article_index import ArticleIndex
+from atelier.recommenders.content_explanation import labels_of
 from atelier.recommenders.explanations import Explaining
 from atelier.recommenders.factorisation.hybrid import Hybrid
-from atelier.recommenders.factorisation.hybrid_explanation import labels_of
 from atelier.recommenders.vector_model import VectorRecommender
 from dagster_project.build import build_defs
 from resources.model_store import Bundle, ModelStore

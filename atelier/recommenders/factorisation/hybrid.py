@@ -6,34 +6,30 @@ later articles get. What does not: layers (:mod:`~atelier.recommenders.factorisa
 (:mod:`~atelier.recommenders.factorisation.hybrid_explanation`).
 """
 
-import copy
 import warnings
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 from scipy.sparse import csr_matrix
 
 from atelier.bundles import Array, under
-from atelier.catalogue import Catalogue, CatalogueError
+from atelier.catalogue import Catalogue
 from atelier.devices import own_random_state
-from atelier.ids import Codes, IdMap
+from atelier.ids import Codes
 from atelier.interactions import Interactions
-from atelier.nn.content_features import CHUNK, Content
 from atelier.nn.training_loop import Epoch
 from atelier.nn.training_state import fingerprint
-from atelier.recommenders.eligibility import in_stock_mask
-from atelier.recommenders.factorisation import hybrid_explanation
+from atelier.recommenders.content_model import ContentRecommender
 from atelier.recommenders.factorisation.hybrid_config import DECLARATION, HybridConfig
-from atelier.recommenders.factorisation.hybrid_network import ContentNetwork, CustomerNetwork, Factorisation
+from atelier.recommenders.factorisation.hybrid_explanation import from_history
+from atelier.recommenders.factorisation.hybrid_network import CustomerNetwork, Factorisation
 from atelier.recommenders.factorisation.hybrid_training import Examples, Trainer, train
 from atelier.recommenders.training_data.customer_features import attribute_matrix
-from atelier.recommenders.vector_model import VectorRecommender
-from atelier.search.ragged import Indices, Mask, Pairs, RaggedLists, Scores
+from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, Scores
 
 
-class Hybrid(VectorRecommender[HybridConfig]):
+class Hybrid(ContentRecommender[HybridConfig]):
     """The score is x_u · y_i, where y_i = embedding + content network of i's features, and x_u = mean y of u's history.
 
     As published by Cardoso, Daolio and Vargas, "Product Characterisation towards Personalisation" (KDD 2018). The mean
@@ -56,11 +52,6 @@ class Hybrid(VectorRecommender[HybridConfig]):
         super().__init__(config, device)
         self.epochs: list[Epoch] = []
 
-    @property
-    def ranks_unsold(self) -> bool:
-        """Whether it can rank an article that nobody has interacted with: where it reads content."""
-        return self.config.reads_content
-
     def training_figures(self) -> dict[str, float | None]:
         """Of the last fit: how many epochs it took, and the losses of the best one."""
         if not self.epochs:
@@ -69,17 +60,6 @@ class Hybrid(VectorRecommender[HybridConfig]):
         return {"epochs": len(self.epochs), "loss": best.loss, "validation_loss": best.validation["loss"]}
 
     # Learning
-
-    def _rankable(self, train: Interactions, catalogue: Catalogue | None) -> Mask:
-        content = self._described(catalogue)
-        return content if self.config.mode == "content" else content | super()._rankable(train, catalogue)
-
-    def _described(self, catalogue: Catalogue | None) -> Mask:
-        """Which articles have content that is read."""
-        described = np.zeros(len(self.article_ids), dtype=bool)
-        if self.config.reads_content and catalogue is not None and catalogue.vectors is not None:
-            described[self.article_ids.encode(catalogue.ids.values)] = catalogue.vectors.any(axis=1)
-        return described
 
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
         n_articles = len(self.article_ids)
@@ -96,17 +76,6 @@ class Hybrid(VectorRecommender[HybridConfig]):
             if part is not None:
                 self.weights |= {f"{name}.{key}": value.cpu().numpy() for key, value in part.state_dict().items()}
         return self._profile(train) | {"attributes": attributes}
-
-    def _content(self, catalogue: Catalogue | None) -> Content | None:
-        if self.config.mode == "collaborative":
-            return None
-        if catalogue is None or catalogue.vectors is None or not catalogue.vectors.any():
-            if self.config.mode == "content":
-                raise CatalogueError("hybrid in mode 'content' reads vectors: pass a catalogue that has them to fit")
-            warnings.warn("hybrid was given no article vectors: it learns embeddings only", stacklevel=4)
-            return None
-        codes = self.article_ids.encode(catalogue.ids.values)
-        return Content(catalogue.vectors, codes, len(self.article_ids), self.torch_device)
 
     def _train(
         self, network: Factorisation, interactions: Interactions, catalogue: Catalogue | None, attributes: Array
@@ -135,11 +104,6 @@ class Hybrid(VectorRecommender[HybridConfig]):
             )
 
     # Vectors
-
-    def article_vectors(self, codes: Codes) -> Scores:
-        """The vectors y_i of articles, float32 [n, factors]; zero for those that the model does not rank."""
-        vectors: Scores = self.weights["articles"][codes]
-        return vectors
 
     def _profile(self, history: Interactions) -> dict[str, Array]:
         """The articles of each customer's history and their shares of it."""
@@ -179,101 +143,7 @@ class Hybrid(VectorRecommender[HybridConfig]):
                 vectors += network(torch.tensor(profiles["attributes"][rows])).numpy()
         return vectors
 
-    # Articles that come later
-
-    def content_network(self, catalogue: Catalogue | None = None) -> ContentNetwork | None:
-        """The trained content network in evaluation mode, on the device; None where the model reads no content.
-
-        Raises:
-            CatalogueError: the vectors of the ``catalogue`` to be read have another length than those trained on.
-        """
-        weights = under(self.weights, "content.")
-        if not weights:
-            return None
-        dim, factors = weights["first"].shape[0], self.weights["articles"].shape[1]
-        network = ContentNetwork(dim, self.config.hidden, factors, 0.0, torch.Generator())
-        network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
-        if catalogue is not None and catalogue.vectors is not None and catalogue.vectors.shape[1] != dim:
-            raise CatalogueError(
-                f"the catalogue's vectors have {catalogue.vectors.shape[1]} positions, the model was trained on "
-                f"{dim}: make them by the same vector space, or train the model again"
-            )
-        return network.eval().to(self.torch_device)
-
-    def with_catalogue(self, catalogue: Catalogue) -> Self:
-        """The same model with another catalogue: new articles get vectors from content alone, stock is the catalogue's.
-
-        Nothing is trained: vectors of articles that the model ranks already stay what they are.
-
-        Raises:
-            NotFittedError: the model was not fitted.
-            CatalogueError: the catalogue's vectors have another length than those trained on.
-        """
-        self._check_fitted()
-        model = copy.copy(self)
-        model.article_ids = IdMap.union(self.article_ids, catalogue.ids)
-        place = model.article_ids.encode(self.article_ids.values)  # ascending, so that lists keep their order
-        vectors = np.zeros((len(model.article_ids), self.weights["articles"].shape[1]), dtype=np.float32)
-        model.ranked = np.zeros(len(model.article_ids), dtype=bool)
-        vectors[place], model.ranked[place] = self.weights["articles"], self.ranked
-        codes, theirs = self._new_vectors(catalogue, model.article_ids, model.ranked)
-        vectors[codes], model.ranked[codes] = theirs, True
-        model.in_stock = in_stock_mask(model.article_ids, catalogue, unsold=self.ranks_unsold)
-        model.weights = self.weights | {"articles": vectors}
-        profiles, seen = self.customer_profiles.profiles, self.customer_profiles.seen
-        profiles = profiles | {"history.codes": place[profiles["history.codes"]]}
-        model.customer_profiles = type(self.customer_profiles)(
-            self.customer_profiles.ids,
-            self.customer_profiles.rankable,
-            RaggedLists(seen.starts, place[seen.codes]),
-            profiles,
-        )
-        return model
-
-    def _new_vectors(self, catalogue: Catalogue, ids: IdMap, ranked: Mask) -> tuple[Codes, Scores]:
-        """The articles of a catalogue that have content and are not ranked yet, and their vectors."""
-        network = self.content_network(catalogue)
-        if network is None or catalogue.vectors is None:
-            return np.zeros(0, np.int32), np.zeros((0, self.weights["articles"].shape[1]), np.float32)
-        codes = ids.encode(catalogue.ids.values)
-        new = ~ranked[codes] & catalogue.vectors.any(axis=1)
-        content = Content(catalogue.vectors[new], codes[new], len(ids), self.torch_device)
-        with torch.inference_mode():
-            parts = [
-                network(content.of(part)) for part in torch.split(torch.from_numpy(codes[new].astype(np.int64)), CHUNK)
-            ]
-        return codes[new], torch.cat(parts).cpu().numpy()
-
     # Reasons
 
-    def explain(
-        self,
-        recs: Any,
-        catalogue: Catalogue | None = None,
-        histories: Any = None,
-        *,
-        articles: int = 2,
-        attributes: int = 2,
-    ) -> pa.ListArray:
-        """Why each article was recommended: see :func:`atelier.recommenders.factorisation.hybrid_explanation.explain`.
-
-        Args:
-            recs: a frame with ``customer_id`` and ``article_id``, n rows in any order.
-            catalogue: with the vectors and names that the model reads; None: reasons from the history only.
-            histories: what the customers were ranked by, where it is not what was trained on.
-            articles: reasons from the history, at most.
-            attributes: reasons from the article's content, at most.
-
-        Returns:
-            n lists of kind, value and weight; null for customers whom the model cannot rank for.
-
-        Raises:
-            UnknownIdentifier: an article is unknown.
-            CatalogueError: the catalogue's vectors have another length than those trained on.
-            NotFittedError: the model was not fitted.
-        """
-        self._check_fitted()
-        customer_profiles = self.customer_profiles if histories is None else self._new_profiles(histories, None)
-        network, vectors = self.content_network(catalogue), self.weights["articles"]
-        parts = hybrid_explanation.ScoreParts(self.article_ids, vectors, self.customer_vectors, network)
-        return hybrid_explanation.explain(parts, customer_profiles, recs, catalogue, articles, attributes)
+    def _history_reasons(self, profiles: dict[str, Array], rows: Indices, codes: Codes, k: int) -> Ranked:
+        return from_history(self.weights["articles"], profiles, rows, codes, k)

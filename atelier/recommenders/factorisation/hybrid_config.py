@@ -8,27 +8,18 @@ from typing import Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from atelier.nn.loss_names import LossName
-from atelier.recommenders.config import RecommenderConfig, factors_for
+from atelier.recommenders.config import factors_for
+from atelier.recommenders.content_config import ContentConfig
 from atelier.recommenders.declaration import Declaration
 
 
-class HybridConfig(RecommenderConfig):
+class HybridConfig(ContentConfig):
     """Config of ``hybrid``. The defaults suit sparse data; :meth:`published` gives the paper's.
 
     They were chosen on days of real purchases that no figure is reported of (docs/recommender_study.md says what was
     tried); the loss too: there sampled softmax found as much as WMRB, and more where articles may be repeated.
     """
 
-    mode: Literal["content", "collaborative", "hybrid"] = Field(
-        default="hybrid",
-        description="What an article's vector is made of: content, an embedding (collaborative), or both.",
-    )
-    factors: PositiveInt | None = Field(
-        default=None, description="Length of the vectors; empty: what suits the number of articles interacted with."
-    )
-    hidden: tuple[PositiveInt, ...] = Field(
-        default=(256,), description="Widths of the content network's hidden layers."
-    )
     dropout: float = Field(default=0.3, ge=0, lt=1, description="Share of its hidden units dropped in training.")
     customer_attributes: tuple[str, ...] = Field(
         default=(), description="Columns of the customers that a small network reads; numbers or texts."
@@ -114,11 +105,6 @@ class HybridConfig(RecommenderConfig):
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="Of the products of matrices in training; vectors and scores are always float32."
     )
-
-    @property
-    def reads_content(self) -> bool:
-        """Whether it reads the vectors of articles: in every mode but ``collaborative``."""
-        return self.mode != "collaborative"
 
     @property
     def customer_columns(self) -> tuple[str, ...]:

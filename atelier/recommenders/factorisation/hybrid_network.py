@@ -1,67 +1,22 @@
-"""The networks of ``hybrid``: article numbers in, article vectors out.
+"""The networks of ``hybrid``: vectors of articles, and what is known of customers beside their history.
 
-What belongs here: layers, shapes, content features as tensors, the step that moves embeddings. What does not: sampling,
+What belongs here: layers and shapes. What does not: vectors of articles (:mod:`atelier.nn.article_network`), sampling,
 the training loop, identifiers.
 
 Source: Cardoso, Daolio and Vargas, "Product Characterisation towards Personalisation: Learning Attributes from
 Unstructured Data to Recommend Fashion Products" (KDD 2018), the section on the hybrid recommender.
 """
 
-from itertools import pairwise
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from atelier.devices import copied
-from atelier.nn.content_features import CHUNK, Content, SparseRows
-from atelier.nn.embeddings import EMBEDDING_LENGTH, RowEmbedding
+from atelier.nn.article_network import ArticleNetwork
+from atelier.nn.content_features import Content
+from atelier.nn.layers import unset_linear
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
-
-
-def _linear(inputs: int, outputs: int) -> nn.Linear:
-    """A layer with weights yet to be set, which leaves PyTorch's global random state alone."""
-    return cast(nn.Linear, nn.utils.skip_init(nn.Linear, inputs, outputs))  # type: ignore[no-untyped-call]
-
-
-class ContentNetwork(nn.Module):
-    """Features → hidden layers with ReLU → vectors: [n, dim] → [n, factors]."""
-
-    def __init__(
-        self, dim: int, hidden: tuple[int, ...], factors: int, dropout: float, random: torch.Generator
-    ) -> None:
-        super().__init__()
-        widths = [dim, *hidden, factors]
-        self.dropout = dropout
-        self.first = nn.Parameter(torch.empty(dim, widths[1]))  # transposed, as embedding_bag reads it
-        self.first_bias = nn.Parameter(torch.zeros(widths[1]))
-        self.layers = nn.ModuleList(_linear(inputs, outputs) for inputs, outputs in pairwise(widths[1:]))
-        # Features have unit length, so that unit weights keep it; the last layer starts as short as embeddings are.
-        nn.init.normal_(self.first, std=1.0 if hidden else EMBEDDING_LENGTH / factors**0.5, generator=random)
-        for place, layer in enumerate(self.layers):
-            last = place == len(self.layers) - 1
-            scale = EMBEDDING_LENGTH * (2 / factors) ** 0.5 if last else 2**0.5
-            nn.init.normal_(cast(nn.Linear, layer).weight, std=scale / widths[place + 1] ** 0.5, generator=random)
-            nn.init.zeros_(cast(nn.Linear, layer).bias)
-
-    def forward(self, features: SparseRows | Tensor) -> Tensor:
-        """Apply the network to rows of features."""
-        if isinstance(features, Tensor):
-            x = features @ self.first + self.first_bias
-        else:
-            summed = functional.embedding_bag(
-                features.columns,
-                self.first,
-                features.starts.to(features.columns.dtype),
-                mode="sum",
-                per_sample_weights=features.values,
-                include_last_offset=True,
-            )
-            x = summed + self.first_bias
-        for layer in self.layers:
-            x = layer(functional.dropout(functional.relu(x), self.dropout, self.training))
-        return x
 
 
 class CustomerNetwork(nn.Module):
@@ -72,7 +27,7 @@ class CustomerNetwork(nn.Module):
 
     def __init__(self, attributes: int, hidden: int, factors: int, random: torch.Generator) -> None:
         super().__init__()
-        self.hidden, self.last = _linear(attributes, hidden), _linear(hidden, factors)
+        self.hidden, self.last = unset_linear(attributes, hidden), unset_linear(hidden, factors)
         nn.init.normal_(self.hidden.weight, std=(2 / max(attributes, 1)) ** 0.5, generator=random)
         for zero in (self.hidden.bias, self.last.weight, self.last.bias):
             nn.init.zeros_(zero)
@@ -82,7 +37,7 @@ class CustomerNetwork(nn.Module):
         return cast(Tensor, self.last(functional.relu(self.hidden(attributes))))
 
 
-class Factorisation(nn.Module):
+class Factorisation(ArticleNetwork):
     """Vectors of articles, and what is known of customers beside their history.
 
     Args:
@@ -93,50 +48,16 @@ class Factorisation(nn.Module):
         random: for the first weights.
 
     Attributes:
-        embedding: None in mode ``content``.
-        content: the content network, or None.
         customer: the customer network, or None.
     """
 
     def __init__(
         self, config: HybridConfig, n_articles: int, content: Content | None, attributes: int, random: torch.Generator
     ) -> None:
-        super().__init__()
         if config.factors is None:
             raise ValueError("the config leaves the length of vectors open: HybridConfig.sized chooses it")
-        self.features, factors = content, config.factors
-        self.embedding = (
-            None
-            if config.mode == "content"
-            else RowEmbedding(n_articles, factors, config.embedding_learning_rate, random)
+        rate = None if config.mode == "content" else config.embedding_learning_rate
+        super().__init__(n_articles, config.factors, content, config.hidden, config.dropout, rate, random)
+        self.customer = (
+            CustomerNetwork(attributes, config.customer_hidden, config.factors, random) if attributes else None
         )
-        self.content = (
-            None if content is None else ContentNetwork(content.dim, config.hidden, factors, config.dropout, random)
-        )
-        self.customer = CustomerNetwork(attributes, config.customer_hidden, factors, random) if attributes else None
-
-    def content_part(self, articles: Tensor) -> Tensor | None:
-        """The content network's vectors, [n, factors]: zero for articles without content; None without a network.
-
-        Args:
-            articles: int64 [n], in main memory.
-        """
-        if self.content is None or self.features is None:
-            return None
-        present = self.features.present[articles]
-        if present.all():
-            return cast(Tensor, self.content(self.features.of(articles)))
-        found = cast(Tensor, self.content(self.features.of(articles[present])))
-        places = copied(present.nonzero()[:, 0], found.device)
-        return found.new_zeros(len(articles), found.shape[1]).index_put((places,), found)
-
-    @torch.no_grad()
-    def article_vectors(self, n_articles: int) -> Tensor:
-        """The vectors of all articles, float32 [n_articles, factors]."""
-        self.eval()
-        parts = [self.content_part(articles) for articles in torch.split(torch.arange(n_articles), CHUNK)]
-        content = torch.cat([part for part in parts if part is not None]) if self.content is not None else None
-        if self.embedding is None:
-            return cast(Tensor, content)
-        embedding = self.embedding.learned()
-        return embedding if content is None else embedding.add_(content)

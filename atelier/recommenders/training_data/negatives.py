@@ -81,6 +81,35 @@ def _days(catalogue: Catalogue, name: str) -> npt.NDArray[np.datetime64]:
     return np.asarray(days(catalogue.frame[name], name, CatalogueError).to_numpy(zero_copy_only=False), "datetime64[D]")
 
 
+class SharedNegatives:
+    """Draws negatives that all examples of a batch share.
+
+    If all articles are equally likely, the number drawn is fixed. Otherwise each article is drawn independently
+    (Poisson sampling) and only the expected number is fixed, because then the inclusion probabilities are known
+    exactly.
+
+    Args:
+        pool: int32, ascending: articles that can be negatives.
+        counts: int [pool]: how often each was interacted with.
+        negatives: how many are drawn; at most the size of the pool.
+        popularity: an article is drawn in proportion to its count to the power of this.
+
+    Attributes:
+        importance: float32 [pool]: one over how often each article of the pool is drawn.
+    """
+
+    def __init__(self, pool: Codes, counts: npt.NDArray[np.integer], negatives: int, popularity: float) -> None:
+        self._pool, self._size, self._uniform = pool, min(negatives, len(pool)), popularity == 0
+        self._often = _inclusion(np.maximum(counts, 1.0) ** popularity, negatives)
+        self.importance = (1 / self._often).astype(np.float32)
+
+    def draw(self, random: np.random.Generator) -> Indices:
+        """The positions in the pool of the articles drawn, ascending, each once."""
+        if self._uniform:
+            return np.sort(random.choice(len(self._pool), self._size, replace=False, shuffle=False))
+        return np.flatnonzero(random.random(len(self._pool)) < self._often)
+
+
 class Sampler:
     """Draws examples for positives.
 
@@ -114,10 +143,12 @@ class Sampler:
         self._starts = starts
         self._touched = RaggedLists.distinct(self._customers, self._articles, (customers, articles))
         self._pool, self._n_articles = pool, articles
-        self._inputs, self._negatives, self._shared = inputs, negatives, shared
+        self._inputs, self._negatives = inputs, negatives
         self._chosen_inputs = _latest if last else _subsets
-        weights = np.maximum(np.bincount(self._articles, minlength=articles)[pool], 1.0) ** popularity
-        self._often = _inclusion(weights, negatives) if shared else negatives * weights / weights.sum()
+        counts = np.bincount(self._articles, minlength=articles)[pool]
+        weights = np.maximum(counts, 1.0) ** popularity
+        self._common = SharedNegatives(pool, counts, negatives, popularity) if shared else None
+        self._often = negatives * weights / weights.sum()
         self._drawn_share = np.zeros(articles)
         self._drawn_share[pool] = weights / weights.sum()
         self._uniform = popularity == 0
@@ -133,24 +164,30 @@ class Sampler:
         first = self._starts[customers]
         chosen = self._chosen_inputs(rows - first, self._inputs, random)  # [b, inputs]
         inputs = np.where(chosen >= 0, self._articles[first[:, None] + np.maximum(chosen, 0)], np.int32(-1))
-        draw = self._shared_negatives if self._shared else self._own_negatives
-        negatives, valid = draw(customers, random)
+        if self._common is not None:
+            negatives, valid = self._shared_negatives(self._common, customers, random)
+        else:
+            negatives, valid = self._own_negatives(customers, random)
         return TrainingBatch(
             customers, inputs, self._articles[rows], negatives, valid, self._importance(customers, negatives)
         )
 
     def _importance(self, customers: Codes, negatives: Codes) -> npt.NDArray[np.float32]:
         """One over the expected number of times that each negative is drawn."""
-        importance: npt.NDArray[np.float64] = 1 / self._often[np.searchsorted(self._pool, negatives)]
-        if not self._shared:  # a customer's own articles are drawn again, so that all others are drawn more often
-            touched = self._touched.of(customers)
-            share = np.bincount(touched.rows, self._drawn_share[touched.codes], minlength=len(customers))
-            importance = importance * np.maximum(1 - share, 0)[:, None]
+        places = np.searchsorted(self._pool, negatives)
+        if self._common is not None:
+            return self._common.importance[places]
+        # A customer's own articles are drawn again, so that all others are drawn more often.
+        touched = self._touched.of(customers)
+        share = np.bincount(touched.rows, self._drawn_share[touched.codes], minlength=len(customers))
+        importance: npt.NDArray[np.float64] = 1 / self._often[places] * np.maximum(1 - share, 0)[:, None]
         return importance.astype(np.float32)
 
-    def _shared_negatives(self, customers: Codes, random: np.random.Generator) -> tuple[Codes, Mask]:
+    def _shared_negatives(
+        self, common: SharedNegatives, customers: Codes, random: np.random.Generator
+    ) -> tuple[Codes, Mask]:
         """Distinct articles for all customers, and the customers for whom each counts."""
-        negatives = self._pool[self._shared_draw(random)]
+        negatives = self._pool[common.draw(random)]
         column = np.full(self._n_articles, -1, dtype=np.int64)
         column[negatives] = np.arange(len(negatives))
         touched = self._touched.of(customers)
@@ -158,17 +195,6 @@ class Sampler:
         valid = np.ones((len(customers), len(negatives)), dtype=bool)
         valid[touched.rows, column[touched.codes]] = False
         return negatives, valid
-
-    def _shared_draw(self, random: np.random.Generator) -> Indices:
-        """The positions in the pool of the articles drawn for all customers, ascending.
-
-        If all articles are equally likely, their number is fixed. Otherwise each is drawn independently (Poisson
-        sampling) and only the expected number is fixed, because then the inclusion probabilities are known exactly.
-        """
-        if self._uniform:
-            size = min(self._negatives, len(self._pool))
-            return np.sort(random.choice(len(self._pool), size, replace=False, shuffle=False))
-        return np.flatnonzero(random.random(len(self._pool)) < self._often)
 
     def _drawn(self, random: np.random.Generator, shape: tuple[int, ...]) -> Codes:
         """Articles of the pool, each drawn independently."""

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
+from atelier.recommenders.content_explanation import labels_of
 from atelier.recommenders.factorisation.hybrid import Hybrid
-from atelier.recommenders.factorisation.hybrid_explanation import labels_of
 from tests.recommenders.factorisation.planted import CATALOGUE, TASTES, TRAIN, fitted, learned
 
 
@@ -85,7 +85,7 @@ def test_many_reasons_are_those_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
     model = fitted(mode="hybrid", max_epochs=2)
     recs = model.recommend(k=3)
     whole = model.explain(recs, CATALOGUE).to_pylist()
-    monkeypatch.setattr("atelier.recommenders.factorisation.hybrid_explanation.ROWS", 50)
+    monkeypatch.setattr("atelier.recommenders.content_explanation.ROWS", 50)
     monkeypatch.setattr("atelier.recommenders.factorisation.hybrid_explanation.PAIRS", 33)
     parts = model.explain(recs, CATALOGUE).to_pylist()
     for one, other in zip(whole, parts, strict=True):

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from atelier.nn.article_network import ContentNetwork
 from atelier.nn.content_features import Content, SparseRows
 from atelier.nn.embeddings import RowEmbedding
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
-from atelier.recommenders.factorisation.hybrid_network import ContentNetwork, Factorisation
+from atelier.recommenders.factorisation.hybrid_network import Factorisation
 
 
 def test_row_embedding_equals_dense_adagrad() -> None:

@@ -1,0 +1,126 @@
+"""Causal self-attention over sequences: each place reads itself and what lies before it.
+
+What belongs here: blocks and their stack, on vectors. What does not: what the vectors stand for, positions of customers
+in histories (:mod:`atelier.recommenders.sequential`), losses.
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from atelier.nn.layers import FastDropout
+
+SHORT = 64
+"""Sequences up to this length are attended to by plain products on a processor: PyTorch's blocked kernel, made for long
+ones, takes three times as long for sequences of ten."""
+
+
+class CausalSelfAttention(nn.Module):
+    """Multi-head self-attention in which no place sees a later one: [b, length, width] → the same.
+
+    Source: A. Vaswani and others, Attention Is All You Need, NeurIPS 2017, section 3.2.
+
+    Args:
+        width: of the vectors.
+        heads: into which it is divided; ``width`` is a multiple of it.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.inputs, self.output = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def _parts(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values, each [b, heads, length, width / heads]."""
+        b, length, width = x.shape
+        parts = self.inputs(x).view(b, length, 3, self.heads, width // self.heads)
+        return cast("tuple[Tensor, ...]", parts.permute(2, 0, 3, 1, 4).unbind())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend."""
+        queries, keys, values = self._parts(x)
+        if x.device.type != "cpu" or x.shape[1] > SHORT:
+            attended = functional.scaled_dot_product_attention(queries, keys, values, is_causal=True)
+        else:
+            attended = _weights(queries, keys) @ values
+        return cast(Tensor, self.output(attended.transpose(1, 2).reshape(x.shape)))
+
+    def weights(self, x: Tensor) -> Tensor:
+        """How much each place attends to each other: [b, heads, length, length], rows sum to 1."""
+        queries, keys, _ = self._parts(x)
+        return _weights(queries, keys)
+
+
+def _weights(queries: Tensor, keys: Tensor) -> Tensor:
+    """Softmax of scaled products over places that are not later: [b, heads, length, length]."""
+    length = queries.shape[2]
+    later = torch.ones(length, length, dtype=torch.bool, device=queries.device).triu(1)
+    scores = queries @ keys.transpose(2, 3) / queries.shape[3] ** 0.5
+    return cast(Tensor, scores.masked_fill(later, float("-inf")).softmax(3))
+
+
+class CausalBlock(nn.Module):
+    """Attention, then a feed-forward layer, each normalised before and added to its input ("pre-norm").
+
+    Args:
+        width: of the vectors.
+        heads: of the attention.
+        hidden: units of the feed-forward layer.
+        dropout: share of what is added dropped in training. Attention weights are not: nothing was gained by it, and
+            the fast kernels of processors cannot.
+        gated: whether a learned gate σ(W x) weighs what is added, as in LiGR layers (F. Borisyuk and others, From
+            Features to Transformers: Redefining Ranking for Scalable Impact, 2025).
+    """
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float, *, gated: bool = False) -> None:
+        super().__init__()
+        self.attention_norm, self.attention = nn.LayerNorm(width), CausalSelfAttention(width, heads)
+        self.feed_norm = nn.LayerNorm(width)
+        self.feed = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.dropout = FastDropout(dropout)
+        self.gates = nn.ModuleList(nn.Linear(width, width) for _ in range(2)) if gated else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the block to [b, length, width]."""
+        x = self._added(x, self.attention(self.attention_norm(x)), 0)
+        return self._added(x, self.feed(self.feed_norm(x)), 1)
+
+    def _added(self, x: Tensor, more: Tensor, place: int) -> Tensor:
+        if self.gates is not None:
+            more = more * self.gates[place](x).sigmoid()
+        return x + cast(Tensor, self.dropout(more))
+
+
+class CausalTransformer(nn.Module):
+    """A stack of causal blocks with learned positions: [b, length, width] → the same, length at most ``positions``.
+
+    Places are counted from the beginning of each sequence, so that what fills up a short one comes last, where no other
+    place sees it.
+    """
+
+    def __init__(
+        self, width: int, positions: int, blocks: int, heads: int, hidden: int, dropout: float, *, gated: bool
+    ) -> None:
+        super().__init__()
+        self.positions = nn.Embedding(positions, width)
+        nn.init.normal_(self.positions.weight, std=0.02)
+        self.blocks = nn.ModuleList(CausalBlock(width, heads, hidden, dropout, gated=gated) for _ in range(blocks))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the stack."""
+        x = x + self.positions.weight[: x.shape[1]]
+        for block in self.blocks:
+            x = block(x)
+        return cast(Tensor, self.norm(x))
+
+    def weights(self, x: Tensor) -> Tensor:
+        """The attention of the last place of each sequence, mean over blocks and heads: [b, length]."""
+        x, found = x + self.positions.weight[: x.shape[1]], []
+        for block in self.blocks:
+            each = cast(CausalBlock, block)
+            found.append(each.attention.weights(each.attention_norm(x))[:, :, -1].mean(1))
+            x = each(x)
+        return torch.stack(found).mean(0)

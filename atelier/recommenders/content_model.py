@@ -1,0 +1,176 @@
+"""Models whose article vectors may read content: hybrid, transformer, sequencer.
+
+What belongs here: which articles can be ranked by content, the content network of a trained model, and the vectors of
+articles that come after training. What does not: networks (:mod:`atelier.nn.article_network`), training (the models).
+"""
+
+import copy
+import warnings
+from abc import abstractmethod
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from atelier.bundles import Array, under
+from atelier.catalogue import Catalogue, CatalogueError
+from atelier.ids import Codes, IdMap
+from atelier.interactions import Interactions
+from atelier.nn.article_network import ContentNetwork
+from atelier.nn.content_features import CHUNK, Content
+from atelier.recommenders import content_explanation
+from atelier.recommenders.content_config import ContentConfig
+from atelier.recommenders.content_explanation import ScoreParts
+from atelier.recommenders.eligibility import in_stock_mask
+from atelier.recommenders.vector_model import VectorRecommender
+from atelier.search.ragged import Indices, Mask, RaggedLists, Ranked, Scores
+
+ContentConfigT = TypeVar("ContentConfigT", bound=ContentConfig)
+
+
+class ContentRecommender(VectorRecommender[ContentConfigT]):
+    """A model whose article vectors are an embedding, a network over content, or the sum of both.
+
+    Its weights have ``articles`` (float32 [n_articles, factors]: their vectors, zero where it ranks none) and, where it
+    reads content, those of the content network under ``content.``; its profiles have ``history.codes``, articles.
+    """
+
+    @property
+    def ranks_unsold(self) -> bool:
+        """Whether it can rank an article that nobody has interacted with: where it reads content."""
+        return self.config.reads_content
+
+    def _rankable(self, train: Interactions, catalogue: Catalogue | None) -> Mask:
+        content = self._described(catalogue)
+        return content if self.config.mode == "content" else content | super()._rankable(train, catalogue)
+
+    def _described(self, catalogue: Catalogue | None) -> Mask:
+        """Which articles have content that is read."""
+        described = np.zeros(len(self.article_ids), dtype=bool)
+        if self.config.reads_content and catalogue is not None and catalogue.vectors is not None:
+            described[self.article_ids.encode(catalogue.ids.values)] = catalogue.vectors.any(axis=1)
+        return described
+
+    def _content(self, catalogue: Catalogue | None) -> Content | None:
+        if self.config.mode == "collaborative":
+            return None
+        if catalogue is None or catalogue.vectors is None or not catalogue.vectors.any():
+            if self.config.mode == "content":
+                raise CatalogueError(
+                    f"{self.name} in mode 'content' reads vectors: pass a catalogue that has them to fit"
+                )
+            warnings.warn(f"{self.name} was given no article vectors: it learns embeddings only", stacklevel=4)
+            return None
+        codes = self.article_ids.encode(catalogue.ids.values)
+        return Content(catalogue.vectors, codes, len(self.article_ids), self.torch_device)
+
+    # Vectors
+
+    def article_vectors(self, codes: Codes) -> Scores:
+        """The vectors y_i of articles, float32 [n, factors]; zero for those that the model does not rank."""
+        vectors: Scores = self.weights["articles"][codes]
+        return vectors
+
+    # Articles that come later
+
+    def content_network(self, catalogue: Catalogue | None = None) -> ContentNetwork | None:
+        """The trained content network in evaluation mode, on the device; None where the model reads no content.
+
+        Raises:
+            CatalogueError: the vectors of the ``catalogue`` to be read have another length than those trained on.
+        """
+        weights = under(self.weights, "content.")
+        if not weights:
+            return None
+        dim, factors = weights["first"].shape[0], self.weights["articles"].shape[1]
+        network = ContentNetwork(dim, self.config.hidden, factors, 0.0, torch.Generator())
+        network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+        if catalogue is not None and catalogue.vectors is not None and catalogue.vectors.shape[1] != dim:
+            raise CatalogueError(
+                f"the catalogue's vectors have {catalogue.vectors.shape[1]} positions, the model was trained on "
+                f"{dim}: make them by the same vector space, or train the model again"
+            )
+        return network.eval().to(self.torch_device)
+
+    def with_catalogue(self, catalogue: Catalogue) -> Self:
+        """The same model with another catalogue: new articles get vectors from content alone, stock is the catalogue's.
+
+        Nothing is trained: vectors of articles that the model ranks already stay what they are.
+
+        Raises:
+            NotFittedError: the model was not fitted.
+            CatalogueError: the catalogue's vectors have another length than those trained on.
+        """
+        self._check_fitted()
+        model = copy.copy(self)
+        model.article_ids = IdMap.union(self.article_ids, catalogue.ids)
+        place = model.article_ids.encode(self.article_ids.values)  # ascending, so that lists keep their order
+        vectors = np.zeros((len(model.article_ids), self.weights["articles"].shape[1]), dtype=np.float32)
+        model.ranked = np.zeros(len(model.article_ids), dtype=bool)
+        vectors[place], model.ranked[place] = self.weights["articles"], self.ranked
+        codes, theirs = self._new_vectors(catalogue, model.article_ids, model.ranked)
+        vectors[codes], model.ranked[codes] = theirs, True
+        model.in_stock = in_stock_mask(model.article_ids, catalogue, unsold=self.ranks_unsold)
+        model.weights = self.weights | {"articles": vectors}
+        profiles, seen = self.customer_profiles.profiles, self.customer_profiles.seen
+        profiles = profiles | {"history.codes": place[profiles["history.codes"]]}
+        model.customer_profiles = type(self.customer_profiles)(
+            self.customer_profiles.ids,
+            self.customer_profiles.rankable,
+            RaggedLists(seen.starts, place[seen.codes]),
+            profiles,
+        )
+        return model
+
+    def _new_vectors(self, catalogue: Catalogue, ids: IdMap, ranked: Mask) -> tuple[Codes, Scores]:
+        """The articles of a catalogue that have content and are not ranked yet, and their vectors."""
+        network = self.content_network(catalogue)
+        if network is None or catalogue.vectors is None:
+            return np.zeros(0, np.int32), np.zeros((0, self.weights["articles"].shape[1]), np.float32)
+        codes = ids.encode(catalogue.ids.values)
+        new = ~ranked[codes] & catalogue.vectors.any(axis=1)
+        content = Content(catalogue.vectors[new], codes[new], len(ids), self.torch_device)
+        with torch.inference_mode():
+            parts = [
+                network(content.of(part)) for part in torch.split(torch.from_numpy(codes[new].astype(np.int64)), CHUNK)
+            ]
+        return codes[new], torch.cat(parts).cpu().numpy()
+
+    # Reasons
+
+    def explain(
+        self,
+        recs: Any,
+        catalogue: Catalogue | None = None,
+        histories: Any = None,
+        *,
+        articles: int = 2,
+        attributes: int = 2,
+    ) -> pa.ListArray:
+        """Why each article was recommended: see :mod:`atelier.recommenders.content_explanation`.
+
+        Args:
+            recs: a frame with ``customer_id`` and ``article_id``, n rows in any order.
+            catalogue: with the vectors and names that the model reads; None: reasons from the history only.
+            histories: what the customers were ranked by, where it is not what was trained on.
+            articles: reasons from the history, at most.
+            attributes: reasons from the article's content, at most.
+
+        Returns:
+            n lists of kind, value and weight; null for customers whom the model cannot rank for.
+
+        Raises:
+            UnknownIdentifier: an article is unknown.
+            CatalogueError: the catalogue's vectors have another length than those trained on.
+            NotFittedError: the model was not fitted.
+        """
+        self._check_fitted()
+        customer_profiles = self.customer_profiles if histories is None else self._new_profiles(histories, None)
+        network = self.content_network(catalogue)
+        parts = ScoreParts(self.article_ids, self._history_reasons, self.customer_vectors, network)
+        return content_explanation.explain(parts, customer_profiles, recs, catalogue, articles, attributes)
+
+    @abstractmethod
+    def _history_reasons(self, profiles: dict[str, Array], rows: Indices, codes: Codes, k: int) -> Ranked:
+        """The ``k`` articles of each history (``rows`` of the profiles) that raised the score of ``codes`` most."""

@@ -1,0 +1,56 @@
+"""What of a customer's history weighed most in a recommendation of a sequence model.
+
+What belongs here: the history's part of the score. What does not: the content's part
+(:mod:`atelier.recommenders.content_explanation`), the encoder.
+
+A sequence model's score is no sum over the history. An article's weight is how much the score falls when the customer
+is encoded without it, (x_u − x_u without h) · y_i: the same for every encoder, in units of the score. The articles of
+the last interactions are tried, since one more encoding is needed for each.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from atelier.ids import Codes
+from atelier.recommenders.training_data.sequences import Histories
+from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, Scores, best
+
+TRIED = 5
+"""Interactions, the last ones, whose articles are tried."""
+
+
+def from_history(
+    encode: Callable[[Histories], Scores], histories: Histories, owners: Indices, vectors: Scores, k: int
+) -> Ranked:
+    """The ``k`` articles of each history without which the score would fall most.
+
+    Args:
+        encode: gives the vectors x_u of histories, float32 [n, factors]; zero for an empty one.
+        histories: of m customers.
+        owners: int64 [n], whose each recommendation is.
+        vectors: float32 [n, factors], y of the articles recommended.
+        k: number of reasons.
+    """
+    customers, articles = _tried(histories)
+    fall = encode(histories)[customers] - encode(_without(histories, customers, articles))  # [pairs, factors]
+    numbered = Pairs(customers, np.arange(len(customers), dtype=np.int32))
+    cells = RaggedLists.from_pairs(numbered, len(histories.starts) - 1).of(owners)
+    weights = np.einsum("pk,pk->p", fall[cells.codes], vectors[cells.rows]).astype(np.float32)
+    positive = weights > 0
+    return best(cells.rows[positive], articles[cells.codes[positive]], weights[positive], len(owners), min(k, TRIED))
+
+
+def _tried(histories: Histories) -> tuple[Indices, Codes]:
+    """The distinct articles of each history's last interactions: rows and articles."""
+    last = histories.last(TRIED)
+    rows = np.repeat(np.arange(len(last.starts) - 1), np.diff(last.starts))
+    pairs = np.unique(np.stack((rows, last.articles.astype(np.int64)), axis=1), axis=0)
+    return pairs[:, 0], pairs[:, 1].astype(np.int32)
+
+
+def _without(histories: Histories, rows: Indices, articles: Codes) -> Histories:
+    """For each pair the history of its row without its article."""
+    copies = histories.take(rows)
+    owner = np.repeat(np.arange(len(rows)), np.diff(copies.starts))
+    return copies.keep(copies.articles != articles[owner])

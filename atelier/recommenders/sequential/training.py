@@ -1,0 +1,258 @@
+"""Training sequence models: what is held out, what a step is, how the network is judged.
+
+What belongs here: from histories to trained weights. What does not: when to stop (:mod:`atelier.nn.training_loop`),
+losses (:mod:`atelier.nn.ranking_losses`), how batches are cut (:mod:`atelier.recommenders.training_data.sequences`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from atelier.devices import autocast, copied
+from atelier.ids import Codes
+from atelier.nn.article_network import ArticleNetwork
+from atelier.nn.loss_names import LossName
+from atelier.nn.ranking_losses import LOSSES, Loss, bpr_max, full_softmax, gbce, gbce_exponent, in_batch
+from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop
+from atelier.recommenders.sequential.config import SequenceConfig
+from atelier.recommenders.sequential.network import HistoryEncoder, inputs_of
+from atelier.recommenders.training_data.negatives import SharedNegatives
+from atelier.recommenders.training_data.sequences import Histories, PaddedRows, Windows, batches
+from atelier.search.ragged import Indices
+
+MOST_HELD_OUT = 10_000
+"""Held-out interactions that decide when to stop, at most."""
+FEWEST_HELD_OUT = 3
+"""Interactions of a customer whose last one may be held out: something to train on has to remain."""
+
+
+class SequenceNetwork(nn.Module):
+    """Vectors of articles and the encoder of histories, trained together."""
+
+    def __init__(self, articles: ArticleNetwork, encoder: HistoryEncoder) -> None:
+        super().__init__()
+        self.articles, self.encoder = articles, encoder
+
+
+class Examples(NamedTuple):
+    """What there is to train on.
+
+    Attributes:
+        histories: of all customers, without what is held out.
+        windows: of the histories; each has at least one target.
+        judged: windows of held-out customers, whole histories with the held-out interaction last.
+        whole: the histories that ``judged`` belongs to.
+    """
+
+    histories: Histories
+    windows: Windows
+    judged: Windows
+    whole: Histories
+
+    @classmethod
+    def of(cls, histories: Histories, config: SequenceConfig) -> Self:
+        """Hold out some customers' last interaction and cut the rest into windows."""
+        lengths = np.diff(histories.starts)
+        able = np.flatnonzero(lengths >= FEWEST_HELD_OUT)
+        count = min(int(config.validation_share * len(able)), MOST_HELD_OUT)
+        held_out = np.sort(np.random.default_rng([config.seed, 0]).permutation(able)[:count])
+        ends = histories.starts[1:][held_out]
+        starts = np.maximum(histories.starts[:-1][held_out], ends - config.history - 1)
+        kept = np.ones(len(histories.articles), dtype=bool)
+        kept[ends - 1] = False
+        training = histories.keep(kept)
+        windows = training.windows(config.history + 1)
+        return cls(training, windows, Windows(starts, ends - starts), histories)
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """The articles that can be predicted.
+
+    Attributes:
+        articles: int32 [n], ascending.
+        counts: int64 [n]: how often each is interacted with.
+    """
+
+    articles: Codes
+    counts: Indices
+
+    @classmethod
+    def of(cls, histories: Histories, n_articles: int) -> Self:
+        """Those that somebody interacted with."""
+        counts = np.bincount(histories.articles, minlength=n_articles)
+        articles = np.flatnonzero(counts).astype(np.int32)
+        return cls(articles, counts[articles])
+
+
+class Trainer:
+    """Computes losses of batches, moves the weights, and judges the network.
+
+    Args:
+        network: is changed in place.
+        config: see :class:`SequenceConfig`.
+        pool: what can be predicted.
+        n_articles: how many articles numbers run over.
+        device: where the network lies.
+
+    Attributes:
+        parts: what steps depend on beside the network.
+    """
+
+    def __init__(
+        self, network: SequenceNetwork, config: SequenceConfig, pool: Pool, n_articles: int, device: torch.device
+    ) -> None:
+        self.network, self.device, self._config, self._pool = network, device, config, pool
+        self._place = np.zeros(n_articles, dtype=np.int64)
+        self._often = np.zeros(n_articles, dtype=np.float32)
+        self._often[pool.articles] = pool.counts / pool.counts.sum()
+        self._negatives = SharedNegatives(pool.articles, pool.counts, config.negatives, config.negative_popularity)
+        self._adam = torch.optim.AdamW(
+            network.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+        self.parts: dict[str, Part] = {"adam": self._adam}
+
+    def step(self, rows: PaddedRows, random: np.random.Generator) -> StepLoss:
+        """Move the weights by one batch; its loss is the mean over targets."""
+        self.network.train()
+        negatives = self._drawn(random)
+        articles = self._distinct(rows, self._pool.articles[negatives])
+        used = copied(articles, self.device)
+        embedding = self.network.articles.embedding
+        leaf = None if embedding is None else embedding.leaf(used)
+        with autocast(self._config.precision, self.device):
+            content = self.network.articles.content_part(articles)
+            parts = [part for part in (leaf, content) if part is not None]
+            loss = self._loss(rows, sum(parts[1:], parts[0]), negatives)
+        self._adam.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._adam.step()
+        if embedding is not None and leaf is not None:
+            embedding.step(used, leaf)
+        return StepLoss(loss.detach())
+
+    def _drawn(self, random: np.random.Generator) -> Indices:
+        """The places in the pool of what is held against the batch's targets."""
+        if self._config.loss == "full_softmax":
+            return np.arange(len(self._pool.articles))
+        return np.zeros(0, np.int64) if self._config.loss == "in_batch" else self._negatives.draw(random)
+
+    def _distinct(self, rows: PaddedRows, negatives: Codes) -> Tensor:
+        """The distinct articles of a batch, ascending, in main memory; ``_place`` has the place of each among them."""
+        used = np.zeros(len(self._place), dtype=bool)
+        used[rows.articles] = True
+        used[negatives] = True
+        distinct = np.flatnonzero(used)
+        self._place[distinct] = np.arange(len(distinct))
+        return torch.from_numpy(distinct)
+
+    def _loss(self, rows: PaddedRows, vectors: Tensor, negatives: Indices) -> Tensor:
+        """The mean loss of the targets, given the vectors of the distinct articles [n, factors]."""
+        before = rows.before()
+        is_target = rows.there[:, 1:]
+        states = self.network.encoder(inputs_of(before, vectors, self._place[before.articles]))  # [b, length, factors]
+        customers = states[self._there(is_target)]  # [t, factors]
+        targets = rows.articles[:, 1:][is_target]
+        places = self._there(self._place[targets])
+        if self._config.loss == "in_batch":
+            scores = customers @ vectors[places].T
+            return in_batch(scores.float(), self._there(targets), self._there(self._often[targets])).mean()
+        others = self._pool.articles[negatives]
+        scores = (customers @ vectors[self._there(self._place[others])].T).float()  # [t, n]
+        if self._config.loss == "full_softmax":
+            return full_softmax(scores, self._there(np.searchsorted(others, targets))).mean()
+        positive = (customers * vectors[places]).sum(1).float()
+        counts = self._there(targets[:, None] != others[None, :])
+        return self._sampled()(positive, scores, counts, self._there(self._negatives.importance[negatives])).mean()
+
+    def _sampled(self) -> Loss:
+        """The loss of a sample of negatives."""
+        config = self._config
+        if config.loss == "gbce":
+            return gbce(gbce_exponent(config.negatives, len(self._pool.articles), config.gbce_calibration))
+        if config.loss == "bpr_max":
+            return bpr_max(config.bpr_max_regularisation)
+        return LOSSES[cast(LossName, config.loss)]
+
+    @torch.no_grad()
+    def judge(self, batch: list[PaddedRows]) -> dict[str, float]:
+        """How well the last interaction of each window is predicted, among all articles of the pool.
+
+        Returns:
+            ``loss``: the mean of full softmax. ``ndcg``: the mean of 1 / log2(1 + rank), over lists of every length
+            at once; ties rank behind.
+        """
+        self.network.eval()
+        vectors = self.network.articles.article_vectors(len(self._place))
+        pool = vectors[self._there(self._pool.articles.astype(np.int64))]
+        loss, gain, count = 0.0, 0.0, 0
+        for rows in batch:
+            ends = rows.there.sum(1) - 1
+            before = rows.before()
+            states = self.network.encoder(inputs_of(before, vectors, before.articles.astype(np.int64)))
+            customers = states[torch.arange(len(ends), device=self.device), self._there(ends - 1)]
+            targets = self._there(np.searchsorted(self._pool.articles, rows.articles[np.arange(len(ends)), ends]))
+            scores = customers @ pool.T
+            own = scores.gather(1, targets[:, None])
+            loss += float(full_softmax(scores, targets).sum())
+            gain += float((1 / torch.log2(1 + (scores >= own).sum(1))).sum())
+            count += len(ends)
+        return {"loss": loss / count, "ndcg": gain / count} if count else {"loss": float("nan"), "ndcg": float("nan")}
+
+    def _there(self, array: npt.NDArray[Any]) -> Tensor:
+        return copied(torch.from_numpy(np.ascontiguousarray(array)), self.device)
+
+
+def train(
+    trainer: Trainer, examples: Examples, config: SequenceConfig, state: Path | None = None, made_from: str = ""
+) -> list[Epoch]:
+    """Train until the held-out interactions' lists get no better; the network ends with the weights of its best epoch.
+
+    Args:
+        trainer: its network is changed in place.
+        examples: has at least one window.
+        config: see :class:`SequenceConfig`.
+        state: a file to resume from, see :class:`~atelier.nn.training_loop.TrainingLoop`.
+        made_from: the fingerprint of what is trained on.
+
+    Returns:
+        A record of each epoch, with the figures of :meth:`Trainer.judge`.
+
+    Raises:
+        DivergedError: a loss is not a finite number, and no earlier epoch was better.
+        TrainingStateError: ``state`` is unreadable, or of another training.
+    """
+    order, draws = (np.random.default_rng([config.seed, stream]) for stream in (1, 2))
+    # Batches are cut by length alone, so that every pass has as many.
+    an_epoch = len(batches(examples.windows, config.batch_interactions, np.random.default_rng(0)))
+    passes = Passes(lambda: batches(examples.windows, config.batch_interactions, order))
+    judged = list(_judged(examples))
+    rows = examples.histories.rows
+    return TrainingLoop(
+        f"{type(config).__name__.removesuffix('Config').lower()}: fitting",
+        trainer.network,
+        lambda: trainer.step(rows(examples.windows.of(passes.next())), draws),
+        {"order": order, "draws": draws, "passes": passes, **trainer.parts},
+        trainer.device,
+        steps=config.max_epochs * an_epoch,
+        every=an_epoch,
+        patience=config.patience,
+        learning_rates=config.model_dump(include={"learning_rate", "embedding_learning_rate"}),
+        score=lambda: trainer.judge(judged),
+        by="ndcg" if judged else None,
+        direction="rises",
+        state=state,
+        made_from=made_from,
+    ).run()
+
+
+def _judged(examples: Examples) -> Iterator[PaddedRows]:
+    """The held-out windows as matrices of similar length, scored against all articles at once."""
+    for places in batches(examples.judged, 4096, np.random.default_rng(0)):
+        yield examples.whole.rows(examples.judged.of(places))
