@@ -3,7 +3,7 @@
     python -m benchmarks.hm_recommenders --hm-week FOLDER [--protocol two_days one_day]
     python -m benchmarks.hm_recommenders --hm-sequences FOLDER --articles FILE.csv [--protocol last_week reference]
         [--seen excluded allowed] [--seeds 10] [--shares 1 0.5] [--factors 128] [--models hybrid als]
-        [--hybrid JSON] [--als JSON] [--validation] [--kept FOLDER] [--out FILE.json] [--pictures FOLDER] [--threads 2]
+        [--hybrid JSON] [--als JSON] [--transformer JSON] [--sequencer JSON] [--validation] [--kept FOLDER] [--out FILE.json] [--pictures FOLDER] [--threads 2]
 
 Protocols:
 
@@ -49,7 +49,7 @@ from atelier.articles.vectors import ArticleVectors, ArticleVectorsConfig
 from atelier.catalogue import Catalogue
 from atelier.ids import IdMap
 from atelier.interactions import Interactions
-from atelier.studies.recommender_plan import RecommenderStudyPlan
+from atelier.studies.recommender_plan import RecommenderStudyPlan, StudiedModel
 from atelier.studies.recommender_scores import RecommenderFitResult
 from atelier.studies.recommender_study import run_study
 from atelier.studies.recommender_tables import paired_tests_of, scores_of
@@ -64,7 +64,7 @@ HELD_OUT_CUSTOMERS = 10_000
 FEWEST = 3
 FURTHER_K = (12, 14)
 #: The metrics of the printed tables, with their list lengths.
-SHOWN = (("precision", 10), ("recall", 10), ("hit_rate", 12), ("hit_rate", 14), ("coverage", 10))
+SHOWN = (("precision", 10), ("recall", 10), ("hit_rate", 12), ("hit_rate", 14), ("ndcg", 14), ("coverage", 10))
 
 #: The columns of articles that become attributes of their vectors, one-hot; the others follow from them or are text.
 ATTRIBUTES = (
@@ -224,8 +224,13 @@ def plan_of(split: Split, seen: str, options: argparse.Namespace) -> Recommender
         exclude_seen=seen == "excluded",
         further_k=FURTHER_K,
     )
-    wanted = options.models or list(plan.models)
-    return plan.model_copy(update={"models": {name: model for name, model in plan.models.items() if name in wanted}})
+    known = dict(plan.models)
+    for name, config in (("transformer", options.transformer), ("sequencer", options.sequencer)):
+        if config is not None:
+            reads = config.get("mode") != "collaborative"
+            known[name] = StudiedModel(recommender=name, config=config, reads_content=reads)
+    wanted = options.models or list(known)
+    return plan.model_copy(update={"models": {name: model for name, model in known.items() if name in wanted}})
 
 
 def study(split: Split, seen: str, sold: Catalogue, options: argparse.Namespace) -> list[RecommenderFitResult]:
@@ -320,7 +325,9 @@ def write(out: Path, studies: Sequence[dict[str, pd.DataFrame]], options: argpar
     if out.suffix == ".csv":
         tables["scores"].to_csv(out, index=False)
         return
-    settings = {name: getattr(options, name) for name in ("factors", "hybrid", "als", "validation")}
+    settings = {
+        name: getattr(options, name) for name in ("factors", "hybrid", "als", "transformer", "sequencer", "validation")
+    }
     frames = {name: json.loads(table.to_json(orient="records")) for name, table in tables.items()}
     out.write_text(json.dumps({"options": settings, **frames}, indent=1) + "\n", encoding="utf-8")
 
@@ -363,6 +370,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--models", nargs="+")
     parser.add_argument("--hybrid", type=json.loads, default={})
     parser.add_argument("--als", type=json.loads, default={})
+    parser.add_argument("--transformer", type=json.loads)
+    parser.add_argument("--sequencer", type=json.loads)
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--kept", type=Path)
     parser.add_argument("--out", type=Path)

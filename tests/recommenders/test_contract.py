@@ -36,8 +36,12 @@ SMALL: dict[str, dict[str, Any]] = {
         f"transformer {mode}": {"mode": mode, "factors": 8, "hidden": [8], "heads": 2, "history": 6, "max_epochs": 3}
         for mode in ("content", "collaborative", "hybrid")
     },
+    **{
+        f"sequencer {cell}": {"cell": cell, "factors": 8, "hidden": [8], "history": 6, "max_epochs": 3}
+        for cell in ("rnn", "lstm", "gru")
+    },
 }
-VARIANTS = sorted({*MODELS, *SMALL} - {"hybrid", "transformer"})
+VARIANTS = sorted({*MODELS, *SMALL} - {"hybrid", "transformer", "sequencer"})
 """Every model, and each mode of one that has modes."""
 OUT_OF_STOCK, UNSOLD, DELISTED, UNPOPULAR = ["a03", "a11"], "a90", "a20", "a19"
 NOBODY = "c99"  # known from the customers frame only

@@ -1,0 +1,108 @@
+"""Layers over sequences: causal, the same in one pass as for each prefix, and attention as its formula says."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from atelier.nn import attention
+from atelier.nn.attention import CausalSelfAttention, CausalTransformer
+from atelier.nn.layers import FastDropout
+from atelier.nn.recurrent import LAYERS, Recurrent, RecurrentCell
+
+
+def transformer(*, gated: bool) -> nn.Module:
+    return CausalTransformer(8, 6, blocks=2, heads=2, hidden=16, dropout=0.2, gated=gated)
+
+
+def recurrent(cell: RecurrentCell) -> nn.Module:
+    return Recurrent(cell, 8, 12, 2, 0.2, 8)
+
+
+STACKS: dict[str, Callable[[], nn.Module]] = {
+    "transformer": lambda: transformer(gated=False),
+    "gated": lambda: transformer(gated=True),
+    "rnn": lambda: recurrent("rnn"),
+    "lstm": lambda: recurrent("lstm"),
+    "gru": lambda: recurrent("gru"),
+}
+
+
+@pytest.fixture(params=sorted(STACKS))
+def stack(request: pytest.FixtureRequest) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return STACKS[request.param]().double().eval()
+
+
+def sequences() -> torch.Tensor:
+    return torch.randn(3, 6, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def test_one_pass_gives_what_a_pass_for_each_prefix_gives(stack: nn.Module) -> None:
+    x = sequences()
+    whole = stack(x)
+    assert whole.shape == (3, 6, 8)
+    for length in range(1, 7):
+        torch.testing.assert_close(stack(x[:, :length])[:, -1], whole[:, length - 1])
+
+
+def test_what_comes_later_changes_nothing(stack: nn.Module) -> None:
+    x = sequences()
+    later = x.clone()
+    later[:, 4:] += sequences()[:, :2]
+    torch.testing.assert_close(stack(later)[:, :4], stack(x)[:, :4])
+    assert not torch.allclose(stack(later)[:, 4:], stack(x)[:, 4:])
+
+
+def test_the_first_interactions_reach_the_last_state(stack: nn.Module) -> None:
+    x = sequences().requires_grad_()
+    stack(x)[:, -1, 0].sum().backward()
+    assert x.grad is not None
+    assert (x.grad.abs().sum(2) > 1e-9).all()
+
+
+def test_every_cell_has_layers_of_its_own() -> None:
+    assert {type(recurrent(cell).layers) for cell in LAYERS} == {nn.RNN, nn.LSTM, nn.GRU}
+
+
+def test_attention_is_its_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layer, x = CausalSelfAttention(4, 2).double(), sequences()[:, :3, :4]
+    queries, keys, values = layer.inputs(x).chunk(3, dim=2)
+    expected = torch.zeros(3, 3, 4, dtype=torch.float64)
+    for b in range(3):
+        for head in (slice(0, 2), slice(2, 4)):
+            for place in range(3):
+                scores = [float(queries[b, place, head] @ keys[b, j, head]) / math.sqrt(2) for j in range(place + 1)]
+                shares = [math.exp(score) / sum(map(math.exp, scores)) for score in scores]
+                expected[b, place, head] = sum(share * values[b, j, head] for j, share in enumerate(shares))
+    torch.testing.assert_close(layer(x), layer.output(expected))
+    monkeypatch.setattr(attention, "SHORT", 0)  # PyTorch's own kernel, which longer sequences take
+    torch.testing.assert_close(layer(x), layer.output(expected))
+
+
+def test_attention_weights_are_shares_of_what_came_before() -> None:
+    torch.manual_seed(0)
+    layer = CausalSelfAttention(8, 2).double()
+    weights = layer.weights(sequences())
+    torch.testing.assert_close(weights.sum(3), torch.ones(3, 2, 6, dtype=torch.float64))
+    assert (weights.triu(1) == 0).all()
+    of_last = transformer(gated=False).double().eval().weights(sequences())  # type: ignore[operator]
+    torch.testing.assert_close(of_last.sum(1), torch.ones(3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_dropout_drops_its_share_and_keeps_the_mean(share: float) -> None:
+    torch.manual_seed(0)
+    layer, x = FastDropout(share), torch.ones(401, 997, requires_grad=True)
+    dropped = layer(x)
+    assert float((dropped == 0).float().mean()) == pytest.approx(share, abs=0.003)
+    assert float(dropped.mean()) == pytest.approx(1, abs=0.005)
+    assert len(dropped.unique()) == 2
+    dropped.sum().backward()
+    torch.testing.assert_close(x.grad, dropped.detach())
+    assert layer.eval()(x) is x
+    assert FastDropout(0.0)(x) is x

@@ -1,0 +1,110 @@
+"""Histories as arrays, windows and batches."""
+
+import numpy as np
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atelier.interactions import Interactions
+from atelier.recommenders.training_data.sequences import GAPS, UNKNOWN, Histories, Windows, batches
+
+FRAME = pd.DataFrame(
+    {
+        "customer_id": ["a", "a", "a", "b", "c", "c"],
+        "article_id": ["x", "y", "x", "z", "y", "y"],
+        "occurred_at": pd.to_datetime(
+            [
+                "2020-01-01 10:00",
+                "2020-01-01 10:30",
+                "2020-01-03 10:30",
+                "2020-01-02 00:00",
+                "2020-01-01 00:00",
+                "2024-01-01 00:00",
+            ]
+        ),
+        "kind": ["view", "purchase", "wish", "bag", "save", "purchase"],
+    }
+)
+
+
+def of_lengths(lengths: list[int]) -> Histories:
+    """Histories of these lengths; each interaction is an article of its own, numbered from 0."""
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    n = int(starts[-1])
+    return Histories(starts, np.arange(n, dtype=np.int32), np.ones(n, np.uint8), np.full(n, 2, np.uint8))
+
+
+def test_what_is_kept_of_a_history() -> None:
+    histories = Histories.of(Interactions.from_frame(FRAME))
+    assert histories.starts.tolist() == [0, 3, 4, 6]
+    assert histories.articles.tolist() == [0, 1, 0, 2, 1, 1]  # x, y, z in order of their names
+    assert histories.kinds.tolist() == [1, 4, UNKNOWN, 3, 2, 4]  # a kind that has no name of its own is unknown
+    # nothing before; half an hour; 48 hours, 2^5 ≤ 1 + 48; nothing; nothing; four years
+    assert histories.gaps.tolist() == [UNKNOWN, 1, 6, UNKNOWN, UNKNOWN, GAPS - 1]
+
+
+def test_without_dates_and_kinds_both_are_unknown() -> None:
+    histories = Histories.of(Interactions.from_frame(FRAME[["customer_id", "article_id"]]))
+    assert not histories.kinds.any()
+    assert not histories.gaps.any()
+
+
+def test_last_take_and_keep() -> None:
+    histories = of_lengths([3, 0, 1, 4])
+    last = histories.last(2)
+    assert last.starts.tolist() == [0, 2, 2, 3, 5]
+    assert last.articles.tolist() == [1, 2, 3, 6, 7]
+    taken = histories.take(np.array([3, 1, 0, 3]))
+    assert taken.starts.tolist() == [0, 4, 4, 7, 11]
+    assert taken.articles.tolist() == [4, 5, 6, 7, 0, 1, 2, 4, 5, 6, 7]
+    kept = histories.keep(np.arange(8) % 2 == 0)
+    assert kept.starts.tolist() == [0, 2, 2, 2, 4]
+    assert kept.articles.tolist() == [0, 2, 4, 6]
+
+
+def test_windows_share_one_interaction() -> None:
+    windows = of_lengths([7, 1, 0, 2]).windows(3)
+    found = sorted(zip(windows.starts.tolist(), windows.lengths.tolist(), strict=True))
+    assert found == [(0, 3), (2, 3), (4, 3), (8, 2)]
+
+
+@given(st.lists(st.integers(0, 12), max_size=8), st.integers(2, 6))
+def test_every_interaction_but_the_first_is_a_target_once(lengths: list[int], length: int) -> None:
+    histories = of_lengths(lengths)
+    windows = histories.windows(length)
+    rows = histories.rows(windows)
+    assert rows.articles.shape[1] <= length
+    assert (windows.lengths >= 2).all()
+    targets = rows.articles[:, 1:][rows.there[:, 1:]]
+    first = set(histories.starts[:-1].tolist())
+    assert sorted(targets.tolist()) == [a for a in range(sum(lengths)) if a not in first]
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    for row, there in zip(rows.articles, rows.there, strict=True):  # of one customer, without a hole
+        assert len(set(owner[row[there]])) == 1
+        assert (np.diff(row[there]) == 1).all()
+
+
+def test_rows_are_filled_up_behind() -> None:
+    histories = of_lengths([3, 1])
+    rows = histories.rows(Windows(np.array([0, 3]), np.array([3, 1])))
+    assert rows.articles.tolist() == [[0, 1, 2], [3, 0, 0]]
+    assert rows.kinds.tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert rows.there.tolist() == [[True] * 3, [True, False, False]]
+    assert rows.before().articles.tolist() == [[0, 1], [3, 0]]
+    assert histories.rows(Windows(np.zeros(0, np.int64), np.zeros(0, np.int64))).articles.shape == (0, 0)
+
+
+@given(st.lists(st.integers(1, 20), max_size=40), st.integers(1, 60), st.integers(0, 3))
+def test_batches_hold_each_window_once_and_little_padding(lengths: list[int], tokens: int, seed: int) -> None:
+    windows = Windows(np.zeros(len(lengths), np.int64), np.array(lengths, dtype=np.int64))
+    found = batches(windows, tokens, np.random.default_rng(seed))
+    assert sorted(np.concatenate([*found, np.zeros(0, np.int64)]).tolist()) == list(range(len(lengths)))
+    for batch in found:
+        assert len(batch) == 1 or len(batch) * windows.lengths[batch].max() <= tokens
+    assert len(found) == len(batches(windows, tokens, np.random.default_rng(seed + 1)))
+
+
+def test_batches_differ_from_pass_to_pass() -> None:
+    windows = Windows(np.zeros(30, np.int64), np.full(30, 4))
+    one, two = (batches(windows, 20, np.random.default_rng(seed)) for seed in (0, 1))
+    assert [set(batch) for batch in one] != [set(batch) for batch in two]
