@@ -13,7 +13,7 @@ import dagster as dg
 
 from assets.stage import Stage, stage
 from assets.step import Step
-from atelier.recommenders import MODELS
+from atelier.recommenders import DAILY
 from atelier.recommenders.config import RecommenderConfig
 from atelier.recommenders.declaration import Declaration
 from resources.compute import gpu_pool
@@ -114,4 +114,4 @@ def model_stage(model: Declaration) -> Stage:
     return declare(partial(fit_model, model.name))
 
 
-STAGES = tuple(model_stage(model) for model in MODELS.values())
+STAGES = tuple(model_stage(model) for model in DAILY.values())

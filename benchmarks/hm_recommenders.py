@@ -3,7 +3,8 @@
     python -m benchmarks.hm_recommenders --hm-week FOLDER [--protocol two_days one_day]
     python -m benchmarks.hm_recommenders --hm-sequences FOLDER --articles FILE.csv [--protocol last_week reference]
         [--seen excluded allowed] [--seeds 10] [--shares 1 0.5] [--factors 128] [--models hybrid als]
-        [--hybrid JSON] [--als JSON] [--transformer JSON] [--sequencer JSON] [--validation] [--kept FOLDER] [--out FILE.json] [--pictures FOLDER] [--threads 2]
+        [--hybrid JSON] [--als JSON] [--transformer JSON] [--sequencer JSON]
+        [--validation] [--kept FOLDER] [--out FILE.json] [--pictures FOLDER] [--threads 2]
 
 Protocols:
 

@@ -3,9 +3,9 @@
     python -m benchmarks.leave_one_out --sequences FILE [--models transformer als popularity] [--transformer JSON]
         [--sequencer JSON] [--als JSON] [--seeds 3] [--validation] [--kept FOLDER] [--threads 2]
 
-``FILE`` has a line for each customer: the customer's number, then the articles' numbers in order. Of each customer the
+``FILE`` has a line for each customer: the customer's number, then the articles' in order. Of each customer the
 last interaction is the truth and the last but one decides when training stops: it is read at the evaluation and never
-trained on. All articles are ranked, without those the customer had. ``--validation`` leaves the truth out altogether and
+trained on. All articles are ranked, without those the customer had. ``--validation`` leaves the truth out and
 predicts the last but one, for choosing settings; then the last but two decides when training stops. Printed are
 recall@10 (of a single truth also the hit rate) and NDCG@10, and their mean and deviation over seeds.
 

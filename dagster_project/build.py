@@ -13,7 +13,7 @@ from assets.on_demand import STAGES
 from assets.partitions import partitioning
 from assets.stage import Stage
 from assets.step import RunResources
-from atelier.recommenders import MODELS
+from atelier.recommenders import DAILY
 from dagster_project.executors import steps_in_processes
 from dagster_project.jobs import build_jobs
 from dagster_project.schedules import NIGHTLY, nightly
@@ -48,9 +48,9 @@ def build_defs(
         SettingsError: atelier.toml cannot be read, or names a serving model that does not exist.
     """
     settings = home.settings
-    if settings.serving_model not in MODELS:
+    if settings.serving_model not in DAILY:
         raise SettingsError(
-            f"serving_model is {settings.serving_model!r} in {home.toml}; take one of {', '.join(MODELS)}"
+            f"serving_model is {settings.serving_model!r} in {home.toml}; take one of {', '.join(DAILY)}"
         )
     allowed = settings.compute
     partitions = partitioning(settings)

@@ -23,6 +23,9 @@ MODELS: dict[str, Declaration] = {
 }
 """Every model, in the order of the leaderboard."""
 
+DAILY = {name: declaration for name, declaration in MODELS.items() if declaration.daily}
+"""The models that the daily job fits."""
+
 FALLBACK = popular_config.DECLARATION.name
 """The model that serves whom another cannot."""
 

@@ -22,6 +22,7 @@ class Declaration:
         reads_content: whether it can read the vectors of articles; its config says whether it does.
         has_vectors: whether it has a vector for an article, and can compare articles by it.
         serves_anyone: whether it can rank for a customer of whom nothing is known.
+        daily: whether the daily job fits it; the others can be built by name and studied.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Declaration:
     reads_content: bool = False
     has_vectors: bool = False
     serves_anyone: bool = False
+    daily: bool = True
 
     @property
     def module(self) -> str:

@@ -166,10 +166,10 @@ def check_names(settings: Settings) -> None:
     Raises:
         UsageError: the model or backbone is unknown, or the weights are not there; the message names the option.
     """
-    from atelier.recommenders import MODELS
+    from atelier.recommenders import DAILY
 
-    if settings.serving_model not in MODELS:
-        raise click.UsageError(f"--serving-model: no model {settings.serving_model!r}; there are {', '.join(MODELS)}")
+    if settings.serving_model not in DAILY:
+        raise click.UsageError(f"--serving-model: no model {settings.serving_model!r}; there are {', '.join(DAILY)}")
     backbone, weights = settings.encoder.backbone, settings.encoder.weights
     if backbone != EncoderSettings().backbone:  # the default needs no torchvision, which takes seconds to import
         from torchvision import models

@@ -19,6 +19,7 @@ from assets.recommenders import fit_model
 from assets.stage import Stage
 from assets.step import Outcome, RunResources, Step
 from atelier.errors import ContractViolation
+from atelier.recommenders import DAILY
 from atelier.recommenders.config import RecommenderConfig
 from dagster_project.build import build_defs
 from resources.compute import Compute
@@ -212,5 +213,5 @@ class TestADayWithoutThreeModels:
         )
         assert again.success
         parts = {pointer.part for pointer in house.store.pointers("recommendations") if pointer.ds == day}
-        assert parts == {"popular", "repeat", "als", "hybrid"}
+        assert parts == set(DAILY)
         assert "Customers have no lists" not in (house.home.reports / f"ds={day}.html").read_text()

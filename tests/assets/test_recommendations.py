@@ -12,7 +12,7 @@ from assets.report import EXPLAINED, report_path
 from atelier import recommenders
 from atelier.articles.vectors import ArticleVectors
 from atelier.catalogue import Catalogue
-from atelier.recommenders import MODELS
+from atelier.recommenders import DAILY
 from atelier.recommenders.article_index import ArticleIndex
 from atelier.recommenders.content_explanation import labels_of
 from atelier.recommenders.explanations import Explaining
@@ -32,7 +32,7 @@ def bundle(house: House, name: str) -> Bundle:
 
 def test_every_declared_model_has_its_stages() -> None:
     by_name = {each.name: each for each in STAGES}
-    for name, declared in MODELS.items():
+    for name, declared in DAILY.items():
         fit, lists = by_name[f"{name}_model"], by_name[f"recommendations_{name}"]
         assert (fit.config, fit.description) == (declared.config, declared.summary)
         assert ("article_vectors" in fit.deps) == declared.reads_content
@@ -55,12 +55,12 @@ class TestDay:
         assert len(network.first) == ArticleVectors.load(bundle(house, "vector_space").path).dimension
 
     @pytest.mark.parametrize("seen", ["excluded", "allowed"])
-    @pytest.mark.parametrize("name", MODELS)
+    @pytest.mark.parametrize("name", DAILY)
     def test_reasons_are_there_where_a_model_can_say_them(self, house: House, name: str, seen: str) -> None:
         lists = house.store.read("recommendations", house.ds).to_pandas()
         lists = lists[(lists["model"] == name) & (lists["seen"] == seen)]
         explains = isinstance(recommenders.load(bundle(house, f"{name}_model").path), Explaining)
-        assert explains == (name in ("als", "hybrid"))
+        assert explains == (name in ("als", "hybrid", "transformer"))
         expected = (lists["rank"] <= 10) & ~lists["fallback"] & explains
         assert (lists["reasons"].notna() == expected).all()
         if explains:
@@ -114,13 +114,13 @@ class TestDay:
 
     def test_neighbours_by_every_model_with_vectors(self, house: House) -> None:
         near = house.store.read("similar_articles", house.ds).to_pandas()
-        assert set(near["model"]) == {name for name, declared in MODELS.items() if declared.has_vectors}
+        assert set(near["model"]) == {name for name, declared in DAILY.items() if declared.has_vectors}
         assert (near["article_id"] != near["similar_article_id"]).all()
         assert near.groupby(["model", "article_id"]).size().eq(10).all()
 
     def test_every_model_is_judged(self, house: House) -> None:
         metrics = house.store.read("offline_metrics", house.ds).to_pandas()
-        assert set(metrics["model"]) == set(MODELS)
+        assert set(metrics["model"]) == set(DAILY)
         page = report_path(house.home.reports, house.ds).read_text()
         assert "because you chose" in page
 
@@ -129,7 +129,7 @@ class TestDay:
             shown = con.sql(query("shown_recommendations"), params=EXPLAINED).df()
         assert shown["customer_id"].nunique() == EXPLAINED["customers"]
         sizes = shown.groupby(["customer_id", "model"]).size()
-        assert set(sizes.index.get_level_values("model")) == {"als", "hybrid"}
+        assert set(sizes.index.get_level_values("model")) == {"als", "hybrid", "transformer"}
         assert (sizes == EXPLAINED["ranks"]).all()
 
 
@@ -147,8 +147,8 @@ def test_hybrid_can_serve_everybody(house: House, tmp_path: Path) -> None:
         .execute_in_process(
             instance=house.instance,
             partition_key=house.ds.isoformat(),
-            asset_selection=[dg.AssetKey(["recommendations", name]) for name in MODELS],
-            run_config={"ops": {f"recommendations_{name}": {"config": config} for name in MODELS}},
+            asset_selection=[dg.AssetKey(["recommendations", name]) for name in DAILY],
+            run_config={"ops": {f"recommendations_{name}": {"config": config} for name in DAILY}},
         )
     )
     checks = [e for e in result.get_asset_check_evaluations() if e.check_name == "every_customer_is_served"]
@@ -160,7 +160,7 @@ def test_hybrid_can_serve_everybody(house: House, tmp_path: Path) -> None:
     customers = set(store.read("customers", house.ds).to_pandas()["customer_id"])
     whom = lists[lists["seen"] == "excluded"].groupby("model")["customer_id"].agg(set)
     assert whom["hybrid"] == customers
-    assert {len(whom[name]) for name in MODELS if name != "hybrid"} == {100}
+    assert {len(whom[name]) for name in DAILY if name != "hybrid"} == {100}
     hybrid = lists[lists["model"] == "hybrid"]
     assert hybrid.groupby(["seen", "customer_id"]).size().eq(7).all()
     assert (hybrid["reasons"].notna() == ((hybrid["rank"] <= 3) & ~hybrid["fallback"])).all()

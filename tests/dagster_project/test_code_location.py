@@ -26,8 +26,8 @@ REPOSITORY = Path(assets.daily.__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
 #: Every model, and those that can compare articles.
-MODELS = ("popular", "repeat", "als", "hybrid")
-COMPARING = ("als", "hybrid")
+MODELS = ("popular", "repeat", "als", "hybrid", "transformer")
+COMPARING = ("als", "hybrid", "transformer")
 GROUPS = {
     "raw": {"articles", "customers", "interactions", "annotated_attributes", "outfits", "images"},
     "images": {"image_embeddings", "image_backbone"},

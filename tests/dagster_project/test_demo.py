@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from atelier.errors import AtelierError
-from atelier.recommenders import MODELS
+from atelier.recommenders import DAILY
 from dagster_project import demo
 from resources.retailer import Home, Settings, write_settings
 
@@ -46,6 +46,6 @@ def test_the_sample_retailers_homes_are_taken(home: Home) -> None:
 
 def test_of_the_first_day_all_is_made_that_the_judge_reads_and_no_page(home: Home) -> None:
     made = {key.to_user_string() for key in demo.read_by_judge(home)}
-    assert {f"{name}_model" for name in MODELS} | {f"recommendations/{name}" for name in MODELS} <= made
+    assert {f"{name}_model" for name in DAILY} | {f"recommendations/{name}" for name in DAILY} <= made
     assert {"image_embeddings", "attribute_model", "article_vectors", "vector_space"} <= made
     assert not made & {"feature_store", "report", "completeness", "articles", "interactions", "similar_articles/als"}

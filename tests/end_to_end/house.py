@@ -18,6 +18,7 @@ CONFIG: dict[str, dict[str, Any]] = {
     "attribute_model": {"max_epochs": 2, "preset": "small"},
     "als_model": {"factors": 8, "iterations": 3},
     "hybrid_model": {"factors": 8, "max_epochs": 5},
+    "transformer_model": {"factors": 8, "max_epochs": 2},
     "article_index": {"trees": 5, "queries": 50},
 }
 

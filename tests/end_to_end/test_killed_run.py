@@ -23,7 +23,7 @@ import pytest
 import dagster_project
 from assets.daily import STAGES
 from assets.results import table_of
-from atelier.recommenders import MODELS
+from atelier import recommenders
 from dagster_project.build import build_defs
 from dagster_project.commands.init import write_dagster_yaml
 from dagster_project.run import without_pools
@@ -153,7 +153,7 @@ def assert_halfway(house: House, moment: str, before: int) -> None:
         assert store.pointer(MIDDLE, ds) is not None
     if moment == "half_of_a_table":
         parts = [pointer.part for pointer in store.pointers("recommendations") if pointer.ds == ds]
-        assert 0 < len(parts) < len(MODELS)
+        assert 0 < len(parts) < len(recommenders.DAILY)
     assert not house.home.database.exists(), "it got to the end"
 
 

@@ -32,4 +32,5 @@ DECLARATION = Declaration(
     implementation="atelier.recommenders.sequential.sequencer:Sequencer",
     reads_content=True,
     has_vectors=True,
+    daily=False,
 )
