@@ -213,24 +213,29 @@ def catalogue(articles: pd.DataFrame) -> Catalogue:
 # ---- the study
 
 
+def known_models(options: argparse.Namespace, *, repeat: bool) -> dict[str, StudiedModel]:
+    """The published models, and the sequence models whose options are given."""
+    published = RecommenderStudyPlan.published(options.factors, hybrid=options.hybrid, als=options.als, repeat=repeat)
+    known = dict(published.models)
+    for name, config in (("transformer", options.transformer), ("sequencer", options.sequencer)):
+        if config is not None:
+            reads = config.get("mode") != "collaborative"
+            known[name] = StudiedModel(recommender=name, config=config, reads_content=reads)
+    return known
+
+
 def plan_of(split: Split, seen: str, options: argparse.Namespace) -> RecommenderStudyPlan:
     """The plan of the options; ``repeat`` is studied if lists may hold seen articles, or if ``--models`` names it."""
-    plan = RecommenderStudyPlan.published(
-        options.factors,
-        hybrid=options.hybrid,
-        als=options.als,
-        repeat=seen == "allowed" or "repeat" in (options.models or ()),
+    known = known_models(options, repeat=seen == "allowed" or "repeat" in (options.models or ()))
+    wanted = options.models or list(known)
+    plan = RecommenderStudyPlan(
+        models=known,
+        fallback=known["popularity"],
         seeds=tuple(range(options.seeds)),
         shares=tuple(options.shares),
         exclude_seen=seen == "excluded",
         further_k=FURTHER_K,
     )
-    known = dict(plan.models)
-    for name, config in (("transformer", options.transformer), ("sequencer", options.sequencer)):
-        if config is not None:
-            reads = config.get("mode") != "collaborative"
-            known[name] = StudiedModel(recommender=name, config=config, reads_content=reads)
-    wanted = options.models or list(known)
     return plan.model_copy(update={"models": {name: model for name, model in known.items() if name in wanted}})
 
 
@@ -383,7 +388,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     wrong = [name for name in options.protocol or [] if name not in possible]
     if wrong:
         parser.error(f"{wrong[0]} is no protocol of these data; there are {', '.join(possible)}")
-    known = RecommenderStudyPlan.published(options.factors, hybrid=options.hybrid, als=options.als, repeat=True).models
+    known = known_models(options, repeat=True)
     unknown = [name for name in options.models or [] if name not in known]
     if unknown:
         parser.error(f"{', '.join(unknown)}: no model of the study; there are {', '.join(known)}")

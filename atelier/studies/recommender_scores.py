@@ -5,6 +5,7 @@ does not: which models are fitted (:mod:`atelier.studies.recommender_study`), fo
 """
 
 import base64
+import warnings
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from atelier.catalogue import Catalogue
-from atelier.errors import AtelierError
+from atelier.errors import AtelierError, NothingInCommonWarning
 from atelier.ids import IdMap, column
 from atelier.interactions import Interactions
 from atelier.metrics import ACCURACY, PURCHASE, TRAIN_KINDS, article_segments, evaluate, per_customer
@@ -169,7 +170,10 @@ class EvaluationTask:
         """The values of each customer by segment and metric: see :class:`RecommenderFitResult`."""
         parts: dict[str, dict[str, str]] = {}
         for segment, truth in self.truths.items():
-            names, values = self._values(lists, truth)
+            with warnings.catch_warnings():
+                if segment != ALL:  # lists may well have nothing in common with the cold articles that were bought
+                    warnings.simplefilter("ignore", NothingInCommonWarning)
+                names, values = self._values(lists, truth)
             parts[segment] = _packed(values, self.ks)
             if segment == ALL:
                 positions = self.activity[self.customers.get_indexer(names)]
