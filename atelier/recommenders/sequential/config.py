@@ -45,6 +45,9 @@ class SequenceConfig(ContentConfig):
         default=0.3, ge=0, lt=1, description="Share of the content network's hidden units dropped in training."
     )
     batch_interactions: PositiveInt = Field(default=4096, description="Interactions per step, about.")
+    epoch_interactions: PositiveInt = Field(
+        default=1_000_000, description="How many interactions an epoch passes at most, chosen anew each time."
+    )
     max_epochs: PositiveInt = Field(default=40, description="Passes over the histories at most.")
     patience: PositiveInt = Field(
         default=3, description="Epochs without better lists of the held-out interactions before training stops."
@@ -58,7 +61,7 @@ class SequenceConfig(ContentConfig):
     )
     learning_rate: PositiveFloat = Field(default=1e-3, description="AdamW's step for the networks.")
     weight_decay: float = Field(default=0.01, ge=0, description="AdamW's decay of the networks' weights.")
-    embedding_learning_rate: PositiveFloat = Field(default=0.05, description="Adagrad's step for the embeddings.")
+    embedding_learning_rate: PositiveFloat = Field(default=0.02, description="Adagrad's step for the embeddings.")
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="Of the products of matrices in training; vectors and scores are always float32."
     )

@@ -23,13 +23,15 @@ from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop
 from atelier.recommenders.sequential.config import SequenceConfig
 from atelier.recommenders.sequential.network import HistoryEncoder, inputs_of
 from atelier.recommenders.training_data.negatives import SharedNegatives
-from atelier.recommenders.training_data.sequences import Histories, PaddedRows, Windows, batches
+from atelier.recommenders.training_data.sequences import Histories, PaddedRows, Windows, batches, sampled
 from atelier.search.ragged import Indices
 
 MOST_HELD_OUT = 10_000
 """Held-out interactions that decide when to stop, at most."""
 FEWEST_HELD_OUT = 3
 """Interactions of a customer whose last one may be held out: something to train on has to remain."""
+JUDGED_INTERACTIONS = 2048
+"""Interactions judged at once: at most half as many customers, whose scores of all articles lie in memory together."""
 
 
 class SequenceNetwork(nn.Module):
@@ -229,9 +231,8 @@ def train(
         TrainingStateError: ``state`` is unreadable, or of another training.
     """
     order, draws = (np.random.default_rng([config.seed, stream]) for stream in (1, 2))
-    # Batches are cut by length alone, so that every pass has as many.
-    an_epoch = len(batches(examples.windows, config.batch_interactions, np.random.default_rng(0)))
-    passes = Passes(lambda: batches(examples.windows, config.batch_interactions, order))
+    an_epoch = len(_one_pass(examples.windows, config, np.random.default_rng(0)))
+    passes = Passes(lambda: _one_pass(examples.windows, config, order))
     judged = list(_judged(examples))
     rows = examples.histories.rows
     return TrainingLoop(
@@ -252,7 +253,13 @@ def train(
     ).run()
 
 
+def _one_pass(windows: Windows, config: SequenceConfig, random: np.random.Generator) -> list[Indices]:
+    """The batches of an epoch, as places among the windows; each pass has about as many."""
+    chosen = sampled(windows, config.epoch_interactions, random)
+    return [chosen[places] for places in batches(windows.of(chosen), config.batch_interactions, random)]
+
+
 def _judged(examples: Examples) -> Iterator[PaddedRows]:
     """The held-out windows as matrices of similar length, scored against all articles at once."""
-    for places in batches(examples.judged, 4096, np.random.default_rng(0)):
+    for places in batches(examples.judged, JUDGED_INTERACTIONS, np.random.default_rng(0)):
         yield examples.whole.rows(examples.judged.of(places))

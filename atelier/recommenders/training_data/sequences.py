@@ -156,6 +156,18 @@ def batches(windows: Windows, tokens: int, random: np.random.Generator) -> list[
     return [cuts[place] for place in random.permutation(len(cuts))]
 
 
+def sampled(windows: Windows, most: int, random: np.random.Generator) -> Indices:
+    """Places of random windows that together hold ``most`` interactions or fewer, but one window at least, ascending.
+
+    All of them where they hold no more.
+    """
+    if windows.lengths.sum() <= most:
+        return np.arange(len(windows.lengths))
+    order = random.permutation(len(windows.lengths))
+    fitting = max(1, int(np.searchsorted(np.cumsum(windows.lengths[order]), most, side="right")))
+    return np.sort(order[:fitting])
+
+
 def _kinds(interactions: Interactions) -> Bytes:
     if interactions.kinds is None:
         return np.full(len(interactions), UNKNOWN, dtype=np.uint8)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atelier.interactions import Interactions
-from atelier.recommenders.training_data.sequences import GAPS, UNKNOWN, Histories, Windows, batches
+from atelier.recommenders.training_data.sequences import GAPS, UNKNOWN, Histories, Windows, batches, sampled
 
 FRAME = pd.DataFrame(
     {
@@ -102,6 +102,19 @@ def test_batches_hold_each_window_once_and_little_padding(lengths: list[int], to
     for batch in found:
         assert len(batch) == 1 or len(batch) * windows.lengths[batch].max() <= tokens
     assert len(found) == len(batches(windows, tokens, np.random.default_rng(seed + 1)))
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=30), st.integers(1, 100), st.integers(0, 3))
+def test_a_sample_of_windows_keeps_to_its_size(lengths: list[int], most: int, seed: int) -> None:
+    windows = Windows(np.zeros(len(lengths), np.int64), np.array(lengths, dtype=np.int64))
+    chosen = sampled(windows, most, np.random.default_rng(seed))
+    assert (np.diff(chosen) > 0).all()
+    total = int(windows.lengths[chosen].sum())
+    assert total <= most or len(chosen) == 1
+    if sum(lengths) <= most:
+        assert total == sum(lengths)
+    else:
+        assert total > most - max(lengths) or len(chosen) == 1, "nothing that fits is left out"
 
 
 def test_batches_differ_from_pass_to_pass() -> None:
