@@ -51,8 +51,11 @@ _DECIMALS = "is a number with decimals: write identifiers as text, or as whole n
 _ZONE = "has a time zone: give the retailer's own time"
 _WHOLE_COLUMN = ("is null", "is blank", _DECIMALS, _ZONE, *(f"is not {noun}" for noun in _NOUN.values()))
 # Whatever follows a date and a time says how to read it: Z, +02, UTC, Europe/Paris. DuckDB would leave it out silently.
-_DATE_AND_TIME = r"\s*\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\s*\d{1,2}:\d{2}(:\d{2}(\.\d*)?)?)?"
-_WITH_ZONE = _DATE_AND_TIME + r"\s*([+-]\d|[A-Za-z]).*"
+# The T before a time of day is no zone: RE2 goes back over what it matched and would otherwise find one in T12:00.
+_DAY = r"\s*\d{4}[-/]\d{1,2}[-/]\d{1,2}"
+_CLOCK = r"[T ]\s*\d{1,2}:\d{2}(:\d{2}(\.\d*)?)?"
+_DATE_AND_TIME = f"{_DAY}({_CLOCK})?"
+_WITH_ZONE = rf"{_DAY}({_CLOCK}\s*([+-]\d|[A-Za-z])|\s*([+-]\d|[A-SU-Za-su-z]|[Tt][A-Za-z])).*"
 _HALF_DAY = r"(?i).*\d\s*[ap]\.?m\.?\s*"
 _WITH_DECIMALS = r"\s*[+-]?\d+\.(0*|\d*[eE][+-]?\d+)\s*"
 _FAULT = "STRUCT(column_name VARCHAR, reason VARCHAR)"

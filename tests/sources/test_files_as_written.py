@@ -200,6 +200,18 @@ def test_an_index_that_pandas_wrote_is_no_part_of_the_profile(hm: Any, on: Land,
 # Values.
 
 
+@pytest.mark.parametrize("at", ["T12:00", "T12:00:00", "T12:00:00.000000", " 12:00:00"])
+def test_iso_times_with_a_t_are_read(zone: Any, hm: Any, on: Land, at: str) -> None:
+    zone.put("interactions", FIRST, [zone.event(occurred_at=f"2020-09-01{at}")])
+    zone.put("articles", FIRST, [{"article_id": "a", "in_stock": True, "available_from": f"2020-09-01{at}"}])
+    source = open_source("parquet", zone.root)
+    assert on(source, "interactions").accepted.column("occurred_at").to_pylist() == [datetime(2020, 9, 1, 12)]
+    assert on(source, "articles").accepted.column("available_from").to_pylist() == [FIRST]
+    hm.sales([(f"2020-09-01{at}", "u", "0000000001", "1", "1")])
+    landed = on(open_source("hm", hm.root), "interactions")
+    assert (landed.accepted.column("occurred_at").to_pylist(), rejected(landed)) == ([datetime(2020, 9, 1)], [])
+
+
 def test_empty_text_is_null_in_parquet_as_in_csv(zone: Any, on: Land) -> None:
     row = {"article_id": "a", "in_stock": "true", "price": "", "available_until": "", "available_from": "", "name": ""}
     zone.put("articles", FIRST, [row])

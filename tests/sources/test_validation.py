@@ -116,6 +116,21 @@ MONEY = Field("price", "DECIMAL(18,9)", low=0)
                 " 13:14:15 z",
             )
         ),
+        *(
+            (Field("at", "TIMESTAMP"), f"2020-02-29T{at}", datetime(2020, 2, 29, *parts))
+            for at, parts in (
+                ("00:00:00", ()),
+                ("13:14", (13, 14)),
+                ("13:14:15", (13, 14, 15)),
+                ("13:14:15.123456", (13, 14, 15, 123456)),
+            )
+        ),
+        (Field("day", "DATE"), "2020-09-01T00:00:00", date(2020, 9, 1)),
+        *(
+            (Field("at", "TIMESTAMP"), f"2020-02-29{at}", "is not a time")
+            for at in ("T12:00:60", "T12:00:00,5", "T", "T12", "t12:00:00", "T25:00")
+        ),
+        (Field("at", "TIMESTAMP"), "2020-02-29 TRT", _ZONE),
         (Field("at", "TIMESTAMP"), "2020-02-29 01:14:15 PM", "is not a time"),
         (Field("at", "TIMESTAMP"), "epoch", "is not a time"),
         (Field("at", "TIMESTAMP"), "2020-02-29 13:14", datetime(2020, 2, 29, 13, 14)),
