@@ -17,25 +17,14 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 
+from atelier.file_pattern import file_pattern
 from atelier.sources.base import check_request, source_error
 from atelier.sources.columns import LAYOUTS
 from atelier.sources.hidden_labels import HideLabels, split_labels
 from atelier.sources.hm_images import land_photographs
 from atelier.sources.hm_layout import SALES, SALES_OF_A_DAY, HmOptions, articles_layout, customers_layout, index_columns
 from atelier.sources.landed import Landed
-from atelier.sources.reading import (
-    ROW,
-    Raw,
-    count,
-    engine,
-    file_pattern,
-    file_types,
-    literal,
-    load,
-    renumber,
-    scan,
-    sql_identifier,
-)
+from atelier.sources.reading import ROW, Raw, count, engine, file_types, literal, load, renumber, scan, sql_identifier
 from atelier.sources.validation import BOUNDS, LATEST, Checked, check, check_columns, empty, land, remember, rows_query
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ columns, and is told not to.
 
 import csv
 import errno
-import glob
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
+from atelier.file_pattern import file_pattern
 from atelier.sources.base import source_error
 from atelier.sources.file_format import check_format
 from atelier.sources.line_ends import unify_line_ends
@@ -71,11 +71,6 @@ class Raw:
     def column(self, name: str) -> str | None:
         """The file's column of that name, in whatever case it is written; None where there is none."""
         return next((own for own in self.types if own.casefold() == name.casefold()), None)
-
-
-def file_pattern(file: Path) -> str:
-    """The path of one file for DuckDB, which takes ``*``, ``?`` and ``[`` in a path for a pattern."""
-    return glob.escape(str(file))
 
 
 def sql_identifier(identifier: str) -> str:
