@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 _CHUNK = 1 << 24
-_QUOTE, _LF, _CR = b'"\n\r'
+_BOM = b"\xef\xbb\xbf"
+_QUOTE, _LF, _CR, _COMMA = b'"\n\r,'
 _STAND_INS = b"\x1a\x1b\x1c\x1d\x1e\x1f\x10\x11\x12\x13\x14"
 """Control characters that no text needs: one that the file does not hold stands in for CR."""
 
@@ -76,13 +77,46 @@ def _survey(file: Path) -> tuple[bool, bool, npt.NDArray[np.bool_]]:
 
 def _chunks(file: Path) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_], npt.NDArray[np.uint8]]]:
     """Pieces of a file: its bytes, which of them are inside quotes, and for each the byte after it (0 at the end)."""
-    inside = 0
+    inside, before = False, _LF
     with file.open("rb") as source:
+        if source.read(len(_BOM)) == _BOM:  # the first field starts after it
+            yield np.frombuffer(_BOM, dtype=np.uint8), np.zeros(len(_BOM), dtype=bool), np.zeros(len(_BOM), np.uint8)
+        else:
+            source.seek(0)
         piece = source.read(_CHUNK)
         while piece:
             next_piece = source.read(_CHUNK)
+            if next_piece:  # quotes that stand together stay together
+                kept = piece.rstrip(b'"')
+                piece, next_piece = kept, piece[len(kept) :] + next_piece
             data = np.frombuffer(piece, dtype=np.uint8)
-            quotes = np.cumsum(data == _QUOTE) + inside
-            following = np.append(data[1:], np.uint8(next_piece[0] if next_piece else 0))
-            yield data, quotes % 2 == 1, following
-            inside, piece = int(quotes[-1]) % 2, next_piece
+            if len(data):
+                quoted = _inside_quotes(data, inside, before)
+                yield data, quoted, np.append(data[1:], np.uint8(next_piece[0] if next_piece else 0))
+                inside, before = bool(quoted[-1]), int(data[-1])
+            piece = next_piece
+
+
+def _inside_quotes(data: npt.NDArray[np.uint8], inside: bool, before: int) -> npt.NDArray[np.bool_]:
+    """Which bytes stand inside quotes; those of a run of quotes count as what follows the run.
+
+    Of the quotes that stand together, an even number changes nothing: they are doubled ones, or an empty value. An
+    odd number closes a quoted value, and opens one only where a field starts: the inch mark of ``5" heel`` is a
+    character like any other.
+
+    Args:
+        data: the bytes, which do not begin or end within a run of quotes.
+        inside: whether the byte before them is inside quotes.
+        before: the byte before them.
+    """
+    quotes = np.flatnonzero(data == _QUOTE)
+    first = np.flatnonzero(np.diff(quotes, prepend=-2) > 1)  # of each run, as a place in `quotes`
+    lengths = np.diff(first, append=len(quotes))
+    runs = quotes[first]
+    starts_field = np.isin(np.where(runs > 0, data[runs - 1], before), (_COMMA, _LF, _CR))
+    odd = lengths % 2 == 1
+    toggles = np.cumsum(odd & starts_field) + int(inside)
+    closed = np.maximum.accumulate(np.where(odd & ~starts_field, toggles, 0))
+    after = (toggles - closed) % 2 == 1
+    run_before = np.searchsorted(runs, np.arange(len(data)), side="right")
+    return np.concatenate([[inside], after])[run_before]

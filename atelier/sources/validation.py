@@ -115,14 +115,14 @@ def check_columns(raw: Raw, fields: tuple[Field, ...], root: Path) -> None:
 
 
 def _given(field: Field, raw: Raw) -> str:
-    """SQL for the field's value as the file has it; empty text is null, as it is in CSV."""
+    """SQL for the field's value as the file has it; empty text is null, as in CSV, and so are spaces but for texts."""
     column = raw.column(field.column)
     assert column is not None  # noqa: S101 — the callers have looked; for the type checker
     given = sql_identifier(column)
     if not _is_text(raw.types[column]):
         return given
     text = f"CAST({given} AS VARCHAR)"
-    return f"nullif({f'trim({text})' if field.type in ('DATE', 'TIMESTAMP') else text}, '')"
+    return f"nullif({f'trim({text})' if _family(field.type) != 'VARCHAR' else text}, '')"
 
 
 def _is_text(kind: str) -> bool:
