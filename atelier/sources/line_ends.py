@@ -28,10 +28,12 @@ class Unified:
     Attributes:
         file: the copy.
         stand_in: the character that stands for a CR that does not end a line; None where a CR always does.
+        mixed: whether some lines of the original end in CRLF or CR, and others in LF alone.
     """
 
     file: Path
     stand_in: str | None
+    mixed: bool
 
 
 def unify_line_ends(file: Path, folder: Path) -> Unified | None:
@@ -48,7 +50,7 @@ def unify_line_ends(file: Path, folder: Path) -> Unified | None:
         The copy; None where the file has no CR outside of quotes, or holds every character that could stand in for
         one: a copy would not help.
     """
-    unquoted_returns, ends_lines, used = _survey(file)
+    unquoted_returns, ends_lines, mixed, used = _survey(file)
     free = [_LF] if ends_lines else [byte for byte in _STAND_INS if not used[byte]]
     if not unquoted_returns or not free:
         return None
@@ -59,20 +61,29 @@ def unify_line_ends(file: Path, folder: Path) -> Unified | None:
             before_line_feed = returns & (following == _LF)
             piece = np.where(returns, np.uint8(free[0]), data)
             target.write(piece[~before_line_feed].tobytes())
-    return Unified(copy, None if ends_lines else chr(free[0]))
+    return Unified(copy, None if ends_lines else chr(free[0]), mixed)
 
 
-def _survey(file: Path) -> tuple[bool, bool, npt.NDArray[np.bool_]]:
-    """Whether a CR stands outside of quotes, whether the first line ends with a lone one, and which bytes there are."""
-    found, ends_lines, used = False, None, np.zeros(256, dtype=bool)
+def _survey(file: Path) -> tuple[bool, bool, bool, npt.NDArray[np.bool_]]:
+    """What stands in a file.
+
+    Returns:
+        Whether a CR stands outside of quotes, whether the first line ends with a lone one, whether an LF without a CR
+        before it stands there too, and which bytes there are, bool [256].
+    """
+    found, lone_feed, ends_lines, used = False, False, None, np.zeros(256, dtype=bool)
+    before = 0
     for data, quoted, following in _chunks(file):
         returns = (data == _CR) & ~quoted
         found = found or bool(returns.any())
+        feeds = (data == _LF) & ~quoted
+        lone_feed = lone_feed or bool((feeds & (np.append(np.uint8(before), data[:-1]) != _CR)).any())
+        before = int(data[-1])
         used |= np.bincount(data, minlength=256) > 0
-        ends = np.flatnonzero(returns | ((data == _LF) & ~quoted)) if ends_lines is None else np.empty(0, dtype=np.intp)
+        ends = np.flatnonzero(returns | feeds) if ends_lines is None else np.empty(0, dtype=np.intp)
         if len(ends):
             ends_lines = bool(data[ends[0]] == _CR and following[ends[0]] != _LF)
-    return found, bool(ends_lines), used
+    return found, bool(ends_lines), found and lone_feed, used
 
 
 def _chunks(file: Path) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_], npt.NDArray[np.uint8]]]:

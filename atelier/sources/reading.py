@@ -295,13 +295,12 @@ def scan(
         try:
             _scan_csv(connection, statement.replace("{rows}", f"({_CSV_ROWS})"), bound)
         except duckdb.InvalidInputException:
-            unified = unify_line_ends(file, _temporary_folder(connection))
-            if unified is None:  # the line ends were not what stopped DuckDB
+            if not _scan_unified(connection, file, statement, bound, names):  # the line ends did not stop DuckDB
                 raise
-            columns = "*" if unified.stand_in is None else f"{ROW}, {_restored(names, unified.stand_in)}"
-            rows = f"(SELECT {columns} FROM ({_CSV_ROWS}))"  # noqa: S608 — quoted names
-            _scan_csv(connection, statement.replace("{rows}", rows), bound | {"path": file_pattern(unified.file)})
-            unified.file.unlink()
+        else:
+            if count(connection, "reject_errors"):
+                # where lines end in LF, DuckDB finds no end of a quoted value before CRLF
+                _scan_unified(connection, file, statement, bound, names, mixed=True)
     # A malformed row may have several errors; the first is its reason. `line` counts rows, the header included.
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE {malformed} AS
@@ -318,6 +317,33 @@ def _scan_csv(connection: duckdb.DuckDBPyConnection, statement: str, bound: dict
         connection.execute(statement, bound | {"parallel": parallel})
         if count(connection, "reject_errors") == 0:
             return
+
+
+def _scan_unified(
+    connection: duckdb.DuckDBPyConnection,
+    file: Path,
+    statement: str,
+    bound: dict[str, object],
+    names: list[str],
+    *,
+    mixed: bool = False,
+) -> bool:
+    """Run a statement over a CSV's rows with line ends of one kind; whether it was run.
+
+    It is not where one kind of line end would be no help, nor, if ``mixed``, where all lines end alike as they are.
+    """
+    unified = unify_line_ends(file, _temporary_folder(connection))
+    if unified is None:
+        return False
+    try:
+        if mixed and not unified.mixed:
+            return False
+        columns = "*" if unified.stand_in is None else f"{ROW}, {_restored(names, unified.stand_in)}"
+        rows = f"(SELECT {columns} FROM ({_CSV_ROWS}))"  # noqa: S608 — quoted names
+        _scan_csv(connection, statement.replace("{rows}", rows), bound | {"path": file_pattern(unified.file)})
+    finally:
+        unified.file.unlink()
+    return True
 
 
 def _restored(names: list[str], stand_in: str) -> str:

@@ -1,6 +1,7 @@
 """A file says what it says: neither its path, nor its line ends, nor the case of its columns change a value."""
 
 import gzip
+import itertools
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
@@ -203,12 +204,25 @@ def test_where_a_file_is_cut_changes_nothing(tmp_path: Path, monkeypatch: pytest
     assert unified.file.read_bytes().decode() == expected
 
 
+@pytest.mark.parametrize("value", ["a\rb", "a\r\nb", "a\nb", "a"])
+@pytest.mark.parametrize("ends", list(itertools.product(["\n", "\r\n"], repeat=4)))
+def test_a_quoted_value_is_read_before_any_line_end(tmp_path: Path, value: str, ends: tuple[str, ...]) -> None:
+    file = tmp_path / "x.csv"
+    lines = ["id,name", "1,x", f'2,"{value}"', "3,y"]
+    file.write_bytes("".join(line + end for line, end in zip(lines, ends, strict=True)).encode())
+    with engine(EngineOptions(temp_dir=tmp_path)) as (connection, _):
+        raw = load(connection, file, tmp_path, "raw")
+        assert connection.execute(f"FROM {raw.malformed}").fetchall() == []
+        found = connection.execute("SELECT name FROM raw ORDER BY __row").fetchall()
+    assert found == [("x",), (value,), ("y",)]
+
+
 def test_a_quoted_carriage_return_survives_mixed_line_ends_far_away(hm: Any, on: Land) -> None:
     header = ",".join(hm.article_columns)
     rows = [
         ",".join(hm.article(f"{n:010}", detail_desc='"a\rb"' if n == 7 else "plain").values()) for n in range(9_000)
     ]
-    rows[6_000] += "\r"
+    rows[6_000] = f'{rows[6_000][: rows[6_000].rindex(",")]},"plain"\r'
     (hm.root / "articles.csv").write_bytes("\n".join([header, *rows, ""]).encode())
     landed = on(open_source("hm", hm.root), "articles")
     assert (landed.accepted.num_rows, rejected(landed)) == (9_000, [])
