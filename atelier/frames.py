@@ -167,6 +167,8 @@ def times(values: Any, name: str, error: type[AtelierError]) -> Any:
         error: is raised for anything else. Numbers too are refused: nobody says whether they count days, seconds or
             nanoseconds, and since when.
     """
+    if not isinstance(values, pa.Array | pa.ChunkedArray):
+        _refuse_mixture(values, name, error)
     array = decoded(read(values, name, error))
     kind = array.type
     if not len(array):  # of any type: nothing says what it would hold
@@ -185,6 +187,36 @@ def times(values: Any, name: str, error: type[AtelierError]) -> Any:
         f"column {name} ({kind}) holds no times: convert it before, numbers for example with "
         "pd.to_datetime(values, unit='s'), so that it is said what they count"
     )
+
+
+def _refuse_mixture(values: Any, name: str, error: type[AtelierError]) -> None:
+    """Refuse Python's values of several sorts: beside times Arrow takes a number for microseconds since 1970."""
+    if getattr(values, "dtype", None) != np.dtype(object) and not isinstance(values, list | tuple):
+        return  # a column of a type of its own has one sort
+    types = {type(value) for value in values if not _is_missing(value)}
+    sorts = {_sort_of_time(kind) for kind in types}
+    if len(sorts) > 1:
+        raise error(
+            f"column {name} holds no times alone, but mixes {', '.join(sorted(sorts))}: convert it before, texts for "
+            "example with pd.to_datetime(values), numbers with pd.to_datetime(values, unit='s'), so that it is said "
+            "what they count"
+        )
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether one value of a column stands for none."""
+    if isinstance(value, float | np.floating):
+        return bool(np.isnan(value))
+    return value is None or value is pd.NA or value is pd.NaT
+
+
+def _sort_of_time(kind: type) -> str:
+    """What Python's type is where times are wanted."""
+    if issubclass(kind, datetime.datetime | np.datetime64):
+        return "times"
+    if issubclass(kind, datetime.date):
+        return "dates"
+    return "texts" if issubclass(kind, str) else f"values of the type {kind.__name__}"
 
 
 def _refuse_several_zones(values: Any, name: str, error: type[AtelierError]) -> None:

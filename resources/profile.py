@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from atelier.file_pattern import file_pattern
 from resources.frames import rows_of
 from resources.schema import Column, Table
 from resources.staging import StagedFile, open_duckdb
@@ -154,6 +155,7 @@ class StagedTable:
         }
         self._connection.register("staged", pa.table(frame))
         self._files = sorted({str(s.path) for s in staged})
+        self._patterns = [file_pattern(path) for path in self._files]
         self._rows = (
             "(SELECT * FROM read_parquet($files, filename = 'staged_path', hive_partitioning = false)"
             " JOIN staged USING (staged_path))"
@@ -180,7 +182,7 @@ class StagedTable:
 
     def _types(self, path: str) -> dict[str, str]:
         sql = "DESCRIBE SELECT * FROM read_parquet($path, hive_partitioning = false)"
-        return {name: kind for name, kind, *_ in self._connection.execute(sql, {"path": path}).fetchall()}
+        return {name: kind for name, kind, *_ in self._connection.execute(sql, {"path": file_pattern(path)}).fetchall()}
 
     def rule(self, name: str) -> Rule:
         """The rule of that name."""
@@ -208,7 +210,7 @@ class StagedTable:
             ORDER BY s.staged_ds, s.staged_part
         """  # noqa: S608 - names of the registry; every value is bound
         parameters = {name: value for rule in counted for name, value in rule.parameters.items()}
-        frame = self._connection.execute(sql, {"files": self._files, **parameters}).df()
+        frame = self._connection.execute(sql, {"files": self._patterns, **parameters}).df()
         frame[DUPLICATES] = self._duplicates(frame) if int(frame["suspects"].sum()) else 0
         return frame.drop(columns="suspects")
 
@@ -219,7 +221,7 @@ class StagedTable:
             SELECT CAST(staged_ds AS VARCHAR) AS ds, staged_part AS part, CAST(sum(times - 1) AS BIGINT) AS repeated
             FROM ({self._repeated()}) GROUP BY ALL
         """  # noqa: S608 - names of the registry
-        repeated = self._connection.execute(sql, {"files": self._files}).fetchall()
+        repeated = self._connection.execute(sql, {"files": self._patterns}).fetchall()
         by_partition = {(ds, part): count for ds, part, count in repeated}
         parts = [None if pd.isna(part) else part for part in profile["part"]]
         return pd.Series([by_partition.get(partition, 0) for partition in zip(profile["ds"], parts, strict=True)])
@@ -243,12 +245,12 @@ class StagedTable:
             SELECT CAST(staged_ds AS VARCHAR) AS ds, {texts} FROM (SELECT * FROM {source} WHERE {where})
             ORDER BY staged_ds, staged_part, {self.table.order} LIMIT $n
         """  # noqa: S608 - names of the registry; every value is bound
-        return rows_of(self._connection.execute(sql, {"files": self._files, "n": limit, **parameters}))
+        return rows_of(self._connection.execute(sql, {"files": self._patterns, "n": limit, **parameters}))
 
     def rows(self, columns: Sequence[Column], total: int, limit: int) -> "pd.DataFrame":
         """The values of ``columns``: of all ``total`` rows, or of about ``limit`` chosen by a hash of their key."""
         names = ", ".join(f'"{column.name}"' for column in columns)
-        sql, bound = f"SELECT {names} FROM {self._rows}", {"files": self._files}  # noqa: S608 - names of the registry
+        sql, bound = f"SELECT {names} FROM {self._rows}", {"files": self._patterns}  # noqa: S608 - names of the registry
         if total <= limit:
             return self._connection.execute(sql, bound).df()
         sample = f"{sql} WHERE hash({self.table.order}) % 1000000 < $share"

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from atelier.errors import AtelierError
+from atelier.file_pattern import file_pattern
 from resources.frames import empty_table
 from resources.model_bundles import MODEL_BUNDLES, manifests
 from resources.model_bundles import rows as bundle_rows
@@ -221,10 +222,11 @@ class _Publisher:
         It names folders, not files: the cache only ever grows, and what it gains is seen at once.
         """
         folders = sorted(self._root.glob("embedding_cache/*/")) if self._root else []
+        cached = {folder: sql_literal(f"{file_pattern(folder.absolute())}/*.parquet") for folder in folders}
         selects = [
             f"SELECT digest, {sql_literal(folder.name)} AS encoder_id, CAST(embedding AS FLOAT[]) AS embedding"  # noqa: S608
-            f" FROM read_parquet({sql_literal(f'{folder.absolute()}/*.parquet')}, hive_partitioning = false)"
-            for folder in folders
+            f" FROM read_parquet({files}, hive_partitioning = false)"
+            for folder, files in cached.items()
             if any(folder.glob("*.parquet"))
         ]
         return " UNION ALL ".join(selects) if selects else None

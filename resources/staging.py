@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import duckdb
 
 from atelier.errors import ContractViolation
+from atelier.file_pattern import file_pattern
 from resources.schema import Table
 
 if TYPE_CHECKING:
@@ -134,8 +135,10 @@ class Stager:
         if part is None:
             return
         # the column's name is declared; path and part are bound
-        sql = f'SELECT DISTINCT "{self._table.part}" FROM read_parquet(?) WHERE "{self._table.part}" IS DISTINCT FROM ?'  # noqa: S608
-        strangers = self._connection.execute(sql, [str(path), part]).fetchmany(3)
+        name = f'"{self._table.part}"'
+        rows = "read_parquet(?, hive_partitioning = false)"
+        sql = f"SELECT DISTINCT {name} FROM {rows} WHERE {name} IS DISTINCT FROM ?"  # noqa: S608
+        strangers = self._connection.execute(sql, [file_pattern(path), part]).fetchmany(3)
         if strangers:
             named = ", ".join(repr(value) for (value,) in strangers)
             message = f"{self._where(ds)}, part {part}: column {self._table.part} also holds {named}"

@@ -27,11 +27,11 @@ def open_storage(root: str | Path) -> "Storage":
     """The storage at a local path or an fsspec URL such as ``s3://bucket/atelier``.
 
     Raises:
-        ValueError: the root holds a character that DuckDB would read as a pattern.
+        ValueError: the URL holds a character that fsspec would read as a pattern; a local folder may hold any.
     """
     text = str(root)
-    if GLOB_CHARACTERS & set(text):
-        raise ValueError(f"the store's folder {text!r} may not hold any of * ? [ ]: DuckDB reads them as a pattern")
+    if "://" in text and GLOB_CHARACTERS & set(text):
+        raise ValueError(f"the store's URL {text!r} may not hold any of * ? [ ]: fsspec reads them as a pattern")
     if text.startswith("file://"):
         return Storage(Path(text.removeprefix("file://")))
     return ObjectStorage(text) if "://" in text else Storage(Path(root))

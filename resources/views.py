@@ -7,6 +7,7 @@ file names and a day are written into SQL; both come from the store's own pointe
 from collections.abc import Iterable, Sequence
 from datetime import date
 
+from atelier.file_pattern import file_pattern
 from resources.schema import Table
 
 
@@ -40,10 +41,10 @@ DAY_OF_FILE = r"CAST(regexp_extract(filename, '^.*/ds=([0-9-]{10})/', 1) AS DATE
 def scan_sql(files: Iterable[str]) -> str:
     """The rows of explicit Parquet files, with the column ``filename``.
 
-    Without the options DuckDB would read every ``key=value`` folder in a path, also of those above the store, as a
-    column that replaces the file's own.
+    A path names its own file and no other, whatever characters it holds. Without the options DuckDB would read
+    every ``key=value`` folder in a path, also of those above the store, as a column that replaces the file's own.
     """
-    return f"read_parquet({sql_list(files)}, hive_partitioning = false, filename = true)"
+    return f"read_parquet({sql_list(map(file_pattern, files))}, hive_partitioning = false, filename = true)"
 
 
 def sql_list(texts: Iterable[str]) -> str:

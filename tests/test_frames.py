@@ -1,5 +1,6 @@
 """The one reader of columns."""
 
+import datetime
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from atelier import frames
 from atelier.errors import AtelierError
 from atelier.frames import as_arrow, cast, column, columns, is_frame, matrix, require, select, where, whole
 
@@ -86,3 +88,31 @@ def test_lists_of_one_length_are_a_matrix(kind: Any) -> None:
 def test_lists_of_several_lengths_are_refused(lists: list[Any]) -> None:
     with pytest.raises(OddError, match="column vector mixes vectors of the lengths"):
         matrix(pa.array(lists, pa.list_(pa.float32())), "vector", OddError)
+
+
+MOMENT = pd.Timestamp("2020-09-01")
+
+
+@pytest.mark.parametrize("as_list", [True, False])
+@pytest.mark.parametrize(
+    ("values", "mixed"),
+    [
+        ([MOMENT, 1600732800], "times, values of the type int"),
+        ([1600732800, MOMENT], "times, values of the type int"),
+        ([MOMENT, 1.5, None], "times, values of the type float"),
+        ([datetime.date(2020, 9, 1), 5], "dates, values of the type int"),
+        ([MOMENT, "2020-09-02"], "texts, times"),
+        (["2020-09-02", MOMENT], "texts, times"),
+        ([datetime.date(2020, 9, 1), pd.Timestamp("2020-09-02 13:00")], "dates, times"),
+    ],
+)
+def test_times_of_several_sorts_are_refused(values: list[Any], mixed: str, as_list: bool) -> None:
+    given = values if as_list else pd.Series(values, dtype=object)
+    with pytest.raises(AtelierError, match=rf"column at holds no times alone, but mixes {mixed}: convert it before"):
+        frames.times(given, "at", AtelierError)
+
+
+def test_times_with_gaps_are_read() -> None:
+    given = pd.Series([MOMENT, None, pd.NaT, float("nan"), np.datetime64("2020-09-01", "us")], dtype=object)
+    expected = [datetime.datetime(2020, 9, 1), None, None, None, datetime.datetime(2020, 9, 1)]
+    assert frames.times(given, "at", AtelierError).to_pylist() == expected

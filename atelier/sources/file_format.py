@@ -26,6 +26,9 @@ _SIGNATURES = (
     (b"<!DOCTYPE", "a web page"),
     (b"<html", "a web page"),
 )
+_OF_LETTERS = (b"ORC", b"BZh")
+"""Signatures with which text may begin too; such files hold bytes that no text has."""
+_NO_TEXT = frozenset(range(32)) - frozenset(b"\t\n\r")
 _WIDE_BOMS = (
     (b"\xff\xfe\x00\x00", "UTF-32"),
     (b"\x00\x00\xfe\xff", "UTF-32"),
@@ -61,8 +64,11 @@ def check_format(file: Path) -> None:
 def folder_error(folder: Path) -> SourceError:
     """The error of a folder where a file was expected; Spark writes tables so."""
     parts = sum(1 for _ in folder.glob("*.parquet"))
-    holds = f" with {parts} Parquet files" if parts else ""
+    texts = sum(1 for _ in folder.glob("*.csv*"))
+    holds = f" with {parts} Parquet files" if parts else f" with {texts} CSV files" if texts else ""
     remedy = "Merge its parts into one file: pyarrow.parquet.write_table(pyarrow.parquet.read_table(folder), file)."
+    if texts and not parts:
+        remedy = "Merge its parts into one CSV file with one header: Spark does with coalesce(1) before it writes."
     return source_error(folder, f"it is a folder{holds}, as Spark writes one, and not a file", remedy)
 
 
@@ -72,7 +78,10 @@ def _format(head: bytes) -> tuple[str, str] | None:
         if head.startswith(bom):
             return f"text in {encoding}", _UTF8
     for signature, what in _SIGNATURES:
-        if head[: len(signature)].lower() == signature.lower():
+        start = head[: len(signature)]
+        if start == signature or (signature.startswith(b"<") and start.lower() == signature.lower()):
+            if signature in _OF_LETTERS and not _NO_TEXT & set(head):
+                continue
             unpack = "Unpack it" if "compressed" in what or "archive" in what else "Export it as CSV in UTF-8"
             rename = "Give it the ending .parquet" if what == "a Parquet file" else unpack
             return what, f"{rename}, or write it as Parquet."

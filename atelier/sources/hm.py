@@ -17,25 +17,15 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 
+from atelier.errors import SourceError
+from atelier.file_pattern import file_pattern
 from atelier.sources.base import check_request, source_error
 from atelier.sources.columns import LAYOUTS
 from atelier.sources.hidden_labels import HideLabels, split_labels
 from atelier.sources.hm_images import land_photographs
 from atelier.sources.hm_layout import SALES, SALES_OF_A_DAY, HmOptions, articles_layout, customers_layout, index_columns
 from atelier.sources.landed import Landed
-from atelier.sources.reading import (
-    ROW,
-    Raw,
-    count,
-    engine,
-    file_pattern,
-    file_types,
-    literal,
-    load,
-    renumber,
-    scan,
-    sql_identifier,
-)
+from atelier.sources.reading import ROW, Raw, count, engine, file_types, literal, load, renumber, scan, sql_identifier
 from atelier.sources.validation import BOUNDS, LATEST, Checked, check, check_columns, empty, land, remember, rows_query
 
 if TYPE_CHECKING:
@@ -73,8 +63,7 @@ class HmSource:
         self.files = {stem: file for stem, file in found.items() if file}
         for stem in ("articles", "transactions_train"):
             if stem not in self.files:
-                remedy = f"Put {stem}.csv or {stem}.parquet there, as in the Kaggle data."
-                raise source_error(root / f"{stem}.csv", "there is no such file", remedy)
+                raise _absent(root, stem)
 
     @property
     def tables(self) -> frozenset[str]:
@@ -197,7 +186,7 @@ class _Reader:
                 columns = {name: fixed.accepted.column(name) for name in fixed.accepted.column_names}
                 columns |= {name: today.column(name) for name in today.column_names}
                 ordered = {field.name: columns[field.name] for field in LAYOUTS["articles"].fields}
-                landed[:] = [Landed(pa.table(ordered), fixed.rejected, fixed.rows_in)]
+                landed[:] = [Landed(pa.table(ordered), fixed.rejected, fixed.rows_in, fixed.notes)]
             return landed[0]
 
         return on
@@ -293,14 +282,15 @@ class _Reader:
 
     def labels(self) -> Landed:
         """The labels of every valid article; rows that are rejected are counted by the table ``articles``."""
-        table = self.label_table(hidden=False)
-        kept_aside = self.label_table(hidden=True).num_rows if self.options.hide_labels else 0
+        checked = self._check_articles()
+        table = self.label_table(hidden=False, checked=checked)
+        kept_aside = self.label_table(hidden=True, checked=checked).num_rows if self.options.hide_labels else 0
         notes = (f"{kept_aside} labels are kept aside (hide_labels)",) if kept_aside else ()
-        return Landed(table, rows_in=table.num_rows, notes=notes)
+        return Landed(table, rows_in=table.num_rows, notes=(*checked.notes, *notes))
 
-    def label_table(self, hidden: bool) -> pa.Table:
+    def label_table(self, hidden: bool, checked: Checked | None = None) -> pa.Table:
         """The labels that are hidden, or those that are not, by article and attribute."""
-        attributes, checked = self.options.attributes, self._check_articles()
+        attributes, checked = self.options.attributes, checked or self._check_articles()
         columns = ", ".join(f"{sql_identifier(f'attribute:{name}')} AS {sql_identifier(name)}" for name in attributes)
         names = ", ".join(sql_identifier(name) for name in attributes)
         if not attributes:
@@ -338,6 +328,18 @@ def _check_sales_columns(connection: duckdb.DuckDBPyConnection, source: HmSource
     types = file_types(connection, file)
     check_columns(Raw("", types, file.name, ""), SALES.fields, source.root)
     return types
+
+
+def _absent(root: Path, stem: str) -> SourceError:
+    """The error of a file that is not there, which names one that may have been meant."""
+    wanted = f"{stem}.csv or {stem}.parquet"
+    near = sorted(file.name for file in root.iterdir() if file.name.casefold().startswith(f"{stem}."))
+    if not near:
+        return source_error(
+            root / f"{stem}.csv", "there is no such file", f"Put {wanted} there, as in the Kaggle data."
+        )
+    remedy = f"Name it {wanted}; what is compressed has to be unpacked before."
+    return source_error(root / f"{stem}.csv", f"there is no such file, but there is {', '.join(near)}", remedy)
 
 
 def _find(root: Path, stem: str) -> Path | None:

@@ -98,8 +98,8 @@ def articles_layout(options: HmOptions) -> Layout:
         (
             _ARTICLE,
             Field("product_code", may_lack=True, identifier=True),
-            Field("name", source="prod_name"),
-            Field("description", source="detail_desc"),
+            Field("name", source="prod_name", may_lack=True),
+            Field("description", source="detail_desc", may_lack=True),
             *metadata,
             *(Field(f"attribute:{column}", source=column) for column in options.attributes),
         ),
@@ -137,7 +137,7 @@ _SALE = (
     _ARTICLE,
     Field("occurred_at", "DATE", required=True, source="t_dat", transform="CAST({0} AS TIMESTAMP)"),
     Field("kind", expression="'purchase'"),
-    Field("price", MONEY, low=0),
+    Field("price", MONEY, may_lack=True, low=0),
     Field("channel", "INTEGER", may_lack=True, low=1, high=2, source="sales_channel_id", transform=_CHANNEL),
     Field("session_id", expression="CAST(NULL AS VARCHAR)"),
 )

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 _CHUNK = 1 << 24
-_QUOTE, _LF, _CR = b'"\n\r'
+_BOM = b"\xef\xbb\xbf"
+_QUOTE, _LF, _CR, _COMMA = b'"\n\r,'
 _STAND_INS = b"\x1a\x1b\x1c\x1d\x1e\x1f\x10\x11\x12\x13\x14"
 """Control characters that no text needs: one that the file does not hold stands in for CR."""
 
@@ -27,10 +28,12 @@ class Unified:
     Attributes:
         file: the copy.
         stand_in: the character that stands for a CR that does not end a line; None where a CR always does.
+        mixed: whether some lines of the original end in CRLF or CR, and others in LF alone.
     """
 
     file: Path
     stand_in: str | None
+    mixed: bool
 
 
 def unify_line_ends(file: Path, folder: Path) -> Unified | None:
@@ -47,7 +50,7 @@ def unify_line_ends(file: Path, folder: Path) -> Unified | None:
         The copy; None where the file has no CR outside of quotes, or holds every character that could stand in for
         one: a copy would not help.
     """
-    unquoted_returns, ends_lines, used = _survey(file)
+    unquoted_returns, ends_lines, mixed, used = _survey(file)
     free = [_LF] if ends_lines else [byte for byte in _STAND_INS if not used[byte]]
     if not unquoted_returns or not free:
         return None
@@ -58,31 +61,73 @@ def unify_line_ends(file: Path, folder: Path) -> Unified | None:
             before_line_feed = returns & (following == _LF)
             piece = np.where(returns, np.uint8(free[0]), data)
             target.write(piece[~before_line_feed].tobytes())
-    return Unified(copy, None if ends_lines else chr(free[0]))
+    return Unified(copy, None if ends_lines else chr(free[0]), mixed)
 
 
-def _survey(file: Path) -> tuple[bool, bool, npt.NDArray[np.bool_]]:
-    """Whether a CR stands outside of quotes, whether the first line ends with a lone one, and which bytes there are."""
-    found, ends_lines, used = False, None, np.zeros(256, dtype=bool)
+def _survey(file: Path) -> tuple[bool, bool, bool, npt.NDArray[np.bool_]]:
+    """What stands in a file.
+
+    Returns:
+        Whether a CR stands outside of quotes, whether the first line ends with a lone one, whether an LF without a CR
+        before it stands there too, and which bytes there are, bool [256].
+    """
+    found, lone_feed, ends_lines, used = False, False, None, np.zeros(256, dtype=bool)
+    before = 0
     for data, quoted, following in _chunks(file):
         returns = (data == _CR) & ~quoted
         found = found or bool(returns.any())
+        feeds = (data == _LF) & ~quoted
+        lone_feed = lone_feed or bool((feeds & (np.append(np.uint8(before), data[:-1]) != _CR)).any())
+        before = int(data[-1])
         used |= np.bincount(data, minlength=256) > 0
-        ends = np.flatnonzero(returns | ((data == _LF) & ~quoted)) if ends_lines is None else np.empty(0, dtype=np.intp)
+        ends = np.flatnonzero(returns | feeds) if ends_lines is None else np.empty(0, dtype=np.intp)
         if len(ends):
             ends_lines = bool(data[ends[0]] == _CR and following[ends[0]] != _LF)
-    return found, bool(ends_lines), used
+    return found, bool(ends_lines), found and lone_feed, used
 
 
 def _chunks(file: Path) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_], npt.NDArray[np.uint8]]]:
     """Pieces of a file: its bytes, which of them are inside quotes, and for each the byte after it (0 at the end)."""
-    inside = 0
+    inside, before = False, _LF
     with file.open("rb") as source:
+        if source.read(len(_BOM)) == _BOM:  # the first field starts after it
+            yield np.frombuffer(_BOM, dtype=np.uint8), np.zeros(len(_BOM), dtype=bool), np.zeros(len(_BOM), np.uint8)
+        else:
+            source.seek(0)
         piece = source.read(_CHUNK)
         while piece:
             next_piece = source.read(_CHUNK)
+            if next_piece:  # quotes that stand together stay together
+                kept = piece.rstrip(b'"')
+                piece, next_piece = kept, piece[len(kept) :] + next_piece
             data = np.frombuffer(piece, dtype=np.uint8)
-            quotes = np.cumsum(data == _QUOTE) + inside
-            following = np.append(data[1:], np.uint8(next_piece[0] if next_piece else 0))
-            yield data, quotes % 2 == 1, following
-            inside, piece = int(quotes[-1]) % 2, next_piece
+            if len(data):
+                quoted = _inside_quotes(data, inside, before)
+                yield data, quoted, np.append(data[1:], np.uint8(next_piece[0] if next_piece else 0))
+                inside, before = bool(quoted[-1]), int(data[-1])
+            piece = next_piece
+
+
+def _inside_quotes(data: npt.NDArray[np.uint8], inside: bool, before: int) -> npt.NDArray[np.bool_]:
+    """Which bytes stand inside quotes; those of a run of quotes count as what follows the run.
+
+    Of the quotes that stand together, an even number changes nothing: they are doubled ones, or an empty value. An
+    odd number closes a quoted value, and opens one only where a field starts: the inch mark of ``5" heel`` is a
+    character like any other.
+
+    Args:
+        data: the bytes, which do not begin or end within a run of quotes.
+        inside: whether the byte before them is inside quotes.
+        before: the byte before them.
+    """
+    quotes = np.flatnonzero(data == _QUOTE)
+    first = np.flatnonzero(np.diff(quotes, prepend=-2) > 1)  # of each run, as a place in `quotes`
+    lengths = np.diff(first, append=len(quotes))
+    runs = quotes[first]
+    starts_field = np.isin(np.where(runs > 0, data[runs - 1], before), (_COMMA, _LF, _CR))
+    odd = lengths % 2 == 1
+    toggles = np.cumsum(odd & starts_field) + int(inside)
+    closed = np.maximum.accumulate(np.where(odd & ~starts_field, toggles, 0))
+    after = (toggles - closed) % 2 == 1
+    run_before = np.searchsorted(runs, np.arange(len(data)), side="right")
+    return np.concatenate([[inside], after])[run_before]

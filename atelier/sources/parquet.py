@@ -24,9 +24,13 @@ from atelier.sources.validation import CHECK_COLUMNS, Checked, check, empty, lan
 _REQUIRED = ("articles", "interactions")
 _ALWAYS = ("articles", "customers")  # without a snapshot of these a day cannot be read at all
 
-# A snapshot is valid until the next one; its dates decide what is in stock on the days between.
+# A snapshot is valid until the next one; its dates decide what is in stock on the days between. A date that cannot be
+# read might have ended the sale, so that article is not in stock.
+_UNREADABLE = """len(list_filter(coalesce(value_faults, []),
+    lambda fault: fault.column_name IN ('available_from', 'available_until'))) > 0"""
 _ARTICLES = f"""* EXCLUDE ({CHECK_COLUMNS}) REPLACE (
-    in_stock AND coalesce(available_from <= $day, true) AND coalesce(available_until >= $day, true) AS in_stock)"""
+    in_stock AND coalesce(available_from <= $day, true) AND coalesce(available_until >= $day, true)
+    AND NOT {_UNREADABLE} AS in_stock)"""
 _INTERACTIONS = f"{ROW} - 1 AS ordinal, * EXCLUDE ({CHECK_COLUMNS})"
 
 

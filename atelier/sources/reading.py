@@ -10,10 +10,9 @@ columns, and is told not to.
 
 import csv
 import errno
-import glob
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
+from atelier.errors import SourceError
+from atelier.file_pattern import file_pattern
 from atelier.sources.base import source_error
 from atelier.sources.file_format import check_format
 from atelier.sources.line_ends import unify_line_ends
@@ -73,11 +74,6 @@ class Raw:
         return next((own for own in self.types if own.casefold() == name.casefold()), None)
 
 
-def file_pattern(file: Path) -> str:
-    """The path of one file for DuckDB, which takes ``*``, ``?`` and ``[`` in a path for a pattern."""
-    return glob.escape(str(file))
-
-
 def sql_identifier(identifier: str) -> str:
     """The SQL identifier of a name, which may hold any characters."""
     return '"' + identifier.replace('"', '""') + '"'
@@ -96,20 +92,13 @@ def engine(options: EngineOptions) -> Iterator[tuple[duckdb.DuckDBPyConnection, 
         The connection and the folder.
 
     Raises:
-        SourceError: what runs inside the block needs more memory or more temporary space than there is.
+        SourceError: an option is of no use, or what runs inside the block needs more memory or more temporary space
+            than there is.
     """
-    if options.temp_dir is not None:
-        options.temp_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="atelier-source-", dir=options.temp_dir) as folder:
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "threads": options.threads,
-            "memory_limit": options.memory_limit,
-            "temp_directory": str(Path(folder) / "spill"),
-            "autoinstall_known_extensions": False,
-        }
-        connection = duckdb.connect(":memory:", config=config)
+    with _temporary(options) as folder:
+        connection = _connect(options, folder)
         try:
-            yield connection, Path(folder)
+            yield connection, folder
         except (duckdb.Error, OSError) as error:
             if not _lacks_room(error):
                 raise
@@ -118,9 +107,51 @@ def engine(options: EngineOptions) -> Iterator[tuple[duckdb.DuckDBPyConnection, 
                 "Free space there, or set temp_dir to a folder with more, or memory_limit "
                 f"(now {options.memory_limit}) to more: options of the source, see docs/sources.md."
             )
-            raise source_error(Path(folder).parent, problem, remedy) from error
+            raise source_error(folder.parent, problem, remedy) from error
         finally:
             connection.close()
+
+
+def _temporary(options: EngineOptions) -> AbstractContextManager[Path]:
+    """A folder for temporary files, removed on leaving.
+
+    Raises:
+        SourceError: it cannot be made where the options say.
+    """
+    where = options.temp_dir or Path(tempfile.gettempdir())
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix="atelier-source-", dir=where)
+    except OSError as error:
+        remedy = "Set temp_dir, an option of the source, to a folder that can be written to."
+        raise source_error(where, f"temp_dir cannot be used ({error.strerror})", remedy) from error
+    return _as_path(folder)
+
+
+@contextmanager
+def _as_path(folder: tempfile.TemporaryDirectory[str]) -> Iterator[Path]:
+    with folder as name:
+        yield Path(name)
+
+
+def _connect(options: EngineOptions, folder: Path) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB that spills into a folder.
+
+    Raises:
+        SourceError: DuckDB understands an option otherwise.
+    """
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "threads": options.threads,
+        "memory_limit": options.memory_limit,
+        "temp_directory": str(folder / "spill"),
+        "autoinstall_known_extensions": False,
+    }
+    try:
+        return duckdb.connect(":memory:", config=config)
+    except duckdb.Error as error:
+        remedy = f'memory_limit is {options.memory_limit!r}: write a number and its unit, such as "4GB".'
+        problem = f"DuckDB refuses an option of the source ({_first_sentence(error)})"
+        raise SourceError(f"{problem}. {remedy}") from error
 
 
 def _lacks_room(error: Exception) -> bool:
@@ -158,7 +189,8 @@ def csv_header(file: Path) -> list[str]:
     """The column names of a CSV file; a column without a name is called ``column<n>``.
 
     Raises:
-        SourceError: the file is absent or empty, or two columns have the same name.
+        SourceError: the file is absent or empty, its columns are not separated by commas, or two columns have the same
+            name.
     """
     with reading(file), file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
         try:
@@ -167,6 +199,10 @@ def csv_header(file: Path) -> list[str]:
             raise source_error(file, f"its header cannot be read ({error})", "Write the file again as CSV.") from error
     if not names:
         raise source_error(file, "it is empty: not even a header", "Write the file again, with its header.")
+    between = next((sign for sign in ";\t|" if len(names) == 1 and sign in names[0]), None)
+    if between:
+        problem = f"its columns are separated by {between!r} and not by commas"
+        raise source_error(file, problem, "Write the file again with commas, or as Parquet.")
     names = [name.strip() or f"column{number}" for number, name in enumerate(names)]
     _refuse_repeated(file, names)
     return names
@@ -259,13 +295,12 @@ def scan(
         try:
             _scan_csv(connection, statement.replace("{rows}", f"({_CSV_ROWS})"), bound)
         except duckdb.InvalidInputException:
-            unified = unify_line_ends(file, _temporary_folder(connection))
-            if unified is None:  # the line ends were not what stopped DuckDB
+            if not _scan_unified(connection, file, statement, bound, names):  # the line ends did not stop DuckDB
                 raise
-            columns = "*" if unified.stand_in is None else f"{ROW}, {_restored(names, unified.stand_in)}"
-            rows = f"(SELECT {columns} FROM ({_CSV_ROWS}))"  # noqa: S608 — quoted names
-            _scan_csv(connection, statement.replace("{rows}", rows), bound | {"path": file_pattern(unified.file)})
-            unified.file.unlink()
+        else:
+            if count(connection, "reject_errors"):
+                # where lines end in LF, DuckDB finds no end of a quoted value before CRLF
+                _scan_unified(connection, file, statement, bound, names, mixed=True)
     # A malformed row may have several errors; the first is its reason. `line` counts rows, the header included.
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE {malformed} AS
@@ -282,6 +317,33 @@ def _scan_csv(connection: duckdb.DuckDBPyConnection, statement: str, bound: dict
         connection.execute(statement, bound | {"parallel": parallel})
         if count(connection, "reject_errors") == 0:
             return
+
+
+def _scan_unified(
+    connection: duckdb.DuckDBPyConnection,
+    file: Path,
+    statement: str,
+    bound: dict[str, object],
+    names: list[str],
+    *,
+    mixed: bool = False,
+) -> bool:
+    """Run a statement over a CSV's rows with line ends of one kind; whether it was run.
+
+    It is not where one kind of line end would be no help, nor, if ``mixed``, where all lines end alike as they are.
+    """
+    unified = unify_line_ends(file, _temporary_folder(connection))
+    if unified is None:
+        return False
+    try:
+        if mixed and not unified.mixed:
+            return False
+        columns = "*" if unified.stand_in is None else f"{ROW}, {_restored(names, unified.stand_in)}"
+        rows = f"(SELECT {columns} FROM ({_CSV_ROWS}))"  # noqa: S608 — quoted names
+        _scan_csv(connection, statement.replace("{rows}", rows), bound | {"path": file_pattern(unified.file)})
+    finally:
+        unified.file.unlink()
+    return True
 
 
 def _restored(names: list[str], stand_in: str) -> str:

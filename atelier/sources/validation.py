@@ -51,8 +51,11 @@ _DECIMALS = "is a number with decimals: write identifiers as text, or as whole n
 _ZONE = "has a time zone: give the retailer's own time"
 _WHOLE_COLUMN = ("is null", "is blank", _DECIMALS, _ZONE, *(f"is not {noun}" for noun in _NOUN.values()))
 # Whatever follows a date and a time says how to read it: Z, +02, UTC, Europe/Paris. DuckDB would leave it out silently.
-_DATE_AND_TIME = r"\s*\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\s*\d{1,2}:\d{2}(:\d{2}(\.\d*)?)?)?"
-_WITH_ZONE = _DATE_AND_TIME + r"\s*([+-]\d|[A-Za-z]).*"
+# The T before a time of day is no zone: RE2 goes back over what it matched and would otherwise find one in T12:00.
+_DAY = r"\s*\d{4}[-/]\d{1,2}[-/]\d{1,2}"
+_CLOCK = r"[T ]\s*\d{1,2}:\d{2}(:\d{2}(\.\d*)?)?"
+_DATE_AND_TIME = f"{_DAY}({_CLOCK})?"
+_WITH_ZONE = rf"{_DAY}({_CLOCK}\s*([+-]\d|[A-Za-z])|\s*([+-]\d|[A-SU-Za-su-z]|[Tt][A-Za-z])).*"
 _HALF_DAY = r"(?i).*\d\s*[ap]\.?m\.?\s*"
 _WITH_DECIMALS = r"\s*[+-]?\d+\.(0*|\d*[eE][+-]?\d+)\s*"
 _FAULT = "STRUCT(column_name VARCHAR, reason VARCHAR)"
@@ -112,14 +115,14 @@ def check_columns(raw: Raw, fields: tuple[Field, ...], root: Path) -> None:
 
 
 def _given(field: Field, raw: Raw) -> str:
-    """SQL for the field's value as the file has it; empty text is null, as it is in CSV."""
+    """SQL for the field's value as the file has it; empty text is null, as in CSV, and so are spaces but for texts."""
     column = raw.column(field.column)
     assert column is not None  # noqa: S101 — the callers have looked; for the type checker
     given = sql_identifier(column)
     if not _is_text(raw.types[column]):
         return given
     text = f"CAST({given} AS VARCHAR)"
-    return f"nullif({f'trim({text})' if field.type in ('DATE', 'TIMESTAMP') else text}, '')"
+    return f"nullif({f'trim({text})' if _family(field.type) != 'VARCHAR' else text}, '')"
 
 
 def _is_text(kind: str) -> bool:

@@ -271,6 +271,17 @@ def test_one_file_may_stand_for_several_days(tmp_path: Path) -> None:
     assert exact.observed == "2 rows: 2020-09-01 (1), 2020-09-02 (1)"
 
 
+@pytest.mark.parametrize("folder", ["export[1]", "export?"])
+def test_a_staged_file_is_audited_and_no_neighbour(tmp_path: Path, folder: str) -> None:
+    table = REGISTRY["articles"]
+    for name in (folder, "export1"):
+        (tmp_path / name).mkdir()
+    sound = stage(table, tmp_path / folder / "staged.parquet")
+    stage(table, tmp_path / "export1" / "staged.parquet", change={"price": "-1"})
+    verdict = audit(table, [sound])
+    assert (verdict.rows, verdict.failures) == (ROWS, [])
+
+
 def test_parts_are_told_apart(tmp_path: Path) -> None:
     table = REGISTRY["rejected"]
     sound = stage(table, tmp_path / "sound.parquet")

@@ -1,6 +1,7 @@
 """atelier.duckdb shows the whole store, is replaced as a whole, and disturbs nobody who reads it."""
 # ruff: noqa: S608 - the SQL of these tests is made from the registry
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -12,6 +13,8 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from resources import publishing
@@ -261,6 +264,40 @@ def test_folders_above_the_store_change_no_value(tmp_path: Path, path: Path, fol
     with store.connect(as_of=days(3)[-1]) as connection:
         assert connection.execute(asked).fetchall() == expected
     assert rows(path, "SELECT count(*) FROM articles")[0][0] > 0
+
+
+@pytest.mark.parametrize("folder", ["export[1]", "export?", "model=x"])
+def test_a_store_reads_its_own_files_and_never_a_neighbour_s(
+    tmp_path: Path, path: Path, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / folder)
+    store = FeatureStore("store", threads=1)
+    store.write_range("articles", [(ds, articles(1.0)) for ds in days(2)])
+    store.write("interactions", DAY, interactions(DAY, 3))
+    store.write("image_embeddings", DAY, embeddings())
+    store.write("similar_articles", DAY, similar("als"), part="als")
+    EmbeddingCache(tmp_path / folder / "store").append("encoder", DIGESTS[:1], np.ones((1, 2), np.float32))
+    shutil.copytree(tmp_path / folder, tmp_path / "export1")
+    for file in (tmp_path / "export1").rglob("*.parquet"):  # the same names, the rows of another shop
+        frame = pq.read_table(file, partitioning=None)
+        changed = {"price": 9, "kind": "return", "model": "other", "embedding": [9.0, 9.0]}
+        columns = {
+            name: pa.array([changed[name]] * len(frame), frame.schema.field(name).type)
+            for name in frame.column_names
+            if name in changed
+        }
+        pq.write_table(pa.table({name: columns.get(name, frame[name]) for name in frame.column_names}), file)
+    publish(store, path)
+    assert rows(path, "SELECT DISTINCT price::DOUBLE, count(*) FROM articles GROUP BY ALL") == [(1.0, 4)]
+    assert rows(path, "SELECT DISTINCT price::DOUBLE FROM latest_articles") == [(1.0,)]
+    assert rows(path, "SELECT kind, count(*) FROM interactions GROUP BY ALL") == [("purchase", 3)]
+    assert rows(path, "SELECT DISTINCT model FROM similar_articles") == [("als",)]
+    vectors = "SELECT embedding FROM latest_image_embeddings ORDER BY digest"
+    assert rows(path, vectors) == [([1.0, 1.0],), (None,)]
+    with store.connect(as_of=DAY) as connection:
+        assert connection.execute("SELECT DISTINCT price::DOUBLE FROM articles").fetchall() == [(1.0,)]
+        assert connection.execute("SELECT DISTINCT kind FROM interactions").fetchall() == [("purchase",)]
 
 
 def test_a_table_that_grew_too_long_to_copy_becomes_a_view(

@@ -1,6 +1,7 @@
 """A file says what it says: neither its path, nor its line ends, nor the case of its columns change a value."""
 
 import gzip
+import itertools
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
@@ -13,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atelier.errors import SourceError
-from atelier.sources import Landed, open_source
+from atelier.sources import Landed, line_ends, open_source
+from atelier.sources.file_format import check_format
 from atelier.sources.line_ends import unify_line_ends
+from atelier.sources.reading import EngineOptions, engine, load
 
 Land = Callable[..., Landed]
 FIRST = date(2020, 9, 1)
@@ -107,6 +110,41 @@ def test_a_csv_of_another_format_is_named(hm: Any, on: Land, content: bytes, wha
         on(open_source("hm", hm.root, first_day=FIRST), "interactions")
 
 
+@pytest.mark.parametrize("name", ["orchid_id", "ORC", "ORCHID", "BZh", "arrow1_id", "obj"])
+def test_a_column_s_name_is_no_signature(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text(f"{name},b\n1,2\n")
+    check_format(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(b"ORC\x0a\x00\x01", "an ORC file"), (b"BZh91AY&SY\x00\x01", "compressed with bzip2"), (b"<HTML>", "a web page")],
+)
+def test_signatures_of_letters_are_still_told(tmp_path: Path, content: bytes, what: str) -> None:
+    (tmp_path / "x.csv").write_bytes(content)
+    with pytest.raises(SourceError, match=what):
+        check_format(tmp_path / "x.csv")
+
+
+def test_a_folder_of_csv_parts_is_told_with_its_own_remedy(hm: Any, on: Land) -> None:
+    sales = hm.root / "transactions_train.csv"
+    sales.unlink()
+    sales.mkdir()
+    (sales / "part-00000.csv").write_text("t_dat\n")
+    with pytest.raises(
+        SourceError, match=r"a folder with 1 CSV files, as Spark writes one.*into one CSV file with one"
+    ):
+        on(open_source("hm", hm.root, first_day=FIRST), "interactions")
+
+
+@pytest.mark.parametrize("name", ["articles.csv.gz", "articles.CSV", "Articles.csv"])
+def test_a_file_of_almost_the_right_name_is_named(hm: Any, name: str) -> None:
+    (hm.root / "articles.csv").rename(hm.root / name)
+    with pytest.raises(SourceError, match=rf"there is no such file, but there is {name}\. Name it articles\.csv or"):
+        open_source("hm", hm.root)
+
+
 # Line ends.
 
 
@@ -141,6 +179,54 @@ def test_a_file_of_lone_carriage_returns_with_one_line_feed_loses_no_row(hm: Any
     (hm.root / "transactions_train.csv").write_bytes((text[:150] + text[150:].replace("\r", "\n", 1)).encode())
     landed = on(open_source("hm", hm.root), "interactions")
     assert (landed.accepted.num_rows, landed.rows_in) == (9, 9)
+
+
+@pytest.mark.parametrize("other", ["2,x\r\n", "2,x\ry\n"])
+def test_an_inch_mark_is_a_character_like_any_other(tmp_path: Path, other: str) -> None:
+    file = tmp_path / "x.csv"
+    file.write_bytes(f'id,name\n1,5" heel\n"2a","say ""hi"", she said"\n{other}3,"a\rb"\n4,""\n5,"""\r"\n'.encode())
+    with engine(EngineOptions(temp_dir=tmp_path)) as (connection, _):
+        raw = load(connection, file, tmp_path, "raw")
+        found = connection.execute("SELECT id, name FROM raw ORDER BY __row").fetchall()
+        assert connection.execute(f"FROM {raw.malformed}").fetchall() == []
+    names = ['5" heel', 'say "hi", she said', other[2:].rstrip(), "a\rb", None, '"\r']
+    assert [(name or None) for _, name in found] == names
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 5, 1 << 24])
+def test_where_a_file_is_cut_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    text = '\ufeff"a",b\r\n1,5" "x" heel\r\n"""\r",""\n"c""\r\n""",\r\n'
+    (tmp_path / "x.csv").write_bytes(text.encode())
+    monkeypatch.setattr(line_ends, "_CHUNK", chunk)
+    unified = unify_line_ends(tmp_path / "x.csv", tmp_path)
+    assert unified is not None
+    expected = '\ufeff"a",b\n1,5" "x" heel\n"""\r",""\n"c""\r\n""",\n'
+    assert unified.file.read_bytes().decode() == expected
+
+
+@pytest.mark.parametrize("value", ["a\rb", "a\r\nb", "a\nb", "a"])
+@pytest.mark.parametrize("ends", list(itertools.product(["\n", "\r\n"], repeat=4)))
+def test_a_quoted_value_is_read_before_any_line_end(tmp_path: Path, value: str, ends: tuple[str, ...]) -> None:
+    file = tmp_path / "x.csv"
+    lines = ["id,name", "1,x", f'2,"{value}"', "3,y"]
+    file.write_bytes("".join(line + end for line, end in zip(lines, ends, strict=True)).encode())
+    with engine(EngineOptions(temp_dir=tmp_path)) as (connection, _):
+        raw = load(connection, file, tmp_path, "raw")
+        assert connection.execute(f"FROM {raw.malformed}").fetchall() == []
+        found = connection.execute("SELECT name FROM raw ORDER BY __row").fetchall()
+    assert found == [("x",), (value,), ("y",)]
+
+
+def test_a_quoted_carriage_return_survives_mixed_line_ends_far_away(hm: Any, on: Land) -> None:
+    header = ",".join(hm.article_columns)
+    rows = [
+        ",".join(hm.article(f"{n:010}", detail_desc='"a\rb"' if n == 7 else "plain").values()) for n in range(9_000)
+    ]
+    rows[6_000] = f'{rows[6_000][: rows[6_000].rindex(",")]},"plain"\r'
+    (hm.root / "articles.csv").write_bytes("\n".join([header, *rows, ""]).encode())
+    landed = on(open_source("hm", hm.root), "articles")
+    assert (landed.accepted.num_rows, rejected(landed)) == (9_000, [])
+    assert landed.accepted.column("description").to_pylist()[7] == "a\rb"
 
 
 FIELD = st.text(st.sampled_from('ab,"\r\n'), max_size=4)
@@ -181,6 +267,24 @@ def test_absent_optional_columns_are_noted_once(zone: Any, on: Land) -> None:
     )
 
 
+def test_absent_optional_columns_of_the_hm_files_are_null_and_noted(hm: Any, on: Land) -> None:
+    lacking = ("product_code", "prod_name", "detail_desc")
+    names = [name for name in hm.article_columns if name not in lacking]
+    article = hm.article("0000000001")
+    (hm.root / "articles.csv").write_text("\n".join([",".join(names), ",".join(article[name] for name in names), ""]))
+    hm.sales(
+        [("2020-09-01", "u", "0000000001", "1")], header=("t_dat", "customer_id", "article_id", "sales_channel_id")
+    )
+    source = open_source("hm", hm.root)
+    note = "articles: the files have no column product_code, prod_name, detail_desc: null in every row"
+    landed = {table: on(source, table) for table in ("articles", "interactions", "annotated_attributes")}
+    assert landed["articles"].notes == landed["annotated_attributes"].notes == (note,)
+    assert landed["interactions"].notes == ("interactions: the files have no column price: null in every row",)
+    [found] = landed["articles"].accepted.to_pylist()
+    assert [found[name] for name in ("product_code", "name", "description", "price", "in_stock")] == [None] * 4 + [True]
+    assert landed["interactions"].accepted.column("price").to_pylist() == [None]
+
+
 @pytest.mark.parametrize("second", ["price", "PRICE"])
 def test_two_columns_of_one_name_in_parquet_are_fatal(zone: Any, on: Land, second: str) -> None:
     columns = [pa.array(["a"]), pa.array([True]), pa.array([1.0]), pa.array([2.0])]
@@ -198,6 +302,18 @@ def test_an_index_that_pandas_wrote_is_no_part_of_the_profile(hm: Any, on: Land,
 
 
 # Values.
+
+
+@pytest.mark.parametrize("at", ["T12:00", "T12:00:00", "T12:00:00.000000", " 12:00:00"])
+def test_iso_times_with_a_t_are_read(zone: Any, hm: Any, on: Land, at: str) -> None:
+    zone.put("interactions", FIRST, [zone.event(occurred_at=f"2020-09-01{at}")])
+    zone.put("articles", FIRST, [{"article_id": "a", "in_stock": True, "available_from": f"2020-09-01{at}"}])
+    source = open_source("parquet", zone.root)
+    assert on(source, "interactions").accepted.column("occurred_at").to_pylist() == [datetime(2020, 9, 1, 12)]
+    assert on(source, "articles").accepted.column("available_from").to_pylist() == [FIRST]
+    hm.sales([(f"2020-09-01{at}", "u", "0000000001", "1", "1")])
+    landed = on(open_source("hm", hm.root), "interactions")
+    assert (landed.accepted.column("occurred_at").to_pylist(), rejected(landed)) == ([datetime(2020, 9, 1)], [])
 
 
 def test_empty_text_is_null_in_parquet_as_in_csv(zone: Any, on: Land) -> None:
@@ -219,6 +335,43 @@ def test_an_end_that_never_comes_is_no_end(zone: Any, on: Land, end: Any) -> Non
         landed.accepted.select(["available_until", "in_stock"]).to_pylist()
         == [{"available_until": None, "in_stock": True}] * 2
     )
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        {"available_until": "2020-08-01 UTC"},
+        {"available_from": "soon", "available_until": "2020-12-01"},
+        {"available_from": "9999-12-31"},
+    ],
+)
+def test_an_article_whose_dates_cannot_be_read_is_not_in_stock(zone: Any, on: Land, dates: dict[str, str]) -> None:
+    none = {"available_from": None, "available_until": None}
+    articles = [{"article_id": "a", "in_stock": True} | none | dates, {"article_id": "b", "in_stock": True} | none]
+    zone.put("articles", FIRST, articles)
+    landed = on(open_source("parquet", zone.root), "articles")
+    assert landed.accepted.column("in_stock").to_pylist() == [False, True]
+    assert [(row, kept) for row, _, _, kept in rejected(landed)] == [(1, True)]
+
+
+def test_spaces_are_no_value(zone: Any, on: Land) -> None:
+    row = {"article_id": "12E5", "in_stock": "FALSE ", "price": "  ", "available_until": " ", "available_from": " "}
+    zone.put("articles", FIRST, [row])
+    landed = on(open_source("parquet", zone.root), "articles")
+    assert rejected(landed) == []
+    [found] = landed.accepted.to_pylist()
+    assert [found[name] for name in ("article_id", "in_stock", "price", "available_until")] == [
+        "12E5",
+        False,
+        None,
+        None,
+    ]
+
+
+def test_identifiers_that_were_written_as_floats_are_refused(zone: Any, on: Land) -> None:
+    zone.put("articles", FIRST, [{"article_id": 12e5, "in_stock": True}])
+    with pytest.raises(SourceError, match=r"column 'article_id': its type is DOUBLE, which is not text"):
+        on(open_source("parquet", zone.root), "articles")
 
 
 def test_a_customer_of_age_minus_one_is_kept_with_their_purchases(hm: Any, on: Land) -> None:
@@ -255,3 +408,16 @@ def test_a_lack_of_memory_names_the_folder_and_the_options(hm: Any, tmp_path: Pa
     source = open_source("hm", hm.root, memory_limit="1MB", temp_dir=tmp_path / "spill")
     with pytest.raises(SourceError, match=r"spill: there is no room for temporary files.*temp_dir.*memory_limit"):
         on(source, "interactions")
+
+
+def test_a_temp_dir_that_cannot_be_used_is_named(hm: Any, tmp_path: Path, on: Land) -> None:
+    (tmp_path / "file").write_text("x")
+    for temp_dir in (tmp_path / "file", tmp_path / "file" / "below"):
+        source = open_source("hm", hm.root, temp_dir=temp_dir)
+        with pytest.raises(SourceError, match=rf"{temp_dir}: temp_dir cannot be used \(.*\)\. Set temp_dir"):
+            on(source, "articles")
+
+
+def test_a_memory_limit_that_is_none_is_named(hm: Any, on: Land) -> None:
+    with pytest.raises(SourceError, match=r"memory_limit is 'lots': write a number and its unit"):
+        on(open_source("hm", hm.root, memory_limit="lots"), "articles")

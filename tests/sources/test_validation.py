@@ -87,7 +87,11 @@ MONEY = Field("price", "DECIMAL(18,9)", low=0)
         (Field("day", "DATE", open_ended=True), "0001-01-01", "is not between 1900 and 2199"),
         (Field("day", "DATE"), "", None),
         (MONEY, "", None),
-        (MONEY, " ", "is not a number"),
+        (MONEY, "  ", None),
+        (MONEY, " 1.5 ", Decimal("1.5")),
+        (Field("age", "SMALLINT"), " 21 ", 21),
+        (Field("ok", "BOOLEAN"), "FALSE ", False),
+        (Field("ok", "BOOLEAN"), " ", None),
         (Field("ok", "BOOLEAN"), "", None),
         (Field("ok", "BOOLEAN"), "-3", "is not true or false"),
         (Field("id", identifier=True), "108775015.0", "is a number with decimals: .*"),
@@ -116,6 +120,21 @@ MONEY = Field("price", "DECIMAL(18,9)", low=0)
                 " 13:14:15 z",
             )
         ),
+        *(
+            (Field("at", "TIMESTAMP"), f"2020-02-29T{at}", datetime(2020, 2, 29, *parts))
+            for at, parts in (
+                ("00:00:00", ()),
+                ("13:14", (13, 14)),
+                ("13:14:15", (13, 14, 15)),
+                ("13:14:15.123456", (13, 14, 15, 123456)),
+            )
+        ),
+        (Field("day", "DATE"), "2020-09-01T00:00:00", date(2020, 9, 1)),
+        *(
+            (Field("at", "TIMESTAMP"), f"2020-02-29{at}", "is not a time")
+            for at in ("T12:00:60", "T12:00:00,5", "T", "T12", "t12:00:00", "T25:00")
+        ),
+        (Field("at", "TIMESTAMP"), "2020-02-29 TRT", _ZONE),
         (Field("at", "TIMESTAMP"), "2020-02-29 01:14:15 PM", "is not a time"),
         (Field("at", "TIMESTAMP"), "epoch", "is not a time"),
         (Field("at", "TIMESTAMP"), "2020-02-29 13:14", datetime(2020, 2, 29, 13, 14)),
