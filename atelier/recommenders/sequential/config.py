@@ -14,7 +14,7 @@ from atelier.recommenders.content_config import ContentConfig
 class SequenceConfig(ContentConfig):
     """Config of a model that is trained to predict each interaction of a history from those before it.
 
-    The defaults were chosen on validation data: docs/sequence_study.md says what was tried.
+    The defaults were chosen on validation data: docs/sequence_models.md says what was tried.
     """
 
     history: int = Field(default=50, ge=1, description="How many of a customer's last interactions are read, at most.")
