@@ -14,7 +14,7 @@ from atelier.nn.layers import FastDropout
 
 SHORT = 64
 """Sequences up to this length are attended to by plain products on a processor: PyTorch's blocked kernel, made for long
-ones, takes three times as long for sequences of ten."""
+ones, took about twice as long for sequences of ten."""
 
 
 class CausalSelfAttention(nn.Module):
@@ -68,8 +68,8 @@ class CausalBlock(nn.Module):
         width: of the vectors.
         heads: of the attention.
         hidden: units of the feed-forward layer.
-        dropout: share of what is added dropped in training. Attention weights are not: nothing was gained by it, and
-            the fast kernels of processors cannot.
+        dropout: share of what is added dropped in training. Attention weights are not: PyTorch's fast
+            kernels for processors cannot.
         gated: whether a learned gate σ(W x) weighs what is added, as in LiGR layers (F. Borisyuk and others, From
             Features to Transformers: Redefining Ranking for Scalable Impact, 2025).
     """
