@@ -82,7 +82,8 @@ def explain(
     for start in range(0, len(served), ROWS):
         rows = served[start : start + ROWS]
         own = parts.history(profiles, places[rows], codes[rows], articles)
-        customers = parts.customers(profiles, places[rows])
+        distinct, owner = np.unique(places[rows], return_inverse=True)
+        customers = parts.customers(profiles, distinct)[owner]
         reasons.append((own, contents.reasons(customers, codes[rows], attributes)))
     names = pa.concat_arrays([parts.ids.values, contents.labels])
     return assembled(places >= 0, reasons, names, len(parts.ids))
