@@ -27,14 +27,8 @@ SLOW_FIXTURES = frozenset({"house", "make_house", "server"})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what `make test-fast` leaves out: tests of the whole DAG, of servers and of browsers.
-
-    Tests that run side by side are handed out by module or class, whose fixtures are made once then. All that use the
-    small retailer's home go to one process: to make it takes a run of the whole DAG.
-    """
+    """Mark as slow what `make test-fast` leaves out: tests of the whole DAG, of servers and of browsers."""
     for item in items:
-        group = "house" if "house" in getattr(item, "fixturenames", ()) else item.nodeid.rpartition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
         whole = any(item.get_closest_marker(name) for name in ("end_to_end", "browser"))
         if whole or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
