@@ -6,6 +6,7 @@ The score is x_u · y_i: x_u is what the encoder makes of the customer's last in
 which is also what the encoder reads of it (the embedding is tied).
 """
 
+import math
 import warnings
 from abc import abstractmethod
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from atelier.devices import own_random_state
 from atelier.ids import Codes
 from atelier.interactions import Interactions
 from atelier.nn.article_network import ArticleNetwork
+from atelier.nn.content_features import Content
 from atelier.nn.training_loop import Epoch
 from atelier.nn.training_state import fingerprint
 from atelier.recommenders.content_model import ContentRecommender
@@ -59,7 +61,9 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         """Of the last fit: how many epochs it took, and the figures of the best one."""
         if not self.epochs:
             return {}
-        best = max(self.epochs, key=lambda epoch: epoch.validation["ndcg"])
+        judged = [epoch for epoch in self.epochs if not math.isnan(epoch.validation["ndcg"])]
+        # Where nothing is held out, the weights of the last epoch are kept.
+        best = max(judged, key=lambda epoch: epoch.validation["ndcg"]) if judged else self.epochs[-1]
         figures = {f"validation_{name}": value for name, value in best.validation.items()}
         return {"epochs": len(self.epochs), "loss": best.loss, **figures}
 
@@ -86,7 +90,7 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
     def _factors(self, articles: int) -> int:
         """The length of vectors, where so many articles are interacted with."""
 
-    def _network(self, factors: int, content: Any) -> SequenceNetwork:
+    def _network(self, factors: int, content: Content | None) -> SequenceNetwork:
         config = self.config
         random = torch.Generator().manual_seed(config.seed)
         rate = None if config.mode == "content" else config.embedding_learning_rate
@@ -119,7 +123,7 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             content = () if features is None else features.tensors()
             read = histories.starts, histories.articles, histories.kinds, histories.gaps
             made_from = fingerprint(self.config.model_dump_json(), *read, *content)
-        self.epochs = train(trainer, examples, self.config, self.training_state, made_from)
+        self.epochs = train(self.name, trainer, examples, self.config, self.training_state, made_from)
 
     # Vectors
 

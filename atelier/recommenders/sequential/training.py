@@ -212,11 +212,17 @@ class Trainer:
 
 
 def train(
-    trainer: Trainer, examples: Examples, config: SequenceConfig, state: Path | None = None, made_from: str = ""
+    name: str,
+    trainer: Trainer,
+    examples: Examples,
+    config: SequenceConfig,
+    state: Path | None = None,
+    made_from: str = "",
 ) -> list[Epoch]:
     """Train until the held-out interactions' lists get no better; the network ends with the weights of its best epoch.
 
     Args:
+        name: of the model, for the progress bar and errors.
         trainer: its network is changed in place.
         examples: has at least one window.
         config: see :class:`SequenceConfig`.
@@ -236,7 +242,7 @@ def train(
     judged = list(_judged(examples))
     rows = examples.histories.rows
     return TrainingLoop(
-        f"{type(config).__name__.removesuffix('Config').lower()}: fitting",
+        f"{name}: fitting",
         trainer.network,
         lambda: trainer.step(rows(examples.windows.of(passes.next())), draws),
         {"order": order, "draws": draws, "passes": passes, **trainer.parts},

@@ -136,6 +136,14 @@ def test_what_is_held_out_is_neither_an_input_nor_a_target() -> None:
     assert (np.diff(examples.histories.starts)[owners] == np.diff(histories.starts)[owners] - 1).all()
 
 
+def test_figures_of_a_fit_are_those_of_the_epoch_that_is_kept() -> None:
+    judged = fitted("transformer", max_epochs=3)
+    best = max(judged.epochs, key=lambda epoch: epoch.validation["ndcg"])
+    assert judged.training_figures()["validation_ndcg"] == best.validation["ndcg"]
+    unjudged = fitted("transformer", max_epochs=3, validation_share=0.0)
+    assert unjudged.training_figures()["loss"] == unjudged.epochs[-1].loss
+
+
 def test_nobody_with_two_interactions_is_a_warning() -> None:
     with pytest.warns(UserWarning, match="transformer has no examples: nobody has two interactions"):
         model = recommenders.build("transformer", **SMALL["transformer"], mode="collaborative").fit(
