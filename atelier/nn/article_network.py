@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from atelier.devices import copied
 from atelier.nn.content_features import CHUNK, Content, SparseRows
-from atelier.nn.embeddings import EMBEDDING_LENGTH, RowEmbedding
+from atelier.nn.embeddings import EMBEDDING_LENGTH, RowEmbedding, Rule
 from atelier.nn.layers import unset_linear
 
 
@@ -68,8 +68,10 @@ class ArticleNetwork(nn.Module):
         content: the articles' features; None: embeddings only.
         hidden: widths of the content network's hidden layers.
         dropout: share of its hidden units dropped in training.
-        embedding_rate: Adagrad's step for the embeddings; None: there are none.
+        embedding_rate: the rule's step for the embeddings; None: there are none.
         random: for the first weights.
+        rule: by which embeddings are moved.
+        first: float32 [n_articles, factors], what embeddings start from; a row of zeros, and None, start at random.
 
     Attributes:
         features: the articles' features, or None.
@@ -86,10 +88,13 @@ class ArticleNetwork(nn.Module):
         dropout: float,
         embedding_rate: float | None,
         random: torch.Generator,
+        rule: Rule = "adagrad",
+        first: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.features = content
-        self.embedding = None if embedding_rate is None else RowEmbedding(n_articles, factors, embedding_rate, random)
+        self.features, self.embedding = content, None
+        if embedding_rate is not None:
+            self.embedding = RowEmbedding(n_articles, factors, embedding_rate, random, rule, first)
         self.content = None if content is None else ContentNetwork(content.dim, hidden, factors, dropout, random)
 
     def content_part(self, articles: Tensor) -> Tensor | None:

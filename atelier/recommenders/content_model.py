@@ -33,13 +33,24 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
     """A model whose article vectors are an embedding, a network over content, or the sum of both.
 
     Its weights have ``articles`` (float32 [n_articles, factors]: their vectors, zero where it ranks none) and, where it
-    reads content, those of the content network under ``content.``; its profiles have ``history.codes``, articles.
+    reads content, those of the content network under ``content.``; its profiles have ``history.codes``, articles. A
+    model that ranks articles by other vectors than it reads of them has those as well, see ``_vector_sets``.
     """
+
+    @property
+    def _vector_sets(self) -> dict[str, str]:
+        """The weights that hold vectors of all articles, and where each one's content network is; the last ranks."""
+        return {"articles": "content."}
+
+    @property
+    def _ranking_set(self) -> str:
+        """The weights that hold the vectors by which articles are ranked."""
+        return list(self._vector_sets)[-1]
 
     @property
     def ranks_unsold(self) -> bool:
         """Whether it can rank an article that nobody has interacted with: where it reads content."""
-        return self.config.reads_content
+        return self.config.mode != "collaborative"
 
     def _rankable(self, train: Interactions, catalogue: Catalogue | None) -> Mask:
         content = self._described(catalogue)
@@ -48,7 +59,7 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
     def _described(self, catalogue: Catalogue | None) -> Mask:
         """Which articles have content that is read."""
         described = np.zeros(len(self.article_ids), dtype=bool)
-        if self.config.reads_content and catalogue is not None and catalogue.vectors is not None:
+        if self.ranks_unsold and catalogue is not None and catalogue.vectors is not None:
             described[self.article_ids.encode(catalogue.ids.values)] = catalogue.vectors.any(axis=1)
         return described
 
@@ -69,21 +80,26 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
 
     def article_vectors(self, codes: Codes) -> Scores:
         """The vectors y_i of articles, float32 [n, factors]; zero for those that the model does not rank."""
-        vectors: Scores = self.weights["articles"][codes]
+        vectors: Scores = self.weights[self._ranking_set][codes]
         return vectors
 
     # Articles that come later
 
-    def content_network(self, catalogue: Catalogue | None = None) -> ContentNetwork | None:
+    def content_network(self, catalogue: Catalogue | None = None, of: str | None = None) -> ContentNetwork | None:
         """The trained content network in evaluation mode, on the device; None where the model reads no content.
+
+        Args:
+            catalogue: whose vectors are to be read.
+            of: the weights whose vectors it makes; None: those by which articles are ranked.
 
         Raises:
             CatalogueError: the vectors of the ``catalogue`` to be read have another length than those trained on.
         """
-        weights = under(self.weights, "content.")
+        of = of or self._ranking_set
+        weights = under(self.weights, self._vector_sets[of])
         if not weights:
             return None
-        dim, factors = weights["first"].shape[0], self.weights["articles"].shape[1]
+        dim, factors = weights["first"].shape[0], self.weights[of].shape[1]
         network = ContentNetwork(dim, self.config.hidden, factors, 0.0, torch.Generator())
         network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
         if catalogue is not None and catalogue.vectors is not None and catalogue.vectors.shape[1] != dim:
@@ -106,13 +122,16 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
         model = copy.copy(self)
         model.article_ids = IdMap.union(self.article_ids, catalogue.ids)
         place = model.article_ids.encode(self.article_ids.values)  # ascending, so that lists keep their order
-        vectors = np.zeros((len(model.article_ids), self.weights["articles"].shape[1]), dtype=np.float32)
-        model.ranked = np.zeros(len(model.article_ids), dtype=bool)
-        vectors[place], model.ranked[place] = self.weights["articles"], self.ranked
-        codes, theirs = self._new_vectors(catalogue, model.article_ids, model.ranked)
-        vectors[codes], model.ranked[codes] = theirs, True
+        ranked = np.zeros(len(model.article_ids), dtype=bool)
+        ranked[place] = self.ranked
+        model.ranked, model.weights = ranked.copy(), dict(self.weights)
+        for name in self._vector_sets:
+            vectors = np.zeros((len(ranked), self.weights[name].shape[1]), dtype=np.float32)
+            vectors[place] = self.weights[name]
+            codes, theirs = self._new_vectors(name, catalogue, model.article_ids, ranked)
+            vectors[codes], model.ranked[codes] = theirs, True
+            model.weights[name] = vectors
         model.in_stock = in_stock_mask(model.article_ids, catalogue, unsold=self.ranks_unsold)
-        model.weights = self.weights | {"articles": vectors}
         profiles, seen = self.customer_profiles.profiles, self.customer_profiles.seen
         profiles = profiles | {"history.codes": place[profiles["history.codes"]]}
         model.customer_profiles = type(self.customer_profiles)(
@@ -123,11 +142,11 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
         )
         return model
 
-    def _new_vectors(self, catalogue: Catalogue, ids: IdMap, ranked: Mask) -> tuple[Codes, Scores]:
-        """The articles of a catalogue that have content and are not ranked yet, and their vectors."""
-        network = self.content_network(catalogue)
+    def _new_vectors(self, of: str, catalogue: Catalogue, ids: IdMap, ranked: Mask) -> tuple[Codes, Scores]:
+        """The articles of a catalogue that have content and are not ranked yet, and their vectors for some weights."""
+        network = self.content_network(catalogue, of)
         if network is None or catalogue.vectors is None:
-            return np.zeros(0, np.int32), np.zeros((0, self.weights["articles"].shape[1]), np.float32)
+            return np.zeros(0, np.int32), np.zeros((0, self.weights[of].shape[1]), np.float32)
         codes = ids.encode(catalogue.ids.values)
         new = ~ranked[codes] & catalogue.vectors.any(axis=1)
         content = Content(catalogue.vectors[new], codes[new], len(ids), self.torch_device)

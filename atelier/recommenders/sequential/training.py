@@ -4,7 +4,7 @@ What belongs here: from histories to trained weights. What does not: when to sto
 losses (:mod:`atelier.nn.ranking_losses`), how batches are cut (:mod:`atelier.recommenders.training_data.sequences`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self, cast
@@ -12,16 +12,18 @@ from typing import Any, NamedTuple, Self, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional
 
 from atelier.devices import autocast, copied
 from atelier.ids import Codes
 from atelier.nn.article_network import ArticleNetwork
+from atelier.nn.embeddings import RowEmbedding
 from atelier.nn.loss_names import LossName
 from atelier.nn.ranking_losses import LOSSES, Loss, bpr_max, full_softmax, gbce, gbce_exponent, in_batch
 from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop
 from atelier.recommenders.sequential.config import SequenceConfig
-from atelier.recommenders.sequential.network import HistoryEncoder, inputs_of
+from atelier.recommenders.sequential.network import SequenceNetwork, inputs_of
 from atelier.recommenders.training_data.negatives import SharedNegatives
 from atelier.recommenders.training_data.sequences import Histories, PaddedRows, Windows, batches, sampled
 from atelier.search.ragged import Indices
@@ -32,14 +34,6 @@ FEWEST_HELD_OUT = 3
 """Interactions of a customer whose last one may be held out: something to train on has to remain."""
 JUDGED_INTERACTIONS = 2048
 """Interactions judged at once: at most half as many customers, whose scores of all articles lie in memory together."""
-
-
-class SequenceNetwork(nn.Module):
-    """Vectors of articles and the encoder of histories, trained together."""
-
-    def __init__(self, articles: ArticleNetwork, encoder: HistoryEncoder) -> None:
-        super().__init__()
-        self.articles, self.encoder = articles, encoder
 
 
 class Examples(NamedTuple):
@@ -93,6 +87,101 @@ class Pool:
         return cls(articles, counts[articles])
 
 
+class RowsInUse:
+    """The rows of an embedding that a batch reads, as a tensor that gathers a gradient.
+
+    Args:
+        embedding: None: there is none, and nothing moves.
+        read: numbers of rows, in any order.
+        device: where the embedding lies.
+
+    Attributes:
+        distinct: int64 [n], the rows, ascending.
+        leaf: float32 [n, factors], or None.
+    """
+
+    def __init__(self, embedding: RowEmbedding | None, read: Sequence[npt.NDArray[Any]], device: torch.device) -> None:
+        self.distinct = np.unique(np.concatenate([np.ravel(each) for each in read])).astype(np.int64)
+        self._embedding, self._rows = embedding, copied(torch.from_numpy(self.distinct), device)
+        self.leaf = None if embedding is None else embedding.leaf(self._rows)
+
+    def places(self, rows: npt.NDArray[Any]) -> Indices:
+        """The place of each row among the distinct ones."""
+        return np.searchsorted(self.distinct, rows)
+
+    def step(self, scale: float) -> None:
+        """Move the rows by their gradient."""
+        if self._embedding is not None and self.leaf is not None:
+            self._embedding.step(self._rows, self.leaf, scale)
+
+
+class BatchVectors:
+    """The vectors that a batch needs of articles and customers.
+
+    Args:
+        network: whose vectors they are.
+        rows: the windows of the batch.
+        others: int32 [n], the articles that are held against the targets.
+        device: where the network lies.
+    """
+
+    def __init__(self, network: SequenceNetwork, rows: PaddedRows, others: Codes, device: torch.device) -> None:
+        tied = network.outputs is None
+        read: list[npt.NDArray[Any]] = [rows.articles, others] if tied else [rows.articles]
+        self._network, self._device = network, device
+        self._inputs = RowsInUse(network.articles.embedding, read, device)
+        self._outputs = self._inputs
+        if network.outputs is not None:
+            self._outputs = RowsInUse(network.outputs.embedding, [rows.articles, others], device)
+        customers = network.customers
+        self._customers = None if customers is None else RowsInUse(customers.embedding, [rows.owners], device)
+        self._owners = rows.owners
+
+    def inputs(self) -> Tensor:
+        """Of the articles that the encoder reads, [n, factors]; where each is: :meth:`place_of_input`."""
+        return _summed(self._network.articles, self._inputs)
+
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """Of the articles that are ranked, [n, output's factors]; where each is: :meth:`place_of_output`.
+
+        Args:
+            inputs: what :meth:`inputs` gave, which they are where the output is tied.
+        """
+        return inputs if self._network.outputs is None else _summed(self._network.outputs, self._outputs)
+
+    def place_of_input(self, articles: npt.NDArray[Any]) -> Indices:
+        """The rows of :meth:`inputs` of articles."""
+        return self._inputs.places(articles)
+
+    def place_of_output(self, articles: npt.NDArray[Any]) -> Indices:
+        """The rows of :meth:`outputs` of articles."""
+        return self._outputs.places(articles)
+
+    def customers(self) -> Tensor | None:
+        """Of each window's customer, [b, customer's factors]; None where they have none."""
+        if self._customers is None or self._network.customers is None:
+            return None
+        if self._customers.leaf is None:
+            return self._network.customers.of_attributes(copied(torch.from_numpy(self._owners), self._device))
+        places = torch.from_numpy(self._customers.places(self._owners))
+        return functional.embedding(copied(places, self._device), self._customers.leaf)
+
+    def step(self, scale: float) -> None:
+        """Move all embeddings by their gradients."""
+        self._inputs.step(scale)
+        if self._outputs is not self._inputs:
+            self._outputs.step(scale)
+        if self._customers is not None:
+            self._customers.step(scale)
+
+
+def _summed(network: ArticleNetwork, rows: RowsInUse) -> Tensor:
+    """Embedding and content of the articles in use, summed."""
+    content = network.content_part(torch.from_numpy(rows.distinct))
+    parts = [part for part in (rows.leaf, content) if part is not None]
+    return sum(parts[1:], parts[0])
+
+
 class Trainer:
     """Computes losses of batches, moves the weights, and judges the network.
 
@@ -111,7 +200,7 @@ class Trainer:
         self, network: SequenceNetwork, config: SequenceConfig, pool: Pool, n_articles: int, device: torch.device
     ) -> None:
         self.network, self.device, self._config, self._pool = network, device, config, pool
-        self._place = np.zeros(n_articles, dtype=np.int64)
+        self._n_articles = n_articles
         self._often = np.zeros(n_articles, dtype=np.float32)
         self._often[pool.articles] = pool.counts / pool.counts.sum()
         self._negatives = SharedNegatives(pool.articles, pool.counts, config.negatives, config.negative_popularity)
@@ -124,19 +213,15 @@ class Trainer:
         """Move the weights by one batch; its loss is the mean over targets."""
         self.network.train()
         negatives = self._drawn(random)
-        articles = self._distinct(rows, self._pool.articles[negatives])
-        used = copied(articles, self.device)
-        embedding = self.network.articles.embedding
-        leaf = None if embedding is None else embedding.leaf(used)
+        vectors = BatchVectors(self.network, rows, self._pool.articles[negatives], self.device)
         with autocast(self._config.precision, self.device):
-            content = self.network.articles.content_part(articles)
-            parts = [part for part in (leaf, content) if part is not None]
-            loss = self._loss(rows, sum(parts[1:], parts[0]), negatives)
+            loss = self.loss(rows, vectors, negatives)
         self._adam.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        # A schedule moves the optimiser's rate; the embeddings' goes with it.
+        scale = float(self._adam.param_groups[0]["lr"]) / self._config.learning_rate
         self._adam.step()
-        if embedding is not None and leaf is not None:
-            embedding.step(used, leaf)
+        vectors.step(scale)
         return StepLoss(loss.detach())
 
     def _drawn(self, random: np.random.Generator) -> Indices:
@@ -145,31 +230,29 @@ class Trainer:
             return np.arange(len(self._pool.articles))
         return np.zeros(0, np.int64) if self._config.loss == "in_batch" else self._negatives.draw(random)
 
-    def _distinct(self, rows: PaddedRows, negatives: Codes) -> Tensor:
-        """The distinct articles of a batch, ascending, in main memory; ``_place`` has the place of each among them."""
-        used = np.zeros(len(self._place), dtype=bool)
-        used[rows.articles] = True
-        used[negatives] = True
-        distinct = np.flatnonzero(used)
-        self._place[distinct] = np.arange(len(distinct))
-        return torch.from_numpy(distinct)
+    def loss(self, rows: PaddedRows, vectors: BatchVectors, negatives: Indices) -> Tensor:
+        """The mean loss of the windows' targets: all interactions but the first of each.
 
-    def _loss(self, rows: PaddedRows, vectors: Tensor, negatives: Indices) -> Tensor:
-        """The mean loss of the targets, given the vectors of the distinct articles [n, factors]."""
-        before = rows.before()
+        Args:
+            rows: b windows.
+            vectors: of the batch.
+            negatives: int64 [n], the places in the pool of what is held against the targets.
+        """
+        before, read = rows.before(), vectors.inputs()
         is_target = rows.there[:, 1:]
-        states = self.network.encoder(inputs_of(before, vectors, self._place[before.articles]))  # [b, length, factors]
-        customers = states[self._there(is_target)]  # [t, factors]
-        targets = rows.articles[:, 1:][is_target]
-        places = self._there(self._place[targets])
+        given = inputs_of(before, read, vectors.place_of_input(before.articles), vectors.customers())
+        states = self.network.encoder(given)  # [b, length, output's factors]
+        customers = states[self._there(is_target)]  # [t, output's factors]
+        articles, targets = vectors.outputs(read), rows.articles[:, 1:][is_target]
+        places = self._there(vectors.place_of_output(targets))
         if self._config.loss == "in_batch":
-            scores = customers @ vectors[places].T
+            scores = customers @ articles[places].T
             return in_batch(scores.float(), self._there(targets), self._there(self._often[targets])).mean()
         others = self._pool.articles[negatives]
-        scores = (customers @ vectors[self._there(self._place[others])].T).float()  # [t, n]
+        scores = (customers @ articles[self._there(vectors.place_of_output(others))].T).float()  # [t, n]
         if self._config.loss == "full_softmax":
             return full_softmax(scores, self._there(np.searchsorted(others, targets))).mean()
-        positive = (customers * vectors[places]).sum(1).float()
+        positive = (customers * articles[places]).sum(1).float()
         counts = self._there(targets[:, None] != others[None, :])
         return self._sampled()(positive, scores, counts, self._there(self._negatives.importance[negatives])).mean()
 
@@ -191,13 +274,17 @@ class Trainer:
             at once; ties rank behind.
         """
         self.network.eval()
-        vectors = self.network.articles.article_vectors(len(self._place))
-        pool = vectors[self._there(self._pool.articles.astype(np.int64))]
+        vectors = self.network.articles.article_vectors(self._n_articles)
+        ranking = vectors if self.network.outputs is None else self.network.outputs.article_vectors(self._n_articles)
+        pool = ranking[self._there(self._pool.articles.astype(np.int64))]
+        customers_own = None if self.network.customers is None else self.network.customers.vectors()[0]
         loss, gain, count = 0.0, 0.0, 0
         for rows in batch:
             ends = rows.there.sum(1) - 1
             before = rows.before()
-            states = self.network.encoder(inputs_of(before, vectors, before.articles.astype(np.int64)))
+            own_vectors = None if customers_own is None else customers_own[self._there(rows.owners)]
+            given = inputs_of(before, vectors, before.articles.astype(np.int64), own_vectors)
+            states = self.network.encoder(given)
             customers = states[torch.arange(len(ends), device=self.device), self._there(ends - 1)]
             targets = self._there(np.searchsorted(self._pool.articles, rows.articles[np.arange(len(ends)), ends]))
             scores = customers @ pool.T
@@ -256,6 +343,7 @@ def train(
         direction="rises",
         state=state,
         made_from=made_from,
+        schedule=config.schedule,
     ).run()
 
 
