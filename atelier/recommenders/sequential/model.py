@@ -18,7 +18,7 @@ from torch import nn
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue
 from atelier.devices import own_random_state
-from atelier.ids import Codes
+from atelier.ids import Codes, IdMap
 from atelier.interactions import Interactions
 from atelier.nn.article_network import ArticleNetwork
 from atelier.nn.content_features import Content
@@ -33,7 +33,7 @@ from atelier.recommenders.sequential.embedding_start import first_embeddings
 from atelier.recommenders.sequential.explanation import from_history
 from atelier.recommenders.sequential.network import HistoryEncoder, SequenceNetwork, inputs_of
 from atelier.recommenders.sequential.training import Examples, Pool, Trainer, train
-from atelier.recommenders.training_data.customer_features import attribute_matrix
+from atelier.recommenders.training_data.customer_features import AttributeSpace
 from atelier.recommenders.training_data.sequences import Histories, Windows, batches
 from atelier.search.ragged import Indices, Ranked, Scores
 
@@ -94,7 +94,8 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
         factors = self._factors(len(np.unique(train.articles)))
         histories = self._histories(train)
-        attributes = attribute_matrix(customers, self.config.customer_columns, train.customer_ids)
+        space = AttributeSpace.fit(customers, self.config.customer_columns, train.customer_ids)
+        attributes = space.matrix(customers, train.customer_ids)
         first = self._first_embeddings(catalogue, factors)
         with own_random_state(self.torch_device, self.config.seed):
             network = self._network(factors, self._content(catalogue), first, attributes).to(self.torch_device)
@@ -108,6 +109,9 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             return self._profile(train)
         vectors, unknown = (each.cpu().numpy() for each in network.customers.vectors())
         self.weights["unknown_customer"] = unknown
+        if network.customers.network is not None:
+            self.weights |= _state("customer.", network.customers.network)
+            self.weights["customer_space"] = np.frombuffer(space.model_dump_json().encode(), dtype=np.uint8)
         return self._profile(train) | {"customer": vectors}
 
     def _article_weights(self, name: str, network: ArticleNetwork) -> dict[str, Array]:
@@ -211,6 +215,18 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         if "unknown_customer" in self.weights:
             profile["customer"] = np.tile(self.weights["unknown_customer"], (len(last.starts) - 1, 1))
         return profile
+
+    def _attribute_profile(self, customers: Any, ids: IdMap) -> dict[str, Array]:
+        """The vectors that the network makes of the attributes of customers who were not trained on."""
+        weights = under(self.weights, "customer.")
+        if not weights:
+            return {}
+        space = AttributeSpace.model_validate_json(self.weights["customer_space"].tobytes())
+        (hidden, positions), length = weights["hidden.weight"].shape, len(self.weights["unknown_customer"])
+        network = CustomerNetwork(positions, hidden, length, torch.Generator())
+        network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+        with torch.inference_mode():
+            return {"customer": network(torch.from_numpy(space.matrix(customers, ids))).numpy()}
 
     def _trained_encoder(self) -> HistoryEncoder:
         """The encoder of the weights, in evaluation mode, on the device."""
