@@ -22,7 +22,7 @@ def test_adam_on_the_rows_in_use_equals_sparse_adam(device: str) -> None:
         rows.step(used, leaf)
         gradient = leaf.grad
         assert gradient is not None
-        whole.grad = torch.sparse_coo_tensor(used[None], gradient, whole.shape)
+        whole.grad = torch.sparse_coo_tensor(used[None], gradient, whole.shape, check_invariants=True)
         optimiser.step()
     torch.testing.assert_close(rows.weight, whole.detach())
     assert rows.moved().tolist() == [True] * 25 + [False] * 5
