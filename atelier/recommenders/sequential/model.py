@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue
@@ -27,7 +27,7 @@ from atelier.nn.embeddings import RowEmbedding
 from atelier.nn.layers import JoinedLayers
 from atelier.nn.training_loop import Epoch
 from atelier.nn.training_state import fingerprint
-from atelier.recommenders.content_model import ContentRecommender
+from atelier.recommenders.content_model import ContentRecommender, style_weights
 from atelier.recommenders.sequential.config import SequenceConfig
 from atelier.recommenders.sequential.embedding_start import first_embeddings
 from atelier.recommenders.sequential.explanation import from_history
@@ -98,7 +98,8 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         attributes = space.matrix(customers, train.customer_ids)
         first = self._first_embeddings(catalogue, factors)
         with own_random_state(self.torch_device, self.config.seed):
-            network = self._network(factors, self._content(catalogue), first, attributes).to(self.torch_device)
+            described = self._content(catalogue), self._styles(catalogue), first
+            network = self._network(factors, described, attributes).to(self.torch_device)
             self._train(network, histories, first, attributes)
         self.weights = {}
         for name, part in (("articles", network.articles), ("outputs", network.outputs)):
@@ -115,16 +116,17 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         return self._profile(train) | {"customer": vectors}
 
     def _article_weights(self, name: str, network: ArticleNetwork) -> dict[str, Array]:
-        """The vectors of all articles and the content network that makes them."""
+        """The vectors of all articles, and the styles and the content network that they are made of."""
+        prefix = self._vector_sets[name]
         vectors = network.article_vectors(len(self.article_ids)).cpu().numpy()
         vectors[~self.ranked] = 0
-        content = {} if network.content is None else _state(self._vector_sets[name], network.content)
-        return {name: vectors, **content}
+        content = {} if network.content is None else _state(f"{prefix}content.", network.content)
+        return {name: vectors, **content, **style_weights(network, prefix)}
 
     @property
     def _vector_sets(self) -> dict[str, str]:
         untied = self._output_factors(1) is not None
-        return super()._vector_sets | ({"outputs": "output_content."} if untied else {})
+        return super()._vector_sets | ({"outputs": "output_"} if untied else {})
 
     def _histories(self, interactions: Interactions) -> Histories:
         """What is read of interactions."""
@@ -142,16 +144,23 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         """The length of vectors, where so many articles are interacted with."""
 
     def _network(
-        self, factors: int, content: Content | None, first: Scores | None, attributes: Array
+        self, factors: int, described: tuple[Content | None, Tensor | None, Scores | None], attributes: Array
     ) -> SequenceNetwork:
-        config = self.config
+        """The network, yet to be trained.
+
+        Args:
+            factors: length of the articles' vectors.
+            described: the articles' content, styles and first embeddings, each None where there are none.
+            attributes: float32 [customers, positions].
+        """
+        config, (content, styles, first) = self.config, described
         random = torch.Generator().manual_seed(config.seed)
         rate = None if config.mode == "content" else config.embedding_learning_rate
 
         def articles(length: int, start: Scores | None = None) -> ArticleNetwork:
             begin = None if start is None else torch.from_numpy(start)
             shape = len(self.article_ids), length, content, config.hidden, config.content_dropout
-            return ArticleNetwork(*shape, rate, random, config.embedding_optimiser, begin)
+            return ArticleNetwork(*shape, rate, random, styles, config.embedding_optimiser, begin)
 
         read, outputs = articles(factors, first), self._output_factors(factors)
         ranked = None if outputs is None else articles(outputs)
@@ -197,8 +206,9 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             features = network.articles.features
             content = () if features is None else features.tensors()
             read = histories.starts, histories.articles, histories.kinds, histories.gaps
+            styles = () if network.articles.styles is None else (network.articles.styles,)
             start = () if first is None else (first,)
-            made_from = fingerprint(self.config.model_dump_json(), *read, *content, *start, attributes)
+            made_from = fingerprint(self.config.model_dump_json(), *read, *content, *styles, *start, attributes)
         self.epochs = train(self.name, trainer, examples, self.config, self.training_state, made_from)
 
     # Vectors

@@ -87,32 +87,32 @@ class Pool:
         return cls(articles, counts[articles])
 
 
-class RowsInUse:
-    """The rows of an embedding that a batch reads, as a tensor that gathers a gradient.
+class ArticlesInUse:
+    """The distinct articles that a batch reads, and their embeddings.
 
     Args:
-        embedding: None: there is none, and nothing moves.
-        read: numbers of rows, in any order.
-        device: where the embedding lies.
+        network: whose vectors they have.
+        read: numbers of articles, in any order.
 
     Attributes:
-        distinct: int64 [n], the rows, ascending.
-        leaf: float32 [n, factors], or None.
+        distinct: int64 [n], ascending.
+        embedded: their embeddings; None where there are none.
     """
 
-    def __init__(self, embedding: RowEmbedding | None, read: Sequence[npt.NDArray[Any]], device: torch.device) -> None:
+    def __init__(self, network: ArticleNetwork, read: Sequence[npt.NDArray[Any]]) -> None:
         self.distinct = np.unique(np.concatenate([np.ravel(each) for each in read])).astype(np.int64)
-        self._embedding, self._rows = embedding, copied(torch.from_numpy(self.distinct), device)
-        self.leaf = None if embedding is None else embedding.leaf(self._rows)
+        self._network, self.embedded = network, network.embedded(torch.from_numpy(self.distinct))
 
-    def places(self, rows: npt.NDArray[Any]) -> Indices:
-        """The place of each row among the distinct ones."""
-        return np.searchsorted(self.distinct, rows)
+    def places(self, articles: npt.NDArray[Any]) -> Indices:
+        """The place of each article among the distinct ones."""
+        return np.searchsorted(self.distinct, articles)
 
-    def step(self, scale: float) -> None:
-        """Move the rows by their gradient."""
-        if self._embedding is not None and self.leaf is not None:
-            self._embedding.step(self._rows, self.leaf, scale)
+    def vectors(self) -> Tensor:
+        """The sum of embeddings and content, [n, factors]."""
+        content = self._network.content_part(torch.from_numpy(self.distinct))
+        embeddings = None if self.embedded is None else self.embedded.vectors
+        parts = [part for part in (embeddings, content) if part is not None]
+        return sum(parts[1:], parts[0])
 
 
 class BatchVectors:
@@ -123,63 +123,41 @@ class BatchVectors:
         rows: the windows of the batch.
         others: int32 [n], the articles that are held against the targets.
         device: where the network lies.
+
+    Attributes:
+        inputs: the articles that the encoder reads.
+        outputs: the articles that are ranked; with a tied output the same.
+        leaves: all embeddings that they and the customers have, each with its rows and the leaf that gathers their
+            gradient.
     """
 
     def __init__(self, network: SequenceNetwork, rows: PaddedRows, others: Codes, device: torch.device) -> None:
-        tied = network.outputs is None
-        read: list[npt.NDArray[Any]] = [rows.articles, others] if tied else [rows.articles]
-        self._network, self._device = network, device
-        self._inputs = RowsInUse(network.articles.embedding, read, device)
-        self._outputs = self._inputs
-        if network.outputs is not None:
-            self._outputs = RowsInUse(network.outputs.embedding, [rows.articles, others], device)
-        customers = network.customers
-        self._customers = None if customers is None else RowsInUse(customers.embedding, [rows.owners], device)
-        self._owners = rows.owners
-
-    def inputs(self) -> Tensor:
-        """Of the articles that the encoder reads, [n, factors]; where each is: :meth:`place_of_input`."""
-        return _summed(self._network.articles, self._inputs)
-
-    def outputs(self, inputs: Tensor) -> Tensor:
-        """Of the articles that are ranked, [n, output's factors]; where each is: :meth:`place_of_output`.
-
-        Args:
-            inputs: what :meth:`inputs` gave, which they are where the output is tied.
-        """
-        return inputs if self._network.outputs is None else _summed(self._network.outputs, self._outputs)
-
-    def place_of_input(self, articles: npt.NDArray[Any]) -> Indices:
-        """The rows of :meth:`inputs` of articles."""
-        return self._inputs.places(articles)
-
-    def place_of_output(self, articles: npt.NDArray[Any]) -> Indices:
-        """The rows of :meth:`outputs` of articles."""
-        return self._outputs.places(articles)
+        both = [rows.articles, others]
+        self.inputs = ArticlesInUse(network.articles, both if network.outputs is None else [rows.articles])
+        self.outputs = self.inputs if network.outputs is None else ArticlesInUse(network.outputs, both)
+        self.leaves: list[tuple[RowEmbedding, Tensor, Tensor]] = []
+        for part in {id(each): each for each in (self.inputs, self.outputs)}.values():
+            self.leaves += () if part.embedded is None else part.embedded.leaves
+        self._customers, self._owners = network.customers, torch.from_numpy(rows.owners)
+        self._device = device
 
     def customers(self) -> Tensor | None:
-        """Of each window's customer, [b, customer's factors]; None where they have none."""
-        if self._customers is None or self._network.customers is None:
+        """Of each window's customer, [b, customer's factors]; None where customers have no vectors."""
+        if self._customers is None:
             return None
-        if self._customers.leaf is None:
-            return self._network.customers.of_attributes(copied(torch.from_numpy(self._owners), self._device))
-        places = torch.from_numpy(self._customers.places(self._owners))
-        return functional.embedding(copied(places, self._device), self._customers.leaf)
+        embedding = self._customers.embedding
+        if embedding is None:
+            return self._customers.of_attributes(copied(self._owners, self._device))
+        distinct, places = torch.unique(self._owners, return_inverse=True)
+        rows = copied(distinct, self._device)
+        leaf = embedding.leaf(rows)
+        self.leaves.append((embedding, rows, leaf))
+        return functional.embedding(copied(places, self._device), leaf)
 
     def step(self, scale: float) -> None:
-        """Move all embeddings by their gradients."""
-        self._inputs.step(scale)
-        if self._outputs is not self._inputs:
-            self._outputs.step(scale)
-        if self._customers is not None:
-            self._customers.step(scale)
-
-
-def _summed(network: ArticleNetwork, rows: RowsInUse) -> Tensor:
-    """Embedding and content of the articles in use, summed."""
-    content = network.content_part(torch.from_numpy(rows.distinct))
-    parts = [part for part in (rows.leaf, content) if part is not None]
-    return sum(parts[1:], parts[0])
+        """Move all embeddings by the gradients that their leaves gathered, in steps of this scale."""
+        for embedding, rows, leaf in self.leaves:
+            embedding.step(rows, leaf, scale)
 
 
 class Trainer:
@@ -238,18 +216,19 @@ class Trainer:
             vectors: of the batch.
             negatives: int64 [n], the places in the pool of what is held against the targets.
         """
-        before, read = rows.before(), vectors.inputs()
+        before, read = rows.before(), vectors.inputs.vectors()
         is_target = rows.there[:, 1:]
-        given = inputs_of(before, read, vectors.place_of_input(before.articles), vectors.customers())
+        given = inputs_of(before, read, vectors.inputs.places(before.articles), vectors.customers())
         states = self.network.encoder(given)  # [b, length, output's factors]
         customers = states[self._there(is_target)]  # [t, output's factors]
-        articles, targets = vectors.outputs(read), rows.articles[:, 1:][is_target]
-        places = self._there(vectors.place_of_output(targets))
+        articles = read if vectors.outputs is vectors.inputs else vectors.outputs.vectors()
+        targets = rows.articles[:, 1:][is_target]
+        places = self._there(vectors.outputs.places(targets))
         if self._config.loss == "in_batch":
             scores = customers @ articles[places].T
             return in_batch(scores.float(), self._there(targets), self._there(self._often[targets])).mean()
         others = self._pool.articles[negatives]
-        scores = (customers @ articles[self._there(vectors.place_of_output(others))].T).float()  # [t, n]
+        scores = (customers @ articles[self._there(vectors.outputs.places(others))].T).float()  # [t, n]
         if self._config.loss == "full_softmax":
             return full_softmax(scores, self._there(np.searchsorted(others, targets))).mean()
         positive = (customers * articles[places]).sum(1).float()

@@ -72,7 +72,7 @@ def untrained(config: SequencerConfig, articles: int, customers: int) -> Sequenc
     model.article_ids = IdMap.from_values([f"a{a:05d}" for a in range(articles)], "article_id")
     torch.manual_seed(0)
     attributes = np.zeros((customers, 0), dtype=np.float32)
-    return model._network(model._factors(articles), None, None, attributes)
+    return model._network(model._factors(articles), (None, None, None), attributes)
 
 
 # ---- all prefixes in one pass
@@ -103,16 +103,18 @@ def test_one_pass_over_histories_is_a_sample_for_each_prefix(cell: Cell, output:
         if not each_prefix:
             loss = trainer.loss(rows, vectors, everything)
         else:
-            before, read = rows.before(), vectors.inputs()
-            given = inputs_of(before, read, vectors.place_of_input(before.articles), vectors.customers())
+            before, read = rows.before(), vectors.inputs.vectors()
+            given = inputs_of(before, read, vectors.inputs.places(before.articles), vectors.customers())
             last = windows.lengths - 1
             states = network.encoder(given)[torch.arange(len(last)), torch.from_numpy(last - 1)]
-            scores = states @ vectors.outputs(read)[vectors.place_of_output(pool.articles)].T
+            articles = read if output == "tied" else vectors.outputs.vectors()
+            scores = states @ articles[vectors.outputs.places(pool.articles)].T
             targets = torch.from_numpy(rows.articles[np.arange(len(last)), last].astype(np.int64))
             loss = full_softmax(scores, targets).mean()
             assert len(targets) == 15
         loss.backward()  # type: ignore[no-untyped-call]
-        leaves = [part.leaf.grad for part in (vectors._inputs, vectors._outputs, vectors._customers) if part]  # type: ignore[union-attr]
+        leaves = [leaf.grad for _, _, leaf in vectors.leaves]
+        assert len(leaves) == (2 if output == "tied" else 3)
         found.append((loss.detach(), [parameter.grad for parameter in network.encoder.parameters()], leaves))
     for one, two in zip(*found, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
@@ -295,3 +297,33 @@ def test_a_block_that_is_not_there_is_named() -> None:
         fitted(TRAIN, described(), embedding_start="outfit")
     with pytest.raises(CatalogueError, match="the blocks of the catalogue are none: pass a catalogue"):
         fitted(embedding_start="image")
+
+
+# ---- articles that come later
+
+
+def test_an_output_of_its_own_ranks_later_articles_by_content_and_style() -> None:
+    """Both vectors of a new article, the one that is read and the one that ranks, come from its content and style."""
+    sold = described()
+    sold = Catalogue.from_frames(sold.frame.assign(product_code=["p1", "p1", *sold.frame.article_id[2:]]), sold.vectors)
+    model = fitted(TRAIN, sold, mode="hybrid", hidden=(8,), output="untied", max_epochs=2)
+    later = pd.concat([sold.frame, pd.DataFrame({"article_id": ["new", "other"], "product_code": ["p1", "p9"]})])
+    assert sold.vectors is not None
+    vectors = np.concatenate([sold.vectors, sold.vectors[[5, 5]]])
+    after = model.with_catalogue(Catalogue.from_frames(later, vectors))
+    new, other = after.article_ids.encode(["new", "other"])
+    for name, prefix in (("articles", ""), ("outputs", "output_")):
+        network = after.content_network(of=name)
+        assert network is not None
+        content = network(torch.from_numpy(sold.vectors[5:6]).bfloat16().float()).detach().numpy()[0]
+        style = model.weights[f"{prefix}styles.vectors"][model.weights[f"{prefix}styles.of"][0]]
+        assert style.any()
+        np.testing.assert_allclose(after.weights[name][new], content + style, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(after.weights[name][other], content, rtol=1e-3, atol=1e-4)
+        np.testing.assert_array_equal(after.weights[name][: len(model.article_ids)], model.weights[name])
+    assert after.can_rank(["new", "other"]).all()
+    assert "new" in set(after.recommend(k=100, exclude_seen=False).article_id)
+    assert {each["kind"] for each in after.explain(after.recommend(k=1), sold).to_pylist()[0]} <= {
+        "article",
+        "attribute",
+    }
