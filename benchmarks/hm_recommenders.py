@@ -214,9 +214,9 @@ def catalogue(articles: pd.DataFrame) -> Catalogue:
 
 
 def known_models(options: argparse.Namespace, *, repeat: bool) -> dict[str, StudiedModel]:
-    """The published models, and the sequence models whose options are given."""
+    """The published models, two more baselines, and the sequence models whose options are given."""
     published = RecommenderStudyPlan.published(options.factors, hybrid=options.hybrid, als=options.als, repeat=repeat)
-    known = dict(published.models)
+    known = dict(published.models) | {name: StudiedModel(recommender=name) for name in ("markov", "item_knn")}
     for name, config in (("transformer", options.transformer), ("sequencer", options.sequencer)):
         if config is not None:
             reads = config.get("mode") != "collaborative"
@@ -225,9 +225,12 @@ def known_models(options: argparse.Namespace, *, repeat: bool) -> dict[str, Stud
 
 
 def plan_of(split: Split, seen: str, options: argparse.Namespace) -> RecommenderStudyPlan:
-    """The plan of the options; ``repeat`` is studied if lists may hold seen articles, or if ``--models`` names it."""
+    """The plan of the options.
+
+    Without ``--models`` all are studied but ``markov`` and ``item_knn``; ``repeat`` only if lists may hold seen articles.
+    """
     known = known_models(options, repeat=seen == "allowed" or "repeat" in (options.models or ()))
-    wanted = options.models or list(known)
+    wanted = options.models or [name for name in known if name not in ("markov", "item_knn")]
     plan = RecommenderStudyPlan(
         models=known,
         fallback=known["popularity"],
@@ -264,8 +267,10 @@ def fingerprint(interactions: Interactions) -> str:
 
 
 def vectors_digest(sold: Catalogue) -> str:
-    """A digest of the articles and their vectors."""
+    """A digest of the articles, their styles and their vectors."""
     found = hashlib.sha256("\n".join(sold.ids.values.to_pylist()).encode())
+    if (styles := sold.siblings()) is not None:
+        found.update(styles.data)
     if sold.vectors is not None:
         found.update(np.ascontiguousarray(sold.vectors).data)
     return found.hexdigest()
