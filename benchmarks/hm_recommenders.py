@@ -227,7 +227,7 @@ def known_models(options: argparse.Namespace, *, repeat: bool) -> dict[str, Stud
 def plan_of(split: Split, seen: str, options: argparse.Namespace) -> RecommenderStudyPlan:
     """The plan of the options.
 
-    Without ``--models`` all are studied but ``markov`` and ``item_knn``; ``repeat`` only if lists may hold seen articles.
+    Without ``--models`` all are studied but ``markov`` and ``item_knn``; ``repeat`` only if lists may hold seen ones.
     """
     known = known_models(options, repeat=seen == "allowed" or "repeat" in (options.models or ()))
     wanted = options.models or [name for name in known if name not in ("markov", "item_knn")]
