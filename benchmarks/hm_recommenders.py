@@ -224,9 +224,9 @@ def catalogue(articles: pd.DataFrame) -> Catalogue:
 
 
 def known_models(options: argparse.Namespace, *, repeat: bool) -> dict[str, StudiedModel]:
-    """The published models, and the sequence models whose options are given."""
+    """The published models, two more baselines, and the sequence models whose options are given."""
     published = RecommenderStudyPlan.published(options.factors, hybrid=options.hybrid, als=options.als, repeat=repeat)
-    known = dict(published.models)
+    known = dict(published.models) | {name: StudiedModel(recommender=name) for name in ("markov", "item_knn")}
     if options.transformer is not None:
         reads = TransformerConfig(**options.transformer).reads_content
         known["transformer"] = StudiedModel(recommender="transformer", config=options.transformer, reads_content=reads)
@@ -247,9 +247,12 @@ def sequencer_config(given: dict[str, object]) -> SequencerConfig:
 
 
 def plan_of(split: Split, seen: str, options: argparse.Namespace) -> RecommenderStudyPlan:
-    """The plan of the options; ``repeat`` is studied if lists may hold seen articles, or if ``--models`` names it."""
+    """The plan of the options.
+
+    Without ``--models`` all are studied but ``markov`` and ``item_knn``; ``repeat`` only if lists may hold seen ones.
+    """
     known = known_models(options, repeat=seen == "allowed" or "repeat" in (options.models or ()))
-    wanted = options.models or list(known)
+    wanted = options.models or [name for name in known if name not in ("markov", "item_knn")]
     plan = RecommenderStudyPlan(
         models=known,
         fallback=known["popularity"],
@@ -286,8 +289,10 @@ def fingerprint(interactions: Interactions) -> str:
 
 
 def vectors_digest(sold: Catalogue) -> str:
-    """A digest of the articles and their vectors."""
+    """A digest of the articles, their styles and their vectors."""
     found = hashlib.sha256("\n".join(sold.ids.values.to_pylist()).encode())
+    if (styles := sold.siblings()) is not None:
+        found.update(styles.data)
     if sold.vectors is not None:
         found.update(np.ascontiguousarray(sold.vectors).data)
     return found.hexdigest()
