@@ -71,13 +71,12 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         """The length of the vectors by which articles are ranked; None: they are those that are read (tied)."""
         return None
 
-    def _customer_factors(self) -> int | None:
-        """The length of a customer's own vector; None: customers have none."""
-        return None
+    def _customer_sizes(self) -> tuple[int, int] | None:
+        """The length of a customer's own vector, and the width of the network that makes it of attributes.
 
-    def _customer_network_width(self) -> int:
-        """The width of the hidden layer of the network that reads customers' attributes."""
-        raise NotImplementedError(f"{self.name} has no vectors of customers")
+        None: customers have no vectors of their own.
+        """
+        return None
 
     def training_figures(self) -> dict[str, float | None]:
         """Of the last fit: how many epochs it took, and the figures of the best one."""
@@ -168,12 +167,12 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
 
     def _customer_network(self, attributes: Array, random: torch.Generator) -> CustomerVectors | None:
         """The vectors of customers, yet to be trained; ``attributes`` are float32 [n, positions]."""
-        config, length = self.config, self._customer_factors()
-        if length is None:
+        config, sizes = self.config, self._customer_sizes()
+        if sizes is None:
             return None
-        n, positions = attributes.shape
+        (length, hidden), (n, positions) = sizes, attributes.shape
         if config.customer_columns:
-            network = CustomerNetwork(positions, self._customer_network_width(), length, random)
+            network = CustomerNetwork(positions, hidden, length, random)
             return CustomerVectors(None, network, torch.from_numpy(attributes))
         rate, rule = config.embedding_learning_rate, config.embedding_optimiser
         return CustomerVectors(RowEmbedding(n, length, rate, random, rule))

@@ -54,8 +54,6 @@ class Sequencer(SequenceRecommender[SequencerConfig]):
         extra = config.customer_factors or 0
         return JoinedLayers(self._units(factors), extra, widths, config.dropout, rectified=rectified)
 
-    def _customer_factors(self) -> int | None:
-        return self.config.customer_factors
-
-    def _customer_network_width(self) -> int:
-        return self.config.customer_hidden
+    def _customer_sizes(self) -> tuple[int, int] | None:
+        length = self.config.customer_factors
+        return None if length is None else (length, self.config.customer_hidden)
