@@ -28,7 +28,14 @@ HOUSE = frozenset(
     {
         *(
             f"tests/assets/test_{name}.py"
-            for name in ("day_facts", "image_backbone", "isolation", "recommendations", "recommender_study")
+            for name in (
+                "day_facts",
+                "image_backbone",
+                "isolation",
+                "recommendations",
+                "recommender_study",
+                "sequence_study",
+            )
         ),
         *(
             f"tests/end_to_end/test_{name}.py"

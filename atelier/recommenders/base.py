@@ -5,6 +5,7 @@ What does not: any model. A model says how it learns (`_fit`), what it keeps of 
 (`_ranker`) and how it compares articles (`_neighbour_ranker`); it works on numbers only, never on identifiers.
 """
 
+import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -334,6 +335,22 @@ class Recommender(ABC, Generic[ConfigT]):
         used = used.aligned(ids if self.declaration.serves_anyone else None)
         profiles = self._profile(used) | self._attribute_profile(customers, used.customer_ids)
         return CustomerProfiles(ids, ids.encode(used.customer_ids.values), seen, profiles)
+
+    def with_histories(self, histories: Any, customers: Any = None) -> Self:
+        """The same model, which knows customers by these interactions instead of those that it was trained on.
+
+        Args:
+            histories: interactions, or a frame of them.
+            customers: a frame with ``customer_id``, of customers to know beside those in ``histories``.
+
+        Raises:
+            NotFittedError: the model was not fitted.
+            InteractionsError: the histories cannot be read as interactions.
+        """
+        self._check_fitted()
+        model = copy.copy(self)
+        model.customer_profiles = self._new_profiles(histories, customers)
+        return model
 
     def _places(self, customer_profiles: CustomerProfiles, customers: Any) -> Indices:
         """The rows of the profiles of the customers asked for."""
