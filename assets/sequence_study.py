@@ -8,7 +8,6 @@ What belongs here: its config, its table, pictures and key figures. What does no
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import numpy as np
 
 from assets.pictures import pictures_folder, results_folder, write_pictures
 from assets.recommender_study import GROUP, READ, read
@@ -115,6 +114,8 @@ def plan_of(config: SequenceStudy, threads: int = 0) -> "SequencePlan":
 
 def some_customers(train: "Interactions", most: int | None) -> "Interactions":
     """The interactions of at most so many customers, chosen at random, always the same."""
+    import numpy as np
+
     n = len(train.customer_ids)
     if most is None or n <= most:
         return train

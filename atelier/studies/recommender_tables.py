@@ -24,9 +24,9 @@ def scores_of(results: Sequence[RecommenderFitResult]) -> pd.DataFrame:
 
     Returns:
         share, model, segment, metric, k, value (mean over seeds), deviation (over seeds, with seeds − 1; null for one
-        seed), standard_error (over customers, of their means over seeds; null for coverage and where fewer than two
-        customers are evaluated), customers, seeds (the number of fits in the mean); ordered by share, then as the
-        results are.
+        seed), standard_error (over customers, of their means over seeds; null for coverage, overlap,
+        personalization and novelty, and where fewer than two customers are evaluated), customers, seeds (the number of
+        fits in the mean); ordered by share, then as the results are.
 
     Raises:
         StudyError: there are no results, or those of different studies.
