@@ -13,13 +13,22 @@ from atelier.recommenders.baselines import popular_config, repeat_config
 from atelier.recommenders.declaration import Declaration
 from atelier.recommenders.factorisation import als_config, hybrid_config
 from atelier.recommenders.sequential import sequencer_config, transformer_config
+from atelier.recommenders.two_stage import two_stage_config
 
 if TYPE_CHECKING:
     from atelier.recommenders.base import Recommender
 
 MODELS: dict[str, Declaration] = {
     each.DECLARATION.name: each.DECLARATION
-    for each in (popular_config, repeat_config, als_config, hybrid_config, sequencer_config, transformer_config)
+    for each in (
+        popular_config,
+        repeat_config,
+        als_config,
+        hybrid_config,
+        sequencer_config,
+        transformer_config,
+        two_stage_config,
+    )
 }
 """Every model, in the order of the leaderboard."""
 

@@ -49,7 +49,7 @@ class Repeat(CountingRecommender[RepeatConfig]):
             ranks = place_in_row(mine.rows, n) + 1
             first = padded(mine, (1 + 1 / ranks).astype(np.float32), n, k)
             taken = _joined(excluded, mine)
-            return _followed(first, first_of_order(order, scores, taken, n, k, articles))
+            return followed(first, first_of_order(order, scores, taken, n, k, articles))
 
         return rank
 
@@ -59,7 +59,7 @@ def _joined(one: Pairs, other: Pairs) -> Pairs:
     return Pairs(np.concatenate([one.rows, other.rows]), np.concatenate([one.codes, other.codes]))
 
 
-def _followed(first: Ranked, second: Ranked) -> Ranked:
+def followed(first: Ranked, second: Ranked) -> Ranked:
     """Each list of ``first``, filled up to its length from the list of ``second``."""
     own = (first.codes >= 0).sum(axis=1, keepdims=True)  # [n, 1]
     position = np.arange(first.codes.shape[1])[None, :] - own  # in the second list; negative: in the first one

@@ -37,19 +37,51 @@ def attribute_matrix(customers: Any, names: Sequence[str], ids: IdMap) -> npt.ND
     """
     if not names:
         return np.zeros((len(ids), 0), dtype=np.float32)
+    blocks = [_block(values, ids) for values in _columns(customers, names, ids, "customer_attributes")]
+    return np.concatenate(blocks, axis=1).astype(np.float32)
+
+
+def number_column(customers: Any, name: str, ids: IdMap, setting: str) -> npt.NDArray[np.float32]:
+    """A column of numbers of customers as it is.
+
+    Args:
+        customers: a frame (pandas or Arrow) with ``customer_id`` and the column.
+        name: of the column.
+        ids: the n customers of the rows.
+        setting: the field of a config that names the column, for errors.
+
+    Returns:
+        float32 [n]; NaN where it is not known.
+
+    Raises:
+        InteractionsError: there is no frame, it lacks the column, or it holds something else than numbers.
+    """
+    (values,) = _columns(customers, [name], ids, setting)
+    numbers = _numbers(values)
+    if numbers is None:
+        if values.notna().any():
+            raise InteractionsError(f"{name} of customers holds something else than numbers: name another column")
+        return np.full(len(ids), np.nan, dtype=np.float32)
+    return numbers.astype(np.float32)
+
+
+def _columns(customers: Any, names: Sequence[str], ids: IdMap, setting: str) -> list["pd.Series[Any]"]:
+    """Columns of a frame of customers, a row for each of ``ids``, empty where a customer is not in the frame.
+
+    ``setting`` is the field of a config that names the columns, for the error.
+    """
     frame = customers.to_pandas() if isinstance(customers, pa.Table | pa.RecordBatch) else customers
     absent = [name for name in names if not isinstance(frame, pd.DataFrame) or name not in frame.columns]
     if absent:
         raise InteractionsError(
-            f"customer_attributes names {', '.join(absent)}, which the frame of customers lacks: pass it to fit, or "
-            "leave them out of customer_attributes"
+            f"{setting} names {', '.join(absent)}, which the frame of customers lacks: pass it to fit, or "
+            f"leave it out of {setting}"
         )
     codes = ids.encode(column(frame, "customer_id"), unknown="minus_one", what="customer_id")
     row = np.full(len(ids), -1, dtype=np.int64)
     row[codes[codes >= 0]] = np.flatnonzero(codes >= 0)
     wanted = frame[list(names)].take(np.maximum(row, 0)) if len(frame) else frame[list(names)].reindex(range(len(ids)))
-    blocks = [_block(_readable(wanted[name]).where(row >= 0).reset_index(drop=True), ids) for name in names]
-    return np.concatenate(blocks, axis=1).astype(np.float32)
+    return [_readable(wanted[name]).where(row >= 0).reset_index(drop=True) for name in names]
 
 
 def _readable(values: "pd.Series[Any]") -> "pd.Series[Any]":
