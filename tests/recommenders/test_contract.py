@@ -38,6 +38,7 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "sequencer": {"factors": 8, "hidden": [8], "history": 6, "max_epochs": 3},
     "two_stage": {"candidates": 8, "trees": 10, "min_examples_in_leaf": 5, "threads": 1},
+    "two_stage asking": {"recommenders": ["als"], "candidates": 8, "trees": 5, "min_examples_in_leaf": 5},
 }
 VARIANTS = sorted({*MODELS, *SMALL} - {"hybrid", "transformer"})
 """Every model, and each mode of one that has modes."""

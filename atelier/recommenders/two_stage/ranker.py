@@ -68,12 +68,17 @@ class BoostedRanker:
     """Trees that score candidates.
 
     Args:
-        booster: LightGBM's.
+        text: LightGBM's text model, without the parameters at its end: the model's config has them, and nothing in a
+            bundle may depend on the number of threads, which is among them.
         threads: that score at once; the scores do not depend on it.
+
+    Raises:
+        LightGBMError: the text is no model.
     """
 
-    def __init__(self, booster: lightgbm.Booster, threads: int) -> None:
-        self._booster, self._threads = booster, threads
+    def __init__(self, text: str, threads: int) -> None:
+        self._text, self._threads = text, threads
+        self._booster = lightgbm.Booster(model_str=text)
 
     @classmethod
     def trained(cls, examples: Examples, names: Sequence[str], config: TwoStageConfig) -> "BoostedRanker":
@@ -95,7 +100,8 @@ class BoostedRanker:
         for _ in progress(range(config.trees), "two_stage: boosting", unit="tree"):
             if booster.update():
                 break  # no further split helps
-        return cls(lightgbm.Booster(model_str=booster.model_to_string()), config.threads)
+        trees, _, _ = booster.model_to_string().partition("\nparameters:")
+        return cls(f"{trees}\n", config.threads)
 
     def scores(self, features: Float32s) -> Float64s:
         """The score of each row, float64 [m]; comparable within a list."""
@@ -119,12 +125,8 @@ class BoostedRanker:
         return dict(zip(self._booster.feature_name(), map(float, gain), strict=True))
 
     def array(self) -> Array:
-        """LightGBM's text model as UTF-8, uint8 [bytes], without the parameters at its end: the model's config has them.
-
-        Among them is the number of threads, on which nothing in a bundle may depend.
-        """
-        trees, _, _ = self._booster.model_to_string().partition("\nparameters:")
-        return np.frombuffer(f"{trees}\n".encode(), dtype=np.uint8).copy()
+        """LightGBM's text model as UTF-8, uint8 [bytes]."""
+        return np.frombuffer(self._text.encode(), dtype=np.uint8).copy()
 
     @classmethod
     def from_array(cls, text: Array, features: int, threads: int) -> "BoostedRanker":
@@ -134,12 +136,11 @@ class BoostedRanker:
             BundleError: it is no text model, or reads another number of features.
         """
         try:
-            booster = lightgbm.Booster(model_str=text.tobytes().decode())
+            ranker = cls(text.tobytes().decode(), threads)
         except (lightgbm.basic.LightGBMError, UnicodeDecodeError, ValueError) as error:
             raise BundleError(f"the trees of two_stage cannot be read ({error}): train the model again") from error
-        if booster.num_feature() != features:
+        if (found := ranker._booster.num_feature()) != features:
             raise BundleError(
-                f"the trees of two_stage read {booster.num_feature()} features, this version makes {features}: train "
-                "the model again"
+                f"the trees of two_stage read {found} features, this version makes {features}: train the model again"
             )
-        return cls(booster, threads)
+        return ranker

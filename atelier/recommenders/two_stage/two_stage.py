@@ -135,11 +135,12 @@ class TwoStage(Recommender[TwoStageConfig]):
         return Examples.joined([nothing, *parts])
 
     def _learned_from(self, known: Interactions, customers: Codes) -> Indices:
-        """The customers of a day whose candidates are examples: a seeded choice of those with history."""
+        """The customers of a day whose candidates are examples: a seeded choice of those with history and without."""
         has = np.bincount(known.customers, minlength=len(known.customer_ids)) > 0
-        able = customers[has[customers]]
-        chosen = np.random.default_rng(self.config.seed).permutation(able)[: self.config.customers_per_day]
-        return np.sort(chosen).astype(np.int64)
+        random, old = np.random.default_rng(self.config.seed), has[customers]
+        regulars = random.permutation(customers[old])[: self.config.customers_per_day]
+        newcomers = random.permutation(customers[~old])[: self.config.newcomers]
+        return np.sort(np.concatenate([regulars, newcomers])).astype(np.int64)
 
     def _labelled(self, then: Moment, rows: Indices, chosen: Pairs) -> Examples:
         """The candidates of the customers ``rows``, but for those without a positive."""

@@ -6,7 +6,7 @@ What belongs here: every number that can be chosen. What does not: candidates, f
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, field_validator
 
 from atelier.recommenders.config import RecommenderConfig
 from atelier.recommenders.declaration import Declaration
@@ -26,6 +26,9 @@ Group = Literal[
 ]
 
 
+DECLARED_AS = "two_stage"
+
+
 class TwoStageConfig(RecommenderConfig):
     """Config of ``two_stage``. The defaults were chosen on validation days (docs/two_stage.md)."""
 
@@ -33,7 +36,7 @@ class TwoStageConfig(RecommenderConfig):
         default="boosted", description="What orders the candidates: boosted trees (LightGBM's LambdaRank)."
     )
     recommenders: tuple[str, ...] = Field(
-        default=("als",), description="The recommenders, with their default settings, whose lists are candidates too."
+        default=(), description="The recommenders, with their default settings, whose lists are candidates too."
     )
     candidates: int = Field(default=100, ge=1, le=1000, description="Candidates of a customer that are ranked.")
     features: tuple[Group, ...] = Field(
@@ -63,7 +66,13 @@ class TwoStageConfig(RecommenderConfig):
     )
     horizon_days: PositiveInt = Field(default=1, description="Days of labels after each of these moments.")
     customers_per_day: PositiveInt = Field(
-        default=10_000, description="Customers that are trained on, of each day, at most; only those with history are."
+        default=10_000, description="Customers with history that are trained on, of each day, at most."
+    )
+    newcomers: int = Field(
+        default=1000,
+        ge=0,
+        description="Customers without history that are trained on too, of each day, at most. What sells to them helps "
+        "to rank for the others; their own lists are the popular articles.",
     )
     popular_days: Literal[1, 3, 7, 30] = Field(
         default=3,
@@ -97,6 +106,15 @@ class TwoStageConfig(RecommenderConfig):
         description="How many threads train and score at once; 0: one for each core. The result does not depend on it.",
     )
 
+    @field_validator("recommenders")
+    @classmethod
+    def _distinct_others(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("a recommender is named twice: name each once")
+        if DECLARED_AS in names:
+            raise ValueError(f"{DECLARED_AS} cannot be a source of itself: leave it out")
+        return names
+
     @property
     def reads_content(self) -> bool:
         """Whether it reads the vectors of articles."""
@@ -109,7 +127,7 @@ class TwoStageConfig(RecommenderConfig):
 
 
 DECLARATION = Declaration(
-    name="two_stage",
+    name=DECLARED_AS,
     summary="Candidates from several sources, ranked by boosted trees over engineered features (LambdaRank, LightGBM).",
     config=TwoStageConfig,
     implementation="atelier.recommenders.two_stage.two_stage:TwoStage",
