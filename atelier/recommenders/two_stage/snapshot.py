@@ -257,7 +257,8 @@ def repurchase_rate(interactions: Interactions, group: Codes, groups: int) -> Fl
     buyers = np.bincount(owner, minlength=groups)
     again = np.bincount(owner[distinct > 1], minlength=groups)
     mean = again.sum() / max(buyers.sum(), 1)
-    return ((again + SMOOTHING * mean) / (buyers + SMOOTHING)).astype(np.float32)
+    rate: Float32s = ((again + SMOOTHING * mean) / (buyers + SMOOTHING)).astype(np.float32)
+    return rate
 
 
 def _by_type(interactions: Interactions, kind: Int32s) -> Float32s:
