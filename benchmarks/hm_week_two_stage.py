@@ -1,7 +1,7 @@
 """Two stages on a real week of H&M: candidates, the heuristic merge, every source, their fusion, and the ranker.
 
     python -m benchmarks.hm_week_two_stage --hm-week FOLDER [--protocol one_day two_days] [--validation] [--ablation]
-        [--config JSON] [--threads 1] [--out FILE.json]
+        [--config JSON] [--models als two_tower] [--threads 1] [--out FILE.json]
 
 ``one_day``: trained on 16 to 21 September 2020, evaluated on the 22nd. ``two_days``: trained on 16 to 20, evaluated on
 21 and 22. ``--validation`` trains on 16 to 20 and evaluates on the 21st: the days by which defaults were chosen. Lists
@@ -13,6 +13,7 @@ Compared are:
 - ``merge``: the customer's own last articles, then the popular ones of three days (the model ``repeat``);
 - ``popular``: the popular ones of three days;
 - each source of candidates alone, and their reciprocal-rank fusion, each filled up with the popular ones;
+- ``--models``: further recommenders with their default settings;
 - ``two_stage``: with ``--ablation`` also without each group of its features.
 
 What belongs here: reading the data, the comparison, printing. What does not: the model
@@ -33,6 +34,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from atelier import recommenders
@@ -40,6 +42,7 @@ from atelier.catalogue import Catalogue
 from atelier.ids import IdMap
 from atelier.interactions import Interactions
 from atelier.metrics import per_customer
+from atelier.recommenders.base import Recommender
 from atelier.recommenders.baselines.repeat import followed
 from atelier.recommenders.schemas import RECOMMENDED, encoded, plain
 from atelier.recommenders.two_stage.candidate_recall import candidate_recall
@@ -137,6 +140,13 @@ def _fused(candidates_of: Callable[[Indices, int], Candidates], rows: Indices) -
     return Ranked(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
+def lists_for(model: Recommender[Any], customers: pd.Series, train: Interactions) -> pd.DataFrame:
+    """The lists of those customers whom the model can serve; who has none has MAP@12 of 0."""
+    served = customers[model.can_serve(customers)]
+    able = train.article_ids.values.filter(pa.array(model.can_rank(train.article_ids.values)))
+    return model.recommend(served, K, exclude_seen=False, candidates=able)
+
+
 def compared(values: dict[str, Values], known: IdMap, name: str = "two_stage") -> pd.DataFrame:
     """MAP@12 of each model with and without history, and what ``name`` has more, with its 95% interval."""
     rows = []
@@ -169,7 +179,13 @@ def recalls(model: TwoStage, truth: Interactions, known: IdMap) -> pd.DataFrame:
 
 
 def evaluate(
-    transactions: Interactions, sold: Catalogue, protocol: str, config: dict[str, Any], *, ablation: bool
+    transactions: Interactions,
+    sold: Catalogue,
+    protocol: str,
+    config: dict[str, Any],
+    *,
+    ablation: bool,
+    models: Sequence[str] = (),
 ) -> dict[str, Any]:
     """All figures of one protocol."""
     train, truth = split(transactions, protocol)
@@ -180,15 +196,14 @@ def evaluate(
     def judged(name: str, label: str, **settings: Any) -> Any:
         model = recommenders.build(name, **settings)
         costs.of(f"{label}: fit", lambda: model.fit(train, sold, everyone))
-        recs = costs.of(
-            f"{label}: lists",
-            lambda: model.recommend(asked, K, exclude_seen=False, candidates=train.article_ids.values),
-        )
+        recs = costs.of(f"{label}: lists", lambda: lists_for(model, asked, train))
         values[label] = map_at_12(recs, truth)
         return model
 
     judged("repeat", "merge", window_days=3)
     judged("popular", "popular", window_days=3)
+    for name in models:
+        judged(name, name)
     model = judged("two_stage", "two_stage", **config)
     for name, recs in source_lists(model, asked, train).items():
         values[name] = map_at_12(recs, truth)
@@ -265,6 +280,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--ablation", action="store_true")
     parser.add_argument("--config", type=json.loads, default={})
+    parser.add_argument("--models", nargs="+", choices=[*recommenders.MODELS], default=[])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path)
     return parser.parse_args(given)
@@ -283,7 +299,7 @@ def main() -> None:
     config = {"threads": options.threads, **options.config}
     results = []
     for protocol in ["validation"] if options.validation else options.protocol:
-        results.append(evaluate(transactions, sold, protocol, config, ablation=options.ablation))
+        results.append(evaluate(transactions, sold, protocol, config, ablation=options.ablation, models=options.models))
         report(results[-1])
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from atelier.recommenders.baselines import popular_config, repeat_config
 from atelier.recommenders.declaration import Declaration
 from atelier.recommenders.factorisation import als_config, hybrid_config
 from atelier.recommenders.sequential import sequencer_config, transformer_config
-from atelier.recommenders.two_stage import two_stage_config
+from atelier.recommenders.two_stage import two_stage_config, two_tower_config
 
 if TYPE_CHECKING:
     from atelier.recommenders.base import Recommender
@@ -27,6 +27,7 @@ MODELS: dict[str, Declaration] = {
         hybrid_config,
         sequencer_config,
         transformer_config,
+        two_tower_config,
         two_stage_config,
     )
 }

@@ -38,7 +38,7 @@ class TwoStageConfig(RecommenderConfig):
     recommenders: tuple[str, ...] = Field(
         default=(), description="The recommenders, with their default settings, whose lists are candidates too."
     )
-    candidates: int = Field(default=100, ge=1, le=1000, description="Candidates of a customer that are ranked.")
+    candidates: int = Field(default=50, ge=1, le=1000, description="Candidates of a customer that are ranked.")
     features: tuple[Group, ...] = Field(
         default=(
             "sources",
@@ -62,14 +62,14 @@ class TwoStageConfig(RecommenderConfig):
         description="The kinds of interaction that a good candidate is followed by.",
     )
     training_days: PositiveInt = Field(
-        default=3, description="The last days whose interactions are labels, each ranked with what was known before it."
+        default=4, description="The last days whose interactions are labels, each ranked with what was known before it."
     )
     horizon_days: PositiveInt = Field(default=1, description="Days of labels after each of these moments.")
     customers_per_day: PositiveInt = Field(
         default=10_000, description="Customers with history that are trained on, of each day, at most."
     )
     newcomers: int = Field(
-        default=1000,
+        default=3000,
         ge=0,
         description="Customers without history that are trained on too, of each day, at most. What sells to them helps "
         "to rank for the others; their own lists are the popular articles.",
@@ -91,7 +91,7 @@ class TwoStageConfig(RecommenderConfig):
         default=None, description="The column of customers that holds their age in years; empty: no age groups."
     )
     trees: PositiveInt = Field(default=150, description="Boosted trees.")
-    leaves: int = Field(default=31, ge=2, description="Leaves of a tree.")
+    leaves: int = Field(default=15, ge=2, description="Leaves of a tree.")
     learning_rate: float = Field(default=0.05, gt=0, le=1, description="How much of each tree is added.")
     min_examples_in_leaf: PositiveInt = Field(default=50, description="The fewest training rows of a leaf.")
     feature_fraction: float = Field(default=0.8, gt=0, le=1, description="The share of features that a tree may use.")
