@@ -111,7 +111,7 @@ def source_lists(model: TwoStage, customers: pd.Series, train: Interactions) -> 
         customers: n, known to the model.
         train: the articles that may be recommended are those that occur here.
     """
-    moment, ids = model.moment(), model.customer_profiles.ids
+    moment, ids = model.moment(candidates=CANDIDATES), model.customer_profiles.ids
     codes = ids.encode(customers)
     rows = codes.astype(np.int64)
     eligible = np.flatnonzero(model.in_stock & model.ranked).astype(np.int32)
@@ -129,12 +129,12 @@ def source_lists(model: TwoStage, customers: pd.Series, train: Interactions) -> 
     return {**found, "fusion": filled(_fused(moment.candidates, rows))}
 
 
-def _fused(candidates_of: Callable[[Indices, int], Candidates], rows: Indices) -> Ranked:
+def _fused(candidates_of: Callable[[Indices], Candidates], rows: Indices) -> Ranked:
     """The first twelve of all sources' lists by reciprocal-rank fusion."""
     parts = []
     for start in range(0, len(rows), 1024):
         chunk = rows[start : start + 1024]
-        candidates = candidates_of(chunk, CANDIDATES)
+        candidates = candidates_of(chunk)
         scores = candidates.fused().astype(np.float32)
         parts.append(best(candidates.rows, candidates.codes, scores, len(chunk), K))
     return Ranked(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
@@ -171,7 +171,7 @@ def compared(values: dict[str, Values], known: IdMap, name: str = "two_stage") -
 
 def recalls(model: TwoStage, truth: Interactions, known: IdMap) -> pd.DataFrame:
     """Recall of each source and of all at 200 candidates, and the oracle's MAP@12, with and without history."""
-    table = candidate_recall(model.moment(), truth, model.customer_profiles.ids, model.article_ids, limit=CANDIDATES)
+    table = candidate_recall(model.moment(candidates=CANDIDATES), truth, model.customer_profiles.ids, model.article_ids)
     history = known.encode(table["customer_id"], unknown="minus_one") >= 0
     table["segment"] = np.where(history, "with history", "without history")
     means = table.groupby(["segment", "source"], sort=False)[["recall", "oracle", "candidates"]].mean()

@@ -19,17 +19,14 @@ CHUNK = 1024
 ORACLE_K = 12
 
 
-def candidate_recall(
-    moment: Moment, truth: Interactions, customer_ids: IdMap, article_ids: IdMap, *, limit: int = 200
-) -> pd.DataFrame:
+def candidate_recall(moment: Moment, truth: Interactions, customer_ids: IdMap, article_ids: IdMap) -> pd.DataFrame:
     """The recall of candidates for each customer of the truth.
 
     Args:
-        moment: makes the candidates.
+        moment: makes the candidates, as many as its config says.
         truth: what customers chose later; those whom the moment does not know have no candidates.
         customer_ids: of the moment.
         article_ids: of the moment.
-        limit: candidates of a customer, merged; each source's list is at most as long.
 
     Returns:
         A row for each customer and source, and for all sources ``merged``: ``customer_id``, ``source``, ``recall`` (the
@@ -47,7 +44,7 @@ def candidate_recall(
     hits, sizes = np.zeros((2, len(names), len(relevant)))
     for start in range(0, len(known), CHUNK):
         part = known[start : start + CHUNK]
-        candidates = moment.candidates(place[part].astype(np.int64), limit)
+        candidates = moment.candidates(place[part].astype(np.int64))
         hit = ~without(Pairs(part[candidates.rows], candidates.codes), chosen, len(article_ids))
         for number, listed in enumerate(_listed(candidates)):
             hits[number] += np.bincount(part[candidates.rows[hit & listed]], minlength=len(relevant))

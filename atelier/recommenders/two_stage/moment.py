@@ -95,14 +95,9 @@ class Moment:
         ]
         return cls(inputs, (*counted, *others), config)
 
-    def candidates(self, rows: Indices, limit: int | None = None) -> Candidates:
-        """The merged candidates of customers.
-
-        Args:
-            rows: int64 [n], the customers.
-            limit: candidates of each, at most; None: as the config says.
-        """
-        k = self.config.candidates if limit is None else limit
+    def candidates(self, rows: Indices) -> Candidates:
+        """The merged candidates of the customers ``rows`` (int64 [n]), each source's list as long as all may be."""
+        k = self.config.candidates
         lists = {source.name: source.lists(rows, k) for source in self.sources}
         return Candidates.merged(lists, len(self.inputs.groups.style), k)
 

@@ -174,17 +174,23 @@ class TwoStage(Recommender[TwoStageConfig]):
             return None
         return BoostedRanker.from_array(self.weights["trees"], len(self._feature_names), self.config.threads)
 
-    def moment(self, profiles: dict[str, Array] | None = None) -> Moment:
+    def moment(self, profiles: dict[str, Array] | None = None, candidates: int | None = None) -> Moment:
         """The sources and the inputs of features with which lists are made.
 
         Args:
             profiles: of the customers; None: of those trained with.
+            candidates: of each customer, at most; None: as the config says.
+
+        Raises:
+            NotFittedError: the model was not fitted.
         """
+        self._check_fitted()
+        config = self.config if candidates is None else self.config.model_copy(update={"candidates": candidates})
         held = self.customer_profiles.profiles if profiles is None else profiles
         groups = ArticleGroups(**under(self.weights, "group."))
         inputs = FeatureInputs(Snapshot.from_arrays(self.weights), Histories.from_arrays(held), groups)
         asked = {name: (self._asked(name), under(held, f"source.{name}.")) for name in self.config.recommenders}
-        return Moment.of(inputs, asked, self.in_stock & self.ranked, self.config)
+        return Moment.of(inputs, asked, self.in_stock & self.ranked, config)
 
     def _asked(self, name: str) -> Recommender[Any]:
         """A recommender that is a source, with its weights."""
@@ -270,10 +276,10 @@ class TwoStage(Recommender[TwoStageConfig]):
             NotFittedError: the model was not fitted.
         """
         self._check_fitted()
-        now, known = self.moment(), self.customer_profiles
+        now, known = self.moment(candidates=limit), self.customer_profiles
         for rows in _chunks(self._places(known, customers)):
             ids = known.ids.take(known.rankable[rows])
-            yield now.candidates(rows, limit).batch(ids, self.article_ids)
+            yield now.candidates(rows).batch(ids, self.article_ids)
 
     def explain(
         self,

@@ -127,7 +127,7 @@ def test_recall_by_source_and_the_oracle() -> None:
             "occurred_at": "2020-03-05",
         }
     )
-    table = candidate_recall(moment, Interactions.from_frame(truth), CUSTOMERS, ARTICLE_IDS, limit=3)
+    table = candidate_recall(moment, Interactions.from_frame(truth), CUSTOMERS, ARTICLE_IDS)
     cells = table.set_index(["customer_id", "source"])
     assert cells.loc[("u", "own"), ["recall", "oracle"]].tolist() == [0.5, 0.5]
     assert cells.loc[("u", "merged"), "recall"] == 0.5
@@ -140,7 +140,7 @@ def test_the_oracle_divides_by_what_twelve_places_can_hold() -> None:
     made = inputs()
     moment = Moment.of(made, {}, ALL, TwoStageConfig(recommenders=(), candidates=6))
     truth = pd.DataFrame({"customer_id": ["u"] * 5, "article_id": list("abcde"), "occurred_at": "2020-03-05"})
-    table = candidate_recall(moment, Interactions.from_frame(truth), CUSTOMERS, ARTICLE_IDS, limit=6)
+    table = candidate_recall(moment, Interactions.from_frame(truth), CUSTOMERS, ARTICLE_IDS)
     merged = table[table["source"] == "merged"].iloc[0]
     assert merged["recall"] == pytest.approx(4 / 5)
     assert merged["oracle"] == pytest.approx(4 / 5)

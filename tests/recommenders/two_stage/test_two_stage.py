@@ -52,7 +52,7 @@ def test_it_learns_what_is_bought_again(model: TwoStage) -> None:
     assert (recs["article_id"] == own).all()
     by_recency = recommenders.build("repeat").fit(FRAME, CATALOGUE).recommend(k=1, exclude_seen=False)
     assert by_recency["article_id"].str.startswith("coat").all()
-    assert model.training_figures() == {"lists": 180.0}
+    assert model.training_figures() == {"lists": 240.0}
 
 
 def test_new_customers_are_ranked_as_known_ones_with_the_same_history(model: TwoStage) -> None:
@@ -178,6 +178,7 @@ def test_the_table_of_candidates_is_streamed(model: TwoStage, monkeypatch: pytes
     monkeypatch.setattr("atelier.recommenders.two_stage.two_stage.CHUNK", 7)
     batches = list(model.candidate_batches(limit=8))
     assert [batch.num_rows for batch in batches] == [7 * 8] * 8 + [4 * 8]
+    assert next(model.candidate_batches(["c00"], limit=12)).num_rows == 12  # more than are ranked
     table = pd.concat(batch.to_pandas() for batch in batches)
     assert not table.duplicated(["customer_id", "article_id"]).any()
     assert {f"rank_{name}" for name in source_names(model.config)} <= set(table.columns)
