@@ -73,6 +73,18 @@ def test_the_interval_is_paired() -> None:
     assert table.loc[("merge", "without history"), "map@12"] == 0.5
 
 
+def test_published_metrics_by_hand() -> None:
+    """One of two relevant articles at rank 2: NDCG by two hits that are possible, and by ten that are not."""
+    recs = pd.DataFrame({"customer_id": ["a"] * 2, "article_id": ["x", "y"], "rank": [1, 2], "score": [1.0, 0.5]})
+    truth = Interactions.from_frame(pd.DataFrame({"customer_id": ["a", "a", "b"], "article_id": ["y", "z", "x"]}))
+    table = bench.published(recs, truth, IdMap.from_values(["a"])).set_index(["metric", "k"])["value"]
+    gains = 1 / np.log2(np.arange(2, 12))
+    assert table["precision", 10] == pytest.approx(0.1)
+    assert table["recall", 30] == pytest.approx(0.5)
+    assert table["ndcg", 10] == pytest.approx(gains[1] / gains[:2].sum())
+    assert table["ndcg by k", 10] == pytest.approx(gains[1] / gains.sum())
+
+
 def test_a_whole_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = bench.evaluate(
         bench.read_week(folder), sold(), "one_day", {**SMALL, "features": ["own", "sources"]}, ablation=True
