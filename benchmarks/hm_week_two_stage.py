@@ -48,6 +48,7 @@ from atelier.recommenders.baselines.repeat import followed
 from atelier.recommenders.schemas import RECOMMENDED, encoded, plain
 from atelier.recommenders.two_stage.candidate_recall import candidate_recall
 from atelier.recommenders.two_stage.candidates import Candidates
+from atelier.recommenders.two_stage.ranker import BoostedRanker
 from atelier.recommenders.two_stage.two_stage import TwoStage
 from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
 from atelier.search.ragged import Indices, Pairs, Ranked, best, first_of_order
@@ -244,9 +245,9 @@ def evaluate(
 
 def gains(model: TwoStage) -> dict[str, float]:
     """The share of each feature in the gain of the trees' splits, the greatest first."""
-    if model.boosted is None:
+    if not isinstance(model.trained_ranker, BoostedRanker):
         return {}
-    found = model.boosted.gains()
+    found = model.trained_ranker.gains()
     total = sum(found.values())
     return {name: gain / total for name, gain in sorted(found.items(), key=lambda pair: -pair[1])}
 

@@ -39,6 +39,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "sequencer": {"factors": 8, "hidden": [8], "history": 6, "max_epochs": 3},
     "two_tower": {"hidden": [16], "factors": 8, "embedding": 8, "max_epochs": 3, "batch_size": 64},
     "two_stage": {"candidates": 8, "trees": 10, "min_examples_in_leaf": 5, "threads": 1},
+    "two_stage network": {"ranker": "network", "network_epochs": 2, "candidates": 8},
     "two_stage asking": {"recommenders": ["als"], "candidates": 8, "trees": 5, "min_examples_in_leaf": 5},
 }
 VARIANTS = sorted({*MODELS, *SMALL} - {"hybrid", "transformer"})

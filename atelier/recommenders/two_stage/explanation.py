@@ -17,7 +17,7 @@ from atelier.recommenders.explanations import places_of
 from atelier.recommenders.schemas import REASONS
 from atelier.recommenders.two_stage.candidates import Candidates
 from atelier.recommenders.two_stage.moment import Moment
-from atelier.recommenders.two_stage.ranker import BoostedRanker
+from atelier.recommenders.two_stage.ranker import Ranker
 from atelier.search.ragged import Indices
 
 CUSTOMERS = 1024
@@ -29,7 +29,7 @@ class ListParts:
     """What a list was made of: the moment, the trees (None: fusion), the names of the features, the articles."""
 
     moment: Moment
-    ranker: BoostedRanker | None
+    ranker: Ranker | None
     names: tuple[str, ...]
     article_ids: IdMap
 

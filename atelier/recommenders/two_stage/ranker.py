@@ -8,9 +8,9 @@ Sources: C. Burges, From RankNet to LambdaRank to LambdaMART, Microsoft Research
 Highly Efficient Gradient Boosting Decision Tree, NeurIPS 2017.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import lightgbm
 import numpy as np
@@ -44,6 +44,22 @@ class Examples:
             np.concatenate([part.labels for part in parts]),
             np.concatenate([part.groups for part in parts]),
         )
+
+
+class Ranker(Protocol):
+    """Scores candidates, and says what moved a score."""
+
+    def scores(self, features: Float32s) -> Float64s:
+        """The score of each row of features, float64 [m]; comparable within a list."""
+        ...
+
+    def contributions(self, features: Float32s) -> Float64s:
+        """How much each feature added to each score, float64 [m, features]."""
+        ...
+
+    def arrays(self) -> dict[str, Array]:
+        """What a bundle keeps of it."""
+        ...
 
 
 def parameters(config: TwoStageConfig) -> dict[str, Any]:
@@ -124,23 +140,23 @@ class BoostedRanker:
         gain = self._booster.feature_importance("gain")
         return dict(zip(self._booster.feature_name(), map(float, gain), strict=True))
 
-    def array(self) -> Array:
-        """LightGBM's text model as UTF-8, uint8 [bytes]."""
-        return np.frombuffer(self._text.encode(), dtype=np.uint8).copy()
+    def arrays(self) -> dict[str, Array]:
+        """What :meth:`from_arrays` reads, for a bundle: LightGBM's text model as UTF-8, ``trees`` uint8 [bytes]."""
+        return {"trees": np.frombuffer(self._text.encode(), dtype=np.uint8).copy()}
 
     @classmethod
-    def from_array(cls, text: Array, features: int, threads: int) -> "BoostedRanker":
+    def from_arrays(cls, arrays: Mapping[str, Array], names: Sequence[str], threads: int) -> "BoostedRanker":
         """The ranker of a text model.
 
         Raises:
             BundleError: it is no text model, or reads another number of features.
         """
         try:
-            ranker = cls(text.tobytes().decode(), threads)
+            ranker = cls(arrays["trees"].tobytes().decode(), threads)
         except (lightgbm.basic.LightGBMError, UnicodeDecodeError, ValueError) as error:
             raise BundleError(f"the trees of two_stage cannot be read ({error}): train the model again") from error
-        if (found := ranker._booster.num_feature()) != features:
+        if (found := ranker._booster.num_feature()) != len(names):
             raise BundleError(
-                f"the trees of two_stage read {found} features, this version makes {features}: train the model again"
+                f"the trees of two_stage read {found} features, this version makes {len(names)}: train the model again"
             )
         return ranker

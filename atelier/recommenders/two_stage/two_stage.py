@@ -1,4 +1,4 @@
-"""``two_stage``: candidates from several sources, ranked by boosted trees over features of customer and article.
+"""``two_stage``: candidates from several sources, ranked by trees or a network over features of customer and article.
 
 What belongs here: the model: its examples, its fit, its lists. What does not: sources, features and trees, each of
 which has a module beside this one.
@@ -11,7 +11,7 @@ interactions, for the lists. Without dates the last interaction of each customer
 
 **Lists** hold the ranked candidates first and then, where more is asked for, the popular articles. Customers without
 history get the popular articles alone: on validation days trees ordered these worse than their sales did. The score is
-1 + 1/(1 + exp(−trees)) for candidates, and popularity as a share, which is below 1, for the others.
+1 + 1/(1 + exp(−r)) for candidates, r the ranker's score, and popularity as a share, which is below 1, for the others.
 """
 
 import warnings
@@ -44,7 +44,9 @@ from atelier.recommenders.two_stage.moment import (
     profile_arrays,
     source_names,
 )
+from atelier.recommenders.two_stage.network_ranker import NetworkRanker
 from atelier.recommenders.two_stage.ranker import BoostedRanker, Examples
+from atelier.recommenders.two_stage.ranker import Ranker as CandidateRanker
 from atelier.recommenders.two_stage.ranking_features import FeatureInputs, feature_names
 from atelier.recommenders.two_stage.snapshot import WINDOWS, ArticleGroups, Snapshot, moment_after
 from atelier.recommenders.two_stage.two_stage_config import DECLARATION, TwoStageConfig
@@ -62,16 +64,16 @@ class TwoStage(Recommender[TwoStageConfig]):
     # Fitting
 
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
-        vars(self).pop("boosted", None)
+        vars(self).pop("trained_ranker", None)
         groups = ArticleGroups.of_catalogue(catalogue, self.article_ids, self.config.content_length, self.config.seed)
         channels = () if train.channels is None else tuple(map(str, train.channels.categories))
         ages = self._ages(customers, train.customer_ids)
         situation = Situation(self.config, groups, channels, ages, catalogue, customers)
         self.examples_seen = 0
-        trees = self._trees(train, situation)
+        ranker = self._trained(train, situation)
         now, asked = moment(train, moment_after(train), situation, self.in_stock & self.ranked, self.device)
         self.weights = {
-            "trees": trees,
+            **({} if ranker is None else {f"ranker.{name}": array for name, array in ranker.arrays().items()}),
             "channels": np.frombuffer("\n".join(channels).encode(), dtype=np.uint8).copy(),
             **{f"group.{name}": array for name, array in vars(groups).items()},
             **now.inputs.snapshot.arrays(),
@@ -85,8 +87,8 @@ class TwoStage(Recommender[TwoStageConfig]):
             return np.full(len(ids), np.nan, dtype=np.float32)
         return number_column(customers, self.config.age, ids, "age")
 
-    def _trees(self, train: Interactions, situation: Situation) -> Array:
-        """The trained trees as text; no bytes, with a warning, where nothing can be learned."""
+    def _trained(self, train: Interactions, situation: Situation) -> CandidateRanker | None:
+        """The trained ranker; None, with a warning, where nothing can be learned."""
         parts = [self._examples(train, *cut, situation) for cut in progress(self._cuts(train), "two_stage: examples")]
         found = [part for part in parts if len(part.groups)]
         if not found:
@@ -95,11 +97,11 @@ class TwoStage(Recommender[TwoStageConfig]):
                 "by reciprocal-rank fusion; train it on more days",
                 stacklevel=5,
             )
-            return np.zeros(0, dtype=np.uint8)
+            return None
         examples = Examples.joined(found)
         self.examples_seen = len(examples.groups)
-        ranker = BoostedRanker.trained(examples, self._feature_names, self.config)
-        return ranker.array()
+        kind = BoostedRanker if self.config.ranker == "boosted" else NetworkRanker
+        return kind.trained(examples, self._feature_names, self.config)
 
     def _cuts(self, train: Interactions) -> list[tuple[Mask, Mask, int]]:
         """For each training day: which rows are before it, which are its labels, and its first moment."""
@@ -168,11 +170,14 @@ class TwoStage(Recommender[TwoStageConfig]):
         return source_names(self.config)
 
     @cached_property
-    def boosted(self) -> BoostedRanker | None:
-        """The trained trees; None where there was nothing to learn from."""
-        if not len(self.weights["trees"]):
+    def trained_ranker(self) -> CandidateRanker | None:
+        """The trained ranker; None where there was nothing to learn from."""
+        arrays = under(self.weights, "ranker.")
+        if not arrays:
             return None
-        return BoostedRanker.from_array(self.weights["trees"], len(self._feature_names), self.config.threads)
+        if self.config.ranker == "network":
+            return NetworkRanker.from_arrays(arrays, self._feature_names)
+        return BoostedRanker.from_arrays(arrays, self._feature_names, self.config.threads)
 
     def moment(self, profiles: dict[str, Array] | None = None, candidates: int | None = None) -> Moment:
         """The sources and the inputs of features with which lists are made.
@@ -223,8 +228,8 @@ class TwoStage(Recommender[TwoStageConfig]):
         active = rows[with_history]
         candidates = now.candidates(active)
         raw: Float64s = candidates.fused()
-        if self.boosted is not None:
-            raw = self.boosted.scores(now.features(active, candidates))
+        if self.trained_ranker is not None:
+            raw = self.trained_ranker.scores(now.features(active, candidates))
         return Pairs(with_history[candidates.rows], candidates.codes), (1 + expit(raw)).astype(np.float32)
 
     def _popular(self, now: Moment, eligible: Codes) -> tuple[Codes, Float32s]:
@@ -310,7 +315,7 @@ class TwoStage(Recommender[TwoStageConfig]):
         self._check_fitted()
         known = self.customer_profiles if histories is None else self._new_profiles(histories, None)
         names = self._feature_names
-        parts = explanation.ListParts(self.moment(known.profiles), self.boosted, names, self.article_ids)
+        parts = explanation.ListParts(self.moment(known.profiles), self.trained_ranker, names, self.article_ids)
         return explanation.explain(parts, known, recs, attributes)
 
 

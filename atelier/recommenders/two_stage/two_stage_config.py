@@ -32,8 +32,9 @@ DECLARED_AS = "two_stage"
 class TwoStageConfig(RecommenderConfig):
     """Config of ``two_stage``. The defaults were chosen on validation days (docs/two_stage.md)."""
 
-    ranker: Literal["boosted"] = Field(
-        default="boosted", description="What orders the candidates: boosted trees (LightGBM's LambdaRank)."
+    ranker: Literal["boosted", "network"] = Field(
+        default="boosted",
+        description="What orders the candidates: boosted trees (LightGBM's LambdaRank), or a network of two branches.",
     )
     recommenders: tuple[str, ...] = Field(
         default=(), description="The recommenders, with their default settings, whose lists are candidates too."
@@ -99,6 +100,11 @@ class TwoStageConfig(RecommenderConfig):
     truncation: PositiveInt = Field(
         default=20, description="LambdaRank learns from pairs with one of the first so many."
     )
+    negatives: PositiveInt = Field(
+        default=4, description="Candidates that the network reads for each positive, an epoch."
+    )
+    network_epochs: PositiveInt = Field(default=10, description="The network's passes over the positives.")
+    network_learning_rate: float = Field(default=0.001, gt=0, le=1, description="Adam's step for the network.")
     threads: int = Field(
         default=0,
         ge=0,

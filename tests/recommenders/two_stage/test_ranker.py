@@ -30,11 +30,11 @@ def test_the_positive_comes_first(examples: Examples) -> None:
 
 def test_equal_examples_give_equal_text_and_equal_scores(examples: Examples) -> None:
     one, two = (BoostedRanker.trained(examples, NAMES, CONFIG) for _ in range(2))
-    np.testing.assert_array_equal(one.array(), two.array())
-    again = BoostedRanker.from_array(one.array(), 2, threads=2)
+    np.testing.assert_array_equal(one.arrays()["trees"], two.arrays()["trees"])
+    again = BoostedRanker.from_arrays(one.arrays(), NAMES, threads=2)
     np.testing.assert_array_equal(again.scores(examples.features), one.scores(examples.features))
-    np.testing.assert_array_equal(again.array(), one.array())
-    assert b"num_threads" not in one.array().tobytes()
+    np.testing.assert_array_equal(again.arrays()["trees"], one.arrays()["trees"])
+    assert b"num_threads" not in one.arrays()["trees"].tobytes()
 
 
 def test_no_rows_have_no_scores(examples: Examples) -> None:
@@ -46,10 +46,10 @@ def test_no_rows_have_no_scores(examples: Examples) -> None:
 @pytest.mark.parametrize("text", [b"no trees", b"\xff\xfe", b"tree\nversion=v4"])
 def test_what_is_no_model_is_refused(text: bytes) -> None:
     with pytest.raises(BundleError, match=r"cannot be read.*train the model again"):
-        BoostedRanker.from_array(np.frombuffer(text, np.uint8), 2, 1)
+        BoostedRanker.from_arrays({"trees": np.frombuffer(text, np.uint8)}, NAMES, 1)
 
 
 def test_another_number_of_features_is_refused(examples: Examples) -> None:
-    text = BoostedRanker.trained(examples, NAMES, CONFIG).array()
+    text = BoostedRanker.trained(examples, NAMES, CONFIG).arrays()
     with pytest.raises(BundleError, match="read 2 features, this version makes 3"):
-        BoostedRanker.from_array(text, 3, 1)
+        BoostedRanker.from_arrays(text, (*NAMES, "third"), 1)

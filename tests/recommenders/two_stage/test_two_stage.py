@@ -55,6 +55,17 @@ def test_it_learns_what_is_bought_again(model: TwoStage) -> None:
     assert model.training_figures() == {"lists": 240.0}
 
 
+def test_the_network_learns_it_too() -> None:
+    settings = {**SMALL, "ranker": "network", "network_epochs": 60, "network_learning_rate": 0.01}
+    model = recommenders.build("two_stage", **settings).fit(FRAME, CATALOGUE)
+    recs = model.recommend(k=1, exclude_seen=False)
+    own = "sock" + (recs["customer_id"].str[1:].astype(int) % 6).astype(str)
+    assert (recs["article_id"] == own).mean() > 0.9
+    assert isinstance(model, TwoStage)
+    reasons = model.explain(recs.head(1)).to_pylist()
+    assert reasons[0][0]["kind"] == "source"
+
+
 def test_new_customers_are_ranked_as_known_ones_with_the_same_history(model: TwoStage) -> None:
     new = FRAME[FRAME["customer_id"] == "c03"].assign(customer_id="new")
     found = model.recommend(histories=new, k=12, exclude_seen=False)
@@ -169,8 +180,8 @@ def test_reasons_name_the_source_and_the_features_that_raised_the_score(model: T
 def test_contributions_add_up_to_the_score(model: TwoStage) -> None:
     moment, rows = model.moment(), np.arange(5)
     matrix = moment.features(rows, moment.candidates(rows))
-    assert model.boosted is not None
-    rest = model.boosted.scores(matrix) - model.boosted.contributions(matrix).sum(axis=1)
+    assert model.trained_ranker is not None
+    rest = model.trained_ranker.scores(matrix) - model.trained_ranker.contributions(matrix).sum(axis=1)
     np.testing.assert_allclose(rest, rest[0], atol=1e-6)
 
 
@@ -203,7 +214,7 @@ def test_ages_are_read_and_make_a_source() -> None:
 
 def test_the_number_of_threads_changes_no_byte(model: TwoStage) -> None:
     two = recommenders.build("two_stage", **{**SMALL, "threads": 2}).fit(FRAME, CATALOGUE)
-    np.testing.assert_array_equal(two.weights["trees"], model.weights["trees"])
+    np.testing.assert_array_equal(two.weights["ranker.trees"], model.weights["ranker.trees"])
 
 
 def test_a_config_without_content_reads_none() -> None:
