@@ -43,6 +43,7 @@ from atelier.catalogue import Catalogue
 from atelier.ids import IdMap
 from atelier.interactions import Interactions
 from atelier.metrics import per_customer
+from atelier.metrics.accuracy import NdcgIdeal
 from atelier.recommenders.base import Recommender
 from atelier.recommenders.baselines.repeat import followed
 from atelier.recommenders.schemas import RECOMMENDED, encoded, plain
@@ -112,8 +113,9 @@ def published(recs: pd.DataFrame, truth: Interactions, known: IdMap) -> pd.DataF
     ``ndcg`` divides by the best that the customer's articles allow, ``ndcg by k`` by a list of k hits, as that project
     does.
     """
-    parts = []
-    for ideal, label in (("reachable", "ndcg"), ("k", "ndcg by k")):
+    parts: list[pd.DataFrame] = []
+    ideals: dict[NdcgIdeal, str] = {"reachable": "ndcg", "k": "ndcg by k"}
+    for ideal, label in ideals.items():
         values = per_customer(recs, truth, k=PUBLISHED_K, customers=known.values.to_pylist(), ndcg_ideal=ideal)
         values["metric"] = values["metric"].astype("str").replace({"ndcg": label})
         parts.append(values[values["metric"].isin([label] if parts else ["precision", "recall", label])])

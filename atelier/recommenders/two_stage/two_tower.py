@@ -188,7 +188,7 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
         often = torch.from_numpy(np.bincount(train.articles, minlength=len(self.article_ids)) / len(train)).float()
         often = often.to(self.torch_device)
         random = np.random.default_rng(config.seed)
-        adam = torch.optim.Adam(towers.parameters(), config.learning_rate)
+        adam = torch.optim.Adam(towers.parameters(), config.learning_rate, fused=True)
         passes = Passes(lambda: _parts(random.permutation(rows)[: config.epoch_positives], config.batch_size))
 
         def step() -> StepLoss:
