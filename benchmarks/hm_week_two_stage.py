@@ -45,14 +45,13 @@ from atelier.interactions import Interactions
 from atelier.metrics import per_customer
 from atelier.metrics.accuracy import NdcgIdeal
 from atelier.recommenders.base import Recommender
-from atelier.recommenders.baselines.repeat import followed
 from atelier.recommenders.schemas import RECOMMENDED, encoded, plain
 from atelier.recommenders.two_stage.candidate_recall import candidate_recall
 from atelier.recommenders.two_stage.candidates import Candidates
 from atelier.recommenders.two_stage.ranker import BoostedRanker
 from atelier.recommenders.two_stage.two_stage import TwoStage
 from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
-from atelier.search.ragged import Indices, Pairs, Ranked, best, first_of_order
+from atelier.search.ragged import Indices, Pairs, Ranked, best, first_of_order, followed
 from benchmarks.hm_recommenders import WEEK, catalogue
 
 K = 12

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atelier.errors import AtelierError, BundleError
-from atelier.recommenders.baselines import popular_config, repeat_config
+from atelier.recommenders.baselines import item_knn_config, markov_config, popular_config, repeat_config
 from atelier.recommenders.declaration import Declaration
 from atelier.recommenders.factorisation import als_config, hybrid_config
 from atelier.recommenders.sequential import sequencer_config, transformer_config
@@ -23,6 +23,8 @@ MODELS: dict[str, Declaration] = {
     for each in (
         popular_config,
         repeat_config,
+        markov_config,
+        item_knn_config,
         als_config,
         hybrid_config,
         sequencer_config,

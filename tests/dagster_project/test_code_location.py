@@ -51,6 +51,7 @@ GROUPS = {
         "recommender_study",
         "recommender_study_tests",
         "recommender_neighbours",
+        "sequence_study",
     },
     "evaluation": {"offline_metrics", "customer_metrics", "model_comparisons"},
     "published": {"feature_store", "report", "completeness"},
@@ -61,6 +62,7 @@ JUDGED = GROUPS["evaluation"]
 ON_DEMAND = {
     "attribute_study": {"attribute_study", "attribute_confusions"},
     "recommender_study": {"recommender_study", "recommender_study_tests", "recommender_neighbours"},
+    "sequence_study": {"sequence_study"},
     "image_backbone": {"image_backbone"},
 }
 #: Not tables: models, and what is made for people.

@@ -31,7 +31,6 @@ from atelier.interactions import Interactions
 from atelier.progress import progress
 from atelier.recommenders.base import NeighbourRanker, Ranker, Recommender
 from atelier.recommenders.baselines.popular import neighbours_by_common_customers
-from atelier.recommenders.baselines.repeat import followed
 from atelier.recommenders.training_data.customer_features import number_column
 from atelier.recommenders.two_stage import explanation
 from atelier.recommenders.two_stage.histories import MICROSECONDS_A_DAY, UNKNOWN, Histories
@@ -50,7 +49,7 @@ from atelier.recommenders.two_stage.ranker import Ranker as CandidateRanker
 from atelier.recommenders.two_stage.ranking_features import FeatureInputs, feature_names
 from atelier.recommenders.two_stage.snapshot import WINDOWS, ArticleGroups, Snapshot, moment_after
 from atelier.recommenders.two_stage.two_stage_config import DECLARATION, TwoStageConfig
-from atelier.search.ragged import Indices, Pairs, Ranked, best, first_of_order, place_in_row, without
+from atelier.search.ragged import Indices, Pairs, Ranked, best, first_of_order, followed, place_in_row, without
 
 CHUNK = 1024
 """Customers whose candidates are ranked at once: memory goes by it, not by the number of customers."""
