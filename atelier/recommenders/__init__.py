@@ -13,6 +13,7 @@ from atelier.recommenders.baselines import item_knn_config, markov_config, popul
 from atelier.recommenders.declaration import Declaration
 from atelier.recommenders.factorisation import als_config, hybrid_config
 from atelier.recommenders.sequential import sequencer_config, transformer_config
+from atelier.recommenders.two_stage import two_stage_config, two_tower_config
 
 if TYPE_CHECKING:
     from atelier.recommenders.base import Recommender
@@ -28,6 +29,8 @@ MODELS: dict[str, Declaration] = {
         hybrid_config,
         sequencer_config,
         transformer_config,
+        two_tower_config,
+        two_stage_config,
     )
 }
 """Every model, in the order of the leaderboard."""

@@ -26,8 +26,8 @@ SIMILAR_CUSTOMERS = pa.schema(
 """The neighbours of customers, likewise."""
 
 REASONS = pa.list_(pa.struct([("kind", pa.string()), ("value", pa.string()), ("weight", pa.float64())]))
-"""Why an article was recommended: kind is ``article`` (of the history) or ``attribute`` (of its content), weight in
-units of the score."""
+"""Why an article was recommended: kind is ``article`` (of the history) or ``attribute`` (of its content), of two_stage
+``source`` (that found it) or ``feature`` (that raised its score); weight in units of the score."""
 
 
 def encoded(ranked: Ranked, row_ids: pa.Array, article_ids: IdMap, schema: pa.Schema) -> pa.RecordBatch:

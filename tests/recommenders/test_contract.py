@@ -41,6 +41,10 @@ SMALL: dict[str, dict[str, Any]] = {
     | {"output": "untied", "drop_consecutive_repeats": True, "schedule": "one_cycle"},
     "sequencer transformer": {"cell": "transformer", "mode": "collaborative", "factors": 8, "history": 6}
     | {"heads": 2, "customer_factors": 4, "embedding_optimiser": "adam", "max_epochs": 2},
+    "two_tower": {"hidden": [16], "factors": 8, "embedding": 8, "max_epochs": 3, "batch_size": 64},
+    "two_stage": {"candidates": 8, "trees": 10, "min_examples_in_leaf": 5, "threads": 1},
+    "two_stage network": {"ranker": "network", "network_epochs": 2, "candidates": 8},
+    "two_stage asking": {"recommenders": ["als"], "candidates": 8, "trees": 5, "min_examples_in_leaf": 5},
 }
 VARIANTS = sorted({*MODELS, *SMALL} - {"hybrid", "transformer"})
 """Every model, and each mode of one that has modes."""

@@ -16,7 +16,7 @@ from atelier.ids import Codes
 from atelier.interactions import Interactions
 from atelier.recommenders.base import NeighbourRanker, Ranker, Recommender
 from atelier.recommenders.baselines.popular_config import DECLARATION, PopularConfig
-from atelier.search.ragged import Indices, Mask, Pairs, Ranked, Scores, best, first_of_order
+from atelier.search.ragged import Indices, Mask, Pairs, RaggedLists, Ranked, Scores, best, first_of_order
 
 PAIRS = 4_000_000
 """Products of two articles of a customer taken at once: a customer with thousands of articles has millions of them."""
@@ -47,30 +47,41 @@ class CountingRecommender(Recommender[PopularConfigT]):
 
         Articles without a common customer are no neighbours, so lists may be shorter than ``k``.
         """
-        seen = self.customer_profiles.seen
-        shape = (len(seen), len(self.article_ids))
-        bought = csr_matrix((np.ones(len(seen.codes), np.float32), seen.codes, seen.starts), shape=shape)
-        norms = np.sqrt(np.bincount(seen.codes, minlength=shape[1]))
-        in_stock, by_article = bought[:, eligible], bought.T.tocsr()
+        return neighbours_by_common_customers(self.customer_profiles.seen, len(self.article_ids), eligible, k)
 
-        # How many pairs of a customer and another article of theirs each article has: what its products cost at most.
-        work = by_article @ np.diff(in_stock.indptr)
 
-        def neighbours(codes: Codes) -> Ranked:
-            parts = np.split(codes, cuts(work[codes], PAIRS))
-            lists = [of(part) for part in parts]
-            return Ranked(*(np.concatenate(columns) for columns in zip(*lists, strict=True)))
+def neighbours_by_common_customers(seen: RaggedLists, n_articles: int, eligible: Codes, k: int) -> NeighbourRanker:
+    """Rank neighbours by the cosine |A ∩ B| / √(|A| |B|), where A and B are the customers who have seen each article.
 
-        def of(codes: Codes) -> Ranked:
-            common = (by_article[codes] @ in_stock).tocoo()
-            found = eligible[common.col]
-            other = found != codes[common.row]
-            rows, found, both = common.row[other].astype(np.int64), found[other], common.data[other]
-            cosines = (both / (norms[codes[rows]] * norms[found])).astype(np.float32)
-            high = _can_be_listed(rows, common.col[other], cosines, (len(codes), len(eligible)), k)
-            return best(rows[high], found[high], cosines[high], len(codes), k)
+    Args:
+        seen: the articles that each customer has seen.
+        n_articles: the number of articles.
+        eligible: int32, ascending, the articles that may be neighbours.
+        k: neighbours of an article, at most; articles without a common customer are none.
+    """
+    shape = (len(seen), n_articles)
+    bought = csr_matrix((np.ones(len(seen.codes), np.float32), seen.codes, seen.starts), shape=shape)
+    norms = np.sqrt(np.bincount(seen.codes, minlength=shape[1]))
+    in_stock, by_article = bought[:, eligible], bought.T.tocsr()
 
-        return neighbours
+    # How many pairs of a customer and another article of theirs each article has: what its products cost at most.
+    work = by_article @ np.diff(in_stock.indptr)
+
+    def neighbours(codes: Codes) -> Ranked:
+        parts = np.split(codes, cuts(work[codes], PAIRS))
+        lists = [of(part) for part in parts]
+        return Ranked(*(np.concatenate(columns) for columns in zip(*lists, strict=True)))
+
+    def of(codes: Codes) -> Ranked:
+        common = (by_article[codes] @ in_stock).tocoo()
+        found = eligible[common.col]
+        other = found != codes[common.row]
+        rows, found, both = common.row[other].astype(np.int64), found[other], common.data[other]
+        cosines = (both / (norms[codes[rows]] * norms[found])).astype(np.float32)
+        high = _can_be_listed(rows, common.col[other], cosines, (len(codes), len(eligible)), k)
+        return best(rows[high], found[high], cosines[high], len(codes), k)
+
+    return neighbours
 
 
 def _can_be_listed(rows: Indices, columns: Indices, scores: Scores, shape: tuple[int, int], k: int) -> Mask:

@@ -40,6 +40,35 @@ def attribute_matrix(customers: Any, names: Sequence[str], ids: IdMap) -> npt.ND
     return AttributeSpace.fit(customers, names, ids).matrix(customers, ids)
 
 
+def number_column(customers: Any, name: str, ids: IdMap, setting: str) -> npt.NDArray[np.float32]:
+    """A column of numbers of customers as it is.
+
+    Args:
+        customers: a frame (pandas or Arrow) with ``customer_id`` and the column.
+        name: of the column.
+        ids: the n customers of the rows.
+        setting: the field of a config that names the column, for errors.
+
+    Returns:
+        float32 [n]; NaN where it is not known.
+
+    Raises:
+        InteractionsError: there is no frame, it lacks the column, or it holds something else than numbers.
+    """
+    frame = _frame(customers)
+    if frame is None or name not in frame.columns:
+        raise InteractionsError(
+            f"{setting} names {name}, which the frame of customers lacks: pass it to fit, or leave {setting} empty"
+        )
+    (values,) = _values(frame, [name], ids)
+    numbers = _numbers(values)
+    if numbers is not None:
+        return numbers.astype(np.float32)
+    if values.notna().any():
+        raise InteractionsError(f"{name} of customers holds something else than numbers: name another column")
+    return np.full(len(ids), np.nan, dtype=np.float32)
+
+
 class AttributeColumn(BaseModel):
     """How a column becomes positions.
 

@@ -1,0 +1,166 @@
+"""All that two stages know at one moment: the sources of candidates, and what features are computed from.
+
+What belongs here: :class:`Moment`, made from interactions or from a bundle's arrays. What does not: labels and the
+ranker (:mod:`~atelier.recommenders.two_stage.two_stage`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from atelier.arrays import Float32s, Mask
+from atelier.bundles import Array, under
+from atelier.catalogue import Catalogue
+from atelier.interactions import Interactions
+from atelier.recommenders.base import Recommender
+from atelier.recommenders.two_stage.candidates import Candidates
+from atelier.recommenders.two_stage.histories import Histories
+from atelier.recommenders.two_stage.ranking_features import FeatureInputs, features
+from atelier.recommenders.two_stage.snapshot import WINDOWS, ArticleGroups, snapshot
+from atelier.recommenders.two_stage.sources import (
+    FittedRecommender,
+    OwnArticles,
+    Source,
+    bought_together,
+    popular,
+    popular_by_age,
+    same_style,
+)
+from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
+from atelier.search.ragged import Indices
+
+Asked = Mapping[str, tuple[Recommender[Any], dict[str, Array]]]
+"""Recommenders that are sources, by name, each with ``served`` and its own profiles of the customers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Situation:
+    """What stays the same from moment to moment.
+
+    Attributes:
+        config: of the model.
+        groups: of the n articles.
+        channels: the names of the channels.
+        ages: float32 [m], of the customers, NaN where not known.
+        catalogue: as ``fit`` was given it.
+        customers: as ``fit`` was given them.
+    """
+
+    config: TwoStageConfig
+    groups: ArticleGroups
+    channels: tuple[str, ...]
+    ages: Float32s
+    catalogue: Catalogue | None
+    customers: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """The sources and the inputs of features of one moment.
+
+    Attributes:
+        inputs: of features.
+        sources: of candidates, in the order of their columns.
+        config: of the model.
+    """
+
+    inputs: FeatureInputs
+    sources: tuple[Source, ...]
+    config: TwoStageConfig
+
+    @classmethod
+    def of(cls, inputs: FeatureInputs, asked: Asked, allowed: Mask, config: TwoStageConfig) -> "Moment":
+        """The moment of what was counted.
+
+        Args:
+            inputs: of features.
+            asked: recommenders fitted on the same interactions.
+            allowed: bool [n], the articles that can be candidates.
+            config: of the model.
+        """
+        seen, histories, most = inputs.snapshot, inputs.histories, config.candidates
+        counted: list[Source] = [
+            OwnArticles(histories, allowed),
+            same_style(histories, inputs.groups.style, seen, allowed, config.per_style),
+            bought_together(histories, seen, allowed),
+            *(popular(window, seen, allowed, most) for window in range(len(WINDOWS))),
+        ]
+        if config.age is not None:
+            counted.append(popular_by_age(histories, seen, allowed, most))
+        others = [
+            FittedRecommender(name, model, profiles["served"], under(profiles, "profile."), allowed)
+            for name, (model, profiles) in asked.items()
+        ]
+        return cls(inputs, (*counted, *others), config)
+
+    def candidates(self, rows: Indices) -> Candidates:
+        """The merged candidates of the customers ``rows`` (int64 [n]), each source's list as long as all may be."""
+        k = self.config.candidates
+        lists = {source.name: source.lists(rows, k) for source in self.sources}
+        return Candidates.merged(lists, len(self.inputs.groups.style), k)
+
+    def features(self, rows: Indices, candidates: Candidates) -> Float32s:
+        """The features of candidates of the customers ``rows``: float32 [m, features]."""
+        return features(self.inputs, rows, candidates, self.config.features)
+
+
+def moment(train: Interactions, as_of: int, situation: Situation, allowed: Mask, device: str) -> tuple[Moment, Asked]:
+    """What is known at the moment ``as_of``.
+
+    Args:
+        train: the interactions before it, numbered by all articles and customers of the model.
+        as_of: microseconds since 1970, or ``UNKNOWN``.
+        situation: what stays the same.
+        allowed: bool [n], the articles that can be candidates.
+        device: on which recommenders are fitted.
+
+    Returns:
+        The moment, and the fitted recommenders among its sources.
+    """
+    config = situation.config
+    seen = snapshot(
+        train,
+        situation.groups,
+        as_of,
+        ages=situation.ages,
+        channels=situation.channels,
+        followers=config.followers,
+        graph_days=config.graph_days,
+        by_age=config.age is not None,
+    )
+    histories = Histories.of_interactions(
+        train, longest=config.history, channels=situation.channels, ages=situation.ages
+    )
+    asked = {name: _fitted(asked_recommender(name, config, device), train, situation) for name in config.recommenders}
+    return Moment.of(FeatureInputs(seen, histories, situation.groups), asked, allowed, config), asked
+
+
+def source_names(config: TwoStageConfig) -> tuple[str, ...]:
+    """The names of the sources of a model with this config, in the order of :attr:`Moment.sources`."""
+    counted = ("own", "style", "together", *(f"popular_{days}" for days in WINDOWS))
+    return (*counted, *(("popular_age",) if config.age is not None else ()), *config.recommenders)
+
+
+def asked_recommender(name: str, config: TwoStageConfig, device: str) -> Recommender[Any]:
+    """A recommender that is a source: with its default settings, the model's seed and the kinds that it learns from."""
+    from atelier import recommenders
+
+    return recommenders.build(name, device, seed=config.seed, train_kinds=config.train_kinds)
+
+
+def _fitted(
+    model: Recommender[Any], train: Interactions, situation: Situation
+) -> tuple[Recommender[Any], dict[str, Array]]:
+    """The recommender, fitted, and its profiles."""
+    model.fit(train, situation.catalogue, situation.customers)
+    known = model.customer_profiles
+    if model.article_ids != train.article_ids or known.ids != train.customer_ids:
+        raise AssertionError(f"{model.name} numbers articles or customers in another way than the model that asks it")
+    return model, profile_arrays(known.rankable, known.profiles)
+
+
+def profile_arrays(served: Array, profiles: Mapping[str, Array]) -> dict[str, Array]:
+    """What :meth:`Moment.of` reads of a recommender's customers: who is served, and the profiles."""
+    return {"served": np.asarray(served), **{f"profile.{name}": array for name, array in profiles.items()}}

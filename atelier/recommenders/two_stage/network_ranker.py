@@ -1,0 +1,206 @@
+"""The ranker by a network: two branches, of the customer and of the candidate, joined to the probability of a choice.
+
+What belongs here: the network, how its inputs are prepared, training, scores and contributions. What does not: features
+(:mod:`~atelier.recommenders.two_stage.ranking_features`), boosted trees
+(:mod:`~atelier.recommenders.two_stage.ranker`).
+
+The widths (branches of 64 and 32, joined to 32 and 16), the binary cross-entropy, the 4 sampled negatives of each
+positive and Adam's step of .001 are those of the published H&M two-tower project. There the network reads the towers'
+vectors and is trained together with them; here it reads the features that the trees read, and its negatives are
+candidates.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from atelier.arrays import Float32s, Float64s
+from atelier.bundles import Array, under
+from atelier.devices import own_random_state
+from atelier.errors import BundleError
+from atelier.nn.layers import unset_linear
+from atelier.nn.training_loop import Passes, StepLoss, TrainingLoop
+from atelier.recommenders.two_stage.ranker import Examples
+from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
+from atelier.search.ragged import Indices
+
+BRANCH, JOINED = (64, 32), (32, 16)
+"""Widths of each branch, and of the layers over both."""
+BATCH = 512
+"""Rows of a step."""
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, eq=False)
+class Scaler:
+    """Features as a network can read them: unknown ones are the median, all have mean 0 and deviation 1.
+
+    Attributes:
+        median: float32 [features], 0 for a feature that is never known.
+        mean: float32 [features], after the unknown are filled.
+        deviation: float32 [features], 1 for a feature that never varies.
+    """
+
+    median: Float32s
+    mean: Float32s
+    deviation: Float32s
+
+    @classmethod
+    def of(cls, features: Float32s) -> "Scaler":
+        """What the training examples say, float32 [m, features]; nothing else is looked at."""
+        known = ~np.isnan(features).all(axis=0)
+        median = np.zeros(features.shape[1], dtype=np.float32)
+        median[known] = np.nanmedian(features[:, known], axis=0)
+        filled = np.where(np.isnan(features), median, features).astype(np.float64)
+        deviation = filled.std(axis=0)
+        varies = np.where(deviation > 0, deviation, 1.0).astype(np.float32)
+        return cls(median, filled.mean(axis=0).astype(np.float32), varies)
+
+    def __call__(self, features: Float32s) -> Float32s:
+        """The features, filled and standardised; at most 10 deviations from the mean."""
+        filled = np.where(np.isnan(features), self.median, features)
+        scaled: Float32s = np.clip((filled - self.mean) / self.deviation, -10, 10).astype(np.float32)
+        return scaled
+
+
+class RankingNetwork(nn.Module):
+    """A branch over features of the customer and one over the others, joined: [m, features] → [m], the logit.
+
+    Args:
+        names: of the features; those of the customer begin with ``customer_``.
+        random: for the first weights.
+    """
+
+    def __init__(self, names: Sequence[str], random: torch.Generator) -> None:
+        super().__init__()
+        own = np.array([name.startswith("customer_") for name in names])
+        self._own, self._other = (torch.from_numpy(np.flatnonzero(mask)) for mask in (own, ~own))
+        self.customer = _layers((len(self._own), *BRANCH), random)
+        self.candidate = _layers((len(self._other), *BRANCH), random)
+        self.joined = _layers((2 * BRANCH[-1], *JOINED), random)
+        self.last = _layers((JOINED[-1], 1), random)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Apply the network to standardised features."""
+        own = _through(self.customer, features[:, self._own])
+        other = _through(self.candidate, features[:, self._other])
+        joined = _through(self.joined, torch.cat([own, other], dim=1))
+        return cast(Tensor, self.last[0](joined)[:, 0])
+
+
+def _layers(widths: tuple[int, ...], random: torch.Generator) -> nn.ModuleList:
+    layers = [unset_linear(one, two) for one, two in pairwise(widths)]
+    for layer in layers:
+        nn.init.normal_(layer.weight, std=(2 / max(layer.in_features, 1)) ** 0.5, generator=random)
+        nn.init.zeros_(layer.bias)
+    return nn.ModuleList(layers)
+
+
+def _through(layers: nn.ModuleList, x: Tensor) -> Tensor:
+    for layer in layers:
+        x = functional.relu(layer(x))
+    return x
+
+
+class NetworkRanker:
+    """A trained network, with the scaler of its inputs."""
+
+    def __init__(self, network: RankingNetwork, scaler: Scaler) -> None:
+        self._network, self._scaler = network.eval(), scaler
+
+    @classmethod
+    def trained(cls, examples: Examples, names: Sequence[str], config: TwoStageConfig) -> "NetworkRanker":
+        """Train on the positives and, anew in each epoch, on a few of the other candidates of the same lists.
+
+        Args:
+            examples: at least one list, each with a positive.
+            names: of the features.
+            config: the model's.
+        """
+        scaler = Scaler.of(examples.features)
+        features, labels = torch.from_numpy(scaler(examples.features)), torch.from_numpy(examples.labels).float()
+        network = RankingNetwork(names, torch.Generator().manual_seed(config.seed))
+        adam = torch.optim.Adam(network.parameters(), config.network_learning_rate)
+        random = np.random.default_rng(config.seed)
+        passes = Passes(lambda: _epoch(examples, config.negatives, random))
+
+        def step() -> StepLoss:
+            rows = torch.from_numpy(passes.next())
+            loss = functional.binary_cross_entropy_with_logits(network(features[rows]), labels[rows])
+            adam.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            adam.step()
+            return StepLoss(loss.detach())
+
+        every = len(_epoch(examples, config.negatives, np.random.default_rng(config.seed)))
+        with own_random_state(CPU, config.seed):
+            TrainingLoop(
+                "two_stage: ranking network",
+                network,
+                step,
+                {"random": random, "passes": passes, "adam": adam},
+                CPU,
+                steps=every * config.network_epochs,
+                every=every,
+                patience=config.network_epochs,
+                learning_rates={"network_learning_rate": config.network_learning_rate},
+            ).run()
+        return cls(network, scaler)
+
+    @torch.inference_mode()
+    def scores(self, features: Float32s) -> Float64s:
+        """The logit of each row, float64 [m]."""
+        if not len(features):
+            return np.zeros(0)
+        return np.asarray(self._network(torch.from_numpy(self._scaler(features))).numpy(), dtype=np.float64)
+
+    def contributions(self, features: Float32s) -> Float64s:
+        """Gradient × input of each standardised feature, float64 [m, features]: what it adds against the mean.
+
+        Source: M. Ancona and others, Towards Better Understanding of Gradient-Based Attribution Methods, ICLR 2018.
+        """
+        inputs = torch.from_numpy(self._scaler(features)).requires_grad_()
+        (gradient,) = torch.autograd.grad(self._network(inputs).sum(), inputs)
+        return (gradient * inputs.detach()).numpy().astype(np.float64)
+
+    def arrays(self) -> dict[str, Array]:
+        """What :meth:`from_arrays` reads, for a bundle."""
+        weights = {f"network.{name}": value.numpy() for name, value in self._network.state_dict().items()}
+        return weights | vars(self._scaler)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], names: Sequence[str]) -> "NetworkRanker":
+        """The ranker of a bundle's arrays.
+
+        Raises:
+            BundleError: they are of other features.
+        """
+        network = RankingNetwork(names, torch.Generator())
+        weights = {name: torch.tensor(value) for name, value in under(arrays, "network.").items()}
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise BundleError(
+                f"the network of two_stage reads other features than this version makes ({error}): train it again"
+            ) from error
+        return cls(network, Scaler(arrays["median"], arrays["mean"], arrays["deviation"]))
+
+
+def _epoch(examples: Examples, negatives: int, random: np.random.Generator) -> list[Indices]:
+    """The rows of one epoch in batches: all positives, and for each ``negatives`` random others of its list."""
+    starts = np.cumsum(examples.groups) - examples.groups
+    group = np.repeat(np.arange(len(starts)), examples.groups)
+    positives = np.flatnonzero(examples.labels)
+    lists = group[positives]
+    drawn = starts[lists][:, None] + (random.random((len(lists), negatives)) * examples.groups[lists][:, None]).astype(
+        np.int64
+    )
+    others = drawn[examples.labels[drawn] == 0]
+    rows = random.permutation(np.concatenate([positives, others]))
+    return [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]

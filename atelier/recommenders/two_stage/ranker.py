@@ -1,0 +1,162 @@
+"""The ranker by boosted trees: LightGBM's LambdaRank over the features of candidates.
+
+What belongs here: training, predicting and contributions, and the trees as text for a bundle. What does not: features
+(:mod:`~atelier.recommenders.two_stage.ranking_features`), the choice of examples
+(:mod:`~atelier.recommenders.two_stage.two_stage`).
+
+Sources: C. Burges, From RankNet to LambdaRank to LambdaMART, Microsoft Research 2010; G. Ke and others, LightGBM: A
+Highly Efficient Gradient Boosting Decision Tree, NeurIPS 2017.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import lightgbm
+import numpy as np
+
+from atelier.arrays import Float32s, Float64s, Int64s
+from atelier.bundles import Array
+from atelier.errors import BundleError
+from atelier.progress import progress
+from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Labelled candidates.
+
+    Attributes:
+        features: float32 [m, features].
+        labels: int [m], 1 for what was chosen.
+        groups: int64 [lists], how many rows each list has, in order.
+    """
+
+    features: Float32s
+    labels: Array
+    groups: Int64s
+
+    @classmethod
+    def joined(cls, parts: Sequence["Examples"]) -> "Examples":
+        """The examples of several days, one below the other."""
+        return cls(
+            np.concatenate([part.features for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            np.concatenate([part.groups for part in parts]),
+        )
+
+
+class Ranker(Protocol):
+    """Scores candidates, and says what moved a score."""
+
+    def scores(self, features: Float32s) -> Float64s:
+        """The score of each row of features, float64 [m]; comparable within a list."""
+        ...
+
+    def contributions(self, features: Float32s) -> Float64s:
+        """How much each feature added to each score, float64 [m, features]."""
+        ...
+
+    def arrays(self) -> dict[str, Array]:
+        """What a bundle keeps of it."""
+        ...
+
+
+def parameters(config: TwoStageConfig) -> dict[str, Any]:
+    """LightGBM's parameters. Only with ``deterministic`` and ``force_row_wise`` do equal data give equal trees."""
+    return {
+        "objective": "lambdarank",
+        "lambdarank_truncation_level": config.truncation,
+        "learning_rate": config.learning_rate,
+        "num_leaves": config.leaves,
+        "min_data_in_leaf": config.min_examples_in_leaf,
+        "feature_fraction": config.feature_fraction,
+        "lambda_l2": config.l2,
+        "seed": config.seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": config.threads,
+        "verbosity": -1,
+    }
+
+
+class BoostedRanker:
+    """Trees that score candidates.
+
+    Args:
+        text: LightGBM's text model, without the parameters at its end: the model's config has them, and nothing in a
+            bundle may depend on the number of threads, which is among them.
+        threads: that score at once; the scores do not depend on it.
+
+    Raises:
+        LightGBMError: the text is no model.
+    """
+
+    def __init__(self, text: str, threads: int) -> None:
+        self._text, self._threads = text, threads
+        self._booster = lightgbm.Booster(model_str=text)
+
+    @classmethod
+    def trained(cls, examples: Examples, names: Sequence[str], config: TwoStageConfig) -> "BoostedRanker":
+        """Train on examples.
+
+        Args:
+            examples: at least one list, each with a positive.
+            names: of the features.
+            config: the model's.
+        """
+        data = lightgbm.Dataset(
+            examples.features,
+            examples.labels,
+            group=examples.groups,
+            feature_name=list(names),
+            params=parameters(config),
+        )
+        booster = lightgbm.Booster(parameters(config), data)
+        for _ in progress(range(config.trees), "two_stage: boosting", unit="tree"):
+            if booster.update():
+                break  # no further split helps
+        trees, _, _ = booster.model_to_string().partition("\nparameters:")
+        return cls(f"{trees}\n", config.threads)
+
+    def scores(self, features: Float32s) -> Float64s:
+        """The score of each row, float64 [m]; comparable within a list."""
+        if not len(features):
+            return np.zeros(0)
+        return np.asarray(self._booster.predict(features, num_threads=self._threads), dtype=np.float64)
+
+    def contributions(self, features: Float32s) -> Float64s:
+        """How much each feature added to each score, float64 [m, features].
+
+        These are LightGBM's own: TreeSHAP (Lundberg, Erion, Lee 2018). With the trees' mean they add up to the score.
+        """
+        if not len(features):
+            return np.zeros((0, features.shape[1]))
+        found = self._booster.predict(features, pred_contrib=True, num_threads=self._threads)
+        return np.asarray(found, dtype=np.float64)[:, :-1]
+
+    def gains(self) -> dict[str, float]:
+        """The total gain of the splits by each feature, by name."""
+        gain = self._booster.feature_importance("gain")
+        return dict(zip(self._booster.feature_name(), map(float, gain), strict=True))
+
+    def arrays(self) -> dict[str, Array]:
+        """What :meth:`from_arrays` reads, for a bundle: LightGBM's text model as UTF-8, ``trees`` uint8 [bytes]."""
+        return {"trees": np.frombuffer(self._text.encode(), dtype=np.uint8).copy()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], names: Sequence[str], threads: int) -> "BoostedRanker":
+        """The ranker of a text model.
+
+        Raises:
+            BundleError: it is no text model, or reads another number of features.
+        """
+        try:
+            ranker = cls(arrays["trees"].tobytes().decode(), threads)
+        except (lightgbm.basic.LightGBMError, UnicodeDecodeError, ValueError) as error:
+            raise BundleError(f"the trees of two_stage cannot be read ({error}): train the model again") from error
+        if (found := ranker._booster.num_feature()) != len(names):
+            raise BundleError(
+                f"the trees of two_stage read {found} features, this version makes {len(names)}: train the model again"
+            )
+        return ranker

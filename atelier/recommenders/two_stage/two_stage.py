@@ -1,0 +1,338 @@
+"""``two_stage``: candidates from several sources, ranked by trees or a network over features of customer and article.
+
+What belongs here: the model: its examples, its fit, its lists. What does not: sources, features and trees, each of
+which has a module beside this one.
+
+**Training** splits the model's own interactions by time. For each of the last days, everything (sources, counts,
+histories, recommenders among the sources) is made of what came before that day, and the day's interactions are the
+labels. The negatives are the other candidates of the same customer: what the ranker will have to tell apart. Customers
+without a positive among their candidates teach nothing and are left out. Then everything is made again of all
+interactions, for the lists. Without dates the last interaction of each customer is the label.
+
+**Lists** hold the ranked candidates first and then, where more is asked for, the popular articles. Customers without
+history get the popular articles alone: on validation days trees ordered these worse than their sales did. The score is
+1 + 1/(1 + exp(−r)) for candidates, r the ranker's score, and popularity as a share, which is below 1, for the others.
+"""
+
+import warnings
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy.special import expit
+
+from atelier.arrays import Float32s, Float64s, Mask
+from atelier.bundles import Array, under
+from atelier.catalogue import Catalogue
+from atelier.ids import Codes, IdMap
+from atelier.interactions import Interactions
+from atelier.progress import progress
+from atelier.recommenders.base import NeighbourRanker, Ranker, Recommender
+from atelier.recommenders.baselines.popular import neighbours_by_common_customers
+from atelier.recommenders.training_data.customer_features import number_column
+from atelier.recommenders.two_stage import explanation
+from atelier.recommenders.two_stage.histories import MICROSECONDS_A_DAY, UNKNOWN, Histories
+from atelier.recommenders.two_stage.moment import (
+    Asked,
+    Moment,
+    Situation,
+    asked_recommender,
+    moment,
+    profile_arrays,
+    source_names,
+)
+from atelier.recommenders.two_stage.network_ranker import NetworkRanker
+from atelier.recommenders.two_stage.ranker import BoostedRanker, Examples
+from atelier.recommenders.two_stage.ranker import Ranker as CandidateRanker
+from atelier.recommenders.two_stage.ranking_features import FeatureInputs, feature_names
+from atelier.recommenders.two_stage.snapshot import WINDOWS, ArticleGroups, Snapshot, moment_after
+from atelier.recommenders.two_stage.two_stage_config import DECLARATION, TwoStageConfig
+from atelier.search.ragged import Indices, Pairs, Ranked, best, first_of_order, followed, place_in_row, without
+
+CHUNK = 1024
+"""Customers whose candidates are ranked at once: memory goes by it, not by the number of customers."""
+
+
+class TwoStage(Recommender[TwoStageConfig]):
+    """Candidates from several sources, ranked by boosted trees; see the module."""
+
+    declaration = DECLARATION
+
+    # Fitting
+
+    def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
+        vars(self).pop("trained_ranker", None)
+        groups = ArticleGroups.of_catalogue(catalogue, self.article_ids, self.config.content_length, self.config.seed)
+        channels = () if train.channels is None else tuple(map(str, train.channels.categories))
+        ages = self._ages(customers, train.customer_ids)
+        situation = Situation(self.config, groups, channels, ages, catalogue, customers)
+        self.examples_seen = 0
+        ranker = self._trained(train, situation)
+        now, asked = moment(train, moment_after(train), situation, self.in_stock & self.ranked, self.device)
+        self.weights = {
+            **({} if ranker is None else {f"ranker.{name}": array for name, array in ranker.arrays().items()}),
+            "channels": np.frombuffer("\n".join(channels).encode(), dtype=np.uint8).copy(),
+            **{f"group.{name}": array for name, array in vars(groups).items()},
+            **now.inputs.snapshot.arrays(),
+            **_weights_of(asked),
+        }
+        return now.inputs.histories.arrays() | _profiles_of(asked)
+
+    def _ages(self, customers: Any, ids: IdMap) -> Float32s:
+        """The ages of the customers, float32; NaN where not known."""
+        if self.config.age is None:
+            return np.full(len(ids), np.nan, dtype=np.float32)
+        return number_column(customers, self.config.age, ids, "age")
+
+    def _trained(self, train: Interactions, situation: Situation) -> CandidateRanker | None:
+        """The trained ranker; None, with a warning, where nothing can be learned."""
+        parts = [self._examples(train, *cut, situation) for cut in progress(self._cuts(train), "two_stage: examples")]
+        found = [part for part in parts if len(part.groups)]
+        if not found:
+            warnings.warn(
+                "two_stage has nothing to rank by: no candidate was chosen on a later day. Its lists are the sources' "
+                "by reciprocal-rank fusion; train it on more days",
+                stacklevel=5,
+            )
+            return None
+        examples = Examples.joined(found)
+        self.examples_seen = len(examples.groups)
+        kind = BoostedRanker if self.config.ranker == "boosted" else NetworkRanker
+        return kind.trained(examples, self._feature_names, self.config)
+
+    def _cuts(self, train: Interactions) -> list[tuple[Mask, Mask, int]]:
+        """For each training day: which rows are before it, which are its labels, and its first moment."""
+        label = np.ones(len(train), dtype=bool)
+        if train.kinds is not None:
+            label = np.asarray(train.kinds.isin(list(self.config.label_kinds)), dtype=bool)
+        if not train.dated:
+            m = len(train.customer_ids)
+            counts = np.bincount(train.customers, minlength=m)
+            last = place_in_row(train.customers.astype(np.int64), m) == counts[train.customers] - 1
+            return [(~last, last & label, UNKNOWN)]
+        times = train.occurred_at.astype(np.int64)
+        end, horizon = moment_after(train), self.config.horizon_days * MICROSECONDS_A_DAY
+        starts = [end - horizon - day * MICROSECONDS_A_DAY for day in range(self.config.training_days)]
+        return [
+            (times < start, (times >= start) & (times < start + horizon) & label, start)
+            for start in starts
+            if (times < start).any()
+        ]
+
+    def _examples(self, train: Interactions, before: Mask, label: Mask, as_of: int, situation: Situation) -> Examples:
+        """The labelled candidates of one day."""
+        nothing = Examples(
+            np.zeros((0, len(self._feature_names)), np.float32), np.zeros(0, np.int8), np.zeros(0, np.int64)
+        )
+        if not before.any() or not label.any():
+            return nothing
+        known = train.rows(before).aligned(train.customer_ids, train.article_ids)
+        then, _ = moment(known, as_of, situation, np.ones(len(self.article_ids), dtype=bool), self.device)
+        rows = self._learned_from(known, np.unique(train.customers[label]))
+        chosen = Pairs(train.customers[label].astype(np.int64), train.articles[label])
+        parts = [self._labelled(then, part, chosen) for part in _chunks(rows)]
+        return Examples.joined([nothing, *parts])
+
+    def _learned_from(self, known: Interactions, customers: Codes) -> Indices:
+        """The customers of a day whose candidates are examples: a seeded choice of those with history and without."""
+        has = np.bincount(known.customers, minlength=len(known.customer_ids)) > 0
+        random, old = np.random.default_rng(self.config.seed), has[customers]
+        regulars = random.permutation(customers[old])[: self.config.customers_per_day]
+        newcomers = random.permutation(customers[~old])[: self.config.newcomers]
+        return np.sort(np.concatenate([regulars, newcomers])).astype(np.int64)
+
+    def _labelled(self, then: Moment, rows: Indices, chosen: Pairs) -> Examples:
+        """The candidates of the customers ``rows``, but for those without a positive."""
+        candidates = then.candidates(rows)
+        n = len(self.article_ids)
+        labels = ~without(Pairs(rows[candidates.rows], candidates.codes), chosen, n)
+        has = np.bincount(candidates.rows[labels], minlength=len(rows)) > 0
+        kept = has[candidates.rows]
+        candidates = candidates.where(kept)
+        sizes = np.bincount(candidates.rows, minlength=len(rows))
+        return Examples(then.features(rows, candidates), labels[kept].astype(np.int8), sizes[sizes > 0])
+
+    def training_figures(self) -> dict[str, float | None]:
+        """How many lists were trained on."""
+        return {"lists": float(getattr(self, "examples_seen", 0))}
+
+    # Ranking
+
+    @property
+    def _feature_names(self) -> tuple[str, ...]:
+        return feature_names(self._source_names, self.config.features)
+
+    @property
+    def _source_names(self) -> tuple[str, ...]:
+        return source_names(self.config)
+
+    @cached_property
+    def trained_ranker(self) -> CandidateRanker | None:
+        """The trained ranker; None where there was nothing to learn from."""
+        arrays = under(self.weights, "ranker.")
+        if not arrays:
+            return None
+        if self.config.ranker == "network":
+            return NetworkRanker.from_arrays(arrays, self._feature_names)
+        return BoostedRanker.from_arrays(arrays, self._feature_names, self.config.threads)
+
+    def moment(self, profiles: dict[str, Array] | None = None, candidates: int | None = None) -> Moment:
+        """The sources and the inputs of features with which lists are made.
+
+        Args:
+            profiles: of the customers; None: of those trained with.
+            candidates: of each customer, at most; None: as the config says.
+
+        Raises:
+            NotFittedError: the model was not fitted.
+        """
+        self._check_fitted()
+        config = self.config if candidates is None else self.config.model_copy(update={"candidates": candidates})
+        held = self.customer_profiles.profiles if profiles is None else profiles
+        groups = ArticleGroups(**under(self.weights, "group."))
+        inputs = FeatureInputs(Snapshot.from_arrays(self.weights), Histories.from_arrays(held), groups)
+        asked = {name: (self._asked(name), under(held, f"source.{name}.")) for name in self.config.recommenders}
+        return Moment.of(inputs, asked, self.in_stock & self.ranked, config)
+
+    def _asked(self, name: str) -> Recommender[Any]:
+        """A recommender that is a source, with its weights."""
+        model = asked_recommender(name, self.config, self.device)
+        model.article_ids, model.in_stock = self.article_ids, self.in_stock
+        model.ranked = self.weights[f"source.{name}.ranked"]
+        model.weights = under(self.weights, f"source.{name}.weight.")
+        return model
+
+    def _profile(self, history: Interactions) -> dict[str, Array]:
+        text = self.weights["channels"].tobytes().decode()
+        ages = np.full(len(history.customer_ids), np.nan, dtype=np.float32)
+        own = Histories.of_interactions(
+            history, longest=self.config.history, channels=tuple(text.split("\n")) if text else (), ages=ages
+        )
+        found = own.arrays()
+        for name in self.config.recommenders:
+            model = self._asked(name)
+            used = model._with_rankable_articles(model._preferred(history, fitting=False))
+            served = history.customer_ids.encode(used.customer_ids.values)
+            if model.declaration.serves_anyone:
+                used, served = used.aligned(history.customer_ids), np.arange(len(history.customer_ids), dtype=np.int32)
+            arrays = profile_arrays(served, model._profile(used))
+            found |= {f"source.{name}.{key}": array for key, array in arrays.items()}
+        return found
+
+    def _ranked_candidates(self, now: Moment, rows: Indices) -> tuple[Pairs, Float32s]:
+        """The candidates of those among the customers ``rows`` who have a history, and their scores."""
+        with_history = np.flatnonzero(now.inputs.histories.lengths[rows] > 0)
+        active = rows[with_history]
+        candidates = now.candidates(active)
+        raw: Float64s = candidates.fused()
+        if self.trained_ranker is not None:
+            raw = self.trained_ranker.scores(now.features(active, candidates))
+        return Pairs(with_history[candidates.rows], candidates.codes), (1 + expit(raw)).astype(np.float32)
+
+    def _popular(self, now: Moment, eligible: Codes) -> tuple[Codes, Float32s]:
+        """The eligible articles by what sold lately, then by what sold before, and their share of the most sold."""
+        sold = now.inputs.snapshot.sold
+        lately = sold[WINDOWS.index(self.config.popular_days)]
+        order = eligible[np.lexsort((eligible, -sold[-1][eligible], -lately[eligible]))]
+        return order, (lately[order] / (lately.max(initial=0) + 1)).astype(np.float32)
+
+    def _ranker(self, profiles: dict[str, Array], eligible: Codes, k: int) -> Ranker:
+        now, n = self.moment(profiles), len(self.article_ids)
+        allowed = np.zeros(n, dtype=bool)
+        allowed[eligible] = True
+        order, shares = self._popular(now, eligible)
+
+        def part(rows: Indices, excluded: Pairs) -> Ranked:
+            mine, scores = self._ranked_candidates(now, rows)
+            may = allowed[mine.codes] & without(mine, excluded, n)
+            mine, scores = mine.where(may), scores[may]
+            first = best(mine.rows, mine.codes, scores, len(rows), k)
+            taken = Pairs(np.concatenate([excluded.rows, mine.rows]), np.concatenate([excluded.codes, mine.codes]))
+            return followed(first, first_of_order(order, shares, taken, len(rows), k, n))
+
+        def rank(rows: Indices, excluded: Pairs) -> Ranked:
+            starts = range(0, max(len(rows), 1), CHUNK)
+            parts = [part(rows[start : start + CHUNK], excluded.within(start, start + CHUNK)) for start in starts]
+            return Ranked(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+        return rank
+
+    def _neighbour_ranker(self, eligible: Codes, k: int) -> NeighbourRanker:
+        return neighbours_by_common_customers(self.customer_profiles.seen, len(self.article_ids), eligible, k)
+
+    # The table of candidates, and reasons
+
+    def candidate_batches(self, customers: Any = None, limit: int | None = None) -> Iterator[pa.RecordBatch]:
+        """The merged candidates of customers, a batch of customers at a time.
+
+        Args:
+            customers: texts, or a frame with ``customer_id``; None: all.
+            limit: candidates of a customer, at most; None: as the config says.
+
+        Yields:
+            ``customer_id, article_id`` and, for each source, its ``rank_…`` (null where it does not list the article)
+            and ``score_…``.
+
+        Raises:
+            UnknownIdentifier: a customer is unknown.
+            NotFittedError: the model was not fitted.
+        """
+        self._check_fitted()
+        now, known = self.moment(candidates=limit), self.customer_profiles
+        for rows in _chunks(self._places(known, customers)):
+            ids = known.ids.take(known.rankable[rows])
+            yield now.candidates(rows).batch(ids, self.article_ids)
+
+    def explain(
+        self,
+        recs: Any,
+        catalogue: Catalogue | None = None,
+        histories: Any = None,
+        *,
+        articles: int = 2,
+        attributes: int = 2,
+    ) -> pa.ListArray:
+        """Why each article was recommended: see :func:`atelier.recommenders.two_stage.explanation.explain`.
+
+        Args:
+            recs: a frame with ``customer_id`` and ``article_id``, n rows in any order.
+            catalogue: makes no difference: what the model reads of content is kept in it.
+            histories: what the customers were ranked by, where it is not what was trained on.
+            articles: makes no difference.
+            attributes: features among the reasons, at most.
+
+        Returns:
+            n lists of kind (``source``, ``feature``), value and weight; null for customers whom the model does not
+            know.
+
+        Raises:
+            UnknownIdentifier: an article is unknown.
+            NotFittedError: the model was not fitted.
+        """
+        self._check_fitted()
+        known = self.customer_profiles if histories is None else self._new_profiles(histories, None)
+        names = self._feature_names
+        parts = explanation.ListParts(self.moment(known.profiles), self.trained_ranker, names, self.article_ids)
+        return explanation.explain(parts, known, recs, attributes)
+
+
+def _chunks(rows: Indices) -> Iterator[Indices]:
+    """Parts of at most ``CHUNK`` customers."""
+    for start in range(0, len(rows), CHUNK):
+        yield rows[start : start + CHUNK]
+
+
+def _weights_of(asked: Asked) -> dict[str, Array]:
+    """The weights of the recommenders among the sources, under their names."""
+    found: dict[str, Array] = {}
+    for name, (model, _) in asked.items():
+        found[f"source.{name}.ranked"] = model.ranked
+        found |= {f"source.{name}.weight.{key}": array for key, array in model.weights.items()}
+    return found
+
+
+def _profiles_of(asked: Asked) -> dict[str, Array]:
+    """Their profiles of the customers, likewise."""
+    return {f"source.{name}.{key}": array for name, (_, profiles) in asked.items() for key, array in profiles.items()}

@@ -1,0 +1,143 @@
+"""The configuration and the declaration of ``two_stage``.
+
+What belongs here: every number that can be chosen. What does not: candidates, features and ranking
+(:mod:`atelier.recommenders.two_stage.two_stage`). Nothing heavy is imported.
+"""
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt, field_validator
+
+from atelier.recommenders.config import RecommenderConfig
+from atelier.recommenders.declaration import Declaration
+
+Group = Literal[
+    "sources",
+    "own",
+    "style",
+    "type",
+    "customer",
+    "popularity",
+    "segments",
+    "freshness",
+    "price",
+    "repurchase",
+    "content",
+]
+
+
+DECLARED_AS = "two_stage"
+
+
+class TwoStageConfig(RecommenderConfig):
+    """Config of ``two_stage``. The defaults were chosen on validation days (docs/two_stage.md)."""
+
+    ranker: Literal["boosted", "network"] = Field(
+        default="boosted",
+        description="What orders the candidates: boosted trees (LightGBM's LambdaRank), or a network of two branches.",
+    )
+    recommenders: tuple[str, ...] = Field(
+        default=(), description="The recommenders, with their default settings, whose lists are candidates too."
+    )
+    candidates: int = Field(default=50, ge=1, le=1000, description="Candidates of a customer that are ranked.")
+    features: tuple[Group, ...] = Field(
+        default=(
+            "sources",
+            "own",
+            "style",
+            "type",
+            "customer",
+            "popularity",
+            "segments",
+            "freshness",
+            "price",
+            "repurchase",
+            "content",
+        ),
+        min_length=1,
+        description="The groups of features that the ranker reads.",
+    )
+    label_kinds: tuple[str, ...] = Field(
+        default=("purchase",),
+        min_length=1,
+        description="The kinds of interaction that a good candidate is followed by.",
+    )
+    training_days: PositiveInt = Field(
+        default=4, description="The last days whose interactions are labels, each ranked with what was known before it."
+    )
+    horizon_days: PositiveInt = Field(default=1, description="Days of labels after each of these moments.")
+    customers_per_day: PositiveInt = Field(
+        default=10_000, description="Customers with history that are trained on, of each day, at most."
+    )
+    newcomers: int = Field(
+        default=3000,
+        ge=0,
+        description="Customers without history that are trained on too, of each day, at most. What sells to them helps "
+        "to rank for the others; their own lists are the popular articles.",
+    )
+    popular_days: Literal[1, 3, 7, 30] = Field(
+        default=3,
+        description="The last days whose best-selling articles customers without history get, and lists end with.",
+    )
+    history: PositiveInt = Field(default=100, description="The last interactions of a customer that are read.")
+    followers: PositiveInt = Field(
+        default=30, description="Articles that an article leads to in the co-purchase graph."
+    )
+    graph_days: PositiveInt = Field(default=30, description="The last days from which the co-purchase graph is made.")
+    per_style: PositiveInt = Field(default=10, description="Articles of the same style that are candidates.")
+    content_length: int = Field(
+        default=64, ge=0, le=4096, description="Length to which content vectors are projected; 0: content is not read."
+    )
+    age: str | None = Field(
+        default=None, description="The column of customers that holds their age in years; empty: no age groups."
+    )
+    trees: PositiveInt = Field(default=150, description="Boosted trees.")
+    leaves: int = Field(default=15, ge=2, description="Leaves of a tree.")
+    learning_rate: float = Field(default=0.05, gt=0, le=1, description="How much of each tree is added.")
+    min_examples_in_leaf: PositiveInt = Field(default=50, description="The fewest training rows of a leaf.")
+    feature_fraction: float = Field(default=0.8, gt=0, le=1, description="The share of features that a tree may use.")
+    l2: float = Field(default=1.0, ge=0, le=1e6, description="Regularisation of the leaves' values.")
+    truncation: PositiveInt = Field(
+        default=20, description="LambdaRank learns from pairs with one of the first so many."
+    )
+    negatives: PositiveInt = Field(
+        default=4, description="Candidates that the network reads for each positive, an epoch."
+    )
+    network_epochs: PositiveInt = Field(default=10, description="The network's passes over the positives.")
+    network_learning_rate: float = Field(default=0.001, gt=0, le=1, description="Adam's step for the network.")
+    threads: int = Field(
+        default=0,
+        ge=0,
+        exclude=True,
+        description="How many threads train and score at once; 0: one for each core. The result does not depend on it.",
+    )
+
+    @field_validator("recommenders")
+    @classmethod
+    def _distinct_others(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("a recommender is named twice: name each once")
+        if DECLARED_AS in names:
+            raise ValueError(f"{DECLARED_AS} cannot be a source of itself: leave it out")
+        return names
+
+    @property
+    def reads_content(self) -> bool:
+        """Whether it reads the vectors of articles."""
+        return self.content_length > 0
+
+    @property
+    def customer_columns(self) -> tuple[str, ...]:
+        """The columns of the frame of customers that are read: the age, where it is named."""
+        return () if self.age is None else (self.age,)
+
+
+DECLARATION = Declaration(
+    name=DECLARED_AS,
+    summary="Candidates from several sources, ranked by boosted trees over engineered features (LambdaRank, LightGBM).",
+    config=TwoStageConfig,
+    implementation="atelier.recommenders.two_stage.two_stage:TwoStage",
+    reads_content=True,
+    serves_anyone=True,
+    daily=False,
+)

@@ -1,0 +1,268 @@
+"""``two_tower``: a network for customers and one for articles, whose vectors lie in one space; retrieval alone.
+
+What belongs here: the towers, their training and the model. What does not: losses (:mod:`atelier.nn.ranking_losses`),
+the loop (:mod:`atelier.nn.training_loop`), a ranking of what is retrieved
+(:mod:`~atelier.recommenders.two_stage.two_stage`, which takes it as a source).
+
+What is known of an article is its content, made shorter, beside an embedding that begins at zero: an article that
+nobody chose has a vector from content alone. What is known of a customer is the mean of that over the last
+interactions, their number, and attributes: a customer without history has a vector from attributes alone.
+
+Source: X. Yi and others, Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations, RecSys 2019:
+normalised vectors, a temperature, negatives from the batch, corrected for how often each is drawn.
+"""
+
+import warnings
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from atelier.arrays import Float32s
+from atelier.bundles import Array, under
+from atelier.catalogue import Catalogue
+from atelier.devices import copied, own_random_state
+from atelier.ids import Codes
+from atelier.interactions import Interactions
+from atelier.nn.layers import unset_linear
+from atelier.nn.ranking_losses import in_batch
+from atelier.nn.training_loop import Epoch, Passes, StepLoss, TrainingLoop
+from atelier.nn.training_state import fingerprint
+from atelier.recommenders.training_data.customer_features import attribute_matrix
+from atelier.recommenders.two_stage.snapshot import ArticleGroups
+from atelier.recommenders.two_stage.two_tower_config import DECLARATION, TwoTowerConfig
+from atelier.recommenders.vector_model import VectorRecommender
+from atelier.search.ragged import Indices, Mask, Scores, place_in_row
+
+CHUNK = 8192
+"""Customers or articles whose vectors are computed at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What n customers did, as the customer tower reads it.
+
+    Attributes:
+        codes: int64 [h], articles, one customer's below the other's.
+        starts: int64 [n], where each customer's begin.
+        counts: float32 [n], how many they are.
+        attributes: float32 [n, positions].
+    """
+
+    codes: Array
+    starts: Indices
+    counts: Float32s
+    attributes: Float32s
+
+
+def seen_before(interactions: Interactions, rows: Indices, place: Indices, most: int, attributes: Float32s) -> Seen:
+    """The last interactions of each row's customer before the row.
+
+    Args:
+        interactions: in order of time within each customer.
+        rows: int64 [n]; the row after a customer's last one is allowed: all are before it.
+        place: int64 [n], how many rows the customer has before each of these.
+        most: interactions read, at most.
+        attributes: float32 [n, positions], of the customers of the rows.
+    """
+    lengths = np.minimum(place, most)
+    ends = np.cumsum(lengths)
+    owner = np.repeat(np.arange(len(rows)), lengths)
+    taken = (rows - lengths)[owner] + np.arange(len(owner)) - (ends - lengths)[owner]
+    codes = interactions.articles[taken].astype(np.int64)
+    return Seen(codes, ends - lengths, lengths.astype(np.float32), attributes)
+
+
+class Tower(nn.Module):
+    """Linear layers with ReLU between them, and vectors of length 1: [n, inputs] → [n, factors]."""
+
+    def __init__(self, inputs: int, hidden: tuple[int, ...], factors: int, random: torch.Generator) -> None:
+        super().__init__()
+        widths = (inputs, *hidden, factors)
+        layers = [unset_linear(one, two) for one, two in pairwise(widths)]
+        for layer in layers:
+            nn.init.normal_(layer.weight, std=(2 / max(layer.in_features, 1)) ** 0.5, generator=random)
+            nn.init.zeros_(layer.bias)
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the tower."""
+        for layer in self.layers[:-1]:
+            x = functional.relu(layer(x))
+        return functional.normalize(self.layers[-1](x), dim=1)
+
+
+class Towers(nn.Module):
+    """Both towers, and what is learned of each article.
+
+    Args:
+        content: float32 [n_articles, dim], unit or zero rows; it is not trained.
+        attributes: how many positions the attributes of customers have.
+        config: sizes.
+        random: for the first weights.
+    """
+
+    def __init__(self, content: Tensor, attributes: int, config: TwoTowerConfig, random: torch.Generator) -> None:
+        super().__init__()
+        self.register_buffer("content", content, persistent=False)
+        self.embedding = nn.Parameter(torch.zeros(len(content), config.embedding))
+        width = content.shape[1] + config.embedding
+        self.article = Tower(width, config.hidden, config.factors, random)
+        self.customer = Tower(width + 2 + attributes, config.hidden, config.factors, random)
+
+    def articles(self, codes: Tensor) -> Tensor:
+        """The vectors of articles, int64 [n] → [n, factors]."""
+        known = torch.cat([cast(Tensor, self.content)[codes], functional.embedding(codes, self.embedding)], dim=1)
+        return cast(Tensor, self.article(known))
+
+    def customers(self, seen: Seen) -> Tensor:
+        """The vectors of customers, [n, factors]."""
+        device = self.embedding.device
+        codes, starts, counts, attributes = (
+            copied(torch.from_numpy(each), device) for each in (seen.codes, seen.starts, seen.counts, seen.attributes)
+        )
+        content = cast(Tensor, self.content)
+        means = [
+            functional.embedding_bag(codes, table, starts, mode="mean")
+            for table in (content, self.embedding)
+            if table.shape[1]
+        ]
+        much = torch.stack([torch.log1p(counts), (counts > 0).float()], dim=1)
+        return cast(Tensor, self.customer(torch.cat([*means, much, attributes], dim=1)))
+
+
+class TwoTower(VectorRecommender[TwoTowerConfig]):
+    """The score is the cosine x_u · y_i of the customer tower's vector and the article tower's; see the module.
+
+    Attributes:
+        epochs: what each epoch of the last fit gave; not part of the bundle.
+    """
+
+    declaration = DECLARATION
+
+    def __init__(self, config: TwoTowerConfig | None = None, device: str = "cpu") -> None:
+        super().__init__(config, device)
+        self.epochs: list[Epoch] = []
+
+    @property
+    def ranks_unsold(self) -> bool:
+        """Whether it can rank an article that nobody has interacted with: where it reads content."""
+        return self.config.reads_content
+
+    def training_figures(self) -> dict[str, float | None]:
+        """Of the last fit: how many epochs it took, and the last one's loss."""
+        return {"epochs": len(self.epochs), "loss": self.epochs[-1].loss} if self.epochs else {}
+
+    def _rankable(self, train: Interactions, catalogue: Catalogue | None) -> Mask:
+        rankable = super()._rankable(train, catalogue)
+        if self.config.reads_content and catalogue is not None and catalogue.vectors is not None:
+            rankable[self.article_ids.encode(catalogue.ids.values)] |= catalogue.vectors.any(axis=1)
+        return rankable
+
+    def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
+        config = self.config
+        groups = ArticleGroups.of_catalogue(catalogue, self.article_ids, config.content_length, config.seed)
+        if config.reads_content and not groups.content.any():
+            warnings.warn("two_tower was given no article vectors: it learns embeddings only", stacklevel=4)
+        attributes = attribute_matrix(customers, config.customer_attributes, train.customer_ids)
+        towers = self._towers(groups.content, attributes.shape[1])
+        self._train(towers, train, attributes)
+        self.weights = {
+            "content": groups.content,
+            **{f"towers.{name}": value.cpu().numpy() for name, value in towers.state_dict().items()},
+        }
+        self.weights["articles"] = self._article_vectors(towers.cpu())
+        return self._profiles(train, attributes)
+
+    def _towers(self, content: Float32s, attributes: int) -> Towers:
+        random = torch.Generator().manual_seed(self.config.seed)
+        return Towers(torch.from_numpy(content), attributes, self.config, random).to(self.torch_device)
+
+    def _train(self, towers: Towers, train: Interactions, attributes: Float32s) -> None:
+        config, rows = self.config, np.arange(len(train))
+        place = place_in_row(train.customers.astype(np.int64), len(train.customer_ids))
+        often = torch.from_numpy(np.bincount(train.articles, minlength=len(self.article_ids)) / len(train)).float()
+        often = often.to(self.torch_device)
+        random = np.random.default_rng(config.seed)
+        adam = torch.optim.Adam(towers.parameters(), config.learning_rate, fused=True)
+        passes = Passes(lambda: _parts(random.permutation(rows)[: config.epoch_positives], config.batch_size))
+
+        def step() -> StepLoss:
+            chosen = passes.next()
+            own = attributes[train.customers[chosen]]
+            seen = seen_before(train, chosen, place[chosen], config.history, own)
+            positives = copied(torch.from_numpy(train.articles[chosen].astype(np.int64)), self.torch_device)
+            scores = towers.customers(seen) @ towers.articles(positives).T / config.temperature
+            loss = in_batch(scores, positives, often[positives]).mean()
+            adam.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            adam.step()
+            return StepLoss(loss.detach())
+
+        every = len(_parts(rows[: config.epoch_positives], config.batch_size))
+        read = train.customers, train.articles, attributes, cast(Tensor, towers.content)
+        with own_random_state(self.torch_device, config.seed):
+            self.epochs = TrainingLoop(
+                "two_tower: fitting",
+                towers,
+                step,
+                {"random": random, "passes": passes, "adam": adam},
+                self.torch_device,
+                steps=config.max_epochs * every,
+                every=every,
+                patience=config.max_epochs,
+                learning_rates={"learning_rate": config.learning_rate},
+                state=self.training_state,
+                made_from="" if self.training_state is None else fingerprint(config.model_dump_json(), *read),
+            ).run()
+
+    # Vectors
+
+    @torch.inference_mode()
+    def _article_vectors(self, towers: Towers) -> Float32s:
+        """The vectors of all articles, float32 [n_articles, factors]; zero for those that it does not rank."""
+        parts = [towers.articles(part) for part in torch.split(torch.arange(len(self.article_ids)), CHUNK)]
+        vectors: Float32s = torch.cat(parts).numpy()
+        vectors[~self.ranked] = 0
+        return vectors
+
+    def _profile(self, history: Interactions) -> dict[str, Array]:
+        positions = self.weights["towers.customer.layers.0.weight"].shape[1]
+        width = self.weights["content"].shape[1] + self.config.embedding + 2
+        return self._profiles(history, np.zeros((len(history.customer_ids), positions - width), dtype=np.float32))
+
+    @torch.inference_mode()
+    def _profiles(self, history: Interactions, attributes: Float32s) -> dict[str, Array]:
+        """The vectors of the customers of a history, computed on the processor whatever the device."""
+        towers = Towers(torch.from_numpy(self.weights["content"]), attributes.shape[1], self.config, torch.Generator())
+        towers.load_state_dict({name: torch.tensor(value) for name, value in under(self.weights, "towers.").items()})
+        counts = np.bincount(history.customers, minlength=len(history.customer_ids))
+        ends = np.cumsum(counts)
+        vectors = [np.zeros((0, self.config.factors), dtype=np.float32)]
+        for first in range(0, len(counts), CHUNK):
+            part = slice(first, first + CHUNK)
+            seen = seen_before(history, ends[part], counts[part], self.config.history, attributes[part])
+            vectors.append(towers.customers(seen).numpy())
+        return {"customers": np.concatenate(vectors)}
+
+    def article_vectors(self, codes: Codes) -> Scores:
+        """The vectors y_i of articles, float32 [n, factors], of length 1; zero for those that it does not rank."""
+        vectors: Scores = self.weights["articles"][codes]
+        return vectors
+
+    def customer_vectors(self, profiles: dict[str, Array], rows: Indices) -> Scores:
+        """The vectors x_u of rows of the profiles, float32 [n, factors], of length 1."""
+        vectors: Scores = profiles["customers"][rows]
+        return vectors
+
+
+def _parts(rows: Indices, size: int) -> list[Indices]:
+    """The batches of a pass; a last one of a single positive, which has no negatives, joins the one before."""
+    starts = list(range(0, len(rows), size))
+    if len(starts) > 1 and len(rows) - starts[-1] == 1:
+        starts.pop()
+    return [rows[start:stop] for start, stop in zip(starts, [*starts[1:], len(rows)], strict=True)]

@@ -1,0 +1,341 @@
+"""Two stages on a real week of H&M: candidates, the heuristic merge, every source, their fusion, and the ranker.
+
+    python -m benchmarks.hm_week_two_stage --hm-week FOLDER [--protocol one_day two_days] [--validation] [--ablation]
+        [--config JSON] [--models als two_tower] [--threads 1] [--out FILE.json]
+
+``one_day``: trained on 16 to 21 September 2020, evaluated on the 22nd. ``two_days``: trained on 16 to 20, evaluated on
+21 and 22. ``--validation`` trains on 16 to 20 and evaluates on the 21st: the days by which defaults were chosen. Lists
+may hold what the customer bought before, only articles sold in the training part may be recommended, and the metric is
+MAP@12 as in the public competition, apart for customers with history and without; precision, recall and NDCG at 10, 20
+and 30 are those of the H&M two-tower project, of customers with history.
+
+Compared are:
+
+- ``merge``: the customer's own last articles, then the popular ones of three days (the model ``repeat``);
+- ``popular``: the popular ones of three days;
+- each source of candidates alone, and their reciprocal-rank fusion, each filled up with the popular ones;
+- ``--models``: further recommenders with their default settings;
+- ``two_stage``: with ``--ablation`` also without each group of its features.
+
+What belongs here: reading the data, the comparison, printing. What does not: the model
+(:mod:`atelier.recommenders.two_stage`), its settings.
+"""
+
+import argparse
+import json
+import os
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from atelier import recommenders
+from atelier.catalogue import Catalogue
+from atelier.ids import IdMap
+from atelier.interactions import Interactions
+from atelier.metrics import per_customer
+from atelier.metrics.accuracy import NdcgIdeal
+from atelier.recommenders.base import Recommender
+from atelier.recommenders.schemas import RECOMMENDED, encoded, plain
+from atelier.recommenders.two_stage.candidate_recall import candidate_recall
+from atelier.recommenders.two_stage.candidates import Candidates
+from atelier.recommenders.two_stage.ranker import BoostedRanker
+from atelier.recommenders.two_stage.two_stage import TwoStage
+from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
+from atelier.search.ragged import Indices, Pairs, Ranked, best, first_of_order, followed
+from benchmarks.hm_recommenders import WEEK, catalogue
+
+K = 12
+PUBLISHED_K = (10, 20, 30)
+CANDIDATES = 200
+"""Candidates of a customer at which recall and the oracle are given."""
+FULL_CUSTOMERS = 1_370_000
+"""Customers of the whole retailer."""
+DAYS = {**WEEK, "validation": ("2020-09-21", "2020-09-22")}
+Values = pd.Series
+"""MAP@12 of each evaluated customer, by customer."""
+
+
+@dataclass
+class Costs:
+    """Processor seconds of the parts, by name."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def of(self, name: str, work: Callable[[], Any]) -> Any:
+        """Do the work and add what it cost."""
+        start = time.process_time()
+        result = work()
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - start
+        return result
+
+
+def read_week(folder: Path) -> Interactions:
+    """The transactions of the week, with dates, prices and channels."""
+    names = {
+        "t_dat": "occurred_at",
+        "customer_id": "customer_id",
+        "article_id": "article_id",
+        "price": "price",
+        "sales_channel_id": "channel",
+    }
+    table = pq.read_table(folder / "transactions_train.parquet", columns=list(names))
+    return Interactions.from_frame(table.rename_columns(list(names.values())))
+
+
+def split(transactions: Interactions, protocol: str) -> tuple[Interactions, Interactions]:
+    """Training and truth; what follows the days of the truth is in neither."""
+    first, after = DAYS[protocol]
+    train, later = transactions.split_at(first)
+    return train, later.split_at(after)[0]
+
+
+def map_at_12(recs: pd.DataFrame, truth: Interactions) -> Values:
+    """MAP@12 of each customer of the truth."""
+    values = per_customer(recs, truth, k=K)
+    chosen = values[values["metric"] == "map"]
+    return pd.Series(chosen["value"].to_numpy(), index=chosen["customer_id"].astype("str"))
+
+
+def published(recs: pd.DataFrame, truth: Interactions, known: IdMap) -> pd.DataFrame:
+    """Precision, recall and NDCG at 10, 20 and 30 of customers with history, the metrics of the H&M two-tower project.
+
+    ``ndcg`` divides by the best that the customer's articles allow, ``ndcg by k`` by a list of k hits, as that project
+    does.
+    """
+    parts: list[pd.DataFrame] = []
+    ideals: dict[NdcgIdeal, str] = {"reachable": "ndcg", "k": "ndcg by k"}
+    for ideal, label in ideals.items():
+        values = per_customer(recs, truth, k=PUBLISHED_K, customers=known.values.to_pylist(), ndcg_ideal=ideal)
+        values["metric"] = values["metric"].astype("str").replace({"ndcg": label})
+        parts.append(values[values["metric"].isin([label] if parts else ["precision", "recall", label])])
+    table = pd.concat(parts).groupby(["metric", "k"], sort=False)["value"].mean()
+    return table.reset_index()
+
+
+def source_lists(model: TwoStage, customers: pd.Series, train: Interactions) -> dict[str, pd.DataFrame]:
+    """The lists of each source alone and of their fusion, filled up with the popular articles of three days.
+
+    Args:
+        model: fitted; its sources are asked.
+        customers: n, known to the model.
+        train: the articles that may be recommended are those that occur here.
+    """
+    moment, ids = model.moment(candidates=CANDIDATES), model.customer_profiles.ids
+    codes = ids.encode(customers)
+    rows = codes.astype(np.int64)
+    eligible = np.flatnonzero(model.in_stock & model.ranked).astype(np.int32)
+    order, shares = model._popular(moment, eligible)
+
+    def filled(first: Ranked) -> pd.DataFrame:
+        mine = np.nonzero(first.codes >= 0)
+        taken = Pairs(mine[0].astype(np.int64), first.codes[mine])
+        rest = first_of_order(order, shares, taken, len(rows), K, len(model.article_ids))
+        batch = encoded(followed(first, rest), ids.take(codes), model.article_ids, RECOMMENDED)
+        lists: pd.DataFrame = plain([batch], RECOMMENDED).to_pandas()
+        return lists
+
+    found = {source.name: filled(source.lists(rows, K)) for source in moment.sources}
+    return {**found, "fusion": filled(_fused(moment.candidates, rows))}
+
+
+def _fused(candidates_of: Callable[[Indices], Candidates], rows: Indices) -> Ranked:
+    """The first twelve of all sources' lists by reciprocal-rank fusion."""
+    parts = []
+    for start in range(0, len(rows), 1024):
+        chunk = rows[start : start + 1024]
+        candidates = candidates_of(chunk)
+        scores = candidates.fused().astype(np.float32)
+        parts.append(best(candidates.rows, candidates.codes, scores, len(chunk), K))
+    return Ranked(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def lists_for(model: Recommender[Any], customers: pd.Series, train: Interactions, k: int = K) -> pd.DataFrame:
+    """The lists of those customers whom the model can serve; who has none has MAP@12 of 0."""
+    served = customers[model.can_serve(customers)]
+    able = train.article_ids.values.filter(pa.array(model.can_rank(train.article_ids.values)))
+    return model.recommend(served, k, exclude_seen=False, candidates=able)
+
+
+def compared(values: dict[str, Values], known: IdMap, name: str = "two_stage") -> pd.DataFrame:
+    """MAP@12 of each model with and without history, and what ``name`` has more, with its 95% interval."""
+    rows = []
+    for model, value in values.items():
+        history = known.encode(value.index, unknown="minus_one") >= 0
+        for segment, chosen in (("with history", history), ("without history", ~history)):
+            gap = (values[name] - value)[chosen]
+            error = 1.96 * gap.std(ddof=1) / np.sqrt(len(gap))
+            rows.append(
+                {
+                    "model": model,
+                    "segment": segment,
+                    "customers": int(chosen.sum()),
+                    "map@12": value[chosen].mean(),
+                    "two_stage more by": gap.mean(),
+                    "low": gap.mean() - error,
+                    "high": gap.mean() + error,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def recalls(model: TwoStage, truth: Interactions, known: IdMap) -> pd.DataFrame:
+    """Recall of each source and of all at 200 candidates, and the oracle's MAP@12, with and without history."""
+    table = candidate_recall(model.moment(candidates=CANDIDATES), truth, model.customer_profiles.ids, model.article_ids)
+    history = known.encode(table["customer_id"], unknown="minus_one") >= 0
+    table["segment"] = np.where(history, "with history", "without history")
+    means = table.groupby(["segment", "source"], sort=False)[["recall", "oracle", "candidates"]].mean()
+    return means.reset_index()
+
+
+def evaluate(
+    transactions: Interactions,
+    sold: Catalogue,
+    protocol: str,
+    config: dict[str, Any],
+    *,
+    ablation: bool,
+    models: Sequence[str] = (),
+) -> dict[str, Any]:
+    """All figures of one protocol."""
+    train, truth = split(transactions, protocol)
+    everyone = pd.DataFrame({"customer_id": IdMap.union(train.customer_ids, truth.customer_ids).values.to_pandas()})
+    asked = pd.Series(truth.customer_ids.values.to_pandas())
+    costs, values, further = Costs(), {}, []
+
+    def judged(name: str, label: str, **settings: Any) -> Any:
+        model = recommenders.build(name, **settings)
+        costs.of(f"{label}: fit", lambda: model.fit(train, sold, everyone))
+        recs = costs.of(f"{label}: lists", lambda: lists_for(model, asked, train, PUBLISHED_K[-1]))
+        values[label] = map_at_12(recs, truth)
+        further.append(published(recs, truth, train.customer_ids).assign(model=label))
+        return model
+
+    judged("repeat", "merge", window_days=3)
+    judged("popular", "popular", window_days=3)
+    for name in models:
+        judged(name, name)
+    model = judged("two_stage", "two_stage", **config)
+    for name, recs in source_lists(model, asked, train).items():
+        values[name] = map_at_12(recs, truth)
+    if ablation:
+        groups = tuple(config.get("features", TwoStageConfig().features))
+        for group in groups:
+            judged(
+                "two_stage", f"without {group}", **{**config, "features": [each for each in groups if each != group]}
+            )
+    return {
+        "protocol": protocol,
+        "comparison": compared(values, train.customer_ids),
+        "published": pd.concat(further, ignore_index=True),
+        "recall": recalls(model, truth, train.customer_ids),
+        "gains": gains(model),
+        "seconds": costs.seconds,
+        "extrapolated": extrapolated(model),
+    }
+
+
+def gains(model: TwoStage) -> dict[str, float]:
+    """The share of each feature in the gain of the trees' splits, the greatest first."""
+    if not isinstance(model.trained_ranker, BoostedRanker):
+        return {}
+    found = model.trained_ranker.gains()
+    total = sum(found.values())
+    return {name: gain / total for name, gain in sorted(found.items(), key=lambda pair: -pair[1])}
+
+
+def extrapolated(model: TwoStage, sample: int = 4096) -> dict[str, float]:
+    """What ranking candidates for all customers of the retailer would cost, from a sample of those with history.
+
+    Peak memory is that of the process before and after: it goes by the chunk that is ranked at once.
+    """
+    able = np.flatnonzero(model.moment().inputs.histories.lengths > 0)
+    chosen = np.random.default_rng(0).permutation(able)[:sample]
+    ids = model.customer_profiles.ids.take(np.sort(chosen))
+    found = {}
+    for part in (len(chosen) // 4, len(chosen)):
+        start = time.process_time()
+        for _ in model.recommend_batches(ids[:part], K, exclude_seen=False):
+            pass
+        found[f"seconds of {part:,}"] = time.process_time() - start
+        found[f"peak MB after {part:,}"] = peak()
+    found["candidates of each"] = model.config.candidates
+    found[f"processor hours of {FULL_CUSTOMERS:,}"] = (
+        found[f"seconds of {len(chosen):,}"] / len(chosen) * FULL_CUSTOMERS / 3600
+    )
+    return found
+
+
+def peak() -> float:
+    """The most memory that the process has held, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def report(found: dict[str, Any]) -> None:
+    """Print the figures of one protocol."""
+    print(f"\n## {found['protocol']}: MAP@12, and how much more two_stage has, with the paired 95% interval")
+    print(found["comparison"].to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+    print("\nprecision, recall and NDCG of customers with history; ndcg by k: over the gains of k hits")
+    wide = found["published"].pivot(index="model", columns=["metric", "k"], values="value")
+    print(wide.to_string(float_format=lambda value: f"{value:.4f}"))
+    print(f"\nrecall and the oracle's MAP@12 at {CANDIDATES} candidates")
+    print(found["recall"].to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+    print("\nshare of the trees' gain")
+    print(", ".join(f"{name} {share:.3f}" for name, share in list(found["gains"].items())[:15]))
+    print("\nprocessor seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in found["seconds"].items()))
+    print("ranking: " + ", ".join(f"{name} {value:,.1f}" for name, value in found["extrapolated"].items()))
+    print(f"peak memory of the process: {peak():,.0f} MB", flush=True)
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """The parsed command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hm-week", type=Path, required=True)
+    parser.add_argument("--protocol", nargs="+", choices=[*WEEK], default=[*WEEK])
+    parser.add_argument("--validation", action="store_true")
+    parser.add_argument("--ablation", action="store_true")
+    parser.add_argument("--config", type=json.loads, default={})
+    parser.add_argument("--models", nargs="+", choices=[*recommenders.MODELS], default=[])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    return parser.parse_args(given)
+
+
+def main() -> None:
+    """Read, fit, evaluate, print."""
+    options = arguments()
+    from resources.compute import Compute
+
+    Compute("cpu", options.threads).apply()
+    costs = Costs()
+    sold = costs.of("article vectors", lambda: catalogue(pd.read_parquet(options.hm_week / "articles.parquet")))
+    print(f"article vectors: {costs.seconds['article vectors']:.1f} processor seconds")
+    transactions = read_week(options.hm_week)
+    config = {"threads": options.threads, **options.config}
+    results = []
+    for protocol in ["validation"] if options.validation else options.protocol:
+        results.append(evaluate(transactions, sold, protocol, config, ablation=options.ablation, models=options.models))
+        report(results[-1])
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        tables = [
+            {
+                name: json.loads(part.to_json(orient="records")) if isinstance(part, pd.DataFrame) else part
+                for name, part in each.items()
+            }
+            for each in results
+        ]
+        options.out.write_text(json.dumps({"config": config, "results": tables}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

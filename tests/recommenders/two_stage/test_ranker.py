@@ -1,0 +1,55 @@
+"""The boosted ranker: it learns an order, and its text is its bundle."""
+
+import numpy as np
+import pytest
+
+from atelier.errors import BundleError
+from atelier.recommenders.two_stage.ranker import BoostedRanker, Examples
+from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
+
+CONFIG = TwoStageConfig(trees=20, min_examples_in_leaf=5, threads=1, feature_fraction=1.0)
+NAMES = ("useful", "noise")
+
+
+@pytest.fixture(scope="module")
+def examples() -> Examples:
+    """Lists of eight, in each of which the row with the greatest first feature is the positive."""
+    features = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
+    labels = np.zeros((50, 8), np.int8)
+    labels[np.arange(50), features[:, 0].reshape(50, 8).argmax(axis=1)] = 1
+    return Examples(features, labels.ravel(), np.full(50, 8))
+
+
+def test_the_positive_comes_first(examples: Examples) -> None:
+    ranker = BoostedRanker.trained(examples, NAMES, CONFIG)
+    scores = ranker.scores(examples.features).reshape(50, 8)
+    assert (scores.argmax(axis=1) == examples.labels.reshape(50, 8).argmax(axis=1)).mean() > 0.9
+    gains = ranker.gains()
+    assert gains["useful"] > 3 * gains["noise"]
+
+
+def test_equal_examples_give_equal_text_and_equal_scores(examples: Examples) -> None:
+    one, two = (BoostedRanker.trained(examples, NAMES, CONFIG) for _ in range(2))
+    np.testing.assert_array_equal(one.arrays()["trees"], two.arrays()["trees"])
+    again = BoostedRanker.from_arrays(one.arrays(), NAMES, threads=2)
+    np.testing.assert_array_equal(again.scores(examples.features), one.scores(examples.features))
+    np.testing.assert_array_equal(again.arrays()["trees"], one.arrays()["trees"])
+    assert b"num_threads" not in one.arrays()["trees"].tobytes()
+
+
+def test_no_rows_have_no_scores(examples: Examples) -> None:
+    ranker = BoostedRanker.trained(examples, NAMES, CONFIG)
+    assert ranker.scores(examples.features[:0]).shape == (0,)
+    assert ranker.contributions(examples.features[:0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("text", [b"no trees", b"\xff\xfe", b"tree\nversion=v4"])
+def test_what_is_no_model_is_refused(text: bytes) -> None:
+    with pytest.raises(BundleError, match=r"cannot be read.*train the model again"):
+        BoostedRanker.from_arrays({"trees": np.frombuffer(text, np.uint8)}, NAMES, 1)
+
+
+def test_another_number_of_features_is_refused(examples: Examples) -> None:
+    text = BoostedRanker.trained(examples, NAMES, CONFIG).arrays()
+    with pytest.raises(BundleError, match="read 2 features, this version makes 3"):
+        BoostedRanker.from_arrays(text, (*NAMES, "third"), 1)

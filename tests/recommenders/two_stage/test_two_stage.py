@@ -1,0 +1,231 @@
+"""two_stage: what it learns, that no feature sees the truth, reasons, and fits without dates or without labels."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from atelier import recommenders
+from atelier.catalogue import Catalogue
+from atelier.errors import UnknownIdentifier
+from atelier.interactions import Interactions, InteractionsError
+from atelier.recommenders.two_stage.moment import Moment, source_names
+from atelier.recommenders.two_stage.two_stage import TwoStage
+from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
+
+SMALL: dict[str, Any] = {"recommenders": [], "candidates": 10, "trees": 30, "min_examples_in_leaf": 5, "threads": 1}
+DAYS = pd.date_range("2020-03-01", periods=6)
+ARTICLES = pd.DataFrame({"article_id": [f"sock{n}" for n in range(6)] + [f"coat{n}" for n in range(6)]})
+ARTICLES["product_type"] = np.where(ARTICLES["article_id"].str.startswith("sock"), "Sock", "Coat")
+ARTICLES["product_code"] = ARTICLES["article_id"].str[-1]
+CATALOGUE = Catalogue.from_frames(ARTICLES)
+
+
+def planted(customers: int = 60, seed: int = 0) -> pd.DataFrame:
+    """Everyone buys their own sock every day, and each day a coat after it that they never buy again."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for customer in range(customers):
+        coats = random.permutation(6)
+        for place, day in enumerate(DAYS):
+            rows.append((f"c{customer:02d}", f"sock{customer % 6}", day))
+            rows.append((f"c{customer:02d}", f"coat{coats[place]}", day + pd.Timedelta(hours=1)))
+    return pd.DataFrame(rows, columns=["customer_id", "article_id", "occurred_at"])
+
+
+FRAME = planted()
+
+
+@pytest.fixture(scope="module")
+def model() -> TwoStage:
+    fitted = recommenders.build("two_stage", **SMALL).fit(FRAME, CATALOGUE)
+    assert isinstance(fitted, TwoStage)
+    return fitted
+
+
+def test_it_learns_what_is_bought_again(model: TwoStage) -> None:
+    """The last article is a coat; the ranker puts the sock, which is the next one, first. ``repeat`` cannot know."""
+    recs = model.recommend(k=1, exclude_seen=False)
+    own = "sock" + (recs["customer_id"].str[1:].astype(int) % 6).astype(str)
+    assert (recs["article_id"] == own).all()
+    by_recency = recommenders.build("repeat").fit(FRAME, CATALOGUE).recommend(k=1, exclude_seen=False)
+    assert by_recency["article_id"].str.startswith("coat").all()
+    assert model.training_figures() == {"lists": 240.0}
+
+
+def test_the_network_learns_it_too() -> None:
+    settings = {**SMALL, "ranker": "network", "network_epochs": 60, "network_learning_rate": 0.01}
+    model = recommenders.build("two_stage", **settings).fit(FRAME, CATALOGUE)
+    recs = model.recommend(k=1, exclude_seen=False)
+    own = "sock" + (recs["customer_id"].str[1:].astype(int) % 6).astype(str)
+    assert (recs["article_id"] == own).mean() > 0.9
+    assert isinstance(model, TwoStage)
+    reasons = model.explain(recs.head(1)).to_pylist()
+    assert reasons[0][0]["kind"] == "source"
+
+
+def test_new_customers_are_ranked_as_known_ones_with_the_same_history(model: TwoStage) -> None:
+    new = FRAME[FRAME["customer_id"] == "c03"].assign(customer_id="new")
+    found = model.recommend(histories=new, k=12, exclude_seen=False)
+    known = model.recommend(["c03"], k=12, exclude_seen=False)
+    pd.testing.assert_frame_equal(found.drop(columns="customer_id"), known.drop(columns="customer_id"))
+
+
+def test_customers_without_history_get_what_sells() -> None:
+    frame = pd.DataFrame({"customer_id": [*sorted(set(FRAME["customer_id"])), "x"]})
+    model = recommenders.build("two_stage", **SMALL).fit(FRAME, CATALOGUE, frame)
+    popular = recommenders.build("popular", window_days=3).fit(FRAME, CATALOGUE, frame)
+    assert model.recommend(["x"], k=5)["article_id"].tolist() == popular.recommend(["x"], k=5)["article_id"].tolist()
+
+
+def recorded(frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> dict[tuple[int, str, str], list[float]]:
+    """The features of all training examples of the last day: by (day's place, customer, article)."""
+    found: dict[tuple[int, str, str], list[float]] = {}
+    kept = Moment.features
+
+    def features(self: Moment, rows: Any, candidates: Any) -> Any:
+        matrix = kept(self, rows, candidates)
+        customers, articles = ids["customers"].take(rows[candidates.rows]), ids["articles"].take(candidates.codes)
+        moment = self.inputs.snapshot.moment
+        for customer, article, values in zip(customers.to_pylist(), articles.to_pylist(), matrix.tolist(), strict=True):
+            found[moment, customer, article] = values
+        return matrix
+
+    data = Interactions.from_frame(frame)
+    ids = {"customers": data.customer_ids, "articles": CATALOGUE.ids}
+    with monkeypatch.context() as patch:
+        patch.setattr(Moment, "features", features)
+        recommenders.build("two_stage", **SMALL, training_days=1).fit(data, CATALOGUE)
+    return found
+
+
+def test_no_feature_sees_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other purchases on the day of the labels change which candidates are positive, and no feature of any."""
+    last = FRAME["occurred_at"] >= DAYS[-1]
+    other = FRAME.copy()
+    other.loc[last, "article_id"] = np.random.default_rng(1).permutation(other.loc[last, "article_id"])
+    one, two = recorded(FRAME, monkeypatch), recorded(other, monkeypatch)
+    common = one.keys() & two.keys()
+    assert len(common) > 100
+    assert all(np.array_equal(one[key], two[key], equal_nan=True) for key in common)
+
+
+def test_a_day_that_leaks_into_its_own_features_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuts = TwoStage._cuts
+
+    def leaking(self: TwoStage, train: Interactions) -> Any:
+        return [(before | label, label, moment) for before, label, moment in cuts(self, train)]
+
+    monkeypatch.setattr(TwoStage, "_cuts", leaking)
+    with pytest.raises(InteractionsError, match="are not before the moment of the snapshot"):
+        recommenders.build("two_stage", **SMALL).fit(FRAME, CATALOGUE)
+
+
+def test_days_of_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = Interactions.from_frame(FRAME)
+    model = recommenders.build("two_stage", **SMALL, training_days=9, horizon_days=2)
+    assert isinstance(model, TwoStage)
+    cuts = model._cuts(data)
+    times = data.occurred_at.astype("datetime64[D]")
+    days = [str(np.datetime64(moment, "us").astype("datetime64[D]")) for _, _, moment in cuts]
+    assert days == ["2020-03-05", "2020-03-04", "2020-03-03", "2020-03-02"]
+    for (before, label, _), day in zip(cuts, days, strict=True):
+        assert times[before].max() == np.datetime64(day) - 1
+        assert set(times[label]) == {np.datetime64(day), np.datetime64(day) + 1}
+
+
+def test_without_a_positive_it_fuses_and_says_so() -> None:
+    """Two days with different articles: no candidate is chosen."""
+    frame = pd.DataFrame(
+        {
+            "customer_id": ["u", "u", "v"],
+            "article_id": ["coat1", "coat2", "sock4"],
+            "occurred_at": pd.to_datetime(["2020-03-01", "2020-03-02", "2020-03-01"]),
+        }
+    )
+    with pytest.warns(UserWarning, match=r"nothing to rank by.*train it on more days"):
+        model = recommenders.build("two_stage", **SMALL).fit(frame, CATALOGUE)
+    assert model.recommend(["u"], k=1, exclude_seen=False)["article_id"].tolist() == ["coat2"]
+    assert isinstance(model, TwoStage)
+    reasons = model.explain(model.recommend(["u"], k=1, exclude_seen=False)).to_pylist()
+    assert reasons == [[{"kind": "source", "value": "own", "weight": pytest.approx(1 / 61)}]]
+
+
+def test_undated_interactions_are_labelled_by_the_last_of_each_customer() -> None:
+    frame = FRAME[FRAME["article_id"].str.startswith("sock")][["customer_id", "article_id"]]
+    model = recommenders.build("two_stage", **SMALL).fit(frame, CATALOGUE)
+    assert model.training_figures()["lists"] == 60
+    recs = model.recommend(k=1, exclude_seen=False)
+    assert (recs["article_id"].str[-1].astype(int) == recs["customer_id"].str[1:].astype(int) % 6).all()
+
+
+def test_reasons_name_the_source_and_the_features_that_raised_the_score(model: TwoStage) -> None:
+    recs = model.recommend(["c01", "c02"], k=12, exclude_seen=False)
+    reasons = model.explain(recs, attributes=3).to_pylist()
+    first = reasons[0]
+    assert (first[0]["kind"], first[0]["value"]) == ("source", "own")
+    assert [reason["kind"] for reason in first[1:]] == ["feature"] * (len(first) - 1)
+    assert 1 <= len(first[1:]) <= 3
+    weights = [reason["weight"] for reason in first[1:]]
+    assert weights == sorted(weights, reverse=True)
+    assert min(weights) > 0
+    # ten candidates; what stands behind them is there because it sells
+    assert [r[0]["value"] for r in reasons[10:12]] == ["popular"] * 2
+    unknown = pd.DataFrame({"customer_id": ["nobody"], "article_id": ["sock1"]})
+    assert model.explain(unknown).to_pylist() == [None]
+
+
+def test_contributions_add_up_to_the_score(model: TwoStage) -> None:
+    moment, rows = model.moment(), np.arange(5)
+    matrix = moment.features(rows, moment.candidates(rows))
+    assert model.trained_ranker is not None
+    rest = model.trained_ranker.scores(matrix) - model.trained_ranker.contributions(matrix).sum(axis=1)
+    np.testing.assert_allclose(rest, rest[0], atol=1e-6)
+
+
+def test_the_table_of_candidates_is_streamed(model: TwoStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atelier.recommenders.two_stage.two_stage.CHUNK", 7)
+    batches = list(model.candidate_batches(limit=8))
+    assert [batch.num_rows for batch in batches] == [7 * 8] * 8 + [4 * 8]
+    assert next(model.candidate_batches(["c00"], limit=12)).num_rows == 12  # more than are ranked
+    table = pd.concat(batch.to_pandas() for batch in batches)
+    assert not table.duplicated(["customer_id", "article_id"]).any()
+    assert {f"rank_{name}" for name in source_names(model.config)} <= set(table.columns)
+    with pytest.raises(UnknownIdentifier, match="'nobody'"):
+        list(model.candidate_batches(["nobody"]))
+
+
+def test_ages_are_read_and_make_a_source() -> None:
+    customers = pd.DataFrame({"customer_id": sorted(set(FRAME["customer_id"]))})
+    customers["age"] = np.where(np.arange(len(customers)) % 2, 25, 55)
+    model = recommenders.build("two_stage", **SMALL, age="age").fit(FRAME, CATALOGUE, customers)
+    assert isinstance(model, TwoStage)
+    assert model.config.customer_columns == ("age",)
+    assert "popular_age" in source_names(model.config)
+    assert np.nanmax(model.weights["snapshot.sold_by_age"][1]) > 0
+    with pytest.raises(InteractionsError, match="age names age, which the frame of customers lacks"):
+        recommenders.build("two_stage", **SMALL, age="age").fit(FRAME, CATALOGUE)
+    texts = customers.assign(age="young")
+    with pytest.raises(InteractionsError, match="age of customers holds something else than numbers"):
+        recommenders.build("two_stage", **SMALL, age="age").fit(FRAME, CATALOGUE, texts)
+
+
+def test_the_number_of_threads_changes_no_byte(model: TwoStage) -> None:
+    two = recommenders.build("two_stage", **{**SMALL, "threads": 2}).fit(FRAME, CATALOGUE)
+    np.testing.assert_array_equal(two.weights["ranker.trees"], model.weights["ranker.trees"])
+
+
+def test_a_config_without_content_reads_none() -> None:
+    assert TwoStageConfig().reads_content
+    assert not TwoStageConfig(content_length=0).reads_content
+
+
+def test_sources_are_named_once_and_are_others() -> None:
+    with pytest.raises(ValidationError, match="named twice"):
+        TwoStageConfig(recommenders=("als", "als"))
+    with pytest.raises(ValidationError, match="cannot be a source of itself"):
+        TwoStageConfig(recommenders=("two_stage",))
+    with pytest.raises(recommenders.UnknownModelError, match="no recommender 'best'"):
+        recommenders.build("two_stage", **{**SMALL, "recommenders": ["best"]}).fit(FRAME, CATALOGUE)
