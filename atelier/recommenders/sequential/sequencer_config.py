@@ -4,11 +4,11 @@ What belongs here: every number that can be chosen of the recurrent models alone
 share (:mod:`atelier.recommenders.sequential.config`).
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from atelier.recommenders.config import factors_for
+from atelier.recommenders.config import Search, factors_for
 from atelier.recommenders.declaration import Declaration
 from atelier.recommenders.sequential.config import SequenceConfig
 
@@ -16,8 +16,8 @@ from atelier.recommenders.sequential.config import SequenceConfig
 class SequencerConfig(SequenceConfig):
     """Config of ``sequencer``."""
 
-    cell: Literal["rnn", "lstm", "gru"] = Field(default="gru", description="The recurrent cell.")
-    layers: PositiveInt = Field(default=1, description="Recurrent layers, one on the other.")
+    cell: Annotated[Literal["rnn", "lstm", "gru"], Search()] = Field(default="gru", description="The recurrent cell.")
+    layers: Annotated[PositiveInt, Search(1, 2)] = Field(default=1, description="Recurrent layers, one on the other.")
     units: PositiveInt | None = Field(default=None, description="Units of each layer; empty: twice the factors.")
 
     def factors_of(self, articles: int) -> int:
