@@ -92,9 +92,9 @@ class Recommender(ABC, Generic[ConfigT]):
         weights: the trained arrays, by name, but for what belongs to a customer.
         training_state: a file in which a network that is trained step by step keeps its state, so that the same ``fit``
             resumes where the process was killed; None: nothing is kept. Models that are not trained so ignore it.
-        watch: is told of each epoch of a network that is trained step by step, whose figures then hold ``ndcg``, the mean
-            of 1 / log2(1 + rank) of interactions that were held out; what it raises ends the fit. The model is the same
-            with and without it. None: nobody is told. Models that are not trained so ignore it.
+        watch: is told of each epoch of a network that is trained step by step, whose figures then hold ``ndcg``, the
+            mean of 1 / log2(1 + rank) of interactions that were held out; what it raises ends the fit. The model is the
+            same with and without it. None: nobody is told. Models that are not trained so ignore it.
     """
 
     declaration: ClassVar[Declaration]

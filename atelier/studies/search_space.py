@@ -1,7 +1,7 @@
 """Which settings of a recommender are tried, derived from its config.
 
-What belongs here: from the fields of a pydantic config, their bounds, choices and :class:`~atelier.recommenders.config.Search`
-marks, to the parameters of a search. What does not: the search itself (:mod:`atelier.studies.tuning`).
+What belongs here: from the fields of a pydantic config, their bounds, their choices and the marks
+:class:`~atelier.recommenders.config.Search`, to the parameters of a search. What does not: the search itself (:mod:`atelier.studies.tuning`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,12 +10,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic.fields import FieldInfo
 
 from atelier.errors import AtelierError
@@ -107,12 +102,16 @@ def search_space(
     asked, given = set(fields) | set(listed), set(fixed)
     for name in sorted(asked | given):
         if name not in config.model_fields:
-            raise SearchSpaceError(f"{name} is no field of {config.__name__}; there are {', '.join(config.model_fields)}")
+            raise SearchSpaceError(
+                f"{name} is no field of {config.__name__}; there are {', '.join(config.model_fields)}"
+            )
         if name in DECIDED:
             raise SearchSpaceError(f"{name} is not searched and not fixed: the study itself sets it; remove it")
     if both := sorted(asked & given):
         raise SearchSpaceError(f"{both[0]} is fixed and searched at once: keep one of the two")
-    wanted = asked if fields else asked | {name for name in config.model_fields if _marked(config, name, dated, content)}
+    wanted = (
+        asked if fields else asked | {name for name in config.model_fields if _marked(config, name, dated, content)}
+    )
     space = tuple(
         _parameter(config, name, listed.get(name, ())) for name in config.model_fields if name in wanted - given
     )

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+import torch
 from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import URL
@@ -46,7 +47,7 @@ WARM_UP = 2
 FEWEST_FOR_IMPORTANCE = 8
 """Complete drawn trials below which the importance of parameters would be a matter of chance."""
 CURVE = "ndcg"
-"""The figure of an epoch by which trials are compared while they run: it does not depend on the loss that they chose."""
+"""The figure of an epoch by which trials are compared while they run: it does not depend on their losses."""
 
 _KEPT = ("origin", "settings", "standard_error", "customers", "epochs", "reason", "seconds")
 
@@ -103,7 +104,9 @@ def tune(
     task = _task(train, truth, plan, catalogue, customers, candidates)
     task.device = device
     identity = {"plan": plan.identity(), "space": [each.text() for each in space], "asked": task.digests()}
-    study_id = f"{plan.model}-{digest({**identity, 'data': dict(data or {}), 'made_by': _made_by(plan), 'device': device})}"
+    study_id = (
+        f"{plan.model}-{digest({**identity, 'data': dict(data or {}), 'made_by': _made_by(plan), 'device': device})}"
+    )
     with _quiet(), _alone(storage, study_id):
         study = _open(storage, study_id)
         _Search(plan, space, task, study).run()
@@ -116,7 +119,12 @@ def tune(
 
 
 def _task(
-    train: Interactions, truth: Interactions, plan: TuningPlan, catalogue: Catalogue | None, customers: Any, allowed: Any
+    train: Interactions,
+    truth: Interactions,
+    plan: TuningPlan,
+    catalogue: Catalogue | None,
+    customers: Any,
+    allowed: Any,
 ) -> Study:
     """The evaluation task: that of a recommender study of this one model on all of ``train``."""
     studied = RecommenderStudyPlan(
@@ -178,7 +186,9 @@ class _Search:
         except optuna.TrialPruned:
             trial.set_user_attr("seconds", time.process_time() - start)
             self.study.tell(trial, state=TrialState.PRUNED)
-        except DivergedError as error:  # an ordinary outcome of settings that do not suit: the trial is recorded as such
+        except (
+            DivergedError
+        ) as error:  # an ordinary outcome of settings that do not suit: the trial is recorded as such
             trial.set_user_attr("reason", str(error))
             trial.set_user_attr("seconds", time.process_time() - start)
             self.study.tell(trial, state=TrialState.FAIL)
@@ -219,7 +229,9 @@ class _Search:
                 raise optuna.TrialPruned
 
         plan, config = self.plan, declared(self.plan.model).config.model_validate(settings)
-        studied = StudiedModel(recommender=plan.model, config=settings, reads_content=config.reads_content)
+        # How many threads make no difference to the result: the step's, like torch's.
+        threads = {"threads": torch.get_num_threads()} if "threads" in type(config).model_fields else {}
+        studied = StudiedModel(recommender=plan.model, config=settings | threads, reads_content=config.reads_content)
         fit = RecommenderFit(plan.model, 1.0, plan.seed)
         model = self.task.sample(fit).fit(studied, plan.seed, watch)
         lists, _ = self.task.lists(model, fit)
@@ -278,7 +290,9 @@ def _alone(storage: Path | None, study_id: str) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise TuningError(f"another process writes {storage}: wait until it has ended, then start {study_id} again") from error
+        raise TuningError(
+            f"another process writes {storage}: wait until it has ended, then start {study_id} again"
+        ) from error
     try:
         yield
     finally:
@@ -348,4 +362,4 @@ def changed(model: str, settings: Settings) -> Settings:
         settings: fields of its config.
     """
     defaults = json.loads(declared(model).config().model_dump_json())
-    return {name: value for name, value in settings.items() if value != defaults[name]}
+    return {name: value for name, value in settings.items() if value != defaults.get(name)}

@@ -4,6 +4,7 @@ What belongs here: the plan and the record of a trial. What does not: running it
 values a field may have (:mod:`atelier.studies.search_space`).
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
@@ -73,12 +74,7 @@ class TuningPlan(BaseModel):
         config = declared(self.model).config
         reads = "mode" in {*self.parameters, *self.choices} or config.model_validate(self.fixed).reads_content
         return search_space(
-            config,
-            self.parameters,
-            choices=self.choices,
-            fixed=self.fixed,
-            dated=dated,
-            content=content and reads,
+            config, self.parameters, choices=self.choices, fixed=self.fixed, dated=dated, content=content and reads
         )
 
     def identity(self) -> dict[str, Any]:
@@ -156,5 +152,15 @@ class Tuning(BaseModel):
     @property
     def best(self) -> Trial:
         """The best complete trial, of equals the earliest: the default one unless another is better."""
-        complete = [trial for trial in self.trials if trial.value is not None]
-        return max(complete, key=lambda trial: (trial.value, -trial.number))
+        return max(self.trials, key=lambda trial: (-math.inf if trial.value is None else trial.value, -trial.number))
+
+    @property
+    def best_value(self) -> float:
+        """The metric of the best trial.
+
+        Raises:
+            ValueError: no trial was complete.
+        """
+        if self.best.value is None:
+            raise ValueError("no trial was complete")
+        return self.best.value

@@ -38,9 +38,7 @@ class ALSConfig(RecommenderConfig):
         description="How much an interaction counts, by kind, −1,000 to 1,000; kinds that are not named count 1, "
         "`return` 0. An article to which a customer's interactions give 0 or less is not preferred.",
     )
-    half_life_days: Annotated[
-        float | None, Search(choices=(None, 7.0, 14.0, 30.0, 60.0, 120.0), dated=True)
-    ] = Field(
+    half_life_days: Annotated[float | None, Search(choices=(None, 7.0, 14.0, 30.0, 60.0, 120.0), dated=True)] = Field(
         default=30.0, gt=0, description="After how many days an interaction counts half; empty: it never fades."
     )
     threads: int = Field(

@@ -29,7 +29,6 @@ from atelier.recommenders.factorisation.hybrid_training import Examples, Trainer
 from atelier.recommenders.training_data.customer_features import attribute_matrix
 from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, Scores
 
-
 FOR_DATED = ("inputs_drawn", "history", "negative_popularity")
 """The fields whose defaults suit histories with dates only."""
 

@@ -123,9 +123,7 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             content = () if features is None else features.tensors()
             read = histories.starts, histories.articles, histories.kinds, histories.gaps
             made_from = fingerprint(self.config.model_dump_json(), *read, *content)
-        self.epochs = train(
-            self.name, trainer, examples, self.config, self.training_state, made_from, self.watch
-        )
+        self.epochs = train(self.name, trainer, examples, self.config, self.training_state, made_from, self.watch)
 
     # Vectors
 
