@@ -146,7 +146,7 @@ def _tuning(step: Step) -> "Section":
 
     day = _newest(step, "tuning_trials")
     if day is None:
-        return tuning_section(None, None)
+        return tuning_section(None)
     trials, parameters = (partition(step, table, day) for table in ("tuning_trials", "tuning_parameters"))
     # What the settings say of presets may be of later days: a page shows those alone that its own day could know.
     presets = {each.study: name for name, each in step.home.settings.presets.items() if each.last_day_seen <= step.ds}

@@ -31,10 +31,13 @@ if TYPE_CHECKING:
 NAME = "tune"
 TRIALS, PARAMETERS = "tuning_trials", "tuning_parameters"
 FILE = "trials.db"
+EMPTY = "empty"
 
 
 class TuneConfig(dg.Config):
     """Which settings of which recommender are tried.
+
+    In fixed, choices and tried_first the text ``empty`` leaves a field empty, because Dagster's config has no null there.
 
     Attributes:
         model: popular, repeat, als, hybrid, transformer or sequencer.
@@ -45,7 +48,7 @@ class TuneConfig(dg.Config):
         seconds: no trial is begun later than this after the start; empty: there is no limit.
         fixed: fields of the model's config that every trial has.
         parameters: the fields that are tried; empty: those that the model's config marks.
-        choices: the values that are tried of a field, by field; null leaves it empty.
+        choices: the values that are tried of a field, by field.
         tried_first: settings that are tried right after the default ones, for example found by hand.
         exclude_seen: whether lists leave out what a customer had purchased.
         sampler: tpe learns from earlier trials, random does not.
@@ -148,9 +151,18 @@ def tuning_plan(config: TuneConfig) -> "TuningPlan":
         )
     own = {"preset", "write_preset", "validation_days"}
     try:
-        return TuningPlan.model_validate(config.model_dump(exclude=own))
+        return TuningPlan.model_validate(_with_nulls(config.model_dump(exclude=own)))
     except ValidationError as error:
         raise dg.Failure(f"{NAME}: the config cannot be used: {faults(error)}", allow_retries=False) from error
+
+
+def _with_nulls(value: Any) -> Any:
+    """The same with None for the text ``empty``, at any depth."""
+    if isinstance(value, dict):
+        return {name: _with_nulls(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_with_nulls(each) for each in value]
+    return None if value == EMPTY else value
 
 
 def preset_name(config: TuneConfig) -> str:

@@ -22,7 +22,11 @@ SHOWN = 10
 
 @parts.section("Tuning", "tuning", "No settings have been tried yet.", "tune")
 def tuning_section(
-    trials: pd.DataFrame, parameters: pd.DataFrame, *, day: date | None = None, presets: Mapping[str, str] | None = None
+    trials: pd.DataFrame,
+    parameters: pd.DataFrame | None = None,
+    *,
+    day: date | None = None,
+    presets: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """For each model the trials over time, the best of them, and which settings mattered.
 
@@ -36,13 +40,16 @@ def tuning_section(
         f"Settings tried on validation days up to {day}: fitted on the days before, judged by the purchases of these "
         "days. A model of these days or earlier ones with such settings looks better than it could have been."
     )
+    if parameters is None:
+        parameters = pd.DataFrame(columns=["model", "parameter", "importance"])
     for model in sorted(set(trials["model"].astype(str))):
         own, searched = (frame[frame["model"] == model] for frame in (trials, parameters))
         yield parts.heading(model)
         yield parts.paragraph(summary(own, presets or {}))
         yield from figures(tuning_drawings(own, searched))
         yield from _trials(own)
-        yield parameters_table(searched)
+        if len(searched):
+            yield parameters_table(searched)
 
 
 def summary(trials: pd.DataFrame, presets: Mapping[str, str]) -> str:

@@ -1,7 +1,8 @@
 """Which settings of a recommender are tried, derived from its config.
 
 What belongs here: from the fields of a pydantic config, their bounds, their choices and the marks
-:class:`~atelier.recommenders.config.Search`, to the parameters of a search. What does not: the search itself (:mod:`atelier.studies.tuning`).
+:class:`~atelier.recommenders.config.Search`, to the parameters of a search. What does not: the search itself
+(:mod:`atelier.studies.tuning`).
 """
 
 from collections.abc import Iterable, Mapping
