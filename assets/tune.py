@@ -37,7 +37,7 @@ EMPTY = "empty"
 class TuneConfig(dg.Config):
     """Which settings of which recommender are tried.
 
-    In fixed, choices and tried_first the text ``empty`` leaves a field empty, because Dagster's config has no null there.
+    In fixed, choices and tried_first the text ``empty`` leaves a field empty: Dagster's config has no null there.
 
     Attributes:
         model: popular, repeat, als, hybrid, transformer or sequencer.

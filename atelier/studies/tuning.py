@@ -272,7 +272,7 @@ def _open(storage: Path | None, study_id: str) -> optuna.Study:
     if storage is not None:
         url = URL.create("sqlite", database=str(storage)).render_as_string(hide_password=False)
         kept = optuna.storages.RDBStorage(url.replace("{", "{{").replace("}", "}}"))  # it fills in a template
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=PRUNED_AFTER, n_warmup_steps=WARM_UP)
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=PRUNED_AFTER, n_warmup_steps=WARM_UP + 1)
     return optuna.create_study(
         storage=kept, study_name=study_id, direction="maximize", load_if_exists=True, pruner=pruner
     )

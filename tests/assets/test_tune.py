@@ -194,7 +194,7 @@ def test_a_models_step_takes_the_preset_and_warns_of_days_that_it_has_seen(
     models = ModelStore(house.home.store)
     bundle = models.bundle("als_model", models.pointer("als_model", day))
     config = load(bundle.path).config.model_dump()
-    fields = {name: value for name, value in house.home.settings.presets["als_tuned"].fields.items()}
+    fields = house.home.settings.presets["als_tuned"].fields
     assert config["iterations"] == 1, "what the run says comes before the preset"
     assert {name: config[name] for name in fields if name != "iterations"} == {
         name: value for name, value in fields.items() if name != "iterations"

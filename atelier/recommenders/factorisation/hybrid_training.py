@@ -166,16 +166,24 @@ class Trainer:
         return total / examples if examples else float("nan")
 
     @torch.no_grad()
-    def ndcg(self, batches: Sequence[TrainingBatch]) -> float:
-        """The mean of 1 / log2(1 + rank) of the positives among all articles; ties rank behind; nan without any.
+    def ndcg(self, batches: Sequence[TrainingBatch], articles: Indices) -> float:
+        """The mean of 1 / log2(1 + rank) of the positives among articles; ties rank behind; nan without any.
 
         Unlike the loss it is comparable between configs with other losses and other negatives.
+
+        Args:
+            batches: the examples.
+            articles: int64 [n], ascending: those that are ranked; all inputs and positives are among them.
         """
-        vectors = self.network.article_vectors(len(self._place))
+        self.network.eval()
+        embedding, rows = self.network.embedding, torch.from_numpy(articles)
+        learned = None if embedding is None else embedding.learned()[copied(rows, self.device)]
+        parts = [part for part in (learned, self.network.content_part(rows)) if part is not None]
+        vectors = sum(parts[1:], parts[0])  # [n, factors]
         total = 0.0
         for batch in batches:
-            positives = self._there(batch.positives.astype(np.int64))
-            scores = self._customers(batch, vectors, batch.inputs) @ vectors.T  # [b, articles]
+            positives = self._there(np.searchsorted(articles, batch.positives))
+            scores = self._customers(batch, vectors, np.searchsorted(articles, batch.inputs)) @ vectors.T  # [b, n]
             ranks = (scores >= scores.gather(1, positives[:, None])).sum(1)
             total += float((1 / torch.log2(1 + ranks)).sum())
         examples = sum(len(batch.positives) for batch in batches)
@@ -290,7 +298,9 @@ def train(
         every=an_epoch,
         patience=config.patience,
         learning_rates=rates,
-        score=lambda: {"loss": trainer.loss(judged)} | ({"ndcg": trainer.ndcg(ranked)} if ranked else {}),
+        score=lambda: (
+            {"loss": trainer.loss(judged)} | ({"ndcg": trainer.ndcg(ranked, sampler.articles)} if ranked else {})
+        ),
         by="loss" if judged else None,
         state=state,
         made_from=made_from,
