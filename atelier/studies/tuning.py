@@ -11,9 +11,8 @@ others, "Algorithms for Hyper-Parameter Optimization" (NeurIPS 2011), the estima
 import json
 import math
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,8 +180,7 @@ class _Search:
         trial.set_user_attr("settings", settings)
         start = time.process_time()
         try:
-            with _warnings_of_trial():
-                found = self._judged(trial, settings, prunes=self.plan.prune and number > 0)
+            found = self._judged(trial, settings, prunes=self.plan.prune and number > 0)
         except optuna.TrialPruned:
             trial.set_user_attr("seconds", time.process_time() - start)
             self.study.tell(trial, state=TrialState.PRUNED)
@@ -252,14 +250,6 @@ def _figure(scores: Mapping[str, Sequence[Any]], plan: TuningPlan) -> dict[str, 
     raise TuningError(f"{plan.metric}@{plan.k} is undefined on these validation days: take longer ones")
 
 
-@contextmanager
-def _warnings_of_trial() -> Iterator[None]:
-    """Warnings of each kind and place once, not once a trial."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("once")
-        yield
-
-
 # ---- the study
 
 
@@ -282,8 +272,7 @@ def _open(storage: Path | None, study_id: str) -> optuna.Study:
 def _alone(storage: Path | None, study_id: str) -> Iterator[None]:
     """Keep other processes off the search; the lock ends with the process, however that ends."""
     if storage is None:
-        with nullcontext():
-            yield
+        yield
         return
     storage.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{storage}.lock", timeout=0)

@@ -114,6 +114,7 @@ HEAVY = [
     "matplotlib",
     "PIL",
     "annoy",
+    "optuna",
 ]
 
 #: Loads what workspace.yaml names, as the code server does, and says what that brought with it.
