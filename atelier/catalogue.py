@@ -86,6 +86,20 @@ class Catalogue:
                 array.setflags(write=False)
         return cls(ids, sorted_frame, matrix, names, stock)
 
+    def siblings(self) -> npt.NDArray[np.int64] | None:
+        """The first article of each article's style (``product_code``), int64 [n]; the article itself without one.
+
+        None where the frame does not tell styles.
+        """
+        if "product_code" not in columns(self.frame):
+            return None
+        styles, _ = pd.factorize(self.frame["product_code"])
+        first = np.arange(len(self))
+        known = np.flatnonzero(styles >= 0)
+        _, lowest, style = np.unique(styles[known], return_index=True, return_inverse=True)
+        first[known] = known[lowest][style]
+        return first
+
     def __len__(self) -> int:
         return len(self.ids)
 

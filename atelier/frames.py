@@ -283,16 +283,36 @@ def flags(values: Any, name: str, error: type[AtelierError]) -> Mask:
     )
 
 
+def flag(value: Any, name: str, error: type[AtelierError]) -> bool:
+    """One flag: true or false, of Python or NumPy, or the numbers 0 and 1.
+
+    Args:
+        value: the flag.
+        name: of the argument, for the message.
+        error: is raised for anything else: Python takes the text ``"False"`` for true.
+    """
+    if isinstance(value, bool | np.bool_ | int | np.integer) and value in (0, 1):
+        return bool(value)
+    raise error(f"{name} is {value!r} ({type(value).__name__}): say True or False")
+
+
 def numbers(values: Any, name: str, error: type[AtelierError]) -> Float64s:
-    """A column of numbers, float64 [n], NaN where there is none.
+    """A column of finite numbers, float64 [n], NaN where there is none.
 
     Args:
         values: numbers of any sort, decimals too.
         name: of the column, for the message.
-        error: is raised where a value is not a number.
+        error: is raised where a value is not a number, or infinite.
     """
-    array = cast(values, pa.float64(), name, error)
-    return np.array(array.to_numpy(zero_copy_only=False), dtype=np.float64)
+    given = decoded(read(values, name, error))
+    if pa.types.is_boolean(given.type):
+        raise error(f"column {name} holds true and false, not numbers")
+    array = cast(given, pa.float64(), name, error)
+    found = np.array(array.to_numpy(zero_copy_only=False), dtype=np.float64)
+    if np.isinf(found).any():
+        row = int(np.flatnonzero(np.isinf(found))[0])
+        raise error(f"column {name} is infinite in {np.isinf(found).sum():,} rows, the first at place {row:,}")
+    return found
 
 
 def categories(values: Any, name: str, error: type[AtelierError]) -> Any:

@@ -15,10 +15,20 @@ import pandas as pd
 import pyarrow as pa
 
 from atelier.errors import AtelierError, UnknownIdentifier
-from atelier.frames import categories, chosen_texts, columns, numbers, read, require, times, whole
+from atelier.frames import (
+    categories,
+    chosen_texts,
+    columns,
+    numbers,
+    read,
+    require,
+    times,
+    warn_nothing_in_common,
+    whole,
+)
 from atelier.frames import day as read_day
 from atelier.ids import Codes, IdMap, preview
-from atelier.kinds import PURCHASE, RETURN
+from atelier.kinds import PURCHASE, RETURN, unheard_of
 from atelier.returns import cancelled, cancels
 
 Times = npt.NDArray[np.datetime64]
@@ -130,10 +140,10 @@ class Interactions:
         return is a row as any other: split ``of_kinds(…)`` where the last purchases that were kept are wanted.
 
         Raises:
-            InteractionsError: ``n`` is below 1.
+            InteractionsError: ``n`` is no whole number of at least 1.
         """
-        if n < 1:
-            raise InteractionsError(f"leave_last_out takes 1 row or more of each customer, not {n}")
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise InteractionsError(f"leave_last_out takes a whole number of rows, 1 or more, not {n!r}")
         ends = np.cumsum(np.bincount(self.customers, minlength=len(self.customer_ids)))
         last = np.arange(len(self)) >= ends[self.customers] - n
         return self.rows(~last), self.rows(last)
@@ -147,12 +157,16 @@ class Interactions:
         Args:
             kinds: a collection of kinds, or a single one.
 
+        A warning names a kind that no row has and that Atelier does not know (:mod:`atelier.kinds`).
+
         Raises:
             InteractionsError: it is neither.
         """
         asked = chosen_texts(kinds, "kinds", InteractionsError)
         if self.kinds is None:
             return self
+        if odd := unheard_of(asked, self.kinds.categories):
+            warn_nothing_in_common(odd)
         chosen = self._of(*asked)
         return self.rows(chosen & ~self._sent_back() if cancels(asked, self.kinds.categories) else chosen)
 

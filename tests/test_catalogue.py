@@ -83,3 +83,11 @@ def test_nothing_passed_is_changed_and_nothing_kept_can_be() -> None:
 def test_bad_frames_are_refused(articles: Any, vectors: Any, names: Any, message: str) -> None:
     with pytest.raises(CatalogueError, match=message):
         Catalogue.from_frames(articles, vectors, names)
+
+
+def test_siblings_are_the_articles_of_one_style() -> None:
+    frame = pd.DataFrame({"article_id": ["e", "d", "c", "b", "a"], "product_code": ["p", None, "q", "p", "q"]})
+    found = Catalogue.from_frames(frame).siblings()
+    assert found is not None
+    assert found.tolist() == [0, 1, 0, 3, 1]  # of a, b, c, d, e
+    assert Catalogue.from_frames(frame[["article_id"]]).siblings() is None

@@ -24,7 +24,7 @@ from atelier.attributes.labels import RESERVED, labels_of, read_labels
 from atelier.attributes.scores import MEAN
 from atelier.catalogue import Catalogue
 from atelier.errors import AtelierError, NothingInCommonWarning
-from atelier.frames import categories, chosen_texts, day, days, flags, numbers, times
+from atelier.frames import categories, chosen_texts, day, days, flag, flags, numbers, times
 from atelier.ids import IdMap
 from atelier.interactions import Interactions
 from atelier.metrics import article_segments, compare, customers_with_history, evaluate, per_customer
@@ -471,3 +471,60 @@ def test_what_has_something_in_common_is_silent() -> None:
             evaluate(RECS.iloc[:0], PAIRS, 2)
         model = recommenders.build("popular").fit(some, Catalogue.from_frames(catalogue), customers=STRANGERS[:0])
         model.recommend(histories=pd.concat([PAIRS, STRANGERS]))
+
+
+# What is asked for by a name or a flag
+
+
+@pytest.mark.parametrize("value", ["False", "", None, 2, 0.0, [True]], ids=repr)
+def test_an_argument_that_is_no_flag_is_refused(value: Any) -> None:
+    model = recommenders.build("popular").fit(PAIRS)
+    uses: list[Callable[[], Any]] = [
+        lambda: evaluate(RECS, PAIRS, 2, train=PAIRS, exclude_seen=value),
+        lambda: per_customer(RECS, PAIRS, 2, train=PAIRS, exclude_seen=value),
+        lambda: model.recommend(exclude_seen=value),
+    ]
+    for use in uses:
+        with pytest.raises(AtelierError, match=r"exclude_seen is .*say True or False"):
+            use()
+
+
+def test_every_form_of_a_flag_reads_the_same() -> None:
+    assert [flag(each, "f", OddError) for each in (True, np.True_, 1, np.int8(1))] == [True] * 4
+    assert [flag(each, "f", OddError) for each in (False, np.False_, 0, np.int8(0))] == [False] * 4
+
+
+BOUGHT = PAIRS.assign(kind=["purchase", "view", "purchase"])
+MISSPELT: dict[str, Callable[[], Any]] = {
+    "of_kinds": lambda: Interactions.from_frame(BOUGHT).of_kinds(("purchase", "purchace")),
+    "kind_weights": lambda: recommenders.build("als", factors=2, kind_weights={"purchace": 0.5}).fit(BOUGHT),
+    "truth_kinds": lambda: evaluate(RECS, BOUGHT, 2, truth_kinds=("purchase", "purchace")),
+    "truth_kinds of Interactions": lambda: evaluate(
+        RECS, Interactions.from_frame(BOUGHT), 2, truth_kinds=("purchase", "purchace")
+    ),
+}
+
+
+@pytest.mark.parametrize("use", MISSPELT)
+def test_a_misspelt_kind_is_named_with_what_may_be_meant(use: str) -> None:
+    with pytest.warns(NothingInCommonWarning, match="'purchace' .perhaps 'purchase' is meant.*purchase, view"):
+        MISSPELT[use]()
+
+
+def test_a_known_kind_that_a_day_lacks_is_no_mistake() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(Interactions.from_frame(BOUGHT).of_kinds(("purchase", "save"))) == 2
+        assert len(Interactions.from_frame(BOUGHT.head(0)).of_kinds("click")) == 0
+
+
+@pytest.mark.parametrize("n", [1.5, 0, True, "1"], ids=repr)
+def test_a_count_of_rows_that_is_none_is_refused(n: Any) -> None:
+    with pytest.raises(AtelierError, match="leave_last_out takes a whole number"):
+        Interactions.from_frame(PAIRS).leave_last_out(n)
+
+
+@pytest.mark.parametrize("prices", [[True, False, True], [1.0, np.inf, 2.0]], ids=["truths", "infinite"])
+def test_what_is_no_price_is_refused(prices: Any) -> None:
+    with pytest.raises(AtelierError, match=r"column price (holds true and false|is infinite in 1 rows)"):
+        Interactions.from_frame(PAIRS.assign(price=prices))

@@ -193,7 +193,7 @@ def test_bad_frames_are_refused(change: dict[str, Any], error: type[Exception], 
 def test_what_is_no_frame_is_refused() -> None:
     with pytest.raises(InteractionsError, match="not list"):
         Interactions.from_frame([("a", "x")])
-    with pytest.raises(InteractionsError, match="1 row or more"):
+    with pytest.raises(InteractionsError, match="whole number of rows"):
         Interactions.from_frame(frame_of([])).leave_last_out(0)
 
 

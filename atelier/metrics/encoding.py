@@ -32,7 +32,7 @@ from atelier.frames import (
 )
 from atelier.ids import IdMap
 from atelier.kinds import PURCHASE as ONE_PURCHASE
-from atelier.kinds import RETURN
+from atelier.kinds import RETURN, unheard_of
 from atelier.returns import cancelled, cancels
 
 Ints: TypeAlias = NDArray[np.integer[Any]]
@@ -309,6 +309,8 @@ def pairs(data: Any, kinds: Sequence[str] | None, what: str, name: str = "") -> 
     def of(*names: str) -> NDArray[np.bool_]:
         return np.isin(kind.indices.to_numpy(), [place for place, one in enumerate(there) if one in names])
 
+    if odd := unheard_of(asked, there):
+        warn_nothing_in_common(f"{name or 'kinds'} of {what}: {odd}", depth=4)
     chosen = of(*asked)
     if cancels(asked, there):
         rows = _pairs_of_frame(data, what)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atelier.frames import decoded, read
+from atelier.frames import decoded, flag, read
 from atelier.metrics.encoding import (
     Coded,
     CodedInteractions,
@@ -129,7 +129,7 @@ def prepare(
     sets = relevant_sets(
         bought_by[relevant.customers.codes], bought[relevant.articles.codes], len(article_ids), allowed
     )
-    if exclude_seen:
+    if flag(exclude_seen, "exclude_seen", MetricsError):
         if train is None:
             raise MetricsError("exclude_seen=True needs train: the interactions that count as seen")
         seen = pairs(train, seen_kinds, "train", "seen_kinds")

@@ -1,4 +1,4 @@
-"""The vectors of articles, learned: an embedding of each, a network over their content, or the sum of both.
+"""The vectors of articles, learned: embeddings of each and of its style, a network over content, or the sum of both.
 
 What belongs here: article numbers in, article vectors out. What does not: what customers are made of, losses, sampling
 (the models), keeping features in memory (:mod:`atelier.nn.content_features`).
@@ -7,6 +7,7 @@ Source of the sum: Cardoso, Daolio and Vargas, "Product Characterisation towards
 from Unstructured Data to Recommend Fashion Products" (KDD 2018), the section on the hybrid recommender.
 """
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
 
@@ -59,6 +60,24 @@ class ContentNetwork(nn.Module):
         return x
 
 
+@dataclass(frozen=True)
+class EmbeddedArticles:
+    """The embeddings of some distinct articles, read for one step.
+
+    Attributes:
+        vectors: float32 [n, factors].
+        leaves: the embeddings that they are sums of: each with its rows and the leaf that gathers their gradient.
+    """
+
+    vectors: Tensor
+    leaves: tuple[tuple[RowEmbedding, Tensor, Tensor], ...]
+
+    def step(self) -> None:
+        """Move the rows by the gradient that their leaves gathered."""
+        for embedding, rows, leaf in self.leaves:
+            embedding.step(rows, leaf)
+
+
 class ArticleNetwork(nn.Module):
     """Vectors of articles.
 
@@ -70,10 +89,14 @@ class ArticleNetwork(nn.Module):
         dropout: share of its hidden units dropped in training.
         embedding_rate: Adagrad's step for the embeddings; None: there are none.
         random: for the first weights.
+        styles: int64 [n_articles], in main memory: the style of each article, numbered from 0. Articles of one style
+            share a second embedding, so that an article learns from its other colours. None: there is none.
 
     Attributes:
         features: the articles' features, or None.
         embedding: the embeddings, or None.
+        styles: the style of each article, or None.
+        style_embedding: the embeddings of styles, or None.
         content: the content network, or None.
     """
 
@@ -86,11 +109,39 @@ class ArticleNetwork(nn.Module):
         dropout: float,
         embedding_rate: float | None,
         random: torch.Generator,
+        styles: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.features = content
+        self.features, self.styles = content, None if embedding_rate is None else styles
         self.embedding = None if embedding_rate is None else RowEmbedding(n_articles, factors, embedding_rate, random)
         self.content = None if content is None else ContentNetwork(content.dim, hidden, factors, dropout, random)
+        self.style_embedding = None
+        if embedding_rate is not None and styles is not None:
+            self.style_embedding = RowEmbedding(int(styles.max()) + 1, factors, embedding_rate, random)
+
+    def embedded(self, articles: Tensor) -> EmbeddedArticles | None:
+        """The embeddings of articles, with those of their styles; None without embeddings.
+
+        Args:
+            articles: int64 [n], distinct, in main memory.
+        """
+        if self.embedding is None:
+            return None
+        device = self.embedding.weight.device
+        rows = copied(articles, device)
+        leaf = self.embedding.leaf(rows)
+        own = (self.embedding, rows, leaf)
+        if self.style_embedding is None or self.styles is None:
+            return EmbeddedArticles(leaf, (own,))
+        styles, places = torch.unique(self.styles[articles], return_inverse=True)
+        style_rows = copied(styles, device)
+        style_leaf = self.style_embedding.leaf(style_rows)
+        vectors = leaf + functional.embedding(copied(places, device), style_leaf)
+        return EmbeddedArticles(vectors, (own, (self.style_embedding, style_rows, style_leaf)))
+
+    def learned_styles(self) -> Tensor | None:
+        """The embeddings of styles, float32 [styles, factors], zero for one that was never trained; None without."""
+        return None if self.style_embedding is None else self.style_embedding.learned()
 
     def content_part(self, articles: Tensor) -> Tensor | None:
         """The content network's vectors, [n, factors]: zero for articles without content; None without a network.
@@ -115,5 +166,7 @@ class ArticleNetwork(nn.Module):
         content = torch.cat([part for part in parts if part is not None]) if self.content is not None else None
         if self.embedding is None:
             return cast(Tensor, content)
-        embedding = self.embedding.learned()
+        embedding, styles = self.embedding.learned(), self.learned_styles()
+        if styles is not None and self.styles is not None:
+            embedding += styles[copied(self.styles, styles.device)]
         return embedding if content is None else embedding.add_(content)

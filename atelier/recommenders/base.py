@@ -20,7 +20,7 @@ from atelier import bundles
 from atelier.bundles import Array
 from atelier.catalogue import Catalogue, CatalogueError
 from atelier.errors import AtelierError, BundleError
-from atelier.frames import warn_nothing_in_common
+from atelier.frames import flag, warn_nothing_in_common
 from atelier.ids import Codes, IdMap, column, preview, warn_of_strangers
 from atelier.interactions import Interactions, InteractionsError
 from atelier.progress import progress
@@ -50,6 +50,10 @@ __all__ = ["RECOMMENDED", "NeighbourRanker", "NotFittedError", "Ranker", "Recomm
 
 BATCH = 8192
 """Customers or articles ranked at once."""
+
+
+class ArgumentError(AtelierError, ValueError):
+    """An argument is of another type than it has to be."""
 
 
 class NotFittedError(AtelierError, RuntimeError):
@@ -271,7 +275,7 @@ class Recommender(ABC, Generic[ConfigT]):
 
         Raises:
             UnknownIdentifier: a customer or candidate is unknown; the message names the first few.
-            ValueError: ``k`` is below 1.
+            ValueError: ``k`` is below 1, or ``exclude_seen`` is neither true nor false.
             NotFittedError: the model was not fitted.
         """
         batches = list(self.recommend_batches(customers, k, exclude_seen, candidates, histories))
@@ -295,6 +299,7 @@ class Recommender(ABC, Generic[ConfigT]):
         """
         self._check_fitted()
         check_k(k)
+        exclude_seen = flag(exclude_seen, "exclude_seen", ArgumentError)
         customer_profiles = self.customer_profiles if histories is None else self._new_profiles(histories, customers)
         places = self._places(customer_profiles, customers)
         asked = None if candidates is None else chosen_articles(self.article_ids, candidates)

@@ -21,6 +21,11 @@ class ContentConfig(RecommenderConfig):
     factors: Annotated[PositiveInt | None, Search(16, 256, step=16)] = Field(
         default=None, description="Length of the vectors; empty: what suits the number of articles interacted with."
     )
+    reads_styles: Annotated[bool, Search(content=True)] = Field(
+        default=True,
+        description="Whether articles of one style (product_code) share a second embedding, so that an article is "
+        "known by its other colours; in mode hybrid, where the catalogue tells styles.",
+    )
     hidden: tuple[PositiveInt, ...] = Field(
         default=(256,), description="Widths of the content network's hidden layers."
     )

@@ -12,12 +12,13 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import pyarrow as pa
 import torch
+from torch import Tensor
 
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue, CatalogueError
 from atelier.ids import Codes, IdMap
 from atelier.interactions import Interactions
-from atelier.nn.article_network import ContentNetwork
+from atelier.nn.article_network import ArticleNetwork, ContentNetwork
 from atelier.nn.content_features import CHUNK, Content
 from atelier.recommenders import content_explanation
 from atelier.recommenders.content_config import ContentConfig
@@ -65,6 +66,21 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
         codes = self.article_ids.encode(catalogue.ids.values)
         return Content(catalogue.vectors, codes, len(self.article_ids), self.torch_device)
 
+    def _styles(self, catalogue: Catalogue | None) -> Tensor | None:
+        """The style of each article, int64 [n_articles], numbered from 0; None where styles are not read.
+
+        An article without style, or that the catalogue lacks, is a style of its own.
+        """
+        if not self.config.reads_styles or self.config.mode != "hybrid" or catalogue is None:
+            return None
+        siblings = catalogue.siblings()
+        if siblings is None:
+            return None
+        first = np.arange(len(self.article_ids))
+        codes = self.article_ids.encode(catalogue.ids.values)
+        first[codes] = codes[siblings]
+        return torch.from_numpy(np.unique(first, return_inverse=True)[1])
+
     # Vectors
 
     def article_vectors(self, codes: Codes) -> Scores:
@@ -110,9 +126,11 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
         model.ranked = np.zeros(len(model.article_ids), dtype=bool)
         vectors[place], model.ranked[place] = self.weights["articles"], self.ranked
         codes, theirs = self._new_vectors(catalogue, model.article_ids, model.ranked)
+        model.weights = self.weights | {"articles": vectors} | self._new_styles(catalogue, model.article_ids, place)
+        if "styles.vectors" in model.weights:
+            theirs = theirs + model.weights["styles.vectors"][model.weights["styles.of"][codes]]
         vectors[codes], model.ranked[codes] = theirs, True
         model.in_stock = in_stock_mask(model.article_ids, catalogue, unsold=self.ranks_unsold)
-        model.weights = self.weights | {"articles": vectors}
         profiles, seen = self.customer_profiles.profiles, self.customer_profiles.seen
         profiles = profiles | {"history.codes": place[profiles["history.codes"]]}
         model.customer_profiles = type(self.customer_profiles)(
@@ -136,6 +154,26 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
                 network(content.of(part)) for part in torch.split(torch.from_numpy(codes[new].astype(np.int64)), CHUNK)
             ]
         return codes[new], torch.cat(parts).cpu().numpy()
+
+    def _new_styles(self, catalogue: Catalogue, ids: IdMap, place: Codes) -> dict[str, Array]:
+        """The styles of a model with the articles ``ids``, of which ``place`` are this model's; empty without styles.
+
+        A new article has the style of an article that it shares ``product_code`` with; without such a one its style
+        is the last row, which is zero.
+        """
+        if "styles.vectors" not in self.weights:
+            return {}
+        vectors = self.weights["styles.vectors"]
+        if vectors[-1].any():
+            vectors = np.concatenate([vectors, np.zeros((1, vectors.shape[1]), vectors.dtype)])
+        style = np.full(len(ids), -1, dtype=np.int64)
+        style[place] = self.weights["styles.of"]
+        siblings, codes = catalogue.siblings(), ids.encode(catalogue.ids.values)
+        if siblings is not None:
+            known = np.full(len(codes), -1, dtype=np.int64)
+            np.maximum.at(known, siblings, style[codes])
+            style[codes] = np.where(style[codes] < 0, known[siblings], style[codes])
+        return {"styles.vectors": vectors, "styles.of": np.where(style < 0, len(vectors) - 1, style)}
 
     # Reasons
 
@@ -174,3 +212,11 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
     @abstractmethod
     def _history_reasons(self, profiles: dict[str, Array], rows: Indices, codes: Codes, k: int) -> Ranked:
         """The ``k`` articles of each history (``rows`` of the profiles) that raised the score of ``codes`` most."""
+
+
+def style_weights(network: ArticleNetwork) -> dict[str, Array]:
+    """What a bundle keeps of styles: their embeddings and the style of each article; empty without styles."""
+    vectors = network.learned_styles()
+    if vectors is None or network.styles is None:
+        return {}
+    return {"styles.vectors": vectors.cpu().numpy(), "styles.of": network.styles.numpy()}

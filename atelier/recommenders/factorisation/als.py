@@ -21,9 +21,10 @@ from threadpoolctl import threadpool_limits
 
 from atelier.bundles import Array
 from atelier.catalogue import Catalogue
+from atelier.frames import warn_nothing_in_common
 from atelier.ids import Codes
 from atelier.interactions import Interactions
-from atelier.kinds import RETURN
+from atelier.kinds import RETURN, unheard_of
 from atelier.progress import progress
 from atelier.recommenders.config import factors_for
 from atelier.recommenders.factorisation import als_explanation
@@ -100,6 +101,8 @@ class ALS(VectorRecommender[ALSConfig]):
         amount = np.ones(len(interactions))
         if interactions.kinds is not None:
             known = {RETURN: 0.0, **self.config.kind_weights}
+            if odd := unheard_of(self.config.kind_weights, interactions.kinds.categories):
+                warn_nothing_in_common(f"kind_weights: {odd}")
             weights = [known.get(kind, 1.0) for kind in interactions.kinds.categories]
             amount *= np.array(weights, dtype=np.float64)[interactions.kinds.codes]
         undated = np.isnat(last.astype("datetime64[us]")).any()

@@ -21,7 +21,7 @@ from atelier.ids import Codes
 from atelier.interactions import Interactions
 from atelier.nn.training_loop import Epoch
 from atelier.nn.training_state import fingerprint
-from atelier.recommenders.content_model import ContentRecommender
+from atelier.recommenders.content_model import ContentRecommender, style_weights
 from atelier.recommenders.factorisation.hybrid_config import DECLARATION, HybridConfig
 from atelier.recommenders.factorisation.hybrid_explanation import from_history
 from atelier.recommenders.factorisation.hybrid_network import CustomerNetwork, Factorisation
@@ -72,11 +72,13 @@ class Hybrid(ContentRecommender[HybridConfig]):
         content = self._content(catalogue)
         attributes = attribute_matrix(customers, config.customer_attributes, train.customer_ids)
         random = torch.Generator().manual_seed(config.seed)
-        network = Factorisation(config, n_articles, content, attributes.shape[1], random).to(self.torch_device)
+        network = Factorisation(config, n_articles, content, attributes.shape[1], random, self._styles(catalogue)).to(
+            self.torch_device
+        )
         self._train(network, train, catalogue, attributes)
         vectors = network.article_vectors(n_articles).cpu().numpy()
         vectors[~self.ranked] = 0
-        self.weights = {"articles": vectors}
+        self.weights = {"articles": vectors} | style_weights(network)
         for name, part in (("content", network.content), ("customer", network.customer)):
             if part is not None:
                 self.weights |= {f"{name}.{key}": value.cpu().numpy() for key, value in part.state_dict().items()}
@@ -114,7 +116,8 @@ class Hybrid(ContentRecommender[HybridConfig]):
             content = () if network.features is None else network.features.tensors()
             rows = examples.training, examples.held_out, examples.pool
             read = interactions.customers, interactions.articles, *rows, attributes
-            made_from = fingerprint(config.model_dump_json(), *read, *content)
+            styles = () if network.styles is None else (network.styles,)
+            made_from = fingerprint(config.model_dump_json(), *read, *content, *styles)
         with own_random_state(self.torch_device, config.seed):  # of dropout
             self.epochs = train(
                 trainer,

@@ -46,18 +46,25 @@ class Factorisation(ArticleNetwork):
         content: their features; None: embeddings only.
         attributes: how many positions the attributes of customers have; 0: none.
         random: for the first weights.
+        styles: int64 [n_articles], in main memory: the style of each article; None: styles are not read.
 
     Attributes:
         customer: the customer network, or None.
     """
 
     def __init__(
-        self, config: HybridConfig, n_articles: int, content: Content | None, attributes: int, random: torch.Generator
+        self,
+        config: HybridConfig,
+        n_articles: int,
+        content: Content | None,
+        attributes: int,
+        random: torch.Generator,
+        styles: Tensor | None = None,
     ) -> None:
         if config.factors is None:
             raise ValueError("the config leaves the length of vectors open: HybridConfig.sized chooses it")
         rate = None if config.mode == "content" else config.embedding_learning_rate
-        super().__init__(n_articles, config.factors, content, config.hidden, config.dropout, rate, random)
+        super().__init__(n_articles, config.factors, content, config.hidden, config.dropout, rate, random, styles)
         self.customer = (
             CustomerNetwork(attributes, config.customer_hidden, config.factors, random) if attributes else None
         )

@@ -20,6 +20,7 @@ from atelier.catalogue import Catalogue
 from atelier.devices import autocast, copied
 from atelier.ids import Codes
 from atelier.interactions import Interactions
+from atelier.nn.article_network import EmbeddedArticles
 from atelier.nn.content_features import CPU
 from atelier.nn.ranking_losses import LOSSES
 from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop, Watch
@@ -139,17 +140,15 @@ class Trainer:
         """Move the weights by one batch; gives its mean loss."""
         self.network.train()
         articles = self._distinct(batch)
-        rows = copied(articles, self.device)
-        embedding = self.network.embedding
-        leaf = None if embedding is None else embedding.leaf(rows)
-        loss, penalty = self._losses(batch, articles, leaf)
+        embedded = self.network.embedded(articles)
+        loss, penalty = self._losses(batch, articles, embedded)
         if self._adam is not None:
             self._adam.zero_grad(set_to_none=True)
         (loss.mean() + penalty).backward()  # type: ignore[no-untyped-call]
         if self._adam is not None:
             self._adam.step()
-        if embedding is not None and leaf is not None:
-            embedding.step(rows, leaf)
+        if embedded is not None:
+            embedded.step()
         return loss.detach().mean()
 
     @torch.no_grad()
@@ -159,9 +158,7 @@ class Trainer:
         total = 0.0
         for batch in batches:
             articles = self._distinct(batch)
-            embedding = self.network.embedding
-            leaf = None if embedding is None else embedding.weight[copied(articles, self.device)]
-            total += float(self._losses(batch, articles, leaf)[0].sum())
+            total += float(self._losses(batch, articles, self.network.embedded(articles))[0].sum())
         examples = sum(len(batch.positives) for batch in batches)
         return total / examples if examples else float("nan")
 
@@ -175,11 +172,7 @@ class Trainer:
             batches: the examples.
             articles: int64 [n], ascending: those that are ranked; all inputs and positives are among them.
         """
-        self.network.eval()
-        embedding, rows = self.network.embedding, torch.from_numpy(articles)
-        learned = None if embedding is None else embedding.learned()[copied(rows, self.device)]
-        parts = [part for part in (learned, self.network.content_part(rows)) if part is not None]
-        vectors = sum(parts[1:], parts[0])  # [n, factors]
+        vectors = self.network.article_vectors(len(self._place))[self._there(articles)]  # [n, factors]
         total = 0.0
         for batch in batches:
             positives = self._there(np.searchsorted(articles, batch.positives))
@@ -201,16 +194,19 @@ class Trainer:
         self._place[distinct] = np.arange(len(distinct))
         return torch.from_numpy(distinct)
 
-    def _losses(self, batch: TrainingBatch, articles: Tensor, leaf: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _losses(
+        self, batch: TrainingBatch, articles: Tensor, embedded: EmbeddedArticles | None
+    ) -> tuple[Tensor, Tensor]:
         """The loss of each example [b], and the penalty on lengths."""
         with autocast(self._config.precision, self.device):
             content = self.network.content_part(articles)
-            parts = [part for part in (leaf, content) if part is not None]
+            embeddings = None if embedded is None else embedded.vectors
+            parts = [part for part in (embeddings, content) if part is not None]
             vectors = parts[0] if len(parts) == 1 else parts[0] + parts[1]  # [distinct, factors]
             positive, negative = self._scores(batch, vectors)
         counts, scale = self._there(batch.valid), self._config.rank_scale
         r = self._there(batch.importance) if scale == "articles/sampled" else self._zero + float(scale)
-        penalties = zip((self._config.l2_embedding, self._config.l2_content), (leaf, content), strict=True)
+        penalties = zip((self._config.l2_embedding, self._config.l2_content), (embeddings, content), strict=True)
         lengths = [weight * part.square().sum(1).mean() for weight, part in penalties if weight and part is not None]
         return self._loss(positive.float(), negative.float(), counts, r), sum(lengths, self._zero)
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue
@@ -24,7 +24,7 @@ from atelier.nn.article_network import ArticleNetwork
 from atelier.nn.content_features import Content
 from atelier.nn.training_loop import Epoch
 from atelier.nn.training_state import fingerprint
-from atelier.recommenders.content_model import ContentRecommender
+from atelier.recommenders.content_model import ContentRecommender, style_weights
 from atelier.recommenders.sequential.config import SequenceConfig
 from atelier.recommenders.sequential.explanation import from_history
 from atelier.recommenders.sequential.network import HistoryEncoder, inputs_of
@@ -73,13 +73,14 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         factors = self._factors(len(np.unique(train.articles)))
         histories = Histories.of(train)
         with own_random_state(self.torch_device, self.config.seed):
-            network = self._network(factors, self._content(catalogue)).to(self.torch_device)
+            network = self._network(factors, self._content(catalogue), self._styles(catalogue)).to(self.torch_device)
             self._train(network, histories)
         vectors = network.articles.article_vectors(len(self.article_ids)).cpu().numpy()
         vectors[~self.ranked] = 0
         content = network.articles.content
         parts = {"encoder": network.encoder} | ({} if content is None else {"content": content})
-        self.weights = {"articles": vectors} | {
+        self.weights = {"articles": vectors} | style_weights(network.articles)
+        self.weights |= {
             f"{name}.{key}": value.cpu().numpy()
             for name, part in parts.items()
             for key, value in part.state_dict().items()
@@ -90,12 +91,12 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
     def _factors(self, articles: int) -> int:
         """The length of vectors, where so many articles are interacted with."""
 
-    def _network(self, factors: int, content: Content | None) -> SequenceNetwork:
+    def _network(self, factors: int, content: Content | None, styles: Tensor | None) -> SequenceNetwork:
         config = self.config
         random = torch.Generator().manual_seed(config.seed)
         rate = None if config.mode == "content" else config.embedding_learning_rate
         articles = ArticleNetwork(
-            len(self.article_ids), factors, content, config.hidden, config.content_dropout, rate, random
+            len(self.article_ids), factors, content, config.hidden, config.content_dropout, rate, random, styles
         )
         return SequenceNetwork(articles, self._encoder(factors))
 
@@ -122,7 +123,8 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             features = network.articles.features
             content = () if features is None else features.tensors()
             read = histories.starts, histories.articles, histories.kinds, histories.gaps
-            made_from = fingerprint(self.config.model_dump_json(), *read, *content)
+            styles = () if network.articles.styles is None else (network.articles.styles,)
+            made_from = fingerprint(self.config.model_dump_json(), *read, *content, *styles)
         self.epochs = train(self.name, trainer, examples, self.config, self.training_state, made_from, self.watch)
 
     # Vectors

@@ -125,18 +125,17 @@ class Trainer:
         self.network.train()
         negatives = self._drawn(random)
         articles = self._distinct(rows, self._pool.articles[negatives])
-        used = copied(articles, self.device)
-        embedding = self.network.articles.embedding
-        leaf = None if embedding is None else embedding.leaf(used)
+        embedded = self.network.articles.embedded(articles)
         with autocast(self._config.precision, self.device):
             content = self.network.articles.content_part(articles)
-            parts = [part for part in (leaf, content) if part is not None]
+            embeddings = None if embedded is None else embedded.vectors
+            parts = [part for part in (embeddings, content) if part is not None]
             loss = self._loss(rows, sum(parts[1:], parts[0]), negatives)
         self._adam.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._adam.step()
-        if embedding is not None and leaf is not None:
-            embedding.step(used, leaf)
+        if embedded is not None:
+            embedded.step()
         return StepLoss(loss.detach())
 
     def _drawn(self, random: np.random.Generator) -> Indices:

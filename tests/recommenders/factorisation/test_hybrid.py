@@ -221,3 +221,46 @@ def test_defaults_for_dated_data_meet_data_without_dates() -> None:
         chosen = HybridConfig.undated(**small)
         model = Hybrid(chosen).fit(Interactions.from_frame(frame))
     assert (model.config.inputs_drawn, model.config.history, model.config.negative_popularity) == ("last", 5, 1.0)
+
+
+# Styles
+
+
+def styled(codes: list[str | None], extra: list[str]) -> Catalogue:
+    """The planted catalogue with further articles, whose content says nothing of tastes, and everybody's style."""
+    articles = pd.DataFrame({"article_id": [*CATALOGUE.ids.values.to_pylist(), *extra], "product_code": codes})
+    assert CATALOGUE.vectors is not None
+    flat = np.full((len(extra), len(NAMES)), 0.1, dtype=np.float32)
+    return Catalogue.from_frames(articles, np.concatenate([CATALOGUE.vectors, flat]), NAMES)
+
+
+def test_an_article_is_known_by_its_other_colours(tmp_path: Path) -> None:
+    # Two neighbours, of one taste, are a style; a new article is another colour of the first style, or of none.
+    codes = [f"p{place // 2}" for place in range(len(CATALOGUE.ids))]
+    built = recommenders.build("hybrid", **LEARNS)
+    assert isinstance(built, Hybrid)
+    model = built.fit(TRAIN, styled([*codes, "p0"], ["x0"]))
+    place = model.article_ids.encode(["x0", "a000", "a001"])
+    content = model.content_network()
+    assert content is not None
+    alone = content(torch.full((1, len(NAMES)), 0.1)).detach().numpy()[0]
+    style = model.weights["styles.vectors"][model.weights["styles.of"][place]]
+    np.testing.assert_array_equal(style[0], style[1])
+    np.testing.assert_array_equal(style[0], style[2])
+    assert np.abs(style[0]).max() > 0.05
+    np.testing.assert_allclose(model.weights["articles"][place[0]], alone + style[0], rtol=0, atol=1e-3)
+    # The same holds of articles that come after training, and of those that come after these.
+    later = model.with_catalogue(styled([*codes, "p0", "p0", None, "new", "new"], ["x0", "x1", "y", "z0", "z1"]))
+    for read in (later, recommenders.load(later.save(tmp_path) or tmp_path)):
+        vectors = read.weights["articles"][read.article_ids.encode(["x0", "x1", "y", "z0", "z1"])]
+        np.testing.assert_allclose(vectors, alone + np.outer([1, 1, 0, 0, 0], style[0]), rtol=0, atol=1e-3)
+    again = later.with_catalogue(styled([*codes, "p0"], ["x2"]))
+    vector = again.weights["articles"][again.article_ids.encode(["x2"])][0]
+    np.testing.assert_allclose(vector, alone + style[0], rtol=0, atol=1e-3)
+
+
+def test_styles_are_left_alone_where_the_config_or_the_mode_says_so() -> None:
+    catalogue = styled(["p"] * len(CATALOGUE.ids), [])
+    for config in ({"reads_styles": False}, {"mode": "collaborative"}, {"mode": "content"}):
+        built = recommenders.build("hybrid", **(LEARNS | {"max_epochs": 1} | config))
+        assert not any(name.startswith("styles.") for name in built.fit(TRAIN, catalogue).weights)
