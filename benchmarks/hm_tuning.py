@@ -98,7 +98,8 @@ def judged(
     plan = RecommenderStudyPlan(models=models, seeds=(0,), shares=(1.0,), k=options.k, exclude_seen=False)
     scores = scores_of(run_study(train, truth, plan, catalogue=sold))
     rows = scores[(scores["segment"] == "all") & (scores["metric"] == options.metric) & (scores["k"] == options.k)]
-    return rows[["model", "value", "standard_error", "customers"]].reset_index(drop=True)
+    figures: pd.DataFrame = rows[["model", "value", "standard_error", "customers"]].reset_index(drop=True)
+    return figures
 
 
 def report(found: Tuning, test: pd.DataFrame) -> None:
