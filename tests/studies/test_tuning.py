@@ -27,6 +27,7 @@ from atelier.studies.tuning_plan import Trial, Tuning, TuningPlan
 from atelier.studies.tuning_tables import parameters_of, trials_of
 from tests.studies.tuning_worker import DATA, FIXED, PLAN, purchases, tuned
 
+FIT = Recommender.fit
 ROOT = Path(__file__).resolve().parent.parent.parent
 ALS = TuningPlan(
     model="als",
@@ -165,18 +166,17 @@ def test_time_ends_a_search_but_not_before_the_defaults(monkeypatch: pytest.Monk
 def fit_with_curve(monkeypatch: pytest.MonkeyPatch, curves: list[list[float]]) -> list[int]:
     """Let the fit of trial n tell the epochs of curves[n]; returns how many epochs each fit came to."""
     epochs: list[int] = []
-    fit = Recommender.fit
 
     def told(model: Hybrid, *args: Any, **options: Any) -> Any:
         if model.name != "hybrid":
-            return fit(model, *args, **options)
+            return FIT(model, *args, **options)
         watch, model.watch = model.watch, None
         epochs.append(0)
         for number, figure in enumerate(curves[len(epochs) - 1], 1):
             epochs[-1] = number
             assert watch is not None
             watch(Epoch(number, number, 1.0, {"loss": 1.0, "ndcg": figure}))
-        return fit(model, *args, **options)
+        return FIT(model, *args, **options)
 
     monkeypatch.setattr(Recommender, "fit", told)
     return epochs
