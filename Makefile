@@ -37,10 +37,10 @@ ui: setup        ## Dagster on loopback, with the demo's runs and assets
 	$(BIN)/dg dev --workspace workspace.yaml --host 127.0.0.1 --port $${PORT:-3000}
 
 test: setup      ## all tests, a module at a time on each of $(WORKERS) processes
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadscope --durations=20
+	$(BIN)/pytest --numprocesses $(WORKERS) --durations=20
 
 test-fast: setup ## the tests for people at work: without the whole DAG, servers, browsers and kills
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadscope -m "not slow"
+	$(BIN)/pytest --numprocesses $(WORKERS) -m "not slow"
 
 lint: setup      ## ruff, and the strict type checker
 	$(BIN)/ruff check .

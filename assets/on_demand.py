@@ -5,7 +5,7 @@ What belongs here: which job runs which stages. What does not: the stages' own w
 
 from dataclasses import dataclass
 
-from assets import attribute_study, daily, image_backbone, recommender_study, tune
+from assets import attribute_study, daily, image_backbone, recommender_study, sequence_study, tune
 from assets.stage import Stage
 
 
@@ -37,6 +37,12 @@ JOBS: tuple[OnDemand, ...] = (
         "The published comparison: popularity, collaborative, content, hybrid and als on the same data, over seeds and "
         "with fewer interactions, evaluated on later purchases. It takes a while; a killed run resumes where it "
         "stopped.",
+    ),
+    OnDemand(
+        "sequence_study",
+        sequence_study.STAGES,
+        "Sequence models side by side, and what of them matters: lengths of embeddings, the order of a history, its "
+        "length. It takes hours on a large retailer; a killed run resumes where it stopped.",
     ),
     OnDemand(
         "tune",

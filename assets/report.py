@@ -141,6 +141,15 @@ def _recommender_study(step: Step) -> "Section":
     )
 
 
+def _sequence_study(step: Step) -> "Section":
+    from atelier.report.sequence_study import sequence_study_section
+
+    day = _newest(step, "sequence_study")
+    if day is None:
+        return sequence_study_section(None)
+    return sequence_study_section(partition(step, "sequence_study", day), day=day)
+
+
 def _tuning(step: Step) -> "Section":
     from atelier.report.tuning import tuning_section
 
@@ -285,6 +294,7 @@ SECTIONS: tuple[Callable[[Step], "Section | None"], ...] = (
     _lineage,
     _attribute_study,
     _recommender_study,
+    _sequence_study,
     _tuning,
     _diversity,
     _neighbours,

@@ -40,7 +40,7 @@ class TuneConfig(dg.Config):
     In fixed, choices and tried_first the text ``empty`` leaves a field empty: Dagster's config has no null there.
 
     Attributes:
-        model: popular, repeat, als, hybrid, transformer or sequencer.
+        model: the recommender by name.
         trials: how many trials, the one with the default settings among them; a later run with more continues.
         metric: precision, recall, hit_rate or ndcg, over all customers with history and purchases.
         k: the length of the lists.

@@ -3,8 +3,8 @@
     python -m benchmarks.hm_recommenders --hm-week FOLDER [--protocol two_days one_day]
     python -m benchmarks.hm_recommenders --hm-sequences FOLDER --articles FILE.csv [--protocol last_week reference]
         [--seen excluded allowed] [--seeds 10] [--shares 1 0.5] [--factors 128] [--models hybrid als]
-        [--hybrid JSON] [--als JSON] [--transformer JSON] [--sequencer JSON]
-        [--validation] [--kept FOLDER] [--out FILE.json] [--pictures FOLDER] [--threads 2]
+        [--hybrid JSON] [--als JSON] [--transformer JSON] [--sequencer JSON …]
+        [--customers N] [--validation] [--kept FOLDER] [--out FILE.json] [--pictures FOLDER] [--threads 2]
 
 Protocols:
 
@@ -19,6 +19,10 @@ Protocols:
 ``--validation`` evaluates inside the training part, for choosing models or settings: in the week it trains on 16 to 19
 and evaluates on the 20th, once for all protocols; of sequences it holds out the last purchase in the training part of
 10,000 other customers.
+
+``--sequencer`` takes a config for each cell; the model is called ``sequencer:lstm`` and the like. The key ``published``
+names a cell whose published config the other keys change. ``--customers`` reads the sequences of so many customers,
+chosen by a fixed seed.
 
 With ``--kept`` results are cached in a folder: a killed run resumes, and further models, seeds or shares reuse the
 results of others. ``--out`` writes the scores, the tests and the fits, as JSON, or the scores alone, as CSV, without
@@ -37,6 +41,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import cast
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -50,6 +55,8 @@ from atelier.articles.vectors import ArticleVectors, ArticleVectorsConfig
 from atelier.catalogue import Catalogue
 from atelier.ids import IdMap
 from atelier.interactions import Interactions
+from atelier.recommenders.sequential.sequencer_config import Cell, SequencerConfig
+from atelier.recommenders.sequential.transformer_config import TransformerConfig
 from atelier.studies.recommender_plan import RecommenderStudyPlan, StudiedModel
 from atelier.studies.recommender_scores import RecommenderFitResult
 from atelier.studies.recommender_study import run_study
@@ -119,9 +126,12 @@ def week_split(transactions: Interactions, protocol: str, *, validation: bool = 
 # ---- the sequences
 
 
-def read_sequences(folder: Path) -> pa.Table:
-    """customer_id, article_ids (a list, in order), purchases_in_last_week."""
-    return pq.read_table(folder / "sequences.parquet")
+def read_sequences(folder: Path, customers: int | None = None) -> pa.Table:
+    """customer_id, article_ids (a list, in order), purchases_in_last_week: of all, or of so many customers at most."""
+    sequences = pq.read_table(folder / "sequences.parquet")
+    if customers is None or customers >= len(sequences):
+        return sequences
+    return sequences.take(np.sort(np.random.default_rng(0).permutation(len(sequences))[:customers]))
 
 
 def sequences_split(sequences: pa.Table, protocol: str, *, validation: bool = False) -> Split:
@@ -214,20 +224,35 @@ def catalogue(articles: pd.DataFrame) -> Catalogue:
 
 
 def known_models(options: argparse.Namespace, *, repeat: bool) -> dict[str, StudiedModel]:
-    """The published models, and the sequence models whose options are given."""
+    """The published models, two more baselines, and the sequence models whose options are given."""
     published = RecommenderStudyPlan.published(options.factors, hybrid=options.hybrid, als=options.als, repeat=repeat)
-    known = dict(published.models)
-    for name, config in (("transformer", options.transformer), ("sequencer", options.sequencer)):
-        if config is not None:
-            reads = config.get("mode") != "collaborative"
-            known[name] = StudiedModel(recommender=name, config=config, reads_content=reads)
+    known = dict(published.models) | {name: StudiedModel(recommender=name) for name in ("markov", "item_knn")}
+    if options.transformer is not None:
+        reads = TransformerConfig(**options.transformer).reads_content
+        known["transformer"] = StudiedModel(recommender="transformer", config=options.transformer, reads_content=reads)
+    for given in options.sequencer:
+        config = sequencer_config(given)
+        fields = config.model_dump(exclude={"seed"})
+        model = StudiedModel(recommender="sequencer", config=fields, reads_content=config.reads_content)
+        known[f"sequencer:{config.cell}"] = model
     return known
 
 
+def sequencer_config(given: dict[str, object]) -> SequencerConfig:
+    """The config of given fields; with ``published``, of that cell's published ones but for the others given."""
+    if "published" not in given:
+        return SequencerConfig.model_validate(given)
+    others = {name: value for name, value in given.items() if name != "published"}
+    return SequencerConfig.published(cast("Cell", given["published"]), **others)
+
+
 def plan_of(split: Split, seen: str, options: argparse.Namespace) -> RecommenderStudyPlan:
-    """The plan of the options; ``repeat`` is studied if lists may hold seen articles, or if ``--models`` names it."""
+    """The plan of the options.
+
+    Without ``--models`` all are studied but ``markov`` and ``item_knn``; ``repeat`` only if lists may hold seen ones.
+    """
     known = known_models(options, repeat=seen == "allowed" or "repeat" in (options.models or ()))
-    wanted = options.models or list(known)
+    wanted = options.models or [name for name in known if name not in ("markov", "item_knn")]
     plan = RecommenderStudyPlan(
         models=known,
         fallback=known["popularity"],
@@ -264,8 +289,10 @@ def fingerprint(interactions: Interactions) -> str:
 
 
 def vectors_digest(sold: Catalogue) -> str:
-    """A digest of the articles and their vectors."""
+    """A digest of the articles, their styles and their vectors."""
     found = hashlib.sha256("\n".join(sold.ids.values.to_pylist()).encode())
+    if (styles := sold.siblings()) is not None:
+        found.update(styles.data)
     if sold.vectors is not None:
         found.update(np.ascontiguousarray(sold.vectors).data)
     return found.hexdigest()
@@ -332,7 +359,8 @@ def write(out: Path, studies: Sequence[dict[str, pd.DataFrame]], options: argpar
         tables["scores"].to_csv(out, index=False)
         return
     settings = {
-        name: getattr(options, name) for name in ("factors", "hybrid", "als", "transformer", "sequencer", "validation")
+        name: getattr(options, name)
+        for name in ("factors", "hybrid", "als", "transformer", "sequencer", "customers", "validation")
     }
     frames = {name: json.loads(table.to_json(orient="records")) for name, table in tables.items()}
     out.write_text(json.dumps({"options": settings, **frames}, indent=1) + "\n", encoding="utf-8")
@@ -355,7 +383,7 @@ def splits(options: argparse.Namespace) -> tuple[list[Split], Catalogue]:
         names = list(options.protocol or WEEK)[: 1 if options.validation else None]  # all have the same validation
         found = [week_split(transactions, name, validation=options.validation) for name in names]
         return found, catalogue(pd.read_parquet(options.hm_week / "articles.parquet"))
-    sequences = read_sequences(options.hm_sequences)
+    sequences = read_sequences(options.hm_sequences, options.customers)
     names = list(options.protocol or SEQUENCES)
     found = [sequences_split(sequences, name, validation=options.validation) for name in names]
     return found, catalogue(pd.read_csv(options.articles, dtype="str"))
@@ -377,7 +405,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--hybrid", type=json.loads, default={})
     parser.add_argument("--als", type=json.loads, default={})
     parser.add_argument("--transformer", type=json.loads)
-    parser.add_argument("--sequencer", type=json.loads)
+    parser.add_argument("--sequencer", type=json.loads, nargs="+", default=[], metavar="JSON")
+    parser.add_argument("--customers", type=int)
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--kept", type=Path)
     parser.add_argument("--out", type=Path)

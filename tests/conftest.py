@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from resources.compute import pin_threads
 
@@ -12,6 +13,7 @@ os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 settings.register_profile("atelier", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("atelier")
@@ -21,6 +23,40 @@ pytest_plugins = ["tests.end_to_end.fixtures", "tests.end_to_end.server"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+#: The modules that use ``house``. They run in one process, so that it is made once: it takes two minutes.
+HOUSE = frozenset(
+    {
+        *(
+            f"tests/assets/test_{name}.py"
+            for name in (
+                "day_facts",
+                "image_backbone",
+                "isolation",
+                "recommendations",
+                "recommender_study",
+                "sequence_study",
+            )
+        ),
+        *(
+            f"tests/end_to_end/test_{name}.py"
+            for name in ("broken_contracts", "check_history", "daily_dag", "documentation", "killed_run", "lineage")
+        ),
+    }
+)
+
+
+class ByModule(LoadScopeScheduling):
+    """Hands tests out module by module, and all modules of ``HOUSE`` as one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        scope = nodeid.split("::", 1)[0]
+        return "house" if scope in HOUSE else scope
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
+    """How tests are handed out to the processes, whatever ``--dist`` says."""
+    return ByModule(config, log)
+
 
 #: Whoever uses one of these waits for a run of the whole DAG, or for Dagster's services.
 SLOW_FIXTURES = frozenset({"house", "make_house", "server"})
@@ -29,6 +65,9 @@ SLOW_FIXTURES = frozenset({"house", "make_house", "server"})
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as slow what `make test-fast` leaves out: tests of the whole DAG, of servers and of browsers."""
     for item in items:
+        module = item.nodeid.split("::", 1)[0]
+        if "house" in getattr(item, "fixturenames", ()) and module not in HOUSE:
+            raise pytest.UsageError(f"{module} uses the fixture house: name it in HOUSE of tests/conftest.py")
         whole = any(item.get_closest_marker(name) for name in ("end_to_end", "browser"))
         if whole or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from atelier.devices import copied
 from atelier.nn.content_features import CHUNK, Content, SparseRows
-from atelier.nn.embeddings import EMBEDDING_LENGTH, RowEmbedding
+from atelier.nn.embeddings import EMBEDDING_LENGTH, RowEmbedding, Rule
 from atelier.nn.layers import unset_linear
 
 
@@ -87,10 +87,12 @@ class ArticleNetwork(nn.Module):
         content: the articles' features; None: embeddings only.
         hidden: widths of the content network's hidden layers.
         dropout: share of its hidden units dropped in training.
-        embedding_rate: Adagrad's step for the embeddings; None: there are none.
+        embedding_rate: the rule's step for the embeddings; None: there are none.
         random: for the first weights.
         styles: int64 [n_articles], in main memory: the style of each article, numbered from 0. Articles of one style
             share a second embedding, so that an article learns from its other colours. None: there is none.
+        rule: by which embeddings are moved.
+        first: float32 [n_articles, factors], what embeddings start from; a row of zeros, and None, start at random.
 
     Attributes:
         features: the articles' features, or None.
@@ -110,14 +112,18 @@ class ArticleNetwork(nn.Module):
         embedding_rate: float | None,
         random: torch.Generator,
         styles: Tensor | None = None,
+        rule: Rule = "adagrad",
+        first: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.features, self.styles = content, None if embedding_rate is None else styles
-        self.embedding = None if embedding_rate is None else RowEmbedding(n_articles, factors, embedding_rate, random)
+        self.embedding = None
+        if embedding_rate is not None:
+            self.embedding = RowEmbedding(n_articles, factors, embedding_rate, random, rule, first)
         self.content = None if content is None else ContentNetwork(content.dim, hidden, factors, dropout, random)
         self.style_embedding = None
         if embedding_rate is not None and styles is not None:
-            self.style_embedding = RowEmbedding(int(styles.max()) + 1, factors, embedding_rate, random)
+            self.style_embedding = RowEmbedding(int(styles.max()) + 1, factors, embedding_rate, random, rule)
 
     def embedded(self, articles: Tensor) -> EmbeddedArticles | None:
         """The embeddings of articles, with those of their styles; None without embeddings.

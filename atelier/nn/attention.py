@@ -93,6 +93,49 @@ class CausalBlock(nn.Module):
         return x + cast(Tensor, self.dropout(more))
 
 
+class BehaviourEncoder(nn.Module):
+    """Blocks of a behaviour sequence transformer with learned positions: [b, length, width] → the same.
+
+    A block is self-attention, then a feed-forward layer with leaky ReLU; each is added to its input and normalised
+    afterwards ("post-norm"). A mask keeps every place from later ones. With a single block, as published, that costs
+    the last place nothing: what it reads of the others are their inputs, which nobody has mixed before, so that it is
+    what a pass over the prefix without a mask gives. With more blocks the mask is part of the model.
+
+    Places are counted from the beginning of each sequence, so that what fills up a short one comes last.
+
+    Source: Q. Chen and others, Behavior Sequence Transformer for E-commerce Recommendation in Alibaba, DLP-KDD 2019,
+    section 2.2; positions are learned ones in place of times, and the article to be judged is no part of the sequence.
+
+    Args:
+        width: of the vectors, a multiple of ``heads``.
+        positions: the longest sequence.
+        blocks: one on the other.
+        heads: of the attention.
+        hidden: units of the feed-forward layer.
+        dropout: share of attention weights and of what is added dropped in training.
+    """
+
+    def __init__(self, width: int, positions: int, blocks: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.positions = nn.Embedding(positions, width)
+        nn.init.normal_(self.positions.weight, std=0.02)
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                width, heads, hidden, dropout, activation=functional.leaky_relu, batch_first=True, norm_first=False
+            )
+            for _ in range(blocks)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the blocks."""
+        length = x.shape[1]
+        x = x + self.positions.weight[:length]
+        later = nn.Transformer.generate_square_subsequent_mask(length, device=x.device, dtype=x.dtype)
+        for block in self.blocks:
+            x = block(x, src_mask=later, is_causal=True)
+        return x
+
+
 class CausalTransformer(nn.Module):
     """A stack of causal blocks with learned positions: [b, length, width] → the same, length at most ``positions``.
 

@@ -24,6 +24,8 @@ FORMAT = 1
 """The layout of a saved state; a change that makes older ones unreadable raises it."""
 MEMORY = ("_taken", "_stale", "_best_step", "_best_figure", "_best")
 """What a loop remembers beside its history, as a saved state names it."""
+Schedule = Literal["constant", "one_cycle"]
+"""What happens to the optimisers' steps in the course of a training."""
 
 Batch = TypeVar("Batch")
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
@@ -154,6 +156,13 @@ class TrainingLoop(Generic[NetworkT]):
         watch: watches the records.
         state: the file that the training is saved in at each look, and resumed from; None: it is not saved.
         made_from: :func:`~atelier.nn.training_state.fingerprint` of config and data.
+        schedule: ``one_cycle`` lets the learning rates of all optimisers among ``parts`` rise from a 25th of what they
+            are to that within the first 30% of ``steps``, and fall to nearly nothing with the last one (L. Smith and N.
+            Topin, Super-Convergence, 2018; PyTorch's ``OneCycleLR``, momentum stays). A training that stops early stops
+            in the middle of the cycle. ``constant`` leaves them, and schedules among ``parts``, alone.
+
+    Raises:
+        ValueError: the schedule is ``one_cycle``, and no part is an optimiser.
     """
 
     description: str
@@ -173,12 +182,14 @@ class TrainingLoop(Generic[NetworkT]):
     watch: Watch | None = None
     state: Path | None = None
     made_from: str = ""
+    schedule: Schedule = "constant"
 
     def __post_init__(self) -> None:
         self._history: list[Epoch] = []
         self._best: dict[str, Tensor] = {}
         self._best_figure: float | None = None
         self._taken = self._best_step = self._stale = 0
+        self._schedules = self._cycles() if self.schedule == "one_cycle" else {}
 
     def run(self) -> list[Epoch]:
         """Train until the score stops getting better; the network ends with its best weights.
@@ -208,6 +219,9 @@ class TrainingLoop(Generic[NetworkT]):
                 if self._stale >= self.patience:
                     break
                 loss = self.step()
+                if step < self.steps:  # a cycle has a rate for each step, and none after the last
+                    for each in self._schedules.values():
+                        each.step()
                 total, weight = loss.total if not weight else total + loss.total, weight + loss.weight
                 self._observe(step)
                 if step % self.every == 0 or step == self.steps:
@@ -218,6 +232,24 @@ class TrainingLoop(Generic[NetworkT]):
         if self.state is not None:
             self.state.unlink(missing_ok=True)
         return self._history
+
+    def _cycles(self) -> "dict[str, torch.optim.lr_scheduler.OneCycleLR]":
+        """The schedule of each optimiser, by the name under which its state is saved."""
+        optimisers = {name: part for name, part in self.parts.items() if isinstance(part, torch.optim.Optimizer)}
+        if not optimisers:
+            raise ValueError(
+                f"{self.description}: the schedule one_cycle needs an optimiser among the parts, and there is none; "
+                "hand it over, or train by the schedule constant"
+            )
+        return {
+            f"schedule of {name}": torch.optim.lr_scheduler.OneCycleLR(
+                optimiser,
+                [float(group["lr"]) for group in optimiser.param_groups],
+                total_steps=self.steps,
+                cycle_momentum=False,
+            )
+            for name, optimiser in optimisers.items()
+        }
 
     def _observe(self, step: int) -> None:
         """Let the observer look where it is time to, and leave mode and random state as they were."""
@@ -266,7 +298,7 @@ class TrainingLoop(Generic[NetworkT]):
 
     def _identity(self) -> dict[str, Any]:
         """What has to be the same for a state to be this training's."""
-        names = ("description", "steps", "every", "patience", "by", "direction", "from_start", "made_from")
+        names = ("description", "steps", "every", "patience", "by", "direction", "from_start", "made_from", "schedule")
         plan = {name: getattr(self, name) for name in names}
         return {"format": FORMAT, "device": self.device.type, "learning_rates": dict(self.learning_rates), **plan}
 
@@ -275,7 +307,7 @@ class TrainingLoop(Generic[NetworkT]):
         random = {"cpu": torch.random.get_rng_state()}
         if self.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state(self.device)
-        parts = {name: _state(part) for name, part in self.parts.items()}
+        parts = {name: _state(part) for name, part in {**self.parts, **self._schedules}.items()}
         memory = {name: getattr(self, name) for name in MEMORY}
         history = [epoch.as_row() for epoch in self._history]
         now = {"network": self.network.state_dict(), "parts": parts, "random": random, "history": history}
@@ -295,7 +327,7 @@ class TrainingLoop(Generic[NetworkT]):
                     f"{value!r} here): delete it to train from the start"
                 )
         self.network.load_state_dict(saved["network"])
-        for name, part in self.parts.items():
+        for name, part in {**self.parts, **self._schedules}.items():
             _restore(part, saved["parts"][name])
         torch.random.set_rng_state(saved["random"]["cpu"])
         if self.device.type == "cuda":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atelier.errors import AtelierError, BundleError
-from atelier.recommenders.baselines import popular_config, repeat_config
+from atelier.recommenders.baselines import item_knn_config, markov_config, popular_config, repeat_config
 from atelier.recommenders.declaration import Declaration
 from atelier.recommenders.factorisation import als_config, hybrid_config
 from atelier.recommenders.sequential import sequencer_config, transformer_config
@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 
 MODELS: dict[str, Declaration] = {
     each.DECLARATION.name: each.DECLARATION
-    for each in (popular_config, repeat_config, als_config, hybrid_config, sequencer_config, transformer_config)
+    for each in (
+        popular_config,
+        repeat_config,
+        markov_config,
+        item_knn_config,
+        als_config,
+        hybrid_config,
+        sequencer_config,
+        transformer_config,
+    )
 }
 """Every model, in the order of the leaderboard."""
 

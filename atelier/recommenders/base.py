@@ -5,6 +5,7 @@ What does not: any model. A model says how it learns (`_fit`), what it keeps of 
 (`_ranker`) and how it compares articles (`_neighbour_ranker`); it works on numbers only, never on identifiers.
 """
 
+import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -154,6 +155,15 @@ class Recommender(ABC, Generic[ConfigT]):
     def _profile(self, history: Interactions) -> dict[str, Array]:
         """The profiles of new customers, one row for each of ``history.customer_ids``."""
 
+    def _attribute_profile(self, customers: Any, ids: IdMap) -> dict[str, Array]:
+        """What the profiles of new customers hold of their attributes: nothing, unless the model reads any.
+
+        Args:
+            customers: what was asked for: a frame, which may have columns of attributes, texts, or None.
+            ids: the customers of the profiles' rows.
+        """
+        return {}
+
     @abstractmethod
     def _ranker(self, profiles: dict[str, Array], eligible: Codes, k: int) -> Ranker:
         """Prepare to rank the ``eligible`` articles (ascending) for customers with these profiles."""
@@ -268,7 +278,8 @@ class Recommender(ABC, Generic[ConfigT]):
             candidates: the articles that may be recommended (texts, a frame with ``article_id``, a catalogue, or bool
                 [n_articles] over ``article_ids``); None: all.
             histories: interactions (or a frame of them) of customers to rank for by what they did, instead of those
-                trained on. Articles that the model has never heard of are left out of account.
+                trained on. Articles that the model has never heard of are left out of account. Where the model reads
+                attributes of customers, those of the frame ``customers`` are read with them.
 
         Returns:
             ``customer_id``, ``article_id`` (text), ``score`` (float32, falling), ``rank`` (int32, from 1).
@@ -329,7 +340,24 @@ class Recommender(ABC, Generic[ConfigT]):
         used = self._preferred(history.of_kinds(self.config.train_kinds), fitting=False)
         used = self._with_rankable_articles(used)
         used = used.aligned(ids if self.declaration.serves_anyone else None)
-        return CustomerProfiles(ids, ids.encode(used.customer_ids.values), seen, self._profile(used))
+        profiles = self._profile(used) | self._attribute_profile(customers, used.customer_ids)
+        return CustomerProfiles(ids, ids.encode(used.customer_ids.values), seen, profiles)
+
+    def with_histories(self, histories: Any, customers: Any = None) -> Self:
+        """The same model, which knows customers by these interactions instead of those that it was trained on.
+
+        Args:
+            histories: interactions, or a frame of them.
+            customers: a frame with ``customer_id``, of customers to know beside those in ``histories``.
+
+        Raises:
+            NotFittedError: the model was not fitted.
+            InteractionsError: the histories cannot be read as interactions.
+        """
+        self._check_fitted()
+        model = copy.copy(self)
+        model.customer_profiles = self._new_profiles(histories, customers)
+        return model
 
     def _places(self, customer_profiles: CustomerProfiles, customers: Any) -> Indices:
         """The rows of the profiles of the customers asked for."""

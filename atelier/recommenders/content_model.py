@@ -34,13 +34,27 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
     """A model whose article vectors are an embedding, a network over content, or the sum of both.
 
     Its weights have ``articles`` (float32 [n_articles, factors]: their vectors, zero where it ranks none) and, where it
-    reads content, those of the content network under ``content.``; its profiles have ``history.codes``, articles.
+    reads content, those of the content network under ``content.``; its profiles have ``history.codes``, articles. A
+    model that ranks articles by other vectors than it reads of them has those as well, see ``_vector_sets``.
     """
+
+    @property
+    def _vector_sets(self) -> dict[str, str]:
+        """The weights that hold vectors of all articles, the one that ranks last.
+
+        With each is said how the names of what belongs to it begin: ``content.`` and ``styles.`` come after it.
+        """
+        return {"articles": ""}
+
+    @property
+    def _ranking_set(self) -> str:
+        """The weights that hold the vectors by which articles are ranked."""
+        return list(self._vector_sets)[-1]
 
     @property
     def ranks_unsold(self) -> bool:
         """Whether it can rank an article that nobody has interacted with: where it reads content."""
-        return self.config.reads_content
+        return self.config.mode != "collaborative"
 
     def _rankable(self, train: Interactions, catalogue: Catalogue | None) -> Mask:
         content = self._described(catalogue)
@@ -49,7 +63,7 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
     def _described(self, catalogue: Catalogue | None) -> Mask:
         """Which articles have content that is read."""
         described = np.zeros(len(self.article_ids), dtype=bool)
-        if self.config.reads_content and catalogue is not None and catalogue.vectors is not None:
+        if self.ranks_unsold and catalogue is not None and catalogue.vectors is not None:
             described[self.article_ids.encode(catalogue.ids.values)] = catalogue.vectors.any(axis=1)
         return described
 
@@ -85,21 +99,26 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
 
     def article_vectors(self, codes: Codes) -> Scores:
         """The vectors y_i of articles, float32 [n, factors]; zero for those that the model does not rank."""
-        vectors: Scores = self.weights["articles"][codes]
+        vectors: Scores = self.weights[self._ranking_set][codes]
         return vectors
 
     # Articles that come later
 
-    def content_network(self, catalogue: Catalogue | None = None) -> ContentNetwork | None:
+    def content_network(self, catalogue: Catalogue | None = None, of: str | None = None) -> ContentNetwork | None:
         """The trained content network in evaluation mode, on the device; None where the model reads no content.
+
+        Args:
+            catalogue: whose vectors are to be read.
+            of: the weights whose vectors it makes; None: those by which articles are ranked.
 
         Raises:
             CatalogueError: the vectors of the ``catalogue`` to be read have another length than those trained on.
         """
-        weights = under(self.weights, "content.")
+        of = of or self._ranking_set
+        weights = under(self.weights, f"{self._vector_sets[of]}content.")
         if not weights:
             return None
-        dim, factors = weights["first"].shape[0], self.weights["articles"].shape[1]
+        dim, factors = weights["first"].shape[0], self.weights[of].shape[1]
         network = ContentNetwork(dim, self.config.hidden, factors, 0.0, torch.Generator())
         network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
         if catalogue is not None and catalogue.vectors is not None and catalogue.vectors.shape[1] != dim:
@@ -122,14 +141,18 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
         model = copy.copy(self)
         model.article_ids = IdMap.union(self.article_ids, catalogue.ids)
         place = model.article_ids.encode(self.article_ids.values)  # ascending, so that lists keep their order
-        vectors = np.zeros((len(model.article_ids), self.weights["articles"].shape[1]), dtype=np.float32)
-        model.ranked = np.zeros(len(model.article_ids), dtype=bool)
-        vectors[place], model.ranked[place] = self.weights["articles"], self.ranked
-        codes, theirs = self._new_vectors(catalogue, model.article_ids, model.ranked)
-        model.weights = self.weights | {"articles": vectors} | self._new_styles(catalogue, model.article_ids, place)
-        if "styles.vectors" in model.weights:
-            theirs = theirs + model.weights["styles.vectors"][model.weights["styles.of"][codes]]
-        vectors[codes], model.ranked[codes] = theirs, True
+        ranked = np.zeros(len(model.article_ids), dtype=bool)
+        ranked[place] = self.ranked
+        model.ranked, model.weights = ranked.copy(), dict(self.weights)
+        for name, prefix in self._vector_sets.items():
+            vectors = np.zeros((len(ranked), self.weights[name].shape[1]), dtype=np.float32)
+            vectors[place] = self.weights[name]
+            codes, theirs = self._new_vectors(name, catalogue, model.article_ids, ranked)
+            styles = self._new_styles(prefix, catalogue, model.article_ids, place)
+            model.weights |= {name: vectors, **styles}
+            if styles:
+                theirs = theirs + styles[f"{prefix}styles.vectors"][styles[f"{prefix}styles.of"][codes]]
+            vectors[codes], model.ranked[codes] = theirs, True
         model.in_stock = in_stock_mask(model.article_ids, catalogue, unsold=self.ranks_unsold)
         profiles, seen = self.customer_profiles.profiles, self.customer_profiles.seen
         profiles = profiles | {"history.codes": place[profiles["history.codes"]]}
@@ -141,11 +164,11 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
         )
         return model
 
-    def _new_vectors(self, catalogue: Catalogue, ids: IdMap, ranked: Mask) -> tuple[Codes, Scores]:
-        """The articles of a catalogue that have content and are not ranked yet, and their vectors."""
-        network = self.content_network(catalogue)
+    def _new_vectors(self, of: str, catalogue: Catalogue, ids: IdMap, ranked: Mask) -> tuple[Codes, Scores]:
+        """The articles of a catalogue that have content and are not ranked yet, and their vectors for some weights."""
+        network = self.content_network(catalogue, of)
         if network is None or catalogue.vectors is None:
-            return np.zeros(0, np.int32), np.zeros((0, self.weights["articles"].shape[1]), np.float32)
+            return np.zeros(0, np.int32), np.zeros((0, self.weights[of].shape[1]), np.float32)
         codes = ids.encode(catalogue.ids.values)
         new = ~ranked[codes] & catalogue.vectors.any(axis=1)
         content = Content(catalogue.vectors[new], codes[new], len(ids), self.torch_device)
@@ -155,25 +178,26 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
             ]
         return codes[new], torch.cat(parts).cpu().numpy()
 
-    def _new_styles(self, catalogue: Catalogue, ids: IdMap, place: Codes) -> dict[str, Array]:
+    def _new_styles(self, prefix: str, catalogue: Catalogue, ids: IdMap, place: Codes) -> dict[str, Array]:
         """The styles of a model with the articles ``ids``, of which ``place`` are this model's; empty without styles.
 
         A new article has the style of an article that it shares ``product_code`` with; without such a one its style
         is the last row, which is zero.
         """
-        if "styles.vectors" not in self.weights:
+        name, of = f"{prefix}styles.vectors", f"{prefix}styles.of"
+        if name not in self.weights:
             return {}
-        vectors = self.weights["styles.vectors"]
+        vectors = self.weights[name]
         if vectors[-1].any():
             vectors = np.concatenate([vectors, np.zeros((1, vectors.shape[1]), vectors.dtype)])
         style = np.full(len(ids), -1, dtype=np.int64)
-        style[place] = self.weights["styles.of"]
+        style[place] = self.weights[of]
         siblings, codes = catalogue.siblings(), ids.encode(catalogue.ids.values)
         if siblings is not None:
             known = np.full(len(codes), -1, dtype=np.int64)
             np.maximum.at(known, siblings, style[codes])
             style[codes] = np.where(style[codes] < 0, known[siblings], style[codes])
-        return {"styles.vectors": vectors, "styles.of": np.where(style < 0, len(vectors) - 1, style)}
+        return {name: vectors, of: np.where(style < 0, len(vectors) - 1, style)}
 
     # Reasons
 
@@ -214,9 +238,9 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
         """The ``k`` articles of each history (``rows`` of the profiles) that raised the score of ``codes`` most."""
 
 
-def style_weights(network: ArticleNetwork) -> dict[str, Array]:
+def style_weights(network: ArticleNetwork, prefix: str = "") -> dict[str, Array]:
     """What a bundle keeps of styles: their embeddings and the style of each article; empty without styles."""
     vectors = network.learned_styles()
     if vectors is None or network.styles is None:
         return {}
-    return {"styles.vectors": vectors.cpu().numpy(), "styles.of": network.styles.numpy()}
+    return {f"{prefix}styles.vectors": vectors.cpu().numpy(), f"{prefix}styles.of": network.styles.numpy()}

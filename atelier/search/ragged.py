@@ -44,6 +44,10 @@ class Pairs(NamedTuple):
         """The marked pairs."""
         return Pairs(self.rows[keep], self.codes[keep])
 
+    def joined(self, other: "Pairs") -> "Pairs":
+        """Both sets of pairs, these first; not in order of rows."""
+        return Pairs(np.concatenate([self.rows, other.rows]), np.concatenate([self.codes, other.codes]))
+
 
 @dataclass(frozen=True, eq=False)
 class RaggedLists:
@@ -120,6 +124,17 @@ def padded(pairs: Pairs, scores: Scores, n: int, k: int) -> Ranked:
     ranked.codes[pairs.rows[keep], place[keep]] = pairs.codes[keep]
     ranked.scores[pairs.rows[keep], place[keep]] = scores[keep]
     return ranked
+
+
+def followed(first: Ranked, second: Ranked) -> Ranked:
+    """Each list of ``first``, filled up to its length from the list of ``second``."""
+    own = (first.codes >= 0).sum(axis=1, keepdims=True)  # [n, 1]
+    position = np.arange(first.codes.shape[1])[None, :] - own  # in the second list; negative: in the first one
+    source = np.maximum(position, 0)
+    return Ranked(
+        np.where(position < 0, first.codes, np.take_along_axis(second.codes, source, axis=1)),
+        np.where(position < 0, first.scores, np.take_along_axis(second.scores, source, axis=1)),
+    )
 
 
 def without(pairs: Pairs, excluded: Pairs, n_articles: int) -> Mask:

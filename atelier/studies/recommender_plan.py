@@ -5,15 +5,18 @@ What belongs here: the plan and the preset of the published comparison. What doe
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from atelier import recommenders
 from atelier.recommenders.base import Recommender
 
+Order = Literal["kept", "within_days", "shuffled"]
+"""The true order, days in their true order but shuffled within, or shuffled wholly."""
+
 #: Deterministic recommenders: on all interactions one fit serves for all seeds.
-NOTHING_RANDOM = ("popular", "repeat")
+NOTHING_RANDOM = ("popular", "repeat", "markov", "item_knn")
 
 
 class StudiedModel(BaseModel):
@@ -23,6 +26,8 @@ class StudiedModel(BaseModel):
         recommender: its name, as :func:`atelier.recommenders.build` takes it.
         config: fields of its config, without the seed.
         reads_content: whether it is given the vectors of the catalogue.
+        order: the order of each customer's training interactions (:func:`atelier.studies.recommender_study.reordered`);
+            lists are made from histories in their true order.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,6 +35,7 @@ class StudiedModel(BaseModel):
     recommender: str
     config: dict[str, Any] = {}
     reads_content: bool = False
+    order: Order = "kept"
 
     def build(self, seed: int, device: str = "cpu") -> Recommender[Any]:
         """The model, not yet fitted.
@@ -138,7 +144,8 @@ class RecommenderStudyPlan(BaseModel):
         ]
 
     def _one_for_all(self, model: str, share: float) -> bool:
-        return share == 1 and self.models[model].recommender in NOTHING_RANDOM
+        studied = self.models[model]
+        return share == 1 and studied.order == "kept" and studied.recommender in NOTHING_RANDOM
 
     def identity(self, fit: RecommenderFit) -> dict[str, object]:
         """The parts of the plan on which one fit depends; its other models, seeds and shares may change."""

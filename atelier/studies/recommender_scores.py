@@ -26,8 +26,8 @@ from atelier.metrics.segments import ACTIVITY_SEGMENTS, ALL, ARTICLE_SEGMENTS, a
 
 Floats = NDArray[np.float64]
 
-#: The metrics of each fit; the last one is defined for all customers together, not for a single one.
-METRICS = ("precision", "recall", "hit_rate", "ndcg", "coverage")
+#: The metrics of each fit; those from coverage on have no value for a single customer here.
+METRICS = ("precision", "recall", "hit_rate", "ndcg", "coverage", "overlap", "personalization", "novelty")
 SEGMENTS = (ALL, *ACTIVITY_SEGMENTS, *ARTICLE_SEGMENTS)
 
 

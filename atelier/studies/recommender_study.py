@@ -29,7 +29,7 @@ from atelier.recommenders.eligibility import seen_articles
 from atelier.recommenders.fallback import SERVED, serve
 from atelier.recommenders.schemas import plain
 from atelier.search.ragged import RaggedLists
-from atelier.studies.recommender_plan import RecommenderFit, RecommenderStudyPlan, StudiedModel
+from atelier.studies.recommender_plan import Order, RecommenderFit, RecommenderStudyPlan, StudiedModel
 from atelier.studies.recommender_scores import EvaluationTask, RecommenderFitResult, StudyError, score_lists
 from atelier.studies.results_cache import ResultsCache, cached, digest, made_with
 
@@ -246,7 +246,34 @@ def fit_model(
         catalogue = replace(catalogue, vectors=None, names=None)
     model = studied.build(seed, device)
     model.watch = watch
-    return model.fit(train, catalogue=catalogue, customers=customers)
+    model.fit(reordered(train, studied.order, seed), catalogue=catalogue, customers=customers)
+    return model if studied.order == "kept" else model.with_histories(train, customers)
+
+
+def reordered(train: Interactions, order: Order, seed: int) -> Interactions:
+    """The interactions with what each customer did put in another order; when they did something stays.
+
+    Args:
+        train: n interactions.
+        order: see :data:`~atelier.studies.recommender_plan.Order`.
+        seed: of the order.
+
+    Raises:
+        StudyError: the order is to be kept between days, and the interactions have no dates.
+    """
+    if order == "kept":
+        return train
+    if order == "within_days" and not train.dated:
+        raise StudyError("interactions without dates cannot be shuffled within days: leave this order out")
+    days = train.occurred_at.astype("datetime64[D]").astype(np.int64) if order == "within_days" else train.customers
+    places = np.lexsort((np.random.default_rng([seed, 7]).random(len(train)), days, train.customers))
+    return replace(
+        train,
+        articles=train.articles[places],
+        kinds=None if train.kinds is None else train.kinds[places],
+        prices=None if train.prices is None else train.prices[places],
+        channels=None if train.channels is None else train.channels[places],
+    )
 
 
 def subsample(train: Interactions, share: float, seed: int) -> Interactions:

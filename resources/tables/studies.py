@@ -92,6 +92,30 @@ RECOMMENDER_STUDY = Table(
 )
 
 
+SEQUENCE_STUDY = Table(
+    "sequence_study",
+    "derived",
+    "Sequence models side by side, and variants of one of them: lists of ds − horizon, judged by (ds − horizon, ds].",
+    key=("part", "variant", "metric", "k"),
+    upstreams=("interactions", "articles", "article_vectors"),
+    job="sequence_study",
+    columns=(
+        text("part", "The question: models, customer_embedding, article_embedding, order, history."),
+        text("variant", "The model (sequencer:gru has the cell gru), the length, or the order."),
+        METRIC,
+        K,
+        figure("value", "Mean over the seeds; null where it is undefined."),
+        figure("deviation", "Standard deviation over the seeds; null for one.", low=0),
+        figure(
+            "standard_error", "Over customers, of their means over the seeds; null where that has no meaning.", low=0
+        ),
+        CUSTOMERS,
+        Column("seeds", "INTEGER", "Seeds it was computed from; 1 where nothing is random.", low=1),
+        figure("seconds", "Processor seconds of a fit, mean over the seeds.", low=0),
+    ),
+)
+
+
 RECOMMENDER_STUDY_TESTS = Table(
     "recommender_study_tests",
     "derived",

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from atelier.interactions import Interactions
+from atelier.recommenders.sequential.sequencer_config import SequencerConfig
 from atelier.studies.recommender_study import run_study
 from benchmarks import hm_recommenders as hm
 
@@ -119,6 +120,29 @@ def test_who_is_held_out_depends_on_the_seed_only() -> None:
     train, truth = hm.hold_out_last(purchases, 10_000, 0)
     assert len(truth) == len(purchases.customer_ids)
     assert len(train) + len(truth) == len(purchases)
+
+
+def test_some_customers_are_the_same_some_each_time(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    pq.write_table(many(50), tmp_path / "sequences.parquet")
+    whole, some = hm.read_sequences(tmp_path), hm.read_sequences(tmp_path, 7)
+    ids = whole["customer_id"].to_pylist()
+    assert len(some) == 7
+    assert some.equals(hm.read_sequences(tmp_path, 7))
+    assert some.to_pylist() == [whole.to_pylist()[ids.index(each)] for each in some["customer_id"].to_pylist()]
+    assert hm.read_sequences(tmp_path, 50).equals(whole)
+
+
+def test_sequencers_are_called_by_their_cells() -> None:
+    given = ["--hm-sequences", "data", "--articles", "file", "--sequencer", '{"cell": "lstm", "factors": 32}']
+    options = hm.arguments([*given, '{"published": "attention", "loss": "sampled_softmax"}'])
+    known = hm.known_models(options, repeat=False)
+    assert {"sequencer:lstm", "sequencer:attention"} <= set(known)
+    changed = SequencerConfig.published("attention", loss="sampled_softmax")
+    assert known["sequencer:attention"].build(3).config == changed.model_copy(update={"seed": 3})
+    assert not known["sequencer:attention"].reads_content
+    assert known["sequencer:lstm"].reads_content
 
 
 def test_a_digest_tells_data_apart() -> None:

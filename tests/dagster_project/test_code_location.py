@@ -53,6 +53,7 @@ GROUPS = {
         "recommender_neighbours",
         "tuning_trials",
         "tuning_parameters",
+        "sequence_study",
     },
     "evaluation": {"offline_metrics", "customer_metrics", "model_comparisons"},
     "published": {"feature_store", "report", "completeness"},
@@ -63,6 +64,7 @@ JUDGED = GROUPS["evaluation"]
 ON_DEMAND = {
     "attribute_study": {"attribute_study", "attribute_confusions"},
     "recommender_study": {"recommender_study", "recommender_study_tests", "recommender_neighbours"},
+    "sequence_study": {"sequence_study"},
     "tune": {"tuning_trials", "tuning_parameters"},
     "image_backbone": {"image_backbone"},
 }

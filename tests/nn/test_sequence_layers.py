@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from atelier.nn import attention
-from atelier.nn.attention import CausalSelfAttention, CausalTransformer
-from atelier.nn.layers import FastDropout
-from atelier.nn.recurrent import LAYERS, Recurrent, RecurrentCell
+from atelier.nn.attention import BehaviourEncoder, CausalSelfAttention, CausalTransformer
+from atelier.nn.layers import FastDropout, JoinedLayers
+from atelier.nn.recurrent import LAYERS, AttentiveDecoder, Recurrent, RecurrentCell
 
 
 def transformer(*, gated: bool) -> nn.Module:
@@ -18,7 +18,7 @@ def transformer(*, gated: bool) -> nn.Module:
 
 
 def recurrent(cell: RecurrentCell) -> nn.Module:
-    return Recurrent(cell, 8, 12, 2, 0.2, 8)
+    return Recurrent(cell, 8, 8, 2, 0.2)
 
 
 STACKS: dict[str, Callable[[], nn.Module]] = {
@@ -27,6 +27,8 @@ STACKS: dict[str, Callable[[], nn.Module]] = {
     "rnn": lambda: recurrent("rnn"),
     "lstm": lambda: recurrent("lstm"),
     "gru": lambda: recurrent("gru"),
+    "attention": lambda: AttentiveDecoder(8, 8, 3, 0.2),
+    "behaviour": lambda: BehaviourEncoder(8, 6, blocks=2, heads=2, hidden=16, dropout=0.2),
 }
 
 
@@ -106,3 +108,54 @@ def test_dropout_drops_its_share_and_keeps_the_mean(share: float) -> None:
     torch.testing.assert_close(x.grad, dropped.detach())
     assert layer.eval()(x) is x
     assert FastDropout(0.0)(x) is x
+
+
+def test_one_block_of_a_behaviour_encoder_loses_nothing_by_its_mask() -> None:
+    """The last place of each prefix is what PyTorch's block gives for that prefix alone, where all places see all."""
+    torch.manual_seed(0)
+    encoder, x = BehaviourEncoder(8, 6, 1, 2, 16, 0.2).double().eval(), sequences()
+    masked, placed = encoder(x), x + encoder.positions.weight
+    for length in range(1, 7):
+        torch.testing.assert_close(encoder.blocks[0](placed[:, :length])[:, -1], masked[:, length - 1])
+
+
+def test_a_decoder_reads_what_attention_finds_among_the_states_so_far() -> None:
+    torch.manual_seed(0)
+    layers, x = AttentiveDecoder(8, 4, 3, 0.2).double().eval(), sequences()
+    states, _ = layers.encoder.layers(x)
+    found = layers.attention.output(
+        layers.attention.weights(states)[:, 0] @ layers.attention.inputs(states).chunk(3, dim=2)[2]
+    )
+    expected, _ = layers.decoder.layers(torch.cat((found, x), dim=2))
+    torch.testing.assert_close(layers(x), expected)
+    assert (layers.encoder.layers.num_layers, layers.decoder.layers.num_layers) == (1, 3)
+
+
+@pytest.mark.parametrize("cell", sorted(LAYERS))
+def test_a_state_starts_at_zero_with_each_sequence(cell: RecurrentCell) -> None:
+    """One after the other in a batch, and in passes after one another: nothing of another sequence is left."""
+    torch.manual_seed(0)
+    layers, x = recurrent(cell).double().eval(), sequences()
+    whole = layers(x)
+    for row in range(3):
+        torch.testing.assert_close(layers(x[row : row + 1])[0], whole[row])
+        torch.testing.assert_close(layers(x.roll(row, 0)).roll(-row, 0), whole)
+
+
+@pytest.mark.parametrize("rectified", [False, True])
+def test_joined_layers_are_dense_layers_over_the_state_and_the_sequences_vector(rectified: bool) -> None:
+    torch.manual_seed(0)
+    layers = JoinedLayers(8, 3, [5, 2], 0.5, rectified=rectified).double().eval()
+    x, vectors = sequences(), torch.randn(3, 3, dtype=torch.float64)
+    for row in range(3):
+        for place in range(6):
+            expected = torch.cat((x[row, place], vectors[row]))
+            for layer in layers.layers:
+                expected = layer(expected)
+                expected = torch.where(expected > 0, expected, 0.01 * expected) if rectified else expected
+            torch.testing.assert_close(layers(x, vectors)[row, place], expected)
+    with pytest.raises(ValueError, match="made for vectors of 3 numbers"):
+        layers(x, None)
+    without = JoinedLayers(8, 0, [2], 0.5, rectified=rectified).double()
+    with pytest.raises(ValueError, match="made for vectors of 0 numbers"):
+        without(x, vectors)

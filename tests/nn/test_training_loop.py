@@ -22,7 +22,7 @@ from atelier.nn.training_loop import DivergedError, Epoch, Observer, StepLoss, T
 from atelier.nn.training_state import TrainingStateError, fingerprint, read_state, write_state
 from tests.conftest import REPOSITORY
 from tests.devices import DEVICES
-from tests.nn.toy import EVERY, STEPS, Killed, train
+from tests.nn.toy import EVERY, STEPS, Killed, Toy, train
 
 CPU = torch.device("cpu")
 
@@ -173,11 +173,42 @@ def test_an_observer_sees_the_network_as_it_is_and_has_no_influence() -> None:
     assert len({weight for _, _, weight in seen}) == len(seen)
 
 
+# ---- the schedule
+
+
+def test_one_cycle_gives_every_step_the_rate_that_pytorch_gives_it() -> None:
+    toy, other = Toy(cycles=False), Toy(cycles=False)
+    plan: dict[str, Any] = {"steps": STEPS, "every": EVERY, "patience": 9, "learning_rates": {"rate": 0.05}}
+    TrainingLoop("toy", toy.network, toy.step, toy.parts, toy.device, **plan, schedule="one_cycle").run()
+    cycle = torch.optim.lr_scheduler.OneCycleLR(other.optimiser, 0.05, total_steps=STEPS, cycle_momentum=False)
+    expected = []
+    for _ in range(STEPS):
+        expected.append(other.optimiser.param_groups[0]["lr"])
+        other.optimiser.step()
+        if len(expected) < STEPS:
+            cycle.step()
+    assert toy.rates == expected
+    assert toy.rates[0] == pytest.approx(0.05 / 25)
+    assert max(toy.rates) == pytest.approx(0.05, rel=0.05)  # the peak lies between two steps
+    assert toy.rates[-1] == pytest.approx(0.05 / 25 / 1e4)
+    assert toy.optimiser.param_groups[0]["betas"] == (0.9, 0.999)
+    still = Toy(cycles=False)
+    TrainingLoop("toy", still.network, still.step, still.parts, still.device, **plan).run()
+    assert set(still.rates) == {0.05}
+
+
+def test_one_cycle_without_an_optimiser_is_an_error_that_says_so() -> None:
+    with pytest.raises(ValueError, match="counting: the schedule one_cycle needs an optimiser among the parts"):
+        run(None, Counter(), schedule="one_cycle")
+
+
 # ---- killed and resumed
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("change", [{}, {"patience": 1, "from_start": True}, {"by": None}], ids=str)
+@pytest.mark.parametrize(
+    "change", [{}, {"patience": 1, "from_start": True}, {"by": None}, {"schedule": "one_cycle"}], ids=str
+)
 def test_killed_at_any_step_it_resumes_to_the_same_bytes(tmp_path: Path, device: str, change: dict[str, Any]) -> None:
     state = tmp_path / "some" / "state"
     whole = train(None, device, **change)
@@ -229,7 +260,15 @@ def killed(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "change", [{"patience": 3}, {"steps": 23}, {"made_from": "other data"}, {"learning_rates": {"rate": 0.06}}], ids=str
+    "change",
+    [
+        {"patience": 3},
+        {"steps": 23},
+        {"made_from": "other data"},
+        {"learning_rates": {"rate": 0.06}},
+        {"schedule": "one_cycle"},
+    ],
+    ids=str,
 )
 def test_the_state_of_another_training_is_refused(killed: Path, change: dict[str, Any]) -> None:
     with pytest.raises(

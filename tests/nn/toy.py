@@ -39,19 +39,25 @@ def kill_after_look(patch: pytest.MonkeyPatch, looks: int) -> None:
 
 
 class Toy:
-    """Regression on fixed random rows, eight at a step."""
+    """Regression on fixed random rows, eight at a step; with ``cycles`` the toy has a schedule of its own."""
 
-    def __init__(self, device: str = "cpu", kill_at: int | None = None, signalled: bool = False) -> None:
+    def __init__(
+        self, device: str = "cpu", kill_at: int | None = None, signalled: bool = False, cycles: bool = True
+    ) -> None:
         self.device, self.kill_at, self.signalled, self.taken = torch.device(device), kill_at, signalled, 0
         draws = torch.Generator().manual_seed(0)
         self.inputs = torch.randn((64, 6), generator=draws).to(device)
         self.truth = self.inputs[:, :1] * 2 + 1
         self.network = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1)).to(device)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=0.05)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, 0.05, total_steps=STEPS + 1)
+        if cycles:
+            self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, 0.05, total_steps=STEPS + 1)
         self.generator = torch.Generator().manual_seed(1)
         self.passes = Passes(lambda: torch.randperm(64, generator=self.generator).to(device).split(8))
-        self.parts: dict[str, Part] = {"optimiser": self.optimiser, "schedule": self.schedule}
+        self.cycles, self.rates = cycles, list[float]()
+        self.parts: dict[str, Part] = {"optimiser": self.optimiser}
+        if cycles:
+            self.parts["schedule"] = self.schedule
         self.parts |= {"generator": self.generator, "passes": self.passes}
 
     def step(self) -> StepLoss:
@@ -60,8 +66,10 @@ class Toy:
         loss = (self.network(self.inputs[rows]) - self.truth[rows]).square().mean()
         self.optimiser.zero_grad()
         loss.backward()
+        self.rates.append(self.optimiser.param_groups[0]["lr"])
         self.optimiser.step()
-        self.schedule.step()
+        if self.cycles:
+            self.schedule.step()
         if self.taken == self.kill_at:
             if self.signalled:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -83,7 +91,7 @@ def train(
 ) -> tuple[list[Epoch], dict[str, Tensor]]:
     """The history and the weights of a training from the start or from ``state``."""
     with own_random_state(torch.device(device), 3):
-        toy = Toy(device, kill_at, signalled)
+        toy = Toy(device, kill_at, signalled, cycles=changes.get("schedule") != "one_cycle")
         plan: dict[str, Any] = {"steps": STEPS, "every": EVERY, "patience": 9, "learning_rates": {"rate": 0.05}}
         plan |= {"by": "loss", "state": state, "score": toy.score, "observer": observer} | changes
         history = TrainingLoop("toy", toy.network, toy.step, toy.parts, toy.device, **plan).run()

@@ -37,6 +37,10 @@ SMALL: dict[str, dict[str, Any]] = {
         for mode in ("content", "hybrid")
     },
     "sequencer": {"factors": 8, "hidden": [8], "history": 6, "max_epochs": 3},
+    "sequencer attention": {"cell": "attention", "factors": 8, "hidden": [8], "history": 6, "max_epochs": 2}
+    | {"output": "untied", "drop_consecutive_repeats": True, "schedule": "one_cycle"},
+    "sequencer transformer": {"cell": "transformer", "mode": "collaborative", "factors": 8, "history": 6}
+    | {"heads": 2, "customer_factors": 4, "embedding_optimiser": "adam", "max_epochs": 2},
 }
 VARIANTS = sorted({*MODELS, *SMALL} - {"hybrid", "transformer"})
 """Every model, and each mode of one that has modes."""

@@ -57,7 +57,7 @@ class CountingRecommender(Recommender[PopularConfigT]):
         work = by_article @ np.diff(in_stock.indptr)
 
         def neighbours(codes: Codes) -> Ranked:
-            parts = np.split(codes, _cuts(work[codes], PAIRS))
+            parts = np.split(codes, cuts(work[codes], PAIRS))
             lists = [of(part) for part in parts]
             return Ranked(*(np.concatenate(columns) for columns in zip(*lists, strict=True)))
 
@@ -84,7 +84,7 @@ def _can_be_listed(rows: Indices, columns: Indices, scores: Scores, shape: tuple
     return high
 
 
-def _cuts(work: npt.NDArray[np.floating], most: int) -> npt.NDArray[np.intp]:
+def cuts(work: npt.NDArray[np.number], most: int) -> npt.NDArray[np.intp]:
     """Where to cut a row of tasks so that no part has more than ``most`` work, as far as a single task has not."""
     return np.flatnonzero(np.diff(np.cumsum(work) // most) > 0) + 1
 

@@ -12,7 +12,17 @@ from atelier.interactions import Interactions
 from atelier.recommenders.base import Ranker
 from atelier.recommenders.baselines.popular import CountingRecommender
 from atelier.recommenders.baselines.repeat_config import DECLARATION, RepeatConfig
-from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, first_of_order, padded, place_in_row, without
+from atelier.search.ragged import (
+    Indices,
+    Pairs,
+    RaggedLists,
+    Ranked,
+    first_of_order,
+    followed,
+    padded,
+    place_in_row,
+    without,
+)
 
 
 class Repeat(CountingRecommender[RepeatConfig]):
@@ -48,23 +58,7 @@ class Repeat(CountingRecommender[RepeatConfig]):
             mine = mine.where(without(mine, excluded, articles))
             ranks = place_in_row(mine.rows, n) + 1
             first = padded(mine, (1 + 1 / ranks).astype(np.float32), n, k)
-            taken = _joined(excluded, mine)
-            return _followed(first, first_of_order(order, scores, taken, n, k, articles))
+            taken = excluded.joined(mine)
+            return followed(first, first_of_order(order, scores, taken, n, k, articles))
 
         return rank
-
-
-def _joined(one: Pairs, other: Pairs) -> Pairs:
-    """Both sets of pairs."""
-    return Pairs(np.concatenate([one.rows, other.rows]), np.concatenate([one.codes, other.codes]))
-
-
-def _followed(first: Ranked, second: Ranked) -> Ranked:
-    """Each list of ``first``, filled up to its length from the list of ``second``."""
-    own = (first.codes >= 0).sum(axis=1, keepdims=True)  # [n, 1]
-    position = np.arange(first.codes.shape[1])[None, :] - own  # in the second list; negative: in the first one
-    source = np.maximum(position, 0)
-    return Ranked(
-        np.where(position < 0, first.codes, np.take_along_axis(second.codes, source, axis=1)),
-        np.where(position < 0, first.scores, np.take_along_axis(second.scores, source, axis=1)),
-    )

@@ -19,12 +19,13 @@ from atelier.devices import own_random_state
 from atelier.errors import UndatedWarning
 from atelier.ids import Codes
 from atelier.interactions import Interactions
+from atelier.nn.customer_network import CustomerNetwork
 from atelier.nn.training_loop import Epoch
 from atelier.nn.training_state import fingerprint
 from atelier.recommenders.content_model import ContentRecommender, style_weights
 from atelier.recommenders.factorisation.hybrid_config import DECLARATION, HybridConfig
 from atelier.recommenders.factorisation.hybrid_explanation import from_history
-from atelier.recommenders.factorisation.hybrid_network import CustomerNetwork, Factorisation
+from atelier.recommenders.factorisation.hybrid_network import Factorisation
 from atelier.recommenders.factorisation.hybrid_training import Examples, Trainer, train
 from atelier.recommenders.training_data.customer_features import attribute_matrix
 from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, Scores

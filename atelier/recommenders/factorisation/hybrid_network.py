@@ -7,34 +7,13 @@ Source: Cardoso, Daolio and Vargas, "Product Characterisation towards Personalis
 Unstructured Data to Recommend Fashion Products" (KDD 2018), the section on the hybrid recommender.
 """
 
-from typing import cast
-
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from atelier.nn.article_network import ArticleNetwork
 from atelier.nn.content_features import Content
-from atelier.nn.layers import unset_linear
+from atelier.nn.customer_network import CustomerNetwork
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
-
-
-class CustomerNetwork(nn.Module):
-    """Attributes of customers → one hidden layer → what is added to the mean of their history: [n, c] → [n, factors].
-
-    The last layer starts at zero: at first only the history counts.
-    """
-
-    def __init__(self, attributes: int, hidden: int, factors: int, random: torch.Generator) -> None:
-        super().__init__()
-        self.hidden, self.last = unset_linear(attributes, hidden), unset_linear(hidden, factors)
-        nn.init.normal_(self.hidden.weight, std=(2 / max(attributes, 1)) ** 0.5, generator=random)
-        for zero in (self.hidden.bias, self.last.weight, self.last.bias):
-            nn.init.zeros_(zero)
-
-    def forward(self, attributes: Tensor) -> Tensor:
-        """Apply the network to float32 [n, attributes]."""
-        return cast(Tensor, self.last(functional.relu(self.hidden(attributes))))
 
 
 class Factorisation(ArticleNetwork):

@@ -26,6 +26,18 @@ class SequenceConfig(ContentConfig):
         default=True, description="Whether the time since the interaction before is an input, in steps that double."
     )
 
+    drop_consecutive_repeats: bool = Field(
+        default=False,
+        description="Whether interactions with the article of the interaction before are left out, in training and in "
+        "histories. Of purchases they are information; of views they are noise.",
+    )
+    embedding_start: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A block of the articles' vectors (image, text, …) from whose principal components the embeddings "
+        "that are read start; empty: they start at random.",
+    )
+
     loss: Annotated[SequenceLossName, Search(choices=("sampled_softmax", "in_batch", "gbce"))] = Field(
         default="sampled_softmax",
         description="The ranking loss. full_softmax holds every article against a positive, in_batch the other "
@@ -64,15 +76,28 @@ class SequenceConfig(ContentConfig):
         description="Share of the customers, 10,000 at most, whose last interaction is held out to decide when "
         "training stops.",
     )
+    schedule: Literal["constant", "one_cycle"] = Field(
+        default="constant",
+        description="What happens to all steps in training: one_cycle lets them rise to what is said here within the "
+        "first 30% of max_epochs and then fall to nearly nothing.",
+    )
     learning_rate: Annotated[PositiveFloat, Search(3e-4, 1e-2, log=True)] = Field(
         default=1e-3, description="AdamW's step for the networks."
     )
     weight_decay: Annotated[float, Search(1e-4, 0.3, log=True)] = Field(
         default=0.01, ge=0, description="AdamW's decay of the networks' weights."
     )
+    embedding_optimiser: Literal["adagrad", "adam"] = Field(
+        default="adagrad", description="What moves the embeddings, only those that a batch reads."
+    )
     embedding_learning_rate: Annotated[PositiveFloat, Search(5e-3, 0.1, log=True)] = Field(
-        default=0.02, description="Adagrad's step for the embeddings."
+        default=0.02, description="Its step for the embeddings."
     )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="Of the products of matrices in training; vectors and scores are always float32."
     )
+
+    @property
+    def reads_content(self) -> bool:
+        """Whether it reads the vectors of articles: in every mode but ``collaborative``, and for embedding_start."""
+        return super().reads_content or self.embedding_start is not None

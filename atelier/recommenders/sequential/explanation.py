@@ -21,19 +21,22 @@ TRIED = 5
 
 
 def from_history(
-    encode: Callable[[Histories], Scores], histories: Histories, owners: Indices, vectors: Scores, k: int
+    encode: Callable[[Histories, Indices], Scores], histories: Histories, owners: Indices, vectors: Scores, k: int
 ) -> Ranked:
     """The ``k`` articles of each history without which the score would fall most.
 
     Args:
-        encode: gives the vectors x_u of histories, float32 [n, factors]; zero for an empty one.
+        encode: gives the vectors x_u of histories, each of one of the m customers (int64 [n]), float32 [n, factors];
+            zero for an empty one.
         histories: of m customers.
         owners: int64 [n], whose each recommendation is.
         vectors: float32 [n, factors], y of the articles recommended.
         k: number of reasons.
     """
     customers, articles = _tried(histories)
-    fall = encode(histories)[customers] - encode(_without(histories, customers, articles))  # [pairs, factors]
+    everybody = np.arange(len(histories.starts) - 1)
+    without = encode(_without(histories, customers, articles), customers)
+    fall = encode(histories, everybody)[customers] - without  # [pairs, factors]
     numbered = Pairs(customers, np.arange(len(customers), dtype=np.int32))
     cells = RaggedLists.from_pairs(numbered, len(histories.starts) - 1).of(owners)
     weights = np.einsum("pk,pk->p", fall[cells.codes], vectors[cells.rows]).astype(np.float32)

@@ -3,7 +3,7 @@
 What belongs here: :class:`SequenceRecommender`. What does not: encoders, which each model names; the training loop.
 
 The score is x_u · y_i: x_u is what the encoder makes of the customer's last interactions, y_i the article's vector,
-which is also what the encoder reads of it (the embedding is tied).
+which is also what the encoder reads of it (a tied output), unless the model has vectors of its own for that.
 """
 
 import math
@@ -18,17 +18,22 @@ from torch import Tensor, nn
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue
 from atelier.devices import own_random_state
-from atelier.ids import Codes
+from atelier.ids import Codes, IdMap
 from atelier.interactions import Interactions
 from atelier.nn.article_network import ArticleNetwork
 from atelier.nn.content_features import Content
+from atelier.nn.customer_network import CustomerNetwork, CustomerVectors
+from atelier.nn.embeddings import RowEmbedding
+from atelier.nn.layers import JoinedLayers
 from atelier.nn.training_loop import Epoch
 from atelier.nn.training_state import fingerprint
 from atelier.recommenders.content_model import ContentRecommender, style_weights
 from atelier.recommenders.sequential.config import SequenceConfig
+from atelier.recommenders.sequential.embedding_start import first_embeddings
 from atelier.recommenders.sequential.explanation import from_history
-from atelier.recommenders.sequential.network import HistoryEncoder, inputs_of
-from atelier.recommenders.sequential.training import Examples, Pool, SequenceNetwork, Trainer, train
+from atelier.recommenders.sequential.network import HistoryEncoder, SequenceNetwork, inputs_of
+from atelier.recommenders.sequential.training import Examples, Pool, Trainer, train
+from atelier.recommenders.training_data.customer_features import AttributeSpace
 from atelier.recommenders.training_data.sequences import Histories, Windows, batches
 from atelier.search.ragged import Indices, Ranked, Scores
 
@@ -41,9 +46,10 @@ CELLS = 16_384
 class SequenceRecommender(ContentRecommender[SequenceConfigT]):
     """A model that reads the order of a history.
 
-    Customers who were not trained on are ranked for by their history alone. An article that nobody chose has a vector
-    from content alone, if the model reads content. Where no customer has two interactions, ``fit`` warns, and the model
-    ranks nothing and serves nobody.
+    Customers who were not trained on are ranked for by their history alone; where the model has a vector of each
+    customer, with that of a customer of whom nothing is known. An article that nobody chose has a vector from content
+    alone, if the model reads content. Where no customer has two interactions, ``fit`` warns, and the model ranks
+    nothing and serves nobody.
 
     Attributes:
         epochs: what each epoch of the last fit gave; not part of the bundle.
@@ -55,7 +61,22 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
 
     @abstractmethod
     def _layers(self, factors: int) -> nn.Module:
-        """The layers of the encoder, yet to be trained: [b, length, factors] → the same, causal."""
+        """The layers of the encoder, yet to be trained: [b, length, factors] → states [b, length, …], causal."""
+
+    def _head(self, factors: int) -> JoinedLayers | None:
+        """What makes customers' vectors of states, yet to be trained; None: states are the vectors."""
+        return None
+
+    def _output_factors(self, factors: int) -> int | None:
+        """The length of the vectors by which articles are ranked; None: they are those that are read (tied)."""
+        return None
+
+    def _customer_sizes(self) -> tuple[int, int] | None:
+        """The length of a customer's own vector, and the width of the network that makes it of attributes.
+
+        None: customers have no vectors of their own.
+        """
+        return None
 
     def training_figures(self) -> dict[str, float | None]:
         """Of the last fit: how many epochs it took, and the figures of the best one."""
@@ -71,42 +92,103 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
 
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
         factors = self._factors(len(np.unique(train.articles)))
-        histories = Histories.of(train)
+        histories = self._histories(train)
+        space = AttributeSpace.fit(customers, self.config.customer_columns, train.customer_ids)
+        attributes = space.matrix(customers, train.customer_ids)
+        first = self._first_embeddings(catalogue, factors)
         with own_random_state(self.torch_device, self.config.seed):
-            network = self._network(factors, self._content(catalogue), self._styles(catalogue)).to(self.torch_device)
-            self._train(network, histories)
-        vectors = network.articles.article_vectors(len(self.article_ids)).cpu().numpy()
+            described = self._content(catalogue), self._styles(catalogue), first
+            network = self._network(factors, described, attributes).to(self.torch_device)
+            self._train(network, histories, first, attributes)
+        self.weights = {}
+        for name, part in (("articles", network.articles), ("outputs", network.outputs)):
+            if part is not None:
+                self.weights |= self._article_weights(name, part)
+        self.weights |= _state("encoder.", network.encoder)
+        if network.customers is None:
+            return self._profile(train)
+        vectors, unknown = (each.cpu().numpy() for each in network.customers.vectors())
+        self.weights["unknown_customer"] = unknown
+        if network.customers.network is not None:
+            self.weights |= _state("customer.", network.customers.network)
+            self.weights["customer_space"] = np.frombuffer(space.model_dump_json().encode(), dtype=np.uint8)
+        return self._profile(train) | {"customer": vectors}
+
+    def _article_weights(self, name: str, network: ArticleNetwork) -> dict[str, Array]:
+        """The vectors of all articles, and the styles and the content network that they are made of."""
+        prefix = self._vector_sets[name]
+        vectors = network.article_vectors(len(self.article_ids)).cpu().numpy()
         vectors[~self.ranked] = 0
-        content = network.articles.content
-        parts = {"encoder": network.encoder} | ({} if content is None else {"content": content})
-        self.weights = {"articles": vectors} | style_weights(network.articles)
-        self.weights |= {
-            f"{name}.{key}": value.cpu().numpy()
-            for name, part in parts.items()
-            for key, value in part.state_dict().items()
-        }
-        return self._profile(train)
+        content = {} if network.content is None else _state(f"{prefix}content.", network.content)
+        return {name: vectors, **content, **style_weights(network, prefix)}
+
+    @property
+    def _vector_sets(self) -> dict[str, str]:
+        untied = self._output_factors(1) is not None
+        return super()._vector_sets | ({"outputs": "output_"} if untied else {})
+
+    def _histories(self, interactions: Interactions) -> Histories:
+        """What is read of interactions."""
+        histories = Histories.of(interactions)
+        return histories.without_repeats() if self.config.drop_consecutive_repeats else histories
+
+    def _first_embeddings(self, catalogue: Catalogue | None, factors: int) -> Scores | None:
+        block = self.config.embedding_start
+        if block is None or self.config.mode == "content":
+            return None
+        return first_embeddings(catalogue, block, self.article_ids, factors)
 
     @abstractmethod
     def _factors(self, articles: int) -> int:
         """The length of vectors, where so many articles are interacted with."""
 
-    def _network(self, factors: int, content: Content | None, styles: Tensor | None) -> SequenceNetwork:
-        config = self.config
+    def _network(
+        self, factors: int, described: tuple[Content | None, Tensor | None, Scores | None], attributes: Array
+    ) -> SequenceNetwork:
+        """The network, yet to be trained.
+
+        Args:
+            factors: length of the articles' vectors.
+            described: the articles' content, styles and first embeddings, each None where there are none.
+            attributes: float32 [customers, positions].
+        """
+        config, (content, styles, first) = self.config, described
         random = torch.Generator().manual_seed(config.seed)
         rate = None if config.mode == "content" else config.embedding_learning_rate
-        articles = ArticleNetwork(
-            len(self.article_ids), factors, content, config.hidden, config.content_dropout, rate, random, styles
-        )
-        return SequenceNetwork(articles, self._encoder(factors))
+
+        def articles(length: int, start: Scores | None = None) -> ArticleNetwork:
+            begin = None if start is None else torch.from_numpy(start)
+            shape = len(self.article_ids), length, content, config.hidden, config.content_dropout
+            return ArticleNetwork(*shape, rate, random, styles, config.embedding_optimiser, begin)
+
+        read, outputs = articles(factors, first), self._output_factors(factors)
+        ranked = None if outputs is None else articles(outputs)
+        return SequenceNetwork(read, self._encoder(factors), ranked, self._customer_network(attributes, random))
+
+    def _customer_network(self, attributes: Array, random: torch.Generator) -> CustomerVectors | None:
+        """The vectors of customers, yet to be trained; ``attributes`` are float32 [n, positions]."""
+        config, sizes = self.config, self._customer_sizes()
+        if sizes is None:
+            return None
+        (length, hidden), (n, positions) = sizes, attributes.shape
+        if config.customer_columns:
+            network = CustomerNetwork(positions, hidden, length, random)
+            return CustomerVectors(None, network, torch.from_numpy(attributes))
+        rate, rule = config.embedding_learning_rate, config.embedding_optimiser
+        return CustomerVectors(RowEmbedding(n, length, rate, random, rule))
 
     def _encoder(self, factors: int) -> HistoryEncoder:
         config = self.config
         return HistoryEncoder(
-            self._layers(factors), factors, config.dropout, reads_kinds=config.reads_kinds, reads_gaps=config.reads_gaps
+            self._layers(factors),
+            factors,
+            config.dropout,
+            reads_kinds=config.reads_kinds,
+            reads_gaps=config.reads_gaps,
+            head=self._head(factors),
         )
 
-    def _train(self, network: SequenceNetwork, histories: Histories) -> None:
+    def _train(self, network: SequenceNetwork, histories: Histories, first: Scores | None, attributes: Array) -> None:
         examples = Examples.of(histories, self.config)
         if not len(examples.windows.starts):
             warnings.warn(
@@ -124,20 +206,36 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             content = () if features is None else features.tensors()
             read = histories.starts, histories.articles, histories.kinds, histories.gaps
             styles = () if network.articles.styles is None else (network.articles.styles,)
-            made_from = fingerprint(self.config.model_dump_json(), *read, *content, *styles)
+            start = () if first is None else (first,)
+            made_from = fingerprint(self.config.model_dump_json(), *read, *content, *styles, *start, attributes)
         self.epochs = train(self.name, trainer, examples, self.config, self.training_state, made_from, self.watch)
 
     # Vectors
 
     def _profile(self, history: Interactions) -> dict[str, Array]:
         """The last interactions of each customer."""
-        last = Histories.of(history).last(self.config.history)
-        return {
+        last = self._histories(history).last(self.config.history)
+        profile: dict[str, Array] = {
             "history.starts": last.starts,
             "history.codes": last.articles,
             "history.kinds": last.kinds,
             "history.gaps": last.gaps,
         }
+        if "unknown_customer" in self.weights:
+            profile["customer"] = np.tile(self.weights["unknown_customer"], (len(last.starts) - 1, 1))
+        return profile
+
+    def _attribute_profile(self, customers: Any, ids: IdMap) -> dict[str, Array]:
+        """The vectors that the network makes of the attributes of customers who were not trained on."""
+        weights = under(self.weights, "customer.")
+        if not weights:
+            return {}
+        space = AttributeSpace.model_validate_json(self.weights["customer_space"].tobytes())
+        (hidden, positions), length = weights["hidden.weight"].shape, len(self.weights["unknown_customer"])
+        network = CustomerNetwork(positions, hidden, length, torch.Generator())
+        network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+        with torch.inference_mode():
+            return {"customer": network(torch.from_numpy(space.matrix(customers, ids))).numpy()}
 
     def _trained_encoder(self) -> HistoryEncoder:
         """The encoder of the weights, in evaluation mode, on the device."""
@@ -148,19 +246,22 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
 
     def customer_vectors(self, profiles: dict[str, Array], rows: Indices) -> Scores:
         """The vectors x_u of rows of the profiles, float32 [n, factors]; zero for a customer without history."""
-        return self._encoded(histories_of(profiles).take(rows))
+        return self._encoded(histories_of(profiles).take(rows), _rows_of(profiles.get("customer"), rows))
 
     @torch.inference_mode()
-    def _encoded(self, histories: Histories) -> Scores:
+    def _encoded(self, histories: Histories, customers: Scores | None) -> Scores:
+        """The vectors of histories whose customers have these vectors of their own, float32 [n, …] or None."""
         articles = torch.from_numpy(self.weights["articles"]).to(self.torch_device)
         encoder = self._trained_encoder()
         lengths = np.diff(histories.starts)
-        vectors = np.zeros((len(lengths), articles.shape[1]), dtype=np.float32)
+        vectors = np.zeros((len(lengths), self.weights[self._ranking_set].shape[1]), dtype=np.float32)
         some = np.flatnonzero(lengths)
         windows = Windows(histories.starts[some], lengths[some])
         for places in batches(windows, CELLS, np.random.default_rng(0)):
             padded = histories.rows(windows.of(places))
-            states = encoder(inputs_of(padded, articles, padded.articles.astype(np.int64)))
+            own = _rows_of(customers, padded.owners)
+            there = None if own is None else torch.from_numpy(own).to(self.torch_device)
+            states = encoder(inputs_of(padded, articles, padded.articles.astype(np.int64), there))
             ends = torch.from_numpy(windows.lengths[places] - 1).to(self.torch_device)
             last = states[torch.arange(len(places), device=self.torch_device), ends]
             vectors[some[places]] = last.cpu().numpy()
@@ -171,9 +272,22 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
     def _history_reasons(self, profiles: dict[str, Array], rows: Indices, codes: Codes, k: int) -> Ranked:
         customers, owners = np.unique(rows, return_inverse=True)
         histories = histories_of(profiles).take(customers)
-        return from_history(self._encoded, histories, owners, self.weights["articles"][codes], k)
+        own = _rows_of(profiles.get("customer"), customers)
+
+        def encode(some: Histories, whose: Indices) -> Scores:
+            return self._encoded(some, _rows_of(own, whose))
+
+        return from_history(encode, histories, owners, self.article_vectors(codes), k)
 
 
 def histories_of(profiles: dict[str, Array]) -> Histories:
     """The histories that profiles hold."""
     return Histories(*(profiles[f"history.{name}"] for name in ("starts", "codes", "kinds", "gaps")))
+
+
+def _rows_of(matrix: Array | None, rows: Indices) -> Array | None:
+    return None if matrix is None else matrix[rows]
+
+
+def _state(prefix: str, network: nn.Module) -> dict[str, Array]:
+    return {f"{prefix}{name}": value.cpu().numpy() for name, value in network.state_dict().items()}

@@ -4,7 +4,7 @@ What belongs here: from histories to trained weights. What does not: when to sto
 losses (:mod:`atelier.nn.ranking_losses`), how batches are cut (:mod:`atelier.recommenders.training_data.sequences`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self, cast
@@ -12,16 +12,18 @@ from typing import Any, NamedTuple, Self, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional
 
 from atelier.devices import autocast, copied
 from atelier.ids import Codes
 from atelier.nn.article_network import ArticleNetwork
+from atelier.nn.embeddings import RowEmbedding
 from atelier.nn.loss_names import LossName
 from atelier.nn.ranking_losses import LOSSES, Loss, bpr_max, full_softmax, gbce, gbce_exponent, in_batch
 from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop, Watch
 from atelier.recommenders.sequential.config import SequenceConfig
-from atelier.recommenders.sequential.network import HistoryEncoder, inputs_of
+from atelier.recommenders.sequential.network import SequenceNetwork, inputs_of
 from atelier.recommenders.training_data.negatives import SharedNegatives
 from atelier.recommenders.training_data.sequences import Histories, PaddedRows, Windows, batches, sampled
 from atelier.search.ragged import Indices
@@ -32,14 +34,6 @@ FEWEST_HELD_OUT = 3
 """Interactions of a customer whose last one may be held out: something to train on has to remain."""
 JUDGED_INTERACTIONS = 2048
 """Interactions judged at once: at most half as many customers, whose scores of all articles lie in memory together."""
-
-
-class SequenceNetwork(nn.Module):
-    """Vectors of articles and the encoder of histories, trained together."""
-
-    def __init__(self, articles: ArticleNetwork, encoder: HistoryEncoder) -> None:
-        super().__init__()
-        self.articles, self.encoder = articles, encoder
 
 
 class Examples(NamedTuple):
@@ -93,6 +87,79 @@ class Pool:
         return cls(articles, counts[articles])
 
 
+class ArticlesInUse:
+    """The distinct articles that a batch reads, and their embeddings.
+
+    Args:
+        network: whose vectors they have.
+        read: numbers of articles, in any order.
+
+    Attributes:
+        distinct: int64 [n], ascending.
+        embedded: their embeddings; None where there are none.
+    """
+
+    def __init__(self, network: ArticleNetwork, read: Sequence[npt.NDArray[Any]]) -> None:
+        self.distinct = np.unique(np.concatenate([np.ravel(each) for each in read])).astype(np.int64)
+        self._network, self.embedded = network, network.embedded(torch.from_numpy(self.distinct))
+
+    def places(self, articles: npt.NDArray[Any]) -> Indices:
+        """The place of each article among the distinct ones."""
+        return np.searchsorted(self.distinct, articles)
+
+    def vectors(self) -> Tensor:
+        """The sum of embeddings and content, [n, factors]."""
+        content = self._network.content_part(torch.from_numpy(self.distinct))
+        embeddings = None if self.embedded is None else self.embedded.vectors
+        parts = [part for part in (embeddings, content) if part is not None]
+        return sum(parts[1:], parts[0])
+
+
+class BatchVectors:
+    """The vectors that a batch needs of articles and customers.
+
+    Args:
+        network: whose vectors they are.
+        rows: the windows of the batch.
+        others: int32 [n], the articles that are held against the targets.
+        device: where the network lies.
+
+    Attributes:
+        inputs: the articles that the encoder reads.
+        outputs: the articles that are ranked; with a tied output the same.
+        leaves: all embeddings that they and the customers have, each with its rows and the leaf that gathers their
+            gradient.
+    """
+
+    def __init__(self, network: SequenceNetwork, rows: PaddedRows, others: Codes, device: torch.device) -> None:
+        both = [rows.articles, others]
+        self.inputs = ArticlesInUse(network.articles, both if network.outputs is None else [rows.articles])
+        self.outputs = self.inputs if network.outputs is None else ArticlesInUse(network.outputs, both)
+        self.leaves: list[tuple[RowEmbedding, Tensor, Tensor]] = []
+        for part in {id(each): each for each in (self.inputs, self.outputs)}.values():
+            self.leaves += () if part.embedded is None else part.embedded.leaves
+        self._customers, self._owners = network.customers, torch.from_numpy(rows.owners)
+        self._device = device
+
+    def customers(self) -> Tensor | None:
+        """Of each window's customer, [b, customer's factors]; None where customers have no vectors."""
+        if self._customers is None:
+            return None
+        embedding = self._customers.embedding
+        if embedding is None:
+            return self._customers.of_attributes(copied(self._owners, self._device))
+        distinct, places = torch.unique(self._owners, return_inverse=True)
+        rows = copied(distinct, self._device)
+        leaf = embedding.leaf(rows)
+        self.leaves.append((embedding, rows, leaf))
+        return functional.embedding(copied(places, self._device), leaf)
+
+    def step(self, scale: float) -> None:
+        """Move all embeddings by the gradients that their leaves gathered, in steps of this scale."""
+        for embedding, rows, leaf in self.leaves:
+            embedding.step(rows, leaf, scale)
+
+
 class Trainer:
     """Computes losses of batches, moves the weights, and judges the network.
 
@@ -111,7 +178,7 @@ class Trainer:
         self, network: SequenceNetwork, config: SequenceConfig, pool: Pool, n_articles: int, device: torch.device
     ) -> None:
         self.network, self.device, self._config, self._pool = network, device, config, pool
-        self._place = np.zeros(n_articles, dtype=np.int64)
+        self._n_articles = n_articles
         self._often = np.zeros(n_articles, dtype=np.float32)
         self._often[pool.articles] = pool.counts / pool.counts.sum()
         self._negatives = SharedNegatives(pool.articles, pool.counts, config.negatives, config.negative_popularity)
@@ -124,18 +191,15 @@ class Trainer:
         """Move the weights by one batch; its loss is the mean over targets."""
         self.network.train()
         negatives = self._drawn(random)
-        articles = self._distinct(rows, self._pool.articles[negatives])
-        embedded = self.network.articles.embedded(articles)
+        vectors = BatchVectors(self.network, rows, self._pool.articles[negatives], self.device)
         with autocast(self._config.precision, self.device):
-            content = self.network.articles.content_part(articles)
-            embeddings = None if embedded is None else embedded.vectors
-            parts = [part for part in (embeddings, content) if part is not None]
-            loss = self._loss(rows, sum(parts[1:], parts[0]), negatives)
+            loss = self.loss(rows, vectors, negatives)
         self._adam.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        # A schedule moves the optimiser's rate; the embeddings' goes with it.
+        scale = float(self._adam.param_groups[0]["lr"]) / self._config.learning_rate
         self._adam.step()
-        if embedded is not None:
-            embedded.step()
+        vectors.step(scale)
         return StepLoss(loss.detach())
 
     def _drawn(self, random: np.random.Generator) -> Indices:
@@ -144,31 +208,30 @@ class Trainer:
             return np.arange(len(self._pool.articles))
         return np.zeros(0, np.int64) if self._config.loss == "in_batch" else self._negatives.draw(random)
 
-    def _distinct(self, rows: PaddedRows, negatives: Codes) -> Tensor:
-        """The distinct articles of a batch, ascending, in main memory; ``_place`` has the place of each among them."""
-        used = np.zeros(len(self._place), dtype=bool)
-        used[rows.articles] = True
-        used[negatives] = True
-        distinct = np.flatnonzero(used)
-        self._place[distinct] = np.arange(len(distinct))
-        return torch.from_numpy(distinct)
+    def loss(self, rows: PaddedRows, vectors: BatchVectors, negatives: Indices) -> Tensor:
+        """The mean loss of the windows' targets: all interactions but the first of each.
 
-    def _loss(self, rows: PaddedRows, vectors: Tensor, negatives: Indices) -> Tensor:
-        """The mean loss of the targets, given the vectors of the distinct articles [n, factors]."""
-        before = rows.before()
+        Args:
+            rows: b windows.
+            vectors: of the batch.
+            negatives: int64 [n], the places in the pool of what is held against the targets.
+        """
+        before, read = rows.before(), vectors.inputs.vectors()
         is_target = rows.there[:, 1:]
-        states = self.network.encoder(inputs_of(before, vectors, self._place[before.articles]))  # [b, length, factors]
-        customers = states[self._there(is_target)]  # [t, factors]
+        given = inputs_of(before, read, vectors.inputs.places(before.articles), vectors.customers())
+        states = self.network.encoder(given)  # [b, length, output's factors]
+        customers = states[self._there(is_target)]  # [t, output's factors]
+        articles = read if vectors.outputs is vectors.inputs else vectors.outputs.vectors()
         targets = rows.articles[:, 1:][is_target]
-        places = self._there(self._place[targets])
+        places = self._there(vectors.outputs.places(targets))
         if self._config.loss == "in_batch":
-            scores = customers @ vectors[places].T
+            scores = customers @ articles[places].T
             return in_batch(scores.float(), self._there(targets), self._there(self._often[targets])).mean()
         others = self._pool.articles[negatives]
-        scores = (customers @ vectors[self._there(self._place[others])].T).float()  # [t, n]
+        scores = (customers @ articles[self._there(vectors.outputs.places(others))].T).float()  # [t, n]
         if self._config.loss == "full_softmax":
             return full_softmax(scores, self._there(np.searchsorted(others, targets))).mean()
-        positive = (customers * vectors[places]).sum(1).float()
+        positive = (customers * articles[places]).sum(1).float()
         counts = self._there(targets[:, None] != others[None, :])
         return self._sampled()(positive, scores, counts, self._there(self._negatives.importance[negatives])).mean()
 
@@ -190,13 +253,17 @@ class Trainer:
             at once; ties rank behind.
         """
         self.network.eval()
-        vectors = self.network.articles.article_vectors(len(self._place))
-        pool = vectors[self._there(self._pool.articles.astype(np.int64))]
+        vectors = self.network.articles.article_vectors(self._n_articles)
+        ranking = vectors if self.network.outputs is None else self.network.outputs.article_vectors(self._n_articles)
+        pool = ranking[self._there(self._pool.articles.astype(np.int64))]
+        customers_own = None if self.network.customers is None else self.network.customers.vectors()[0]
         loss, gain, count = 0.0, 0.0, 0
         for rows in batch:
             ends = rows.there.sum(1) - 1
             before = rows.before()
-            states = self.network.encoder(inputs_of(before, vectors, before.articles.astype(np.int64)))
+            own_vectors = None if customers_own is None else customers_own[self._there(rows.owners)]
+            given = inputs_of(before, vectors, before.articles.astype(np.int64), own_vectors)
+            states = self.network.encoder(given)
             customers = states[torch.arange(len(ends), device=self.device), self._there(ends - 1)]
             targets = self._there(np.searchsorted(self._pool.articles, rows.articles[np.arange(len(ends)), ends]))
             scores = customers @ pool.T
@@ -258,6 +325,7 @@ def train(
         state=state,
         made_from=made_from,
         watch=watch,
+        schedule=config.schedule,
     ).run()
 
 

@@ -49,16 +49,19 @@ class PaddedRows(NamedTuple):
         kinds: uint8 [n, length].
         gaps: uint8 [n, length].
         there: bool [n, length].
+        owners: int64 [n], whose each is: the number of the customer among the histories.
     """
 
     articles: Codes
     kinds: Bytes
     gaps: Bytes
     there: Mask
+    owners: Indices
 
     def before(self) -> "PaddedRows":
         """All but the last column: what is known before each of the other columns."""
-        return PaddedRows(self.articles[:, :-1], self.kinds[:, :-1], self.gaps[:, :-1], self.there[:, :-1])
+        articles, kinds, gaps, there, owners = self
+        return PaddedRows(articles[:, :-1], kinds[:, :-1], gaps[:, :-1], there[:, :-1], owners)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,12 @@ class Histories:
         np.cumsum(chosen, out=before[1:])
         return type(self)(before[self.starts], self.articles[chosen], self.kinds[chosen], self.gaps[chosen])
 
+    def without_repeats(self) -> Self:
+        """The same without interactions with the article of the interaction before: the first of each run is kept."""
+        first = np.zeros(len(self.articles), dtype=bool)
+        first[self.starts[:-1][np.diff(self.starts) > 0]] = True
+        return self.keep(first | (np.diff(self.articles, prepend=self.articles[:1]) != 0))
+
     def take(self, rows: Indices) -> Self:
         """The histories of some customers, in that order; one may come several times."""
         lengths = np.diff(self.starts)[rows]
@@ -130,7 +139,8 @@ class Histories:
         articles = np.where(there, self.articles[places], np.int32(0))
         kinds = np.where(there, self.kinds[places], np.uint8(UNKNOWN))
         gaps = np.where(there, self.gaps[places], np.uint8(UNKNOWN))
-        return PaddedRows(articles, kinds, gaps, there)
+        owners = np.searchsorted(self.starts, windows.starts, side="right") - 1
+        return PaddedRows(articles, kinds, gaps, there, owners)
 
 
 def batches(windows: Windows, tokens: int, random: np.random.Generator) -> list[Indices]:

@@ -24,6 +24,9 @@ ARTICLES = 30
 SMALL: dict[str, dict[str, Any]] = {
     "transformer": {"factors": 16, "heads": 2, "blocks": 1},
     "sequencer": {"factors": 16, "cell": "gru"},
+    "sequencer attention": {"factors": 16, "cell": "attention", "output": "untied", "schedule": "one_cycle"},
+    "sequencer transformer": {"factors": 16, "cell": "transformer", "heads": 2, "customer_factors": 4}
+    | {"embedding_optimiser": "adam", "embedding_learning_rate": 0.01, "learning_rate": 0.002},
 }
 LEARNS = {
     "mode": "collaborative",
@@ -55,7 +58,7 @@ TRAIN, TRUTH = Interactions.from_frame(circle(300)).leave_last_out()
 
 
 def fitted(name: str, device: str = "cpu", **config: Any) -> SequenceRecommender[Any]:
-    model = recommenders.build(name, device, **(SMALL[name] | LEARNS | config))
+    model = recommenders.build(name.split()[0], device, **(LEARNS | SMALL[name] | config))
     assert isinstance(model, SequenceRecommender)
     return model.fit(TRAIN)
 
@@ -157,7 +160,7 @@ def test_a_killed_fit_goes_on_and_ends_with_the_same_bytes(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fitted(name, max_epochs=4).save(tmp_path / "undisturbed")
-    model = recommenders.build(name, **(SMALL[name] | LEARNS | {"max_epochs": 4}))
+    model = recommenders.build(name.split()[0], **(LEARNS | SMALL[name] | {"max_epochs": 4}))
     model.training_state = tmp_path / "state"
     save = TrainingLoop._save
 
@@ -185,11 +188,14 @@ def test_reasons_are_how_much_the_score_falls_without_an_article(model: Sequence
         recs[["customer_id", "article_id", "score"]].to_numpy(), reasons, strict=True
     ):
         history = frame[frame.customer_id == customer]
+        places = model._places(model.customer_profiles, [customer])
+        profiles = model.customer_profiles.profiles
+        own = {"customer": profiles["customer"][places]} if "customer" in profiles else {}
         expected = {}
         for tried in set(history.article_id.tail(TRIED)):
             without = model._profile(aligned(model, history[history.article_id != tried]))
-            vector = model.customer_vectors(without, np.array([0]))[0]
-            y = model.weights["articles"][model.article_ids.encode([article])[0]]
+            vector = model.customer_vectors(without | own, np.array([0]))[0]
+            y = model.article_vectors(model.article_ids.encode([article]))[0]
             expected[tried] = score - float(vector @ y)
         positive = {name: weight for name, weight in expected.items() if weight > 1e-4}
         told = {reason["value"]: reason["weight"] for reason in found if reason["weight"] > 1e-4}

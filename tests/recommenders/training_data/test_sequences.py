@@ -62,6 +62,26 @@ def test_last_take_and_keep() -> None:
     assert kept.articles.tolist() == [0, 2, 4, 6]
 
 
+def test_of_a_run_of_one_article_the_first_is_kept() -> None:
+    histories = of_lengths([5, 0, 2, 1, 3])
+    articles = np.array([4, 4, 5, 4, 4, 4, 4, 4, 4, 6, 6], dtype=np.int32)
+    kept = Histories(histories.starts, articles, np.arange(11, dtype=np.uint8), histories.gaps).without_repeats()
+    assert kept.starts.tolist() == [0, 3, 3, 4, 5, 7]  # a run ends with its customer
+    assert kept.articles.tolist() == [4, 5, 4, 4, 4, 4, 6]
+    assert kept.kinds.tolist() == [0, 2, 3, 5, 7, 8, 9]
+
+
+def test_rows_say_whose_they_are() -> None:
+    histories = of_lengths([0, 4, 0, 0, 2, 3, 0])
+    windows = histories.windows(3)
+    rows = histories.rows(windows)
+    assert sorted(rows.owners.tolist()) == [1, 1, 4, 5]
+    for owner, articles, there in zip(rows.owners, rows.articles, rows.there, strict=True):
+        own = set(range(histories.starts[owner], histories.starts[owner + 1]))
+        assert set(articles[there].tolist()) <= own
+    assert rows.before().owners.tolist() == rows.owners.tolist()
+
+
 def test_windows_share_one_interaction() -> None:
     windows = of_lengths([7, 1, 0, 2]).windows(3)
     found = sorted(zip(windows.starts.tolist(), windows.lengths.tolist(), strict=True))
