@@ -72,10 +72,10 @@ class TuningPlan(BaseModel):
             content: whether the catalogue has vectors.
         """
         config = declared(self.model).config
+        asked: dict[str, Any] = {"choices": self.choices, "fixed": self.fixed, "dated": dated}
+        space = search_space(config, self.parameters, **asked)  # first, as it names the fields that do not exist
         reads = "mode" in {*self.parameters, *self.choices} or config.model_validate(self.fixed).reads_content
-        return search_space(
-            config, self.parameters, choices=self.choices, fixed=self.fixed, dated=dated, content=content and reads
-        )
+        return space if content and reads else search_space(config, self.parameters, **asked, content=False)
 
     def identity(self) -> dict[str, Any]:
         """The parts of the plan on which a trial depends: not how many follow it, nor how long."""
