@@ -17,6 +17,7 @@ from assets.step import Step
 
 if TYPE_CHECKING:
     from atelier.interactions import Interactions
+    from atelier.studies.recommender_scores import RecommenderFitResult
     from atelier.studies.sequence_plan import SequencePlan
 
 NAME = "sequence_study"
@@ -68,7 +69,7 @@ def compare_sequence_models(step: Step, config: SequenceStudy) -> None:
     plan = plan_of(config, step.compute.threads)
     data = read(step)
     train = some_customers(data.train, config.customers)
-    results = {}
+    results: dict[str, list[RecommenderFitResult]] = {}
     for part, fits in plan.plans().items():
         cache = ResultsCache(results_folder(step.home.root, NAME, step.ds) / part)
         versions = {**data.versions, "customers": str(config.customers)}

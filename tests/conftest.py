@@ -25,23 +25,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 #: The modules that use ``house``. They run in one process, so that it is made once: it takes two minutes.
 HOUSE = frozenset(
-    {
-        *(
-            f"tests/assets/test_{name}.py"
-            for name in (
-                "day_facts",
-                "image_backbone",
-                "isolation",
-                "recommendations",
-                "recommender_study",
-                "sequence_study",
-            )
-        ),
-        *(
-            f"tests/end_to_end/test_{name}.py"
-            for name in ("broken_contracts", "check_history", "daily_dag", "documentation", "killed_run", "lineage")
-        ),
-    }
+    f"tests/{folder}/test_{name}.py"
+    for folder, names in {
+        "assets": "day_facts image_backbone isolation recommendations recommender_study sequence_study",
+        "end_to_end": "broken_contracts check_history daily_dag documentation killed_run lineage",
+    }.items()
+    for name in names.split()
 )
 
 

@@ -1,7 +1,7 @@
 """The table of the study of sequence models.
 
-What belongs here: joining the results of its parts. What does not: the parts (:mod:`atelier.studies.sequence_plan`),
-the mean over seeds (:mod:`atelier.studies.recommender_tables`).
+What belongs here: joining the results of its parts. What does not: the parts
+(:mod:`atelier.studies.sequence_plan`), the mean over seeds (:mod:`atelier.studies.recommender_tables`).
 """
 
 from collections.abc import Mapping, Sequence

@@ -315,7 +315,7 @@ def test_an_output_of_its_own_ranks_later_articles_by_content_and_style() -> Non
     for name, prefix in (("articles", ""), ("outputs", "output_")):
         network = after.content_network(of=name)
         assert network is not None
-        content = network(torch.from_numpy(sold.vectors[5:6]).bfloat16().float()).detach().numpy()[0]
+        content = network(torch.tensor(sold.vectors[5:6]).bfloat16().float()).detach().numpy()[0]
         style = model.weights[f"{prefix}styles.vectors"][model.weights[f"{prefix}styles.of"][0]]
         assert style.any()
         np.testing.assert_allclose(after.weights[name][new], content + style, rtol=1e-3, atol=1e-4)
