@@ -1,11 +1,11 @@
-"""Jobs that are started by hand, outside the daily DAG: studies, and a backbone for photographs.
+"""Jobs that are started by hand, outside the daily DAG: studies, tuning, and a backbone for photographs.
 
 What belongs here: which job runs which stages. What does not: the stages' own work.
 """
 
 from dataclasses import dataclass
 
-from assets import attribute_study, daily, image_backbone, recommender_study, sequence_study
+from assets import attribute_study, daily, image_backbone, recommender_study, sequence_study, tune
 from assets.stage import Stage
 
 
@@ -43,6 +43,12 @@ JOBS: tuple[OnDemand, ...] = (
         sequence_study.STAGES,
         "Sequence models side by side, and what of them matters: lengths of embeddings, the order of a history, its "
         "length. It takes hours on a large retailer; a killed run resumes where it stopped.",
+    ),
+    OnDemand(
+        "tune",
+        tune.STAGES,
+        "Tries settings of one recommender on validation days and writes the best as a preset into atelier.toml. No "
+        "model uses it until its step is told so. A killed run resumes where it stopped.",
     ),
     OnDemand(
         "image_backbone",

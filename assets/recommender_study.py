@@ -133,20 +133,16 @@ def read(step: Step) -> Compared:
         Failure: the day of the lists is before the first day, or a day since then was not ingested.
         PartitionMissing: the articles or their vectors were not made for the day of the lists.
     """
-    from atelier.interactions import Interactions
-
     origin = step.ds - timedelta(days=step.home.settings.horizon)
-    _check_days(step, origin)
+    check_days(step, origin)
     sold = _without_sales(catalogue(step, origin, content=True))
-    with step.connect("interactions") as con:
-        truth = con.sql(query("truth"), params={"origin": origin, "kinds": list(KINDS)}).df()
     pointers = {table: step.store.pointer(table, origin) for table in READ}
     versions = {table: found.data_version for table, found in pointers.items() if found}
     settings = {"origin": str(origin), "kinds": ", ".join(KINDS), "code": _code()}
     return Compared(
         origin,
         training_interactions(step, TRAIN_KINDS, origin),
-        Interactions.from_frame(truth),
+        purchases_after(step, origin),
         sold,
         {**settings, **step.data_versions(["interactions"]), **versions},
     )
@@ -171,7 +167,20 @@ def _without_sales(sold: "Catalogue") -> "Catalogue":
     return replace(sold, vectors=vectors)
 
 
-def _check_days(step: Step, origin: date) -> None:
+def purchases_after(step: Step, origin: date) -> "Interactions":
+    """The purchases after a day, up to the step's."""
+    from atelier.interactions import Interactions
+
+    with step.connect("interactions") as con:
+        return Interactions.from_frame(con.sql(query("truth"), params={"origin": origin, "kinds": list(KINDS)}).df())
+
+
+def check_days(step: Step, origin: date) -> None:
+    """Make sure that lists of the day ``origin`` can be judged by the days since.
+
+    Raises:
+        Failure: it is before the first day, or a day since then was not ingested.
+    """
     if origin < step.home.settings.first_day:
         raise dg.Failure(
             f"nothing to compare on {step.ds}: lists would be made on {origin}, before the first day, "

@@ -1,7 +1,8 @@
 """Recommenders: the models of a day.
 
 What belongs here: the stage that fits a declared model, and the data that models read. What does not: the models and
-their declarations (:mod:`atelier.recommenders`), their lists (:mod:`assets.recommendations`).
+their declarations (:mod:`atelier.recommenders`), their lists (:mod:`assets.recommendations`), how a stage takes a
+preset (:mod:`assets.presets`).
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from assets.presets import PRESET_CONFIGS, SEEN_BY_PRESET, check_preset, settled
 from assets.stage import Stage, stage
 from assets.step import Step
 from atelier.recommenders import DAILY
@@ -77,6 +79,7 @@ def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
     """Fit and publish the model of that name."""
     from atelier import recommenders
 
+    config, preset = settled(name, config, step.home.settings.presets)
     device, content = str(step.compute.apply()), config.reads_content
     chosen = {field: getattr(config, field) for field in type(config).model_fields}
     if "threads" in chosen:
@@ -95,6 +98,8 @@ def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
         models=[step.bundle("vector_space")] if content else (),
     )
     step.note(asset, interactions=len(train), customers=len(train.customer_ids), articles=len(train.article_ids))
+    step.note(asset, **({} if preset is None else {"preset": preset.study}))
+    check_preset(step, preset)
     step.note(asset, config=model.config.model_dump(mode="json"), **model.training_figures())
 
 
@@ -106,7 +111,8 @@ def model_stage(model: Declaration) -> Stage:
         produces=[f"{model.name}_model"],
         deps=[*READ, *(CONTENT if model.reads_content else ())],
         group=GROUP,
-        config=model.config,
+        checks=[SEEN_BY_PRESET],
+        config=PRESET_CONFIGS[model.name],
         isolated=True,
         pool=gpu_pool(),
         code=[model.module],

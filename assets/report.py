@@ -150,6 +150,18 @@ def _sequence_study(step: Step) -> "Section":
     return sequence_study_section(partition(step, "sequence_study", day), day=day)
 
 
+def _tuning(step: Step) -> "Section":
+    from atelier.report.tuning import tuning_section
+
+    day = _newest(step, "tuning_trials")
+    if day is None:
+        return tuning_section(None)
+    trials, parameters = (partition(step, table, day) for table in ("tuning_trials", "tuning_parameters"))
+    # What the settings say of presets may be of later days: a page shows those alone that its own day could know.
+    presets = {each.study: name for name, each in step.home.settings.presets.items() if each.last_day_seen <= step.ds}
+    return tuning_section(trials, parameters, day=day, presets=presets)
+
+
 def _lineage(step: Step) -> "Section":
     """A few predicted values; the lineage page of each is written here."""
     from assets.lineage_pages import write_examples
@@ -283,6 +295,7 @@ SECTIONS: tuple[Callable[[Step], "Section | None"], ...] = (
     _attribute_study,
     _recommender_study,
     _sequence_study,
+    _tuning,
     _diversity,
     _neighbours,
     _search,

@@ -75,7 +75,7 @@ def compare_sequence_models(step: Step, config: SequenceStudy) -> None:
         results[part] = run_study(
             train, data.truth, fits, catalogue=data.catalogue, cache=cache, data=versions, device=device
         )
-    table = sequence_table(results)
+    table = sequence_table({str(part): found for part, found in results.items()})
     step.write(NAME, table)
     step.note(
         NAME,

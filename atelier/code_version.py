@@ -16,7 +16,7 @@ PACKAGES = ("assets", "atelier", "resources", "sql")
 #: What a package reads beside its modules.
 DATA = {"atelier.report": "atelier/report/templates/*", "resources.publishing": "sql/views/*.sql"}
 
-OURS = f"(?:{'|'.join(PACKAGES)})"
+OURS = rf"(?:{'|'.join(PACKAGES)})\b"  # sqlalchemy is not ours
 IMPORT = re.compile(rf"^[ ]*(?:from ({OURS}[\w.]*) import (\([^)]*\)|[^\n(]+)|import ({OURS}[\w.]*))", re.MULTILINE)
 FOR_TYPES_ONLY = re.compile(r"^if TYPE_CHECKING:\n(?:[ ]+.*\n|\n(?=[ ]))+", re.MULTILINE)
 QUERY = re.compile(r"(?<!def )\bquery\((?:\"(\w+)\")?")

@@ -46,5 +46,9 @@ class UnknownIdentifier(AtelierError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class UndatedWarning(UserWarning):
+    """A model's defaults were chosen on data with dates, and these have none: other settings suit them better."""
+
+
 class NothingInCommonWarning(UserWarning):
     """Two inputs have no identifier or no kind in common: what is computed of them says nothing about either."""

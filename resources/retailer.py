@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from resources.feature_store import Auditor, FeatureStore
 
 SourceKind = Literal["sample", "hm", "parquet"]
+PRESET_NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 MEMORY = re.compile(r"[1-9]\d*(\.\d+)? ?[MGT]i?B", re.IGNORECASE)
 
 
@@ -76,6 +77,38 @@ class ComputeSettings(BaseModel):
         return value
 
 
+class Preset(BaseModel):
+    """Settings of a recommender under a name, as the job ``tune`` writes them into ``[presets.NAME]``.
+
+    Attributes:
+        model: the recommender.
+        study: the id of the study that found them, under which its trials are kept.
+        last_day_seen: the last day whose purchases they were chosen by: figures of models of this day and of earlier
+            ones are better than they could have been.
+        metric: what the study maximised, for example ``ndcg@12``.
+        value: that figure on the validation days.
+        default: the same with the model's default settings; absent where they gave none.
+        config: the fields of the model's config that are not its defaults.
+        empty: further fields, which are left empty; TOML has no other way to say so.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    study: str
+    last_day_seen: date
+    metric: str
+    value: float
+    default: float | None = None
+    config: dict[str, Any] = {}
+    empty: tuple[str, ...] = ()
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of the model's config that the preset sets, with their values."""
+        return self.config | dict.fromkeys(self.empty)
+
+
 class Settings(BaseModel):
     """What ``atelier.toml`` says. Written once; everything else is Dagster config.
 
@@ -90,6 +123,7 @@ class Settings(BaseModel):
         encoder: which encoder turns photographs into vectors.
         compute: how much of the machine a step may use.
         options: further options of the source, by name.
+        presets: settings of recommenders that the job ``tune`` found, by name.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -104,6 +138,7 @@ class Settings(BaseModel):
     encoder: EncoderSettings = EncoderSettings()
     compute: ComputeSettings = ComputeSettings()
     options: dict[str, Any] = Field(default_factory=dict)
+    presets: dict[str, Preset] = Field(default_factory=dict)
 
     @field_validator("time_zone")
     @classmethod
@@ -258,9 +293,9 @@ def check_settings(home: Home, settings: Settings) -> bool:
     if not home.toml.exists():
         return False
     existing = read_settings(home.toml)
-    # What was promoted since is no other request: init knows nothing of it.
+    # What was promoted or tuned since is no other request: init knows nothing of it.
     encoder = settings.encoder.model_copy(update={"promoted": existing.encoder.promoted})
-    asked = settings.model_copy(update={"encoder": encoder})
+    asked = settings.model_copy(update={"encoder": encoder, "presets": existing.presets})
     different = list(_differences(existing.model_dump(), asked.model_dump()))
     if not different:
         return True
@@ -284,9 +319,11 @@ def write_settings(home: Home, settings: Settings) -> None:
         return
     document = tomlkit.document()
     document.add(tomlkit.comment("Written once by `atelier init`; of what is here only [compute] may be edited later."))
-    document.add(tomlkit.comment("`atelier promote` writes encoder.promoted. Everything else is Dagster config."))
+    document.add(tomlkit.comment("`atelier promote` writes encoder.promoted, the job `tune` writes [presets]."))
+    document.add(tomlkit.comment("Everything else is Dagster config."))
     for name, value in settings.model_dump(exclude_none=True).items():
-        document.add(name, value)
+        if name != "presets" or value:
+            document.add(name, value)
     _replace(home, tomlkit.dumps(document))
 
 
@@ -315,6 +352,35 @@ def promote_encoder(home: Home, model_id: str | None) -> bool:
         section.remove("promoted")
     else:
         section["promoted"] = model_id
+    _replace(home, tomlkit.dumps(document))
+    return True
+
+
+def write_preset(home: Home, name: str, preset: Preset) -> bool:
+    """Write a preset into ``[presets.NAME]``, in place of one of that name. The rest of the file stays byte for byte.
+
+    Args:
+        home: whose atelier.toml.
+        name: letters, digits, hyphens and underscores.
+        preset: what is written.
+
+    Returns:
+        Whether that changed anything.
+
+    Raises:
+        SettingsError: the name is none, the home has no settings yet, or they cannot be read or written.
+    """
+    import tomlkit
+
+    if not PRESET_NAME.fullmatch(name):
+        raise SettingsError(f"{name!r} is no name of a preset: take letters, digits, hyphens and underscores")
+    if not home.toml.exists():
+        raise SettingsError(f"there is no {home.toml}; run `atelier init`")
+    if read_settings(home.toml).presets.get(name) == preset:
+        return False
+    document = tomlkit.parse(home.toml.read_text(encoding="utf-8"))
+    presets = document.setdefault("presets", tomlkit.table(is_super_table=True))
+    presets[name] = preset.model_dump(exclude_none=True, exclude_defaults=True)
     _replace(home, tomlkit.dumps(document))
     return True
 

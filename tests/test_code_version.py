@@ -32,7 +32,14 @@ def changed(monkeypatch: pytest.MonkeyPatch, edited: str) -> set[str]:
 def test_a_template_of_the_report_changes_what_writes_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     found = changed(monkeypatch, "atelier/report/templates/page.html.j2")
     assert "report" in found
-    assert found <= {"report", "completeness", "study_attributes", "compare_recommenders", "fine_tune_backbone"}
+    assert found <= {
+        "report",
+        "completeness",
+        "study_attributes",
+        "compare_recommenders",
+        "tune_recommender",
+        "fine_tune_backbone",
+    }
 
 
 @pytest.mark.parametrize(
@@ -91,3 +98,9 @@ def test_a_version_is_short_and_the_same_each_time() -> None:
 def test_what_counts_alone_is_not_followed() -> None:
     assert code_version(alone=("assets.features",)) != code_version("assets.features")
     assert code_version(alone=("assets.features",)) != code_version(alone=("assets.raw",))
+
+
+def test_a_library_whose_name_begins_like_ours_is_not_ours() -> None:
+    found = reachable(("atelier.studies.tuning",))  # it imports sqlalchemy
+    assert not [name for name in found if name.startswith("sqlalchemy")]
+    assert "atelier.studies.tuning_plan" in found

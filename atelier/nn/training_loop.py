@@ -115,6 +115,10 @@ class Passes(Generic[Batch]):
         self._left = state["left"]
 
 
+Watch = Callable[[Epoch], None]
+"""Is told the record of each look, without any influence on the network; what it raises ends the training."""
+
+
 @dataclass(frozen=True)
 class Observer(Generic[NetworkT_contra]):
     """Somebody who watches a network while it is trained, without any influence on it.
@@ -148,7 +152,8 @@ class TrainingLoop(Generic[NetworkT]):
         by: which figure of the score says which weights are better; None: the latest always are.
         direction: whether that figure falls or rises as weights become better.
         from_start: whether the weights before the first step are looked at too, and may be the best.
-        observer: watches.
+        observer: watches the network.
+        watch: watches the records.
         state: the file that the training is saved in at each look, and resumed from; None: it is not saved.
         made_from: :func:`~atelier.nn.training_state.fingerprint` of config and data.
         schedule: ``one_cycle`` lets the learning rates of all optimisers among ``parts`` rise from a 25th of what they
@@ -174,6 +179,7 @@ class TrainingLoop(Generic[NetworkT]):
     direction: Literal["falls", "rises"] = "falls"
     from_start: bool = False
     observer: Observer[NetworkT] | None = None
+    watch: Watch | None = None
     state: Path | None = None
     made_from: str = ""
     schedule: Schedule = "constant"
@@ -270,6 +276,8 @@ class TrainingLoop(Generic[NetworkT]):
             self._best_figure, self._best_step, self._stale = figure, step, 0
         if self.state is not None:
             self._save(self.state)
+        if self.watch is not None:
+            self.watch(self._history[-1])
         self.network.train()
         return True
 

@@ -10,7 +10,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,9 @@ from atelier.recommenders.eligibility import (
 )
 from atelier.recommenders.schemas import RECOMMENDED, SIMILAR, encoded, plain
 from atelier.search.ragged import Indices, Mask, Pairs, RaggedLists, Ranked, check_k
+
+if TYPE_CHECKING:
+    from atelier.nn.training_loop import Watch
 
 Ranker = Callable[[Indices, Pairs], Ranked]
 """Ranks for rows of the profiles (int64 [n]), leaving out the given pairs of (place among these n, article)."""
@@ -94,6 +97,9 @@ class Recommender(ABC, Generic[ConfigT]):
         weights: the trained arrays, by name, but for what belongs to a customer.
         training_state: a file in which a network that is trained step by step keeps its state, so that the same ``fit``
             resumes where the process was killed; None: nothing is kept. Models that are not trained so ignore it.
+        watch: is told of each epoch of a network that is trained step by step, whose figures then hold ``ndcg``, the
+            mean of 1 / log2(1 + rank) of interactions that were held out; what it raises ends the fit. The model is the
+            same with and without it. None: nobody is told. Models that are not trained so ignore it.
     """
 
     declaration: ClassVar[Declaration]
@@ -114,6 +120,7 @@ class Recommender(ABC, Generic[ConfigT]):
         self.customer_profiles: CustomerProfiles
         self.weights: dict[str, Array] = {}
         self.training_state: Path | None = None
+        self.watch: Watch | None = None
 
     # What a model adds
 

@@ -5,11 +5,42 @@ which stands beside it. Nothing heavy is imported: the launchpad reads these cla
 """
 
 import math
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
 HIGHEST_SEED = 2**31 - 1
 """The highest seed that NumPy, torch, implicit and Annoy all accept."""
+
+
+Choice = bool | int | float | str | None
+"""A value that can be chosen for a field: what JSON, TOML and Optuna all have (None: the field is left empty)."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """Marks a field that :mod:`atelier.studies.tuning` tries, as ``Annotated[float, Search(0.01, 1, log=True)]``.
+
+    What it leaves out follows from the field itself (:mod:`atelier.studies.search_space`): the values of a ``Literal``,
+    true and false, the bounds of a number.
+
+    Attributes:
+        low: the lowest number that is tried.
+        high: the highest one.
+        log: whether numbers are drawn on a logarithmic scale: for steps of optimisers, weights of penalties.
+        step: whole numbers are tried from ``low`` in such steps.
+        choices: the values that are tried instead of a range; None leaves the field empty.
+        dated: whether the field makes a difference only where interactions have dates.
+        content: whether it makes one only where the model reads content.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    step: int = 1
+    choices: tuple[Choice, ...] = ()
+    dated: bool = False
+    content: bool = False
 
 
 class RecommenderConfig(BaseModel):

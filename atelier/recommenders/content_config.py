@@ -4,11 +4,11 @@ What belongs here: the fields that ``hybrid``, ``transformer`` and ``sequencer``
 (:mod:`atelier.recommenders.content_model`). Nothing heavy is imported.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from atelier.recommenders.config import RecommenderConfig
+from atelier.recommenders.config import RecommenderConfig, Search
 
 
 class ContentConfig(RecommenderConfig):
@@ -18,10 +18,10 @@ class ContentConfig(RecommenderConfig):
         default="hybrid",
         description="What an article's vector is made of: content, an embedding (collaborative), or both.",
     )
-    factors: PositiveInt | None = Field(
+    factors: Annotated[PositiveInt | None, Search(16, 256, step=16)] = Field(
         default=None, description="Length of the vectors; empty: what suits the number of articles interacted with."
     )
-    reads_styles: bool = Field(
+    reads_styles: Annotated[bool, Search(content=True)] = Field(
         default=True,
         description="Whether articles of one style (product_code) share a second embedding, so that an article is "
         "known by its other colours; in mode hybrid, where the catalogue tells styles.",

@@ -21,6 +21,7 @@ import pandas as pd
 from atelier.catalogue import Catalogue
 from atelier.ids import IdMap, column
 from atelier.interactions import Interactions
+from atelier.nn.training_loop import Watch
 from atelier.progress import progress
 from atelier.recommenders import MODELS, declared
 from atelier.recommenders.base import Recommender
@@ -52,11 +53,11 @@ class Sample:
         self._seen: RaggedLists | None = None
         self.fallback = self.fit(study.plan.fallback, drawn[1] or 0)
 
-    def fit(self, studied: StudiedModel, seed: int) -> Recommender[Any]:
+    def fit(self, studied: StudiedModel, seed: int, watch: Watch | None = None) -> Recommender[Any]:
         """A model fitted on the sample; its lists leave out what was seen in all interactions, sampled or not."""
         task = self.study.task
         customers = pd.DataFrame({"customer_id": task.customers})
-        model = fit_model(self.train, studied, seed, self.study.catalogue, customers, self.study.device)
+        model = fit_model(self.train, studied, seed, self.study.catalogue, customers, self.study.device, watch)
         if task.exclude_seen:
             if self._seen is None:  # computed once, as all models of a sample have the same customers and articles
                 known = task.seen.aligned(model.customer_profiles.ids, model.article_ids, unknown="drop")
@@ -228,6 +229,7 @@ def fit_model(
     catalogue: Catalogue | None = None,
     customers: Any = None,
     device: str = "cpu",
+    watch: Watch | None = None,
 ) -> Recommender[Any]:
     """A model of a plan, fitted as the study fits it.
 
@@ -238,10 +240,12 @@ def fit_model(
         catalogue: the retailer's articles; models that do not read content get it without vectors.
         customers: a frame of customers that the model should know besides those in ``train``.
         device: where it computes.
+        watch: is told of each epoch: see :class:`~atelier.recommenders.base.Recommender`.
     """
     if catalogue is not None and not studied.reads_content:
         catalogue = replace(catalogue, vectors=None, names=None)
     model = studied.build(seed, device)
+    model.watch = watch
     model.fit(reordered(train, studied.order, seed), catalogue=catalogue, customers=customers)
     return model if studied.order == "kept" else model.with_histories(train, customers)
 

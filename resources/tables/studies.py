@@ -163,3 +163,63 @@ RECOMMENDER_NEIGHBOURS = Table(
         COSINE,
     ),
 )
+
+
+TUNING_TRIALS = Table(
+    "tuning_trials",
+    "derived",
+    "Settings of a recommender that the job `tune` tried: fitted on the days before the validation days, of which ds is the last, and judged by these.",
+    key=("model", "trial"),
+    upstreams=("interactions", "articles", "article_vectors"),
+    part="model",
+    job="tune",
+    columns=(
+        MODEL,
+        text(
+            "study", "The id of the study; the same settings tried on the same data with the same code have the same."
+        ),
+        count("trial", "Number of the trial; 0 has the default settings."),
+        text(
+            "state",
+            "complete; pruned: ended early, because its epochs were worse than the median of the others'; diverged: its numbers became infinite.",
+            values=("complete", "pruned", "diverged"),
+        ),
+        text(
+            "origin",
+            "Where its settings come from: the model's defaults, given in the run's config, or drawn.",
+            values=("default", "given", "drawn"),
+        ),
+        METRIC,
+        K,
+        figure("value", "The metric over all customers; null where the trial was not complete."),
+        figure("standard_error", "Over customers; null where it is undefined.", low=0),
+        CUSTOMERS,
+        Column("epochs", "INTEGER", "Passes over the data; null for a model without epochs.", nullable=True, low=0),
+        text("settings", "What the model was told, as JSON; all else is its default."),
+        Column("best", "BOOLEAN", "Whether it is the best of its study: the one that the preset is written from."),
+    ),
+)
+
+
+TUNING_PARAMETERS = Table(
+    "tuning_parameters",
+    "derived",
+    "What the job `tune` searched of each setting, what was best, and how much the setting mattered.",
+    key=("model", "parameter"),
+    upstreams=("interactions", "articles", "article_vectors"),
+    part="model",
+    job="tune",
+    columns=(
+        MODEL,
+        text("study", "The id of the study, as in tuning_trials."),
+        text("parameter", "The field of the model's config."),
+        text("searched", "Which values were tried."),
+        text("default_value", "Its default, as JSON; null: the model chooses."),
+        text("best_value", "Its value in the best trial, as JSON."),
+        share(
+            "importance",
+            "Share of what the metric varies by between complete trials (fANOVA); null where they were too few to tell.",
+            nullable=True,
+        ),
+    ),
+)

@@ -51,6 +51,8 @@ GROUPS = {
         "recommender_study",
         "recommender_study_tests",
         "recommender_neighbours",
+        "tuning_trials",
+        "tuning_parameters",
         "sequence_study",
     },
     "evaluation": {"offline_metrics", "customer_metrics", "model_comparisons"},
@@ -63,6 +65,7 @@ ON_DEMAND = {
     "attribute_study": {"attribute_study", "attribute_confusions"},
     "recommender_study": {"recommender_study", "recommender_study_tests", "recommender_neighbours"},
     "sequence_study": {"sequence_study"},
+    "tune": {"tuning_trials", "tuning_parameters"},
     "image_backbone": {"image_backbone"},
 }
 #: Not tables: models, and what is made for people.
@@ -92,7 +95,7 @@ CHECKS = {
     "image_backbone": {"better_than_before"},
     "attribute_model": {"above_majority", "coverage"},
     "predicted_attributes": {"contract", "every_article_has_attributes"},
-    **{f"{name}_model": {"made"} for name in MODELS},
+    **{f"{name}_model": {"made", "preset_not_from_future"} for name in MODELS},
     **{f"recommendations/{name}": {"contract", "every_customer_is_served", "made"} for name in MODELS},
     **{f"similar_articles/{name}": {"contract", "made"} for name in COMPARING},
     "article_index": {"index_recall", "made"},
@@ -113,6 +116,7 @@ HEAVY = [
     "matplotlib",
     "PIL",
     "annoy",
+    "optuna",
 ]
 
 #: Loads what workspace.yaml names, as the code server does, and says what that brought with it.

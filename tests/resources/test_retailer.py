@@ -17,10 +17,12 @@ from resources.retailer import (
     ComputeSettings,
     EncoderSettings,
     Home,
+    Preset,
     Settings,
     SettingsError,
     check_settings,
     read_settings,
+    write_preset,
     write_settings,
 )
 
@@ -199,3 +201,72 @@ def test_the_environment_says_where_home_is(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ATELIER_HOME", "")
     assert Home.from_environment().root == tmp_path / "var"
+
+
+# ---- presets
+
+
+@st.composite
+def any_preset(draw: st.DrawFn) -> Preset:
+    figures = st.floats(0, 1)
+    return Preset(
+        model=draw(TEXT),
+        study=draw(TEXT),
+        last_day_seen=draw(DAYS),
+        metric=draw(TEXT),
+        value=draw(figures),
+        default=draw(st.none() | figures),
+        config=draw(st.dictionaries(TEXT, JSON)),
+        empty=tuple(draw(st.lists(TEXT, max_size=2))),
+    )
+
+
+@given(any_settings(), any_preset(), any_preset())
+def test_a_preset_that_is_written_is_read_and_the_rest_stays(settings: Settings, first: Preset, second: Preset) -> None:
+    with TemporaryDirectory() as folder:
+        home = Home(Path(folder) / "home")
+        write_settings(home, settings)
+        with home.toml.open("a", encoding="utf-8") as file:
+            file.write("# somebody's own remark\n")
+        before = home.toml.read_text(encoding="utf-8")
+        assert write_preset(home, "one", first)
+        assert not write_preset(home, "one", first), "the same again changes nothing"
+        assert home.toml.read_text(encoding="utf-8").startswith(before)
+        assert write_preset(home, "two", second)
+        assert home.settings.presets == {"one": first, "two": second}
+        if first != second:
+            assert write_preset(home, "one", second)
+        assert home.settings.presets == {"one": second, "two": second}
+        assert home.settings.model_copy(update={"presets": {}}) == settings
+        assert home.toml.read_text(encoding="utf-8").startswith(before)
+        assert check_settings(home, settings), "init with the same options still finds what it wrote"
+
+
+SMALL = Preset(model="als", study="als-1", last_day_seen=date(2025, 1, 1), metric="ndcg@12", value=0.1)
+
+
+def test_a_preset_says_what_is_left_empty() -> None:
+    preset = SMALL.model_copy(update={"config": {"factors": 8}, "empty": ("half_life_days",)})
+    assert preset.fields == {"factors": 8, "half_life_days": None}
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a.b", "ä"])
+def test_a_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
+    home = Home(tmp_path)
+    write_settings(home, some_settings())
+    with pytest.raises(SettingsError, match="is no name of a preset"):
+        write_preset(home, name, SMALL)
+
+
+def test_a_preset_needs_a_home(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="run `atelier init`"):
+        write_preset(Home(tmp_path), "one", SMALL)
+
+
+def test_a_preset_that_was_edited_wrongly_is_named(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    write_settings(home, some_settings())
+    write_preset(home, "one", SMALL)
+    home.toml.write_text(home.toml.read_text().replace('study = "als-1"', "studies = 3"))
+    with pytest.raises(SettingsError, match=r"presets.one.study: Field required; presets.one.studies: Extra inputs"):
+        _ = home.settings

@@ -4,17 +4,22 @@ What belongs here: every number that can be chosen. What does not: the cosine
 (:mod:`atelier.recommenders.baselines.item_knn`).
 """
 
+from typing import Annotated
+
 from pydantic import Field
 
 from atelier.recommenders.baselines.popular_config import PopularConfig
+from atelier.recommenders.config import Search
 from atelier.recommenders.declaration import Declaration
 
 
 class ItemKNNConfig(PopularConfig):
     """Config of ``item_knn``."""
 
-    history: int = Field(default=50, ge=1, le=1000, description="How many of a customer's last interactions are read.")
-    neighbours: int = Field(
+    history: Annotated[int, Search(1, 100, log=True)] = Field(
+        default=50, ge=1, le=1000, description="How many of a customer's last interactions are read."
+    )
+    neighbours: Annotated[int, Search(20, 300, log=True)] = Field(
         default=100, ge=1, le=1000, description="How many neighbours of an article are kept, itself among them."
     )
 

@@ -4,16 +4,21 @@ What belongs here: every number that can be chosen. What does not: counting what
 (:mod:`atelier.recommenders.baselines.markov`).
 """
 
+from typing import Annotated
+
 from pydantic import Field
 
 from atelier.recommenders.baselines.popular_config import PopularConfig
+from atelier.recommenders.config import Search
 from atelier.recommenders.declaration import Declaration
 
 
 class MarkovConfig(PopularConfig):
     """Config of ``markov``."""
 
-    history: int = Field(default=5, ge=1, le=1000, description="How many of a customer's last interactions are read.")
+    history: Annotated[int, Search(1, 20, log=True)] = Field(
+        default=5, ge=1, le=1000, description="How many of a customer's last interactions are read."
+    )
 
 
 DECLARATION = Declaration(

@@ -4,16 +4,19 @@ What belongs here: every number that can be chosen. What does not: the order of 
 (:mod:`atelier.recommenders.baselines.repeat`).
 """
 
+from typing import Annotated
+
 from pydantic import Field
 
 from atelier.recommenders.baselines.popular_config import PopularConfig
+from atelier.recommenders.config import Search
 from atelier.recommenders.declaration import Declaration
 
 
 class RepeatConfig(PopularConfig):
     """Config of ``repeat``."""
 
-    own_articles: int = Field(
+    own_articles: Annotated[int, Search(1, 100, log=True)] = Field(
         default=100, ge=1, le=1000, description="How many of a customer's last distinct articles are recommended."
     )
 

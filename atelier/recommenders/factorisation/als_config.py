@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from atelier.recommenders.config import RecommenderConfig
+from atelier.recommenders.config import RecommenderConfig, Search
 from atelier.recommenders.declaration import Declaration
 
 MOST = 1_000.0
@@ -18,14 +18,16 @@ MOST = 1_000.0
 class ALSConfig(RecommenderConfig):
     """Config of ``als``. The defaults were chosen on validation days (docs/recommender_study.md)."""
 
-    factors: int | None = Field(
+    factors: Annotated[int | None, Search(16, 256, step=16)] = Field(
         default=None, ge=1, description="Length of the vectors; empty: what suits the number of articles."
     )
-    iterations: int = Field(default=15, ge=1, description="How often both sides are solved for.")
-    regularization: float = Field(
+    iterations: Annotated[int, Search(5, 30)] = Field(
+        default=15, ge=1, description="How often both sides are solved for."
+    )
+    regularization: Annotated[float, Search(0.01, 100, log=True)] = Field(
         default=10.0, ge=0, le=1e9, description="λ, the weight of the vectors' squared lengths."
     )
-    alpha: float = Field(
+    alpha: Annotated[float, Search(1, 100, log=True)] = Field(
         default=20.0,
         gt=0,
         le=1e6,
@@ -36,7 +38,7 @@ class ALSConfig(RecommenderConfig):
         description="How much an interaction counts, by kind, −1,000 to 1,000; kinds that are not named count 1, "
         "`return` 0. An article to which a customer's interactions give 0 or less is not preferred.",
     )
-    half_life_days: float | None = Field(
+    half_life_days: Annotated[float | None, Search(choices=(None, 7.0, 14.0, 30.0, 60.0, 120.0), dated=True)] = Field(
         default=30.0, gt=0, description="After how many days an interaction counts half; empty: it never fades."
     )
     threads: int = Field(

@@ -16,6 +16,7 @@ from scipy.sparse import csr_matrix
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue
 from atelier.devices import own_random_state
+from atelier.errors import UndatedWarning
 from atelier.ids import Codes
 from atelier.interactions import Interactions
 from atelier.nn.customer_network import CustomerNetwork
@@ -28,6 +29,9 @@ from atelier.recommenders.factorisation.hybrid_network import Factorisation
 from atelier.recommenders.factorisation.hybrid_training import Examples, Trainer, train
 from atelier.recommenders.training_data.customer_features import attribute_matrix
 from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, Scores
+
+FOR_DATED = ("inputs_drawn", "history", "negative_popularity")
+"""The fields whose defaults suit histories with dates only."""
 
 
 class Hybrid(ContentRecommender[HybridConfig]):
@@ -63,6 +67,7 @@ class Hybrid(ContentRecommender[HybridConfig]):
     # Learning
 
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
+        self._warn_of_defaults(train)
         n_articles = len(self.article_ids)
         config = self.config.sized(len(np.unique(train.articles)))
         content = self._content(catalogue)
@@ -79,6 +84,18 @@ class Hybrid(ContentRecommender[HybridConfig]):
             if part is not None:
                 self.weights |= {f"{name}.{key}": value.cpu().numpy() for key, value in part.state_dict().items()}
         return self._profile(train) | {"attributes": attributes}
+
+    def _warn_of_defaults(self, interactions: Interactions) -> None:
+        """Warn where defaults that were chosen on dated purchases meet data without dates."""
+        defaults = HybridConfig()
+        if not interactions.dated and all(getattr(self.config, name) == getattr(defaults, name) for name in FOR_DATED):
+            warnings.warn(
+                f"the interactions have no dates, and hybrid's defaults of {', '.join(FOR_DATED)} were chosen on data "
+                "that have: HybridConfig.undated() has what suited such data better, and atelier.studies.tuning.tune "
+                "chooses settings on your own validation data (docs/tuning.md)",
+                UndatedWarning,
+                stacklevel=4,
+            )
 
     def _train(
         self, network: Factorisation, interactions: Interactions, catalogue: Catalogue | None, attributes: Array
@@ -104,7 +121,14 @@ class Hybrid(ContentRecommender[HybridConfig]):
             made_from = fingerprint(config.model_dump_json(), *read, *content, *styles)
         with own_random_state(self.torch_device, config.seed):  # of dropout
             self.epochs = train(
-                trainer, examples.sampler, examples.training, examples.held_out, config, self.training_state, made_from
+                trainer,
+                examples.sampler,
+                examples.training,
+                examples.held_out,
+                config,
+                self.training_state,
+                made_from,
+                self.watch,
             )
 
     # Vectors

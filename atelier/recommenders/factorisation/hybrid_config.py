@@ -3,12 +3,12 @@
 What belongs here: every number that can be chosen. What does not: what is learned from data.
 """
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from atelier.nn.loss_names import LossName
-from atelier.recommenders.config import factors_for
+from atelier.recommenders.config import Search, factors_for
 from atelier.recommenders.content_config import ContentConfig
 from atelier.recommenders.declaration import Declaration
 
@@ -20,20 +20,22 @@ class HybridConfig(ContentConfig):
     tried); the loss too: there sampled softmax found as much as WMRB, and more where articles may be repeated.
     """
 
-    dropout: float = Field(default=0.3, ge=0, lt=1, description="Share of its hidden units dropped in training.")
+    dropout: Annotated[float, Search(0, 0.6, content=True)] = Field(
+        default=0.3, ge=0, lt=1, description="Share of its hidden units dropped in training."
+    )
     customer_attributes: tuple[str, ...] = Field(
         default=(), description="Columns of the customers that a small network reads; numbers or texts."
     )
     customer_hidden: PositiveInt = Field(default=32, description="Width of that network's hidden layer.")
-    history: PositiveInt | None = Field(
+    history: Annotated[PositiveInt | None, Search(choices=(None, 5, 10, 20, 50))] = Field(
         default=None, description="How many of a customer's last interactions make up their vector; empty: all."
     )
 
-    inputs: PositiveInt = Field(
+    inputs: Annotated[PositiveInt, Search(1, 20, log=True)] = Field(
         default=5,
         description="How many interactions before the positive make up the customer's vector in training, at most.",
     )
-    inputs_drawn: Literal["random", "last"] = Field(
+    inputs_drawn: Annotated[Literal["random", "last"], Search()] = Field(
         default="random", description="Which of them: random ones, as published, or the last."
     )
     min_inputs: PositiveInt = Field(default=1, description="How many interactions have to precede a positive.")
@@ -72,14 +74,14 @@ class HybridConfig(ContentConfig):
         "throughout the whole window, as published, or throughout the days of the positives. An article that is never "
         "a negative is ranked too high: where the assortment changes, only ever learns it.",
     )
-    negative_popularity: float = Field(
+    negative_popularity: Annotated[float, Search()] = Field(
         default=0.0,
         ge=0,
         le=1,
         description="How often an article is drawn as a negative goes with this power of its interactions: 0 draws all "
         "equally often, as published; 1 draws them as often as they are chosen.",
     )
-    loss: LossName = Field(default="sampled_softmax", description="The ranking loss.")
+    loss: Annotated[LossName, Search()] = Field(default="sampled_softmax", description="The ranking loss.")
     rank_scale: PositiveFloat | Literal["articles/sampled"] = Field(
         default="articles/sampled",
         description="r of the loss; articles/sampled is one over how often a negative is drawn, so that sums over the "
@@ -100,11 +102,25 @@ class HybridConfig(ContentConfig):
     validation_share: float = Field(
         default=0.1, ge=0, lt=1, description="Share of the customers held out to decide when training stops."
     )
-    learning_rate: PositiveFloat = Field(default=3e-3, description="Adam's step for the networks.")
-    embedding_learning_rate: PositiveFloat = Field(default=0.05, description="Adagrad's step for the embeddings.")
+    learning_rate: Annotated[PositiveFloat, Search(3e-4, 1e-2, log=True, content=True)] = Field(
+        default=3e-3, description="Adam's step for the networks."
+    )
+    embedding_learning_rate: Annotated[PositiveFloat, Search(5e-3, 0.2, log=True)] = Field(
+        default=0.05, description="Adagrad's step for the embeddings."
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="Of the products of matrices in training; vectors and scores are always float32."
     )
+
+    @classmethod
+    def undated(cls, **changes: object) -> Self:
+        """Settings that validation data without dates preferred to the defaults (docs/recommender_study.md).
+
+        Only the last five interactions are read, because the order is all that is known of time, and negatives are
+        drawn as often as they are chosen.
+        """
+        numbers: dict[str, object] = {"inputs_drawn": "last", "inputs": 5, "history": 5, "negative_popularity": 1.0}
+        return cls.model_validate(numbers | changes)
 
     @property
     def customer_columns(self) -> tuple[str, ...]:

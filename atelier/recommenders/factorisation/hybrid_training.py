@@ -23,7 +23,7 @@ from atelier.interactions import Interactions
 from atelier.nn.article_network import EmbeddedArticles
 from atelier.nn.content_features import CPU
 from atelier.nn.ranking_losses import LOSSES
-from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop
+from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop, Watch
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
 from atelier.recommenders.factorisation.hybrid_network import Factorisation
 from atelier.recommenders.training_data.negatives import Sampler, TrainingBatch, negative_pool
@@ -32,6 +32,8 @@ from atelier.search.ragged import Indices, Mask
 
 MOST_HELD_OUT = 20_000
 """Positives of held-out customers that decide when to stop, at most."""
+MOST_RANKED = 2_000
+"""Those of them whose rank among all articles is computed for somebody who watches, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +162,26 @@ class Trainer:
         examples = sum(len(batch.positives) for batch in batches)
         return total / examples if examples else float("nan")
 
+    @torch.no_grad()
+    def ndcg(self, batches: Sequence[TrainingBatch], articles: Indices) -> float:
+        """The mean of 1 / log2(1 + rank) of the positives among articles; ties rank behind; nan without any.
+
+        Unlike the loss it is comparable between configs with other losses and other negatives.
+
+        Args:
+            batches: the examples.
+            articles: int64 [n], ascending: those that are ranked; all inputs and positives are among them.
+        """
+        vectors = self.network.article_vectors(len(self._place))[self._there(articles)]  # [n, factors]
+        total = 0.0
+        for batch in batches:
+            positives = self._there(np.searchsorted(articles, batch.positives))
+            scores = self._customers(batch, vectors, np.searchsorted(articles, batch.inputs)) @ vectors.T  # [b, n]
+            ranks = (scores >= scores.gather(1, positives[:, None])).sum(1)
+            total += float((1 / torch.log2(1 + ranks)).sum())
+        examples = sum(len(batch.positives) for batch in batches)
+        return total / examples if examples else float("nan")
+
     def _distinct(self, batch: TrainingBatch) -> Tensor:
         """The distinct articles of a batch, ascending, in main memory: each vector is computed once.
 
@@ -190,17 +212,28 @@ class Trainer:
 
     def _scores(self, batch: TrainingBatch, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """The scores of the positives [b] and of the negatives [b, n]."""
-        present = batch.inputs >= 0  # [b, inputs]
-        starts = np.cumsum(present.sum(1)) - present.sum(1)
-        inputs = self._there(self._place[batch.inputs[present]])
-        customers = functional.embedding_bag(inputs, vectors, self._there(starts), mode="mean")  # [b, factors]
-        if self.network.customer is not None:
-            customers = customers + self.network.customer(self._attributes[self._there(batch.customers)])
+        customers = self._customers(batch, vectors, self._place[batch.inputs])
         positives = functional.embedding(self._there(self._place[batch.positives]), vectors)
         negatives = functional.embedding(self._there(self._place[batch.negatives]), vectors)
         shared = negatives.ndim == 2  # [n, factors], otherwise [b, n, factors]
         scores = customers @ negatives.T if shared else torch.bmm(negatives, customers[:, :, None])[:, :, 0]
         return (customers * positives).sum(1), scores
+
+    def _customers(self, batch: TrainingBatch, vectors: Tensor, places: npt.NDArray[np.integer]) -> Tensor:
+        """The vectors of the customers [b, factors], from those of their inputs.
+
+        Args:
+            batch: the examples.
+            vectors: of articles [n, factors].
+            places: int [b, inputs]: the row of each input in ``vectors``; it makes no difference where there is none.
+        """
+        present = batch.inputs >= 0  # [b, inputs]
+        starts = np.cumsum(present.sum(1)) - present.sum(1)
+        inputs = self._there(places[present].astype(np.int64))
+        customers = functional.embedding_bag(inputs, vectors, self._there(starts), mode="mean")
+        if self.network.customer is not None:
+            customers = customers + self.network.customer(self._attributes[self._there(batch.customers)])
+        return customers
 
     def _there(self, array: npt.NDArray[Any]) -> Tensor:
         """The array on the device."""
@@ -215,6 +248,7 @@ def train(
     config: HybridConfig,
     state: Path | None = None,
     made_from: str = "",
+    watch: Watch | None = None,
 ) -> list[Epoch]:
     """Train until the held-out customers' loss stops falling; the network ends with the weights of its best epoch.
 
@@ -229,6 +263,7 @@ def train(
         config: see :class:`HybridConfig`.
         state: a file to resume from, see :class:`~atelier.nn.training_loop.TrainingLoop`.
         made_from: the fingerprint of what is trained on.
+        watch: is told of each epoch, whose figures then hold ``ndcg`` of :meth:`Trainer.ndcg`.
 
     Returns:
         A record of each epoch; its figure ``loss`` is the mean loss of the held-out customers' positives, nan without
@@ -244,6 +279,10 @@ def train(
     judged = [sampler.batch(part, draws) for part in _parts(held_out, config.batch_size)]
     passes = Passes(lambda: _parts(random.permutation(rows)[: config.epoch_positives], config.batch_size))
     an_epoch = -(-min(len(rows), config.epoch_positives) // config.batch_size)
+    # Drawn by a generator of their own: training is the same whether or not somebody watches.
+    own = np.random.default_rng([config.seed, 3])
+    few = np.sort(own.permutation(held_out)[: MOST_RANKED if watch is not None else 0])
+    ranked = [sampler.batch(part, own) for part in _parts(few, config.batch_size)]
     rates = config.model_dump(include={"learning_rate", "embedding_learning_rate"})
     return TrainingLoop(
         "hybrid: fitting",
@@ -255,10 +294,13 @@ def train(
         every=an_epoch,
         patience=config.patience,
         learning_rates=rates,
-        score=lambda: {"loss": trainer.loss(judged)},
+        score=lambda: (
+            {"loss": trainer.loss(judged)} | ({"ndcg": trainer.ndcg(ranked, sampler.articles)} if ranked else {})
+        ),
         by="loss" if judged else None,
         state=state,
         made_from=made_from,
+        watch=watch,
     ).run()
 
 

@@ -3,11 +3,12 @@
 What belongs here: the fields that ``transformer`` and ``sequencer`` share. What does not: the fields of one of them.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from atelier.nn.loss_names import SequenceLossName
+from atelier.recommenders.config import Search
 from atelier.recommenders.content_config import ContentConfig
 
 
@@ -17,7 +18,9 @@ class SequenceConfig(ContentConfig):
     The defaults were chosen on validation data: docs/sequence_models.md says what was tried.
     """
 
-    history: int = Field(default=50, ge=1, description="How many of a customer's last interactions are read, at most.")
+    history: Annotated[int, Search(10, 100, log=True)] = Field(
+        default=50, ge=1, description="How many of a customer's last interactions are read, at most."
+    )
     reads_kinds: bool = Field(default=True, description="Whether the kind of each interaction is an input.")
     reads_gaps: bool = Field(
         default=True, description="Whether the time since the interaction before is an input, in steps that double."
@@ -35,7 +38,7 @@ class SequenceConfig(ContentConfig):
         "that are read start; empty: they start at random.",
     )
 
-    loss: SequenceLossName = Field(
+    loss: Annotated[SequenceLossName, Search(choices=("sampled_softmax", "in_batch", "gbce"))] = Field(
         default="sampled_softmax",
         description="The ranking loss. full_softmax holds every article against a positive, in_batch the other "
         "positives of the batch, all others a sample.",
@@ -43,7 +46,7 @@ class SequenceConfig(ContentConfig):
     negatives: PositiveInt = Field(
         default=1000, description="How many articles are held against the positives of a batch, the same for all."
     )
-    negative_popularity: float = Field(
+    negative_popularity: Annotated[float, Search()] = Field(
         default=0.5,
         ge=0,
         le=1,
@@ -52,8 +55,10 @@ class SequenceConfig(ContentConfig):
     gbce_calibration: float = Field(default=0.75, ge=0, le=1, description="t of the loss gbce.")
     bpr_max_regularisation: float = Field(default=0.5, ge=0, description="λ of the loss bpr_max.")
 
-    dropout: float = Field(default=0.3, ge=0, lt=1, description="Share of units dropped in training.")
-    content_dropout: float = Field(
+    dropout: Annotated[float, Search(0, 0.6)] = Field(
+        default=0.3, ge=0, lt=1, description="Share of units dropped in training."
+    )
+    content_dropout: Annotated[float, Search(0, 0.6, content=True)] = Field(
         default=0.3, ge=0, lt=1, description="Share of the content network's hidden units dropped in training."
     )
     batch_interactions: PositiveInt = Field(default=4096, description="Interactions per step, about.")
@@ -76,12 +81,18 @@ class SequenceConfig(ContentConfig):
         description="What happens to all steps in training: one_cycle lets them rise to what is said here within the "
         "first 30% of max_epochs and then fall to nearly nothing.",
     )
-    learning_rate: PositiveFloat = Field(default=1e-3, description="AdamW's step for the networks.")
-    weight_decay: float = Field(default=0.01, ge=0, description="AdamW's decay of the networks' weights.")
+    learning_rate: Annotated[PositiveFloat, Search(3e-4, 1e-2, log=True)] = Field(
+        default=1e-3, description="AdamW's step for the networks."
+    )
+    weight_decay: Annotated[float, Search(1e-4, 0.3, log=True)] = Field(
+        default=0.01, ge=0, description="AdamW's decay of the networks' weights."
+    )
     embedding_optimiser: Literal["adagrad", "adam"] = Field(
         default="adagrad", description="What moves the embeddings, only those that a batch reads."
     )
-    embedding_learning_rate: PositiveFloat = Field(default=0.02, description="Its step for the embeddings.")
+    embedding_learning_rate: Annotated[PositiveFloat, Search(5e-3, 0.1, log=True)] = Field(
+        default=0.02, description="Its step for the embeddings."
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="Of the products of matrices in training; vectors and scores are always float32."
     )

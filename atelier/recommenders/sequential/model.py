@@ -208,7 +208,7 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             styles = () if network.articles.styles is None else (network.articles.styles,)
             start = () if first is None else (first,)
             made_from = fingerprint(self.config.model_dump_json(), *read, *content, *styles, *start, attributes)
-        self.epochs = train(self.name, trainer, examples, self.config, self.training_state, made_from)
+        self.epochs = train(self.name, trainer, examples, self.config, self.training_state, made_from, self.watch)
 
     # Vectors
 

@@ -4,11 +4,11 @@ What belongs here: every number that can be chosen of the sequencers alone. What
 (:mod:`atelier.recommenders.sequential.config`).
 """
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from atelier.recommenders.config import factors_for
+from atelier.recommenders.config import Search, factors_for
 from atelier.recommenders.declaration import Declaration
 from atelier.recommenders.sequential.config import SequenceConfig
 
@@ -18,12 +18,12 @@ Cell = Literal["rnn", "lstm", "gru", "attention", "transformer"]
 class SequencerConfig(SequenceConfig):
     """Config of ``sequencer``. The defaults are what validation said; :meth:`published` gives the thesis's."""
 
-    cell: Cell = Field(
+    cell: Annotated[Cell, Search()] = Field(
         default="gru",
         description="What reads the history: recurrent layers of a cell (rnn, lstm, gru), an LSTM whose states an LSTM "
         "decodes by attention (attention), or self-attention (transformer).",
     )
-    layers: PositiveInt = Field(
+    layers: Annotated[PositiveInt, Search(1, 2)] = Field(
         default=1, description="Recurrent layers, one on the other; of attention the decoder's; of transformer blocks."
     )
     units: PositiveInt | None = Field(

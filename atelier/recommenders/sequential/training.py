@@ -21,7 +21,7 @@ from atelier.nn.article_network import ArticleNetwork
 from atelier.nn.embeddings import RowEmbedding
 from atelier.nn.loss_names import LossName
 from atelier.nn.ranking_losses import LOSSES, Loss, bpr_max, full_softmax, gbce, gbce_exponent, in_batch
-from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop
+from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop, Watch
 from atelier.recommenders.sequential.config import SequenceConfig
 from atelier.recommenders.sequential.network import SequenceNetwork, inputs_of
 from atelier.recommenders.training_data.negatives import SharedNegatives
@@ -284,6 +284,7 @@ def train(
     config: SequenceConfig,
     state: Path | None = None,
     made_from: str = "",
+    watch: Watch | None = None,
 ) -> list[Epoch]:
     """Train until the held-out interactions' lists get no better; the network ends with the weights of its best epoch.
 
@@ -294,6 +295,7 @@ def train(
         config: see :class:`SequenceConfig`.
         state: a file to resume from, see :class:`~atelier.nn.training_loop.TrainingLoop`.
         made_from: the fingerprint of what is trained on.
+        watch: is told of each epoch.
 
     Returns:
         A record of each epoch, with the figures of :meth:`Trainer.judge`.
@@ -322,6 +324,7 @@ def train(
         direction="rises",
         state=state,
         made_from=made_from,
+        watch=watch,
         schedule=config.schedule,
     ).run()
 

@@ -4,11 +4,11 @@ What belongs here: every number that can be chosen of the transformer alone. Wha
 (:mod:`atelier.recommenders.sequential.config`).
 """
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from atelier.recommenders.config import factors_for
+from atelier.recommenders.config import Search, factors_for
 from atelier.recommenders.declaration import Declaration
 from atelier.recommenders.sequential.config import SequenceConfig
 
@@ -16,10 +16,14 @@ from atelier.recommenders.sequential.config import SequenceConfig
 class TransformerConfig(SequenceConfig):
     """Config of ``transformer``."""
 
-    blocks: PositiveInt = Field(default=2, description="Causal blocks, one on the other.")
-    heads: PositiveInt = Field(default=4, description="Heads of the attention; factors is a multiple of it.")
+    blocks: Annotated[PositiveInt, Search(1, 4)] = Field(default=2, description="Causal blocks, one on the other.")
+    heads: Annotated[PositiveInt, Search(choices=(1, 2, 4, 8))] = Field(
+        default=4, description="Heads of the attention; factors is a multiple of it."
+    )
     feed_forward: PositiveInt = Field(default=2, description="Units of a block's feed-forward layer, in factors.")
-    gated: bool = Field(default=False, description="Whether learned gates weigh what each part of a block adds.")
+    gated: Annotated[bool, Search()] = Field(
+        default=False, description="Whether learned gates weigh what each part of a block adds."
+    )
 
     @model_validator(mode="after")
     def _heads_divide_factors(self) -> Self:

@@ -153,6 +153,11 @@ class Sampler:
         self._drawn_share[pool] = weights / weights.sum()
         self._uniform = popularity == 0
 
+    @property
+    def articles(self) -> Indices:
+        """The articles of the interactions, int64, ascending."""
+        return np.flatnonzero(np.bincount(self._articles, minlength=self._n_articles))
+
     def batch(self, rows: Indices, random: np.random.Generator) -> TrainingBatch:
         """Examples for some positives.
 

@@ -1,5 +1,6 @@
 """hybrid: planted tastes, what it needs, new customers and new articles."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 
 from atelier import recommenders
 from atelier.catalogue import Catalogue, CatalogueError
-from atelier.errors import AtelierError
+from atelier.errors import AtelierError, UndatedWarning
+from atelier.interactions import Interactions
 from atelier.recommenders.factorisation.hybrid import Hybrid
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
 from atelier.recommenders.fallback import serve
@@ -201,6 +203,24 @@ def test_a_device_that_is_missing_is_named_before_anything_is_learned(monkeypatc
     with pytest.raises(AtelierError, match="no CUDA device"):
         recommenders.build("hybrid", "cuda")
     assert recommenders.build("popular", "cuda").device == "cuda"  # it computes nothing there
+
+
+def test_defaults_for_dated_data_meet_data_without_dates() -> None:
+    """The warning names `tune` and settings that suit such data; neither dates nor a choice of settings get it."""
+    rows = [(f"u{u}", f"a{(u + step) % 5}") for u in range(6) for step in range(4)]
+    frame = pd.DataFrame(rows, columns=["customer_id", "article_id"], dtype="str")
+    small = {"mode": "collaborative", "factors": 4, "max_epochs": 1, "negatives": 3}
+    with pytest.warns(UndatedWarning, match=r"HybridConfig\.undated\(\).*atelier\.studies\.tuning\.tune") as caught:
+        recommenders.build("hybrid", **small).fit(Interactions.from_frame(frame))
+    assert len(caught) == 1
+    dated = frame.assign(occurred_at=pd.Timestamp("2025-01-01"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UndatedWarning)
+        recommenders.build("hybrid", **small).fit(Interactions.from_frame(dated))
+        recommenders.build("hybrid", **small, negative_popularity=1.0).fit(Interactions.from_frame(frame))
+        chosen = HybridConfig.undated(**small)
+        model = Hybrid(chosen).fit(Interactions.from_frame(frame))
+    assert (model.config.inputs_drawn, model.config.history, model.config.negative_popularity) == ("last", 5, 1.0)
 
 
 # Styles

@@ -1,0 +1,81 @@
+"""A process that tunes and kills itself in the middle of a trial; and the data of the tests of tuning.
+
+python -m tests.studies.tuning_worker STORAGE TRIAL
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from atelier.interactions import Interactions
+from atelier.nn.training_loop import Epoch
+from atelier.recommenders.base import Recommender
+from atelier.studies import tuning
+from atelier.studies.tuning_plan import Tuning, TuningPlan
+
+DATA = {"version": "1"}
+FIXED = {"mode": "collaborative", "max_epochs": 4, "negatives": 20}
+PLAN = TuningPlan(
+    model="hybrid",
+    fixed=FIXED,
+    choices={"factors": (4, 8), "learning_rate": (0.003,)},
+    parameters=("negative_popularity", "embedding_learning_rate", "loss"),
+    trials=5,
+    k=5,
+    exclude_seen=False,
+    metric="hit_rate",
+)
+
+
+def purchases() -> tuple[Interactions, Interactions]:
+    """Purchases of four groups with tastes of their own, without dates: all but the last of each, and the last."""
+    random = np.random.default_rng(0)
+    group = np.repeat(np.arange(60) % 4, 6)
+    own = random.random(360) < 0.9
+    articles = np.where(own, group * 5 + random.integers(0, 5, 360), random.integers(0, 20, 360))
+    frame = pd.DataFrame({"customer_id": np.repeat(np.arange(60), 6), "article_id": articles}).astype("str")
+    return Interactions.from_frame(frame).leave_last_out()
+
+
+def tuned(storage: Path | None, plan: TuningPlan = PLAN) -> Tuning:
+    """The search, kept in a file."""
+    train, truth = purchases()
+    return tuning.tune(train, truth, plan, storage=storage, data=DATA)
+
+
+def main() -> None:
+    """Tune; die in the second epoch of a trial."""
+    storage, last = Path(sys.argv[1]), int(sys.argv[2])
+    torch.set_num_threads(1)
+    run = tuning._Search._run_trial
+
+    def run_trial(search: tuning._Search, number: int) -> None:
+        if number == last:
+            fit = Recommender.fit
+
+            def deadly(model: Recommender, *args: object, **options: object) -> object:  # type: ignore[type-arg]
+                watch = model.watch
+                if watch is not None:
+
+                    def watched(epoch: Epoch) -> None:
+                        watch(epoch)
+                        if epoch.epoch == 2:
+                            os.kill(os.getpid(), signal.SIGKILL)
+
+                    model.watch = watched
+                return fit(model, *args, **options)
+
+            Recommender.fit = deadly  # type: ignore[method-assign, assignment]
+        run(search, number)
+
+    tuning._Search._run_trial = run_trial  # type: ignore[method-assign]
+    tuned(storage)
+
+
+if __name__ == "__main__":
+    main()
