@@ -28,6 +28,7 @@ HOUSE = frozenset(
     f"tests/{folder}/test_{name}.py"
     for folder, names in {
         "assets": "day_facts image_backbone isolation recommendations recommender_study sequence_study",
+        "browser": "ui",
         "end_to_end": "broken_contracts check_history daily_dag documentation killed_run lineage",
     }.items()
     for name in names.split()
