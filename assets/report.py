@@ -261,14 +261,16 @@ def _neighbours(step: Step) -> "Section":
 
 def _recommendations(step: Step) -> "Section":
     """The lists of a few customers; the table holds those of all."""
+    from assets.attention import attention_of
     from atelier.report.recommendations import recommendations_section
 
     try:
         with step.connect("recommendations") as con:
             lists = con.sql(query("shown_recommendations"), params=EXPLAINED).df()
     except PartitionMissing:
-        lists = None
-    return recommendations_section(lists, album_of(step))
+        return recommendations_section(None)
+    attention = attention_of(step.models, step.ds, set(lists["customer_id"].astype(str)))
+    return recommendations_section(lists, album_of(step), attention)
 
 
 def _search(step: Step) -> "Section":

@@ -159,11 +159,17 @@ class CausalTransformer(nn.Module):
             x = block(x)
         return cast(Tensor, self.norm(x))
 
-    def weights(self, x: Tensor) -> Tensor:
-        """The attention of the last place of each sequence, mean over blocks and heads: [b, length]."""
+    def weights(self, x: Tensor, places: Tensor) -> Tensor:
+        """What one place of each sequence attends to, mean over blocks and heads: [b, length], 0 for later places.
+
+        Args:
+            x: [b, length, width].
+            places: int64 [b].
+        """
+        rows = torch.arange(len(x), device=x.device)
         x, found = x + self.positions.weight[: x.shape[1]], []
         for block in self.blocks:
             each = cast(CausalBlock, block)
-            found.append(each.attention.weights(each.attention_norm(x))[:, :, -1].mean(1))
+            found.append(each.attention.weights(each.attention_norm(x)).mean(1)[rows, places])
             x = each(x)
         return torch.stack(found).mean(0)

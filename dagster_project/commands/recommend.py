@@ -115,12 +115,15 @@ def _reason(reason: dict[str, Any], names: dict[str, str]) -> str:
 
 
 def _write_page(home: Home, ds: date, customer: str, lists: "pd.DataFrame", page: Path) -> None:
+    from assets.attention import attention_of
     from assets.pictures import album
     from atelier.report.page import render_page
     from atelier.report.recommendations import recommendations_section
+    from resources.model_store import ModelStore
 
     shown = lists.assign(customer_id=customer, reasons=lists["reasons"].map(_listed))
     page.parent.mkdir(parents=True, exist_ok=True)
     columns = ["model", "customer_id", "rank", "article_id", "reasons"]
-    section = recommendations_section(shown[columns], album(home, home.open_store(), ds))
+    attention = attention_of(ModelStore(home.store), ds, [customer])
+    section = recommendations_section(shown[columns], album(home, home.open_store(), ds), attention)
     page.write_text(render_page(f"Recommendations for {customer}", ds, [section]), encoding="utf-8")

@@ -7,6 +7,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from assets.attention import attention_of
 from assets.daily import STAGES
 from assets.report import EXPLAINED, report_path
 from atelier import recommenders
@@ -166,3 +167,17 @@ def test_hybrid_can_serve_everybody(house: House, tmp_path: Path) -> None:
     assert (hybrid["reasons"].notna() == ((hybrid["rank"] <= 3) & ~hybrid["fallback"])).all()
     stock = store.read("articles", house.ds).to_pandas().set_index("article_id")["in_stock"]
     assert stock[hybrid["article_id"]].all()
+
+
+def test_the_page_shows_what_the_transformer_looked_at(house: House) -> None:
+    with house.store.connect(as_of=house.ds, tables=["recommendations"]) as con:
+        lists = con.sql(query("shown_recommendations"), params=EXPLAINED).df()
+    models = ModelStore(house.home.store)
+    found = attention_of(models, house.ds, {*lists["customer_id"], "nobody"})
+    assert found is not None
+    assert set(found["customer_id"]) <= set(lists["customer_id"])
+    assert found.groupby("customer_id")["share"].sum().to_numpy() == pytest.approx(1, rel=1e-4)
+    assert attention_of(models, house.home.settings.first_day, {"nobody"}) is None
+    assert attention_of(models, house.ds, {"nobody"}) is None
+    page = report_path(house.home.reports, house.ds).read_text(encoding="utf-8")
+    assert page.count("What transformer looked at in the history") == found["customer_id"].nunique()

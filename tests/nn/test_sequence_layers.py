@@ -92,8 +92,13 @@ def test_attention_weights_are_shares_of_what_came_before() -> None:
     weights = layer.weights(sequences())
     torch.testing.assert_close(weights.sum(3), torch.ones(3, 2, 6, dtype=torch.float64))
     assert (weights.triu(1) == 0).all()
-    of_last = transformer(gated=False).double().eval().weights(sequences())  # type: ignore[operator]
-    torch.testing.assert_close(of_last.sum(1), torch.ones(3, dtype=torch.float64))
+    stack, x, places = transformer(gated=False).double().eval(), sequences(), torch.tensor([5, 0, 3])
+    of_places = stack.weights(x, places)  # type: ignore[operator]
+    torch.testing.assert_close(of_places.sum(1), torch.ones(3, dtype=torch.float64))
+    for row, place in enumerate(places.tolist()):
+        assert (of_places[row, place + 1 :] == 0).all()
+        alone = stack.weights(x[row : row + 1, : place + 1], torch.tensor([place]))  # type: ignore[operator]
+        torch.testing.assert_close(of_places[row, : place + 1], alone[0])
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5])

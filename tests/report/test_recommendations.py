@@ -106,3 +106,29 @@ def test_search_tells_the_effort_that_is_used() -> None:
     assert section.html.count("<svg") == 1
     assert ">1,000<" in section.html
     assert "mathdefault" not in section.html
+
+
+def test_what_a_model_looked_at_is_shown_with_its_shares() -> None:
+    rows = lists(
+        ("transformer", "c", 1, "a", [reason("article", "h1")]), ("als", "c", 1, "a", [reason("article", "h1")])
+    )
+    shares = [0.5, 0.2, 0.1, 0.06, 0.05, 0.04, 0.03, 0.015, 0.005]
+    attention = pd.DataFrame(
+        {
+            "model": "transformer",
+            "customer_id": "c",
+            "article_id": ["h1", "h2", *(f"x{place}" for place in range(7))],
+            "position": range(9, 0, -1),
+            "share": shares,
+        }
+    )
+    shown = text(recommendations_section(rows, Album(NAMES), attention).html)
+    assert shown.count("looked at in the history") == 1
+    assert (
+        "What transformer looked at in the history, the oldest first, with its share of attention; 1 more share"
+        in shown
+    )
+    assert "Blue skirt h1 50.0%, 8 before the last" in shown
+    assert "20.0%, 7 before the last" in shown
+    assert "the last interaction" not in shown  # its share is the smallest of nine, and eight are shown
+    assert "looked at" not in text(recommendations_section(rows, Album(NAMES)).html)

@@ -16,6 +16,7 @@ from atelier.recommenders.sequential.config import SequenceConfig
 from atelier.recommenders.sequential.explanation import TRIED
 from atelier.recommenders.sequential.model import SequenceRecommender, histories_of
 from atelier.recommenders.sequential.training import Examples
+from atelier.recommenders.sequential.transformer import Transformer
 from atelier.recommenders.training_data.sequences import Histories
 from tests.devices import DEVICES
 
@@ -231,3 +232,22 @@ def test_what_a_device_learned_ranks_the_same_on_the_processor(name: str, device
     np.testing.assert_allclose(found.score, expected.score, rtol=1e-3, atol=1e-4)
     assert torch.is_inference_mode_enabled() is False
     assert len(histories_of(there.customer_profiles.profiles).starts) == 301
+
+
+def test_attention_is_a_share_of_every_interaction_that_is_read() -> None:
+    model = fitted("transformer", max_epochs=2)
+    assert isinstance(model, Transformer)
+    histories = pd.concat([circle(5, seed=3), circle(4, seed=4, length=3), circle(1, seed=5, length=1)])
+    asked = ["c50000", *histories.customer_id.unique()[:9]]
+    found = model.attention(asked, histories)
+    assert list(dict.fromkeys(found.customer_id)) == asked
+    for customer, rows in found.groupby("customer_id"):
+        own = histories[histories.customer_id == customer].article_id.tolist()[-8:]
+        assert rows.article_id.tolist() == own
+        assert rows.position.tolist() == list(range(len(own), 0, -1))
+        np.testing.assert_allclose(rows.share.sum(), 1, rtol=1e-5)
+        alone = model.attention([customer], histories[histories.customer_id == customer])
+        np.testing.assert_allclose(rows.share, alone.share, rtol=1e-4, atol=1e-6)
+    known = model.attention()
+    assert set(known.customer_id) == set(model.recommend(k=1).customer_id)
+    assert known.groupby("customer_id").share.sum().to_numpy() == pytest.approx(1, rel=1e-5)
