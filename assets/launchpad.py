@@ -43,12 +43,16 @@ def _shown_type(annotation: Any) -> Any:
         others = [argument for argument in arguments if argument is not NoneType]
         return _shown_type(others[0]) | None if len(others) == 1 and len(arguments) > 1 else Any
     if origin is tuple:
-        return list[_shown_type(arguments[0])]  # type: ignore[misc]
+        # Dagster shows a choice among texts, but no list of such choices.
+        shown = str if get_origin(arguments[0]) is Literal else _shown_type(arguments[0])
+        return list[shown]  # type: ignore[valid-type]
     if origin is dict:
         return dict[str, _shown_type(arguments[1])]  # type: ignore[misc]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return launch_config(annotation)
-    if origin is Literal or annotation in (bool, int, float, str):
+    if origin is Literal:
+        return annotation if isinstance(arguments[0], str) else type(arguments[0])
+    if annotation in (bool, int, float, str):
         return annotation
     if hasattr(annotation, "__metadata__"):  # Annotated[int, Gt(0)]: bounds are checked when the model's config is made
         return _shown_type(annotation.__origin__)

@@ -37,6 +37,7 @@ def test_a_template_of_the_report_changes_what_writes_pages(monkeypatch: pytest.
         "completeness",
         "study_attributes",
         "compare_recommenders",
+        "compare_sequence_models",
         "tune_recommender",
         "fine_tune_backbone",
     }

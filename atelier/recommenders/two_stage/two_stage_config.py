@@ -4,11 +4,11 @@ What belongs here: every number that can be chosen. What does not: candidates, f
 (:mod:`atelier.recommenders.two_stage.two_stage`). Nothing heavy is imported.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, field_validator
 
-from atelier.recommenders.config import RecommenderConfig
+from atelier.recommenders.config import RecommenderConfig, Search
 from atelier.recommenders.declaration import Declaration
 
 Group = Literal[
@@ -39,7 +39,9 @@ class TwoStageConfig(RecommenderConfig):
     recommenders: tuple[str, ...] = Field(
         default=(), description="The recommenders, with their default settings, whose lists are candidates too."
     )
-    candidates: int = Field(default=50, ge=1, le=1000, description="Candidates of a customer that are ranked.")
+    candidates: Annotated[int, Search(20, 200, log=True)] = Field(
+        default=50, ge=1, le=1000, description="Candidates of a customer that are ranked."
+    )
     features: tuple[Group, ...] = Field(
         default=(
             "sources",
@@ -62,7 +64,7 @@ class TwoStageConfig(RecommenderConfig):
         min_length=1,
         description="The kinds of interaction that a good candidate is followed by.",
     )
-    training_days: PositiveInt = Field(
+    training_days: Annotated[PositiveInt, Search(1, 14, dated=True)] = Field(
         default=4, description="The last days whose interactions are labels, each ranked with what was known before it."
     )
     horizon_days: PositiveInt = Field(default=1, description="Days of labels after each of these moments.")
@@ -85,16 +87,20 @@ class TwoStageConfig(RecommenderConfig):
     )
     graph_days: PositiveInt = Field(default=30, description="The last days from which the co-purchase graph is made.")
     per_style: PositiveInt = Field(default=10, description="Articles of the same style that are candidates.")
-    content_length: int = Field(
+    content_length: Annotated[int, Search(choices=(0, 32, 64, 128), content=True)] = Field(
         default=64, ge=0, le=4096, description="Length to which content vectors are projected; 0: content is not read."
     )
     age: str | None = Field(
         default=None, description="The column of customers that holds their age in years; empty: no age groups."
     )
-    trees: PositiveInt = Field(default=150, description="Boosted trees.")
-    leaves: int = Field(default=15, ge=2, description="Leaves of a tree.")
-    learning_rate: float = Field(default=0.05, gt=0, le=1, description="How much of each tree is added.")
-    min_examples_in_leaf: PositiveInt = Field(default=50, description="The fewest training rows of a leaf.")
+    trees: Annotated[PositiveInt, Search(50, 400, log=True)] = Field(default=150, description="Boosted trees.")
+    leaves: Annotated[int, Search(4, 63, log=True)] = Field(default=15, ge=2, description="Leaves of a tree.")
+    learning_rate: Annotated[float, Search(0.01, 0.2, log=True)] = Field(
+        default=0.05, gt=0, le=1, description="How much of each tree is added."
+    )
+    min_examples_in_leaf: Annotated[PositiveInt, Search(10, 500, log=True)] = Field(
+        default=50, description="The fewest training rows of a leaf."
+    )
     feature_fraction: float = Field(default=0.8, gt=0, le=1, description="The share of features that a tree may use.")
     l2: float = Field(default=1.0, ge=0, le=1e6, description="Regularisation of the leaves' values.")
     truncation: PositiveInt = Field(

@@ -4,9 +4,11 @@ What belongs here: every number that can be chosen. What does not: the towers
 (:mod:`atelier.recommenders.two_stage.two_tower`). Nothing heavy is imported.
 """
 
+from typing import Annotated
+
 from pydantic import Field, PositiveInt
 
-from atelier.recommenders.config import RecommenderConfig
+from atelier.recommenders.config import RecommenderConfig, Search
 from atelier.recommenders.declaration import Declaration
 
 
@@ -15,21 +17,27 @@ class TwoTowerConfig(RecommenderConfig):
 
     hidden: tuple[PositiveInt, ...] = Field(default=(128, 64), description="Widths of each tower's hidden layers.")
     factors: PositiveInt = Field(default=32, description="Length of the vectors that the towers give.")
-    embedding: int = Field(
+    embedding: Annotated[int, Search(choices=(0, 16, 32, 64))] = Field(
         default=32, ge=0, description="Length of what is learned of each article beside its content; 0: content alone."
     )
     content_length: int = Field(
         default=128, ge=0, le=4096, description="Length to which content vectors are projected; 0: content is not read."
     )
-    history: PositiveInt = Field(default=20, description="The last interactions that are read of a customer.")
+    history: Annotated[PositiveInt, Search(choices=(5, 10, 20, 50))] = Field(
+        default=20, description="The last interactions that are read of a customer."
+    )
     customer_attributes: tuple[str, ...] = Field(
         default=(), description="Columns of customers that the customer tower reads."
     )
-    temperature: float = Field(default=0.1, gt=0, le=10, description="What cosines are divided by in the loss.")
+    temperature: Annotated[float, Search(0.03, 0.5, log=True)] = Field(
+        default=0.1, gt=0, le=10, description="What cosines are divided by in the loss."
+    )
     max_epochs: PositiveInt = Field(default=10, description="Passes over the positives.")
     batch_size: int = Field(default=512, ge=2, description="Positives of a step; the others are each one's negatives.")
     epoch_positives: PositiveInt = Field(default=1_000_000, description="Positives of an epoch, at most.")
-    learning_rate: float = Field(default=0.003, gt=0, le=1, description="Adam's step.")
+    learning_rate: Annotated[float, Search(0.0003, 0.03, log=True)] = Field(
+        default=0.003, gt=0, le=1, description="Adam's step."
+    )
 
     @property
     def reads_content(self) -> bool:
