@@ -68,10 +68,20 @@ class ArticleGroups:
         style, kind = (_numbers(catalogue, ids, name) for name in ("product_code", "product_type"))
         if catalogue is None or catalogue.vectors is None or not dim:
             return cls(style, kind, np.zeros((len(ids), 0), dtype=np.float32))
-        short = projected(catalogue.vectors, dim, seed)
+        short = projected(_timeless(catalogue.vectors, catalogue.names), dim, seed)
         content = np.zeros((len(ids), short.shape[1]), dtype=np.float32)
         content[ids.encode(catalogue.ids.values)] = short
         return cls(style, kind, content)
+
+
+def _timeless(vectors: Float32s, names: tuple[str, ...] | None) -> Float32s:
+    """The vectors with 0 where they count sales or days up to the catalogue's own day.
+
+    The same vectors describe articles on earlier days, whose labels come later: a count of these knows them.
+    """
+    if names is None:
+        return vectors
+    return np.where([name.startswith(("popularity: ", "recency: ")) for name in names], np.float32(0), vectors)
 
 
 def projected(vectors: Float32s, dim: int, seed: int) -> Float32s:

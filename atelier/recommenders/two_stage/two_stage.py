@@ -249,7 +249,7 @@ class TwoStage(Recommender[TwoStageConfig]):
             may = allowed[mine.codes] & without(mine, excluded, n)
             mine, scores = mine.where(may), scores[may]
             first = best(mine.rows, mine.codes, scores, len(rows), k)
-            taken = Pairs(np.concatenate([excluded.rows, mine.rows]), np.concatenate([excluded.codes, mine.codes]))
+            taken = excluded.joined(mine)
             return followed(first, first_of_order(order, shares, taken, len(rows), k, n))
 
         def rank(rows: Indices, excluded: Pairs) -> Ranked:

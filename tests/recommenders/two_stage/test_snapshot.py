@@ -1,14 +1,18 @@
 """What is known of articles at a moment, counted by hand."""
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atelier.catalogue import Catalogue
+from atelier.ids import IdMap
 from atelier.interactions import Interactions, InteractionsError
 from atelier.recommenders.two_stage.histories import UNKNOWN, Histories, Owned, days_between
 from atelier.recommenders.two_stage.snapshot import (
+    ArticleGroups,
     Snapshot,
     age_groups,
     follow_graph,
@@ -168,3 +172,18 @@ def test_owned_pairs_are_what_a_dictionary_finds(rows: list[tuple[int, int]]) ->
             assert bool(found[0]) == ((who, what) in expected)
             if found[0]:
                 assert (owned.counts[place[0]], owned.last[place[0]]) == expected[who, what]
+
+
+def test_content_does_not_know_what_sold_until_the_catalogues_own_day() -> None:
+    names = ("text: wool", "popularity: 7 days", "recency: days", "price: price")
+    vectors = np.array([[1, 5, 2, 0.5], [0.2, 9, 1, 1]], dtype=np.float32)
+    ids = IdMap.from_values(["a", "b"], "article_id")
+
+    def content(counts: float) -> npt.NDArray[np.float32]:
+        changed = vectors * np.array([1, counts, counts, 1], dtype=np.float32)
+        sold = Catalogue.from_frames(pd.DataFrame({"article_id": ["a", "b"]}), changed, names)
+        return ArticleGroups.of_catalogue(sold, ids, 4, 0).content
+
+    np.testing.assert_array_equal(content(1), content(7))
+    assert (content(1)[:, [1, 2]] == 0).all()
+    assert (content(1)[:, [0, 3]] > 0).all()
