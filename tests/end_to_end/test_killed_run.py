@@ -1,7 +1,8 @@
 """A run that dies halfway, by SIGKILL as when memory runs out, and is started again: as if nothing had happened.
 
-Each case is a process that runs ``daily_retrain`` and dies at a chosen moment. What it leaves must be readable, and the
-run that follows must end with pointers to the same files, to the digest, as one that nobody disturbed.
+Three processes, one after the other, run ``daily_retrain`` and die, each later than the one before. What they
+leave must be readable, and the run that follows must end with pointers to the same files, to the digest, as one that
+nobody disturbed.
 """
 
 import hashlib
@@ -164,20 +165,20 @@ def assert_whole(house: House) -> None:
         assert hashlib.sha256(content).hexdigest() == pointer.data_version, pointer
 
 
-@pytest.mark.parametrize("moment", DEATHS)
-def test_a_killed_run_started_again_ends_as_an_undisturbed_one(house: House, home: Home, moment: str) -> None:
+def test_a_run_that_was_killed_three_times_ends_as_an_undisturbed_one(house: House, home: Home) -> None:
     with opened(home) as again:
-        before = len(again.store.pointers())
         day = f"ds={again.ds}"
-        watched = f"{MIDDLE}/{day}.json" if moment == "middle_table" else f"recommendations/{day}/*.json"
-        status = killed(home, moment, watched)
-        assert status == -signal.SIGKILL, (home.root / "run.log").read_text()[-3000:]
-        assert_whole(again)
-        assert_halfway(again, moment, before)
+        for moment in DEATHS:  # each later than the one before
+            before = len(again.store.pointers())
+            watched = f"{MIDDLE}/{day}.json" if moment == "middle_table" else f"recommendations/{day}/*.json"
+            status = killed(home, moment, watched)
+            assert status == -signal.SIGKILL, (home.root / "run.log").read_text()[-3000:]
+            assert_whole(again)
+            assert_halfway(again, moment, before)
         retrain(again)
         assert_whole(again)
         assert again.files(again.ds, *DAILY) == house.files(house.ds, *DAILY)
         assert again.models(again.ds) == house.models(house.ds)
         again.store.vacuum(timedelta(0))
-        assert not list((home.store / "_staging").iterdir()), "what the dead process left is not swept"
+        assert not list((home.store / "_staging").iterdir()), "what the dead processes left is not swept"
         assert_whole(again)
