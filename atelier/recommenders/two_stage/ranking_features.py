@@ -22,20 +22,6 @@ from atelier.recommenders.two_stage.snapshot import WEEK, WINDOWS, ArticleGroups
 from atelier.recommenders.two_stage.sources import own_last
 from atelier.search.ragged import Indices
 
-GROUPS = (
-    "sources",
-    "own",
-    "style",
-    "type",
-    "customer",
-    "popularity",
-    "segments",
-    "freshness",
-    "price",
-    "repurchase",
-    "content",
-)
-"""The groups of features, which can be left out one by one."""
 NEAREST = 10
 """A customer's last distinct articles to which a candidate's content is compared."""
 
@@ -78,7 +64,7 @@ def features(inputs: FeatureInputs, rows: Indices, candidates: Candidates, group
         inputs: of the moment.
         rows: int64 [n], the customers of the candidates, as places in the histories.
         candidates: m rows of the n customers.
-        groups: of ``GROUPS``.
+        groups: of :data:`~atelier.recommenders.two_stage.two_stage_config.GROUPS`.
 
     Returns:
         float32 [m, features], in the order of :func:`feature_names`; NaN for what is not known or does not apply.

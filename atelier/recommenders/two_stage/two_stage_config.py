@@ -4,7 +4,7 @@ What belongs here: every number that can be chosen. What does not: candidates, f
 (:mod:`atelier.recommenders.two_stage.two_stage`). Nothing heavy is imported.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, PositiveInt, field_validator
 
@@ -24,6 +24,8 @@ Group = Literal[
     "repurchase",
     "content",
 ]
+GROUPS: tuple[Group, ...] = get_args(Group)
+"""The groups of features, which can be left out one by one."""
 
 
 DECLARED_AS = "two_stage"
@@ -43,21 +45,7 @@ class TwoStageConfig(RecommenderConfig):
         default=50, ge=1, le=1000, description="Candidates of a customer that are ranked."
     )
     features: tuple[Group, ...] = Field(
-        default=(
-            "sources",
-            "own",
-            "style",
-            "type",
-            "customer",
-            "popularity",
-            "segments",
-            "freshness",
-            "price",
-            "repurchase",
-            "content",
-        ),
-        min_length=1,
-        description="The groups of features that the ranker reads.",
+        default=GROUPS, min_length=1, description="The groups of features that the ranker reads."
     )
     label_kinds: tuple[str, ...] = Field(
         default=("purchase",),

@@ -20,6 +20,7 @@ from atelier.recommenders.sequential.sequencer import Sequencer
 from atelier.recommenders.sequential.sequencer_config import Cell, SequencerConfig
 from atelier.recommenders.sequential.training import BatchVectors, Pool, Trainer
 from atelier.recommenders.training_data.sequences import Histories, Windows
+from tests.recommenders.sequential.circle import circle
 
 CELLS: tuple[Cell, ...] = ("rnn", "lstm", "gru", "attention", "transformer")
 ARTICLES = 12
@@ -38,20 +39,7 @@ QUICK: dict[str, Any] = {
 }
 
 
-def walks(customers: int, length: int = 9, seed: int = 0) -> pd.DataFrame:
-    """Customers go round a circle of articles, half of them backwards, and never turn."""
-    random = np.random.default_rng(seed)
-    starts, ways = random.integers(0, ARTICLES, customers), random.choice([-1, 1], customers)
-    places = (starts[:, None] + ways[:, None] * np.arange(length)) % ARTICLES
-    return pd.DataFrame(
-        {
-            "customer_id": np.repeat([f"c{seed}{c:04d}" for c in range(customers)], length),
-            "article_id": [f"a{place:02d}" for place in places.ravel()],
-        }
-    )
-
-
-TRAIN, TRUTH = Interactions.from_frame(walks(200)).leave_last_out()
+TRAIN, TRUTH = Interactions.from_frame(circle(200, articles=ARTICLES)).leave_last_out()
 
 
 def fitted(train: Any = TRAIN, catalogue: Catalogue | None = None, customers: Any = None, **config: Any) -> Sequencer:

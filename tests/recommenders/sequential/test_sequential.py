@@ -19,9 +19,8 @@ from atelier.recommenders.sequential.training import Examples
 from atelier.recommenders.sequential.transformer import Transformer
 from atelier.recommenders.training_data.sequences import Histories
 from tests.devices import DEVICES
+from tests.recommenders.sequential.circle import ARTICLES, circle
 
-ARTICLES = 30
-"""Arranged in a circle: who has article a goes on to a + 1 and then, two steps on, only the order says which way."""
 SMALL: dict[str, dict[str, Any]] = {
     "transformer": {"factors": 16, "heads": 2, "blocks": 1},
     "sequencer": {"factors": 16, "cell": "gru"},
@@ -40,19 +39,6 @@ LEARNS = {
     "negatives": 29,
     "embedding_learning_rate": 0.1,
 }
-
-
-def circle(customers: int, seed: int = 0, length: int = 9) -> pd.DataFrame:
-    """Customers go round the circle, half of them backwards: what comes next depends on the last two, in order."""
-    random = np.random.default_rng(seed)
-    starts, ways = random.integers(0, ARTICLES, customers), random.choice([-1, 1], customers)
-    places = (starts[:, None] + ways[:, None] * np.arange(length)) % ARTICLES
-    return pd.DataFrame(
-        {
-            "customer_id": np.repeat([f"c{seed}{c:04d}" for c in range(customers)], length),
-            "article_id": [f"a{place:02d}" for place in places.ravel()],
-        }
-    )
 
 
 TRAIN, TRUTH = Interactions.from_frame(circle(300)).leave_last_out()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from atelier.recommenders.two_stage.candidates import Candidates
-from atelier.recommenders.two_stage.ranking_features import GROUPS, feature_names, features
+from atelier.recommenders.two_stage.ranking_features import feature_names, features
+from atelier.recommenders.two_stage.two_stage_config import GROUPS
 from atelier.search.ragged import Ranked
 from tests.recommenders.two_stage.worlds import ROWS, inputs, interactions
 
