@@ -1,0 +1,220 @@
+"""Articles as an outfit network reads them: reduced image and text vectors, values of attributes as numbers.
+
+What belongs here: what is fitted on the training articles, and reading other articles by it. What does not: the network
+(:mod:`atelier.outfits.network`), computing image vectors (:mod:`atelier.images`).
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+from atelier.arrays import Float32s, Int64s, Mask
+from atelier.articles.table import Articles
+from atelier.frames import columns
+from atelier.ids import preview
+from atelier.outfits.config import OutfitConfig
+from atelier.outfits.outfits import OutfitsError
+
+NOT_ATTRIBUTES = ("article_id", "path", "text", "name", "description", "product_code")
+UNKNOWN = 0
+"""The number of a value that training did not have, and of none."""
+ROOM = 1e-6
+"""Added to deviations, so that a number that never varies divides nothing by zero."""
+WORD = r"[^\W_]+"
+"""A run of letters and digits of any script."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """n articles as a network reads them.
+
+    Attributes:
+        images: float32 [n, components]; zeros for an article without a photograph.
+        words: float32 [n, components]; zeros for an article without a text.
+        codes: int64 [n, attributes]; 0 is a value that training did not have.
+        families: int64 [n]; 0 is a family that training did not have.
+    """
+
+    images: Float32s
+    words: Float32s
+    codes: Int64s
+    families: Int64s
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Vectors standardised and turned onto their first principal components, the first of which has deviation 1.
+
+    Attributes:
+        mean: float32 [dim].
+        axes: float32 [dim, components].
+    """
+
+    mean: Float32s
+    axes: Float32s
+
+    @classmethod
+    def fit(cls, vectors: Float32s, components: int) -> Self:
+        """Principal components of standardised vectors [n, dim], at most n − 1 and dim of them."""
+        mean = vectors.mean(axis=0, dtype=np.float64)
+        scale = 1 / (vectors.std(axis=0, dtype=np.float64) + ROOM)
+        standard = ((vectors - mean) * scale).astype(np.float64)
+        values, axes = np.linalg.eigh(standard.T @ standard / max(len(vectors), 1))
+        count = max(1, min(components, len(vectors) - 1, len(values)))
+        best = axes[:, ::-1][:, :count]
+        best = best * np.sign(best[np.abs(best).argmax(axis=0), np.arange(count)])  # the sign of an axis is free
+        first = np.sqrt(max(values[-1], ROOM))
+        return cls(mean.astype(np.float32), (scale[:, None] * best / first).astype(np.float32))
+
+    def __call__(self, vectors: Float32s, known: Mask) -> Float32s:
+        """Components of vectors [n, dim]; zeros where ``known`` [n] is False."""
+        found: Float32s = ((vectors - self.mean) @ self.axes) * known[:, None].astype(np.float32)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class ArticleEncoder:
+    """What was learned of the training articles without any outfit.
+
+    Attributes:
+        names: the attributes.
+        values: the values of each attribute, in the order of their numbers, from 1.
+        families: the families, likewise.
+        image: None: no training article has a photograph, or images are not read.
+        text: the words' encoder; None: likewise.
+    """
+
+    config: OutfitConfig
+    names: tuple[str, ...]
+    values: tuple[pa.StringArray, ...]
+    families: pa.StringArray
+    image: Projection | None
+    text: "TextVectors | None"
+
+    @classmethod
+    def fit(cls, articles: Articles, config: OutfitConfig, trained: Mask) -> Self:
+        """Learn values and components.
+
+        Args:
+            articles: n articles.
+            config: which columns and how many components.
+            trained: bool [n], the articles that may be learned from.
+
+        Raises:
+            OutfitsError: the column of families or an attribute is missing.
+            ArticlesError: a column cannot be read.
+        """
+        known = articles.rows(trained)
+        names = attribute_names(articles, config)
+        image = text = None
+        if "image" in config.modalities and known.image_vectors.dimension:
+            some = known.image_vectors.counts > 0
+            image = Projection.fit(known.image_vectors.mean()[some], config.image_components)
+        if "text" in config.modalities and len(known.words.values):
+            text = TextVectors.fit(known, config.text_components)
+        values = tuple(_distinct(_texts(known, name)) for name in names)
+        return cls(config, names, values, _distinct(_texts(known, config.family)), image, text)
+
+    def __call__(self, articles: Articles) -> Inputs:
+        """Read articles, those of training or others.
+
+        Raises:
+            OutfitsError: the column of families or an attribute is missing.
+            ArticlesError: image vectors of another length than in training.
+        """
+        codes = [_numbers(_texts(articles, name), values) for name, values in zip(self.names, self.values, strict=True)]
+        none = np.zeros((len(articles), 0), np.float32)
+        return Inputs(
+            none if self.image is None else self._images(articles, self.image),
+            none if self.text is None else self.text(articles),
+            np.stack(codes, axis=1) if codes else np.zeros((len(articles), 0), np.int64),
+            _numbers(_texts(articles, self.config.family), self.families),
+        )
+
+    @staticmethod
+    def _images(articles: Articles, projection: Projection) -> Float32s:
+        vectors = articles.image_vectors.of_dimension(len(projection.mean), "the outfit model was trained on")
+        return projection(vectors.mean(), vectors.counts > 0)
+
+
+def attribute_names(articles: Articles, config: OutfitConfig) -> tuple[str, ...]:
+    """The columns that are read as attributes."""
+    if config.attributes is not None:
+        return config.attributes
+    frame = articles.frame
+    texts = [name for name in columns(frame) if name not in NOT_ATTRIBUTES and _is_text(frame[name])]
+    return tuple(sorted(texts))
+
+
+def _is_text(column: Any) -> bool:
+    kind = pa.array(column[:100], from_pandas=True).type if not isinstance(column, pa.ChunkedArray) else column.type
+    return bool(pt.is_string(kind) or pt.is_large_string(kind) or pt.is_dictionary(kind))
+
+
+def _texts(articles: Articles, name: str) -> Any:
+    there = columns(articles.frame)
+    if name not in there:
+        raise OutfitsError(
+            f"the frame of articles has no column {name!r}; it has {preview(there, len(there))}: add it, or name "
+            "another in the outfit model's config (family, attributes)"
+        )
+    return articles.column(name, pa.string())
+
+
+def _distinct(values: Any) -> pa.StringArray:
+    return pa.array(sorted(value for value in values.unique().to_pylist() if value is not None), pa.string())
+
+
+def _numbers(values: Any, known: pa.StringArray) -> Int64s:
+    found = pc.fill_null(pc.index_in(values, known), UNKNOWN - 1)
+    return np.asarray(found.to_numpy(zero_copy_only=False), np.int64) + 1
+
+
+@dataclass(frozen=True, eq=False)
+class TextVectors:
+    """Texts as the first singular vectors of their words' weights (TF-IDF; latent semantic analysis).
+
+    Attributes:
+        weigh: counts words and weighs them.
+        turn: turns weights onto the singular vectors.
+        scale: makes the first component's deviation 1.
+    """
+
+    weigh: Any
+    turn: Any
+    scale: float
+
+    @classmethod
+    def fit(cls, articles: Articles, components: int) -> "TextVectors | None":
+        """Learn words that stand in at least two texts; None where there are fewer than two such words.
+
+        Source: S. Deerwester and others, Indexing by Latent Semantic Analysis, 1990.
+        """
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        weigh = TfidfVectorizer(token_pattern=WORD, min_df=2, sublinear_tf=True, dtype=np.float64)
+        texts = articles.texts.to_pylist()
+        common = {word for word, count in _texts_with(weigh, texts).items() if count >= weigh.min_df}
+        if len(common) < 2:
+            return None
+        weights = weigh.fit_transform(texts)
+        turn = TruncatedSVD(min(components, weights.shape[1] - 1), algorithm="arpack", random_state=0)
+        first = turn.fit_transform(weights)[:, 0]
+        return cls(weigh, turn, float(1 / max(first.std(), ROOM)))
+
+    def __call__(self, articles: Articles) -> Float32s:
+        """Components of the articles' texts, float32 [n, components]."""
+        weights = self.weigh.transform(articles.texts.to_pylist())
+        return np.asarray(self.turn.transform(weights) * self.scale, np.float32)
+
+
+def _texts_with(weigh: Any, texts: list[str]) -> Counter[str]:
+    """In how many texts each word stands."""
+    split = weigh.build_analyzer()
+    return Counter(word for text in texts for word in set(split(text)))

@@ -1,0 +1,173 @@
+"""The outfit model: what goes together, learned from outfits that somebody put together.
+
+What belongs here: fitting and scoring. What does not: completing outfits (:mod:`atelier.outfits.completion`), training
+(:mod:`atelier.outfits.training`), figures (:mod:`atelier.outfits.evaluation`).
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import torch
+
+from atelier.arrays import Float64s, Int64s
+from atelier.articles.table import Articles
+from atelier.devices import own_random_state
+from atelier.errors import AtelierError
+from atelier.frames import Frame
+from atelier.nn.training_loop import Epoch
+from atelier.outfits.article_inputs import ArticleEncoder, Inputs
+from atelier.outfits.config import OutfitConfig
+from atelier.outfits.controls import Scorer
+from atelier.outfits.evaluation import outfit_scores
+from atelier.outfits.network import Batch, OutfitNetwork
+from atelier.outfits.outfits import Outfits, OutfitsError
+from atelier.outfits.pair_statistics import PairStatistics
+from atelier.outfits.questions import FamilyDraw
+from atelier.outfits.training import similar_articles, statistics_of, train
+
+ABSENT = 0.5
+"""Outfits that an article never combined is taken to have been in, where popularity counts."""
+SIMILAR = 5
+"""Articles that one may be swapped for in training."""
+REFERENCES = 64
+"""Articles of a family that an article's score is held against, so that scores of several families can be compared."""
+
+
+class NotFittedError(AtelierError, RuntimeError):
+    """A model is asked before it was fitted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a fit leaves."""
+
+    articles: Articles
+    encoder: ArticleEncoder
+    inputs: Inputs
+    counted: PairStatistics
+    network: OutfitNetwork
+    history: list[Epoch]
+
+
+class OutfitModel:
+    """Scores outfits and candidates for their missing article.
+
+    A score is the log of how much likelier an article is in this outfit than among all of its family: 0 says nothing,
+    above 0 it fits better than most. How popular an article is makes no difference unless it is asked for.
+
+    Args:
+        config: see :class:`OutfitConfig`; None: the defaults.
+    """
+
+    def __init__(self, config: OutfitConfig | None = None) -> None:
+        self.config = config or OutfitConfig()
+        self._fitted: Fitted | None = None
+
+    def fit(self, outfits: Frame | Outfits, articles: Frame | Articles) -> Self:
+        """Learn from outfits.
+
+        Args:
+            outfits: ``outfit_id``, ``article_id``; exact duplicates count once.
+            articles: ``article_id``, the family's column, and what the config's modalities read: ``embeddings`` (0…n
+                image vectors each), ``text`` or ``name`` and ``description``, columns of attributes. Articles of no
+                outfit are welcome: they can be scored by what is known of them.
+
+        Raises:
+            OutfitsError: a column is missing, an article of an outfit is not among the articles, or there is no outfit
+                of two articles.
+            DivergedError: the learning rate is too high for these outfits.
+        """
+        table = Articles.from_frame(articles)
+        given = outfits if isinstance(outfits, Outfits) else Outfits.from_frame(outfits, table)
+        distinct = given.deduplicated()
+        if not len(distinct):
+            raise OutfitsError("there is no outfit of two articles or more to learn from: give some, or train nothing")
+        encoder = ArticleEncoder.fit(table, self.config, distinct.frequency > 0)
+        inputs = encoder(table)
+        counted = PairStatistics.of(distinct, inputs.codes)
+        values = tuple(len(each) + 1 for each in encoder.values)
+        with own_random_state(torch.device("cpu"), self.config.seed):
+            network = OutfitNetwork(inputs, values, len(encoder.families) + 1, self.config)
+            similar = None
+            if self.config.swap_share and inputs.images.shape[1]:
+                similar = similar_articles(inputs.images, inputs.families, distinct.frequency > 0, SIMILAR)
+            history = train(network, distinct, counted, inputs.families, self.config, similar)
+        network.eval()
+        self._fitted = Fitted(table, encoder, inputs, counted, network, history)
+        return self
+
+    @property
+    def fitted(self) -> Fitted:
+        """What the fit left.
+
+        Raises:
+            NotFittedError: there was none.
+        """
+        if self._fitted is None:
+            raise NotFittedError("the outfit model is not fitted: call fit(outfits, articles) first")
+        return self._fitted
+
+    def scorer(self, popularity: float = 0.0) -> Scorer:
+        """Scores of candidates by numbers of articles, as :mod:`atelier.outfits.evaluation` reads them.
+
+        Args:
+            popularity: weight of the log of a candidate's share of training outfits; 1 gives the log of its
+                probability among its family, up to a constant, 0 the log of its lift.
+        """
+        fitted = self.fitted
+        prior = np.log(fitted.counted.frequency + ABSENT)
+
+        def score(rest: Int64s, candidates: Int64s) -> Float64s:
+            statistics = None
+            if self.config.statistics:
+                counts = fitted.counted.counts(rest, candidates)
+                statistics = torch.from_numpy(statistics_of(fitted.counted, rest, candidates, counts))
+            with torch.inference_mode():
+                found = fitted.network(Batch(torch.from_numpy(rest), torch.from_numpy(candidates), statistics))
+            scores: Float64s = found.double().numpy() + popularity * prior[candidates]
+            return scores
+
+        return score
+
+    def comparable_scorer(self) -> Scorer:
+        """Scores that can be compared between families and outfits, for judging whole outfits.
+
+        A softmax leaves a constant open for each outfit and family. Here the score of an article is held against the
+        mean likelihood of articles of its family, drawn by popularity once and for all.
+        """
+        fitted, plain = self.fitted, self.scorer()
+        families = fitted.inputs.families
+        weights = fitted.counted.frequency + ABSENT
+        draw = FamilyDraw(families, weights.astype(np.float64))
+        kinds = np.unique(families)
+        table = np.zeros((int(kinds.max()) + 1, REFERENCES), np.int64)
+        table[kinds] = draw(kinds, REFERENCES, np.random.default_rng([self.config.seed, 2]))
+
+        def score(rest: Int64s, candidates: Int64s) -> Float64s:
+            references = plain(rest, table[families[candidates[:, 0]]])
+            top = references.max(axis=1, keepdims=True)
+            level: Float64s = top + np.log(np.exp(references - top).mean(axis=1, keepdims=True))
+            return plain(rest, candidates) - level
+
+        return score
+
+    def score(self, outfits: Frame) -> pd.DataFrame:
+        """How well the articles of each outfit go together.
+
+        Args:
+            outfits: ``outfit_id``, ``article_id``, of articles that the model was fitted with.
+
+        Returns:
+            ``outfit_id``, ``score``: the mean, over its articles, of the log of how much likelier each is with the
+            others than among its family. In the order of the identifiers.
+
+        Raises:
+            OutfitsError: an article is unknown.
+            NotFittedError: there was no fit.
+        """
+        read = Outfits.from_frame(outfits, self.fitted.articles)
+        return pd.DataFrame(
+            {"outfit_id": pd.array(read.names, "str"), "score": outfit_scores(self.comparable_scorer(), read.padded())}
+        )

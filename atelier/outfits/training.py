@@ -1,0 +1,204 @@
+"""Training outfit networks: which articles are masked, which are drawn as wrong ones, what a step is.
+
+What belongs here: from outfits to trained weights. What does not: networks (:mod:`atelier.outfits.network`), when to
+stop (:mod:`atelier.nn.training_loop`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from atelier.arrays import Float32s, Int64s, Mask
+from atelier.nn.training_loop import Epoch, Passes, StepLoss, TrainingLoop
+from atelier.outfits.config import OutfitConfig
+from atelier.outfits.network import Batch, OutfitNetwork
+from atelier.outfits.outfits import Outfits
+from atelier.outfits.pair_statistics import PairStatistics, weighted_sum
+from atelier.outfits.questions import FamilyDraw, Questions, masked
+
+LARGEST_NORM = 1.0
+"""Of a step's gradient."""
+NEVER = -1e4
+"""The score of a candidate that is no wrong answer: it is in the outfit, or stands there twice."""
+
+
+def statistics_of(counted: PairStatistics, rest: Int64s, candidates: Int64s, counts: Float32s) -> Float32s:
+    """What counting says about candidates: summed log lift, highest log lift, mutual information of values.
+
+    Args:
+        counted: the training outfits' counts.
+        rest: int64 [q, s], −1 beyond an outfit's end.
+        candidates: int64 [q, c].
+        counts: float32 [q, c, s], how many outfits each pair shares.
+
+    Returns:
+        float32 [q, c, 3].
+    """
+    inside = rest >= 0
+    lift = counted.lift(rest, candidates, counts)
+    highest = np.where(inside[:, None, :], lift, -np.inf).max(axis=2, initial=-np.inf)
+    highest = np.where(np.isfinite(highest), highest, 0)
+    return np.stack(
+        [weighted_sum(lift, inside).astype(np.float32), highest, counted.value_pmi(rest, candidates)], axis=2
+    ).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Similar:
+    """For each article the articles of its family that look most alike, int64 [n, k]; itself where there are none."""
+
+    articles: Int64s
+
+    def swapped(self, rest: Int64s, share: float, random: np.random.Generator) -> Int64s:
+        """Outfits with a share of their articles replaced by similar ones; −1 stays."""
+        choice = random.integers(0, self.articles.shape[1], size=rest.shape)
+        return np.where((random.random(rest.shape) < share) & (rest >= 0), self.articles[rest, choice], rest)
+
+
+class Steps:
+    """Draws batches and moves a network by them.
+
+    Args:
+        network: is changed in place.
+        outfits: of training.
+        counted: their counts.
+        families: the number of each article's family, int64 [n].
+        similar: what articles may be swapped for.
+        config: see :class:`OutfitConfig`.
+
+    Attributes:
+        parts: what steps depend on beside the network.
+    """
+
+    def __init__(
+        self,
+        network: OutfitNetwork,
+        outfits: Outfits,
+        counted: PairStatistics,
+        families: Int64s,
+        similar: Similar | None,
+        config: OutfitConfig,
+    ) -> None:
+        self.network, self._counted, self._config, self._similar = network, counted, config, similar
+        self._masked = masked(outfits)
+        weights = counted.frequency if config.draw == "popularity" else np.ones(len(families))
+        groups = np.zeros_like(families) if config.draw == "random" else families
+        self._groups, self._draw = groups, FamilyDraw(groups, weights.astype(np.float64))
+        self._random = np.random.default_rng([config.seed, 1])
+        self._adam = torch.optim.AdamW(
+            network.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+        self._batches = Passes(self._shuffled)
+        self.parts = {"adam": self._adam, "random": self._random, "batches": self._batches}
+
+    @property
+    def each_pass(self) -> int:
+        """Steps of a pass."""
+        return -(-len(self._masked) // self._config.batch_size)
+
+    def _shuffled(self) -> Iterator[Int64s]:
+        order = self._random.permutation(len(self._masked))
+        yield from np.array_split(order, self.each_pass)
+
+    def step(self) -> StepLoss:
+        """Move the weights once; the loss is the mean over masked articles."""
+        batch, wrong = self._batch(self._masked.rows(np.asarray(self._batches.next())))
+        scores = self.network(batch)
+        scores = torch.cat((scores[:, :1], scores[:, 1:].masked_fill(~wrong, NEVER)), dim=1)
+        loss = functional.cross_entropy(scores, torch.zeros(len(scores), dtype=torch.int64))
+        self._adam.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_NORM)
+        self._adam.step()
+        return StepLoss(loss.detach() * len(scores), len(scores))
+
+    def _batch(self, questions: Questions) -> tuple[Batch, Tensor]:
+        """Candidates and statistics of some questions; and which of the candidates after the first are wrong ones."""
+        truth, rest = questions.candidates, questions.rest
+        rest = rest[:, : max(1, int((rest >= 0).sum(axis=1).max()))]
+        drawn = self._drawn(truth[:, 0])
+        wrong = (drawn >= 0) & (drawn != truth) & ~(drawn[:, :, None] == rest[:, None, :]).any(axis=2)
+        candidates = np.concatenate([truth, np.where(drawn < 0, truth, drawn)], axis=1)
+        if self._similar is not None:
+            rest = self._similar.swapped(rest, self._config.swap_share, self._random)
+        statistics = None
+        if self._config.statistics:
+            counts = self._counted.counts(rest, candidates)
+            counts[:, 0] = np.maximum(counts[:, 0] - (rest >= 0), 0)  # without the outfit in question
+            statistics = torch.from_numpy(statistics_of(self._counted, rest, candidates, counts))
+        return Batch(torch.from_numpy(rest), torch.from_numpy(candidates), statistics), torch.from_numpy(wrong)
+
+    def _drawn(self, truth: Int64s) -> Int64s:
+        """Candidates of the truth's family, the same for all questions about one family: int64 [q, negatives]."""
+        families, places = np.unique(self._groups[truth], return_inverse=True)
+        return self._draw(families, self._config.negatives, self._random)[places]
+
+
+def train(
+    network: OutfitNetwork,
+    outfits: Outfits,
+    counted: PairStatistics,
+    families: Int64s,
+    config: OutfitConfig,
+    similar: Similar | None = None,
+) -> list[Epoch]:
+    """Train a network to find each masked article among others of its family.
+
+    The loss is a softmax over the true article and drawn ones. Where these are drawn by popularity, what it learns is
+    the log of how much likelier an article is with the outfit than without it (T. Mikolov and others 2013, as read by
+    O. Levy and Y. Goldberg, NeurIPS 2014); popularity itself is then no part of a score.
+
+    Args:
+        network: is changed in place.
+        outfits: of training.
+        counted: their counts.
+        families: the number of each article's family, int64 [n].
+        config: see :class:`OutfitConfig`.
+        similar: what articles may be swapped for, for augmentation.
+
+    Returns:
+        A record of each pass.
+
+    Raises:
+        DivergedError: the loss or the weights are not finite.
+    """
+    steps = Steps(network, outfits, counted, families, similar, config)
+    loop = TrainingLoop(
+        description="training outfits",
+        network=network,
+        step=steps.step,
+        parts=steps.parts,
+        device=torch.device("cpu"),
+        steps=config.epochs * steps.each_pass,
+        every=steps.each_pass,
+        patience=config.epochs,
+        learning_rates={"learning_rate": config.learning_rate},
+        schedule="one_cycle",
+    )
+    return loop.run()
+
+
+def similar_articles(vectors: Float32s, families: Int64s, known: Mask, count: int) -> Similar:
+    """The ``count`` known articles of each article's family with the nearest vectors (by cosine).
+
+    Args:
+        vectors: float32 [n, dim].
+        families: int64 [n].
+        known: bool [n], the articles that may stand in.
+        count: how many each.
+    """
+    lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    unit = vectors / lengths
+    found = np.repeat(np.arange(len(families))[:, None], count, axis=1)
+    for family in np.unique(families):  # a loop over families, of which there are dozens
+        rows, pool = np.flatnonzero(families == family), np.flatnonzero((families == family) & known)
+        near = unit[rows] @ unit[pool].T
+        near[rows[:, None] == pool[None, :]] = -np.inf
+        best = np.argsort(-near, axis=1, kind="stable")[:, :count]
+        usable = np.isfinite(np.take_along_axis(near, best, axis=1))
+        found[rows, : best.shape[1]] = np.where(usable, pool[best], rows[:, None]) if len(pool) else rows[:, None]
+    return Similar(found)
