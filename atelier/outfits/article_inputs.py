@@ -11,7 +11,6 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.types as pt
 
 from atelier.arrays import Float32s, Int64s, Mask
 from atelier.articles.table import Articles
@@ -152,8 +151,9 @@ def attribute_names(articles: Articles, config: OutfitConfig) -> tuple[str, ...]
 
 
 def _is_text(column: Any) -> bool:
-    kind = pa.array(column[:100], from_pandas=True).type if not isinstance(column, pa.ChunkedArray) else column.type
-    return bool(pt.is_string(kind) or pt.is_large_string(kind) or pt.is_dictionary(kind))
+    """Whether the first value that a column has is a text."""
+    some = column.drop_null()[:1].to_pylist() if isinstance(column, pa.ChunkedArray) else column.dropna()[:1].tolist()
+    return bool(some) and isinstance(some[0], str)
 
 
 def _texts(articles: Articles, name: str) -> Any:

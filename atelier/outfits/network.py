@@ -139,7 +139,7 @@ class SetHead(nn.Module):
         nn.init.normal_(self.families.weight, std=0.1)
         nn.init.zeros_(self.roles.weight)
         self.attention = nn.TransformerEncoderLayer(
-            width, config.heads, 2 * width, config.dropout, functional.gelu, batch_first=True, norm_first=True
+            width, config.heads, 2 * width, 0.0, functional.gelu, batch_first=True, norm_first=True
         )
         self.pairs, self.candidates = nn.Linear(width, width, bias=False), nn.Linear(width, width)
 

@@ -85,6 +85,7 @@ class Steps:
     ) -> None:
         self.network, self._counted, self._config, self._similar = network, counted, config, similar
         self._masked = masked(outfits)
+        self._sizes = (self._masked.rest >= 0).sum(axis=1)
         weights = counted.frequency if config.draw == "popularity" else np.ones(len(families))
         groups = np.zeros_like(families) if config.draw == "random" else families
         self._groups, self._draw = groups, FamilyDraw(groups, weights.astype(np.float64))
@@ -101,8 +102,11 @@ class Steps:
         return -(-len(self._masked) // self._config.batch_size)
 
     def _shuffled(self) -> Iterator[Int64s]:
+        """Batches of outfits of about one size, so that little of a batch is filling; in random order."""
         order = self._random.permutation(len(self._masked))
-        yield from np.array_split(order, self.each_pass)
+        order = order[np.argsort(self._sizes[order], kind="stable")]
+        batches = np.array_split(order, self.each_pass)
+        yield from (batches[place] for place in self._random.permutation(len(batches)))
 
     def step(self) -> StepLoss:
         """Move the weights once; the loss is the mean over masked articles."""

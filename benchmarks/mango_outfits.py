@@ -1,0 +1,312 @@
+"""The outfit model on mango's curated outfits, against controls that only count.
+
+    python -m benchmarks.mango_outfits --mango FOLDER --weights FILE [--vectors FOLDER] [--seeds 0 1 2] [--epochs 8]
+        [--ablations NAME …] [--threads 2]
+
+FOLDER holds product_data.csv, outfit_data.csv and images/, FILE the weights of MobileNetV2 (ImageNet). Outfits are
+deduplicated and divided 80/10/10 by outfit, and once more so that no product is in two parts. Each article of a test
+outfit is masked once and offered among three others of its ``product_family``:
+
+- ``uniform``: any of the family, equally likely; the model's score takes popularity in.
+- ``popularity-matched``: of the family, by how often they were in training outfits; and the same questions without
+  those whose right answer was never trained on, which a count can recognise by that alone.
+- ``new article``: the right answer and the wrong ones were in no training outfit; the rest of the outfit may have been.
+- ``new products``: the split by product: no article of the question was ever trained on.
+
+``AUC``: real outfits against the same with every article replaced by one of its family, drawn by popularity (among
+the part's own articles in the split by product). Intervals are 95% bootstrap intervals over outfits; ``joined`` is all
+controls in a conditional logistic regression fitted on the questions of the validation outfits, and ``gain`` the paired
+difference between the model and the best control.
+
+- ``--vectors``: a folder in which vectors are stored between runs. It is not checked that a file was made with the
+  given weights.
+- ``--ablations``: variants of the model beside it, on the first seed: names of :data:`VARIANTS`, or ``all``.
+
+A photograph is trimmed to what differs from its background and encoded at 112 × 112 by MobileNetV2, whose 1,280
+features are joined with the 578 of the backbone ``small``, which sees colours.
+
+What belongs here: mango's photographs, the comparison, its tables. What does not: models, controls and figures.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+
+from atelier.arrays import Float64s, Int64s, Mask
+from atelier.articles.table import Articles
+from atelier.outfits import OutfitModel
+from atelier.outfits.config import OutfitConfig
+from atelier.outfits.controls import Joined, Scorer, controls
+from atelier.outfits.evaluation import (
+    BrokenOutfits,
+    Interval,
+    auc_difference,
+    auc_over_outfits,
+    broken_outfits,
+    mean_over_outfits,
+    outfit_scores,
+    right_answers,
+    scored,
+)
+from atelier.outfits.files import read_mango
+from atelier.outfits.names import FAMILY, MERGES, Draw, Modality
+from atelier.outfits.outfits import Outfits
+from atelier.outfits.questions import FamilyDraw, fill_in_the_blank
+from atelier.outfits.splits import Split, split_by_outfit, split_by_product
+from benchmarks.hm_attributes import Vectors, cached_vectors
+
+SIDE = 112
+BACKGROUND = 20
+"""How far a pixel's channel may be from the background and still belong to it, of 255."""
+MARGIN = 1.06
+"""Side of the square around a trimmed article, in its longer side."""
+JOINED, MODEL = "joined", "model"
+PAIR: Mapping[str, Any] = {"head": "pair"}
+READ: tuple[Modality, ...] = ("image", "attributes", "embedding")
+"""Mango has no texts."""
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "without statistics": {"statistics": False},
+    **{f"without {gone}": {"modalities": tuple(m for m in READ if m != gone)} for gone in READ},
+    "image alone": {"modalities": ("image",), "statistics": False},
+    "attributes alone": {"modalities": ("attributes",), "statistics": False},
+    "easy negatives (any article)": {"draw": "random"},
+    "negatives of the family, uniform": {"draw": "family"},
+    "augmented (swaps, noise)": {"swap_share": 0.2, "image_noise": 0.1},
+    **{f"pairs, {merge}": {**PAIR, "merge": merge, "statistics": False} for merge in MERGES},
+}
+
+
+class Question(NamedTuple):
+    """Questions of one sort, and the popularity that the model's score takes in for them."""
+
+    negatives: Draw
+    popularity: float = 0.0
+    asked: Mask | None = None
+    offered: Mask | None = None
+
+
+def arguments(given: Sequence[str] | None) -> argparse.Namespace:
+    """The parsed command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mango", metavar="FOLDER", type=Path, required=True)
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--vectors", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--ablations", nargs="+", default=[], choices=["all", *VARIANTS])
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args(given)
+
+
+def trimmed(image: Image.Image) -> Image.Image:
+    """The article in the middle of a square of its background's colour.
+
+    The background of a row is the median of what stands at its ends, so that a vignette is none of the article.
+
+    Args:
+        image: RGB; returned as it is where nothing differs from its background.
+    """
+    pixels = np.asarray(image).astype(np.int16)
+    ends = np.concatenate([pixels[:, :4], pixels[:, -4:]], axis=1)
+    background = np.median(ends, axis=1)[:, None]  # [height, 1, 3]
+    differs = np.abs(pixels - background).max(axis=2) > BACKGROUND
+    rows, columns = np.flatnonzero(differs.sum(axis=1) > 1), np.flatnonzero(differs.sum(axis=0) > 1)
+    if len(rows) < 4 or len(columns) < 4:
+        return image
+    left, right, top, bottom = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1
+    side = int(max(right - left, bottom - top) * MARGIN) + 2
+    colour = tuple(int(value) for value in np.median(background, axis=0)[0])
+    square = Image.new("RGB", (side, side), colour)
+    square.paste(image.crop((left, top, right, bottom)), ((side - (right - left)) // 2, (side - (bottom - top)) // 2))
+    return square
+
+
+def vectors_of(root: Path, files: pd.DataFrame, weights: str, folder: Path | None, threads: int) -> Vectors:
+    """The vectors of all photographs, float32 [files, 1858]."""
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as place:
+
+        def encode(name: str) -> Vectors:
+            from atelier.images import Encoder, Preprocessing
+            from atelier.images.backbones import build_backbone
+
+            if not any(Path(place).iterdir()):
+                for path in files["path"]:
+                    trimmed(Image.open(root / path).convert("RGB")).save(Path(place) / Path(path).with_suffix(".png"))
+            if name == "colour":
+                encoder = Encoder.build("small", None, device="cpu", threads=threads)
+            else:
+                look = Preprocessing(resize=SIDE, crop=SIDE, fit="stretch", mean=(0.5,) * 3, std=(0.5,) * 3)
+                built = build_backbone("mobilenet_v2", weights, preprocessing=look)
+                encoder = Encoder(built, device="cpu", threads=threads)
+            found = encoder.encode([str(Path(path).with_suffix(".png")) for path in files["path"]], place)
+            if found.errors:
+                raise SystemExit(f"error: {len(found.errors)} photographs cannot be read, first {found.errors[0]}")
+            return found.vectors
+
+        names = ("mobilenet", "colour")
+        parts = [cached_vectors(folder and folder / f"{n}.npz", files, lambda n=n: encode(n)) for n in names]  # type: ignore[misc]
+    return np.concatenate(parts, axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Articles with their vectors and attributes, and all outfits.
+
+    Attributes:
+        articles: n articles.
+        outfits: of them, not yet divided.
+        names: of the attributes.
+        codes: int64 [n, attributes], for the controls.
+        families: int64 [n].
+    """
+
+    articles: Articles
+    outfits: Outfits
+    names: list[str]
+    codes: Int64s
+    families: Int64s
+
+    @classmethod
+    def read(cls, given: argparse.Namespace) -> "Data":
+        """Read mango's files and encode its photographs."""
+        products, outfits = read_mango(given.mango)
+        vectors = vectors_of(given.mango / "images", products, given.weights, given.vectors, given.threads)
+        articles = Articles.from_frame(products.assign(embeddings=list(vectors[:, None])))
+        names = [name for name in products.columns if name not in ("article_id", "path")]
+        codes = np.stack([pd.factorize(products[name], sort=True)[0] for name in names], axis=1).astype(np.int64)
+        return cls(articles, Outfits.from_frame(outfits, articles), names, codes, codes[:, names.index(FAMILY)])
+
+
+class Comparison:
+    """One split: a fitted model, the controls, and their figures side by side.
+
+    Args:
+        data: what there is.
+        split: its parts.
+        seed: of the questions.
+        config: the model's.
+    """
+
+    def __init__(self, data: Data, split: Split, seed: int, config: OutfitConfig) -> None:
+        self.data, self.split, self.seed = data, split, seed
+        start = time.perf_counter()
+        self.model = OutfitModel(config).fit(split.train, data.articles)
+        self.seconds = time.perf_counter() - start
+        self.controls = controls(split.train, data.codes, data.names)
+
+    def questions(self, name: str, wanted: Mapping[str, Question]) -> list[dict[str, Any]]:
+        """Ask questions of the test part: rows of question, part, model, control, figures."""
+        test, validation = wanted["test"], wanted["validation"]
+        asked, known = (
+            fill_in_the_blank(
+                outfits,
+                self.data.families,
+                each.negatives,
+                frequency=self.split.train.frequency,
+                seed=self.seed,
+                asked=each.asked,
+                offered=each.offered,
+            )
+            for outfits, each in ((self.split.test, test), (self.split.validation, validation))
+        )
+        joined = Joined.fit(tuple(self.controls.values()), known)
+        scorers = {MODEL: self.model.scorer(test.popularity), **self.controls, JOINED: joined}
+        values = {each: right_answers(scored(scorer, asked)) for each, scorer in scorers.items()}
+        rows = [self._row(name, values, asked.outfits)]
+        trained = self.split.train.frequency[asked.candidates[:, 0]] > 0
+        if test.negatives == "popularity":
+            left = {each: found[trained] for each, found in values.items()}
+            rows.append(self._row(f"{name}, trained on", left, asked.outfits[trained]))
+        return rows
+
+    def _row(self, name: str, values: Mapping[str, Float64s], outfits: Int64s) -> dict[str, Any]:
+        means = {each: float(found.mean()) for each, found in values.items()}
+        best = max((each for each in means if each != MODEL), key=means.__getitem__)
+        gain = mean_over_outfits(values[MODEL] - values[best], outfits)
+        return self._figures(name, len(outfits), mean_over_outfits(values[MODEL], outfits), best, means, gain)
+
+    def auc(self, name: str, offered: Mask | None = None) -> dict[str, Any]:
+        """AUC of real outfits against broken ones."""
+        weights = self.split.train.frequency.astype(np.float64) if offered is None else offered.astype(np.float64)
+        broken = broken_outfits(self.split.test, FamilyDraw(self.data.families, weights), self.seed)
+        scorers = {MODEL: self.model.comparable_scorer(), **self.controls}
+        values = {each: _both(scorer, broken) for each, scorer in scorers.items()}
+        figures = {each: auc_over_outfits(*found) for each, found in values.items()}
+        means = {each: found.value for each, found in figures.items()}
+        best = max(self.controls, key=means.__getitem__)
+        gain = auc_difference(values[MODEL], values[best])
+        return self._figures(name, len(broken.real), figures[MODEL], best, means, gain)
+
+    def _figures(
+        self, name: str, count: int, model: Interval, best: str, means: Mapping[str, float], gain: Interval
+    ) -> dict[str, Any]:
+        shown = {each: f"{value:.3f}" for each, value in means.items() if each != MODEL}
+        head = {"questions": name, "seed": self.seed, "asked": count, MODEL: str(model), "gain": str(gain)}
+        return {**head, "best control": best, **shown, "value": model.value}
+
+
+def _both(scorer: Scorer, outfits: BrokenOutfits) -> tuple[Float64s, Float64s]:
+    return outfit_scores(scorer, outfits.real), outfit_scores(scorer, outfits.broken)
+
+
+def compare(data: Data, seed: int, config: OutfitConfig) -> tuple[list[dict[str, Any]], float]:
+    """Both splits of one seed: rows of figures, and the longer training in seconds."""
+    config = config.model_copy(update={"seed": seed})
+    by_outfit = Comparison(data, split_by_outfit(data.outfits, seed), seed, config)
+    new = by_outfit.split.train.frequency == 0
+    rows = []
+    for name, question in (
+        ("uniform", Question("family", popularity=1.0)),
+        ("popularity-matched", Question("popularity")),
+        ("new article", Question("family", asked=new, offered=new)),
+    ):
+        rows += by_outfit.questions(name, {"test": question, "validation": question})
+    rows.append(by_outfit.auc("AUC"))
+    by_product = Comparison(data, split_by_product(data.outfits, seed), seed, config)
+    mine = {name: _members(getattr(by_product.split, name)) for name in ("test", "validation")}
+    wanted = {name: Question("family", offered=offered) for name, offered in mine.items()}
+    rows += by_product.questions("new products", wanted)
+    rows.append(by_product.auc("AUC, new products", mine["test"]))
+    return rows, max(by_outfit.seconds, by_product.seconds)
+
+
+def _members(outfits: Outfits) -> Mask:
+    return outfits.frequency > 0
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Print the tables."""
+    asked = arguments(given)
+    torch.set_num_threads(asked.threads)
+    data = Data.read(asked)
+    config = OutfitConfig() if asked.epochs is None else OutfitConfig(epochs=asked.epochs)
+    rows: list[dict[str, Any]] = []
+    for seed in asked.seeds:
+        found, seconds = compare(data, seed, config)
+        rows += found
+        print(f"seed {seed}: trained in {seconds:.0f} s with {asked.threads} threads", flush=True)
+        print(pd.DataFrame(found).drop(columns="value").to_markdown(index=False), flush=True)
+    means = pd.DataFrame(rows).groupby("questions", sort=False)["value"].agg(["mean", "min", "max"])
+    print(means.round(3).to_markdown(), flush=True)
+    variants = VARIANTS if "all" in asked.ablations else {name: VARIANTS[name] for name in asked.ablations}
+    for name, changed in variants.items():
+        found, seconds = compare(data, asked.seeds[0], config.model_copy(update=dict(changed)))
+        cells = {row["questions"]: row[MODEL] for row in found}
+        print(
+            pd.DataFrame([{"variant": name, **cells, "seconds": round(seconds)}]).to_markdown(index=False), flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
