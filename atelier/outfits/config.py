@@ -27,8 +27,8 @@ class OutfitConfig(BaseModel):
         hidden: units of a leg's hidden layer.
         heads: of the attention.
         dropout: share of hidden units dropped in training.
-        embedding_dropout: share of articles whose learned embedding is hidden in a step, so that the leg also learns
-            to do without, as it has to for new articles.
+        new_share: share of the articles that a step treats as new: neither their learned embedding nor what was counted
+            of them is read, so that the network also learns to do without.
         draw: which articles are drawn as wrong ones in training.
         negatives: how many are drawn, for each family in a batch.
         swap_share: augmentation: the share of an outfit's articles replaced by similar ones.
@@ -55,12 +55,12 @@ class OutfitConfig(BaseModel):
     hidden: int = Field(default=256, ge=4, le=4096)
     heads: int = Field(default=4, ge=1, le=16)
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    embedding_dropout: float = Field(default=0.3, ge=0, le=1)
+    new_share: float = Field(default=0.5, ge=0, le=1)
     draw: Draw = "popularity"
     negatives: int = Field(default=48, ge=1, le=1024)
     swap_share: float = Field(default=0.0, ge=0, le=1)
     image_noise: float = Field(default=0.0, ge=0)
-    epochs: int = Field(default=12, ge=1)
+    epochs: int = Field(default=6, ge=1)
     batch_size: int = Field(default=512, ge=2)
     learning_rate: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=0.02, ge=0)

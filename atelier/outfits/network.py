@@ -36,11 +36,13 @@ class Batch(NamedTuple):
         rest: int64 [b, s], what is left of the outfits, −1 beyond their end.
         candidates: int64 [b, c].
         statistics: float32 [b, c, 3]; None: the network reads none.
+        hidden: bool [articles], those whose own embedding is not read, as if they were new; None: all are read.
     """
 
     rest: Tensor
     candidates: Tensor
     statistics: Tensor | None
+    hidden: Tensor | None = None
 
 
 class Leg(nn.Module):
@@ -65,7 +67,7 @@ class Leg(nn.Module):
         kept = values if "attributes" in reads else ()
         self.values = nn.ModuleList(nn.Embedding(count, config.attribute_factors) for count in kept)
         for table in self.values:
-            nn.init.normal_(cast(nn.Embedding, table).weight, std=0.1)
+            nn.init.normal_(cast(nn.Embedding, table).weight, std=0.3)
         width = inputs.images.shape[1] + inputs.words.shape[1] + config.attribute_factors * len(kept)
         self.first = nn.Linear(width, config.hidden)
         self.second = nn.Linear(config.hidden, config.factors)
@@ -74,8 +76,8 @@ class Leg(nn.Module):
             nn.init.zeros_(self.own.weight)  # an article that is never trained keeps a vector of zeros
         self.dropout = FastDropout(config.dropout)
 
-    def forward(self, articles: Tensor) -> Tensor:
-        """The vectors of articles, int64 [n] → [n, factors]."""
+    def forward(self, articles: Tensor, hidden: Tensor | None) -> Tensor:
+        """The vectors of articles, int64 [n] → [n, factors]; ``hidden`` is that of :class:`Batch`."""
         images = self.images[articles]
         if self.training and self.config.image_noise:
             images = images + self.config.image_noise * torch.randn_like(images)
@@ -86,8 +88,8 @@ class Leg(nn.Module):
         if self.own is None:
             return cast(Tensor, vectors)
         own = self.own(articles)
-        if self.training and self.config.embedding_dropout:
-            own = own * (torch.rand(len(articles), 1) >= self.config.embedding_dropout)
+        if hidden is not None:
+            own = own.masked_fill(hidden[articles][:, None], 0)
         return cast(Tensor, vectors + own)
 
 
@@ -182,7 +184,7 @@ class OutfitNetwork(nn.Module):
         rest, mask = batch.rest.clamp(min=0), batch.rest >= 0
         flat = torch.cat((rest.flatten(), batch.candidates.flatten()))
         distinct, places = torch.unique(flat, return_inverse=True)
-        vectors = functional.embedding(places, self.leg(distinct))
+        vectors = functional.embedding(places, self.leg(distinct, batch.hidden))
         outfits = vectors[: rest.numel()].view(*rest.shape, -1)
         candidates = vectors[rest.numel() :].view(*batch.candidates.shape, -1)
         scores = self.head(outfits, mask, candidates, self.families[batch.candidates[:, 0]])

@@ -26,7 +26,9 @@ NEVER = -1e4
 """The score of a candidate that is no wrong answer: it is in the outfit, or stands there twice."""
 
 
-def statistics_of(counted: PairStatistics, rest: Int64s, candidates: Int64s, counts: Float32s) -> Float32s:
+def statistics_of(
+    counted: PairStatistics, rest: Int64s, candidates: Int64s, counts: Float32s, hidden: Mask | None = None
+) -> Float32s:
     """What counting says about candidates: summed log lift, highest log lift, mutual information of values.
 
     Args:
@@ -34,12 +36,15 @@ def statistics_of(counted: PairStatistics, rest: Int64s, candidates: Int64s, cou
         rest: int64 [q, s], −1 beyond an outfit's end.
         candidates: int64 [q, c].
         counts: float32 [q, c, s], how many outfits each pair shares.
+        hidden: bool [n], articles of which nothing was counted, as if they were new; None: none are.
 
     Returns:
         float32 [q, c, 3].
     """
     inside = rest >= 0
     lift = counted.lift(rest, candidates, counts)
+    if hidden is not None:
+        lift[hidden[candidates][:, :, None] | hidden[rest][:, None, :]] = 0
     highest = np.where(inside[:, None, :], lift, -np.inf).max(axis=2, initial=-np.inf)
     highest = np.where(np.isfinite(highest), highest, 0)
     return np.stack(
@@ -129,12 +134,14 @@ class Steps:
         candidates = np.concatenate([truth, np.where(drawn < 0, truth, drawn)], axis=1)
         if self._similar is not None:
             rest = self._similar.swapped(rest, self._config.swap_share, self._random)
+        hidden = self._random.random(len(self._groups)) < self._config.new_share
         statistics = None
         if self._config.statistics:
             counts = self._counted.counts(rest, candidates)
             counts[:, 0] = np.maximum(counts[:, 0] - (rest >= 0), 0)  # without the outfit in question
-            statistics = torch.from_numpy(statistics_of(self._counted, rest, candidates, counts))
-        return Batch(torch.from_numpy(rest), torch.from_numpy(candidates), statistics), torch.from_numpy(wrong)
+            statistics = torch.from_numpy(statistics_of(self._counted, rest, candidates, counts, hidden))
+        tensors = [torch.from_numpy(each) for each in (rest, candidates, hidden, wrong)]
+        return Batch(tensors[0], tensors[1], statistics, tensors[2]), tensors[3]
 
     def _drawn(self, truth: Int64s) -> Int64s:
         """Candidates of the truth's family, the same for all questions about one family: int64 [q, negatives]."""

@@ -19,8 +19,8 @@ from atelier.outfits.questions import fill_in_the_blank
 
 FAMILIES, SHADES, EACH = ("bags", "shoes", "tops"), 4, 6
 SMALL: dict[str, Any] = {
-    "epochs": 12, "batch_size": 128, "factors": 16, "hidden": 32, "heads": 2, "negatives": 12, "attribute_factors": 8,
-    "learning_rate": 0.01,
+    "epochs": 25, "batch_size": 128, "factors": 16, "hidden": 32, "heads": 2, "negatives": 12, "attribute_factors": 8,
+    "learning_rate": 0.02,
 }  # fmt: skip
 NEW = ("shoes-0-new", "shoes-1-new", "shoes-2-new", "shoes-3-new")
 
