@@ -221,7 +221,7 @@ class Comparison:
             for outfits, each in ((self.split.test, test), (self.split.validation, validation))
         )
         joined = Joined.fit(tuple(self.controls.values()), known)
-        scorers = {MODEL: self.model.scorer(test.popularity), **self.controls, JOINED: joined}
+        scorers: dict[str, Scorer] = {MODEL: self.model.scorer(test.popularity), **self.controls, JOINED: joined}
         values = {each: right_answers(scored(scorer, asked)) for each, scorer in scorers.items()}
         rows = [self._row(name, values, asked.outfits)]
         trained = self.split.train.frequency[asked.candidates[:, 0]] > 0

@@ -72,8 +72,7 @@ class Projection:
 
     def __call__(self, vectors: Float32s, known: Mask) -> Float32s:
         """Components of vectors [n, dim]; zeros where ``known`` [n] is False."""
-        found: Float32s = ((vectors - self.mean) @ self.axes) * known[:, None].astype(np.float32)
-        return found
+        return np.asarray(((vectors - self.mean) @ self.axes) * known[:, None], np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +203,7 @@ class TextVectors:
         if len(common) < 2:
             return None
         weights = weigh.fit_transform(texts)
-        turn = TruncatedSVD(min(components, weights.shape[1] - 1), algorithm="arpack", random_state=0)
+        turn = TruncatedSVD(min(components, weights.shape[1] - 1), random_state=0)
         first = turn.fit_transform(weights)[:, 0]
         return cls(weigh, turn, float(1 / max(first.std(), ROOM)))
 

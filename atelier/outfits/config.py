@@ -3,9 +3,11 @@
 What belongs here: fields, bounds, what each means. What does not: what is done with them. Imports nothing heavy.
 """
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
 
-from atelier.outfits.names import FAMILY, Draw, Head, Merge, Modality
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from atelier.outfits.names import FAMILY, MODALITIES, Draw, Head, Merge, Modality
 
 
 class OutfitConfig(BaseModel):
@@ -44,7 +46,7 @@ class OutfitConfig(BaseModel):
 
     head: Head = "set"
     merge: Merge = "concatenation"
-    modalities: tuple[Modality, ...] = ("image", "text", "attributes", "embedding")
+    modalities: tuple[Modality, ...] = Field(default=MODALITIES, min_length=1)
     statistics: bool = True
     family: str = FAMILY
     attributes: tuple[str, ...] | None = None
@@ -64,4 +66,10 @@ class OutfitConfig(BaseModel):
     batch_size: int = Field(default=512, ge=2)
     learning_rate: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=0.02, ge=0)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+
+    @model_validator(mode="after")
+    def _heads_divide_factors(self) -> Self:
+        if self.factors % self.heads:
+            raise ValueError(f"factors ({self.factors}) is no multiple of heads ({self.heads})")
+        return self

@@ -83,7 +83,8 @@ def auc_difference(model: tuple[Float64s, Float64s], control: tuple[Float64s, Fl
 
 def _wins(real: Float64s, broken: Float64s) -> Float64s:
     """1 where a real outfit leads a broken one, ½ where they are equal: float64 [real, broken]."""
-    return (real[:, None] > broken[None, :]) + 0.5 * (real[:, None] == broken[None, :])
+    leads, equal = real[:, None] > broken[None, :], real[:, None] == broken[None, :]
+    return np.asarray(leads + 0.5 * equal, np.float64)
 
 
 def _auc_interval(wins: Float64s, seed: int) -> Interval:

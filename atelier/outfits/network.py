@@ -69,8 +69,10 @@ class Leg(nn.Module):
         for table in self.values:
             nn.init.normal_(cast(nn.Embedding, table).weight, std=0.3)
         width = inputs.images.shape[1] + inputs.words.shape[1] + config.attribute_factors * len(kept)
-        self.first = nn.Linear(width, config.hidden)
-        self.second = nn.Linear(config.hidden, config.factors)
+        self.fusion = None
+        if width:  # else the learned embedding is all that is read
+            layers = (nn.Linear(width, config.hidden), nn.GELU(), FastDropout(config.dropout))
+            self.fusion = nn.Sequential(*layers, nn.Linear(config.hidden, config.factors))
         self.own = nn.Embedding(len(inputs.codes), config.factors) if "embedding" in reads else None
         if self.own is not None:
             nn.init.zeros_(self.own.weight)  # an article that is never trained keeps a vector of zeros
@@ -83,14 +85,14 @@ class Leg(nn.Module):
             images = images + self.config.image_noise * torch.randn_like(images)
         codes = self.codes[articles]
         tables = [self.dropout(table(codes[:, place])) for place, table in enumerate(self.values)]
-        fused = torch.cat([images, self.words[articles], *tables], dim=1)
-        vectors = self.second(self.dropout(functional.gelu(self.first(fused))))
+        read = torch.cat([images, self.words[articles], *tables], dim=1)
+        fused = read.new_zeros(len(read), self.config.factors) if self.fusion is None else self.fusion(read)
         if self.own is None:
-            return cast(Tensor, vectors)
+            return cast(Tensor, fused)
         own = self.own(articles)
         if hidden is not None:
             own = own.masked_fill(hidden[articles][:, None], 0)
-        return cast(Tensor, vectors + own)
+        return cast(Tensor, fused + own)
 
 
 class PairHead(nn.Module):
@@ -152,7 +154,7 @@ class SetHead(nn.Module):
         wanted = self.attention(tokens, src_key_padding_mask=hidden)[:, 0]
         pairs = self.pairs(rest) * (1 + self.roles(families))[:, None] * mask[..., None]
         wanted = wanted + pairs.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1).sqrt()
-        return (wanted[:, None] * self.candidates(candidates)).sum(dim=2) / wanted.shape[1] ** 0.5
+        return cast(Tensor, (wanted[:, None] * self.candidates(candidates)).sum(dim=2) / wanted.shape[1] ** 0.5)
 
 
 class OutfitNetwork(nn.Module):

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from atelier.arrays import Float32s, Int64s, Mask
-from atelier.nn.training_loop import Epoch, Passes, StepLoss, TrainingLoop
+from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop
 from atelier.outfits.config import OutfitConfig
 from atelier.outfits.network import Batch, OutfitNetwork
 from atelier.outfits.outfits import Outfits
@@ -99,7 +99,7 @@ class Steps:
             network.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self._batches = Passes(self._shuffled)
-        self.parts = {"adam": self._adam, "random": self._random, "batches": self._batches}
+        self.parts: dict[str, Part] = {"adam": self._adam, "random": self._random, "batches": self._batches}
 
     @property
     def each_pass(self) -> int:

@@ -91,7 +91,7 @@ def test_each_modality_is_enough_for_new_articles(modality: str) -> None:
 
 
 def test_a_learned_embedding_alone_says_nothing_of_new_articles() -> None:
-    model = fitted(modalities=("embedding",), statistics=False)
+    model = fitted(modalities=("embedding",), statistics=False, new_share=0.0)
     assert accuracy(model) == 1
     table = model.fitted.articles
     new = table.find(list(NEW))
@@ -189,3 +189,10 @@ def test_photographs_and_texts_may_be_missing() -> None:
     assert accuracy(model) == 1
     none = OutfitModel(OutfitConfig(**SMALL)).fit(outfits(), bare.drop(columns=["text", "embeddings"]))
     assert accuracy(none, new=True) == 1
+
+
+def test_a_config_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"factors \(10\) is no multiple of heads \(4\)"):
+        OutfitConfig(factors=10)
+    with pytest.raises(ValueError, match="modalities"):
+        OutfitConfig(modalities=())

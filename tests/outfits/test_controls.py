@@ -6,7 +6,7 @@ import pytest
 from atelier.outfits.controls import Joined, controls
 from atelier.outfits.pair_statistics import PAIR_SMOOTHING, SMOOTHING, PairStatistics
 from atelier.outfits.questions import Questions
-from tests.outfits.test_questions import of
+from tests.outfits.tiny import of
 
 OUTFITS = of([0, 4], [0, 4, 5], [1, 5], [2, 6])
 CODES = np.array([[0], [0], [1], [1], [0], [1], [1], [1], [1]])

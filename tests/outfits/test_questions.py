@@ -7,18 +7,7 @@ from atelier.arrays import Int64s
 from atelier.outfits.evaluation import broken_outfits
 from atelier.outfits.outfits import Outfits, OutfitsError
 from atelier.outfits.questions import FamilyDraw, fill_in_the_blank, masked
-from atelier.search.ragged import Pairs, RaggedLists
-
-FAMILIES = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1])
-
-
-def of(*members: list[int]) -> Outfits:
-    """Outfits of article numbers over nine articles."""
-    rows = np.repeat(np.arange(len(members)), [len(each) for each in members])
-    codes = np.array([code for each in members for code in each], np.int32)
-    return Outfits(
-        [f"o{place}" for place in range(len(members))], RaggedLists.from_pairs(Pairs(rows, codes), len(members)), 9
-    )
+from tests.outfits.tiny import FAMILIES, of
 
 
 def test_every_article_is_masked_once() -> None:
