@@ -322,8 +322,12 @@ def write_settings(home: Home, settings: Settings) -> None:
     if check_settings(home, settings):
         return
     document = tomlkit.document()
-    document.add(tomlkit.comment("Written once by `atelier init`; later only [compute] and `recommenders` may be edited."))
-    document.add(tomlkit.comment("`recommenders = [...]`, above the first section, says which models the daily job fits."))
+    document.add(
+        tomlkit.comment("Written once by `atelier init`; later only [compute] and `recommenders` may be edited.")
+    )
+    document.add(
+        tomlkit.comment("`recommenders = [...]`, above the first section, says which models the daily job fits.")
+    )
     document.add(tomlkit.comment("`atelier promote` writes encoder.promoted, the job `tune` writes [presets]."))
     document.add(tomlkit.comment("Everything else is Dagster config."))
     for name, value in settings.model_dump(exclude_none=True).items():
