@@ -125,7 +125,7 @@ class OutfitModel:
                 counts = fitted.counted.counts(rest, candidates)
                 statistics = torch.from_numpy(statistics_of(fitted.counted, rest, candidates, counts))
             with torch.inference_mode():
-                found = fitted.network(Batch(torch.from_numpy(rest), torch.from_numpy(candidates), statistics))
+                found = fitted.network(Batch(torch.tensor(rest), torch.tensor(candidates), statistics))
             scores: Float64s = found.double().numpy() + popularity * prior[candidates]
             return scores
 
