@@ -17,6 +17,7 @@ SHOWN = (
     "article_features",
     "customer_features",
     "article_vectors",
+    "catalogue_map",
     *(asset for each in (*recommendations.STAGES, *retrieval.STAGES) for asset in each.produces),
     "offline_metrics",
     "customer_metrics",

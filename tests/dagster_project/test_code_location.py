@@ -33,7 +33,7 @@ COMPARING = ("als", "hybrid", "transformer", "two_tower")
 STAGES = without_other_recommenders(ALL_STAGES, MODELS)
 GROUPS = {
     "raw": {"articles", "customers", "interactions", "annotated_attributes", "outfits", "images"},
-    "images": {"image_embeddings", "image_backbone"},
+    "images": {"image_embeddings", "image_backbone", "catalogue_map"},
     "attributes": {
         "attribute_model",
         "attribute_metrics",
@@ -83,7 +83,7 @@ NO_CONTRACT = {
     "completeness",
 }
 #: Their work is done in a process of its own, whose failure is recorded and stops no other step.
-ISOLATED = GROUPS["recommenders"]
+ISOLATED = GROUPS["recommenders"] | {"catalogue_map"}
 INGESTED = {"contract", "rows_add_up", "few_rows_rejected"}
 EARLIER = "rows_against_earlier_days"
 CHECKS = {
@@ -96,6 +96,7 @@ CHECKS = {
     "images": {*INGESTED, EARLIER, "images_decoded"},
     "image_embeddings": {"contract", "images_encoded", "vectors_have_length", "encoder_not_from_future"},
     "image_backbone": {"better_than_before"},
+    "catalogue_map": {"contract", "variance_explained", "made"},
     "attribute_model": {"above_majority", "coverage"},
     "predicted_attributes": {"contract", "every_article_has_attributes"},
     **{f"{name}_model": {"made", "preset_not_from_future"} for name in MODELS},
