@@ -40,12 +40,13 @@ def write_index(folder: Path, title: str, ds: date, lines: "Sequence[Line]") -> 
     """
     from assets.lineage_pages import write_page
     from atelier.report.index import INDEX, DayRecord, index_page
+    from resources.storage import as_text
 
     write_page(DayRecord.of(ds, lines).to_json(), record_path(folder, ds))
     records = []
     for day in days_with_page(folder):
         path = record_path(folder, day)
         known = path.exists()
-        records.append(DayRecord.from_json(path.read_text(encoding="utf-8"), str(path)) if known else DayRecord(day))
+        records.append(DayRecord.from_json(as_text(path.read_bytes()), str(path)) if known else DayRecord(day))
     write_page(index_page(title, records), folder / INDEX)
     return folder / INDEX

@@ -23,6 +23,7 @@ from resources.storage import exclusive, local_folder, replace_file, staging_fol
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     Vectors: TypeAlias = NDArray[np.float32]
@@ -58,6 +59,13 @@ class EmbeddingCache:
             wanted = wanted.filter(pc.invert(pc.is_in(wanted, value_set=known)))
         found: list[str] = wanted.to_pylist()
         return found
+
+    def digests(self, encoder_id: str) -> "pa.Array":
+        """The digests that have a vector; some may come twice."""
+        import pyarrow as pa
+
+        found = [file.read(columns=["digest"])["digest"].combine_chunks() for file in self._files(encoder_id)]
+        return pa.concat_arrays(found) if found else pa.array([], pa.string())
 
     def dimension(self, encoder_id: str) -> int | None:
         """The length of the encoder's vectors; None while there is none."""

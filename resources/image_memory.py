@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from atelier.errors import DamagedFile
+
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
@@ -38,7 +40,10 @@ class ImageMemory:
     def __enter__(self) -> Self:
         """Read what earlier runs learned; from a damaged file, with a warning, nothing."""
         if self._path.exists():
-            self._known = read_memory(self._path)
+            try:
+                self._known = read_memory(self._path)
+            except DamagedFile as error:
+                warnings.warn(str(error), stacklevel=2)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -79,19 +84,21 @@ class ImageMemory:
         return accepted, _as_rejected(manifest.rejected, listing, root.name)
 
 
-def read_memory(path: Path) -> "pd.DataFrame | None":
-    """What earlier runs learned; None, with a warning, where the file is damaged: every photograph is read again."""
+def read_memory(path: Path) -> "pd.DataFrame":
+    """What earlier runs learned.
+
+    Raises:
+        DamagedFile: the file cannot be read.
+    """
     import pandas as pd
     import pyarrow as pa
 
     from atelier.images.manifest import KNOWN
 
     try:
-        known = pd.read_parquet(path, page_checksum_verification=True)
-        return known[KNOWN]
+        return pd.read_parquet(path, page_checksum_verification=True)[KNOWN]
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        warnings.warn(f"{path} is damaged and is made anew ({error})", stacklevel=3)
-        return None
+        raise DamagedFile(f"{path} is damaged ({error}); every photograph is looked at again") from error
 
 
 def _as_rejected(refused: "pd.DataFrame", listing: "pa.Table", folder: str) -> "pa.Table":

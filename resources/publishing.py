@@ -155,7 +155,11 @@ class _Publisher:
         self._small(MODEL_BUNDLES, bundle_rows(manifests(self._root) if self._root else []))
         for table in REGISTRY.values():
             pointers = [pointer for pointer in self._pointers if pointer.table == table.name]
-            self._table(table, pointers)
+            try:
+                self._table(table, pointers)
+            except duckdb.Error:
+                self._store.check(pointers)  # where a damaged file is the reason, this names it
+                raise
         self._catalogue()
         for file in extra:
             self._extra(file)

@@ -16,14 +16,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from atelier.errors import AtelierError, DamagedFile
+from dagster_project.cli import cli
+from dagster_project.commands.init import write_dagster_yaml
+from resources.doctor import examine
 from resources.embedding_cache import EmbeddingCache
 from resources.feature_store import FeatureStore
 from resources.image_memory import ImageMemory
 from resources.model_store import ModelStore
 from resources.publishing import publish
+from resources.retailer import Home, Settings, promote_encoder, write_settings
 
 DAYS = [date(2025, 3, 3) + timedelta(days=n) for n in range(3)]
 FIRST, SECOND, THIRD = DAYS
@@ -67,6 +72,7 @@ class Shop:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.home = Home(root)
         self.store = FeatureStore(root / "store", threads=1)
         self.models = ModelStore(root / "store")
         self.cache = EmbeddingCache(root / "store")
@@ -88,6 +94,8 @@ class Shop:
         missing = [DIGESTS.index(digest) for digest in self.cache.missing(DIGESTS, ENCODER)]
         self.cache.append(ENCODER, [DIGESTS[n] for n in missing], VECTORS[missing])
         self.models.publish("als_model", ds, save, {"interactions": self.store.data_version("interactions", ds)})
+        encoded = pd.DataFrame({"digest": DIGESTS, "encoder_id": ENCODER, "dimension": 4, "norm": 1.0})
+        self.store.write("image_embeddings", ds, encoded)
         for model in ("als", "hybrid"):
             self.store.write("similar_articles", ds, neighbours(ds, model), part=model)
 
@@ -120,10 +128,13 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a shop, to be copied."""
     made = Shop(tmp_path_factory.mktemp("sound"))
     made.photographs.mkdir()
+    write_settings(made.home, Settings(source="sample", path="retailer", first_day=FIRST, last_day=THIRD))
+    write_dagster_yaml(made.home)
     Image.new("RGB", (40, 30), (200, 30, 60)).save(made.photographs / "one.png")
     for ds in DAYS:
         made.ingest(ds)
         made.retrain(ds)
+    publish(made.store, made.database, threads=1)
     return made.root
 
 
@@ -210,9 +221,20 @@ def damage_of(shop: Shop, damage: Damage) -> Path:
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 @pytest.mark.filterwarnings("ignore:.*(damaged|is not a pointer|was published|a manifest)")
-def test_a_plain_run_of_the_day_mends_what_readers_were_told(shop: Shop, damage: Damage) -> None:
+def test_a_plain_run_of_the_day_mends_what_readers_were_told(
+    shop: Shop, damage: Damage, request: pytest.FixtureRequest
+) -> None:
     before = shop.contents()
     path = damage_of(shop, damage)
+    (found, *lacking) = examine(shop.home).broken
+    assert path.relative_to(shop.root).as_posix().startswith(found.file)
+    if "cache of vectors" in request.node.name:
+        assert found.command == "atelier publish"
+        (found,) = lacking
+        assert found.problem.startswith("6 of its photographs have no vector")
+    else:
+        assert lacking == []
+    assert found.command.startswith(f"dg launch --job {damage.job} --partition 2025-03-0")
     if damage.told:
         with pytest.raises(AtelierError) as told:
             shop.read()
@@ -221,6 +243,7 @@ def test_a_plain_run_of_the_day_mends_what_readers_were_told(shop: Shop, damage:
     {"ingest": shop.ingest, "daily_retrain": shop.retrain}[damage.job](damage.day)
     shop.read()
     assert shop.contents() == before
+    assert examine(shop.home).findings == []
 
 
 @pytest.mark.parametrize("how", [truncate, flip, Path.unlink], ids=["truncated", "a bit flipped", "deleted"])
@@ -253,3 +276,79 @@ def test_how_many_files_are_damaged_is_said(shop: Shop) -> None:
         truncate(path)
     with pytest.raises(DamagedFile, match="2 more files are damaged, and `atelier doctor` names them"):
         shop.store.connect(as_of=THIRD, tables=["interactions"])
+
+
+def test_the_doctor_tells_what_is_left_over_from_what_is_broken(shop: Shop) -> None:
+    shop.store.write("similar_articles", THIRD, neighbours(SECOND, "als"), part="als")
+    (shop.root / "store" / "_staging" / "left").mkdir()
+    publish(shop.store, shop.database, threads=1)
+    found = examine(shop.home)
+    assert found.broken == []
+    assert [(each.file, each.command) for each in found.findings] == [
+        ("store/similar_articles", "atelier vacuum"),
+        ("store/_staging", "atelier vacuum"),
+    ]
+    assert found.findings[0].problem.startswith("1 files that no pointer names, ")
+    assert (found.partitions, found.bundles, found.vector_files) == (15, 3, 1)
+
+
+def test_the_doctor_finds_what_stands_beside_the_store(shop: Shop) -> None:
+    empty(shop.database)
+    (shop.home.dagster / "dagster.yaml").unlink()
+    shop.home.reports.mkdir()
+    (shop.home.reports / "ds=2025-03-04.json").write_bytes(b"\xff")
+    assert [(each.file, each.command) for each in examine(shop.home).broken] == [
+        ("dagster/dagster.yaml", "atelier init --if-absent"),
+        ("reports/ds=2025-03-04.json", "dg launch --job daily_retrain --partition 2025-03-04"),
+        ("atelier.duckdb", "atelier publish"),
+    ]
+    (shop.root / "atelier.duckdb.wal").touch()
+    assert examine(shop.home).broken[-1].file == "atelier.duckdb.wal"
+    publish(shop.store, shop.database, threads=1)
+    assert "atelier.duckdb" not in {each.file.partition(".wal")[0] for each in examine(shop.home).broken}
+    shop.store.write("interactions", THIRD, interactions(FIRST))
+    shop.store.vacuum(timedelta(0))
+    assert "shows 1 files that are gone" in examine(shop.home).broken[-1].problem
+
+
+def test_the_doctor_finds_a_bundle_that_is_gone_and_one_that_nobody_names(shop: Shop) -> None:
+    identity = shop.models.pointer("als_model", SECOND)
+    shutil.rmtree(shop.models.path("als_model", identity))
+    other = shop.models.publish("als_model", THIRD, save, {"interactions": "another"})
+    flip(other.path / "weights.safetensors")
+    shop.models.publish("als_model", THIRD, save, {"interactions": "a third"})
+    gone, unnamed = (
+        next(each for each in examine(shop.home).findings if name in each.file) for name in (identity, other.model_id)
+    )
+    assert (gone.state, gone.command) == ("broken", "dg launch --job daily_retrain --partition 2025-03-04")
+    assert (unnamed.state, unnamed.command) == ("left over", f"rm -r {other.path}")
+    promote_encoder(shop.home, "0" * 32)
+    assert "atelier promote image_backbone --undo" in {each.command for each in examine(shop.home).broken}
+
+
+def test_the_doctor_reads_nothing_where_only_sizes_are_asked_for(shop: Shop) -> None:
+    flip(shop.one(EVENTS))
+    flip(shop.one(VECTOR_FILE))
+    assert examine(shop.home, sizes_only=True).broken == []
+    truncate(path := shop.one(EVENTS))
+    assert [each.file for each in examine(shop.home, sizes_only=True).broken] == [
+        f"store/{path.relative_to(shop.root / 'store')}"
+    ]
+
+
+def test_the_command_prints_a_table_and_its_exit_status_says_whether_anything_is_broken(shop: Shop) -> None:
+    environment = {"ATELIER_HOME": str(shop.root)}
+    sound = CliRunner().invoke(cli, ["doctor"], env=environment)
+    assert (sound.exit_code, sound.output) == (
+        0,
+        f"{shop.root}: 15 partitions, 3 model bundles, 1 files of image vectors read: 0 broken, 0 left over\n",
+    )
+    truncate(path := shop.one(EVENTS))
+    told = CliRunner().invoke(cli, ["doctor", "--sizes-only"], env=environment)
+    assert told.exit_code == 1
+    headings, row, summary = told.output.splitlines()
+    assert headings.split("  ")[0] == "state"
+    assert row.startswith(f"broken  store/{path.relative_to(shop.root / 'store')}  is damaged: it has ")
+    assert row.endswith("  dg launch --job ingest --partition 2025-03-04")
+    assert row.index("is damaged") == headings.index("what is wrong")
+    assert summary.endswith("looked at: 1 broken, 0 left over")
