@@ -41,7 +41,7 @@ demo: setup      ## the sample retailer, two days of the daily job, the leaderbo
 
 ui: setup        ## Dagster on loopback, with the demo's runs and assets
 	@$(BIN)/atelier init --if-absent
-	$(BIN)/dg dev --workspace workspace.yaml --host 127.0.0.1 --port $${PORT:-3000}
+	@$(BIN)/python -m dagster_project.ui --port $${PORT:-3000}
 
 test: setup      ## all tests, a module at a time on each of $(WORKERS) processes
 	$(BIN)/pytest --numprocesses $(WORKERS) --durations=20
