@@ -8,6 +8,7 @@ loaded: where that is killed, most often because the machine is out of memory, n
 reloads the code location.
 """
 
+import os
 import signal
 import socket
 import subprocess
@@ -161,14 +162,14 @@ def _started(command: list[str]) -> "subprocess.Popen[bytes]":
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """Ask a process to end, and kill it where it does not."""
+    """Ask the head of a session to end, and kill the session where it does not."""
     if process.poll() is not None:
         return
     process.terminate()
     try:
         process.wait(GRACE_SECONDS)
     except subprocess.TimeoutExpired:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -176,7 +177,9 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Of the web server.")
 def main(port: int) -> None:
     """Dagster's web server and daemon on loopback."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Also where a script started this in the background, which ignores interrupts, as would all that is started here.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.default_int_handler)
     try:
         Home.served_by_dagster()
         sys.exit(serve(port))

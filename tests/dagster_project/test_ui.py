@@ -88,7 +88,7 @@ def test_a_port_in_use_is_named_and_nothing_is_started(home: Home) -> None:
 def test_a_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ui, "GRACE_SECONDS", 0.2)
     ignoring = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
-    process = subprocess.Popen([sys.executable, "-c", ignoring], stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", ignoring], stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
     process.stdout.readline()
     ui.end(process)
