@@ -54,7 +54,10 @@ class AttributeTraining(NetworkTraining):
     produces=["attribute_model", "attribute_metrics"],
     deps=[*INPUTS, "annotated_attributes"],
     group=GROUP,
-    checks=["above_majority", "coverage"],
+    checks={
+        "above_majority": "Whether the network is above the majority baseline for every attribute with enough labels.",
+        "coverage": "Whether prediction sets hold the true value as often as promised, on styles held out.",
+    },
     pool=gpu_pool(),
 )
 def attribute_model(step: Step, config: AttributeTraining) -> None:
@@ -203,7 +206,7 @@ def attribute_config(config: NetworkTraining, articles: int) -> "AttributeConfig
     produces=["predicted_attributes"],
     deps=["attribute_model", *INPUTS, "annotated_attributes"],
     group=GROUP,
-    checks=["every_article_has_attributes"],
+    checks={"every_article_has_attributes": "Whether every article of the day has a value of each attribute."},
     pool=gpu_pool(),
 )
 def predicted_attributes(step: Step) -> None:

@@ -77,8 +77,10 @@ class EvaluationData:
     deps=["interactions"],
     judged_deps=["articles", "customers", *(asset for name in DAILY for asset in (f"{name}_model", lists_of(name)))],
     group=GROUP,
-    checks=["judged", "enough_customers"],
-    skippable=True,
+    checks={
+        "judged": "Whether the lists of every model of ds − horizon were evaluated, and if not, how to make them.",
+        "enough_customers": "Whether enough customers bought something for the metrics to be reliable.",
+    },
 )
 def offline_metrics(step: Step, config: EvaluationConfig) -> None:
     """Evaluates the recommendations of ds − horizon; if data are missing, checks and run say how to make them."""

@@ -31,30 +31,42 @@ if TYPE_CHECKING:
 GROUP = "images"
 
 
-@stage(produces=["images"], group="raw", checks=(*CHECKS, "images_decoded"), ranged=True)
+#: The share of the listed photographs that has to be usable.
+USABLE = 0.99
+
+
+@stage(
+    produces=["images"],
+    group="raw",
+    checks=CHECKS | {"images_decoded": f"Whether at least {USABLE:.0%} of the listed photographs can be used."},
+    ranged=True,
+)
 def images(step: Step) -> None:
     """The photographs that can be decoded, with their digests."""
     from resources.image_memory import ImageMemory
 
-    source = step.home.open_source()
+    source, listed = step.home.open_source(), dict.fromkeys(step.days, 0)
     with ImageMemory(step.home.store) as memory:
-        ingest(step, "images", _inspected(land(step, source, "images"), source.image_root, memory))
+        ingest(step, "images", _inspected(land(step, source, "images"), source.image_root, memory, listed))
         step.note("images", files_read=memory.files_read)
-    usable, listed = step.rows_written("images"), memory.rows_listed
-    share = usable / listed if listed else 1.0
-    step.check(
-        "images_decoded", share >= 0.99, f"images: {share:.1%} of the listed photographs can be used", share=share
-    )
+    for day, rows in listed.items():
+        share = step.rows_written("images", day) / rows if rows else 1.0
+        said = f"images of {day}: {share:.1%} of the listed photographs can be used"
+        step.check("images_decoded", share >= USABLE, said, day, share=share)
 
 
 def _inspected(
-    landings: "Iterator[tuple[date, Landed]]", root: Path, memory: "ImageMemory"
+    landings: "Iterator[tuple[date, Landed]]", root: Path, memory: "ImageMemory", listed: dict[date, int]
 ) -> "Iterator[tuple[date, Landed]]":
-    """The listings with each file's digest and size; photographs that cannot be used become rejected rows."""
+    """The listings with each file's digest and size; photographs that cannot be used become rejected rows.
+
+    ``listed`` gets the number of photographs that each day lists.
+    """
     from resources.frames import empty_table
     from resources.image_memory import concatenate
 
     for day, landed in landings:
+        listed[day] = landed.accepted.num_rows
         if not landed.accepted.num_rows:  # the folder of images may not exist
             yield day, replace(landed, accepted=empty_table(REGISTRY["images"]))
             continue
@@ -82,7 +94,11 @@ class EncoderConfig(dg.Config):
     produces=["image_embeddings"],
     deps=["images"],
     group=GROUP,
-    checks=["images_encoded", "vectors_have_length", "encoder_not_from_future"],
+    checks={
+        "images_encoded": "Whether every photograph of the day has a vector.",
+        "vectors_have_length": "Whether no vector has length 0, with which nothing can be compared.",
+        "encoder_not_from_future": "Whether the encoder has learned from no label of a later day.",
+    },
     pool=gpu_pool() or "image_embeddings",
 )
 def image_embeddings(step: Step, config: EncoderConfig) -> None:

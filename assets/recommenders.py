@@ -111,7 +111,7 @@ def model_stage(model: Declaration) -> Stage:
         produces=[f"{model.name}_model"],
         deps=[*READ, *(CONTENT if model.reads_content else ())],
         group=GROUP,
-        checks=[SEEN_BY_PRESET],
+        checks={SEEN_BY_PRESET: "Whether the settings were chosen by purchases of earlier days only."},
         config=PRESET_CONFIGS[model.name],
         isolated=True,
         pool=gpu_pool(),

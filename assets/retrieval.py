@@ -100,7 +100,7 @@ article_index = stage(
     produces=["article_index"],
     deps=[f"{INDEXED}_model"],
     group=GROUP,
-    checks=["index_recall"],
+    checks={"index_recall": "Whether the index finds enough of the nearest articles that exact search finds."},
     isolated=True,
     code=[DAILY[INDEXED].module],
 )(build_index)

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from assets.isolation import Failed, run_isolated
 from assets.launchpad import launch_config, model_config
-from assets.results import MADE, broken_contract, made, missing, results, table_of
+from assets.results import CONTRACT, MADE, WHETHER_MADE, broken_contract, made, missing, results, table_of
 from assets.step import RunResources, Step
 from atelier.code_version import code_version
 from atelier.errors import ContractViolation
@@ -61,10 +61,10 @@ class Stage:
         deps: the assets of the same day that it reads.
         judged_deps: the assets of ``ds − horizon`` that it reads.
         group: the group of its assets in the UI.
-        checks: the names of further, non-blocking checks that it reports by :meth:`Step.check`, on its first asset.
+        checks: further, non-blocking checks that it reports by :meth:`Step.check`, on its first asset: the name of each
+            and what it says.
         config: the class of its config; None: it has none.
         ranged: whether one run may do many days.
-        skippable: whether it may decide to write nothing.
         isolated: whether its work is done in a process of its own, whose failure is recorded and stops no other step.
         pool: the concurrency pool in which it waits; None: no pool.
         code: modules that its work depends on besides those that the function's own module imports.
@@ -77,10 +77,9 @@ class Stage:
     deps: tuple[str, ...]
     judged_deps: tuple[str, ...]
     group: str
-    checks: tuple[str, ...]
+    checks: Mapping[str, str]
     config: type[BaseModel] | None
     ranged: bool
-    skippable: bool
     isolated: bool
     pool: str | None
     code: tuple[str, ...]
@@ -96,7 +95,7 @@ class Stage:
         decorate = dg.multi_asset(
             name=self.name,
             specs=[self._spec(asset, partitioning) for asset in self.produces],
-            check_specs=self.check_specs(),
+            check_specs=self.check_specs(partitioning.days),
             partitions_def=partitioning.days,
             backfill_policy=dg.BackfillPolicy.single_run() if self.ranged else dg.BackfillPolicy.multi_run(),
             pool=self.pool,
@@ -121,23 +120,32 @@ class Stage:
             code_version=self.code_version,
             kinds={"parquet", "duckdb"} if table else {"python"},
             metadata=_table_metadata(table),
-            skippable=self.skippable,
         )
 
-    def check_specs(self) -> list[dg.AssetCheckSpec]:
-        """The checks of its assets.
+    def check_specs(self, days: dg.DailyPartitionsDefinition) -> list[dg.AssetCheckSpec]:
+        """The checks of its assets, each with a result of every day.
 
         A broken contract blocks the stages that depend on it. It does not where the stage is isolated, because then
         nothing of the partition was published and the other stages go on without it.
         """
-        tables = [dg.AssetKey.from_user_string(asset) for asset in self.produces if table_of(asset)]
-        blocking, promised = not self.isolated, "Whether the data satisfy the table's contract in the registry."
-        contracts = [
-            dg.AssetCheckSpec("contract", asset=key, blocking=blocking, description=promised) for key in tables
-        ]
         first = dg.AssetKey.from_user_string(self.produces[0])
-        names = (*self.checks, *([MADE] if self.isolated else []))
-        return contracts + [dg.AssetCheckSpec(name, asset=first) for name in names]
+        declared = {**self.checks, **({MADE: WHETHER_MADE} if self.isolated else {})}
+        with warnings.catch_warnings(action="ignore"):  # partitioned checks are in preview
+            contracts = [
+                dg.AssetCheckSpec(
+                    CONTRACT,
+                    asset=dg.AssetKey.from_user_string(asset),
+                    blocking=not self.isolated,
+                    description="Whether the data satisfy the table's contract in the registry.",
+                    partitions_def=days,
+                )
+                for asset in self.produces
+                if table_of(asset)
+            ]
+            return contracts + [
+                dg.AssetCheckSpec(name, asset=first, description=text, partitions_def=days)
+                for name, text in declared.items()
+            ]
 
     def _op(self) -> Callable[..., Iterator[Any]]:
         def run(
@@ -164,12 +172,11 @@ def stage(
     group: str,
     deps: Sequence[str] = (),
     judged_deps: Sequence[str] = (),
-    checks: Sequence[str] = (),
+    checks: Mapping[str, str] | None = None,
     config: type[BaseModel] | None = None,
     name: str | None = None,
     description: str | None = None,
     ranged: bool = False,
-    skippable: bool = False,
     isolated: bool = False,
     pool: str | None = None,
     code: Sequence[str] = (),
@@ -190,10 +197,9 @@ def stage(
             deps=tuple(deps),
             judged_deps=tuple(judged_deps),
             group=group,
-            checks=tuple(checks),
+            checks=dict(checks or {}),
             config=config or (parameter.annotation if parameter else None),
             ranged=ranged,
-            skippable=skippable,
             isolated=isolated,
             pool=pool,
             code=tuple(code),
@@ -234,7 +240,7 @@ def _run_here(stage: Stage, step: Step, work: Callable[[Step], None]) -> Iterato
     try:
         work(step)
     except ContractViolation as violation:
-        yield broken_contract(stage.produces, violation)
+        yield from broken_contract(step, stage.produces, violation)
         raise dg.Failure(str(violation), allow_retries=False) from violation
     yield from results(step, stage.produces, time.perf_counter() - started)
 
@@ -245,7 +251,7 @@ def _run_isolated(stage: Stage, step: Step, work: Callable[[Step], None]) -> Ite
     found = run_isolated(work, step)
     if isinstance(found, Failed):
         step.log.error(f"{', '.join(stage.produces)}: {found.reason}\n{found.details}")
-        yield from missing(stage.produces, stage.check_specs(), found.reason, found.violation)
+        yield from missing(stage.produces, step.dagster.assets_def.check_specs, found.reason, found.violation)
         return
     step.outcome = found
     yield from results(step, stage.produces, time.perf_counter() - started)
