@@ -92,6 +92,7 @@ def offline_metrics(step: Step, config: EvaluationConfig) -> None:
     step.check("judged", remedy is None and not absent, remedy or found)
     step.tag_run(TAG, f"nothing: {remedy}" if remedy else f"the lists of {origin}")
     if remedy is not None:
+        step.note("offline_metrics", judged=f"nothing: {remedy}")
         step.check("enough_customers", False, f"no customer is evaluated: {remedy}")
         return
     from atelier.interactions import Interactions

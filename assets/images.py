@@ -93,6 +93,7 @@ class EncoderConfig(dg.Config):
 @stage(
     produces=["image_embeddings"],
     deps=["images"],
+    promoted_deps=["image_backbone"],
     group=GROUP,
     checks={
         "images_encoded": "Whether every photograph of the day has a vector.",

@@ -33,6 +33,7 @@ TRAIN_KINDS = RecommenderConfig().train_kinds
 #: The assets that models read which use the content of articles.
 CONTENT = ("article_vectors", "vector_space")
 READ = ("interactions", "articles", "customers")
+SERVES = "serves_customers"
 
 
 def training_interactions(step: Step, kinds: Sequence[str], day: date | None = None) -> "Interactions":
@@ -90,7 +91,7 @@ def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
     customers = known_customers(step, config.customer_columns)
     model.fit(train, catalogue=catalogue(step, content=content), customers=customers)
     asset = f"{name}_model"
-    step.save_model(
+    bundle = step.save_model(
         asset,
         model.save,
         tables=[*READ, "article_vectors"] if content else READ,
@@ -100,6 +101,8 @@ def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
     step.note(asset, interactions=len(train), customers=len(train.customer_ids), articles=len(train.article_ids))
     step.note(asset, **({} if preset is None else {"preset": preset.study}))
     check_preset(step, preset)
+    share = float(recommenders.load(bundle.path, device).can_serve(customers["customer_id"]).mean())
+    step.check(SERVES, share > 0, f"{name} can rank articles for {share:.1%} of the customers", share=share)
     step.note(asset, config=model.config.model_dump(mode="json"), **model.training_figures())
 
 
@@ -111,7 +114,10 @@ def model_stage(model: Declaration) -> Stage:
         produces=[f"{model.name}_model"],
         deps=[*READ, *(CONTENT if model.reads_content else ())],
         group=GROUP,
-        checks={SEEN_BY_PRESET: "Whether the settings were chosen by purchases of earlier days only."},
+        checks={
+            SEEN_BY_PRESET: "Whether the settings were chosen by purchases of earlier days only.",
+            SERVES: "Whether the stored model loads again and can rank articles for somebody.",
+        },
         config=PRESET_CONFIGS[model.name],
         isolated=True,
         pool=gpu_pool(),

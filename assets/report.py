@@ -34,12 +34,19 @@ EXPLAINED = {"seen": "excluded", "customers": 3, "ranks": 6}
 INGESTED = (*(each.name for each in RAW), "images")
 
 
-@stage(produces=["report"], deps=SHOWN, group=GROUP)
+@stage(
+    produces=["report"],
+    deps=SHOWN,
+    group=GROUP,
+    checks={"stands_alone": "Whether the page runs and loads nothing: it can be mailed, and read without a network."},
+    awaited=True,
+)
 def report(step: Step) -> None:
     """The page of the day, which opens with how the day went and what to do; and the page of all days."""
     from assets.lineage_pages import write_page
     from atelier.report.index import links_of
     from atelier.report.page import render_page
+    from atelier.report.self_contained import loaded_from_elsewhere
     from atelier.report.text import leaderboard_text
     from atelier.report.this_day import day_lines, status, this_day_section
 
@@ -51,6 +58,8 @@ def report(step: Step) -> None:
     target = report_path(folder, step.ds)
     write_page(page, target)
     index = write_index(folder, title, step.ds, lines)
+    loaded = loaded_from_elsewhere(page)
+    step.check("stands_alone", not loaded, f"the page loads {', '.join(loaded)}" if loaded else "it loads nothing")
     step.note("report", path=str(target), bytes=len(page.encode()), index=str(index), status=status(lines))
     step.note("report", **{line.subject.lower(): f"{line.figure}. {line.text} {line.todo}".strip() for line in lines})
     metrics = partition(step, "offline_metrics")

@@ -53,7 +53,7 @@ def build_defs(
             f"serving_model is {settings.serving_model!r} in {home.toml}; take one of {', '.join(DAILY)}"
         )
     allowed = settings.compute
-    partitions = partitioning(settings)
+    partitions = partitioning(home)
     jobs = build_jobs(stages, partitions.days)
     assets = [stage.asset(partitions) for stage in stages]
     checks = build_checks(partitions.days)

@@ -78,7 +78,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def repository_of(home: Home, *stages: Stage) -> dg.RepositoryDefinition:
-    days = partitioning(home.settings)
+    days = partitioning(home)
     resources = RunResources(home, home.open_store(audit), ModelStore(home.store), Compute("cpu", 1))
     return dg.Definitions(
         assets=[each.asset(days) for each in stages],
