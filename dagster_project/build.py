@@ -14,6 +14,7 @@ from assets.partitions import partitioning
 from assets.stage import Stage
 from assets.step import RunResources
 from atelier.recommenders import DAILY
+from dagster_project.alerts import alert_sensor
 from dagster_project.executors import steps_in_processes
 from dagster_project.jobs import build_jobs
 from dagster_project.schedules import NIGHTLY, nightly
@@ -69,6 +70,7 @@ def build_defs(
         asset_checks=checks,
         jobs=jobs,
         schedules=[nightly(job, settings) for job in jobs if job.name in NIGHTLY],
+        sensors=[alert_sensor()],
         resources={"run_resources": resources},
         executor=steps_in_processes("models"),
     )

@@ -32,4 +32,12 @@ def test_the_job_that_a_missing_partition_names_makes_it(jobs: dict[str, set[str
 def test_no_model_is_trained_to_judge_and_nothing_is_judged_when_training(jobs: dict[str, set[str]]) -> None:
     assert not {"als_model", "recommendations/als", "attribute_model"} & jobs["judge"]
     assert not {"offline_metrics", "customer_metrics", "model_comparisons"} & jobs["daily_retrain"]
-    assert jobs["ingest"] == {"articles", "customers", "interactions", "annotated_attributes", "images", "outfits"}
+    assert jobs["ingest"] == {
+        "articles",
+        "customers",
+        "interactions",
+        "annotated_attributes",
+        "images",
+        "outfits",
+        "ingested_store",
+    }
