@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from atelier.attributes import AttributeConfig
+    from resources.model_store import Bundle
 
 GROUP = "attributes"
 
@@ -74,7 +75,13 @@ def attribute_model(step: Step, config: AttributeTraining) -> None:
         seed=config.seed,
         device=str(step.compute.apply()),
     )
-    bundle = step.save_model("attribute_model", model.save, tables=[*INPUTS, "annotated_attributes"], seed=config.seed)
+    bundle = step.save_model(
+        "attribute_model",
+        model.save,
+        tables=[*INPUTS, "annotated_attributes"],
+        seed=config.seed,
+        models=_backbones(step),
+    )
     step.write("attribute_metrics", metrics.assign(model_id=bundle.model_id))
     mean = metrics[metrics["attribute"] == "mean"].set_index("metric")["value"].dropna()
     figures = {str(name): float(value) for name, value in mean.items() if name in METRICS}
@@ -82,6 +89,14 @@ def attribute_model(step: Step, config: AttributeTraining) -> None:
     step.note("attribute_model", articles=len(articles), labels=len(labels), **step.compute.describe())
     _check_majority(step, metrics)
     _check_coverage(step, metrics, config.coverage, styles_per_article(articles))
+
+
+def _backbones(step: Step) -> "list[Bundle]":
+    """The fine-tuned backbone that has read the day's photographs; none where they were read by another encoder."""
+    from resources.encoders import BACKBONE, backbone_of
+
+    model_id = backbone_of(step.home.store, step.read("image_embeddings")["encoder_id"].unique())
+    return [] if model_id is None else [step.models.bundle(BACKBONE, model_id)]
 
 
 ENOUGH_LABELS = 100

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from atelier.images import Encoder, Preprocessing
     from atelier.sources import Landed
     from resources.image_memory import ImageMemory
+    from resources.model_store import Bundle
     from resources.retailer import EncoderSettings
 
 GROUP = "images"
@@ -106,8 +107,13 @@ def image_embeddings(step: Step, config: EncoderConfig) -> None:
     """Fills the cache with the vectors of the day's photographs; a photograph that is already in it is not encoded."""
     import pandas as pd
 
+    from resources.encoders import record_backbone
+
     photographs = step.read("images").drop_duplicates("digest")
-    encoder, learned_until = build_encoder(step, config)
+    encoder, backbone = build_encoder(step, config)
+    if backbone is not None:
+        record_backbone(step.home.store, encoder.encoder_id, backbone.model_id)
+        step.note("image_embeddings", image_backbone=backbone.model_id)
     missing = set(step.cache.missing(photographs["digest"].tolist(), encoder.encoder_id))
     new = photographs[photographs["digest"].isin(missing)].sort_values("digest")
     failed = encode_new(step, encoder, new)
@@ -122,7 +128,7 @@ def image_embeddings(step: Step, config: EncoderConfig) -> None:
     step.note("image_embeddings", encoded=len(new) - len(failed), already_cached=len(photographs) - len(new))
     step.note("image_embeddings", encoder_id=encoder.encoder_id, **step.compute.describe())
     _check_vectors(step, failed, norms)
-    _check_encoder(step, learned_until)
+    _check_encoder(step, backbone)
 
 
 def norms_of(step: Step, digests: list[str], encoder_id: str, new: set[str]) -> "npt.NDArray[np.floating]":
@@ -164,8 +170,9 @@ def _check_vectors(step: Step, failed: set[str], norms: "npt.NDArray[np.floating
     step.check("vectors_have_length", zero == 0, f"{zero} of {len(norms)} image vectors have length 0")
 
 
-def _check_encoder(step: Step, learned_until: date | None) -> None:
+def _check_encoder(step: Step, backbone: "Bundle | None") -> None:
     """Warn where the encoder was trained on labels of later days, because nothing else shows that."""
+    learned_until = None if backbone is None else date.fromisoformat(backbone.manifest.training_day)
     ahead = learned_until is not None and learned_until > step.ds
     step.check(
         "encoder_not_from_future",
@@ -177,8 +184,8 @@ def _check_encoder(step: Step, learned_until: date | None) -> None:
     )
 
 
-def build_encoder(step: Step, config: EncoderConfig) -> "tuple[Encoder, date | None]":
-    """The encoder of photographs, and the day whose labels it was fine-tuned on; None if it was not fine-tuned.
+def build_encoder(step: Step, config: EncoderConfig) -> "tuple[Encoder, Bundle | None]":
+    """The encoder of photographs, and the bundle of the backbone in it; None if it was not fine-tuned here.
 
     The launchpad's choice comes first, then the promoted backbone, then what ``atelier init`` wrote.
 
@@ -194,7 +201,7 @@ def build_encoder(step: Step, config: EncoderConfig) -> "tuple[Encoder, date | N
         bundle = step.models.bundle("image_backbone", named.promoted)
         tuned = FineTuned.load(bundle.path)
         encoder = Encoder(tuned.backbone, device=device, precision=config.precision, batch_size=config.batch_size)
-        return encoder, date.fromisoformat(bundle.manifest.training_day)
+        return encoder, bundle
     name, weights, preprocessing = chosen_backbone(named, config.backbone, config.weights)
     return Encoder.build(
         name, weights, preprocessing, device=device, precision=config.precision, batch_size=config.batch_size

@@ -19,7 +19,7 @@ import dagster as dg
 from atelier.errors import AtelierError
 
 if TYPE_CHECKING:
-    from dagster._utils.error import SerializableErrorInfo
+    from dagster_shared.error import SerializableErrorInfo
 
 #: The variable that holds the address of the webhook, for example one of Slack, Mattermost or Teams.
 ADDRESS = "ATELIER_ALERT_WEBHOOK"
