@@ -107,7 +107,7 @@ def read_by_judge(home: Home) -> list[dg.AssetKey]:
     judged = dg.AssetSelection.assets(*(name for stage in EVALUATION for name in stage.judged_deps))
     selection = judged.upstream().required_multi_asset_neighbors() - assets_of(INGESTED)
     repository = build_defs(home).get_repository_def()
-    daily = repository.get_job("daily_retrain").asset_layer.executable_asset_keys
+    daily = set(repository.get_job("daily_retrain").asset_layer.executable_asset_keys)
     return sorted(selection.resolve(repository.asset_graph) & daily)
 
 

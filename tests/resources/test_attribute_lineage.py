@@ -412,7 +412,12 @@ def test_the_backbone_that_read_the_photographs_is_traced_and_shown(
 ) -> None:
     assert shop.trace("a02", "colour", DAYS[1]).backbone_id is None, "its encoder was not fine-tuned here"
     tuned = shop.models.publish(
-        BACKBONE, DAYS[0], lambda folder: (folder / "weights").write_bytes(b"w") and None, {}, seed=3, code_version="t"
+        BACKBONE,
+        DAYS[0],
+        lambda folder: (folder / "config.json").write_text("{}") and None,
+        {},
+        seed=3,
+        code_version="t",
     )
     record_backbone(shop.root / "store", ENCODER, tuned.model_id)
     shop.predict(DAYS[1], annotations(catalogue()[:23]))
