@@ -1,6 +1,6 @@
 """What Dagster knows of each day after a run over a range of days: the same as after a run of that day alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,33 @@ def image_backbone(step: Step) -> None:
     """Reads the labels of its day."""
 
 
-Run = Callable[..., dg.ExecuteInProcessResult]
+def events(number: int) -> Stage:
+    """A stage that stores so many interactions a day."""
+
+    @stage(produces=["interactions"], group="raw", ranged=True)
+    def interactions(step: Step) -> None:
+        """So many purchases a day."""
+        for day in step.days:
+            rows = pd.DataFrame(
+                {
+                    "ordinal": range(number),
+                    "customer_id": "c",
+                    "article_id": "a",
+                    "occurred_at": pd.Timestamp(day),
+                    "kind": "purchase",
+                    "price": None,
+                    "channel": None,
+                    "session_id": None,
+                }
+            )
+            step.write("interactions", rows, ds=day)
+
+    return interactions
+
+
+@stage(produces=["als_model"], deps=["interactions"], group="recommenders")
+def als_model(step: Step) -> None:
+    """Reads the interactions up to its day."""
 
 
 @pytest.fixture
@@ -195,3 +221,26 @@ def test_a_range_that_breaks_its_contract_fails_the_check_of_every_day(
     assert not result.success
     assert statuses(instance, "contract") == dict.fromkeys(DAYS[:2], Status.FAILED)
     assert not home.open_store().pointers(), "nothing was published"
+
+
+def test_history_that_changes_makes_stale_what_has_read_it_and_the_future_does_not(
+    home: Home, instance: dg.DagsterInstance
+) -> None:
+    graph = repository_of(home, events(1), als_model).asset_graph
+
+    def status() -> StaleStatus:
+        resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+        return resolver.get_status(dg.AssetKey("als_model"), DAYS[2].isoformat())
+
+    run(home, instance, events(1), DAYS[1], DAYS[-1])
+    job = repository_of(home, events(1), als_model).get_job("als_model")
+    assert job.execute_in_process(instance=instance, partition_key=DAYS[2].isoformat()).success, (
+        "it does not wait for the first day, which is not there"
+    )
+    assert status() == StaleStatus.FRESH
+    run(home, instance, events(2), DAYS[3])
+    assert status() == StaleStatus.FRESH, "a later day is none of its business"
+    run(home, instance, events(1), DAYS[1])
+    assert status() == StaleStatus.FRESH, "the same rows again"
+    run(home, instance, events(2), DAYS[1])
+    assert status() == StaleStatus.STALE

@@ -133,5 +133,4 @@ DECLARATION = Declaration(
     implementation="atelier.recommenders.two_stage.two_stage:TwoStage",
     reads_content=True,
     serves_anyone=True,
-    daily=False,
 )

@@ -58,5 +58,4 @@ DECLARATION = Declaration(
     reads_content=True,
     has_vectors=True,
     serves_anyone=True,
-    daily=False,
 )
