@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -40,17 +40,18 @@ from atelier.recommenders.two_stage.moment import (
     Asked,
     Moment,
     Situation,
+    all_feature_names,
     asked_recommender,
     moment,
     profile_arrays,
-    source_names,
 )
 from atelier.recommenders.two_stage.network_ranker import NetworkRanker
 from atelier.recommenders.two_stage.ranker import BoostedRanker, Examples
 from atelier.recommenders.two_stage.ranker import Ranker as CandidateRanker
-from atelier.recommenders.two_stage.ranking_features import FeatureInputs, feature_names
+from atelier.recommenders.two_stage.ranking_features import FeatureInputs
 from atelier.recommenders.two_stage.snapshot import WINDOWS, ArticleGroups, Snapshot, moment_after
-from atelier.recommenders.two_stage.two_stage_config import DECLARATION, TwoStageConfig
+from atelier.recommenders.two_stage.two_stage_config import DECLARATION, TOWERS, TwoStageConfig
+from atelier.recommenders.two_stage.two_tower import TwoTower
 from atelier.search.ragged import Indices, Pairs, Ranked, best, first_of_order, followed, place_in_row, without
 
 CHUNK = 1024
@@ -75,8 +76,10 @@ class TwoStage(Recommender[TwoStageConfig]):
         ages = self._ages(customers, train.customer_ids)
         situation = Situation(self.config, groups, channels, ages, catalogue, customers)
         self.examples_seen, self.recall_by_source = 0, {}
-        ranker = self._trained(train, situation)
+        ranker = None if self.config.ranker == "joint" else self._trained(train, situation)
         now, asked = moment(train, moment_after(train), situation, self.in_stock & self.ranked, self.device)
+        if self.config.ranker == "joint":
+            ranker = NetworkRanker.joint(cast(TwoTower, asked[TOWERS][0]).ranking_weights, self._feature_names)
         self.weights = {
             **({} if ranker is None else {f"ranker.{name}": array for name, array in ranker.arrays().items()}),
             "channels": np.frombuffer("\n".join(channels).encode(), dtype=np.uint8).copy(),
@@ -177,11 +180,7 @@ class TwoStage(Recommender[TwoStageConfig]):
 
     @property
     def _feature_names(self) -> tuple[str, ...]:
-        return feature_names(self._source_names, self.config.features)
-
-    @property
-    def _source_names(self) -> tuple[str, ...]:
-        return source_names(self.config)
+        return all_feature_names(self.config)
 
     @cached_property
     def trained_ranker(self) -> CandidateRanker | None:
@@ -189,7 +188,7 @@ class TwoStage(Recommender[TwoStageConfig]):
         arrays = under(self.weights, "ranker.")
         if not arrays:
             return None
-        if self.config.ranker == "network":
+        if self.config.ranker != "boosted":
             return NetworkRanker.from_arrays(arrays, self._feature_names)
         return BoostedRanker.from_arrays(arrays, self._feature_names, self.config.threads)
 
