@@ -33,7 +33,15 @@ class CatalogueMapConfig(dg.Config):
     seed: int = 0
 
 
-@stage(produces=[TABLE], deps=INPUTS, group=GROUP, checks=["variance_explained"], isolated=True)
+@stage(
+    produces=[TABLE],
+    deps=INPUTS,
+    group=GROUP,
+    checks={
+        "variance_explained": f"Whether the kept components explain {EXPLAINED:.0%} of the image vectors' variance."
+    },
+    isolated=True,
+)
 def map_catalogue(step: Step, config: CatalogueMapConfig) -> None:
     """The catalogue as a map by photographs: what looks alike lies together (principal components, then t-SNE)."""
     import pandas as pd

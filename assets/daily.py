@@ -32,6 +32,7 @@ STAGES: tuple[Stage, ...] = (
     *retrieval.STAGES,
     *evaluation.STAGES,
     *publishing.STAGES,
+    *publishing.AFTER_INGEST,
     *report.STAGES,
     *completeness.STAGES,
 )

@@ -11,6 +11,7 @@ from datetime import timedelta
 import click
 
 from atelier.errors import AtelierError
+from dagster_project.commands.backfill import backfill
 from dagster_project.commands.doctor import doctor
 from dagster_project.commands.init import init
 from dagster_project.commands.lineage import lineage
@@ -29,6 +30,7 @@ def cli() -> None:
     """Atelier: the daily machine-learning pipeline of a fashion retailer. ATELIER_HOME says where it lives."""
 
 
+cli.add_command(backfill)
 cli.add_command(doctor)
 cli.add_command(init)
 cli.add_command(lineage)

@@ -26,7 +26,6 @@ class ImageMemory:
     deleting the file changes no result.
 
     Attributes:
-        rows_listed: rows of all listings so far.
         files_read: files that were new or had changed.
     """
 
@@ -34,7 +33,6 @@ class ImageMemory:
         self._path = Path(root) / "image_memory.parquet"
         self._known: pd.DataFrame | None = None
         self._last: tuple[pa.Table, tuple[pa.Table, pa.Table]] | None = None
-        self.rows_listed = 0
         self.files_read = 0
 
     def __enter__(self) -> Self:
@@ -64,7 +62,6 @@ class ImageMemory:
         Raises:
             SourceError: the folder of images is not there.
         """
-        self.rows_listed += listing.num_rows
         # Most days list what the day before listed: their files are not even looked at again.
         if self._last is None or not self._last[0].equals(listing):
             self._last = (listing, self._inspected(listing, root))

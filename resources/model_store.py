@@ -91,6 +91,11 @@ class ModelStore:
         self._root = local_folder(root, "model bundles")
         self._remedy = remedy
 
+    @property
+    def root(self) -> Path:
+        """The store's folder, which holds the bundles below ``models``."""
+        return self._root
+
     def publish(
         self,
         name: str,
