@@ -38,7 +38,7 @@ class CatalogueMapConfig(dg.Config):
     deps=INPUTS,
     group=GROUP,
     checks={
-        "variance_explained": f"Whether the kept components explain {EXPLAINED:.0%} of the image vectors' variance."
+        "variance_explained": f"Whether the kept components explain {EXPLAINED:.0%} of the variance."
     },
     isolated=True,
 )
