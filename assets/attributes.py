@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from atelier.attributes import AttributeConfig
+    from resources.model_store import Bundle
 
 GROUP = "attributes"
 
@@ -54,7 +55,10 @@ class AttributeTraining(NetworkTraining):
     produces=["attribute_model", "attribute_metrics"],
     deps=[*INPUTS, "annotated_attributes"],
     group=GROUP,
-    checks=["above_majority", "coverage"],
+    checks={
+        "above_majority": "Whether the network is above the majority baseline for every attribute with enough labels.",
+        "coverage": "Whether prediction sets hold the true value as often as promised, on styles held out.",
+    },
     pool=gpu_pool(),
 )
 def attribute_model(step: Step, config: AttributeTraining) -> None:
@@ -71,7 +75,13 @@ def attribute_model(step: Step, config: AttributeTraining) -> None:
         seed=config.seed,
         device=str(step.compute.apply()),
     )
-    bundle = step.save_model("attribute_model", model.save, tables=[*INPUTS, "annotated_attributes"], seed=config.seed)
+    bundle = step.save_model(
+        "attribute_model",
+        model.save,
+        tables=[*INPUTS, "annotated_attributes"],
+        seed=config.seed,
+        models=_backbones(step),
+    )
     step.write("attribute_metrics", metrics.assign(model_id=bundle.model_id))
     mean = metrics[metrics["attribute"] == "mean"].set_index("metric")["value"].dropna()
     figures = {str(name): float(value) for name, value in mean.items() if name in METRICS}
@@ -79,6 +89,14 @@ def attribute_model(step: Step, config: AttributeTraining) -> None:
     step.note("attribute_model", articles=len(articles), labels=len(labels), **step.compute.describe())
     _check_majority(step, metrics)
     _check_coverage(step, metrics, config.coverage, styles_per_article(articles))
+
+
+def _backbones(step: Step) -> "list[Bundle]":
+    """The fine-tuned backbone that has read the day's photographs; none where they were read by another encoder."""
+    from resources.encoders import BACKBONE, backbone_of
+
+    model_id = backbone_of(step.home.store, step.read("image_embeddings")["encoder_id"].unique())
+    return [] if model_id is None else [step.models.bundle(BACKBONE, model_id)]
 
 
 ENOUGH_LABELS = 100
@@ -203,7 +221,7 @@ def attribute_config(config: NetworkTraining, articles: int) -> "AttributeConfig
     produces=["predicted_attributes"],
     deps=["attribute_model", *INPUTS, "annotated_attributes"],
     group=GROUP,
-    checks=["every_article_has_attributes"],
+    checks={"every_article_has_attributes": "Whether every article of the day has a value of each attribute."},
     pool=gpu_pool(),
 )
 def predicted_attributes(step: Step) -> None:

@@ -1,10 +1,11 @@
-"""Checks that compare a day with other days: partitioned, and never blocking.
+"""Checks that compare a day with other days, and never block.
 
 What belongs here: comparisons between partitions. What does not: the contract of a single partition
 (:mod:`resources.contracts`), and what a stage itself checks while it runs.
 """
 
 import warnings
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
@@ -13,11 +14,15 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from assets.day_events import check_results
 from assets.step import RunResources
 from resources.retailer import day_range
 
 if TYPE_CHECKING:
     from resources.feature_store import FeatureStore
+
+#: What is unusual, by day; a day on which nothing is has no entry.
+Faults = dict[date, list[str]]
 
 COUNTED = ("articles", "customers", "annotated_attributes", "images", "interactions")
 LABELS = "annotated_attributes"
@@ -54,71 +59,71 @@ def build_checks(days: dg.DailyPartitionsDefinition) -> list[dg.AssetChecksDefin
         days = day_range(date.fromisoformat(keys.start), date.fromisoformat(keys.end))
         store, first_day = run_resources.store, run_resources.home.settings.first_day
         for key in sorted(op_context.selected_asset_check_keys):
-            table = key.asset_key.to_user_string()
-            yield _result(table, key.name, _faults(store, table, key.name, days, first_day))
+            faults = _faults(store, key.asset_key.to_user_string(), key.name, days, first_day)
+            yield from check_results(op_context, key, {day: _result(key, faults.get(day, ())) for day in days})
 
     return [against_other_days]
 
 
-def _faults(store: "FeatureStore", table: str, check: str, days: Sequence[date], first_day: date) -> list[str]:
+def _faults(store: "FeatureStore", table: str, check: str, days: Sequence[date], first_day: date) -> Faults:
     """What the check named ``check`` finds in ``table``."""
     if check == "label_distribution":
         return moved_labels(store, days)
     if check == "label_values":
         return changed_values(store, days)
     if check == "days_are_complete":
-        return missing_days(store, first_day, days[-1])
+        return missing_days(store, first_day, days)
     return changed_rows(store, table, days)
 
 
-def _result(table: str, name: str, faults: Sequence[str]) -> dg.AssetCheckResult:
+def _result(key: dg.AssetCheckKey, faults: Sequence[str]) -> dg.AssetCheckResult:
     shown = "; ".join(faults[:SHOWN]) + (f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else "")
     return dg.AssetCheckResult(
-        asset_key=table,
-        check_name=name,
+        asset_key=key.asset_key,
+        check_name=key.name,
         passed=not faults,
         severity=dg.AssetCheckSeverity.WARN,
         description=shown or "nothing unusual",
     )
 
 
-def changed_rows(store: "FeatureStore", table: str, days: Sequence[date]) -> list[str]:
+def changed_rows(store: "FeatureStore", table: str, days: Sequence[date]) -> Faults:
     """The days whose number of rows is far from that of the days before; each message gives both numbers."""
     rows = {pointer.ds: pointer.rows for pointer in store.pointers(table)}
     events = table == "interactions"
     factor = EVENTS_CHANGE if events else 1 + SNAPSHOT_CHANGE
-    faults = []
+    faults: Faults = {}
     for ds in days:
         before = [ds - timedelta(days=n) for n in range(1, 8 if events else 2)]
         earlier = [rows[day] for day in before if day in rows]
         usual = median(earlier) if earlier else None
         if usual is not None and ds in rows and not usual / factor <= rows[ds] <= usual * factor:
-            faults.append(f"{table}: {rows[ds]} rows on {ds}, {usual:g} before")
+            faults[ds] = [f"{table}: {rows[ds]} rows on {ds}, {usual:g} before"]
     return faults
 
 
-def moved_labels(store: "FeatureStore", days: Sequence[date]) -> list[str]:
+def moved_labels(store: "FeatureStore", days: Sequence[date]) -> Faults:
     """The days on which the shares of an attribute's values moved against the day before, with the attributes."""
-    faults = []
+    faults: Faults = {}
     for yesterday, ds in _changed_days(store, days):
         far = _moved(_shares(store, yesterday), _shares(store, ds))
         if far:
-            faults.append(f"labels of {', '.join(far)} moved between {yesterday} and {ds}")
+            faults[ds] = [f"labels of {', '.join(far)} moved between {yesterday} and {ds}"]
     return faults
 
 
-def changed_values(store: "FeatureStore", days: Sequence[date]) -> list[str]:
+def changed_values(store: "FeatureStore", days: Sequence[date]) -> Faults:
     """The days on which an attribute gained or lost values since the day before, as when a taxonomy changes.
 
     Where old labels are not renamed, both names stay, and the model learns them as two values.
     """
-    faults = []
+    faults: Faults = {}
     for yesterday, ds in _changed_days(store, days):
         before, after = _shares(store, yesterday).keys(), _shares(store, ds).keys()
         changes = [("new", after - before), ("gone", before - after)]
         named = [f"{word} {attribute}={value}" for word, found in changes for attribute, value in sorted(found)]
         if named:
-            faults.append(f"{ds}: {', '.join(named)}")
+            faults[ds] = [f"{ds}: {', '.join(named)}"]
     return faults
 
 
@@ -148,7 +153,9 @@ def _shares(store: "FeatureStore", ds: date) -> dict[tuple[str, str], float]:
     return {(attribute, value): share for attribute, value, share in rows}
 
 
-def missing_days(store: "FeatureStore", first_day: date, ds: date) -> list[str]:
-    """The days up to ``ds`` of which no interactions are in the store."""
+def missing_days(store: "FeatureStore", first_day: date, days: Sequence[date]) -> Faults:
+    """For each of ``days``, the days from the first one up to it of which no interactions are in the store."""
     there = {pointer.ds for pointer in store.pointers("interactions")}
-    return [f"{day} is not ingested" for day in day_range(first_day, ds) if day not in there]
+    absent = [day for day in day_range(first_day, days[-1]) if day not in there]
+    said = [f"{day} is not ingested" for day in absent]
+    return {day: said[:earlier] for day in days if (earlier := bisect_right(absent, day))}

@@ -6,6 +6,7 @@ What belongs here: the list. What does not: which job they are in (:mod:`dagster
 from assets import (
     attributes,
     catalogue_errors,
+    catalogue_map,
     completeness,
     evaluation,
     features,
@@ -24,12 +25,14 @@ STAGES: tuple[Stage, ...] = (
     *images.STAGES,
     *attributes.STAGES,
     *catalogue_errors.STAGES,
+    *catalogue_map.STAGES,
     *features.STAGES,
     *recommenders.STAGES,
     *recommendations.STAGES,
     *retrieval.STAGES,
     *evaluation.STAGES,
     *publishing.STAGES,
+    *publishing.AFTER_INGEST,
     *report.STAGES,
     *completeness.STAGES,
 )

@@ -77,8 +77,10 @@ class EvaluationData:
     deps=["interactions"],
     judged_deps=["articles", "customers", *(asset for name in MODELS for asset in (f"{name}_model", lists_of(name)))],
     group=GROUP,
-    checks=["judged", "enough_customers"],
-    skippable=True,
+    checks={
+        "judged": "Whether the lists of every model of ds − horizon were evaluated, and if not, how to make them.",
+        "enough_customers": "Whether enough customers bought something for the metrics to be reliable.",
+    },
 )
 def offline_metrics(step: Step, config: EvaluationConfig) -> None:
     """Evaluates the recommendations of ds − horizon; if data are missing, checks and run say how to make them."""
@@ -91,6 +93,7 @@ def offline_metrics(step: Step, config: EvaluationConfig) -> None:
     step.check("judged", remedy is None and not absent, remedy or found)
     step.tag_run(TAG, f"nothing: {remedy}" if remedy else f"the lists of {origin}")
     if remedy is not None:
+        step.note("offline_metrics", judged=f"nothing: {remedy}")
         step.check("enough_customers", False, f"no customer is evaluated: {remedy}")
         return
     from atelier.interactions import Interactions

@@ -54,10 +54,13 @@ def customer_features(step: Step, config: FeatureConfig) -> None:
     produces=["article_vectors", "vector_space"],
     deps=[*INPUTS, "article_features", "predicted_attributes"],
     group=GROUP,
+    checks={"vectors_have_length": "Whether no article's vector has length 0, with which nothing can be compared."},
     pool=gpu_pool(),
 )
 def article_vectors(step: Step) -> None:
     """The vector that content models read; the bundle ``vector_space`` holds the name and norm of each position."""
+    import numpy as np
+
     from atelier.articles.table import Articles
     from atelier.articles.vectors import ArticleVectors, vectors_table
 
@@ -69,6 +72,8 @@ def article_vectors(step: Step) -> None:
     read = [*INPUTS, "article_features", "predicted_attributes"]
     bundle = step.save_model("vector_space", space.save, tables=read, seed=0)
     step.write("article_vectors", vectors_table(articles, vectors))
+    empty = int((np.linalg.norm(vectors, axis=1) == 0).sum())
+    step.check("vectors_have_length", not empty, f"{empty} of {len(vectors)} articles' vectors have length 0")
     blocks = space.positions["block"].value_counts()
     step.note("article_vectors", dimension=space.dimension, space=bundle.model_id)
     step.note("article_vectors", **{f"{block}_positions": int(n) for block, n in blocks.items()})

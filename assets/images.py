@@ -15,7 +15,9 @@ import dagster as dg
 from assets.raw import CHECKS, ingest, land
 from assets.stage import stage
 from assets.step import Step
+from atelier.errors import DamagedFile, PartitionMissing
 from resources.compute import gpu_pool
+from resources.pointers import PointerError
 from resources.tables import REGISTRY
 
 if TYPE_CHECKING:
@@ -26,35 +28,48 @@ if TYPE_CHECKING:
     from atelier.images import Encoder, Preprocessing
     from atelier.sources import Landed
     from resources.image_memory import ImageMemory
+    from resources.model_store import Bundle
     from resources.retailer import EncoderSettings
 
 GROUP = "images"
 
 
-@stage(produces=["images"], group="raw", checks=(*CHECKS, "images_decoded"), ranged=True)
+#: The share of the listed photographs that has to be usable.
+USABLE = 0.99
+
+
+@stage(
+    produces=["images"],
+    group="raw",
+    checks=CHECKS | {"images_decoded": f"Whether at least {USABLE:.0%} of the listed photographs can be used."},
+    ranged=True,
+)
 def images(step: Step) -> None:
     """The photographs that can be decoded, with their digests."""
     from resources.image_memory import ImageMemory
 
-    source = step.home.open_source()
+    source, listed = step.home.open_source(), dict.fromkeys(step.days, 0)
     with ImageMemory(step.home.store) as memory:
-        ingest(step, "images", _inspected(land(step, source, "images"), source.image_root, memory))
+        ingest(step, "images", _inspected(land(step, source, "images"), source.image_root, memory, listed))
         step.note("images", files_read=memory.files_read)
-    usable, listed = step.rows_written("images"), memory.rows_listed
-    share = usable / listed if listed else 1.0
-    step.check(
-        "images_decoded", share >= 0.99, f"images: {share:.1%} of the listed photographs can be used", share=share
-    )
+    for day, rows in listed.items():
+        share = step.rows_written("images", day) / rows if rows else 1.0
+        said = f"images of {day}: {share:.1%} of the listed photographs can be used"
+        step.check("images_decoded", share >= USABLE, said, day, share=share)
 
 
 def _inspected(
-    landings: "Iterator[tuple[date, Landed]]", root: Path, memory: "ImageMemory"
+    landings: "Iterator[tuple[date, Landed]]", root: Path, memory: "ImageMemory", listed: dict[date, int]
 ) -> "Iterator[tuple[date, Landed]]":
-    """The listings with each file's digest and size; photographs that cannot be used become rejected rows."""
+    """The listings with each file's digest and size; photographs that cannot be used become rejected rows.
+
+    ``listed`` gets the number of photographs that each day lists.
+    """
     from resources.frames import empty_table
     from resources.image_memory import concatenate
 
     for day, landed in landings:
+        listed[day] = landed.accepted.num_rows
         if not landed.accepted.num_rows:  # the folder of images may not exist
             yield day, replace(landed, accepted=empty_table(REGISTRY["images"]))
             continue
@@ -81,16 +96,28 @@ class EncoderConfig(dg.Config):
 @stage(
     produces=["image_embeddings"],
     deps=["images"],
+    promoted_deps=["image_backbone"],
     group=GROUP,
-    checks=["images_encoded", "vectors_have_length", "encoder_not_from_future"],
+    checks={
+        "images_encoded": "Whether every photograph of the day has a vector.",
+        "vectors_have_length": "Whether no vector has length 0, with which nothing can be compared.",
+        "encoder_not_from_future": "Whether the encoder has learned from no label of a later day.",
+    },
     pool=gpu_pool() or "image_embeddings",
 )
 def image_embeddings(step: Step, config: EncoderConfig) -> None:
     """Fills the cache with the vectors of the day's photographs; a photograph that is already in it is not encoded."""
     import pandas as pd
 
+    from resources.encoders import record_backbone
+
     photographs = step.read("images").drop_duplicates("digest")
-    encoder, learned_until = build_encoder(step, config)
+    encoder, backbone = build_encoder(step, config)
+    for path in step.cache.mend(encoder.encoder_id):
+        step.log.warning(f"{path} was damaged and was removed; the photographs that need its vectors are encoded again")
+    if backbone is not None:
+        record_backbone(step.home.store, encoder.encoder_id, backbone.model_id)
+        step.note("image_embeddings", image_backbone=backbone.model_id)
     missing = set(step.cache.missing(photographs["digest"].tolist(), encoder.encoder_id))
     new = photographs[photographs["digest"].isin(missing)].sort_values("digest")
     failed = encode_new(step, encoder, new)
@@ -105,7 +132,7 @@ def image_embeddings(step: Step, config: EncoderConfig) -> None:
     step.note("image_embeddings", encoded=len(new) - len(failed), already_cached=len(photographs) - len(new))
     step.note("image_embeddings", encoder_id=encoder.encoder_id, **step.compute.describe())
     _check_vectors(step, failed, norms)
-    _check_encoder(step, learned_until)
+    _check_encoder(step, backbone)
 
 
 def norms_of(step: Step, digests: list[str], encoder_id: str, new: set[str]) -> "npt.NDArray[np.floating]":
@@ -131,12 +158,17 @@ def norms_of(step: Step, digests: list[str], encoder_id: str, new: set[str]) -> 
 
 
 def _norms_of_day(step: Step, ds: date, encoder_id: str) -> "pd.Series[float]":
-    """The norms of the encoder's vectors in the table of ``ds``, by digest; empty where that day was not made."""
+    """The norms of the encoder's vectors in the table of ``ds``, by digest; empty where it is not there or damaged."""
     import pandas as pd
 
-    if step.store.pointer("image_embeddings", ds) is None:
-        return pd.Series(dtype="float64", index=pd.Index([], dtype="str"))
-    stored = step.store.read("image_embeddings", ds).select(["digest", "encoder_id", "norm"]).to_pandas()
+    none = pd.Series(dtype="float64", index=pd.Index([], dtype="str"))
+    try:
+        stored = step.store.read("image_embeddings", ds).select(["digest", "encoder_id", "norm"]).to_pandas()
+    except PartitionMissing:
+        return none
+    except (DamagedFile, PointerError) as error:  # it would only have saved work
+        step.log.warning(f"no norm of {ds} is reused: {error}")
+        return none
     norms: pd.Series[float] = stored[stored["encoder_id"] == encoder_id].set_index("digest")["norm"]
     return norms
 
@@ -147,8 +179,9 @@ def _check_vectors(step: Step, failed: set[str], norms: "npt.NDArray[np.floating
     step.check("vectors_have_length", zero == 0, f"{zero} of {len(norms)} image vectors have length 0")
 
 
-def _check_encoder(step: Step, learned_until: date | None) -> None:
+def _check_encoder(step: Step, backbone: "Bundle | None") -> None:
     """Warn where the encoder was trained on labels of later days, because nothing else shows that."""
+    learned_until = None if backbone is None else date.fromisoformat(backbone.manifest.training_day)
     ahead = learned_until is not None and learned_until > step.ds
     step.check(
         "encoder_not_from_future",
@@ -160,8 +193,8 @@ def _check_encoder(step: Step, learned_until: date | None) -> None:
     )
 
 
-def build_encoder(step: Step, config: EncoderConfig) -> "tuple[Encoder, date | None]":
-    """The encoder of photographs, and the day whose labels it was fine-tuned on; None if it was not fine-tuned.
+def build_encoder(step: Step, config: EncoderConfig) -> "tuple[Encoder, Bundle | None]":
+    """The encoder of photographs, and the bundle of the backbone in it; None if it was not fine-tuned here.
 
     The launchpad's choice comes first, then the promoted backbone, then what ``atelier init`` wrote.
 
@@ -177,7 +210,7 @@ def build_encoder(step: Step, config: EncoderConfig) -> "tuple[Encoder, date | N
         bundle = step.models.bundle("image_backbone", named.promoted)
         tuned = FineTuned.load(bundle.path)
         encoder = Encoder(tuned.backbone, device=device, precision=config.precision, batch_size=config.batch_size)
-        return encoder, date.fromisoformat(bundle.manifest.training_day)
+        return encoder, bundle
     name, weights, preprocessing = chosen_backbone(named, config.backbone, config.weights)
     return Encoder.build(
         name, weights, preprocessing, device=device, precision=config.precision, batch_size=config.batch_size

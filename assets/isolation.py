@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkContext, ForkServerContext
 from typing import Any
 
+from assets.retries import is_transient
 from assets.step import Outcome, Step
 from atelier.errors import ContractViolation
 
@@ -35,12 +36,14 @@ class Failed:
         details: the traceback; empty where the process was killed.
         table: the table whose contract was broken; None where the failure was another one.
         audit: what was expected and found, where a contract was broken.
+        transient: whether it may pass by itself, so that another attempt is worth its while.
     """
 
     reason: str
     details: str = ""
     table: str | None = None
     audit: Any = None
+    transient: bool = False
 
     @property
     def violation(self) -> ContractViolation | None:
@@ -105,7 +108,8 @@ def _work(sender: Connection, work: Work, step: Step) -> None:
     except ContractViolation as violation:
         sender.send(Failed(str(violation), traceback.format_exc(), violation.table, violation.audit))
     except Exception as error:  # any failure is recorded, and the run goes on without this work
-        sender.send(Failed(f"{type(error).__name__}: {error}", traceback.format_exc()))
+        reason = f"{type(error).__name__}: {error}"
+        sender.send(Failed(reason, traceback.format_exc(), transient=is_transient(error)))
 
 
 def _end_with_parent() -> None:

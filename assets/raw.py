@@ -25,39 +25,41 @@ NEEDED = ("articles", "customers")
 FEW = 0.01
 
 
+@dataclass(frozen=True)
+class DayCount:
+    """Counts of the rows of a day.
+
+    Attributes:
+        day: the day.
+        rows_in: rows read from the source.
+        refused: rows that were not stored.
+        values_dropped: values at fault that are null in rows that are stored.
+    """
+
+    day: date
+    rows_in: int
+    refused: int
+    values_dropped: int
+
+
 @dataclass
 class Tally:
-    """Counts of the rows of an ingest, for the check that none was lost, and the days without rows."""
+    """Counts of the rows of an ingest, for the check that none was lost."""
 
-    days: list[tuple[date, int, int]] = field(default_factory=list)
+    days: list[DayCount] = field(default_factory=list)
     rejected: list[tuple[date, "pa.Table"]] = field(default_factory=list)
-    empty_days: list[date] = field(default_factory=list)
-    values_dropped: int = 0
     notes: set[str] = field(default_factory=set)
 
     def count(self, day: date, landed: "Landed") -> None:
         """Add the rows of ``day``."""
-        self.days.append((day, landed.rows_in, landed.rejected_rows))
-        self.values_dropped += landed.values_dropped
+        self.days.append(DayCount(day, landed.rows_in, landed.rejected_rows, landed.values_dropped))
         self.rejected.append((day, landed.rejected))
         self.notes.update(landed.notes)
-        if landed.rows_in == 0:
-            self.empty_days.append(day)
-
-    @property
-    def rows_in(self) -> int:
-        """Rows read from the source."""
-        return sum(rows for _, rows, _ in self.days)
-
-    @property
-    def refused(self) -> int:
-        """Rows that were not stored."""
-        return sum(rows for _, _, rows in self.days)
 
     @property
     def all_refused(self) -> bool:
         """Whether a day had rows and none of them was right."""
-        return any(0 < rows_in == refused for _, rows_in, refused in self.days)
+        return any(0 < each.rows_in == each.refused for each in self.days)
 
     def most_frequent_reasons(self) -> str:
         """The three most frequent reasons for rejecting a row, with the column, how many rows and the first of them."""
@@ -111,19 +113,25 @@ def ingest(step: Step, table: str, landings: "Iterator[tuple[date, Landed]]") ->
 
 
 def _report(step: Step, table: str, tally: Tally) -> None:
-    stored = step.rows_written(table)
     for note in sorted(tally.notes):
         step.log.warning(note)
-    for day, rows_in, refused in tally.days:
-        step.note_day(table, day, rows_in=rows_in, rows_rejected=refused)
-    step.check(
-        "rows_add_up",
-        tally.rows_in == stored + tally.refused,
-        f"{table}: {tally.rows_in} rows in, {stored} stored, {tally.refused} rejected",
-    )
-    share = tally.refused / max(tally.rows_in, 1)
-    kept = f", {tally.values_dropped} values at fault are null in rows that are stored" if tally.values_dropped else ""
-    step.check("few_rows_rejected", share <= FEW, f"{table}: {share:.2%} of the rows are rejected{kept}")
+    for each in tally.days:
+        stored, share = step.rows_written(table, each.day), each.refused / max(each.rows_in, 1)
+        step.note_day(table, each.day, rows_in=each.rows_in, rows_rejected=each.refused)
+        step.check(
+            "rows_add_up",
+            each.rows_in == stored + each.refused,
+            f"{table} of {each.day}: {each.rows_in} rows in, {stored} stored, {each.refused} rejected",
+            each.day,
+        )
+        dropped = f", {each.values_dropped} values at fault are null in rows that are stored"
+        step.check(
+            "few_rows_rejected",
+            share <= FEW,
+            f"{table} of {each.day}: {share:.2%} of the rows are rejected{dropped if each.values_dropped else ''}",
+            each.day,
+            rejected_share=share,
+        )
 
 
 def land(step: Step, source: "Source", table: str) -> "Iterator[tuple[date, Landed]]":
@@ -141,7 +149,11 @@ def land(step: Step, source: "Source", table: str) -> "Iterator[tuple[date, Land
     yield from ((day, nothing) for day in step.days)
 
 
-CHECKS = ("rows_add_up", "few_rows_rejected")
+#: The checks of every raw table.
+CHECKS = {
+    "rows_add_up": "Whether each row of the source was either stored or rejected: none is lost.",
+    "few_rows_rejected": f"Whether at most {FEW:.0%} of the day's rows were rejected.",
+}
 
 
 @stage(produces=["articles"], group=GROUP, checks=CHECKS, ranged=True)
@@ -156,16 +168,18 @@ def customers(step: Step) -> None:
     ingest(step, "customers", land(step, step.home.open_source(), "customers"))
 
 
-@stage(produces=["interactions"], group=GROUP, checks=(*CHECKS, "days_have_rows"), ranged=True)
+@stage(
+    produces=["interactions"],
+    group=GROUP,
+    checks=CHECKS | {"days_have_rows": "Whether customers did anything on the day."},
+    ranged=True,
+)
 def interactions(step: Step) -> None:
     """What customers did on each day; a check names the days without interactions."""
     tally = ingest(step, "interactions", land(step, step.home.open_source(), "interactions"))
-    named = ", ".join(day.isoformat() for day in tally.empty_days)
-    step.check(
-        "days_have_rows",
-        not tally.empty_days,
-        f"{len(tally.empty_days)} of {len(step.days)} days without interactions" + (f": {named}" if named else ""),
-    )
+    for each in tally.days:
+        said = f"{each.rows_in} interactions" if each.rows_in else "no interactions"
+        step.check("days_have_rows", each.rows_in > 0, f"{said} on {each.day}", each.day)
 
 
 @stage(produces=["annotated_attributes"], group=GROUP, checks=CHECKS, ranged=True)

@@ -173,7 +173,7 @@ def lists_stage(model: Declaration) -> Stage:
             *dict.fromkeys([f"{model.name}_model", f"{FALLBACK}_model"]),
         ],
         group=GROUP,
-        checks=["every_customer_is_served"],
+        checks={"every_customer_is_served": "Whether every customer who is to have a list has one of full length."},
         config=RecommendationsConfig,
         isolated=True,
         pool=gpu_pool(),

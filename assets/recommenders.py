@@ -35,6 +35,7 @@ TRAIN_KINDS = RecommenderConfig().train_kinds
 #: The assets that models read which use the content of articles.
 CONTENT = ("article_vectors", "vector_space")
 READ = ("interactions", "articles", "customers")
+SERVES = "serves_customers"
 
 
 def fitted_daily(settings: "Settings") -> tuple[str, ...]:
@@ -113,7 +114,7 @@ def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
     customers = known_customers(step, config.customer_columns)
     model.fit(train, catalogue=catalogue(step, content=content), customers=customers)
     asset = f"{name}_model"
-    step.save_model(
+    bundle = step.save_model(
         asset,
         model.save,
         tables=[*READ, "article_vectors"] if content else READ,
@@ -123,6 +124,8 @@ def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
     step.note(asset, interactions=len(train), customers=len(train.customer_ids), articles=len(train.article_ids))
     step.note(asset, **({} if preset is None else {"preset": preset.study}))
     check_preset(step, preset)
+    share = float(recommenders.load(bundle.path, device).can_serve(customers["customer_id"]).mean())
+    step.check(SERVES, share > 0, f"{name} can rank articles for {share:.1%} of the customers", share=share)
     step.note(asset, config=model.config.model_dump(mode="json"), **model.training_figures())
 
 
@@ -134,7 +137,10 @@ def model_stage(model: Declaration) -> Stage:
         produces=[f"{model.name}_model"],
         deps=[*READ, *(CONTENT if model.reads_content else ())],
         group=GROUP,
-        checks=[SEEN_BY_PRESET],
+        checks={
+            SEEN_BY_PRESET: "Whether the settings were chosen by purchases of earlier days only.",
+            SERVES: "Whether the stored model loads again and can rank articles for somebody.",
+        },
         config=PRESET_CONFIGS[model.name],
         isolated=True,
         pool=gpu_pool(),

@@ -13,7 +13,6 @@ from assets.completeness import missing_assets
 from assets.day_changes import day_changes
 from assets.day_facts import day_facts, unjudged
 from assets.evaluation import origin_of
-from assets.image_backbone import NAME as BACKBONE
 from assets.pictures import album_of, partition
 from assets.publishing import GROUP, SHOWN
 from assets.raw import STAGES as RAW
@@ -22,7 +21,7 @@ from assets.report_index import days_with_page, write_index
 from assets.retrieval import RECALL
 from assets.stage import stage
 from assets.step import Step, markdown
-from atelier.errors import BundleError, PartitionMissing
+from atelier.errors import PartitionMissing
 from sql import query
 
 if TYPE_CHECKING:
@@ -34,12 +33,19 @@ EXPLAINED = {"seen": "excluded", "customers": 3, "ranks": 6}
 INGESTED = (*(each.name for each in RAW), "images")
 
 
-@stage(produces=["report"], deps=SHOWN, group=GROUP)
+@stage(
+    produces=["report"],
+    deps=SHOWN,
+    group=GROUP,
+    checks={"stands_alone": "Whether the page runs and loads nothing: it can be mailed, and read without a network."},
+    awaited=True,
+)
 def report(step: Step) -> None:
     """The page of the day, which opens with how the day went and what to do; and the page of all days."""
     from assets.lineage_pages import write_page
     from atelier.report.index import links_of
     from atelier.report.page import render_page
+    from atelier.report.self_contained import loaded_from_elsewhere
     from atelier.report.text import leaderboard_text
     from atelier.report.this_day import day_lines, status, this_day_section
 
@@ -51,6 +57,8 @@ def report(step: Step) -> None:
     target = report_path(folder, step.ds)
     write_page(page, target)
     index = write_index(folder, title, step.ds, lines)
+    loaded = loaded_from_elsewhere(page)
+    step.check("stands_alone", not loaded, f"the page loads {', '.join(loaded)}" if loaded else "it loads nothing")
     step.note("report", path=str(target), bytes=len(page.encode()), index=str(index), status=status(lines))
     step.note("report", **{line.subject.lower(): f"{line.figure}. {line.text} {line.todo}".strip() for line in lines})
     metrics = partition(step, "offline_metrics")
@@ -162,6 +170,24 @@ def _tuning(step: Step) -> "Section":
     return tuning_section(trials, parameters, day=day, presets=presets)
 
 
+def _map(step: Step) -> "Section":
+    """The map of the catalogue; the page whose points show photographs is written here."""
+    from assets.lineage_pages import write_page
+    from atelier.report.catalogue_map import catalogue_map_page, catalogue_map_section
+    from atelier.report.index import page_name
+    from atelier.report.page import Link
+
+    places, articles = partition(step, "catalogue_map"), partition(step, "articles")
+    page = step.home.reports / f"ds={step.ds}-map.html"
+    if places is None or articles is None or places.empty:
+        page.unlink(missing_ok=True)
+        return catalogue_map_section(None)
+    typed = places.merge(articles[["article_id", "product_type"]], on="article_id", how="left")
+    back = Link(f"{page_name(step.ds)}#map", f"← The page of {step.ds}", "up")
+    write_page(catalogue_map_page(typed, album_of(step), "Map of the catalogue", str(step.ds), back), page)
+    return catalogue_map_section(typed, page.name)
+
+
 def _lineage(step: Step) -> "Section":
     """A few predicted values; the lineage page of each is written here."""
     from assets.lineage_pages import write_examples
@@ -208,18 +234,10 @@ def _untrained(step: Step) -> str | None:
 
 def _fine_tuned(step: Step, ds: date) -> bool:
     """Whether the photographs of a day were encoded by a backbone that was fine-tuned on annotations."""
-    from atelier.images import Encoder, FineTuned
+    from resources.encoders import backbone_of
 
-    encoder_id, promoted = _encoder_of(step, ds), step.home.settings.encoder.promoted
-    made = {step.models.pointer(BACKBONE, day) for day in step.models.days(BACKBONE)}
-    for model_id in made | ({promoted} if promoted else set()):
-        try:
-            backbone = FineTuned.load(step.models.path(BACKBONE, model_id)).backbone
-        except BundleError:  # the bundle is gone, so it is not known which encoder made its vectors
-            continue
-        if encoder_id in {Encoder(backbone, device="cpu", precision=each).encoder_id for each in ("float32", "bf16")}:
-            return True
-    return False
+    encoder_id = _encoder_of(step, ds)
+    return bool(encoder_id) and backbone_of(step.home.store, [encoder_id]) is not None
 
 
 def _missing(step: Step) -> "Section | None":
@@ -300,6 +318,7 @@ SECTIONS: tuple[Callable[[Step], "Section | None"], ...] = (
     _tuning,
     _diversity,
     _neighbours,
+    _map,
     _search,
     _ingest,
     _checks,

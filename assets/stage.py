@@ -18,7 +18,8 @@ from pydantic import BaseModel
 
 from assets.isolation import Failed, run_isolated
 from assets.launchpad import launch_config, model_config
-from assets.results import MADE, broken_contract, made, missing, results, table_of
+from assets.results import CONTRACT, MADE, WHETHER_MADE, broken_contract, made, missing, results, table_of
+from assets.retries import RETRIES, WAIT, is_transient
 from assets.step import RunResources, Step
 from atelier.code_version import code_version
 from atelier.errors import ContractViolation
@@ -26,18 +27,28 @@ from atelier.progress import named
 from resources.retailer import day_range
 from resources.tables import REGISTRY
 
+#: Whom to ask about the assets of a group; the groups that are not named belong to the last.
+OWNERS = {"raw": ["team:data-engineering"]}
+OTHERS = ["team:machine-learning"]
+#: Dagster compares the data versions of fewer than 100 partitions of an upstream asset, and of none beyond that.
+COMPARED = 99
+
 
 @dataclass(frozen=True)
 class Partitioning:
-    """The daily partitions of this code location.
+    """The daily partitions of this code location, and how those of one asset depend on those of another.
 
     Attributes:
         days: the daily partitions.
         horizon: the recommendations of a day are evaluated on the interactions of this many days after it.
+        promoted: the day whose fine-tuned backbone was promoted, and encodes the photographs of all days; None: none.
+        deadline: by when what is published has to be there every day; None for a source that has ended.
     """
 
     days: dg.DailyPartitionsDefinition
     horizon: int
+    promoted: date | None = None
+    deadline: dg.FreshnessPolicy | None = None
 
     @cached_property
     def horizon_earlier(self) -> dg.TimeWindowPartitionMapping:
@@ -46,6 +57,22 @@ class Partitioning:
             return dg.TimeWindowPartitionMapping(
                 start_offset=-self.horizon, end_offset=-self.horizon, allow_nonexistent_upstream_partitions=True
             )
+
+    @cached_property
+    def up_to_day(self) -> dg.TimeWindowPartitionMapping:
+        """Maps a day to itself and the days before it: events are read as of a day, so that all of them count.
+
+        The window ends :data:`COMPARED` days back, because with a longer one Dagster would not notice any change.
+        """
+        with warnings.catch_warnings(action="ignore"):  # a parameter of Dagster's that is in beta
+            return dg.TimeWindowPartitionMapping(
+                start_offset=1 - COMPARED, end_offset=0, allow_nonexistent_upstream_partitions=True
+            )
+
+    @cached_property
+    def promoted_only(self) -> dg.SpecificPartitionsPartitionMapping:
+        """Maps every day to the one whose backbone was promoted; where none was, to no day: nothing is waited for."""
+        return dg.SpecificPartitionsPartitionMapping([] if self.promoted is None else [self.promoted.isoformat()])
 
 
 @dataclass(frozen=True)
@@ -60,11 +87,13 @@ class Stage:
             get a contract check.
         deps: the assets of the same day that it reads.
         judged_deps: the assets of ``ds − horizon`` that it reads.
+        promoted_deps: the assets of which it reads what was promoted, whichever day made it.
         group: the group of its assets in the UI.
-        checks: the names of further, non-blocking checks that it reports by :meth:`Step.check`, on its first asset.
+        checks: further, non-blocking checks that it reports by :meth:`Step.check`, on its first asset: the name of each
+            and what it says.
         config: the class of its config; None: it has none.
         ranged: whether one run may do many days.
-        skippable: whether it may decide to write nothing.
+        awaited: whether people wait for it every morning, so that it has a deadline.
         isolated: whether its work is done in a process of its own, whose failure is recorded and stops no other step.
         pool: the concurrency pool in which it waits; None: no pool.
         recommender: the recommender that it belongs to; None: it belongs to none.
@@ -77,11 +106,12 @@ class Stage:
     produces: tuple[str, ...]
     deps: tuple[str, ...]
     judged_deps: tuple[str, ...]
+    promoted_deps: tuple[str, ...]
     group: str
-    checks: tuple[str, ...]
+    checks: Mapping[str, str]
     config: type[BaseModel] | None
     ranged: bool
-    skippable: bool
+    awaited: bool
     isolated: bool
     pool: str | None
     recommender: str | None
@@ -98,7 +128,7 @@ class Stage:
         decorate = dg.multi_asset(
             name=self.name,
             specs=[self._spec(asset, partitioning) for asset in self.produces],
-            check_specs=self.check_specs(),
+            check_specs=self.check_specs(partitioning.days),
             partitions_def=partitioning.days,
             backfill_policy=dg.BackfillPolicy.single_run() if self.ranged else dg.BackfillPolicy.multi_run(),
             pool=self.pool,
@@ -108,38 +138,53 @@ class Stage:
     def _spec(self, asset: str, partitioning: Partitioning) -> dg.AssetSpec:
         table = table_of(asset)
         described = REGISTRY[table].description if table == asset else self.description
-        earlier = partitioning.horizon_earlier
         return dg.AssetSpec(
             dg.AssetKey.from_user_string(asset),
-            deps=[
-                *(dg.AssetKey.from_user_string(dep) for dep in self.deps if dep not in self.produces),
-                *(
-                    dg.AssetDep(dg.AssetKey.from_user_string(dep), partition_mapping=earlier)
-                    for dep in self.judged_deps
-                ),
-            ],
+            deps=self._deps(partitioning),
             description=described,
             group_name=self.group,
             code_version=self.code_version,
             kinds={"parquet", "duckdb"} if table else {"python"},
+            owners=OWNERS.get(self.group, OTHERS),
+            tags={"atelier/kind": REGISTRY[table].kind if table else "made"},
             metadata=_table_metadata(table),
-            skippable=self.skippable,
+            freshness_policy=partitioning.deadline if self.awaited else None,
         )
 
-    def check_specs(self) -> list[dg.AssetCheckSpec]:
-        """The checks of its assets.
+    def _deps(self, partitioning: Partitioning) -> list[dg.AssetDep]:
+        """What its assets depend on: the same day, but for events, which are read up to the day."""
+        same_day = [dep for dep in self.deps if dep not in self.produces]
+        mapped: list[tuple[str, dg.PartitionMapping | None]] = [
+            *((dep, partitioning.up_to_day if _is_event(dep) else None) for dep in same_day),
+            *((dep, partitioning.horizon_earlier) for dep in self.judged_deps),
+            *((dep, partitioning.promoted_only) for dep in self.promoted_deps),
+        ]
+        return [dg.AssetDep(dg.AssetKey.from_user_string(dep), partition_mapping=mapping) for dep, mapping in mapped]
+
+    def check_specs(self, days: dg.DailyPartitionsDefinition) -> list[dg.AssetCheckSpec]:
+        """The checks of its assets, each with a result of every day.
 
         A broken contract blocks the stages that depend on it. It does not where the stage is isolated, because then
         nothing of the partition was published and the other stages go on without it.
         """
-        tables = [dg.AssetKey.from_user_string(asset) for asset in self.produces if table_of(asset)]
-        blocking, promised = not self.isolated, "Whether the data satisfy the table's contract in the registry."
-        contracts = [
-            dg.AssetCheckSpec("contract", asset=key, blocking=blocking, description=promised) for key in tables
-        ]
         first = dg.AssetKey.from_user_string(self.produces[0])
-        names = (*self.checks, *([MADE] if self.isolated else []))
-        return contracts + [dg.AssetCheckSpec(name, asset=first) for name in names]
+        declared = {**self.checks, **({MADE: WHETHER_MADE} if self.isolated else {})}
+        with warnings.catch_warnings(action="ignore"):  # partitioned checks are in preview
+            contracts = [
+                dg.AssetCheckSpec(
+                    CONTRACT,
+                    asset=dg.AssetKey.from_user_string(asset),
+                    blocking=not self.isolated,
+                    description="Whether the data satisfy the table's contract in the registry.",
+                    partitions_def=days,
+                )
+                for asset in self.produces
+                if table_of(asset)
+            ]
+            return contracts + [
+                dg.AssetCheckSpec(name, asset=first, description=text, partitions_def=days)
+                for name, text in declared.items()
+            ]
 
     def _op(self) -> Callable[..., Iterator[Any]]:
         def run(
@@ -166,12 +211,13 @@ def stage(
     group: str,
     deps: Sequence[str] = (),
     judged_deps: Sequence[str] = (),
-    checks: Sequence[str] = (),
+    promoted_deps: Sequence[str] = (),
+    checks: Mapping[str, str] | None = None,
     config: type[BaseModel] | None = None,
     name: str | None = None,
     description: str | None = None,
     ranged: bool = False,
-    skippable: bool = False,
+    awaited: bool = False,
     isolated: bool = False,
     pool: str | None = None,
     recommender: str | None = None,
@@ -192,11 +238,12 @@ def stage(
             produces=tuple(produces),
             deps=tuple(deps),
             judged_deps=tuple(judged_deps),
+            promoted_deps=tuple(promoted_deps),
             group=group,
-            checks=tuple(checks),
+            checks=dict(checks or {}),
             config=config or (parameter.annotation if parameter else None),
             ranged=ranged,
-            skippable=skippable,
+            awaited=awaited,
             isolated=isolated,
             pool=pool,
             recommender=recommender,
@@ -204,6 +251,11 @@ def stage(
         )
 
     return declare
+
+
+def _is_event(asset: str) -> bool:
+    table = table_of(asset)
+    return table is not None and REGISTRY[table].kind == "event"
 
 
 def without_other_recommenders(stages: Sequence[Stage], recommenders: Collection[str]) -> tuple[Stage, ...]:
@@ -229,11 +281,24 @@ def _run(
     stage: Stage, context: dg.AssetExecutionContext, resources: RunResources, values: dict[str, Any] | None
 ) -> Iterator[Any]:
     """Do the stage's work and report its results to Dagster."""
-    keys = context.partition_key_range
-    days = day_range(date.fromisoformat(keys.start), date.fromisoformat(keys.end))
-    step = Step(resources, days, str(context.run.run_id), stage.code_version, context)
+    step = Step(resources, _days_of(context, resources), str(context.run.run_id), stage.code_version, context)
     work = partial(_work, stage.name, stage.compute, stage.config, values or {})
     yield from (_run_isolated if stage.isolated else _run_here)(stage, step, work)
+
+
+def _days_of(context: dg.AssetExecutionContext, resources: RunResources) -> Sequence[date]:
+    """The days of a run.
+
+    Raises:
+        Failure: a partition of the run is no day of this home, which Dagster does not look at before it queues a run.
+    """
+    from resources.days import NoSuchDay, day_of
+
+    keys, settings = context.partition_key_range, resources.home.settings
+    try:
+        return day_range(day_of(keys.start, settings), day_of(keys.end, settings))
+    except NoSuchDay as error:
+        raise dg.Failure(f"the run's partition: {error}", allow_retries=False) from error
 
 
 def _work(
@@ -249,8 +314,12 @@ def _run_here(stage: Stage, step: Step, work: Callable[[Step], None]) -> Iterato
     try:
         work(step)
     except ContractViolation as violation:
-        yield broken_contract(stage.produces, violation)
+        yield from broken_contract(step, stage.produces, violation)
         raise dg.Failure(str(violation), allow_retries=False) from violation
+    except Exception as error:
+        if is_transient(error):
+            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=WAIT) from error
+        raise
     yield from results(step, stage.produces, time.perf_counter() - started)
 
 
@@ -258,9 +327,12 @@ def _run_isolated(stage: Stage, step: Step, work: Callable[[Step], None]) -> Ite
     """Do the work in a process of its own; a failure is reported as missing assets and does not fail the step."""
     started = time.perf_counter()
     found = run_isolated(work, step)
+    if isinstance(found, Failed) and found.transient and step.dagster.op_execution_context.retry_number < RETRIES:
+        step.log.warning(f"{', '.join(stage.produces)}: {found.reason}; it is tried again")
+        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=WAIT)
     if isinstance(found, Failed):
         step.log.error(f"{', '.join(stage.produces)}: {found.reason}\n{found.details}")
-        yield from missing(stage.produces, stage.check_specs(), found.reason, found.violation)
+        yield from missing(stage.produces, step.dagster.assets_def.check_specs, found.reason, found.violation)
         return
     step.outcome = found
     yield from results(step, stage.produces, time.perf_counter() - started)

@@ -54,12 +54,14 @@ class CheckResult:
         passed: whether it passed; a failed one is a WARN.
         description: what was found.
         metadata: figures, for the UI.
+        day: the day that it is about; None: it holds for every day of the run.
     """
 
     name: str
     passed: bool
     description: str
     metadata: dict[str, Any]
+    day: date | None = None
 
 
 @dataclass
@@ -70,12 +72,14 @@ class Outcome:
         written: the published partitions, by table.
         bundles: the published models, by asset.
         notes: key figures, by asset.
+        day_notes: key figures of single days, by asset and day.
         checks: the results of declared checks.
     """
 
     written: "dict[str, list[Written]]" = field(default_factory=lambda: defaultdict(list))
     bundles: "dict[str, Bundle]" = field(default_factory=dict)
     notes: dict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
+    day_notes: dict[tuple[str, date], dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
     checks: list[CheckResult] = field(default_factory=list)
 
 
@@ -124,6 +128,17 @@ class Step:
     def log(self) -> logging.Logger:
         """Dagster's logger, or this process's own."""
         return self.context.log if self.context else logging.getLogger("atelier")
+
+    @property
+    def dagster(self) -> dg.AssetExecutionContext:
+        """Dagster's context of the step.
+
+        Raises:
+            ValueError: the work is done in a process of its own, which has no access to Dagster's storage.
+        """
+        if self.context is None:
+            raise ValueError("Dagster's storage can be read and written only in Dagster's own process")
+        return self.context
 
     @property
     def ds(self) -> date:
@@ -193,9 +208,9 @@ class Step:
         """Record partitions of ``table`` that were not published by :meth:`write` or :meth:`write_range`."""
         self.outcome.written[table].extend(written)
 
-    def rows_written(self, table: str) -> int:
-        """How many rows of ``table`` this run has published so far."""
-        return sum(written.pointer.rows for written in self.outcome.written[table])
+    def rows_written(self, table: str, day: date) -> int:
+        """How many rows of ``table`` this run has published of a day so far."""
+        return sum(each.pointer.rows for each in self.outcome.written[table] if each.pointer.ds == day)
 
     def save_model(
         self,
@@ -226,14 +241,19 @@ class Step:
 
     def note_day(self, asset: str, day: date, **figures: Any) -> None:
         """Record key figures of one day of ``asset``; :meth:`note` in a run over a range applies to every day."""
-        if len(self.days) == 1 or self.context is None:
-            self.note(asset, **figures)
-        else:
-            self.context.add_asset_metadata(figures, asset_key=asset, partition_key=day.isoformat())
+        self.outcome.day_notes[asset, day].update(figures)
 
-    def check(self, name: str, passed: bool, description: str, **metadata: Any) -> None:
-        """Record the result of a declared, non-blocking check; a failed one is a WARN."""
-        self.outcome.checks.append(CheckResult(name, passed, description, metadata))
+    def check(self, name: str, passed: bool, description: str, day: date | None = None, /, **metadata: Any) -> None:
+        """Record the result of a declared, non-blocking check; a failed one is a WARN.
+
+        Args:
+            name: of the check, as the stage declares it.
+            passed: whether it passed.
+            description: what was found.
+            day: the day that it is about; None: the result holds for every day of the run.
+            metadata: figures, for the UI.
+        """
+        self.outcome.checks.append(CheckResult(name, passed, description, metadata, day))
         if not passed:
             self.log.warning(description)
 
@@ -243,9 +263,7 @@ class Step:
         Raises:
             ValueError: the work is done in a process of its own, which has no access to Dagster's storage.
         """
-        if self.context is None:
-            raise ValueError("a run can be tagged only in Dagster's own process")
-        self.context.instance.add_run_tags(self.run_id, {key: text})
+        self.dagster.instance.add_run_tags(self.run_id, {key: text})
 
     def check_history(self) -> "pd.DataFrame":
         """The latest result of every check on the step's day: asset, check, success, blocking, observed; read once.
@@ -255,10 +273,8 @@ class Step:
         """
         from resources.check_history import latest_checks
 
-        if self.context is None:
-            raise ValueError("the results of checks can be read only in Dagster's own process")
         if self._checks is None:
-            self._checks = latest_checks(self.context.instance, self.resources.check_keys, self.ds)
+            self._checks = latest_checks(self.dagster.instance, self.resources.check_keys, self.ds)
         return self._checks
 
 

@@ -14,6 +14,7 @@ from assets.partitions import partitioning
 from assets.recommenders import fitted_daily
 from assets.stage import Stage, without_other_recommenders
 from assets.step import RunResources
+from dagster_project.alerts import alert_sensor
 from dagster_project.executors import steps_in_processes
 from dagster_project.jobs import build_jobs
 from dagster_project.schedules import NIGHTLY, nightly
@@ -54,7 +55,7 @@ def build_defs(
         raise SettingsError(f"{home.toml}: {error}") from error
     stages = without_other_recommenders(stages, chosen)
     allowed = settings.compute
-    partitions = partitioning(settings)
+    partitions = partitioning(home)
     jobs = build_jobs(stages, partitions.days)
     assets = [stage.asset(partitions) for stage in stages]
     checks = build_checks(partitions.days)
@@ -70,6 +71,7 @@ def build_defs(
         asset_checks=checks,
         jobs=jobs,
         schedules=[nightly(job, settings) for job in jobs if job.name in NIGHTLY],
+        sensors=[alert_sensor()],
         resources={"run_resources": resources},
         executor=steps_in_processes("models"),
     )

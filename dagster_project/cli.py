@@ -11,6 +11,8 @@ from datetime import timedelta
 import click
 
 from atelier.errors import AtelierError
+from dagster_project.commands.backfill import backfill
+from dagster_project.commands.doctor import doctor
 from dagster_project.commands.init import init
 from dagster_project.commands.lineage import lineage
 from dagster_project.commands.promote import promote
@@ -28,6 +30,8 @@ def cli() -> None:
     """Atelier: the daily machine-learning pipeline of a fashion retailer. ATELIER_HOME says where it lives."""
 
 
+cli.add_command(backfill)
+cli.add_command(doctor)
 cli.add_command(init)
 cli.add_command(lineage)
 cli.add_command(promote)
@@ -79,7 +83,8 @@ def main() -> None:
         said = str(error).strip().splitlines()
         click.echo(f"atelier: {type(error).__name__}: {said[0] if said else 'without a message'}", err=True)
         click.echo(
-            "A file is damaged, or cannot be read or written; docs/running.md says how a home is mended.", err=True
+            "A file is damaged, or cannot be read or written; `atelier doctor` names what is broken and what mends it.",
+            err=True,
         )
     sys.exit(1)
 

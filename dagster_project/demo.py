@@ -109,8 +109,9 @@ def read_by_judge(home: Home) -> list[dg.AssetKey]:
     stages = without_other_recommenders(STAGES, fitted_daily(home.settings))
     judged = dg.AssetSelection.assets(*(name for stage in stages for name in stage.judged_deps))
     selection = judged.upstream().required_multi_asset_neighbors() - assets_of(INGESTED)
-    graph = build_defs(home).get_repository_def().asset_graph
-    return sorted(selection.resolve(graph) & graph.executable_asset_keys)
+    repository = build_defs(home).get_repository_def()
+    daily = set(repository.get_job("daily_retrain").asset_layer.executable_asset_keys)
+    return sorted(selection.resolve(repository.asset_graph) & daily)
 
 
 def runner(home: Home, instance: dg.DagsterInstance) -> Callable[..., None]:

@@ -11,7 +11,7 @@ import dagster as dg
 from assets import evaluation, raw
 from assets.images import images
 from assets.on_demand import JOBS as ON_DEMAND
-from assets.publishing import feature_store
+from assets.publishing import AFTER_INGEST, feature_store
 from assets.report import report
 from assets.stage import Stage
 from dagster_project.executors import ingest_executor, steps_in_processes
@@ -32,13 +32,13 @@ def assets_of(stages: Sequence[Stage]) -> dg.AssetSelection:
 
 def build_jobs(stages: Sequence[Stage], days: dg.DailyPartitionsDefinition) -> list["AssetJob"]:
     """``ingest`` (raw tables, any range in one run), ``daily_retrain`` (all of a day), ``judge``, those on demand."""
-    not_daily = assets_of((*evaluation.STAGES, *(stage for job in ON_DEMAND for stage in job.stages)))
+    not_daily = assets_of((*evaluation.STAGES, *AFTER_INGEST, *(stage for job in ON_DEMAND for stage in job.stages)))
     return [
         dg.define_asset_job(
             "ingest",
-            assets_of(INGESTED),
+            assets_of((*INGESTED, *AFTER_INGEST)),
             partitions_def=days,
-            description="The source's days into the store: a range of days is one run.",
+            description="The source's days into the store and the database: a range of days is one run.",
             executor_def=ingest_executor,
         ),
         dg.define_asset_job(

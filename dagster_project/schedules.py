@@ -18,11 +18,8 @@ if TYPE_CHECKING:
 #: When what is requested, in the retailer's time zone. The judge needs the behaviour that daily_retrain ingests: its
 #: schedule asks every hour whether the day has been published, and requests it once it has.
 NIGHTLY = {"daily_retrain": "0 4 * * *", "judge": "5 4-23 * * *"}
-#: The asset that tells of each job whether a day has run: the last but one of ``daily_retrain``, since the last,
-#: ``completeness``, also fails where the day was published without one model.
-TELLS = {"daily_retrain": "feature_store", "judge": "offline_metrics"}
-#: The asset whose day has to be there before a job is requested for it.
-NEEDS = {"judge": TELLS["daily_retrain"]}
+#: The job that has to have run of a day before another is requested for it.
+NEEDS = {"judge": "daily_retrain"}
 #: Days that were missed, while the daemon was down for example, are requested again if they are no longer ago.
 CAUGHT_UP = 14
 #: Dagster puts it onto every run of a single day: from a schedule, a backfill, the launchpad.
@@ -48,19 +45,28 @@ def nightly(job: "AssetJob", settings: Settings) -> dg.ScheduleDefinition:
         reason = outside(yesterday, settings)
         if reason:
             return dg.SkipReason(reason)
-        done = context.instance.get_materialized_partitions(dg.AssetKey(TELLS[job.name]))
+        done = context.instance.get_materialized_partitions(told_by(job.name, settings))
         keys = [day.isoformat() for day in due(yesterday, done)]
         if needed := NEEDS.get(job.name):
-            there = context.instance.get_materialized_partitions(dg.AssetKey(needed))
+            there = context.instance.get_materialized_partitions(told_by(needed, settings))
             keys = [key for key in keys if key in there]
         if not keys:
-            return dg.SkipReason(f"daily_retrain has not published {yesterday} yet")
+            return dg.SkipReason(f"{needed} has not run of {yesterday} yet")
         if len(keys) > 1:
             context.log.warning(f"{job.name} missed {', '.join(keys[:-1])}: requested now, in order")
         # Dagster starts no run twice for a run_key, so a day that failed is not tried again every night.
         return [dg.RunRequest(run_key=f"{job.name}/{key}", partition_key=key) for key in keys]
 
     return schedule
+
+
+def told_by(job: str, settings: Settings) -> dg.AssetKey:
+    """The asset that tells whether a job has run of a day.
+
+    For ``daily_retrain`` these are the lists that are served: no other job makes them, as it does the database and the
+    report, and a day that was published without another model has them, while its ``completeness`` fails.
+    """
+    return dg.AssetKey(["recommendations", settings.serving_model] if job == "daily_retrain" else "offline_metrics")
 
 
 def due(yesterday: date, done: Collection[str]) -> list[date]:

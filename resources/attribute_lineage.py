@@ -16,10 +16,12 @@ from atelier.attributes import lineage
 from atelier.errors import AtelierError
 from resources.article_of_day import INGESTED, ArticleOfDay, read_article
 from resources.embedding_cache import EmbeddingCache
+from resources.encoders import BACKBONE, backbone_of
 from resources.frames import rows_of
 from resources.model_bundles import readable_manifest
 from resources.model_store import ModelStore
 from resources.publishing import select_sql
+from resources.tables import REGISTRY
 from resources.tables.attributes import PREDICTED_ATTRIBUTES
 
 if TYPE_CHECKING:
@@ -86,7 +88,8 @@ class Tracer:
         newest = max((day for day in self._ingested_days() if as_of is None or day <= as_of), default=ds)
         then = read_article(self._store, article, ds)
         now = then if newest == ds else read_article(self._store, article, newest)
-        model = self._model(row["model_id"])
+        model = self._model(MODEL, row["model_id"])
+        backbone_id = backbone_of(self._models.root, then.encoders)
         explanation, unexplained = self._explain(row, then)
         return lineage.AttributeLineage(
             article_id=article,
@@ -104,6 +107,8 @@ class Tracer:
                 current=now.text_digest == row["text_digest"],
             ),
             model=model,
+            backbone_id=backbone_id,
+            backbone=self._model(BACKBONE, backbone_id),
             written=self._writing(ds),
             earlier=tuple(_day_value(each) for each in reversed(days[:-1])),
             computed_from=PREDICTED_ATTRIBUTES.by_name["value"].lineage,
@@ -168,8 +173,8 @@ class Tracer:
 
     # The bundle --------------------------------------------------------------------------------------------------
 
-    def _model(self, model_id: str | None) -> lineage.TrainedModel | None:
-        manifest = readable_manifest(self._models.path(MODEL, model_id)) if model_id else None
+    def _model(self, name: str, model_id: str | None) -> lineage.TrainedModel | None:
+        manifest = readable_manifest(self._models.path(name, model_id)) if model_id else None
         if manifest is None:
             return None
         day = date.fromisoformat(manifest.training_day)
@@ -181,10 +186,16 @@ class Tracer:
             seed=manifest.seed,
             libraries=manifest.libraries,
             upstreams=tuple(
-                lineage.UpstreamRead(table, version, version == self._store.data_version(table, day))
-                for table, version in sorted(manifest.upstreams.items())
+                lineage.UpstreamRead(upstream, version, self._is_current(upstream, version, day))
+                for upstream, version in sorted(manifest.upstreams.items())
             ),
         )
+
+    def _is_current(self, upstream: str, version: str, day: date) -> bool:
+        """Whether a table is as it was read on ``day``, or another model is still on disk."""
+        if upstream in REGISTRY:
+            return version == self._store.data_version(upstream, day)
+        return self._models.path(upstream, version).exists()
 
     def _explain(self, row: Row, then: ArticleOfDay) -> "tuple[Explanation | None, str | None]":
         """The explanation of the recorded bundle's prediction; or the reason why there is none."""
@@ -280,6 +291,6 @@ def _differences(
     if then.image_digests != tuple(row["image_digests"]):
         found.append(f"the photographs of {row['ds']} are others: {', '.join(then.image_digests) or 'none'}")
     if found and model is not None:
-        rewritten = [each.table for each in model.upstreams if not each.current]
+        rewritten = [each.table for each in model.upstreams if not each.current and each.table in REGISTRY]
         found += [f"{table} of {model.training_day} was written again since the training" for table in rewritten]
     return tuple(found)

@@ -59,12 +59,12 @@ class TextRead:
 
 @dataclass(frozen=True)
 class UpstreamRead:
-    """What a model was trained on of one table.
+    """What a model was trained on of one table, or which other model it was made with.
 
     Attributes:
-        table: the table.
-        data_version: the digest of the partitions that were read.
-        current: whether these are still the partitions of that day.
+        table: the table, or the other model.
+        data_version: the digest of the partitions that were read, or the other model's id.
+        current: whether these are still the partitions of that day, or the other model is still there.
     """
 
     table: str
@@ -142,6 +142,9 @@ class AttributeLineage:
         photographs: what was read of them.
         text: what was read of it.
         model: the bundle; None where no model had an opinion, or its manifest is gone.
+        backbone_id: the bundle of the fine-tuned backbone that has read the day's photographs; None where their encoder
+            was not fine-tuned here.
+        backbone: that bundle; None where there is none, or its manifest is gone.
         written: what wrote the row.
         earlier: the same value on the days before, newest first.
         computed_from: the columns from which ``value`` is computed, as ``table.column``.
@@ -160,6 +163,8 @@ class AttributeLineage:
     photographs: tuple[PhotographRead, ...]
     text: TextRead
     model: TrainedModel | None
+    backbone_id: str | None
+    backbone: TrainedModel | None
     written: Writing
     earlier: tuple[DayValue, ...]
     computed_from: tuple[str, ...]

@@ -83,6 +83,7 @@ def lineage_page(lineage: AttributeLineage, root: Path | None = None, back: Link
         ("Value", "value", _value(lineage)),
         ("What was read", "read", _read(lineage, root)),
         ("Why", "why", _why(lineage)),
+        ("Backbone", "backbone", _backbone(lineage)),
         ("Model", "model", _model(lineage)),
         ("Run", "run", _run(lineage)),
         ("Earlier days", "earlier", _earlier(lineage)),
@@ -261,6 +262,17 @@ def _photograph(photograph: PhotographRead, lineage: AttributeLineage, root: Pat
 # Model, run, earlier days ------------------------------------------------------------------------------------------
 
 
+def _backbone(lineage: AttributeLineage) -> Iterator[Markup]:
+    backbone_id, backbone = lineage.backbone_id, lineage.backbone
+    if backbone_id is None:
+        yield parts.paragraph("The photographs of that day were not read by a backbone that was fine-tuned here.")
+    elif backbone is None:
+        yield _facts("The backbone that had read the photographs.", ("Backbone", _code(backbone_id)))
+        yield parts.note("The bundle is no longer on disk.")
+    else:
+        yield from _bundle(backbone, "The fine-tuned backbone that had read the photographs, from its manifest.")
+
+
 def _model(lineage: AttributeLineage) -> Iterator[Markup]:
     model_id, model = lineage.stored.model_id, lineage.model
     if model_id is None:
@@ -269,15 +281,15 @@ def _model(lineage: AttributeLineage) -> Iterator[Markup]:
         yield _facts("The bundle.", ("Model", _code(model_id)))
         yield parts.note("The bundle is no longer on disk.")
     else:
-        yield from _bundle(model)
+        yield from _bundle(model, "The bundle that predicted, from its manifest.")
 
 
 _SAME, _AGAIN = parts.Badge("yes", "good"), parts.Badge("written again since", "warn")
 
 
-def _bundle(model: TrainedModel) -> Iterator[Markup]:
+def _bundle(model: TrainedModel, caption: str) -> Iterator[Markup]:
     yield _facts(
-        "The bundle that predicted, from its manifest.",
+        caption,
         ("Model", model.name),
         ("Bundle", _code(model.model_id)),
         ("Training day", model.training_day),

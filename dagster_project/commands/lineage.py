@@ -79,6 +79,7 @@ def tree(found: "AttributeLineage") -> "Tree":
         if found.reproduced:
             why.add(Text("the recorded model was run again and gave the stored value"))
     _read(root, found)
+    _backbone(root, found)
     _model(root, found)
     _branch(root, "written by", _writing(found))
     _branch(root, "computed from", [", ".join(found.computed_from)])
@@ -136,6 +137,13 @@ def _read(root: "Tree", found: "AttributeLineage") -> None:
         _branch(read, f"photograph {each.digest}", [f"{each.path or 'no file'}: {state}"])
     if not found.photographs:
         read.add("no photograph")
+
+
+def _backbone(root: "Tree", found: "AttributeLineage") -> None:
+    """The fine-tuned backbone that has read the photographs; nothing where their encoder was not fine-tuned here."""
+    if found.backbone_id is not None:
+        lines = ["the bundle is no longer on disk"] if found.backbone is None else _bundle(found.backbone)
+        _branch(root, f"photographs were read by the backbone {found.backbone_id}", lines)
 
 
 def _model(root: "Tree", found: "AttributeLineage") -> None:

@@ -184,6 +184,13 @@ def test_a_judge_that_judges_nothing_says_so_everywhere(make_house: Callable[...
     assert run.tags["atelier/judged"].startswith("nothing: ")
     assert retrain in run.tags["atelier/judged"]
     assert not house.store.pointers("offline_metrics")
+    # A backfill counts what was materialised: it is not to fail while its runs succeed.
+    materialised = {
+        str(each.asset_key.to_user_string()): each for each in result.asset_materializations_for_node("offline_metrics")
+    }
+    assert materialised.keys() == {"offline_metrics", "customer_metrics", "model_comparisons"}
+    assert retrain in str(materialised["offline_metrics"].metadata["judged"].value)
+    assert all(each.metadata["missing"].value == "nothing was written" for each in materialised.values())
 
 
 @pytest.mark.end_to_end

@@ -17,6 +17,7 @@ from atelier.images import FineTuned
 from dagster_project.build import build_defs
 from dagster_project.commands.promote import promote_backbone
 from dagster_project.run import run_job
+from resources.encoders import backbone_of
 from resources.model_store import ModelStore
 from resources.retailer import promote_encoder
 from tests.end_to_end.house import House
@@ -62,6 +63,11 @@ def test_promoted_each_photograph_is_encoded_once_with_it(trained: House) -> Non
         assert promoted["encoder_id"].startswith("compact-")
         assert promoted["encoded"] == len(trained.store.read("images", after).to_pandas()["digest"].unique())
         assert checks["encoder_not_from_future"]
+        # What has read the day is known from its encoder, and lineage asks for it.
+        bundle = ModelStore(trained.home.store).pointer("image_backbone", before)
+        assert promoted["image_backbone"] == bundle
+        assert backbone_of(trained.home.store, [promoted["encoder_id"]]) == bundle
+        assert backbone_of(trained.home.store, [first["encoder_id"]]) is None
         again, _ = encode(trained, after)
         assert (again["encoded"], again["encoder_id"]) == (0, promoted["encoder_id"])
         same_day, checks = encode(trained, before)

@@ -15,7 +15,7 @@ from dagster_project.cli import cli
 from dagster_project.commands import lineage as command
 from dagster_project.commands.lineage import clean, show, tree
 from resources.retailer import Home, Settings, write_settings
-from tests.report.lineages import BUNDLE, lineage, unpredicted
+from tests.report.lineages import BACKBONE, BUNDLE, lineage, unpredicted
 
 
 def printed(shown: Tree, width: int = 120) -> str:
@@ -56,6 +56,16 @@ def test_the_tree_tells_everything() -> None:
         f"2025-03-31  v 0.5000 (annotated, the model's own round) {BUNDLE}",
     ):
         assert told in lines, told
+
+
+def test_the_backbone_that_read_the_photographs_is_named() -> None:
+    found = printed(tree(lineage(backbone_id=BACKBONE.model_id, backbone=BACKBONE)))
+    assert f"photographs were read by the backbone {BACKBONE.model_id}" in found
+    assert "image_backbone, training day 2025-03-25, seed 7, code version b0de" in found
+    gone = printed(tree(lineage(backbone_id=BACKBONE.model_id, backbone=None)))
+    assert f"photographs were read by the backbone {BACKBONE.model_id}" in gone
+    assert "the bundle is no longer on disk" in gone
+    assert "backbone" not in printed(tree(lineage())), "an encoder that was not fine-tuned here has none"
 
 
 @pytest.mark.parametrize("width", [40, 60, 200])

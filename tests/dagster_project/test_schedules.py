@@ -40,7 +40,8 @@ class Storage:
     """Dagster's storage as the schedules see it: the partitions of each asset that have run."""
 
     def __init__(self, **partitions: Collection[str]) -> None:
-        self.partitions = {dg.AssetKey(asset): set(days) for asset, days in partitions.items()}
+        keys = {"lists": dg.AssetKey(["recommendations", "als"]), "offline_metrics": dg.AssetKey("offline_metrics")}
+        self.partitions = {keys[asset]: set(days) for asset, days in partitions.items()}
 
     def get_materialized_partitions(self, asset: dg.AssetKey) -> set[str]:
         return self.partitions.get(asset, set())
@@ -49,7 +50,7 @@ class Storage:
 #: Before the first night; for the judge, which needs published days, after every day was published and none judged.
 BEFORE = {
     "daily_retrain_nightly": Storage(),
-    "judge_nightly": Storage(feature_store=[str(date(2025, 1, 1) + timedelta(days=n)) for n in range(1000)]),
+    "judge_nightly": Storage(lists=[str(date(2025, 1, 1) + timedelta(days=n)) for n in range(1000)]),
 }
 
 
@@ -168,11 +169,9 @@ def test_days_missed_while_the_daemon_was_down_are_requested_in_order(
 ) -> None:
     """The last day that has run is the 6th; the daemon wakes on the 11th."""
     done = ["2025-01-01", "2025-02-06"]
-    published = BEFORE["judge_nightly"].partitions[dg.AssetKey("feature_store")]
+    published = BEFORE["judge_nightly"].partitions[dg.AssetKey(["recommendations", "als"])]
     before = (
-        Storage(feature_store=done)
-        if schedule == "daily_retrain_nightly"
-        else Storage(feature_store=published, offline_metrics=done)
+        Storage(lists=done) if schedule == "daily_retrain_nightly" else Storage(lists=published, offline_metrics=done)
     )
     found = evaluate(london, schedule, datetime(2025, 2, 11, 5, 0, tzinfo=LONDON), before)
     assert isinstance(found, list)
@@ -187,9 +186,9 @@ def test_days_missed_while_the_daemon_was_down_are_requested_in_order(
 def test_the_judge_waits_until_the_day_is_published(london: dg.RepositoryDefinition) -> None:
     at = datetime(2025, 2, 11, 4, 5, tzinfo=LONDON)
     judged = {"offline_metrics": ["2025-02-08"]}
-    reason = evaluate(london, "judge_nightly", at, Storage(feature_store=["2025-02-08"], **judged))
-    assert reason == "daily_retrain has not published 2025-02-10 yet"
-    late = evaluate(london, "judge_nightly", at, Storage(feature_store=["2025-02-08", "2025-02-09"], **judged))
+    reason = evaluate(london, "judge_nightly", at, Storage(lists=["2025-02-08"], **judged))
+    assert reason == "daily_retrain has not run of 2025-02-10 yet"
+    late = evaluate(london, "judge_nightly", at, Storage(lists=["2025-02-08", "2025-02-09"], **judged))
     assert isinstance(late, list)
     assert [request.partition_key for request in late] == ["2025-02-09"]
 

@@ -77,11 +77,11 @@ def requested(server: Server, first_days: Sequence[date], next_days: Sequence[da
 
 
 def rows_of(server: Server, asset: str) -> dict[str, int]:
-    """The metadata ``rows`` of the newest materialisation of each day."""
+    """The number of rows of the newest materialisation of each day."""
     rows: dict[str, int] = {}
     for event in server.materialised(asset)["assetMaterializations"]:
         figures = {entry["label"]: entry.get("intValue") for entry in event["metadataEntries"]}
-        rows.setdefault(event["partition"], figures["rows"])
+        rows.setdefault(event["partition"], figures["dagster/row_count"])
     return rows
 
 

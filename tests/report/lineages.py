@@ -17,6 +17,8 @@ from atelier.attributes.lineage import (
 
 DAY = date(2025, 4, 1)
 BUNDLE = "0123456789abcdef" * 2
+#: A fine-tuned backbone, of an earlier day.
+BACKBONE = TrainedModel("image_backbone", "fedcba9876543210" * 2, "2025-03-25", "b0de", 7, {"torch": "2.15.0"}, ())
 
 
 def explanation(**changes: Any) -> Explanation:
@@ -68,6 +70,8 @@ def lineage(**changes: Any) -> AttributeLineage:
             {"torch": "2.15.0"},
             (UpstreamRead("articles", "1" * 64, True), UpstreamRead("images", "2" * 64, False)),
         ),
+        backbone_id=None,
+        backbone=None,
         written=Writing("run-1", datetime(2025, 4, 2, 4, 30, tzinfo=UTC), "3" * 64),
         earlier=(DayValue(date(2025, 3, 31), "v", "annotated", 0.5, "round", BUNDLE),),
         computed_from=("articles.name", "images.digest"),

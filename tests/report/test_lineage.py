@@ -9,7 +9,7 @@ from PIL import Image
 
 from atelier.report.lineage import LineageExample, lineage_page, lineage_section
 from atelier.report.page import Link, render_page
-from tests.report.lineages import BUNDLE, DAY, explanation, lineage, unpredicted
+from tests.report.lineages import BACKBONE, BUNDLE, DAY, explanation, lineage, unpredicted
 from tests.report.test_page import HOSTILE, outline
 
 
@@ -60,6 +60,16 @@ def test_the_page_tells_everything(folder: Path) -> None:
         "2025-03-31",
     ):
         assert told in seen, told
+
+
+def test_the_page_names_the_backbone_that_read_the_photographs() -> None:
+    seen = text_of(lineage_page(lineage(backbone_id=BACKBONE.model_id, backbone=BACKBONE), None))
+    for told in ("fine-tuned backbone that had read the photographs", BACKBONE.model_id, "2025-03-25", "b0de"):
+        assert told in seen, told
+    gone = text_of(lineage_page(lineage(backbone_id=BACKBONE.model_id, backbone=None), None))
+    assert BACKBONE.model_id in gone
+    assert "The bundle is no longer on disk" in gone
+    assert "not read by a backbone that was fine-tuned here" in text_of(lineage_page(lineage(), None))
 
 
 def test_the_page_is_self_contained(folder: Path) -> None:

@@ -21,6 +21,7 @@ from atelier.report.lineage import lineage_page
 from resources.article_inputs import INPUTS, article_inputs
 from resources.attribute_lineage import MODEL, TABLE, LineageError, Tracer
 from resources.embedding_cache import EmbeddingCache
+from resources.encoders import BACKBONE, backbone_of, record_backbone
 from resources.feature_store import FeatureStore
 from resources.model_bundles import manifests
 from resources.model_store import ModelStore
@@ -95,6 +96,8 @@ class Shop:
         inputs = article_inputs(self.store, self.cache, ds)
         model = AttributeModel(CONFIG).fit(inputs, labels)
         upstreams = {table: self.store.data_version(table, ds) for table in (*INPUTS, "annotated_attributes")}
+        if backbone := backbone_of(self.root / "store", [ENCODER]):
+            upstreams[BACKBONE] = backbone
         bundle = self.models.publish(MODEL, ds, model.save, upstreams, seed=0, code_version="abc")
         self.store.write(TABLE, ds, complete(model, inputs, labels, model_id=bundle.model_id), run_id=f"run-{ds}")
 
@@ -402,6 +405,37 @@ def test_the_view_has_every_row_once_with_its_run_and_bundle(
     assert traced.model is not None
     articles = next(u.data_version for u in traced.model.upstreams if u.table == "articles")
     assert found == (traced.stored.value, traced.written.run_id, DAYS[1], articles)
+
+
+def test_the_backbone_that_read_the_photographs_is_traced_and_shown(
+    shop: Shop, database: Callable[[str], list[tuple[object, ...]]]
+) -> None:
+    assert shop.trace("a02", "colour", DAYS[1]).backbone_id is None, "its encoder was not fine-tuned here"
+    tuned = shop.models.publish(
+        BACKBONE,
+        DAYS[0],
+        lambda folder: (folder / "config.json").write_text("{}") and None,
+        {},
+        seed=3,
+        code_version="t",
+    )
+    record_backbone(shop.root / "store", ENCODER, tuned.model_id)
+    shop.predict(DAYS[1], annotations(catalogue()[:23]))
+    found = shop.trace("a02", "colour", DAYS[1])
+    assert found.backbone_id == tuned.model_id
+    assert found.backbone is not None
+    assert (found.backbone.name, found.backbone.training_day, found.backbone.seed) == (BACKBONE, str(DAYS[0]), 3)
+    assert found.model is not None
+    assert (BACKBONE, tuned.model_id, True) in [(u.table, u.data_version, u.current) for u in found.model.upstreams]
+    shown = database("SELECT DISTINCT ds, backbone_id, backbone_training_day FROM attribute_lineage ORDER BY ds")
+    assert (DAYS[1], tuned.model_id, DAYS[0]) in shown
+    assert (DAYS[0], None, None) in shown
+    shutil.rmtree(tuned.path)
+    gone = shop.trace("a02", "colour", DAYS[1])
+    assert (gone.backbone_id, gone.backbone) == (tuned.model_id, None)
+    assert gone.model is not None
+    assert [u.current for u in gone.model.upstreams if u.table == BACKBONE] == [False]
+    assert gone.reproduced, "the vectors are in the cache"
 
 
 def test_the_view_keeps_the_rows_of_a_bundle_that_is_gone(

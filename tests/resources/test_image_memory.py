@@ -90,7 +90,7 @@ def test_of_equal_rows_the_places_are_those_that_were_not_taken(root: Path, tmp_
 def test_files_are_read_once_and_results_do_not_depend_on_memory(root: Path, tmp_path: Path) -> None:
     listed = listing(("a", 0, "good.png"), ("b", 0, "other.png"), ("c", 0, "corrupt.png"))
     first, refused, memory = inspect(listed, root, tmp_path)
-    assert (memory.files_read, memory.rows_listed) == (3, 3)
+    assert memory.files_read == 3
     again, refused_again, memory = inspect(listed, root, tmp_path)
     assert memory.files_read == 1  # what cannot be used is looked at each time: it may have been repaired
     assert again.equals(first)
@@ -116,7 +116,7 @@ def test_a_listing_that_stays_is_looked_at_once_in_a_range(root: Path, tmp_path:
     with ImageMemory(tmp_path) as memory:
         first = memory.inspect(listed, root)
         second = memory.inspect(listing(("a", 0, "good.png"), ("c", 0, "corrupt.png")), root)
-    assert (memory.files_read, memory.rows_listed) == (2, 4)
+    assert memory.files_read == 2
     assert all(one.equals(other) for one, other in zip(first, second, strict=True))
 
 

@@ -1,0 +1,99 @@
+"""``atelier backfill``: a job for every day of a range, one day after the other.
+
+What belongs here: the command, and which days it runs. What does not: running a job (:mod:`dagster_project.run`).
+
+``dg launch --partition-range`` takes only jobs whose assets may do a range in one run, as ``ingest`` does. A model is
+trained for one day, so a range of ``daily_retrain`` is a run for each day, the oldest first.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+
+import click
+
+from atelier.errors import AtelierError
+from resources.days import day_of
+from resources.retailer import Home, Settings, day_range
+
+#: The job that does a range of days in one run.
+RANGED = "ingest"
+#: Runs a day, or a range of days as one run.
+Run = Callable[[date, date | None], None]
+
+
+class BackfillStopped(AtelierError):
+    """A run of the range failed; the message names its day, and the command that goes on from there."""
+
+
+@click.command()
+@click.argument("first")
+@click.argument("last")
+@click.option("--job", default="daily_retrain", show_default=True, help="The job to run, for example judge.")
+def backfill(first: str, last: str, job: str) -> None:
+    """Run a job for every day from FIRST to LAST, both counted and written YYYY-MM-DD, the oldest first.
+
+    The days' data have to be there: ingest them before with --job ingest, which is one run for the whole range.
+    """
+    home = Home.initialised()
+    days = days_between(home.settings, first, last)
+    with runner(home, job) as run:
+        run_days(job, days, run)
+
+
+def days_between(settings: Settings, first: str, last: str) -> Sequence[date]:
+    """The days of a range, in order.
+
+    Raises:
+        NoSuchDay: one of the ends is not a day of the home.
+        AtelierError: the range ends before it begins.
+    """
+    days = day_range(day_of(first, settings), day_of(last, settings))
+    if not days:
+        raise AtelierError(f"the range ends on {last}, before it begins on {first}: name the older day first")
+    return days
+
+
+def run_days(job: str, days: Sequence[date], run: Run) -> None:
+    """Run ``job`` for each of ``days``, or once for all of them where it can do a range.
+
+    Raises:
+        BackfillStopped: a run failed; the days before it are done, those after it were not begun.
+    """
+    runs = [(days[0], days[-1])] if job == RANGED else [(day, None) for day in days]
+    for day, end in runs:
+        named = f"{job} {day}" + (f" … {end}" if end else "")
+        click.echo(f"▶ {named}")
+        try:
+            run(day, end)
+        except AtelierError as error:
+            raise BackfillStopped(
+                f"{error}\nMend the cause, then go on with: atelier backfill {day} {days[-1]} --job {job}"
+            ) from error
+        click.echo(f"✓ {named}")
+
+
+@contextmanager
+def runner(home: Home, job: str) -> Iterator[Run]:
+    """What runs ``job`` of ``home``, against the home's own Dagster storage and with steps in processes.
+
+    Raises:
+        AtelierError: there is no such job; the message names those that there are.
+    """
+    import dagster as dg
+
+    from dagster_project.build import build_defs
+    from dagster_project.executors import step_server
+    from dagster_project.run import run_job_in_processes
+
+    jobs = sorted(each.name for each in build_defs(home).get_repository_def().get_all_jobs() if each.name[0] != "_")
+    if job not in jobs:
+        raise AtelierError(f"there is no job {job!r}; there are {', '.join(jobs)}")
+    os.environ.setdefault("DAGSTER_HOME", str(home.dagster))
+    with dg.DagsterInstance.get() as instance, step_server("models"):
+
+        def run(first: date, last: date | None) -> None:
+            run_job_in_processes(home, instance, job, first, last, log_level="WARNING")
+
+        yield run

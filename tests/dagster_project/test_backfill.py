@@ -1,0 +1,107 @@
+"""``atelier backfill``: a range of days in order, refused with a sentence where one is none, stopped by a failure."""
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atelier.errors import AtelierError
+from dagster_project.cli import cli
+from dagster_project.commands.backfill import BackfillStopped, days_between, run_days, runner
+from resources.days import NoSuchDay, day_of, newest_day
+from resources.retailer import Home, Settings, write_settings
+
+FIRST, LAST = date(2025, 3, 3), date(2025, 3, 20)
+SETTINGS = Settings(source="sample", path="retailer", first_day=FIRST, last_day=LAST)
+LIVE = SETTINGS.model_copy(update={"last_day": None})
+
+
+@pytest.mark.parametrize(
+    "text", ["2025-3-14", "20250314", "2025-W11-5", "14.03.2025", "", " 2025-03-14", "2025-03-14T00:00", "2025-02-30"]
+)
+def test_what_is_written_otherwise_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(NoSuchDay, match=r"is not a day; write it as YYYY-MM-DD, for example 2025-03-20"):
+        day_of(text, SETTINGS)
+
+
+@pytest.mark.parametrize("text", ["2030-01-01", "2025-03-02", "2025-03-21", "0001-01-01"])
+def test_a_day_outside_is_refused_with_the_days_that_there_are(text: str) -> None:
+    with pytest.raises(NoSuchDay, match=rf"{text} is not a day of this home: its days are 2025-03-03 … 2025-03-20"):
+        day_of(text, SETTINGS)
+
+
+def test_a_live_source_ends_yesterday() -> None:
+    yesterday = newest_day(LIVE)
+    assert day_of(yesterday.isoformat(), LIVE) == yesterday
+    with pytest.raises(NoSuchDay, match="its days are"):
+        day_of("2999-01-01", LIVE)
+
+
+@given(st.dates(FIRST, LAST))
+def test_every_day_of_the_home_is_understood(day: date) -> None:
+    assert day_of(day.isoformat(), SETTINGS) == day
+
+
+@given(st.text(max_size=12))
+def test_any_other_text_is_refused_in_one_way(text: str) -> None:
+    try:
+        found = day_of(text, SETTINGS)
+    except NoSuchDay:
+        return
+    assert found.isoformat() == text
+    assert FIRST <= found <= LAST
+
+
+def test_the_older_day_comes_first() -> None:
+    assert days_between(SETTINGS, "2025-03-04", "2025-03-06") == [date(2025, 3, day) for day in (4, 5, 6)]
+    assert days_between(SETTINGS, "2025-03-04", "2025-03-04") == [date(2025, 3, 4)]
+    with pytest.raises(AtelierError, match="name the older day first"):
+        days_between(SETTINGS, "2025-03-06", "2025-03-04")
+
+
+DAYS = days_between(SETTINGS, "2025-03-04", "2025-03-06")
+
+
+@pytest.mark.parametrize(
+    ("job", "runs"), [("daily_retrain", [(day, None) for day in DAYS]), ("ingest", [(DAYS[0], DAYS[-1])])]
+)
+def test_models_are_made_day_by_day_and_history_in_one_run(job: str, runs: Sequence[tuple[date, date | None]]) -> None:
+    done: list[tuple[date, date | None]] = []
+    run_days(job, DAYS, lambda first, last: done.append((first, last)))
+    assert done == runs
+
+
+def test_a_day_that_fails_stops_the_rest_and_names_the_command_that_goes_on() -> None:
+    done: list[date] = []
+
+    def run(first: date, _last: date | None) -> None:
+        if first == DAYS[1]:
+            raise AtelierError("als_model failed")
+        done.append(first)
+
+    command = "atelier backfill 2025-03-05 2025-03-06 --job daily_retrain"
+    with pytest.raises(BackfillStopped, match=f"als_model failed\n.*{command}"):
+        run_days("daily_retrain", DAYS, run)
+    assert done == DAYS[:1]
+
+
+def test_an_unknown_job_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    write_settings(home, SETTINGS)
+    with (
+        pytest.raises(AtelierError, match=r"no job 'retrain'; there are .*daily_retrain.*ingest"),
+        runner(home, "retrain"),
+    ):
+        pytest.fail("nothing may be run")
+
+
+def test_the_command_refuses_before_anything_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_settings(Home(tmp_path), SETTINGS)
+    monkeypatch.setenv("ATELIER_HOME", str(tmp_path))
+    found = CliRunner().invoke(cli, ["backfill", "2025-3-14", "2030-01-01"])
+    assert isinstance(found.exception, NoSuchDay)
+    assert not (tmp_path / "dagster").exists()
