@@ -16,6 +16,7 @@ from assets.raw import CHECKS, ingest, land
 from assets.stage import stage
 from assets.step import Step
 from resources.compute import gpu_pool
+from resources.encoders import chosen_backbone
 from resources.tables import REGISTRY
 
 if TYPE_CHECKING:
@@ -23,10 +24,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from atelier.images import Encoder, Preprocessing
+    from atelier.images import Encoder
     from atelier.sources import Landed
     from resources.image_memory import ImageMemory
-    from resources.retailer import EncoderSettings
 
 GROUP = "images"
 
@@ -182,27 +182,6 @@ def build_encoder(step: Step, config: EncoderConfig) -> "tuple[Encoder, date | N
     return Encoder.build(
         name, weights, preprocessing, device=device, precision=config.precision, batch_size=config.batch_size
     ), None
-
-
-def chosen_backbone(
-    named: "EncoderSettings", backbone: str | None, weights: str | None
-) -> "tuple[str, str | None, Preprocessing | None]":
-    """Backbone, weights (None: seeded) and preprocessing (None: the one that belongs to the weights).
-
-    Args:
-        named: what ``atelier init`` wrote. Its weights and preprocessing fit its own backbone only.
-        backbone: chosen in the launchpad; None: the settings'.
-        weights: chosen in the launchpad; None: the settings', or ``DEFAULT`` for another backbone.
-    """
-    from atelier.images import Preprocessing
-
-    weights = weights or ("DEFAULT" if backbone else named.weights)
-    own = None if backbone else named.preprocessing
-    return (
-        backbone or named.backbone,
-        None if weights == "none" else weights,
-        None if own is None else Preprocessing(**own),
-    )
 
 
 def encode_new(step: Step, encoder: "Encoder", new: "pd.DataFrame") -> set[str]:

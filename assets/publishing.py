@@ -3,11 +3,13 @@
 What belongs here: the asset that rebuilds it. What does not: the rebuilding itself (:mod:`resources.publishing`).
 """
 
-from assets import recommendations, retrieval
+from assets import image_similarity, recommendations, retrieval
 from assets.stage import stage
 from assets.step import Step
 
 GROUP = "published"
+#: The stages of the lists that people are shown.
+LISTED = (*recommendations.STAGES, *retrieval.STAGES, *image_similarity.STAGES)
 #: The last assets of each branch of the day, which have to be there before the file is rebuilt.
 SHOWN = (
     "predicted_attributes",
@@ -17,7 +19,7 @@ SHOWN = (
     "article_features",
     "customer_features",
     "article_vectors",
-    *(asset for each in (*recommendations.STAGES, *retrieval.STAGES) for asset in each.produces),
+    *(asset for each in LISTED for asset in each.produces),
     "offline_metrics",
     "customer_metrics",
     "model_comparisons",

@@ -13,7 +13,6 @@ from assets.completeness import missing_assets
 from assets.day_changes import day_changes
 from assets.day_facts import day_facts, unjudged
 from assets.evaluation import origin_of
-from assets.image_backbone import NAME as BACKBONE
 from assets.pictures import album_of, partition
 from assets.publishing import GROUP, SHOWN
 from assets.raw import STAGES as RAW
@@ -22,7 +21,7 @@ from assets.report_index import days_with_page, write_index
 from assets.retrieval import RECALL
 from assets.stage import stage
 from assets.step import Step, markdown
-from atelier.errors import BundleError, PartitionMissing
+from atelier.errors import PartitionMissing
 from sql import query
 
 if TYPE_CHECKING:
@@ -208,18 +207,15 @@ def _untrained(step: Step) -> str | None:
 
 def _fine_tuned(step: Step, ds: date) -> bool:
     """Whether the photographs of a day were encoded by a backbone that was fine-tuned on annotations."""
-    from atelier.images import Encoder, FineTuned
+    from atelier.images import Encoder
+    from resources.encoders import PRECISIONS, tuned_backbones
 
-    encoder_id, promoted = _encoder_of(step, ds), step.home.settings.encoder.promoted
-    made = {step.models.pointer(BACKBONE, day) for day in step.models.days(BACKBONE)}
-    for model_id in made | ({promoted} if promoted else set()):
-        try:
-            backbone = FineTuned.load(step.models.path(BACKBONE, model_id)).backbone
-        except BundleError:  # the bundle is gone, so it is not known which encoder made its vectors
-            continue
-        if encoder_id in {Encoder(backbone, device="cpu", precision=each).encoder_id for each in ("float32", "bf16")}:
-            return True
-    return False
+    encoder_id = _encoder_of(step, ds)
+    return any(
+        encoder_id == Encoder(backbone, device="cpu", precision=each).encoder_id
+        for backbone in tuned_backbones(step.home, step.models)
+        for each in PRECISIONS
+    )
 
 
 def _missing(step: Step) -> "Section | None":
