@@ -11,6 +11,7 @@ from datetime import timedelta
 import click
 
 from atelier.errors import AtelierError
+from dagster_project.commands.find import find
 from dagster_project.commands.init import init
 from dagster_project.commands.lineage import lineage
 from dagster_project.commands.promote import promote
@@ -28,6 +29,7 @@ def cli() -> None:
     """Atelier: the daily machine-learning pipeline of a fashion retailer. ATELIER_HOME says where it lives."""
 
 
+cli.add_command(find)
 cli.add_command(init)
 cli.add_command(lineage)
 cli.add_command(promote)

@@ -103,7 +103,7 @@ def test_a_photograph_from_outside_is_looked_up(compared: ExactImages | ImageInd
     assert compared.like(shot, 9, product_type="shoe")["article_id"].tolist() == ["d"]
     assert compared.like(shot, 9, price=(11, 50))["article_id"].tolist() == ["b", "c"]
     assert compared.like(shot, 9, price=(1000, 2000)).empty
-    with pytest.raises(UnknownIdentifier, match="product type 'hat'; there are dress, shoe"):
+    with pytest.raises(UnknownIdentifier, match="product type 'hat'; there are 'dress', 'shoe'"):
         compared.like(shot, product_type="hat")
     with pytest.raises(OtherEncoderError, match="3 values, those of the articles 2"):
         compared.like(np.ones((1, 3), np.float32))
