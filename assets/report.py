@@ -255,6 +255,12 @@ def _neighbours(step: Step) -> "Section":
     return neighbours_section(partition(step, "similar_articles"), album_of(step))
 
 
+def _out_of_stock(step: Step) -> "Section":
+    from atelier.report.neighbours import replacements_section
+
+    return replacements_section(partition(step, "out_of_stock_replacement"), album_of(step))
+
+
 def _recommendations(step: Step) -> "Section":
     """The lists of a few customers; the table holds those of all."""
     from assets.attention import attention_of
@@ -296,6 +302,7 @@ SECTIONS: tuple[Callable[[Step], "Section | None"], ...] = (
     _tuning,
     _diversity,
     _neighbours,
+    _out_of_stock,
     _search,
     _ingest,
     _checks,

@@ -84,8 +84,11 @@ class Part:
     confidences: Float32s
 
     @cached_property
-    def _index(self) -> "bm25s.BM25":
+    def _index(self) -> "bm25s.BM25 | None":
+        """The index of the values; None where there is not a word in any."""
         words = split_words(pa.array(self.values, pa.string()))
+        if not len(words.rows):
+            return None
         ends = np.cumsum(np.bincount(words.rows, minlength=len(self.rows)))[:-1]
         tokens = [each.tolist() for each in np.split(singular(words.values).to_numpy(zero_copy_only=False), ends)]
         index = bm25s.BM25(method="lucene")
@@ -94,9 +97,10 @@ class Part:
 
     def scores(self, word: str) -> Float32s:
         """The weighted BM25 score of a word, float32 [m]; 0 where it does not stand."""
-        if word not in self._index.vocab_dict:
+        index = self._index
+        if index is None or word not in index.vocab_dict:
             return np.zeros(len(self.rows), np.float32)
-        found: Float32s = self._index.get_scores([word]) * self.weights
+        found: Float32s = index.get_scores([word]) * self.weights
         return found
 
     @cached_property

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from atelier.errors import PartitionMissing
+from dagster_project.commands.serving import rank_for, served_day
 from dagster_project.terminal import clean
 from resources.retailer import Home
 
@@ -41,7 +42,7 @@ def find(
 ) -> None:
     """Articles by the words of QUERY; --ATTRIBUTE VALUE (--color blue, --brand X) keeps those with that value."""
     home = Home.initialised()
-    ds = day.date() if day else home.open_store().last_day("articles")
+    ds = day.date() if day else served_day(home) if customer else home.open_store().last_day("articles")
     articles, search = open_search(home, ds, uncertain=uncertain, every=every)
     hits = search.find(query, parse_filters(filters), None)
     if unknown := search.unknown_words(query):
@@ -103,13 +104,12 @@ def for_customer(home: Home, ds: date, customer: str, hits: "pd.DataFrame") -> "
     """
     import pandas as pd
 
-    from dagster_project.commands.serving import rank_for
-
     best = hits[hits["words"] == hits["words"].max()]
     ranked = rank_for(home, ds, customer, best["article_id"].tolist(), k=len(best))
     first = ranked[["article_id", "model"]].merge(best, on="article_id")
     rest = best[~best["article_id"].isin(first["article_id"])].assign(model="the search alone")
-    return pd.concat([first, rest], ignore_index=True)
+    ranked_first: pd.DataFrame = pd.concat([first, rest], ignore_index=True)
+    return ranked_first
 
 
 def match_text(match: "Match") -> str:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atelier.errors import AtelierError
+from dagster_project.commands.find import open_search
+from dagster_project.commands.serving import rank_for, served_day
 from dagster_project.terminal import clean
 from resources.retailer import Home
 
@@ -91,10 +93,7 @@ def _rank_now(
     home: Home, customer: str, among: tuple[str, ...], bag: tuple[str, ...], day: datetime | None, k: int, seen: str
 ) -> None:
     """Rank for a place in the shop that no stored list is for: a category, or beside what is in the bag."""
-    from dagster_project.commands.find import open_search
-    from dagster_project.commands.serving import rank_for
-
-    ds = day.date() if day else home.open_store().last_day(TABLE)
+    ds = day.date() if day else served_day(home)
     wrong = [each for each in among if "=" not in each]
     if wrong:
         raise click.UsageError(f"--among {wrong[0]!r} is not NAME=VALUE, such as category=dress")

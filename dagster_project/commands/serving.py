@@ -23,6 +23,13 @@ HISTORY = """
     WHERE customer_id = $customer ORDER BY ds, ordinal"""
 
 
+def served_day(home: "Home") -> date:
+    """The newest day of which the served recommender was trained; without any, the first day, which then is missed."""
+    from resources.model_store import ModelStore
+
+    return max(ModelStore(home.store).days(f"{home.settings.serving_model}_model"), default=home.settings.first_day)
+
+
 def rank_for(
     home: "Home",
     ds: date,

@@ -43,7 +43,9 @@ GROUPS = {
         *(f"{name}_model" for name in MODELS),
         *(f"recommendations/{name}" for name in MODELS),
         "article_index",
-        *(f"similar_articles/{name}" for name in COMPARING),
+        *(f"similar_articles/{name}" for name in (*COMPARING, "image")),
+        "image_index",
+        "out_of_stock_replacement",
     },
     "studies": {
         "attribute_study",
@@ -75,6 +77,7 @@ NO_CONTRACT = {
     "vector_space",
     *(f"{name}_model" for name in MODELS),
     "article_index",
+    "image_index",
     "feature_store",
     "report",
     "completeness",
@@ -98,7 +101,10 @@ CHECKS = {
     **{f"{name}_model": {"made", "preset_not_from_future"} for name in MODELS},
     **{f"recommendations/{name}": {"contract", "every_customer_is_served", "made"} for name in MODELS},
     **{f"similar_articles/{name}": {"contract", "made"} for name in COMPARING},
+    "similar_articles/image": {"contract"},
+    "out_of_stock_replacement": {"contract"},
     "article_index": {"index_recall", "made"},
+    "image_index": {"image_index_recall", "made"},
     "offline_metrics": {"contract", "judged", "enough_customers"},
 }
 
