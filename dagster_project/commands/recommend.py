@@ -102,7 +102,7 @@ def _rank_now(
     ranked = rank_for(home, ds, customer, candidates, k=k, bag=bag, exclude_seen=seen == "excluded")
     if ranked.empty:
         raise AtelierError(
-            f"none of the {len(candidates):,} articles can be ranked for {customer!r}: nobody acted on them"
+            f"none of these {len(candidates):,} articles can be ranked for {customer!r}: they are new, or were purchased"
         )
     shown = ranked.merge(articles, on="article_id")
     where = [f"among {each}" for each in among] + ([f"with {' and '.join(bag)} in the bag"] if bag else [])
