@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.recommendations import TABLE, lists_of
-from assets.recommenders import TRAIN_KINDS, catalogue, training_interactions
+from assets.recommenders import TRAIN_KINDS, catalogue, fitted_daily, training_interactions
 from assets.stage import stage
 from assets.step import Step
-from atelier.recommenders import DAILY
+from atelier.recommenders import MODELS
 from resources.retailer import day_range
 from resources.tables.columns import SEEN
 from sql import query
@@ -75,7 +75,7 @@ class EvaluationData:
 @stage(
     produces=["offline_metrics", "customer_metrics", "model_comparisons"],
     deps=["interactions"],
-    judged_deps=["articles", "customers", *(asset for name in DAILY for asset in (f"{name}_model", lists_of(name)))],
+    judged_deps=["articles", "customers", *(asset for name in MODELS for asset in (f"{name}_model", lists_of(name)))],
     group=GROUP,
     checks=["judged", "enough_customers"],
     skippable=True,
@@ -84,7 +84,8 @@ def offline_metrics(step: Step, config: EvaluationConfig) -> None:
     """Evaluates the recommendations of ds − horizon; if data are missing, checks and run say how to make them."""
     origin = origin_of(step)
     remedy = missing(step, origin)
-    absent = [name for name in DAILY if name not in models_with_lists(step, origin)]
+    with_lists = models_with_lists(step, origin)
+    absent = [name for name in fitted_daily(step.home.settings) if name not in with_lists]
     found = f"the lists of {origin} are evaluated on what customers did until {step.ds}"
     found += f"; there are no lists of {', '.join(absent)}" if absent else ""
     step.check("judged", remedy is None and not absent, remedy or found)
@@ -151,7 +152,7 @@ def judged_later(step: Step) -> str:
 
 def models_with_lists(step: Step, origin: date) -> list[str]:
     """The models that have lists of a day, in the order of the leaderboard."""
-    return [name for name in DAILY if step.store.pointer(TABLE, origin, name) is not None]
+    return [name for name in MODELS if step.store.pointer(TABLE, origin, name) is not None]
 
 
 def prepare(step: Step, origin: date, config: EvaluationConfig) -> EvaluationData:

@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import Field, ValidationError, create_model
 
 from assets.step import Step
-from atelier.recommenders import DAILY, declared
+from atelier.recommenders import MODELS, declared
 from atelier.recommenders.config import RecommenderConfig
 from resources.retailer import faults
 
@@ -39,7 +39,7 @@ def with_preset(config: type[RecommenderConfig]) -> type[RecommenderConfig]:
     return made
 
 
-PRESET_CONFIGS = {name: with_preset(model.config) for name, model in DAILY.items()}
+PRESET_CONFIGS = {name: with_preset(model.config) for name, model in MODELS.items()}
 """The config of the stage of each model."""
 
 # The work of a stage in a process of its own is pickled, which finds a class by its name in its module.

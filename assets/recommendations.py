@@ -13,7 +13,7 @@ import dagster as dg
 from assets.recommenders import CONTENT, GROUP, catalogue, known_customers
 from assets.stage import Stage, stage
 from assets.step import Step
-from atelier.recommenders import DAILY, FALLBACK, declared
+from atelier.recommenders import FALLBACK, MODELS, declared
 from atelier.recommenders.declaration import Declaration
 from resources.compute import gpu_pool
 from sql import query
@@ -177,9 +177,10 @@ def lists_stage(model: Declaration) -> Stage:
         config=RecommendationsConfig,
         isolated=True,
         pool=gpu_pool(),
+        recommender=model.name,
         code=[model.module],
     )
     return declare(partial(write_lists, model.name))
 
 
-STAGES = tuple(lists_stage(model) for model in DAILY.values())
+STAGES = tuple(lists_stage(model) for model in MODELS.values())

@@ -15,10 +15,11 @@ import dagster as dg
 from assets.presets import PRESET_CONFIGS, SEEN_BY_PRESET, check_preset, settled
 from assets.stage import Stage, stage
 from assets.step import Step
-from atelier.recommenders import DAILY
+from atelier.recommenders import DAILY, FALLBACK, MODELS
 from atelier.recommenders.config import RecommenderConfig
 from atelier.recommenders.declaration import Declaration
 from resources.compute import gpu_pool
+from resources.retailer import SettingsError
 from sql import query
 
 if TYPE_CHECKING:
@@ -27,12 +28,34 @@ if TYPE_CHECKING:
     from atelier.catalogue import Catalogue
     from atelier.interactions import Interactions
     from atelier.recommenders.base import Recommender
+    from resources.retailer import Settings
 
 GROUP = "recommenders"
 TRAIN_KINDS = RecommenderConfig().train_kinds
 #: The assets that models read which use the content of articles.
 CONTENT = ("article_vectors", "vector_space")
 READ = ("interactions", "articles", "customers")
+
+
+def fitted_daily(settings: "Settings") -> tuple[str, ...]:
+    """The recommenders that the daily job fits, in the order of the leaderboard.
+
+    Raises:
+        SettingsError: the settings name one that does not exist, leave out the one that serves whom the others cannot
+            serve, or leave out the serving model.
+    """
+    names = DAILY if settings.recommenders is None else settings.recommenders
+    unknown = [name for name in names if name not in MODELS]
+    if unknown:
+        raise SettingsError(f"recommenders: there is no {', '.join(map(repr, unknown))}; there are {', '.join(MODELS)}")
+    if FALLBACK not in names:
+        raise SettingsError(f"recommenders: {FALLBACK} serves whom the others cannot serve; add it")
+    if settings.serving_model not in names:
+        raise SettingsError(
+            f"serving_model: {settings.serving_model!r} is not fitted daily; take one of {', '.join(names)}, or add it "
+            "to recommenders"
+        )
+    return tuple(name for name in MODELS if name in names)
 
 
 def training_interactions(step: Step, kinds: Sequence[str], day: date | None = None) -> "Interactions":
@@ -115,9 +138,10 @@ def model_stage(model: Declaration) -> Stage:
         config=PRESET_CONFIGS[model.name],
         isolated=True,
         pool=gpu_pool(),
+        recommender=model.name,
         code=[model.module],
     )
     return declare(partial(fit_model, model.name))
 
 
-STAGES = tuple(model_stage(model) for model in DAILY.values())
+STAGES = tuple(model_stage(model) for model in MODELS.values())

@@ -13,7 +13,7 @@ import dagster as dg
 from assets.recommenders import GROUP
 from assets.stage import Stage, stage
 from assets.step import Step, markdown
-from atelier.recommenders import DAILY
+from atelier.recommenders import MODELS
 from atelier.recommenders.declaration import Declaration
 from resources.compute import gpu_pool
 
@@ -102,7 +102,8 @@ article_index = stage(
     group=GROUP,
     checks=["index_recall"],
     isolated=True,
-    code=[DAILY[INDEXED].module],
+    recommender=INDEXED,
+    code=[MODELS[INDEXED].module],
 )(build_index)
 
 
@@ -132,11 +133,12 @@ def neighbours_stage(model: Declaration) -> Stage:
         config=SimilarConfig,
         isolated=True,
         pool=gpu_pool(),
+        recommender=model.name,
         code=[model.module],
     )
     return declare(partial(write_neighbours, model.name))
 
 
 #: The models with vectors, by which articles can be compared.
-COMPARING = tuple(model for model in DAILY.values() if model.has_vectors)
+COMPARING = tuple(model for model in MODELS.values() if model.has_vectors)
 STAGES = (article_index, *(neighbours_stage(model) for model in COMPARING))

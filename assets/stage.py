@@ -7,8 +7,8 @@ assets with partitions, contract checks, schema and lineage, the same way for al
 import inspect
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property, partial
 from typing import Any
@@ -67,6 +67,7 @@ class Stage:
         skippable: whether it may decide to write nothing.
         isolated: whether its work is done in a process of its own, whose failure is recorded and stops no other step.
         pool: the concurrency pool in which it waits; None: no pool.
+        recommender: the recommender that it belongs to; None: it belongs to none.
         code: modules that its work depends on besides those that the function's own module imports.
     """
 
@@ -83,6 +84,7 @@ class Stage:
     skippable: bool
     isolated: bool
     pool: str | None
+    recommender: str | None
     code: tuple[str, ...]
 
     @cached_property
@@ -172,6 +174,7 @@ def stage(
     skippable: bool = False,
     isolated: bool = False,
     pool: str | None = None,
+    recommender: str | None = None,
     code: Sequence[str] = (),
 ) -> Callable[[Callable[..., None]], Stage]:
     """Declare a stage: ``@stage(produces=["article_features"], deps=["articles"], group="features")``.
@@ -196,10 +199,22 @@ def stage(
             skippable=skippable,
             isolated=isolated,
             pool=pool,
+            recommender=recommender,
             code=tuple(code),
         )
 
     return declare
+
+
+def without_other_recommenders(stages: Sequence[Stage], recommenders: Collection[str]) -> tuple[Stage, ...]:
+    """The stages without those of other recommenders, none of which depends on what is left out."""
+    kept = [each for each in stages if each.recommender is None or each.recommender in recommenders]
+    absent = {asset for each in stages for asset in each.produces} - {a for each in kept for a in each.produces}
+
+    def present(assets: Sequence[str]) -> tuple[str, ...]:
+        return tuple(asset for asset in assets if asset not in absent)
+
+    return tuple(replace(each, deps=present(each.deps), judged_deps=present(each.judged_deps)) for each in kept)
 
 
 def _table_metadata(table: str | None) -> Mapping[str, Any]:

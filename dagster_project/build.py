@@ -11,9 +11,9 @@ import dagster as dg
 from assets.checks import build_checks
 from assets.on_demand import STAGES
 from assets.partitions import partitioning
-from assets.stage import Stage
+from assets.recommenders import fitted_daily
+from assets.stage import Stage, without_other_recommenders
 from assets.step import RunResources
-from atelier.recommenders import DAILY
 from dagster_project.executors import steps_in_processes
 from dagster_project.jobs import build_jobs
 from dagster_project.schedules import NIGHTLY, nightly
@@ -45,13 +45,14 @@ def build_defs(
         compute: the device and the threads; by default as the settings say.
 
     Raises:
-        SettingsError: atelier.toml cannot be read, or names a serving model that does not exist.
+        SettingsError: atelier.toml cannot be read, or the recommenders that it names cannot be the daily ones.
     """
     settings = home.settings
-    if settings.serving_model not in DAILY:
-        raise SettingsError(
-            f"serving_model is {settings.serving_model!r} in {home.toml}; take one of {', '.join(DAILY)}"
-        )
+    try:
+        chosen = fitted_daily(settings)
+    except SettingsError as error:
+        raise SettingsError(f"{home.toml}: {error}") from error
+    stages = without_other_recommenders(stages, chosen)
     allowed = settings.compute
     partitions = partitioning(settings)
     jobs = build_jobs(stages, partitions.days)

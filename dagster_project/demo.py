@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.evaluation import STAGES as EVALUATION
+from assets.on_demand import STAGES
+from assets.recommenders import fitted_daily
 from assets.report import report_path
+from assets.stage import without_other_recommenders
 from atelier.errors import AtelierError
 from dagster_project.build import build_defs
 from dagster_project.commands.init import init_home
@@ -104,7 +106,8 @@ def check_sample(home: Home) -> None:
 
 def read_by_judge(home: Home) -> list[dg.AssetKey]:
     """What the judge reads of the day whose lists it judges, and what that is made from, without what is ingested."""
-    judged = dg.AssetSelection.assets(*(name for stage in EVALUATION for name in stage.judged_deps))
+    stages = without_other_recommenders(STAGES, fitted_daily(home.settings))
+    judged = dg.AssetSelection.assets(*(name for stage in stages for name in stage.judged_deps))
     selection = judged.upstream().required_multi_asset_neighbors() - assets_of(INGESTED)
     graph = build_defs(home).get_repository_def().asset_graph
     return sorted(selection.resolve(graph) & graph.executable_asset_keys)

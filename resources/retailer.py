@@ -120,6 +120,8 @@ class Settings(BaseModel):
         time_zone: the retailer's, which defines what a day is.
         horizon: the days of behaviour by which the recommendations of a day are evaluated.
         serving_model: whose lists every customer gets.
+        recommenders: the models that the daily job fits; empty: those that are declared as daily. Their
+            names are checked where the code location is put together.
         encoder: which encoder turns photographs into vectors.
         compute: how much of the machine a step may use.
         options: further options of the source, by name.
@@ -135,6 +137,7 @@ class Settings(BaseModel):
     time_zone: str = "Europe/London"
     horizon: int = Field(default=7, ge=1)
     serving_model: str = "als"
+    recommenders: tuple[str, ...] | None = None
     encoder: EncoderSettings = EncoderSettings()
     compute: ComputeSettings = ComputeSettings()
     options: dict[str, Any] = Field(default_factory=dict)
@@ -293,9 +296,10 @@ def check_settings(home: Home, settings: Settings) -> bool:
     if not home.toml.exists():
         return False
     existing = read_settings(home.toml)
-    # What was promoted or tuned since is no other request: init knows nothing of it.
+    # What was promoted, tuned or chosen since is no other request: init knows nothing of it.
     encoder = settings.encoder.model_copy(update={"promoted": existing.encoder.promoted})
-    asked = settings.model_copy(update={"encoder": encoder, "presets": existing.presets})
+    since = {"encoder": encoder, "presets": existing.presets, "recommenders": existing.recommenders}
+    asked = settings.model_copy(update=since)
     different = list(_differences(existing.model_dump(), asked.model_dump()))
     if not different:
         return True
@@ -318,7 +322,12 @@ def write_settings(home: Home, settings: Settings) -> None:
     if check_settings(home, settings):
         return
     document = tomlkit.document()
-    document.add(tomlkit.comment("Written once by `atelier init`; of what is here only [compute] may be edited later."))
+    document.add(
+        tomlkit.comment("Written once by `atelier init`; later only [compute] and `recommenders` may be edited.")
+    )
+    document.add(
+        tomlkit.comment("`recommenders = [...]`, above the first section, says which models the daily job fits.")
+    )
     document.add(tomlkit.comment("`atelier promote` writes encoder.promoted, the job `tune` writes [presets]."))
     document.add(tomlkit.comment("Everything else is Dagster config."))
     for name, value in settings.model_dump(exclude_none=True).items():

@@ -1,28 +1,21 @@
 """The section on recommendations: a few customers' lists, with photographs and the reasons of each recommendation.
 
-What belongs here: showing rows of recommendations and saying their reasons in words. What does not: choosing the
-customers, computing reasons (:mod:`atelier.recommenders`).
+What belongs here: showing rows of recommendations. What does not: choosing the customers, computing reasons
+(:mod:`atelier.recommenders`), reasons in words (:mod:`atelier.report.reasons`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import pandas as pd
 
 from atelier.report import parts
 from atelier.report.album import Album, strip
+from atelier.report.reasons import sentences
 
 CHOSEN = 6
 """Articles shown of what a customer chose before, at most: those that weighed most."""
 ATTENDED = 8
 """Interactions shown of what a model attended to, at most."""
-BLOCKS = {
-    "image": "its photograph",
-    "price": "its price",
-    "recency": "how long it has been on sale",
-    "popularity": "how much it sells",
-}
-"""What a reason is called that is a whole block of the article's vector."""
 
 
 @parts.section(
@@ -42,8 +35,8 @@ def recommendations_section(
     attended = pd.DataFrame(columns=["model", "customer_id"]) if attention is None else attention
     yield parts.paragraph(
         "A few customers: what they chose before, as far as it explains something, and the first places of each"
-        " model's list. A reason is an article of their history or a property of the recommended article that"
-        " raised its score; the strongest stand first."
+        " model's list. A reason is an article of their history, a property of the recommended article, or, of"
+        " two_stage, the source that found it and a feature, that raised its score; the strongest stand first."
     )
     ordered = lists.sort_values(["customer_id", "model", "rank"]).groupby("customer_id", sort=True)
     for place, (customer, theirs) in enumerate(ordered):
@@ -62,7 +55,7 @@ def _customer(theirs: pd.DataFrame, attended: pd.DataFrame, album: Album) -> Ite
     for model, rows in theirs.groupby("model", sort=True):
         pairs = zip(rows["article_id"].astype(str), rows["reasons"], strict=True)
         yield parts.paragraph(f"{model} recommends")
-        yield strip(album.card(article, _because(article, reasons, album)) for article, reasons in pairs)
+        yield strip(album.card(article, sentences(article, reasons, album.name)) for article, reasons in pairs)
         looked = attended[attended["model"] == model]
         if len(looked):
             yield from _attended(str(model), looked, album)
@@ -91,18 +84,3 @@ def _chosen(rows: pd.DataFrame) -> list[str]:
         for reason in own:
             weights[reason["value"]] = weights.get(reason["value"], 0.0) + reason["weight"] / strongest
     return sorted(weights, key=lambda article: (-weights[article], article))[:CHOSEN]
-
-
-def _because(article: str, reasons: Sequence[Mapping[str, Any]], album: Album) -> list[str]:
-    """The reasons of an article in words: one line for its history, one for each property."""
-    own = [str(reason["value"]) for reason in reasons if reason["kind"] == "article"]
-    chosen = ["it before" if other == article else f"{album.name(other)} ({other})" for other in own]
-    lines = [f"because you chose {' and '.join(chosen)}"] if chosen else []
-    return lines + [_property(str(reason["value"])) for reason in reasons if reason["kind"] == "attribute"]
-
-
-def _property(value: str) -> str:
-    name, separator, said = value.partition("=")
-    if not separator:
-        return f"because of {BLOCKS.get(value, value)}"
-    return f"because its text says “{said}”" if name == "text" else f"because {name.replace('_', ' ')} = {said}"

@@ -166,10 +166,12 @@ def check_names(settings: Settings) -> None:
     Raises:
         UsageError: the model or backbone is unknown, or the weights are not there; the message names the option.
     """
-    from atelier.recommenders import DAILY
+    from assets.recommenders import fitted_daily
 
-    if settings.serving_model not in DAILY:
-        raise click.UsageError(f"--serving-model: no model {settings.serving_model!r}; there are {', '.join(DAILY)}")
+    try:
+        fitted_daily(settings)
+    except SettingsError as error:
+        raise click.UsageError(str(error).replace("serving_model", "--serving-model")) from error
     backbone, weights = settings.encoder.backbone, settings.encoder.weights
     if backbone != EncoderSettings().backbone:  # the default needs no torchvision, which takes seconds to import
         from torchvision import models

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atelier.errors import AtelierError
+from atelier.report.reasons import sentences
 from dagster_project.commands.find import open_search
 from dagster_project.commands.serving import rank_for, served_day
 from dagster_project.terminal import clean
@@ -102,7 +103,7 @@ def _rank_now(
     ranked = rank_for(home, ds, customer, candidates, k=k, bag=bag, exclude_seen=seen == "excluded")
     if ranked.empty:
         raise AtelierError(
-            f"none of these {len(candidates):,} articles can be ranked for {customer!r}: they are new, or were purchased"
+            f"none of these {len(candidates):,} articles can be ranked for {customer!r}: they are new or purchased"
         )
     shown = ranked.merge(articles, on="article_id")
     where = [f"among {each}" for each in among] + ([f"with {' and '.join(bag)} in the bag"] if bag else [])
@@ -147,7 +148,8 @@ def _print(model: str, rows: "pd.DataFrame", names: dict[str, str], caption: str
         what = f"{clean(_text(product_type)):16}  {clean(_text(article_name)):40}  {price:>8}"
         click.echo(f"{rank:3d}  {clean(article)}  {score:9.4f}  {what}".rstrip())
         for reason in _listed(reasons)[:SHOWN_REASONS]:
-            click.echo(f"       because of {_reason(reason, names)} ({reason['weight']:+.4f})")
+            (said,) = sentences(str(article), [reason], lambda other: names.get(other, "an article"))
+            click.echo(f"       {clean(said)} ({reason['weight']:+.4f})")
 
 
 def _text(value: object) -> str:
@@ -159,11 +161,6 @@ def _listed(reasons: Any) -> list[dict[str, Any]]:
     import numpy as np
 
     return list(reasons) if isinstance(reasons, list | np.ndarray) else []
-
-
-def _reason(reason: dict[str, Any], names: dict[str, str]) -> str:
-    value = str(reason["value"])
-    return clean(f"{value} {names[value]}" if value in names else value)
 
 
 def _write_page(home: Home, ds: date, customer: str, lists: "pd.DataFrame", page: Path) -> None:

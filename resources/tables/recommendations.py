@@ -32,8 +32,9 @@ RECOMMENDATIONS = Table(
         Column(
             "reasons",
             'STRUCT(kind VARCHAR, "value" VARCHAR, weight DOUBLE)[]',
-            "Why, for the first 10 places of lists by models that can tell (als: articles of the history; hybrid: those and"
-            " attributes of the article): what raised the score most, weight in units of the score. Else null.",
+            "Why, for the first 10 places of lists by models that can tell (als: articles of the history; hybrid and"
+            " transformer: those and attributes of the article; two_stage: the source of the candidate and its features):"
+            " what raised the score most, weight in units of the score, of two_stage of its ranker's. Else null.",
             nullable=True,
             lineage=("interactions.article_id", "article_vectors.vector"),
         ),

@@ -1,6 +1,6 @@
 -- Why an article is recommended: one row for each reason of each place of each list that has reasons, the strongest first.
--- kind is article (of the customer's history; name is that article's) or attribute; weight is in units of the list's
--- score. served tells the lists that customers are shown from those made for evaluation.
+-- kind is article (of the customer's history; name is that article's), attribute, source (which found the candidate) or
+-- feature (of the candidate; both of two_stage); weight is in units of the list's score, of two_stage of its ranker's. served tells the lists that customers are shown from those made for evaluation.
 SELECT
     reason.ds,
     reason.customer_id,

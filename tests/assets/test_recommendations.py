@@ -13,7 +13,7 @@ from assets.report import EXPLAINED, report_path
 from atelier import recommenders
 from atelier.articles.vectors import ArticleVectors
 from atelier.catalogue import Catalogue
-from atelier.recommenders import DAILY
+from atelier.recommenders import DAILY, MODELS
 from atelier.recommenders.article_index import ArticleIndex
 from atelier.recommenders.content_explanation import labels_of
 from atelier.recommenders.explanations import Explaining
@@ -33,7 +33,7 @@ def bundle(house: House, name: str) -> Bundle:
 
 def test_every_declared_model_has_its_stages() -> None:
     by_name = {each.name: each for each in STAGES}
-    for name, declared in DAILY.items():
+    for name, declared in MODELS.items():
         fit, lists = by_name[f"{name}_model"], by_name[f"recommendations_{name}"]
         assert fit.config is not None
         assert issubclass(fit.config, declared.config)
@@ -63,7 +63,7 @@ class TestDay:
         lists = house.store.read("recommendations", house.ds).to_pandas()
         lists = lists[(lists["model"] == name) & (lists["seen"] == seen)]
         explains = isinstance(recommenders.load(bundle(house, f"{name}_model").path), Explaining)
-        assert explains == (name in ("als", "hybrid", "transformer"))
+        assert explains == (name in ("als", "hybrid", "transformer", "two_stage"))
         expected = (lists["rank"] <= 10) & ~lists["fallback"] & explains
         assert (lists["reasons"].notna() == expected).all()
         if explains:
@@ -126,13 +126,14 @@ class TestDay:
         assert set(metrics["model"]) == set(DAILY)
         page = report_path(house.home.reports, house.ds).read_text()
         assert "because you chose" in page
+        assert "because it sold most" in page
 
     def test_the_page_shows_customers_whom_most_models_explain(self, house: House) -> None:
         with house.store.connect(as_of=house.ds, tables=["recommendations"]) as con:
             shown = con.sql(query("shown_recommendations"), params=EXPLAINED).df()
         assert shown["customer_id"].nunique() == EXPLAINED["customers"]
         sizes = shown.groupby(["customer_id", "model"]).size()
-        assert set(sizes.index.get_level_values("model")) == {"als", "hybrid", "transformer"}
+        assert set(sizes.index.get_level_values("model")) == {"als", "hybrid", "transformer", "two_stage"}
         assert (sizes == EXPLAINED["ranks"]).all()
 
 

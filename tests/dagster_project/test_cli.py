@@ -166,7 +166,10 @@ def test_a_file_in_the_folders_place_is_refused(home: Home, run: Run, tmp_path: 
         (("--option", "colour=red"), ("--option: colour", "docs/sources.md")),
         (("--option", "temp_dir=null"), ("--option: null", "leave the option out")),
         (("--option", "colour"), ("NAME=VALUE",)),
-        (("--serving-model", "oracle"), ("--serving-model: no model 'oracle'", "popular, repeat, als, hybrid")),
+        (
+            ("--serving-model", "oracle"),
+            ("--serving-model: 'oracle' is not fitted daily", "popular, repeat, als, hybrid"),
+        ),
         (("--backbone", "vgg17"), ("--backbone: no backbone 'vgg17'", "small", "vgg16")),
         (("--backbone", "vgg16", "--weights", "/nowhere/w.safetensors"), ("--weights: ", "/nowhere/w.safetensors")),
         (("--backbone", "vgg16", "--weights", "default"), ("--weights: ", "DEFAULT")),
@@ -347,7 +350,7 @@ def test_recommend_shows_the_served_list_first_with_its_reasons(listed: Home, ru
     lines = done.output.splitlines()
     assert lines[0] == "als (served): u, 2025-03-04, purchased articles excluded"
     assert lines[1].split() == ["1", "a", "2.0000", "Coat"]
-    assert lines[2].strip() == "because of b Cape (+0.5000)"
+    assert lines[2].strip() == "because you chose Cape (b) (+0.5000)"
     assert lines[4] == "popular: u, 2025-03-04, purchased articles excluded"
     assert "Recommendations for u" in page.read_text(encoding="utf-8")
     assert run("recommend", "u", "--model", "popular", "-k", 1).output.splitlines() == [lines[4], lines[5]]

@@ -12,9 +12,10 @@ import dagster as dg
 import pytest
 
 import assets.daily
-from assets.on_demand import STAGES
+from assets.on_demand import STAGES as ALL_STAGES
+from assets.recommenders import fitted_daily
 from assets.results import table_of
-from assets.stage import Stage, stage
+from assets.stage import Stage, stage, without_other_recommenders
 from assets.step import Step
 from dagster_project.build import build_defs
 from dagster_project.commands.init import write_dagster_yaml
@@ -26,8 +27,10 @@ REPOSITORY = Path(assets.daily.__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
 #: Every model, and those that can compare articles.
-MODELS = ("popular", "repeat", "als", "hybrid", "transformer")
-COMPARING = ("als", "hybrid", "transformer")
+MODELS = ("popular", "repeat", "als", "hybrid", "transformer", "two_tower", "two_stage")
+COMPARING = ("als", "hybrid", "transformer", "two_tower")
+#: The stages of a home whose atelier.toml does not say which recommenders are fitted.
+STAGES = without_other_recommenders(ALL_STAGES, MODELS)
 GROUPS = {
     "raw": {"articles", "customers", "interactions", "annotated_attributes", "outfits", "images"},
     "images": {"image_embeddings", "image_backbone"},
@@ -218,6 +221,41 @@ def test_every_table_of_the_registry_that_a_stage_writes_has_a_blocking_contract
     assert {asset for asset in produced if table_of(asset)} == ASSETS - NO_CONTRACT
     # `rejected` is written beside the raw tables; the other tables belong to stages that are not here yet.
     assert {"articles", "interactions", "recommendations/als", "offline_metrics"} <= produced
+
+
+def test_a_home_says_which_recommenders_its_daily_job_fits(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    write_settings(home, Settings(source="sample", path="retailer", first_day=date(2025, 3, 3), serving_model="repeat"))
+    home.toml.write_text('recommenders = ["sequencer", "popular", "repeat"]\n' + home.toml.read_text())
+    assert fitted_daily(home.settings) == ("popular", "repeat", "sequencer"), "in the order of the leaderboard"
+    graph = build_defs(home).get_repository_def().asset_graph
+    made = {key.to_user_string() for key in graph.executable_asset_keys}
+    named = {asset for asset in made if "recommendations/" in asset or asset.startswith(("article_index", "similar_"))}
+    assert named == {"recommendations/popular", "recommendations/repeat", "recommendations/sequencer"} | {
+        "similar_articles/sequencer"
+    }
+    assert {asset for asset in made if asset.endswith("_model")} == {
+        "attribute_model",
+        *(f"{name}_model" for name in ("popular", "repeat", "sequencer")),
+    }
+    assert graph.get(dg.AssetKey("offline_metrics")).parent_keys.isdisjoint({dg.AssetKey("als_model")})
+    assert graph.external_asset_keys == set(), "no stage depends on what is not made"
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ('["popular"]', r"serving_model: 'als' is not fitted daily; take one of popular, or add it to recommenders"),
+        ('["als"]', "recommenders: popular serves whom the others cannot serve; add it"),
+        ('["popular", "als", "als2"]', "recommenders: there is no 'als2'; there are popular, repeat, "),
+    ],
+)
+def test_recommenders_that_cannot_be_the_daily_ones(tmp_path: Path, names: str, message: str) -> None:
+    home = Home(tmp_path)
+    write_settings(home, Settings(source="sample", path="retailer", first_day=date(2025, 3, 3)))
+    home.toml.write_text(f"recommenders = {names}\n" + home.toml.read_text())
+    with pytest.raises(SettingsError, match=rf"atelier\.toml: {message}"):
+        build_defs(home)
 
 
 def test_only_contracts_block(repository: dg.RepositoryDefinition) -> None:

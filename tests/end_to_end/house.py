@@ -19,6 +19,8 @@ CONFIG: dict[str, dict[str, Any]] = {
     "als_model": {"factors": 8, "iterations": 3},
     "hybrid_model": {"factors": 8, "max_epochs": 5},
     "transformer_model": {"factors": 8, "max_epochs": 2},
+    "two_tower_model": {"max_epochs": 2},
+    "two_stage_model": {"trees": 20, "training_days": 2},
     "article_index": {"trees": 5, "queries": 50},
 }
 

@@ -9,16 +9,18 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from assets.daily import STAGES
+from assets import daily
 from assets.results import MADE, table_of
-from assets.stage import Stage
+from assets.stage import Stage, without_other_recommenders
 from assets.step import Step
+from atelier.recommenders import DAILY
 from dagster_project.build import build_defs
 from resources.retailer import Home
 from tests.end_to_end.house import House
 
 pytestmark = pytest.mark.end_to_end
 
+STAGES = without_other_recommenders(daily.STAGES, DAILY)
 WRITTEN = [(stage.name, asset) for stage in STAGES for asset in stage.produces if table_of(asset)]
 
 

@@ -24,6 +24,7 @@ from atelier.ids import IdentifierError, IdMap
 from atelier.interactions import Interactions, InteractionsError
 from atelier.recommenders import MODELS
 from atelier.recommenders.base import NotFittedError, Recommender
+from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
 from atelier.recommenders.vector_model import VectorRecommender
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -44,6 +45,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "two_tower": {"hidden": [16], "factors": 8, "embedding": 8, "max_epochs": 3, "batch_size": 64},
     "two_stage": {"candidates": 8, "trees": 10, "min_examples_in_leaf": 5, "threads": 1},
     "two_stage network": {"ranker": "network", "network_epochs": 2, "candidates": 8},
+    "two_stage published": TwoStageConfig.published(candidates=8, network_epochs=2).model_dump(),
     "two_stage asking": {"recommenders": ["als"], "candidates": 8, "trees": 5, "min_examples_in_leaf": 5},
 }
 VARIANTS = sorted({*MODELS, *SMALL} - {"hybrid", "transformer"})

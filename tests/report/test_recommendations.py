@@ -9,7 +9,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from atelier.recommenders.two_stage.ranking_features import feature_names
+from atelier.recommenders.two_stage.snapshot import WINDOWS
+from atelier.recommenders.two_stage.two_stage_config import GROUPS
 from atelier.report.album import Album
+from atelier.report.reasons import FEATURES, SOURCES
 from atelier.report.recommendations import recommendations_section
 from atelier.report.search import search_section
 
@@ -43,6 +47,15 @@ NAMES = pd.DataFrame({"article_id": ["a", "b", "h1", "h2"], "name": ["Red dress"
         ("attribute", "text=floral", "because its text says “floral”"),
         ("attribute", "image", "because of its photograph"),
         ("attribute", "price", "because of its price"),
+        ("source", "own", "because it is among what you chose last"),
+        ("source", "popular", "because it sells"),
+        ("source", "popular_1", "because it sold most on the last day"),
+        ("source", "popular_30", "because it sold most in the last 30 days"),
+        ("source", "popular_age", "because it sells to people of your age"),
+        ("source", "als", "because als lists it"),
+        ("feature", "sold_7", "because of how it sold in the last 7 days"),
+        ("feature", "sold_in_channels", "because of how it sells where you buy"),
+        ("feature", "a_new_one", "because of a new one"),
     ],
 )
 def test_reasons_in_words(kind: str, value: str, said: str) -> None:
@@ -132,3 +145,12 @@ def test_what_a_model_looked_at_is_shown_with_its_shares() -> None:
     assert "20.0%, 7 before the last" in shown
     assert "the last interaction" not in shown  # its share is the smallest of nine, and eight are shown
     assert "looked at" not in text(recommendations_section(rows, Album(NAMES)).html)
+
+
+def test_every_source_and_feature_has_words() -> None:
+    """The sources and features of two_stage, but for windows of sales, which are made up from their names."""
+    named = feature_names(("own", "style", "together", "popular_age"), GROUPS)
+    features = {name for name in named if not name.startswith(("rank_", "score_"))}
+    windows = {f"sold_{days}" for days in WINDOWS}
+    assert features - windows == set(FEATURES)
+    assert set(SOURCES) == {"own", "style", "together", "popular_age", "popular"}

@@ -46,6 +46,7 @@ def any_settings(draw: st.DrawFn) -> Settings:
         time_zone=draw(st.sampled_from(["Europe/London", "America/New_York", "UTC"])),
         horizon=draw(st.integers(1, 400)),
         serving_model=draw(TEXT),
+        recommenders=draw(st.none() | st.sampled_from([("popular",), ("popular", "als", "sequencer")])),
         encoder=EncoderSettings(
             backbone=draw(TEXT), weights=draw(TEXT), preprocessing=draw(st.none() | st.dictionaries(TEXT, JSON))
         ),

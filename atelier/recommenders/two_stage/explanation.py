@@ -18,6 +18,7 @@ from atelier.recommenders.schemas import REASONS
 from atelier.recommenders.two_stage.candidates import Candidates
 from atelier.recommenders.two_stage.moment import Moment
 from atelier.recommenders.two_stage.ranker import Ranker
+from atelier.recommenders.two_stage.ranking_network import VECTORS
 from atelier.search.ragged import Indices
 
 CUSTOMERS = 1024
@@ -38,9 +39,9 @@ def explain(parts: ListParts, known: CustomerProfiles, recs: Any, most: int) -> 
     """The reasons of each row of ``recs``.
 
     The first reason is the source with the best place for the article; its weight is what the features of that source
-    added to the trees' score (without trees: its part of the fusion). Then come the other features that raised the
-    score, by falling contribution. An article that is no candidate stands in a list because it sells: its only reason
-    is the source ``popular``, of weight 0.
+    added to the ranker's score (without a ranker: its part of the fusion). Then come the other features that raised the
+    score, by falling contribution; a number of the towers' vectors says nothing to people and is left out. An article
+    that is no candidate stands in a list because it sells: its only reason is the source ``popular``, of weight 0.
 
     Args:
         parts: the model's.
@@ -87,7 +88,8 @@ def _reasons(parts: ListParts, rows: Indices, found: Candidates, most: int) -> l
         weights = 1.0 / (60.0 + np.take_along_axis(found.ranks, best[:, None], axis=1)[:, 0])
     else:
         weights = (added * of_source[best]).sum(axis=1)
-    others = np.where(of_source.any(axis=0), -np.inf, added)
+    told = np.array([not name.startswith(VECTORS) for name in parts.names]) & ~of_source.any(axis=0)
+    others = np.where(told, added, -np.inf)
     strongest = np.argsort(-others, axis=1, kind="stable")[:, :most]
     made = []
     for row, (source, weight) in enumerate(zip(best, weights, strict=True)):

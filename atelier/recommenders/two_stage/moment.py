@@ -4,7 +4,7 @@ What belongs here: :class:`Moment`, made from interactions or from a bundle's ar
 ranker (:mod:`~atelier.recommenders.two_stage.two_stage`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from atelier.interactions import Interactions
 from atelier.recommenders.base import Recommender
 from atelier.recommenders.two_stage.candidates import Candidates
 from atelier.recommenders.two_stage.histories import Histories
-from atelier.recommenders.two_stage.ranking_features import FeatureInputs, features
+from atelier.recommenders.two_stage.ranking_features import FeatureInputs, feature_names, features
+from atelier.recommenders.two_stage.ranking_network import vector_names
 from atelier.recommenders.two_stage.snapshot import WINDOWS, ArticleGroups, snapshot
 from atelier.recommenders.two_stage.sources import (
     FittedRecommender,
@@ -28,7 +29,8 @@ from atelier.recommenders.two_stage.sources import (
     popular_by_age,
     same_style,
 )
-from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
+from atelier.recommenders.two_stage.two_stage_config import TOWERS, TwoStageConfig
+from atelier.recommenders.two_stage.two_tower_config import TwoTowerConfig
 from atelier.search.ragged import Indices
 
 Asked = Mapping[str, tuple[Recommender[Any], dict[str, Array]]]
@@ -81,19 +83,26 @@ class Moment:
             config: of the model.
         """
         seen, histories, most = inputs.snapshot, inputs.histories, config.candidates
-        counted: list[Source] = [
-            OwnArticles(histories, allowed),
-            same_style(histories, inputs.groups.style, seen, allowed, config.per_style),
-            bought_together(histories, seen, allowed),
-            *(popular(window, seen, allowed, most) for window in range(len(WINDOWS))),
-        ]
-        if config.age is not None:
-            counted.append(popular_by_age(histories, seen, allowed, most))
+        made: dict[str, Callable[[], list[Source]]] = {
+            "own": lambda: [OwnArticles(histories, allowed)],
+            "style": lambda: [same_style(histories, inputs.groups.style, seen, allowed, config.per_style)],
+            "together": lambda: [bought_together(histories, seen, allowed)],
+            "popular": lambda: [
+                *(popular(window, seen, allowed, most) for window in range(len(WINDOWS))),
+                *([popular_by_age(histories, seen, allowed, most)] if config.age is not None else []),
+            ],
+        }
+        counted = [source for name, sources in made.items() if name in config.sources for source in sources()]
         others = [
             FittedRecommender(name, model, profiles["served"], under(profiles, "profile."), allowed)
             for name, (model, profiles) in asked.items()
         ]
         return cls(inputs, (*counted, *others), config)
+
+    @property
+    def _towers(self) -> FittedRecommender:
+        (found,) = (each for each in self.sources if isinstance(each, FittedRecommender) and each.name == TOWERS)
+        return found
 
     def candidates(self, rows: Indices) -> Candidates:
         """The merged candidates of the customers ``rows`` (int64 [n]), each source's list as long as all may be."""
@@ -103,7 +112,8 @@ class Moment:
 
     def features(self, rows: Indices, candidates: Candidates) -> Float32s:
         """The features of candidates of the customers ``rows``: float32 [m, features]."""
-        return features(self.inputs, rows, candidates, self.config.features)
+        vectors = [self._towers.vectors(rows[candidates.rows], candidates.codes)] if self.config.reads_towers else []
+        return np.hstack([features(self.inputs, rows, candidates, self.config.counted_features), *vectors])
 
 
 def moment(train: Interactions, as_of: int, situation: Situation, allowed: Mask, device: str) -> tuple[Moment, Asked]:
@@ -139,15 +149,32 @@ def moment(train: Interactions, as_of: int, situation: Situation, allowed: Mask,
 
 def source_names(config: TwoStageConfig) -> tuple[str, ...]:
     """The names of the sources of a model with this config, in the order of :attr:`Moment.sources`."""
-    counted = ("own", "style", "together", *(f"popular_{days}" for days in WINDOWS))
-    return (*counted, *(("popular_age",) if config.age is not None else ()), *config.recommenders)
+    windows = (*(f"popular_{days}" for days in WINDOWS), *(("popular_age",) if config.age is not None else ()))
+    counted = {"own": ("own",), "style": ("style",), "together": ("together",), "popular": windows}
+    listed = [name for source, names in counted.items() if source in config.sources for name in names]
+    return (*listed, *config.recommenders)
+
+
+def all_feature_names(config: TwoStageConfig) -> tuple[str, ...]:
+    """The names of the features of a model with this config, in the order of :meth:`Moment.features`."""
+    names = feature_names(source_names(config), config.counted_features)
+    return (*names, *vector_names(TwoTowerConfig().factors)) if config.reads_towers else names
 
 
 def asked_recommender(name: str, config: TwoStageConfig, device: str) -> Recommender[Any]:
-    """A recommender that is a source: with its default settings, the model's seed and the kinds that it learns from."""
+    """A recommender that is a source: with its default settings, the model's seed and the kinds that it learns from.
+
+    Where the ranker is trained together with the towers, they take its steps and its epochs.
+    """
     from atelier import recommenders
 
-    return recommenders.build(name, device, seed=config.seed, train_kinds=config.train_kinds)
+    together = {
+        "ranking_negatives": config.negatives,
+        "learning_rate": config.network_learning_rate,
+        "max_epochs": config.network_epochs,
+    }
+    settings = together if name == TOWERS and config.ranker == "joint" else {}
+    return recommenders.build(name, device, seed=config.seed, train_kinds=config.train_kinds, **settings)
 
 
 def _fitted(

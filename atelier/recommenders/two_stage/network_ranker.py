@@ -1,37 +1,32 @@
-"""The ranker by a network: two branches, of the customer and of the candidate, joined to the probability of a choice.
+"""The ranker by a network: how its inputs are prepared, its training, scores and contributions.
 
-What belongs here: the network, how its inputs are prepared, training, scores and contributions. What does not: features
+What belongs here: that. What does not: the network (:mod:`~atelier.recommenders.two_stage.ranking_network`), features
 (:mod:`~atelier.recommenders.two_stage.ranking_features`), boosted trees
 (:mod:`~atelier.recommenders.two_stage.ranker`).
 
-The widths (branches of 64 and 32, joined to 32 and 16), the binary cross-entropy, the 4 sampled negatives of each
-positive and Adam's step of .001 are those of the published H&M two-tower project. There the network reads the towers'
-vectors and is trained together with them; here it reads the features that the trees read, and its negatives are
+The binary cross-entropy, the 4 sampled negatives of each positive and Adam's step of .001 are those of the published
+H&M two-tower project. There the network reads the towers' vectors and is trained together with them
+(:meth:`NetworkRanker.joint`); trained here it reads the features that the trees read, and its negatives are
 candidates.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 from torch.nn import functional
 
 from atelier.arrays import Float32s, Float64s
 from atelier.bundles import Array, under
 from atelier.devices import own_random_state
 from atelier.errors import BundleError
-from atelier.nn.layers import unset_linear
 from atelier.nn.training_loop import Passes, StepLoss, TrainingLoop
 from atelier.recommenders.two_stage.ranker import Examples
+from atelier.recommenders.two_stage.ranking_network import RankingNetwork
 from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
 from atelier.search.ragged import Indices
 
-BRANCH, JOINED = (64, 32), (32, 16)
-"""Widths of each branch, and of the layers over both."""
 BATCH = 512
 """Rows of a step."""
 CPU = torch.device("cpu")
@@ -67,45 +62,6 @@ class Scaler:
         filled = np.where(np.isnan(features), self.median, features)
         scaled: Float32s = np.clip((filled - self.mean) / self.deviation, -10, 10).astype(np.float32)
         return scaled
-
-
-class RankingNetwork(nn.Module):
-    """A branch over features of the customer and one over the others, joined: [m, features] → [m], the logit.
-
-    Args:
-        names: of the features; those of the customer begin with ``customer_``.
-        random: for the first weights.
-    """
-
-    def __init__(self, names: Sequence[str], random: torch.Generator) -> None:
-        super().__init__()
-        own = np.array([name.startswith("customer_") for name in names])
-        self._own, self._other = (torch.from_numpy(np.flatnonzero(mask)) for mask in (own, ~own))
-        self.customer = _layers((len(self._own), *BRANCH), random)
-        self.candidate = _layers((len(self._other), *BRANCH), random)
-        self.joined = _layers((2 * BRANCH[-1], *JOINED), random)
-        self.last = _layers((JOINED[-1], 1), random)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Apply the network to standardised features."""
-        own = _through(self.customer, features[:, self._own])
-        other = _through(self.candidate, features[:, self._other])
-        joined = _through(self.joined, torch.cat([own, other], dim=1))
-        return cast(Tensor, self.last[0](joined)[:, 0])
-
-
-def _layers(widths: tuple[int, ...], random: torch.Generator) -> nn.ModuleList:
-    layers = [unset_linear(one, two) for one, two in pairwise(widths)]
-    for layer in layers:
-        nn.init.normal_(layer.weight, std=(2 / max(layer.in_features, 1)) ** 0.5, generator=random)
-        nn.init.zeros_(layer.bias)
-    return nn.ModuleList(layers)
-
-
-def _through(layers: nn.ModuleList, x: Tensor) -> Tensor:
-    for layer in layers:
-        x = functional.relu(layer(x))
-    return x
 
 
 class NetworkRanker:
@@ -152,6 +108,22 @@ class NetworkRanker:
                 learning_rates={"network_learning_rate": config.network_learning_rate},
             ).run()
         return cls(network, scaler)
+
+    @classmethod
+    def joint(cls, weights: Mapping[str, Array], names: Sequence[str]) -> "NetworkRanker":
+        """The network that was trained together with two towers and reads their vectors as they are.
+
+        Args:
+            weights: of the network.
+            names: of the features: the numbers of both vectors.
+        """
+        n = len(names)
+        as_it_is = {
+            "median": np.zeros(n, np.float32),
+            "mean": np.zeros(n, np.float32),
+            "deviation": np.ones(n, np.float32),
+        }
+        return cls.from_arrays({**{f"network.{name}": value for name, value in weights.items()}, **as_it_is}, names)
 
     @torch.inference_mode()
     def scores(self, features: Float32s) -> Float64s:

@@ -19,6 +19,7 @@ from atelier.ids import Codes
 from atelier.recommenders.base import Recommender
 from atelier.recommenders.two_stage.histories import Histories, Owned, Rows
 from atelier.recommenders.two_stage.snapshot import WEEK, WINDOWS, Snapshot, age_groups
+from atelier.recommenders.vector_model import VectorRecommender
 from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, best, padded, place_in_row
 
 RECENT = 30
@@ -216,3 +217,19 @@ class FittedRecommender:
             ranked.codes[known, : own.codes.shape[1]] = own.codes
             ranked.scores[known, : own.codes.shape[1]] = own.scores
         return ranked
+
+    def vectors(self, rows: Indices, codes: Codes) -> Float32s:
+        """The vectors of m pairs of a customer and an article, float32 [m, 2 · factors]; NaN for who is not served.
+
+        Args:
+            rows: int64 [m], customers.
+            codes: int32 [m], articles.
+        """
+        if not isinstance(self.model, VectorRecommender):
+            raise TypeError(f"{self.name} has no vectors")
+        place = np.searchsorted(self.served, rows)
+        known = np.append(self.served, -1)[place] == rows
+        articles = self.model.article_vectors(codes)
+        customers = np.full_like(articles, np.nan)
+        customers[known] = self.model.customer_vectors(self.profiles, place[known])
+        return np.hstack([customers, articles])

@@ -15,9 +15,10 @@ history get the popular articles alone: on validation days trees ordered these w
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from types import MappingProxyType
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -33,22 +34,24 @@ from atelier.recommenders.base import NeighbourRanker, Ranker, Recommender
 from atelier.recommenders.baselines.popular import neighbours_by_common_customers
 from atelier.recommenders.training_data.customer_features import number_column
 from atelier.recommenders.two_stage import explanation
+from atelier.recommenders.two_stage.candidate_recall import candidate_recall
 from atelier.recommenders.two_stage.histories import MICROSECONDS_A_DAY, UNKNOWN, Histories
 from atelier.recommenders.two_stage.moment import (
     Asked,
     Moment,
     Situation,
+    all_feature_names,
     asked_recommender,
     moment,
     profile_arrays,
-    source_names,
 )
 from atelier.recommenders.two_stage.network_ranker import NetworkRanker
 from atelier.recommenders.two_stage.ranker import BoostedRanker, Examples
 from atelier.recommenders.two_stage.ranker import Ranker as CandidateRanker
-from atelier.recommenders.two_stage.ranking_features import FeatureInputs, feature_names
+from atelier.recommenders.two_stage.ranking_features import FeatureInputs
 from atelier.recommenders.two_stage.snapshot import WINDOWS, ArticleGroups, Snapshot, moment_after
-from atelier.recommenders.two_stage.two_stage_config import DECLARATION, TwoStageConfig
+from atelier.recommenders.two_stage.two_stage_config import DECLARATION, TOWERS, TwoStageConfig
+from atelier.recommenders.two_stage.two_tower import TwoTower
 from atelier.search.ragged import Indices, Pairs, Ranked, best, first_of_order, followed, place_in_row, without
 
 CHUNK = 1024
@@ -59,6 +62,10 @@ class TwoStage(Recommender[TwoStageConfig]):
     """Candidates from several sources, ranked by boosted trees; see the module."""
 
     declaration = DECLARATION
+    examples_seen: int = 0
+    """Lists that the last fit learned from."""
+    recall_by_source: Mapping[str, float] = MappingProxyType({})
+    """The recall of the candidates of the newest day that was learned from, by source and ``merged``."""
 
     # Fitting
 
@@ -68,9 +75,11 @@ class TwoStage(Recommender[TwoStageConfig]):
         channels = () if train.channels is None else tuple(map(str, train.channels.categories))
         ages = self._ages(customers, train.customer_ids)
         situation = Situation(self.config, groups, channels, ages, catalogue, customers)
-        self.examples_seen = 0
-        ranker = self._trained(train, situation)
+        self.examples_seen, self.recall_by_source = 0, {}
+        ranker = None if self.config.ranker == "joint" else self._trained(train, situation)
         now, asked = moment(train, moment_after(train), situation, self.in_stock & self.ranked, self.device)
+        if self.config.ranker == "joint":
+            ranker = NetworkRanker.joint(cast(TwoTower, asked[TOWERS][0]).ranking_weights, self._feature_names)
         self.weights = {
             **({} if ranker is None else {f"ranker.{name}": array for name, array in ranker.arrays().items()}),
             "channels": np.frombuffer("\n".join(channels).encode(), dtype=np.uint8).copy(),
@@ -88,7 +97,8 @@ class TwoStage(Recommender[TwoStageConfig]):
 
     def _trained(self, train: Interactions, situation: Situation) -> CandidateRanker | None:
         """The trained ranker; None, with a warning, where nothing can be learned."""
-        parts = [self._examples(train, *cut, situation) for cut in progress(self._cuts(train), "two_stage: examples")]
+        cuts = self._cuts(train)
+        parts = [self._examples(train, *cut, situation) for cut in progress(cuts, "two_stage: examples")]
         found = [part for part in parts if len(part.groups)]
         if not found:
             warnings.warn(
@@ -131,6 +141,10 @@ class TwoStage(Recommender[TwoStageConfig]):
         known = train.rows(before).aligned(train.customer_ids, train.article_ids)
         then, _ = moment(known, as_of, situation, np.ones(len(self.article_ids), dtype=bool), self.device)
         rows = self._learned_from(known, np.unique(train.customers[label]))
+        if not self.recall_by_source:  # the first that is made is of the newest day
+            truth = train.rows(label & np.isin(train.customers, rows))
+            found = candidate_recall(then, truth, train.customer_ids, self.article_ids)
+            self.recall_by_source = dict(found.groupby("source", sort=False)["recall"].mean())
         chosen = Pairs(train.customers[label].astype(np.int64), train.articles[label])
         parts = [self._labelled(then, part, chosen) for part in _chunks(rows)]
         return Examples.joined([nothing, *parts])
@@ -155,18 +169,18 @@ class TwoStage(Recommender[TwoStageConfig]):
         return Examples(then.features(rows, candidates), labels[kept].astype(np.int8), sizes[sizes > 0])
 
     def training_figures(self) -> dict[str, float | None]:
-        """How many lists were trained on."""
-        return {"lists": float(getattr(self, "examples_seen", 0))}
+        """How many lists were trained on, and the recall of the newest day's candidates, by source and ``merged``.
+
+        Recall is the mean over that day's customers of the share of what they chose that is among their candidates.
+        """
+        recall = {f"recall_{source}": float(value) for source, value in self.recall_by_source.items()}
+        return {"lists": float(self.examples_seen), **recall}
 
     # Ranking
 
     @property
     def _feature_names(self) -> tuple[str, ...]:
-        return feature_names(self._source_names, self.config.features)
-
-    @property
-    def _source_names(self) -> tuple[str, ...]:
-        return source_names(self.config)
+        return all_feature_names(self.config)
 
     @cached_property
     def trained_ranker(self) -> CandidateRanker | None:
@@ -174,7 +188,7 @@ class TwoStage(Recommender[TwoStageConfig]):
         arrays = under(self.weights, "ranker.")
         if not arrays:
             return None
-        if self.config.ranker == "network":
+        if self.config.ranker != "boosted":
             return NetworkRanker.from_arrays(arrays, self._feature_names)
         return BoostedRanker.from_arrays(arrays, self._feature_names, self.config.threads)
 

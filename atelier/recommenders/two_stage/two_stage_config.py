@@ -4,9 +4,9 @@ What belongs here: every number that can be chosen. What does not: candidates, f
 (:mod:`atelier.recommenders.two_stage.two_stage`). Nothing heavy is imported.
 """
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from atelier.recommenders.config import RecommenderConfig, Search
 from atelier.recommenders.declaration import Declaration
@@ -23,9 +23,13 @@ Group = Literal[
     "price",
     "repurchase",
     "content",
+    "towers",
 ]
-GROUPS: tuple[Group, ...] = get_args(Group)
-"""The groups of features, which can be left out one by one."""
+GROUPS: tuple[Group, ...] = tuple(group for group in get_args(Group) if group != "towers")
+"""The groups of features that are read by default, which can be left out one by one; ``towers`` are the vectors of
+``two_tower``, where it is a source."""
+CountedSource = Literal["own", "style", "together", "popular"]
+TOWERS = "two_tower"
 
 
 DECLARED_AS = "two_stage"
@@ -34,9 +38,13 @@ DECLARED_AS = "two_stage"
 class TwoStageConfig(RecommenderConfig):
     """Config of ``two_stage``. The defaults were chosen on validation days (docs/two_stage.md)."""
 
-    ranker: Literal["boosted", "network"] = Field(
+    ranker: Literal["boosted", "network", "joint"] = Field(
         default="boosted",
-        description="What orders the candidates: boosted trees (LightGBM's LambdaRank), or a network of two branches.",
+        description="What orders the candidates: boosted trees (LightGBM's LambdaRank), a network of two branches, or "
+        "that network trained together with the towers of two_tower (joint).",
+    )
+    sources: tuple[CountedSource, ...] = Field(
+        default=get_args(CountedSource), description="The sources of candidates that count what happened."
     )
     recommenders: tuple[str, ...] = Field(
         default=(), description="The recommenders, with their default settings, whose lists are candidates too."
@@ -97,8 +105,12 @@ class TwoStageConfig(RecommenderConfig):
     negatives: PositiveInt = Field(
         default=4, description="Candidates that the network reads for each positive, an epoch."
     )
-    network_epochs: PositiveInt = Field(default=10, description="The network's passes over the positives.")
-    network_learning_rate: float = Field(default=0.001, gt=0, le=1, description="Adam's step for the network.")
+    network_epochs: PositiveInt = Field(
+        default=10, description="The network's passes over the positives; trained together, the towers' too."
+    )
+    network_learning_rate: float = Field(
+        default=0.001, gt=0, le=1, description="Adam's step for the network; trained together, for the towers too."
+    )
     threads: int = Field(
         default=0,
         ge=0,
@@ -115,10 +127,52 @@ class TwoStageConfig(RecommenderConfig):
             raise ValueError(f"{DECLARED_AS} cannot be a source of itself: leave it out")
         return names
 
+    @model_validator(mode="after")
+    def _towers_are_there(self) -> Self:
+        if not self.sources and not self.recommenders:
+            raise ValueError("there is no source of candidates: name some in sources or recommenders")
+        if "towers" in self.features and TOWERS not in self.recommenders:
+            raise ValueError(f"the features towers are vectors of {TOWERS}: name it in recommenders")
+        if self.ranker == "joint" and self.features != ("towers",):
+            raise ValueError("the ranker joint reads the vectors of the towers alone: features is ('towers',)")
+        return self
+
+    @classmethod
+    def published(cls, **changes: object) -> Self:
+        """The published H&M two-tower project: retrieval by two towers, and a ranking network trained with them.
+
+        The towers (128, 64 → 32) learn from positives alone, against the others of the batch; the network (branches of
+        64 and 32, joined to 32 and 16) from the same positives and 4 sampled articles for each; Adam's step is .001.
+        The number of retrieved candidates is not published: 100 is chosen.
+
+        Args:
+            changes: other fields.
+        """
+        numbers: dict[str, object] = {
+            "ranker": "joint",
+            "sources": (),
+            "recommenders": (TOWERS,),
+            "features": ("towers",),
+            "candidates": 100,
+            "negatives": 4,
+            "network_learning_rate": 0.001,
+        }
+        return cls.model_validate(numbers | changes)
+
     @property
     def reads_content(self) -> bool:
         """Whether it reads the vectors of articles."""
         return self.content_length > 0
+
+    @property
+    def counted_features(self) -> tuple[Group, ...]:
+        """The groups of features that are counted: all but the vectors of the towers."""
+        return tuple(group for group in self.features if group != "towers")
+
+    @property
+    def reads_towers(self) -> bool:
+        """Whether the ranker reads the vectors of the towers."""
+        return "towers" in self.features
 
     @property
     def customer_columns(self) -> tuple[str, ...]:
@@ -133,5 +187,4 @@ DECLARATION = Declaration(
     implementation="atelier.recommenders.two_stage.two_stage:TwoStage",
     reads_content=True,
     serves_anyone=True,
-    daily=False,
 )

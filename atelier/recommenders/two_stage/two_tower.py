@@ -33,6 +33,7 @@ from atelier.nn.ranking_losses import in_batch
 from atelier.nn.training_loop import Epoch, Passes, StepLoss, TrainingLoop
 from atelier.nn.training_state import fingerprint
 from atelier.recommenders.training_data.customer_features import attribute_matrix
+from atelier.recommenders.two_stage.ranking_network import RankingNetwork, vector_names
 from atelier.recommenders.two_stage.snapshot import ArticleGroups
 from atelier.recommenders.two_stage.two_tower_config import DECLARATION, TwoTowerConfig
 from atelier.recommenders.vector_model import VectorRecommender
@@ -113,6 +114,7 @@ class Towers(nn.Module):
         width = content.shape[1] + config.embedding
         self.article = Tower(width, config.hidden, config.factors, random)
         self.customer = Tower(width + 2 + attributes, config.hidden, config.factors, random)
+        self.ranking = RankingNetwork(vector_names(config.factors), random) if config.ranking_negatives else None
 
     def articles(self, codes: Tensor) -> Tensor:
         """The vectors of articles, int64 [n] → [n, factors]."""
@@ -187,7 +189,7 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
         place = place_in_row(train.customers.astype(np.int64), len(train.customer_ids))
         often = torch.from_numpy(np.bincount(train.articles, minlength=len(self.article_ids)) / len(train)).float()
         often = often.to(self.torch_device)
-        random = np.random.default_rng(config.seed)
+        sold, random = np.unique(train.articles).astype(np.int64), np.random.default_rng(config.seed)
         adam = torch.optim.Adam(towers.parameters(), config.learning_rate, fused=True)
         passes = Passes(lambda: _parts(random.permutation(rows)[: config.epoch_positives], config.batch_size))
 
@@ -196,8 +198,12 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
             own = attributes[train.customers[chosen]]
             seen = seen_before(train, chosen, place[chosen], config.history, own)
             positives = copied(torch.from_numpy(train.articles[chosen].astype(np.int64)), self.torch_device)
-            scores = towers.customers(seen) @ towers.articles(positives).T / config.temperature
-            loss = in_batch(scores, positives, often[positives]).mean()
+            customers, articles = towers.customers(seen), towers.articles(positives)
+            loss = in_batch(customers @ articles.T / config.temperature, positives, often[positives]).mean()
+            if towers.ranking is not None:
+                drawn = sold[random.integers(0, len(sold), (len(chosen), config.ranking_negatives))]
+                others = towers.articles(copied(torch.from_numpy(drawn), self.torch_device).flatten())
+                loss = loss + ranking_loss(towers.ranking, customers, articles, others)
             adam.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             adam.step()
@@ -254,10 +260,33 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
         vectors: Scores = self.weights["articles"][codes]
         return vectors
 
+    @property
+    def ranking_weights(self) -> dict[str, Array]:
+        """The weights of the ranking network that was trained with the towers; empty where there is none."""
+        return under(self.weights, "towers.ranking.")
+
     def customer_vectors(self, profiles: dict[str, Array], rows: Indices) -> Scores:
         """The vectors x_u of rows of the profiles, float32 [n, factors], of length 1."""
         vectors: Scores = profiles["customers"][rows]
         return vectors
+
+
+def ranking_loss(ranking: RankingNetwork, customers: Tensor, articles: Tensor, others: Tensor) -> Tensor:
+    """The binary cross-entropy of the ranking network, mean over positives and negatives.
+
+    Source: the published H&M two-tower project.
+
+    Args:
+        ranking: reads the vector of a customer and then that of an article.
+        customers: float32 [b, factors].
+        articles: float32 [b, factors], what each of them chose.
+        others: float32 [b · negatives, factors], sampled articles, each customer's below the other's.
+    """
+    negatives = len(others) // len(customers)
+    positive = ranking(torch.cat([customers, articles], dim=1))
+    negative = ranking(torch.cat([customers.repeat_interleave(negatives, dim=0), others], dim=1))
+    labels = torch.cat([torch.ones_like(positive), torch.zeros_like(negative)])
+    return functional.binary_cross_entropy_with_logits(torch.cat([positive, negative]), labels)
 
 
 def _parts(rows: Indices, size: int) -> list[Indices]:

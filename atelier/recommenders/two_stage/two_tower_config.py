@@ -39,6 +39,13 @@ class TwoTowerConfig(RecommenderConfig):
         default=0.003, gt=0, le=1, description="Adam's step."
     )
 
+    ranking_negatives: int = Field(
+        default=0,
+        ge=0,
+        description="Sampled articles for each positive on which a ranking network is trained together with the "
+        "towers, for two_stage with ranker joint; 0: there is no such network.",
+    )
+
     @property
     def reads_content(self) -> bool:
         """Whether it reads the vectors of articles."""
@@ -58,5 +65,4 @@ DECLARATION = Declaration(
     reads_content=True,
     has_vectors=True,
     serves_anyone=True,
-    daily=False,
 )

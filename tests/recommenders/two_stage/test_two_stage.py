@@ -52,7 +52,15 @@ def test_it_learns_what_is_bought_again(model: TwoStage) -> None:
     assert (recs["article_id"] == own).all()
     by_recency = recommenders.build("repeat").fit(FRAME, CATALOGUE).recommend(k=1, exclude_seen=False)
     assert by_recency["article_id"].str.startswith("coat").all()
-    assert model.training_figures() == {"lists": 240.0}
+    figures = model.training_figures()
+    assert figures["lists"] == 240.0
+    assert {name for name in figures if name.startswith("recall_")} == {
+        *(f"recall_{source}" for source in source_names(model.config)),
+        "recall_merged",
+    }
+    # Of the two purchases of the last day the sock was bought before and the coat was not.
+    assert figures["recall_own"] == 0.5
+    assert figures["recall_merged"] == max(value for name, value in figures.items() if name.startswith("recall_"))
 
 
 def test_the_network_learns_it_too() -> None:

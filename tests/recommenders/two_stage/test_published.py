@@ -1,0 +1,105 @@
+"""The published two-tower project: a ranking network that is trained together with the towers, and nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pydantic import ValidationError
+
+from atelier import recommenders
+from atelier.catalogue import Catalogue
+from atelier.recommenders.two_stage.ranking_network import RankingNetwork, vector_names
+from atelier.recommenders.two_stage.two_stage import TwoStage
+from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
+from atelier.recommenders.two_stage.two_tower import TwoTower, ranking_loss
+
+ARTICLES = [f"a{number:02d}" for number in range(20)]
+VECTORS = np.eye(2, dtype=np.float32)[np.arange(20) % 2]
+CATALOGUE = Catalogue.from_frames(pd.DataFrame({"article_id": ARTICLES}), VECTORS)
+TASTES: dict[str, Any] = {"candidates": 20, "network_epochs": 40, "network_learning_rate": 0.01}
+
+
+def planted(customers: int = 60) -> pd.DataFrame:
+    """Customers of an even number choose even articles."""
+    random = np.random.default_rng(0)
+    who = np.repeat(np.arange(customers), 8)
+    what = random.integers(0, 10, len(who)) * 2 + who % 2
+    times = pd.Timestamp("2020-03-01") + pd.to_timedelta(np.arange(len(who)), unit="h")
+    names = {"customer_id": [f"c{c:02d}" for c in who], "article_id": [ARTICLES[a] for a in what]}
+    return pd.DataFrame({**names, "occurred_at": times})
+
+
+def built(**changes: Any) -> TwoStage:
+    model = recommenders.build("two_stage", **TwoStageConfig.published(**changes).model_dump())
+    assert isinstance(model, TwoStage)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model() -> TwoStage:
+    return built(**TASTES).fit(planted(), CATALOGUE)
+
+
+def test_the_loss_is_the_mean_cross_entropy_of_positives_and_their_negatives() -> None:
+    random = np.random.default_rng(0)
+    customers, articles, others = (torch.from_numpy(random.normal(size=(n, 2)).astype(np.float32)) for n in (3, 3, 6))
+    network = RankingNetwork(vector_names(2), torch.Generator().manual_seed(0))
+    losses = []
+    for row in range(3):
+        for article, label in [(articles[row], 1), *((others[2 * row + n], 0) for n in range(2))]:
+            (logit,) = network(torch.cat([customers[row], article])[None]).tolist()
+            chance = 1 / (1 + np.exp(-logit))
+            losses.append(-np.log(chance if label else 1 - chance))
+    assert float(ranking_loss(network, customers, articles, others).detach()) == pytest.approx(np.mean(losses), 1e-5)
+
+
+def test_towers_and_network_are_trained_together() -> None:
+    towers = recommenders.build("two_tower", ranking_negatives=4, max_epochs=1, learning_rate=0.01)
+    alone = recommenders.build("two_tower", max_epochs=1, learning_rate=0.01)
+    for each in (towers, alone):
+        each.fit(planted(), CATALOGUE)
+    assert isinstance(towers, TwoTower)
+    assert isinstance(alone, TwoTower)
+    assert not alone.ranking_weights
+    first = RankingNetwork(vector_names(towers.config.factors), torch.Generator()).state_dict()
+    assert towers.ranking_weights.keys() == first.keys()
+    name = "towers.article.layers.0.weight"
+    assert not np.array_equal(towers.weights[name], alone.weights[name]), "the network's loss moves the towers too"
+
+
+def test_the_network_ranks_what_the_towers_retrieve(model: TwoStage) -> None:
+    recs = model.recommend(k=8, exclude_seen=False)
+    own = recs["customer_id"].str[1:].astype(int) % 2 == recs["article_id"].str[1:].astype(int) % 2
+    assert own.mean() > 0.95
+    assert model.training_figures() == {"lists": 0.0}, "it learns from no list of candidates"
+    (row,) = model.explain(recs.head(1)).to_pylist()
+    assert [reason["value"] for reason in row] == ["two_tower"], "numbers of vectors are no reasons"
+
+
+def test_a_bundle_gives_the_same_lists(model: TwoStage, tmp_path: Path) -> None:
+    model.save(tmp_path / "bundle")
+    again = recommenders.load(tmp_path / "bundle")
+    pd.testing.assert_frame_equal(again.recommend(k=5), model.recommend(k=5))
+
+
+def test_lists_are_filled_up_with_what_sells(model: TwoStage) -> None:
+    few = built(**(TASTES | {"candidates": 3})).fit(planted(), CATALOGUE)
+    recs = few.recommend(["c00"], k=10, exclude_seen=True)
+    assert recs["rank"].tolist() == list(range(1, len(recs) + 1))
+    assert len(recs) == len(model.recommend(["c00"], k=10, exclude_seen=True))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"features": ("towers",)}, "name it in recommenders"),
+        ({"ranker": "joint"}, "reads the vectors of the towers alone"),
+        ({"sources": ()}, "there is no source of candidates"),
+    ],
+)
+def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TwoStageConfig(**settings)
