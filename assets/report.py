@@ -252,7 +252,8 @@ def _diversity(step: Step) -> "Section":
 def _neighbours(step: Step) -> "Section":
     from atelier.report.neighbours import neighbours_section
 
-    return neighbours_section(partition(step, "similar_articles"), album_of(step))
+    complements = partition(step, "complementary_articles")
+    return neighbours_section(partition(step, "similar_articles"), album_of(step), complements=complements)
 
 
 def _out_of_stock(step: Step) -> "Section":

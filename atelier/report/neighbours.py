@@ -21,17 +21,19 @@ def neighbours_section(
     similar: pd.DataFrame,
     album: Album | None = None,
     *,
+    complements: pd.DataFrame | None = None,
     shown: Sequence[str] | None = None,
     count: int = 4,
     neighbours: int = 6,
 ) -> Iterator[str]:
-    """A few articles with what looks like them, and apart from it what the same people buy by each model.
+    """A few articles with what looks like them, and apart from it what the same people buy and what goes together.
 
     Of the models that learn from what people do all but the first are folded away.
 
     Args:
         similar: the table similar_articles.
         album: names and photographs.
+        complements: the table complementary_articles; None or empty: nothing is said of what goes together.
         shown: the articles to show; None: ``count`` of them, evenly spread over the ids of those with a photograph.
         count: how many articles to show.
         neighbours: how many neighbours of each.
@@ -59,6 +61,18 @@ def neighbours_section(
             yield from _strips(of_model, asked, album)
         else:
             yield parts.details(str(model), *_strips(of_model, asked, album))
+    if complements is not None and len(complements):
+        yield parts.heading("Goes together")
+        yield from _together(complements[complements["rank"] <= neighbours], asked, album)
+
+
+def _together(complements: pd.DataFrame, asked: Sequence[str], album: Album) -> Iterator[str]:
+    """Each article that something goes with, followed by it."""
+    for article in asked:
+        own = complements[complements["article_id"] == article].sort_values("rank")
+        cards = [album.card(other) for other in own["complement_article_id"].astype(str)]
+        if cards:
+            yield strip([album.card(article, asked=True), *cards])
 
 
 @parts.section("Out of stock", "out-of-stock", "Nothing is out of stock, or no replacements have been computed yet.")

@@ -20,6 +20,14 @@ def test_photographs_and_purchases_have_headings_of_their_own() -> None:
     assert "Bought by" not in text(neighbours_section(similar("image")).html)
 
 
+def test_what_goes_together_has_a_heading_where_there_is_anything() -> None:
+    complements = pd.DataFrame({"article_id": ["a", "z"], "rank": 1, "complement_article_id": ["belt", "hat"]})
+    shown = text(neighbours_section(similar("als"), complements=complements).html)
+    assert shown.index("near by als") < shown.index("Goes together") < shown.index("belt")
+    assert "hat" not in shown
+    assert "Goes together" not in text(neighbours_section(similar("als"), complements=complements.head(0)).html)
+
+
 def test_what_replaces_sold_out_articles_is_counted_and_shown() -> None:
     rows = [
         ("a", 1, "b", "image_type_price", 0.75, 1.25),
