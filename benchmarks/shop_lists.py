@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from atelier import recommenders
-from atelier.articles.catalogue_search import CatalogueSearch
+from atelier.attributes.catalogue_search import CatalogueSearch
 from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
 from atelier.recommenders.base import Recommender

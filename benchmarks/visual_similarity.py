@@ -15,7 +15,8 @@ left out of its neighbours, where the data tell styles (hm, mango). Rows of the 
 - ``any article``: what a random article shares.
 
 Then the photographs that several articles have: the same file (of all photographs, not only those drawn), and, of those
-drawn, nearly the same: a cosine, not centred, of at least ``--near``.
+drawn, nearly the same: a cosine, not centred, of at least ``--near``, and on average at most ``--grey`` of 255 levels of grey
+between the two made 32 × 32 pixels. Network features alone take small things on white for the same.
 
 What belongs here: the comparison and its tables. What does not: similarity (:mod:`atelier.images.similarity`).
 """
@@ -30,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from atelier.images.decode import decode, read
 from atelier.images.similarity import ExactImages, Filters
 from benchmarks.hm_articles import photographed
 from benchmarks.hm_attributes import cached_vectors
@@ -76,6 +78,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--untrained", nargs="*", choices=list(NAMES), default=list(NAMES))
     parser.add_argument("--limit", type=int, default=2000)
     parser.add_argument("--near", type=float, default=0.98)
+    parser.add_argument("--grey", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args(given)
@@ -169,6 +172,21 @@ def nearly_same(photos: Photographs, vectors: Vectors, least: float) -> pd.DataF
     return near.sort_values("similarity", ascending=False, ignore_index=True)
 
 
+def grey_differences(photos: Photographs, pairs: pd.DataFrame) -> Vectors:
+    """The mean difference of grey between the photographs of each pair, 0 … 255, float32 [pairs]."""
+    articles = sorted({*pairs["article_id"], *pairs["similar_article_id"]})
+    paths = photos.files.set_index("article_id")["path"]
+    small = np.zeros((len(articles), 32, 32), np.float32)
+    for nth, article in enumerate(articles):
+        path = str(paths[article])
+        image = decode(read(path, photos.root), path, at_least=32)
+        small[nth] = np.asarray(image.convert("L").resize((32, 32)), np.float32)
+    places = (np.searchsorted(articles, pairs[name]) for name in ("article_id", "similar_article_id"))
+    first, second = (small[each] for each in places)
+    found: Vectors = np.abs(first - second).mean(axis=(1, 2))
+    return found
+
+
 def compare(photos: Photographs, trained: Vectors, untrained: Vectors | None) -> pd.DataFrame:
     """The table of a data set: a row for each way of comparing, a column for each attribute."""
     rows = {
@@ -205,18 +223,23 @@ def main(given: Sequence[str] | None = None) -> dict[str, pd.DataFrame]:
         }
         tables[name] = compare(photos, vectors["trained"], vectors.get("untrained"))
         print(f"\n{name}: {len(photos.files):,} of {len(every.files):,} articles\n{tables[name].round(3).to_string()}")
-        _print_duplicates(every, photos, vectors["trained"], options.near)
+        _print_duplicates(every, photos, vectors["trained"], options.near, options.grey)
     return tables
 
 
-def _print_duplicates(every: Photographs, photos: Photographs, vectors: Vectors, least: float) -> None:
+def _print_duplicates(every: Photographs, photos: Photographs, vectors: Vectors, least: float, grey: float) -> None:
     groups, pairs = same_files(every), nearly_same(photos, vectors, least)
     print(f"{sum(map(len, groups)):,} of {len(every.files):,} articles share a file, in {len(groups):,} groups:")
     for group in groups[:LISTED]:
         print(f"  {' '.join(group)}")
-    print(f"{len(pairs):,} pairs of the drawn photographs are nearly the same (cosine {least} and more):")
-    for article, other, cosine in pairs[["article_id", "similar_article_id", "similarity"]].head(LISTED).to_numpy():
-        print(f"  {article} {other} {cosine:.4f}")
+    pairs = pairs.assign(grey=grey_differences(photos, pairs))
+    same = pairs[pairs["grey"] <= grey]
+    print(
+        f"of the drawn photographs {len(pairs):,} pairs have a cosine of {least} and more; {len(same):,} of these differ by at "
+        f"most {grey} levels of grey, {int((same['grey'] > 0).sum()):,} of them by more than 0:"
+    )
+    for row in same.sort_values("grey", ascending=False).head(LISTED).itertuples():
+        print(f"  {row.article_id} {row.similar_article_id} cosine {row.similarity:.4f}, grey {row.grey:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """``atelier find``: search in the catalogue by words and values, for a customer too.
 
-What belongs here: the command. What does not: the search (:mod:`atelier.articles.catalogue_search`), ranking for a
+What belongs here: the command. What does not: the search (:mod:`atelier.attributes.catalogue_search`), ranking for a
 customer (:mod:`dagster_project.commands.serving`).
 """
 
@@ -18,7 +18,7 @@ from resources.retailer import Home
 if TYPE_CHECKING:
     import pandas as pd
 
-    from atelier.articles.catalogue_search import CatalogueSearch, Match
+    from atelier.attributes.catalogue_search import CatalogueSearch, Match
 
 VALUES = "predicted_attributes"
 
@@ -65,7 +65,7 @@ def open_search(
     home: Home, ds: date, *, uncertain: bool = False, every: bool = False
 ) -> "tuple[pd.DataFrame, CatalogueSearch]":
     """The articles of a day, in stock unless ``every``, and the search in them; without predictions in texts alone."""
-    from atelier.articles.catalogue_search import CatalogueSearch
+    from atelier.attributes.catalogue_search import CatalogueSearch
 
     store = home.open_store()
     articles = store.read("articles", ds).to_pandas()

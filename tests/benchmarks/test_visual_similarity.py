@@ -13,6 +13,7 @@ from benchmarks.visual_similarity import (
     compare,
     components,
     drawn,
+    grey_differences,
     nearest,
     nearly_same,
     one_hot,
@@ -73,4 +74,5 @@ def test_duplicates_are_found_exactly_and_nearly(photos: Photographs) -> None:
         list(zip(pairs["article_id"], pairs["similar_article_id"], strict=True))
         == [("a", "b"), ("d", "e"), ("a", "c"), ("b", "c"), ("e", "f")][: len(pairs)]
     )
+    assert grey_differences(photos, pairs) == pytest.approx([0, 2], abs=1)
     assert len(drawn(photos, 4, seed=0).files) == 4

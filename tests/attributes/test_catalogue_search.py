@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atelier.articles.catalogue_search import CatalogueSearch, Match, SearchError
+from atelier.attributes.catalogue_search import CatalogueSearch, Match, SearchError
 
 ARTICLES = pd.DataFrame(
     [
