@@ -46,7 +46,8 @@ class Shop:
     Attributes:
         articles: the catalogue of the day before that week, with ``colour``, the true one where people annotated it.
         history: interactions before that week.
-        bought: customer_id, article_id, day of its purchases by known customers of articles that they had not bought.
+        bought: customer_id, article_id, day of its purchases of articles that the recommender can rank, by customers
+            whom it can serve and who had not bought them before.
         models: the recommender, and popular.
     """
 
@@ -72,7 +73,7 @@ def open_shop(folder: Path, config: SampleConfig, model: str) -> Shop:
     generate(folder, config)
     source = open_source("sample", folder)
     frame = read(source, "interactions", source.first_day, source.last_day)
-    split = pd.Timestamp(source.last_day) - pd.Timedelta(days=WEEK - 1)
+    split = frame["occurred_at"].max().normalize() - pd.Timedelta(days=WEEK - 1)
     before = (split - pd.Timedelta(days=1)).date()
     articles = read(source, "articles", before, before)
     labels = read(source, "annotated_attributes", before, before)
@@ -87,7 +88,8 @@ def open_shop(folder: Path, config: SampleConfig, model: str) -> Shop:
     train, catalogue = Interactions.from_frame(history), Catalogue.from_frames(articles)
     models = {name: recommenders.build(name).fit(train, catalogue=catalogue) for name in (model, "popular")}
     rankable = models[model].can_rank(articles["article_id"]) & articles["in_stock"].to_numpy(bool)
-    new = new[new["article_id"].isin(articles.loc[rankable, "article_id"])].reset_index(drop=True)
+    new = new[new["article_id"].isin(articles.loc[rankable, "article_id"])]
+    new = new[models[model].can_serve(new["customer_id"])].reset_index(drop=True)
     return Shop(articles.reset_index(drop=True), history, new, models)
 
 

@@ -15,8 +15,8 @@ left out of its neighbours, where the data tell styles (hm, mango). Rows of the 
 - ``any article``: what a random article shares.
 
 Then the photographs that several articles have: the same file (of all photographs, not only those drawn), and, of those
-drawn, nearly the same: a cosine, not centred, of at least ``--near``, and on average at most ``--grey`` of 255 levels of grey
-between the two made 32 × 32 pixels. Network features alone take small things on white for the same.
+drawn, nearly the same: a cosine, not centred, of at least ``--near``, and made 32 × 32 pixels on average at most
+``--grey`` of 255 levels of grey between the two. Network features alone take small things on white for the same.
 
 What belongs here: the comparison and its tables. What does not: similarity (:mod:`atelier.images.similarity`).
 """
@@ -131,7 +131,8 @@ def components(vectors: Vectors, count: int) -> Vectors:
     """The first principal components of the vectors scaled to unit length, float32 [n, count]."""
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     _, _, axes = np.linalg.svd((unit - unit.mean(axis=0)).astype(np.float64), full_matrices=False)
-    return ((unit - unit.mean(axis=0)) @ axes[:count].T).astype(np.float32)
+    found: Vectors = ((unit - unit.mean(axis=0)) @ axes[:count].T).astype(np.float32)
+    return found
 
 
 def one_hot(photos: Photographs) -> Vectors:
@@ -235,8 +236,8 @@ def _print_duplicates(every: Photographs, photos: Photographs, vectors: Vectors,
     pairs = pairs.assign(grey=grey_differences(photos, pairs))
     same = pairs[pairs["grey"] <= grey]
     print(
-        f"of the drawn photographs {len(pairs):,} pairs have a cosine of {least} and more; {len(same):,} of these differ by at "
-        f"most {grey} levels of grey, {int((same['grey'] > 0).sum()):,} of them by more than 0:"
+        f"of the drawn photographs {len(pairs):,} pairs have a cosine of {least} and more; {len(same):,} of these"
+        f" differ by at most {grey} levels of grey, {int((same['grey'] > 0).sum()):,} of them by more than 0:"
     )
     for row in same.sort_values("grey", ascending=False).head(LISTED).itertuples():
         print(f"  {row.article_id} {row.similar_article_id} cosine {row.similarity:.4f}, grey {row.grey:.2f}")

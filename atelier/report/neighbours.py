@@ -89,10 +89,10 @@ def replacements_section(
     """
     album = album or Album()
     first = replacements[replacements["rank"] == 1]
-    by_basis = first.groupby("basis", sort=False).agg(articles=("article_id", "size"), reason=("reason", "first"))
+    counts, why = first["basis"].value_counts(), dict(zip(first["basis"], first["reason"], strict=True))
     rows = [
-        (row.reason, parts.count_text(row.articles), parts.percent_text(row.articles / len(first)))
-        for row in by_basis.sort_values("articles", ascending=False).itertuples()
+        (why[basis], parts.count_text(count), parts.percent_text(count / len(first)))
+        for basis, count in zip(counts.index, counts.tolist(), strict=True)
     ]
     columns = ("Why the best replacement was chosen", "Articles", "Share")
     yield parts.table(f"The {len(first):,} articles without stock, by what is offered in their place.", columns, rows)
