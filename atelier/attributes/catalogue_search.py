@@ -13,9 +13,8 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import bm25s
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -28,6 +27,9 @@ from atelier.errors import AtelierError
 from atelier.frames import Frame, columns
 from atelier.ids import preview
 from atelier.search.ragged import check_k
+
+if TYPE_CHECKING:
+    import bm25s
 
 TEXTS: Mapping[str, float] = {"name": 2.0, "product_type": 2.0, "brand": 1.5, "division": 1.0, "description": 1.0}
 """The columns of articles that are searched, and what a word in each weighs."""
@@ -86,6 +88,8 @@ class Part:
     @cached_property
     def _index(self) -> "bm25s.BM25 | None":
         """The index of the values; None where there is not a word in any."""
+        import bm25s  # here, because steps import this package and none of them searches
+
         words = split_words(pa.array(self.values, pa.string()))
         if not len(words.rows):
             return None
