@@ -56,15 +56,7 @@ class ImageSimilarityConfig(dg.Config):
     least_recall: float = 0.9
 
 
-@stage(
-    produces=[INDEX, f"{SIMILAR}/{MODEL}", REPLACEMENTS],
-    deps=READ,
-    group=GROUP,
-    checks=["image_index_recall"],
-    isolated=True,
-    description="Articles in stock that look most alike, by their photographs; the index for photographs from outside.",
-)
-def image_similarity(step: Step, config: ImageSimilarityConfig) -> None:
+def write_similarity(step: Step, config: ImageSimilarityConfig) -> None:
     """Compare all photographs of the day; write the index, the nearest articles, and what replaces sold-out ones."""
     from atelier.images.replacement import replacements
     from atelier.images.similarity import ExactImages, Filters, ImageIndex, ImageIndexConfig
@@ -122,5 +114,15 @@ def _check_recall(step: Step, index: "ImageIndex", exact: "ExactImages", config:
         " more trees or a larger search raise it",
     )
 
+
+image_similarity = stage(
+    name="image_similarity",
+    description="Articles in stock that look most alike, by their photographs; the index for photographs from outside.",
+    produces=[INDEX, f"{SIMILAR}/{MODEL}", REPLACEMENTS],
+    deps=READ,
+    group=GROUP,
+    checks=["image_index_recall"],
+    isolated=True,
+)(write_similarity)
 
 STAGES = (image_similarity,)
