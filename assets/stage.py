@@ -138,8 +138,9 @@ class Stage:
             dg.AssetCheckSpec("contract", asset=key, blocking=blocking, description=promised) for key in tables
         ]
         first = dg.AssetKey.from_user_string(self.produces[0])
-        names = (*self.checks, *([MADE] if self.isolated else []))
-        return contracts + [dg.AssetCheckSpec(name, asset=first) for name in names]
+        further = [dg.AssetCheckSpec(name, asset=first) for name in self.checks]
+        keys = [dg.AssetKey.from_user_string(asset) for asset in self.produces] if self.isolated else []
+        return contracts + further + [dg.AssetCheckSpec(MADE, asset=key) for key in keys]
 
     def _op(self) -> Callable[..., Iterator[Any]]:
         def run(
@@ -264,4 +265,4 @@ def _run_isolated(stage: Stage, step: Step, work: Callable[[Step], None]) -> Ite
         return
     step.outcome = found
     yield from results(step, stage.produces, time.perf_counter() - started)
-    yield made(stage.produces[0])
+    yield from map(made, stage.produces)
