@@ -64,15 +64,12 @@ def test_components_keep_the_directions(photos: Photographs) -> None:
         nearest(photos, components(VECTORS, 2), centred=False)["similar_article_id"].tolist()
         == whole["similar_article_id"].tolist()
     )
-    assert one_hot(photos).sum(axis=1).tolist() == [2.0] * 6
+    assert one_hot(photos).sum(axis=1).tolist() == [2, 2, 1, 2, 2, 2], "c has no colour"
 
 
 def test_duplicates_are_found_exactly_and_nearly(photos: Photographs) -> None:
     assert same_files(photos) == [["a", "b"]]
-    pairs = nearly_same(photos, VECTORS, 0.97)
-    assert (
-        list(zip(pairs["article_id"], pairs["similar_article_id"], strict=True))
-        == [("a", "b"), ("d", "e"), ("a", "c"), ("b", "c"), ("e", "f")][: len(pairs)]
-    )
+    pairs = nearly_same(photos, VECTORS, 0.99)
+    assert pairs[["article_id", "similar_article_id"]].to_numpy().tolist() == [["a", "b"], ["d", "e"]]
     assert grey_differences(photos, pairs) == pytest.approx([0, 2], abs=1)
     assert len(drawn(photos, 4, seed=0).files) == 4
