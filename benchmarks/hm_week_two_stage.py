@@ -1,7 +1,7 @@
 """Two stages on a real week of H&M: candidates, the heuristic merge, every source, their fusion, and the ranker.
 
     python -m benchmarks.hm_week_two_stage --hm-week FOLDER [--protocol one_day two_days] [--validation] [--ablation]
-        [--config JSON] [--models als two_tower] [--threads 1] [--out FILE.json]
+        [--config JSON] [--models als two_tower] [--published] [--threads 1] [--out FILE.json]
 
 ``one_day``: trained on 16 to 21 September 2020, evaluated on the 22nd. ``two_days``: trained on 16 to 20, evaluated on
 21 and 22. ``--validation`` trains on 16 to 20 and evaluates on the 21st: the days by which defaults were chosen. Lists
@@ -15,7 +15,12 @@ Compared are:
 - ``popular``: the popular ones of three days;
 - each source of candidates alone, and their reciprocal-rank fusion, each filled up with the popular ones;
 - ``--models``: further recommenders with their default settings;
+- ``published``: with ``--published``, the H&M two-tower project's system;
 - ``two_stage``: with ``--ablation`` also without each group of its features.
+
+A last table asks for cold articles, which nobody bought in the training part: how much of what customers bought is
+cold, and, where all articles of the catalogue may be recommended, the recall at 12 among these and their share of all
+places.
 
 What belongs here: reading the data, the comparison, printing. What does not: the model
 (:mod:`atelier.recommenders.two_stage`), its settings.
@@ -166,6 +171,37 @@ def lists_for(model: Recommender[Any], customers: pd.Series, train: Interactions
     return model.recommend(served, k, exclude_seen=False, candidates=able)
 
 
+def cold(model: Recommender[Any], asked: pd.Series, train: Interactions, truth: Interactions) -> dict[str, float]:
+    """What a model does with articles that nobody bought in the training part, where all may be recommended.
+
+    Args:
+        model: fitted.
+        asked: the customers of the truth.
+        train: what it was fitted on.
+        truth: what customers bought later.
+
+    Returns:
+        ``cold targets`` (the share of the truth's pairs of customer and article that are of a cold article), ``recall``
+        (of these, the share that is among the customer's 12 places), ``exposure`` (the share of all places that a cold
+        article has).
+    """
+    pairs = pd.DataFrame(
+        {
+            "customer_id": truth.customer_ids.decode(truth.customers),
+            "article_id": truth.article_ids.decode(truth.articles),
+        }
+    ).drop_duplicates()
+    new = train.article_ids.encode(pairs["article_id"], unknown="minus_one") < 0
+    recs = model.recommend(asked[model.can_serve(asked)], K, exclude_seen=False).astype({"customer_id": str})
+    shown = train.article_ids.encode(recs["article_id"], unknown="minus_one") < 0
+    hits = pairs[new].merge(recs[shown].astype({"article_id": str}), on=["customer_id", "article_id"])
+    return {
+        "cold targets": float(new.mean()),
+        "recall": len(hits) / max(int(new.sum()), 1),
+        "exposure": float(shown.mean()),
+    }
+
+
 def compared(values: dict[str, Values], known: IdMap, name: str = "two_stage") -> pd.DataFrame:
     """MAP@12 of each model with and without history, and what ``name`` has more, with its 95% interval."""
     rows = []
@@ -205,12 +241,13 @@ def evaluate(
     *,
     ablation: bool,
     models: Sequence[str] = (),
+    with_published: bool = False,
 ) -> dict[str, Any]:
     """All figures of one protocol."""
     train, truth = split(transactions, protocol)
     everyone = pd.DataFrame({"customer_id": IdMap.union(train.customer_ids, truth.customer_ids).values.to_pandas()})
     asked = pd.Series(truth.customer_ids.values.to_pandas())
-    costs, values, further = Costs(), {}, []
+    costs, values, further, of_cold = Costs(), {}, [], []
 
     def judged(name: str, label: str, **settings: Any) -> Any:
         model = recommenders.build(name, **settings)
@@ -218,12 +255,15 @@ def evaluate(
         recs = costs.of(f"{label}: lists", lambda: lists_for(model, asked, train, PUBLISHED_K[-1]))
         values[label] = map_at_12(recs, truth)
         further.append(published(recs, truth, train.customer_ids).assign(model=label))
+        of_cold.append({"model": label, **cold(model, asked, train, truth)})
         return model
 
     judged("repeat", "merge", window_days=3)
     judged("popular", "popular", window_days=3)
     for name in models:
         judged(name, name)
+    if with_published:
+        judged("two_stage", "published", **TwoStageConfig.published().model_dump())
     model = judged("two_stage", "two_stage", **config)
     for name, recs in source_lists(model, asked, train).items():
         values[name] = map_at_12(recs, truth)
@@ -238,6 +278,7 @@ def evaluate(
         "comparison": compared(values, train.customer_ids),
         "published": pd.concat(further, ignore_index=True),
         "recall": recalls(model, truth, train.customer_ids),
+        "cold": pd.DataFrame(of_cold),
         "gains": gains(model),
         "seconds": costs.seconds,
         "extrapolated": extrapolated(model),
@@ -289,6 +330,8 @@ def report(found: dict[str, Any]) -> None:
     print(wide.to_string(float_format=lambda value: f"{value:.4f}"))
     print(f"\nrecall and the oracle's MAP@12 at {CANDIDATES} candidates")
     print(found["recall"].to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+    print(f"\narticles that nobody bought before, where all may be recommended, at {K} places")
+    print(found["cold"].to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     print("\nshare of the trees' gain")
     print(", ".join(f"{name} {share:.3f}" for name, share in list(found["gains"].items())[:15]))
     print("\nprocessor seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in found["seconds"].items()))
@@ -305,6 +348,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--ablation", action="store_true")
     parser.add_argument("--config", type=json.loads, default={})
     parser.add_argument("--models", nargs="+", choices=[*recommenders.MODELS], default=[])
+    parser.add_argument("--published", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path)
     return parser.parse_args(given)
@@ -323,7 +367,16 @@ def main() -> None:
     config = {"threads": options.threads, **options.config}
     results = []
     for protocol in ["validation"] if options.validation else options.protocol:
-        results.append(evaluate(transactions, sold, protocol, config, ablation=options.ablation, models=options.models))
+        found = evaluate(
+            transactions,
+            sold,
+            protocol,
+            config,
+            ablation=options.ablation,
+            models=options.models,
+            with_published=options.published,
+        )
+        results.append(found)
         report(results[-1])
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -85,6 +85,23 @@ def test_published_metrics_by_hand() -> None:
     assert table["ndcg by k", 10] == pytest.approx(gains[1] / gains.sum())
 
 
+def test_cold_articles() -> None:
+    """Of three targets two are cold; one of them is recommended, and half of all places are cold."""
+    train = Interactions.from_frame(pd.DataFrame({"customer_id": ["a", "b"], "article_id": ["x", "y"]}))
+    truth = pd.DataFrame({"customer_id": ["a", "a", "b"], "article_id": ["new", "x", "newer"]})
+    lists = {"customer_id": ["a", "a", "b", "b"], "article_id": ["new", "x", "y", "new"], "rank": [1, 2, 1, 2]}
+
+    class Fixed:
+        def can_serve(self, customers: pd.Series) -> np.ndarray:
+            return np.ones(len(customers), dtype=bool)
+
+        def recommend(self, customers: pd.Series, k: int, *, exclude_seen: bool) -> pd.DataFrame:
+            return pd.DataFrame(lists)
+
+    found = bench.cold(Fixed(), pd.Series(["a", "b"]), train, Interactions.from_frame(truth))  # type: ignore[arg-type]
+    assert found == {"cold targets": pytest.approx(2 / 3), "recall": 0.5, "exposure": 0.5}
+
+
 def test_a_whole_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = bench.evaluate(
         bench.read_week(folder), sold(), "one_day", {**SMALL, "features": ["own", "sources"]}, ablation=True
@@ -102,6 +119,8 @@ def test_a_whole_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert merged["recall"] >= recall.loc[("with history", "own"), "recall"]
     assert merged["oracle"] >= comparison.loc[("two_stage", "with history"), "map@12"]
     assert sum(found["gains"].values()) == pytest.approx(1)
+    of_cold = found["cold"].set_index("model")
+    assert of_cold.loc["popular", "exposure"] == 0, "it knows no article that nobody bought"
     bench.report(found)
     assert "recall and the oracle's MAP@12 at 200 candidates" in capsys.readouterr().out
 
