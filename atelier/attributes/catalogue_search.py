@@ -109,7 +109,8 @@ class Part:
 
     @cached_property
     def _folded(self) -> Any:
-        return np.array([_folded(value) for value in self.values], dtype=object)
+        codes, distinct = pd.factorize(self.values)
+        return np.array([_folded(value) for value in distinct], dtype=object)[codes]
 
     def fitting(self, value: str) -> Mask:
         """Which values are the given one, bool [m]; if none is, those that hold all of its words ("light blue")."""

@@ -232,7 +232,8 @@ def test_a_home_says_which_recommenders_its_daily_job_fits(tmp_path: Path) -> No
     made = {key.to_user_string() for key in graph.executable_asset_keys}
     named = {asset for asset in made if "recommendations/" in asset or asset.startswith(("article_index", "similar_"))}
     assert named == {"recommendations/popular", "recommendations/repeat", "recommendations/sequencer"} | {
-        "similar_articles/sequencer"
+        "similar_articles/sequencer",
+        "similar_articles/image",
     }
     assert {asset for asset in made if asset.endswith("_model")} == {
         "attribute_model",
