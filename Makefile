@@ -8,8 +8,15 @@ export OPENBLAS_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 export GX_ANALYTICS_ENABLED ?= false
 export DAGSTER_DISABLE_TELEMETRY ?= 1
-export ATELIER_HOME ?= $(CURDIR)/var
-export DAGSTER_HOME = $(ATELIER_HOME)/dagster
+# One home: Dagster's follows from Atelier's. Where only DAGSTER_HOME is set and lies in a home, it is that home.
+ifeq ($(ATELIER_HOME),)
+ATELIER_HOME := $(patsubst %/atelier.toml,%,$(wildcard $(patsubst %/dagster,%/atelier.toml,$(filter %/dagster,$(DAGSTER_HOME)))))
+endif
+ifeq ($(ATELIER_HOME),)
+ATELIER_HOME := $(CURDIR)/var
+endif
+export ATELIER_HOME
+override export DAGSTER_HOME = $(ATELIER_HOME)/dagster
 
 .PHONY: help setup demo test test-fast ui lint types format bench lock docs clean
 
@@ -34,7 +41,7 @@ demo: setup      ## the sample retailer, two days of the daily job, the leaderbo
 
 ui: setup        ## Dagster on loopback, with the demo's runs and assets
 	@$(BIN)/atelier init --if-absent
-	$(BIN)/dg dev --workspace workspace.yaml --host 127.0.0.1 --port $${PORT:-3000}
+	@$(BIN)/python -m dagster_project.ui --port $${PORT:-3000}
 
 test: setup      ## all tests, a module at a time on each of $(WORKERS) processes
 	$(BIN)/pytest --numprocesses $(WORKERS) --durations=20

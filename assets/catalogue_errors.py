@@ -13,6 +13,7 @@ from assets.stage import stage
 from assets.step import Step, markdown
 from resources.article_inputs import INPUTS, article_inputs
 from resources.compute import gpu_pool
+from resources.markdown import markdown_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +89,8 @@ def search_config(config: ErrorSearch, articles: int) -> "AttributeConfig":
 def by_attribute(shares: "pd.DataFrame") -> str:
     """How many annotations of each attribute are listed and how many of them should be errors, as a Markdown table."""
     rows = [
-        f"| {row.attribute} | {row.listed} | {row.expected_share:.0%} | {row.low:.0%} to {row.high:.0%} |"
+        f"| {markdown_cell(row.attribute)} | {row.listed} | {row.expected_share:.0%} "
+        f"| {row.low:.0%} to {row.high:.0%} |"
         for row in shares[shares["listed"] > 0].itertuples()
     ]
     return "\n".join(["| attribute | listed | expected errors | 90% interval |", "|---|---|---|---|", *rows])

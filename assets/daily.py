@@ -6,6 +6,7 @@ What belongs here: the list. What does not: which job they are in (:mod:`dagster
 from assets import (
     attributes,
     catalogue_errors,
+    catalogue_map,
     completeness,
     evaluation,
     features,
@@ -25,6 +26,7 @@ STAGES: tuple[Stage, ...] = (
     *images.STAGES,
     *attributes.STAGES,
     *catalogue_errors.STAGES,
+    *catalogue_map.STAGES,
     *features.STAGES,
     *recommenders.STAGES,
     *recommendations.STAGES,

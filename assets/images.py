@@ -15,8 +15,10 @@ import dagster as dg
 from assets.raw import CHECKS, ingest, land
 from assets.stage import stage
 from assets.step import Step
+from atelier.errors import DamagedFile, PartitionMissing
 from resources.compute import gpu_pool
 from resources.encoders import chosen_backbone
+from resources.pointers import PointerError
 from resources.tables import REGISTRY
 
 if TYPE_CHECKING:
@@ -91,6 +93,8 @@ def image_embeddings(step: Step, config: EncoderConfig) -> None:
 
     photographs = step.read("images").drop_duplicates("digest")
     encoder, learned_until = build_encoder(step, config)
+    for path in step.cache.mend(encoder.encoder_id):
+        step.log.warning(f"{path} was damaged and was removed; the photographs that need its vectors are encoded again")
     missing = set(step.cache.missing(photographs["digest"].tolist(), encoder.encoder_id))
     new = photographs[photographs["digest"].isin(missing)].sort_values("digest")
     failed = encode_new(step, encoder, new)
@@ -131,12 +135,17 @@ def norms_of(step: Step, digests: list[str], encoder_id: str, new: set[str]) -> 
 
 
 def _norms_of_day(step: Step, ds: date, encoder_id: str) -> "pd.Series[float]":
-    """The norms of the encoder's vectors in the table of ``ds``, by digest; empty where that day was not made."""
+    """The norms of the encoder's vectors in the table of ``ds``, by digest; empty where it is not there or damaged."""
     import pandas as pd
 
-    if step.store.pointer("image_embeddings", ds) is None:
-        return pd.Series(dtype="float64", index=pd.Index([], dtype="str"))
-    stored = step.store.read("image_embeddings", ds).select(["digest", "encoder_id", "norm"]).to_pandas()
+    none = pd.Series(dtype="float64", index=pd.Index([], dtype="str"))
+    try:
+        stored = step.store.read("image_embeddings", ds).select(["digest", "encoder_id", "norm"]).to_pandas()
+    except PartitionMissing:
+        return none
+    except (DamagedFile, PointerError) as error:  # it would only have saved work
+        step.log.warning(f"no norm of {ds} is reused: {error}")
+        return none
     norms: pd.Series[float] = stored[stored["encoder_id"] == encoder_id].set_index("digest")["norm"]
     return norms
 

@@ -19,6 +19,7 @@ SHOWN = (
     "article_features",
     "customer_features",
     "article_vectors",
+    "catalogue_map",
     *(asset for each in LISTED for asset in each.produces),
     "offline_metrics",
     "customer_metrics",

@@ -161,6 +161,24 @@ def _tuning(step: Step) -> "Section":
     return tuning_section(trials, parameters, day=day, presets=presets)
 
 
+def _map(step: Step) -> "Section":
+    """The map of the catalogue; the page whose points show photographs is written here."""
+    from assets.lineage_pages import write_page
+    from atelier.report.catalogue_map import catalogue_map_page, catalogue_map_section
+    from atelier.report.index import page_name
+    from atelier.report.page import Link
+
+    places, articles = partition(step, "catalogue_map"), partition(step, "articles")
+    page = step.home.reports / f"ds={step.ds}-map.html"
+    if places is None or articles is None or places.empty:
+        page.unlink(missing_ok=True)
+        return catalogue_map_section(None)
+    typed = places.merge(articles[["article_id", "product_type"]], on="article_id", how="left")
+    back = Link(f"{page_name(step.ds)}#map", f"← The page of {step.ds}", "up")
+    write_page(catalogue_map_page(typed, album_of(step), "Map of the catalogue", str(step.ds), back), page)
+    return catalogue_map_section(typed, page.name)
+
+
 def _lineage(step: Step) -> "Section":
     """A few predicted values; the lineage page of each is written here."""
     from assets.lineage_pages import write_examples
@@ -304,6 +322,7 @@ SECTIONS: tuple[Callable[[Step], "Section | None"], ...] = (
     _diversity,
     _neighbours,
     _out_of_stock,
+    _map,
     _search,
     _ingest,
     _checks,

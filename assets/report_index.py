@@ -36,16 +36,20 @@ def write_index(folder: Path, title: str, ds: date, lines: "Sequence[Line]") -> 
         The page of all days.
 
     Raises:
-        DayRecordError: what was remembered of another day cannot be read.
+        DayRecordError: what was remembered of another day cannot be read; the message names the file and the command.
     """
     from assets.lineage_pages import write_page
-    from atelier.report.index import INDEX, DayRecord, index_page
+    from atelier.report.index import INDEX, DayRecord, DayRecordError, index_page
+    from resources.storage import as_text
 
     write_page(DayRecord.of(ds, lines).to_json(), record_path(folder, ds))
     records = []
     for day in days_with_page(folder):
         path = record_path(folder, day)
-        known = path.exists()
-        records.append(DayRecord.from_json(path.read_text(encoding="utf-8"), str(path)) if known else DayRecord(day))
+        try:
+            known = path.exists()
+            records.append(DayRecord.from_json(as_text(path.read_bytes()), str(path)) if known else DayRecord(day))
+        except DayRecordError as error:
+            raise DayRecordError(f"{error}, with: dg launch --job daily_retrain --partition {day}") from error
     write_page(index_page(title, records), folder / INDEX)
     return folder / INDEX

@@ -19,6 +19,10 @@ class PartitionMissing(AtelierError):
     """A snapshot or derived partition is read that was never written; the message names the command that makes it."""
 
 
+class DamagedFile(AtelierError):
+    """A file is gone, or no longer what was written; the message names it and the command that makes it again."""
+
+
 class ContractViolation(AtelierError):
     """A staged partition breaks its table's contract, and was not published.
 

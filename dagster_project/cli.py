@@ -11,6 +11,7 @@ from datetime import timedelta
 import click
 
 from atelier.errors import AtelierError
+from dagster_project.commands.doctor import doctor
 from dagster_project.commands.find import find
 from dagster_project.commands.init import init
 from dagster_project.commands.lineage import lineage
@@ -30,6 +31,7 @@ def cli() -> None:
 
 
 cli.add_command(find)
+cli.add_command(doctor)
 cli.add_command(init)
 cli.add_command(lineage)
 cli.add_command(promote)
@@ -81,7 +83,8 @@ def main() -> None:
         said = str(error).strip().splitlines()
         click.echo(f"atelier: {type(error).__name__}: {said[0] if said else 'without a message'}", err=True)
         click.echo(
-            "A file is damaged, or cannot be read or written; docs/running.md says how a home is mended.", err=True
+            "A file is damaged, or cannot be read or written; `atelier doctor` names what is broken and what mends it.",
+            err=True,
         )
     sys.exit(1)
 

@@ -7,4 +7,4 @@ What belongs here: one name, ``defs``. What does not: anything that a test would
 from dagster_project.build import build_defs
 from resources.retailer import Home
 
-defs = build_defs(Home.from_environment())
+defs = build_defs(Home.served_by_dagster())

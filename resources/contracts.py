@@ -10,12 +10,12 @@ values, ranges and patterns are evaluated once more on the rows themselves, abov
 sample.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from resources.markdown import markdown_cell
 from resources.profile import StagedTable, row_columns
 from resources.schema import Table
 from resources.staging import StagedFile
@@ -138,7 +138,7 @@ def _markdown_row(result: ExpectationResult) -> str:
     sign = "✓" if result.success else "✗" if result.blocking else "!"
     examples = "; ".join(_example(example) for example in result.examples)
     cells = [sign, result.name, result.column or "", result.expected, result.observed, examples]
-    return "| " + " | ".join(re.sub(r"\s+", " ", cell).replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(map(markdown_cell, cells)) + " |"
 
 
 def audit(

@@ -5,19 +5,25 @@ them (:mod:`atelier.images`), which of them a day needs (the table ``image_embed
 
 Vectors lie in ``<root>/embedding_cache/<encoder_id>/<sha256>.parquet`` (digest, embedding), sorted by digest. Files
 are only ever added, so readers need no lock. A digest that is there keeps its vector for ever.
+
+A file whose bytes are no longer those that its name says counts as absent: its photographs have no vector, and are
+encoded again by the next run that needs them. :meth:`EmbeddingCache.mend` removes it.
 """
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from atelier.errors import AtelierError
+from resources.integrity import Recorded, fault
 from resources.staging import digest_of
 from resources.storage import exclusive, local_folder, replace_file, staging_folder
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     Vectors: TypeAlias = NDArray[np.float32]
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
 ENCODER_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 ROW_GROUP = 1_024  # of 2,048 floats are 8 MB: what a reader holds beside its result
 NAMED = 3
+ENCODE = "dg launch --job daily_retrain --partition DAY"
 
 
 class MissingEmbeddingError(AtelierError):
@@ -52,6 +59,13 @@ class EmbeddingCache:
             wanted = wanted.filter(pc.invert(pc.is_in(wanted, value_set=known)))
         found: list[str] = wanted.to_pylist()
         return found
+
+    def digests(self, encoder_id: str) -> "pa.Array":
+        """The digests that have a vector; some may come twice."""
+        import pyarrow as pa
+
+        found = [file.read(columns=["digest"])["digest"].combine_chunks() for file in self._files(encoder_id)]
+        return pa.concat_arrays(found) if found else pa.array([], pa.string())
 
     def dimension(self, encoder_id: str) -> int | None:
         """The length of the encoder's vectors; None while there is none."""
@@ -83,6 +97,7 @@ class EmbeddingCache:
         if not np.array_equal(vectors[repeated], vectors[first[inverse][repeated]]):
             raise ValueError(f"encoder {encoder_id}: a digest comes twice with different vectors")
         with exclusive(self._root, f"embedding_cache-{encoder_id}"), staging_folder(self._root) as folder:
+            self._remove_damaged(encoder_id)
             new = np.isin(names, self.missing(names.tolist(), encoder_id))
             if new.any():
                 path = folder / "vectors.parquet"
@@ -115,12 +130,42 @@ class EmbeddingCache:
         if not filled.all():
             absent = pc.filter(encoded.dictionary, pa.array(~filled)).to_pylist()
             raise MissingEmbeddingError(
-                f"{len(absent)} images have no vector of encoder {encoder_id}, the first: {', '.join(absent[:NAMED])}; "
-                "materialise image_embeddings for the day whose images they are"
+                f"{len(absent)} images have no vector of encoder {encoder_id}, the first: {', '.join(absent[:NAMED])}"
+                f"{self._told(encoder_id)}; encode them for the day whose images they are with: {ENCODE}"
             )
         repeats = np.flatnonzero(first[codes] != np.arange(len(codes)))
         out[repeats] = out[first[codes[repeats]]]
         return out
+
+    def encoders(self) -> list[str]:
+        """The encoders that have vectors."""
+        return sorted(path.name for path in (self._root / "embedding_cache").glob("*/"))
+
+    def damaged(self, encoder_id: str) -> list[Path]:
+        """The encoder's files whose bytes are not those that were written."""
+        return [path for path in self._paths(encoder_id) if fault(path, Recorded(path.stem))]
+
+    def mend(self, encoder_id: str) -> list[Path]:
+        """Remove the files whose bytes are not those that were written, so that their vectors are computed anew.
+
+        Returns:
+            What was removed.
+        """
+        with exclusive(self._root, f"embedding_cache-{encoder_id}"):
+            return self._remove_damaged(encoder_id)
+
+    def _remove_damaged(self, encoder_id: str) -> list[Path]:
+        """As :meth:`mend`, for whoever holds the lock."""
+        damaged = self.damaged(encoder_id)
+        for path in damaged:
+            warnings.warn(f"{path} is damaged and was removed; its vectors are computed anew", stacklevel=3)
+            path.unlink(missing_ok=True)
+        return damaged
+
+    def _told(self, encoder_id: str) -> str:
+        """A clause that names the encoder's damaged files; empty where there is none."""
+        damaged = self.damaged(encoder_id)
+        return f" (damaged: {', '.join(map(str, damaged[:NAMED]))})" if damaged else ""
 
     def _check(self, encoder_id: str, digests: Sequence[str], vectors: "Vectors") -> None:
         import numpy as np
@@ -141,12 +186,17 @@ class EmbeddingCache:
             raise ValueError(f"encoder id {encoder_id!r} may hold only letters, digits, '-', '_' and '.'")
         return self._root / "embedding_cache" / encoder_id
 
+    def _paths(self, encoder_id: str) -> list[Path]:
+        return sorted(self._folder(encoder_id).glob("*.parquet"))
+
     def _files(self, encoder_id: str) -> Iterator[Any]:
+        """The encoder's files that are sound, opened."""
         import pyarrow.parquet as pq
 
-        for path in sorted(self._folder(encoder_id).glob("*.parquet")):
-            with pq.ParquetFile(path) as file:
-                yield file
+        for path in self._paths(encoder_id):
+            if fault(path, Recorded(path.stem)) is None:
+                with pq.ParquetFile(path) as file:
+                    yield file
 
 
 def _write(path: Path, digests: "NDArray[np.str_]", vectors: "Vectors") -> None:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import duckdb
 
-from atelier.errors import ContractViolation, PartitionMissing
+from atelier.errors import ContractViolation, DamagedFile, PartitionMissing
 from resources import tables as registry
-from resources.pointers import Pointer, Pointers, check_part, combined_version, file_name
+from resources.pointers import Pointer, Pointers, check_part, combined_version, file_name, launch_command
 from resources.schema import Table
 from resources.staging import Data, SchemaMismatch, StagedFile, Stager, open_duckdb
 from resources.storage import open_storage
@@ -55,11 +55,6 @@ class StagedRange:
 
     rows: int
     publish: Callable[[], list[Written]]
-
-
-def launch_command(table: str, ds: date) -> str:
-    """The command that makes a partition: the job of its table, since a stage may make several tables at once."""
-    return f"dg launch --job {registry.table(table).job} --partition {ds}"
 
 
 class FeatureStore:
@@ -179,14 +174,23 @@ class FeatureStore:
             return [Written(self._publish(table, file, run_id), audit) for file in staged]
 
     def _publish(self, table: Table, staged: StagedFile, run_id: str) -> Pointer:
-        replaced = self._pointers.get(table, staged.ds, staged.part)
+        replaced = self._pointers.if_readable(table, staged.ds, staged.part)
         name = self._same_as_before(table, staged)
         if name is None:
             name = file_name(table, staged.ds, staged.part, staged.data_version)
-            self._storage.put(staged.path, name)
         pointer = Pointer(
-            table.name, staged.ds, staged.part, name, staged.rows, staged.data_version, run_id, datetime.now(UTC)
+            table.name,
+            staged.ds,
+            staged.part,
+            name,
+            staged.rows,
+            staged.data_version,
+            run_id,
+            datetime.now(UTC),
+            staged.size,
         )
+        if self.faults([pointer]):  # also where another day's pointer names the file: its name is its content
+            self._storage.put(staged.path, name, staged.data_version)
         self._pointers.put(table, pointer)
         if replaced is not None and replaced.file != name:
             # readers may still hold it: its age for vacuum counts from the moment it was replaced
@@ -197,7 +201,7 @@ class FeatureStore:
         # an event's day is read from its file's path, so events are never shared between days
         if table.kind == "event":
             return None
-        before = self._pointers.get(table, staged.ds - timedelta(days=1), staged.part)
+        before = self._pointers.if_readable(table, staged.ds - timedelta(days=1), staged.part)
         return before.file if before is not None and before.data_version == staged.data_version else None
 
     def read(self, table: str, ds: date, part: str | None = None) -> "pa.Table":
@@ -205,6 +209,7 @@ class FeatureStore:
 
         Raises:
             PartitionMissing: it was never written; the message names the command that makes it.
+            DamagedFile: its file is not what was written; the message names the command that makes it again.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -213,7 +218,8 @@ class FeatureStore:
         one = None if part is None else self._pointers.get(declared, ds, part)
         found = self._pointers.of_day(declared, ds) if part is None else [one] if one else []
         if not found:
-            raise self._missing(table, ds, part)
+            raise self._missing(declared, ds, part)
+        self.check(found)
         frames = []
         for pointer in found:
             with pq.ParquetFile(self._storage.parquet(pointer.file)) as file:
@@ -234,6 +240,7 @@ class FeatureStore:
         Raises:
             PartitionMissing: a named snapshot or derived table has no partition at as_of; the message names the
                 command that makes it.
+            DamagedFile: a file is not what was written; the message names the command that makes it again.
         """
         views = []
         for name in registry.REGISTRY if tables is None else tables:
@@ -242,13 +249,46 @@ class FeatureStore:
             if not visible and table.kind != "event":
                 if tables is None:
                     continue
-                raise self._missing(name, as_of)
+                raise self._missing(table, as_of)
+            self.check(visible)
             views.append(view_sql(table, [self.location(pointer) for pointer in visible], as_of))
         connection = open_duckdb(self._storage.scratch(), threads=self._threads, memory_limit=self._memory_limit)
         self._storage.prepare(connection)
         for sql in views:
             connection.execute(sql)
         return connection
+
+    def faults(self, pointers: Iterable[Pointer], *, sizes_only: bool = False) -> dict[str, str]:
+        """What is wrong with the files that pointers name, by file; sound ones are left out.
+
+        Args:
+            pointers: of any tables.
+            sizes_only: whether files are only looked at and not read.
+        """
+        recorded = {each.file: each.recorded for each in pointers}
+        if sizes_only:
+            recorded = {name: each._replace(digest=None) for name, each in recorded.items()}
+        return self._storage.faults(recorded, self._threads)
+
+    def check(self, pointers: Sequence[Pointer], *, sizes_only: bool = False) -> None:
+        """Make sure that the files which pointers name are what was written, before anything reads them.
+
+        Args:
+            pointers: of any tables.
+            sizes_only: whether files are only looked at and not read.
+
+        Raises:
+            DamagedFile: one is not; the message names it and the command that makes it again.
+        """
+        found = self.faults(pointers, sizes_only=sizes_only)
+        if not found:
+            return
+        first = next(pointer for pointer in pointers if pointer.file in found)
+        more = f"; {len(found) - 1} more files are damaged, and `atelier doctor` names them" if len(found) > 1 else ""
+        raise DamagedFile(
+            f"{self.location(first)} {found[first.file]}. Table {first.table} of {first.ds} reads it; make it again "
+            f"with: {launch_command(registry.table(first.table), first.ds)}{more}"
+        )
 
     def data_version(self, table: str, as_of: date) -> str:
         """The digest of what :meth:`connect` shows of a table: the day's partition, all days up to it for events."""
@@ -260,8 +300,8 @@ class FeatureStore:
             return self._pointers.of_table(table, until=as_of)
         return self._pointers.of_day(table, as_of)
 
-    def _missing(self, table: str, ds: date, part: str | None = None) -> PartitionMissing:
-        which = f"partition ds={ds} of table {table}" + (f", part {part}," if part else "")
+    def _missing(self, table: Table, ds: date, part: str | None = None) -> PartitionMissing:
+        which = f"partition ds={ds} of table {table.name}" + (f", part {part}," if part else "")
         return PartitionMissing(f"{which} was never written; make it with: {launch_command(table, ds)}")
 
     def pointer(self, table: str, ds: date, part: str | None = None) -> Pointer | None:

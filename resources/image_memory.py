@@ -5,9 +5,12 @@ looking at a file (:mod:`atelier.images.manifest`), vectors (:mod:`resources.emb
 """
 
 import os
+import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+
+from atelier.errors import DamagedFile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,11 +38,12 @@ class ImageMemory:
         self.files_read = 0
 
     def __enter__(self) -> Self:
-        """Read what earlier runs learned."""
-        import pandas as pd
-
+        """Read what earlier runs learned; from a damaged file, with a warning, nothing."""
         if self._path.exists():
-            self._known = pd.read_parquet(self._path)
+            try:
+                self._known = read_memory(self._path)
+            except DamagedFile as error:
+                warnings.warn(str(error), stacklevel=2)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -48,7 +52,7 @@ class ImageMemory:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         staged = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        self._known.to_parquet(staged, index=False)
+        self._known.to_parquet(staged, index=False, write_page_checksum=True)
         staged.replace(self._path)
 
     def inspect(self, listing: "pa.Table", root: Path) -> "tuple[pa.Table, pa.Table]":
@@ -78,6 +82,23 @@ class ImageMemory:
         self.files_read += manifest.files_read
         accepted = pa.Table.from_pandas(manifest.accepted, preserve_index=False)
         return accepted, _as_rejected(manifest.rejected, listing, root.name)
+
+
+def read_memory(path: Path) -> "pd.DataFrame":
+    """What earlier runs learned.
+
+    Raises:
+        DamagedFile: the file cannot be read.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    from atelier.images.manifest import KNOWN
+
+    try:
+        return pd.read_parquet(path, page_checksum_verification=True)[KNOWN]
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise DamagedFile(f"{path} is damaged ({error}); every photograph is looked at again") from error
 
 
 def _as_rejected(refused: "pd.DataFrame", listing: "pa.Table", folder: str) -> "pa.Table":

@@ -9,6 +9,7 @@ A bundle is ``<root>/models/<name>/<model_id>/``; ``<root>/models/<name>/ds=<day
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
@@ -16,8 +17,9 @@ from importlib import metadata
 from pathlib import Path
 
 from atelier.errors import BundleError, PartitionMissing
+from resources.integrity import Recorded, fault
 from resources.staging import digest_of
-from resources.storage import local_folder, replace_text, staging_folder, sync
+from resources.storage import as_text, exclusive, local_folder, replace_text, staging_folder, sync
 
 MANIFEST = "manifest.json"
 SAFE_SUFFIXES = frozenset({".json", ".safetensors", ".parquet", ".ann"})  # none of them can run code when loaded
@@ -33,6 +35,7 @@ LIBRARIES = (
     "torch",
     "torchvision",
 )
+OWN_JOBS = frozenset({"image_backbone"})  # models that a job of the same name makes; all others are made every day
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 MODEL_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -71,9 +74,9 @@ class Bundle:
     manifest: BundleManifest
 
 
-def launch_command(name: str, ds: date) -> str:
+def launch_command(name: str, ds: date | str) -> str:
     """The command that makes a missing bundle."""
-    return f"dg launch --job daily_retrain --partition {ds}"
+    return f"dg launch --job {name if name in OWN_JOBS else 'daily_retrain'} --partition {ds}"
 
 
 class ModelStore:
@@ -84,7 +87,7 @@ class ModelStore:
         remedy: names the command that makes a missing bundle, from model name and day.
     """
 
-    def __init__(self, root: str | Path, *, remedy: Callable[[str, date], str] = launch_command) -> None:
+    def __init__(self, root: str | Path, *, remedy: Callable[[str, date | str], str] = launch_command) -> None:
         self._root = local_folder(root, "model bundles")
         self._remedy = remedy
 
@@ -100,6 +103,8 @@ class ModelStore:
         run_id: str = "",
     ) -> Bundle:
         """Store what ``save`` writes, and make it the model of ``ds``. The same content again leaves the same folder.
+
+        A folder of that content whose files are no longer what was published is replaced.
 
         Args:
             name: the model's name: letters, digits, - and _.
@@ -119,7 +124,7 @@ class ModelStore:
             folder.mkdir()
             save(folder)
             files = _digests(folder, name)
-            identity, read = model_id(files, upstreams), dict(sorted(upstreams.items()))
+            identity, read = identity_of(files, upstreams), dict(sorted(upstreams.items()))
             manifest = BundleManifest(name, identity, ds.isoformat(), read, code_version, seed, _libraries(), files)
             (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
             self._place(folder, name, manifest.model_id)
@@ -132,14 +137,16 @@ class ModelStore:
         for path in sorted(folder.rglob("*")):
             sync(path)
         sync(folder)
-        try:
+        with exclusive(self._root, f"models-{name}"):
+            if target.exists():  # the same content was published before
+                try:
+                    self.bundle(name, identity)
+                    return
+                except BundleError as error:
+                    warnings.warn(f"{error} It is replaced now.", stacklevel=2)
+                target.replace(folder.with_name("damaged"))  # in staging, and removed with it
             folder.replace(target)
-        except OSError:
-            # a folder that is not empty is never replaced: the same content was published before
-            if not target.is_dir():
-                raise
-            self.bundle(name, identity, verify=True)
-        sync(target.parent)
+            sync(target.parent)
 
     def _point(self, name: str, ds: date, identity: str, run_id: str) -> None:
         record = {"model_id": identity, "run_id": run_id, "written_at": datetime.now(UTC).isoformat()}
@@ -150,20 +157,31 @@ class ModelStore:
 
         Raises:
             PartitionMissing: there is none; the message names the command that makes it.
+            BundleError: it cannot be read; the message names the command that writes it again.
         """
         path = self._folder(name) / f"ds={ds}.json"
         try:
-            return str(json.loads(path.read_text(encoding="utf-8"))["model_id"])
+            found = str(json.loads(as_text(path.read_bytes()))["model_id"])
+            self.path(name, found)
         except FileNotFoundError:
             command = self._remedy(name, ds)
             raise PartitionMissing(f"no model {name} of ds={ds} was ever trained; make it with: {command}") from None
         except (ValueError, KeyError, TypeError) as error:
-            raise BundleError(f"{path} is not a pointer ({error}); delete it and train {name} of {ds} again") from error
+            raise BundleError(f"{path} is not a pointer ({error}); {self._again(name, ds)}") from error
+        return found
 
     def days(self, name: str) -> list[date]:
         """The days on which ``name`` was trained, in order."""
         found = sorted(path.stem.removeprefix("ds=") for path in self._folder(name).glob("ds=*.json"))
         return [date.fromisoformat(day) for day in found]
+
+    def names(self) -> list[str]:
+        """The models that were ever published."""
+        return sorted(path.name for path in (self._root / "models").glob("*/") if NAME.fullmatch(path.name))
+
+    def ids(self, name: str) -> list[str]:
+        """The ids of all bundles of ``name``, whether or not a day's pointer names them."""
+        return sorted(path.name for path in self._folder(name).glob("*/") if MODEL_ID.fullmatch(path.name))
 
     def path(self, name: str, model_id: str) -> Path:
         """The bundle's folder, whether or not it exists.
@@ -181,21 +199,42 @@ class ModelStore:
         Args:
             name: the model's name.
             model_id: its id.
-            verify: compare every file's digest with the manifest.
+            verify: compare every file's digest with the manifest, once per process and file.
 
         Raises:
-            BundleError: it is missing, incomplete, or its files are not those that were published.
+            BundleError: it is missing, incomplete, or its files are not those that were published; the message names
+                the command that trains it again.
         """
         path = self.path(name, model_id)
-        manifest = read_manifest(path)
+        try:
+            manifest = read_manifest(path)
+        except BundleError as error:
+            raise BundleError(f"{error}; {self._again(name, self._day(name, model_id))}") from error
         if manifest is None:
-            raise BundleError(f"no bundle {model_id} of model {name} under {self._folder(name)}; train it again")
+            again = self._again(name, self._day(name, model_id))
+            raise BundleError(f"no bundle {model_id} of model {name} under {self._folder(name)}; {again}")
+        again = self._again(name, manifest.training_day)
+        if (manifest.name, identity_of(manifest.files, manifest.upstreams)) != (name, model_id):
+            raise BundleError(f"{path / MANIFEST} is not what was published; {again}")
         for file, digest in manifest.files.items():
             if not (path / file).is_file():
-                raise BundleError(f"bundle {path} lacks {file}; {_again(path)}")
-            if verify and digest_of(path / file) != digest:
-                raise BundleError(f"bundle {path}: {file} is not what was published; {_again(path)}")
+                raise BundleError(f"bundle {path} lacks {file}; {again}")
+            if verify and fault(path / file, Recorded(digest)):
+                raise BundleError(f"bundle {path}: {file} is not what was published; {again}")
         return Bundle(model_id, path, manifest)
+
+    def _day(self, name: str, model_id: str) -> date | str:
+        """The first day whose pointer names a bundle that cannot say its day itself; DAY where none does."""
+        for ds in self.days(name):
+            try:
+                if self.pointer(name, ds) == model_id:
+                    return ds
+            except BundleError:  # that day's own pointer is damaged, and whoever reads it is told so
+                continue
+        return "DAY"
+
+    def _again(self, name: str, ds: date | str) -> str:
+        return f"train it again with: {self._remedy(name, ds)}"
 
     def _folder(self, name: str) -> Path:
         if not NAME.fullmatch(name):
@@ -215,10 +254,10 @@ def read_manifest(bundle: Path) -> BundleManifest | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
-        raise BundleError(f"{path} is not a manifest: {error}; {_again(bundle)}") from error
+        raise BundleError(f"{path} is not a manifest ({error})") from error
 
 
-def model_id(files: Mapping[str, str], upstreams: Mapping[str, str]) -> str:
+def identity_of(files: Mapping[str, str], upstreams: Mapping[str, str]) -> str:
     """The id of a model: 32 hexadecimal digits of the SHA-256 of its files' digests and its upstreams' versions.
 
     Neither run id nor clock nor host enters, so the same training gives the same id.
@@ -249,7 +288,3 @@ def _libraries() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue  # not every library is installed everywhere
     return versions
-
-
-def _again(path: Path) -> str:
-    return f"remove {path} and train it again"

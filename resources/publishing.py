@@ -27,6 +27,7 @@ import duckdb
 
 from atelier.errors import AtelierError
 from atelier.file_pattern import file_pattern
+from resources.embedding_cache import EmbeddingCache
 from resources.frames import empty_table
 from resources.model_bundles import MODEL_BUNDLES, manifests
 from resources.model_bundles import rows as bundle_rows
@@ -114,6 +115,9 @@ def publish(
 
     Raises:
         PublishError: a further view cannot be created; the old file stays.
+        PointerError: a pointer cannot be read; the message names it and the command that writes it again.
+        DamagedFile: a partition's file is not what was written; the message names it and the command that makes it
+            again. Of tables that become views the bytes are not read, so only their sizes are compared.
     """
     from filelock import FileLock
 
@@ -151,7 +155,11 @@ class _Publisher:
         self._small(MODEL_BUNDLES, bundle_rows(manifests(self._root) if self._root else []))
         for table in REGISTRY.values():
             pointers = [pointer for pointer in self._pointers if pointer.table == table.name]
-            self._table(table, pointers)
+            try:
+                self._table(table, pointers)
+            except duckdb.Error:
+                self._store.check(pointers)  # where a damaged file is the reason, this names it
+                raise
         self._catalogue()
         for file in extra:
             self._extra(file)
@@ -178,12 +186,16 @@ class _Publisher:
         columns = (DS, *table.columns)
         if table.name == "image_embeddings":
             columns = (*columns, EMBEDDING)
-            latest = with_vectors(self._select(table, newest(pointers)), self._vectors())
-            self._view(table, columns, with_vectors(self._select(table, pointers), self._vectors()))
+            self._store.check(pointers, sizes_only=True)
+            vectors = self._vectors()
+            latest = with_vectors(self._select(table, newest(pointers)), vectors)
+            self._view(table, columns, with_vectors(self._select(table, pointers), vectors))
         elif pointers and (table.large or sum(pointer.rows for pointer in pointers) > COPY_ROWS):
+            self._store.check(pointers, sizes_only=True)
             latest = self._select(table, newest(pointers))
             self._view(table, columns, self._select(table, pointers))
         else:
+            self._store.check(pointers)
             latest = latest_sql(table)
             self._copy(table, columns, pointers)
         self._connection.execute(f'CREATE VIEW "latest_{table.name}" AS {latest}')
@@ -221,7 +233,11 @@ class _Publisher:
 
         It names folders, not files: the cache only ever grows, and what it gains is seen at once.
         """
-        folders = sorted(self._root.glob("embedding_cache/*/")) if self._root else []
+        if self._root is None:
+            return None
+        folders = sorted(self._root.glob("embedding_cache/*/"))
+        for folder in folders:  # a view opens every file, and a damaged one would be in everybody's way
+            EmbeddingCache(self._root).mend(folder.name)
         cached = {folder: sql_literal(f"{file_pattern(folder.absolute())}/*.parquet") for folder in folders}
         selects = [
             f"SELECT digest, {sql_literal(folder.name)} AS encoder_id, CAST(embedding AS FLOAT[]) AS embedding"  # noqa: S608

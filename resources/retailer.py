@@ -183,8 +183,40 @@ class Home:
 
     @classmethod
     def from_environment(cls) -> "Home":
-        """The home that ``$ATELIER_HOME`` names; ``./var`` where it is not set."""
-        return cls(Path(os.environ.get("ATELIER_HOME") or "var").resolve())
+        """The home that ``$ATELIER_HOME`` names.
+
+        Where it is not set: the home whose Dagster ``$DAGSTER_HOME`` names, and ``./var`` where that is none either.
+        """
+        named, dagster = os.environ.get("ATELIER_HOME"), os.environ.get("DAGSTER_HOME")
+        if not named and dagster:
+            home = cls(Path(dagster).resolve().parent)
+            if home.toml.exists() and home.dagster == Path(dagster).resolve():
+                return home
+        return cls(Path(named or "var").resolve())
+
+    @classmethod
+    def served_by_dagster(cls) -> "Home":
+        """As :meth:`from_environment`, for the code that Dagster loads: its runs must appear in the home's own Dagster.
+
+        With ``$ATELIER_HOME`` set, ``$DAGSTER_HOME`` may be any folder: a deployment has Dagster's settings elsewhere.
+
+        Raises:
+            SettingsError: ``$DAGSTER_HOME`` is not set, or names the Dagster of something else while ``$ATELIER_HOME``
+                is not set.
+        """
+        home, dagster = cls.from_environment(), os.environ.get("DAGSTER_HOME")
+        wanted = f"set ATELIER_HOME={home.root} and DAGSTER_HOME={home.dagster}"
+        if not dagster:
+            raise SettingsError(
+                f"DAGSTER_HOME is not set: runs would write into {home.root}, without its limits and unknown to its "
+                f"Dagster; {wanted}"
+            )
+        if not os.environ.get("ATELIER_HOME") and home.dagster != Path(dagster).resolve():
+            raise SettingsError(
+                f"DAGSTER_HOME is {dagster}, which belongs to no home of Atelier, and ATELIER_HOME is not set; "
+                f"{wanted}, or name the home that you mean"
+            )
+        return home
 
     @classmethod
     def initialised(cls) -> "Home":

@@ -46,6 +46,7 @@ class StagedFile:
         path: the local file. It holds the registry's columns, sorted by key, and no column ds.
         rows: its rows.
         data_version: SHA-256 of its bytes.
+        size: its bytes.
     """
 
     ds: date
@@ -53,6 +54,7 @@ class StagedFile:
     path: Path
     rows: int
     data_version: str
+    size: int
 
 
 class Stager:
@@ -99,7 +101,7 @@ class Stager:
         finally:
             self._connection.unregister("incoming")
         self._check_part(path, ds, part)
-        return StagedFile(ds, part, path, rows, digest_of(path))
+        return StagedFile(ds, part, path, rows, digest_of(path), path.stat().st_size)
 
     def _where(self, ds: date) -> str:
         return f"table {self._table.name}, ds={ds}"

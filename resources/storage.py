@@ -9,11 +9,14 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from resources import integrity
+from resources.integrity import Recorded
 
 if TYPE_CHECKING:
     import duckdb
@@ -121,6 +124,11 @@ def replace_text(root: Path, text: str, target: Path) -> None:
     replace_file(temporary, target)
 
 
+def as_text(content: bytes) -> str:
+    """The text of a small file; bytes that are no UTF-8 are replaced by U+0000, which no JSON may hold."""
+    return content.decode("utf-8", errors="replace").replace("\ufffd", "\0")
+
+
 class Storage:
     """A folder of a POSIX file system, with everything that the feature store asks of a storage.
 
@@ -147,9 +155,26 @@ class Storage:
         """Remove what killed processes left in staging before that moment (UTC); returns the names."""
         return sweep_staging(self.temporary, before)
 
-    def put(self, source: Path, name: str) -> None:
-        """Put a finished file from :meth:`staging` in place as a whole; ``source`` may be gone afterwards."""
+    def put(self, source: Path, name: str, digest: str) -> None:
+        """Put a finished file from :meth:`staging` in place as a whole; ``source`` may be gone afterwards.
+
+        Args:
+            source: the file.
+            name: its place.
+            digest: SHA-256 of its bytes.
+        """
         replace_file(source, self.root / name)
+        integrity.trust(self.root / name, digest)
+
+    def faults(self, files: Mapping[str, Recorded], threads: int) -> dict[str, str]:
+        """What is wrong with each of several files, as :func:`resources.integrity.faults` says it; sound ones left out.
+
+        Args:
+            files: what was recorded of each, by name.
+            threads: how many files are read at the same time.
+        """
+        found = integrity.faults({self.root / name: recorded for name, recorded in files.items()}, threads)
+        return {path.relative_to(self.root).as_posix(): wrong for path, wrong in found.items()}
 
     def put_text(self, text: str, name: str) -> None:
         """Put a small text in place as a whole, or replace it."""
@@ -160,7 +185,7 @@ class Storage:
         texts = {}
         for name in names:
             try:
-                texts[name] = (self.root / name).read_text(encoding="utf-8")
+                texts[name] = as_text((self.root / name).read_bytes())
             except (FileNotFoundError, NotADirectoryError):
                 continue
         return texts
@@ -220,6 +245,7 @@ class ObjectStorage(Storage):
         self.fs, self.base = url_to_fs(url.rstrip("/"))
         self.protocol = url.split("://", 1)[0]
         self.temporary = Path(tempfile.gettempdir()) / "atelier"
+        self._trusted: set[str] = set()
 
     def _full(self, name: str) -> str:
         return f"{self.base}/{name}"
@@ -232,9 +258,30 @@ class ObjectStorage(Storage):
         self.fs.makedirs(self._full(name).rsplit("/", 1)[0], exist_ok=True)
         return self._full(name)
 
-    def put(self, source: Path, name: str) -> None:
+    def put(self, source: Path, name: str, digest: str) -> None:
         """PUT a file."""
         self.fs.put_file(str(source), self._folder_made(name))
+        self._trusted.add(name)
+
+    def faults(self, files: Mapping[str, Recorded], threads: int) -> dict[str, str]:
+        """What is wrong with each of several files: one that is gone, or of another size.
+
+        The bytes are not compared: that would fetch every file as a whole, and object storage compares digests of its
+        own. A file is looked at once in the life of this object.
+        """
+        unknown = {name: recorded for name, recorded in files.items() if name not in self._trusted}
+        found = {name: self._fault(name, recorded) for name, recorded in unknown.items()}
+        return {name: wrong for name, wrong in found.items() if wrong is not None}
+
+    def _fault(self, name: str, recorded: Recorded) -> str | None:
+        try:
+            size = int(self.fs.info(self._full(name))["size"])
+        except FileNotFoundError:
+            return "is gone"
+        if recorded.size is not None and size != recorded.size:
+            return f"is damaged: it has {size:,} bytes and not {recorded.size:,}"
+        self._trusted.add(name)
+        return None
 
     def put_text(self, text: str, name: str) -> None:
         """PUT a small text."""
@@ -244,7 +291,7 @@ class ObjectStorage(Storage):
         """The texts of those names that exist; fetched together where the file system can."""
         full = [self._full(name) for name in names]
         found = self.fs.cat(full, on_error="omit") if full else {}
-        return {self._relative(path): content.decode() for path, content in found.items()}
+        return {self._relative(path): as_text(content) for path, content in found.items()}
 
     def glob(self, pattern: str) -> list[str]:
         """The names that match, sorted."""

@@ -60,6 +60,10 @@ class Album:
             self._pictures[article] = inline_picture(self._photographs.get(article), self._root)
         return self._pictures[article]
 
+    def thumbnail(self, article: str, size: tuple[int, int]) -> str | None:
+        """The article's photograph within another size, made anew each time; None as :meth:`picture`."""
+        return inline_picture(self._photographs.get(article), self._root, size)
+
     def card(
         self, article: str, below: Iterable[str] = (), above: Markup | None = None, *, asked: bool = False
     ) -> Markup:

@@ -66,7 +66,7 @@ class DayRecord:
                 raise ValueError(f"no such mark: {', '.join(sorted(unknown))}")
         except (ValueError, KeyError, TypeError) as error:
             raise DayRecordError(
-                f"{name} is no record of a day ({error}); delete it and make the report of the day again"
+                f"{name} is no record of a day ({error}); delete it, or make the report of its day again"
             ) from error
         return record
 

@@ -76,6 +76,20 @@ CUSTOMER_FEATURES = Table(
 )
 
 
+CATALOGUE_MAP = Table(
+    "catalogue_map",
+    "derived",
+    "Where each article with photographs lies on a map on which what looks alike lies together; only nearness counts.",
+    key=("article_id",),
+    upstreams=("articles", "images", "image_embeddings"),
+    columns=(
+        article_id("The article.", "articles.article_id"),
+        Column("x", "FLOAT", "Its place from left to right.", lineage=("image_embeddings.digest",)),
+        Column("y", "FLOAT", "Its place from bottom to top.", lineage=("image_embeddings.digest",)),
+    ),
+)
+
+
 ARTICLE_VECTORS = Table(
     "article_vectors",
     "derived",

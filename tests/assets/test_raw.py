@@ -221,6 +221,17 @@ def test_norms_of_another_encoder_or_before_a_new_encoding_do_not_count(tmp_path
     assert norms_of(step, [digest(1), digest(2)], ENCODER, new={digest(2)}).tolist() == [7.0, float(true[1])]
 
 
+@pytest.mark.parametrize("file", ["ds=*.json", "ds=*/*.parquet"], ids=["pointer", "file"])
+def test_a_damaged_yesterday_gives_no_norm_and_stops_nobody(tmp_path: Path, file: str) -> None:
+    step = step_of(tmp_path, [DAYS[1]])
+    step.cache.append(ENCODER, [digest(1), digest(2)], vectors([1, 2]))
+    step.store.write("image_embeddings", DAY, embeddings([digest(1), digest(2)], [7.0, 7.0]))
+    (path,) = step.home.store.glob(f"image_embeddings/{file}")
+    path.write_bytes(path.read_bytes()[:40])
+    found = norms_of(step, [digest(1), digest(2)], ENCODER, new=set())
+    assert np.array_equal(found, np.linalg.norm(vectors([1, 2]), axis=1))
+
+
 def test_a_norm_does_not_depend_on_which_vectors_are_read_with_it() -> None:
     for dimension in (1, 7, 128, 513, 4096):
         many = vectors(range(9), dimension)

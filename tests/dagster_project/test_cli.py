@@ -404,7 +404,7 @@ def test_an_error_on_purpose_is_one_line(
     assert error.count("\n") == 1
 
 
-def test_a_damaged_file_is_two_lines(
+def test_a_damaged_file_of_the_store_is_one_line_with_the_command_that_mends_it(
     old: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fill(old.open_store())
@@ -415,9 +415,22 @@ def test_a_damaged_file_is_two_lines(
     with pytest.raises(SystemExit) as exit_:
         cli.main()
     assert exit_.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(file) in line
+    assert "dg launch --job daily_retrain --partition " in line
+
+
+def test_a_disk_that_refuses_is_two_lines(
+    old: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old.database.mkdir()
+    monkeypatch.setattr("sys.argv", ["atelier", "publish"])
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    assert exit_.value.code == 1
     first, second = capsys.readouterr().err.splitlines()
-    assert str(file) in first
-    assert "docs/running.md" in second
+    assert str(old.database) in first
+    assert "atelier doctor" in second
 
 
 def test_every_command_says_what_it_is_for(run: Run) -> None:

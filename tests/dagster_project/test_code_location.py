@@ -33,7 +33,7 @@ COMPARING = ("als", "hybrid", "transformer", "two_tower")
 STAGES = without_other_recommenders(ALL_STAGES, MODELS)
 GROUPS = {
     "raw": {"articles", "customers", "interactions", "annotated_attributes", "outfits", "images"},
-    "images": {"image_embeddings", "image_backbone"},
+    "images": {"image_embeddings", "image_backbone", "catalogue_map"},
     "attributes": {
         "attribute_model",
         "attribute_metrics",
@@ -86,7 +86,7 @@ NO_CONTRACT = {
     "completeness",
 }
 #: Their work is done in a process of its own, whose failure is recorded and stops no other step.
-ISOLATED = GROUPS["recommenders"]
+ISOLATED = GROUPS["recommenders"] | {"catalogue_map"}
 INGESTED = {"contract", "rows_add_up", "few_rows_rejected"}
 EARLIER = "rows_against_earlier_days"
 CHECKS = {
@@ -99,6 +99,7 @@ CHECKS = {
     "images": {*INGESTED, EARLIER, "images_decoded"},
     "image_embeddings": {"contract", "images_encoded", "vectors_have_length", "encoder_not_from_future"},
     "image_backbone": {"better_than_before"},
+    "catalogue_map": {"contract", "variance_explained", "made"},
     "attribute_model": {"above_majority", "coverage"},
     "predicted_attributes": {"contract", "every_article_has_attributes"},
     **{f"{name}_model": {"made", "preset_not_from_future"} for name in MODELS},
@@ -154,9 +155,10 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture
 def environment(home: Home, tmp_path: Path) -> dict[str, str]:
     """The environment of somebody who has just cloned the repository, with their own home folder."""
-    unset = ("OPENBLAS_NUM_THREADS", "DAGSTER_DISABLE_TELEMETRY", "DAGSTER_HOME", "PYTHONPATH", "VIRTUAL_ENV")
+    unset = ("OPENBLAS_NUM_THREADS", "DAGSTER_DISABLE_TELEMETRY", "PYTHONPATH", "VIRTUAL_ENV")
     kept = {name: value for name, value in os.environ.items() if name not in unset}
-    return kept | {"ATELIER_HOME": str(home.root), "HOME": str(tmp_path / "me")}
+    homes = {"ATELIER_HOME": str(home.root), "DAGSTER_HOME": str(home.dagster)}
+    return kept | homes | {"HOME": str(tmp_path / "me")}
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +192,7 @@ def test_a_fresh_clone_loads_without_a_heavy_library_and_writes_nothing(
 
 def test_dg_checks_the_definitions_and_phones_nobody(environment: dict[str, str], home: Home, tmp_path: Path) -> None:
     write_dagster_yaml(home)
-    environment |= {"DAGSTER_HOME": str(home.dagster), "VIRTUAL_ENV": str(BIN.parent)}
+    environment["VIRTUAL_ENV"] = str(BIN.parent)
     done = subprocess.run(
         [BIN / "dg", "check", "defs"], cwd=REPOSITORY, env=environment, check=False, capture_output=True, text=True
     )
@@ -199,6 +201,46 @@ def test_dg_checks_the_definitions_and_phones_nobody(environment: dict[str, str]
     written = [path for folder in (home.root, tmp_path / "me") for path in folder.rglob("*") if path.is_file()]
     assert not [path for path in written if "telemetry" in path.as_posix()]
     assert "telemetry" not in (done.stdout + done.stderr).lower()
+
+
+def test_dg_launch_without_dagster_s_home_writes_nothing_and_says_what_to_set(
+    environment: dict[str, str], home: Home
+) -> None:
+    settings = write_settings_of(home)
+    del environment["DAGSTER_HOME"]
+    command = [BIN / "dg", "launch", "--job", "ingest", "--partition", str(settings.first_day)]
+    environment["VIRTUAL_ENV"] = str(BIN.parent)
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert f"set ATELIER_HOME={home.root} and DAGSTER_HOME={home.dagster}" in done.stdout + done.stderr
+    assert not home.store.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "atelier", "dagster"),
+    [
+        ({}, "{repository}/var", "{repository}/var/dagster"),
+        ({"ATELIER_HOME": "{home}"}, "{home}", "{home}/dagster"),
+        ({"ATELIER_HOME": "{home}", "DAGSTER_HOME": "/elsewhere"}, "{home}", "{home}/dagster"),
+        ({"DAGSTER_HOME": "{home}/dagster"}, "{home}", "{home}/dagster"),
+        ({"DAGSTER_HOME": "{home}"}, "{repository}/var", "{repository}/var/dagster"),
+        ({"ATELIER_HOME": ""}, "{repository}/var", "{repository}/var/dagster"),
+    ],
+)
+def test_make_serves_one_home(home: Home, given: dict[str, str], atelier: str, dagster: str) -> None:
+    write_settings_of(home)
+    write_dagster_yaml(home)
+    places = {"home": str(home.root), "repository": str(REPOSITORY)}
+    kept = {name: value for name, value in os.environ.items() if name not in ("ATELIER_HOME", "DAGSTER_HOME")}
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "--eval", "homes: ; @echo $$ATELIER_HOME $$DAGSTER_HOME", "homes"],
+        cwd=REPOSITORY,
+        env=kept | {name: value.format(**places) for name, value in given.items()},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stdout.split() == [atelier.format(**places), dagster.format(**places)]
 
 
 def test_assets_stand_in_their_groups(repository: dg.RepositoryDefinition) -> None:

@@ -102,3 +102,15 @@ def test_a_record_of_a_day_whose_page_was_removed_has_no_row(tmp_path: Path) -> 
     record_path(tmp_path, later).write_text(DayRecord(later).to_json())
     (tmp_path / f"ds={DAYS[2]}.html").write_text("a page")
     assert str(later) not in write_index(tmp_path, "Shop", DAYS[2], LINES).read_text()
+
+
+@pytest.mark.parametrize("content", [b"", b'{"ds": "2025-', b"\xff\xfe"], ids=["empty", "truncated", "no text"])
+def test_the_damaged_record_of_another_day_is_named_with_the_command(tmp_path: Path, content: bytes) -> None:
+    for day in DAYS:
+        (tmp_path / f"ds={day}.html").touch()
+    record_path(tmp_path, DAYS[0]).write_bytes(content)
+    said = r"ds=2025-03-07\.json is no record .* dg launch --job daily_retrain --partition 2025-03-07$"
+    with pytest.raises(DayRecordError, match=said):
+        write_index(tmp_path, "Days", DAYS[1], LINES)
+    write_index(tmp_path, "Days", DAYS[0], LINES)  # its own day mends it
+    write_index(tmp_path, "Days", DAYS[1], LINES)

@@ -106,11 +106,9 @@ def test_a_damaged_bundle_is_not_opened(store: ModelStore, tmp_path: Path) -> No
     bundle = store.publish("als", DAY, saving(), UPSTREAMS)
     weights = bundle.path / "sub" / "weights.safetensors"
     weights.write_text("v")
-    with pytest.raises(BundleError, match=r"sub/weights\.safetensors is not what was published; remove"):
+    with pytest.raises(BundleError, match=r"sub/weights\.safetensors is not what was published; train"):
         store.bundle("als", bundle.model_id)
     store.bundle("als", bundle.model_id, verify=False)
-    with pytest.raises(BundleError):  # nor is it taken for the same content
-        store.publish("als", DAY, saving(), UPSTREAMS)
     weights.unlink()
     with pytest.raises(BundleError, match="lacks sub/weights"):
         store.bundle("als", bundle.model_id, verify=False)

@@ -204,6 +204,27 @@ def test_the_environment_says_where_home_is(tmp_path: Path, monkeypatch: pytest.
     assert Home.from_environment().root == tmp_path / "var"
 
 
+def test_of_the_two_homes_one_says_the_other_or_it_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    home = Home(tmp_path / "home")
+    write_settings(home, some_settings(source="sample", path="retailer"))
+    monkeypatch.delenv("ATELIER_HOME", raising=False)
+    monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+    assert Home.from_environment() == Home.served_by_dagster() == home
+
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "of another project"))
+    assert Home.from_environment().root == tmp_path / "var"
+    with pytest.raises(SettingsError, match=r"of another project, which belongs to no home .* set ATELIER_HOME=.*/var"):
+        Home.served_by_dagster()
+    monkeypatch.setenv("ATELIER_HOME", str(home.root))  # as docker-compose.yml has it
+    assert Home.served_by_dagster() == home
+
+    monkeypatch.delenv("DAGSTER_HOME")
+    assert Home.from_environment() == home
+    with pytest.raises(SettingsError, match=rf"DAGSTER_HOME is not set.* and DAGSTER_HOME={home.dagster}"):
+        Home.served_by_dagster()
+
+
 # ---- presets
 
 

@@ -1,0 +1,66 @@
+"""The map of the catalogue: where each article with photographs lies among those that look like it.
+
+What belongs here: which articles are mapped. What does not: the map (:mod:`atelier.articles.catalogue_map`), its
+picture and its page (:mod:`atelier.report.catalogue_map`).
+"""
+
+import dagster as dg
+
+from assets.stage import stage
+from assets.step import Step
+from resources.article_inputs import INPUTS, article_inputs
+from sql import query
+
+TABLE = "catalogue_map"
+GROUP = "images"
+#: The share of the variance of image vectors that the published system's components are to explain.
+EXPLAINED = 0.95
+
+
+class CatalogueMapConfig(dg.Config):
+    """How the map is made.
+
+    Attributes:
+        articles: how many are mapped, at most, chosen by a fixed hash: t-SNE's time goes with them.
+        components: principal components of the image vectors that are kept, at most.
+        perplexity: about how many neighbours each article keeps near.
+        seed: of t-SNE's first steps.
+    """
+
+    articles: int = 20_000
+    components: int = 256
+    perplexity: float = 30.0
+    seed: int = 0
+
+
+@stage(produces=[TABLE], deps=INPUTS, group=GROUP, checks=["variance_explained"], isolated=True)
+def map_catalogue(step: Step, config: CatalogueMapConfig) -> None:
+    """The catalogue as a map by photographs: what looks alike lies together (principal components, then t-SNE)."""
+    import pandas as pd
+
+    from atelier.articles.catalogue_map import catalogue_map
+    from atelier.articles.table import Articles
+
+    step.compute.apply()
+    inputs = article_inputs(step.store, step.cache, step.ds)
+    with step.connect("articles") as con:
+        con.register("photographed", inputs.loc[inputs["embeddings"].map(len) > 0, ["article_id"]])
+        chosen = con.sql(query("mapped_articles"), params={"most": config.articles}).df()
+    shown = inputs[inputs["article_id"].isin(chosen["article_id"])].sort_values("article_id")
+    vectors = Articles.from_frame(shown.reset_index(drop=True)).image_vectors.mean()
+    made = catalogue_map(vectors, components=config.components, perplexity=config.perplexity, seed=config.seed)
+    places = pd.DataFrame(
+        {"article_id": shown["article_id"].to_numpy(), "x": made.places[:, 0], "y": made.places[:, 1]}
+    )
+    step.write(TABLE, places)
+    step.note(TABLE, articles=len(places), dimension=int(vectors.shape[1]))
+    step.note(TABLE, components=made.components, explained_variance=made.explained)
+    step.check(
+        "variance_explained",
+        made.explained >= EXPLAINED,
+        f"{made.components} components explain {made.explained:.1%} of the variance of the image vectors; the "
+        f"published target is {EXPLAINED:.0%}, and more components explain more",
+    )
+
+
+STAGES = (map_catalogue,)

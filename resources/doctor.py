@@ -1,0 +1,274 @@
+"""What is broken in a home, file by file, and the command that mends each.
+
+What belongs here: looking at what a home holds: pointers and their files, bundles, vectors, what is remembered of
+photographs and of days, the database, Dagster's settings. What does not: mending (runs and the commands that are named
+do that), printing (:mod:`dagster_project.commands.doctor`).
+
+Nothing is written.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from atelier.errors import BundleError, DamagedFile
+from resources.embedding_cache import EmbeddingCache
+from resources.image_memory import read_memory
+from resources.model_store import ModelStore
+from resources.model_store import launch_command as train_command
+from resources.pointers import Pointer, PointerError, Pointers, launch_command
+from resources.retailer import Home
+from resources.storage import STAGING, as_text, open_storage
+from resources.tables import REGISTRY, table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from resources.feature_store import FeatureStore
+
+#: The files of the store that a query to the published database opens.
+READ_BY_VIEWS = """
+    SELECT DISTINCT file FROM materialisations
+    WHERE "table" IN (SELECT view_name FROM duckdb_views() WHERE NOT internal) ORDER BY file"""
+PUBLISH, VACUUM = "atelier publish", "atelier vacuum"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    Attributes:
+        state: ``broken``: something cannot be read; ``left over``: nothing needs it.
+        file: the file or folder, relative to the home.
+        problem: what is wrong with it.
+        command: what mends or removes it.
+    """
+
+    state: Literal["broken", "left over"]
+    file: str
+    problem: str
+    command: str
+
+
+@dataclass
+class Examination:
+    """What was looked at, and what was found.
+
+    Attributes:
+        findings: in the order in which a home is looked through.
+        partitions: how many partitions (of parts) were looked at.
+        bundles: how many bundles.
+        vector_files: how many files of the cache of image vectors.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    partitions: int = 0
+    bundles: int = 0
+    vector_files: int = 0
+
+    @property
+    def broken(self) -> list[Finding]:
+        """The findings that something cannot be read."""
+        return [finding for finding in self.findings if finding.state == "broken"]
+
+
+def examine(home: Home, *, sizes_only: bool = False) -> Examination:
+    """Look through a home.
+
+    Args:
+        home: an initialised one.
+        sizes_only: whether files are only looked at: a changed byte is not found then, and nothing large is read.
+
+    Raises:
+        SettingsError: atelier.toml cannot be read; without it nothing else means anything.
+    """
+    store, found = home.open_store(), Examination()
+    found.findings += _dagster(home)
+    pointers = _readable_pointers(home, found)
+    damaged = store.faults(pointers, sizes_only=sizes_only)
+    found.findings += _damaged_files(pointers, damaged)
+    found.findings += _unnamed_files(home, pointers, found)
+    _models(home, found, sizes_only)
+    _vectors(home, store, [each for each in pointers if each.file not in damaged], found, sizes_only)
+    found.findings += [*_memory(home, pointers), *_records(home), *_database(home, pointers)]
+    return found
+
+
+def _dagster(home: Home) -> Iterator[Finding]:
+    """Without its settings Dagster runs any number of runs at once, with telemetry."""
+    file = home.dagster / "dagster.yaml"
+    if not file.is_file():
+        yield Finding("broken", _named(home, file), "is gone: Dagster runs without limits", "atelier init --if-absent")
+
+
+def _readable_pointers(home: Home, found: Examination) -> list[Pointer]:
+    """The pointers of every table; those that cannot be read become findings."""
+    pointers, readable = Pointers(open_storage(home.store)), []
+    for declared in REGISTRY.values():
+        for name in pointers.names(declared):
+            found.partitions += 1
+            try:
+                readable.append(pointers.read(declared, name))
+            except PointerError as error:
+                problem = _without_command(error, name)
+                again = launch_command(declared, name.partition("ds=")[2][:10])
+                found.findings.append(Finding("broken", f"store/{name}", problem, again))
+    return readable
+
+
+def _damaged_files(pointers: list[Pointer], damaged: dict[str, str]) -> Iterator[Finding]:
+    """The files that are gone or damaged, each once, with the days that read it."""
+    days: dict[str, list[Pointer]] = defaultdict(list)
+    for pointer in pointers:
+        if pointer.file in damaged:
+            days[pointer.file].append(pointer)
+    for file, readers in days.items():
+        first = readers[0]
+        shared = f"; {first.table} of {len(readers)} days reads it" if len(readers) > 1 else ""
+        again = launch_command(table(first.table), first.ds)
+        yield Finding("broken", f"store/{file}", f"{damaged[file]}{shared}", again)
+
+
+def _unnamed_files(home: Home, pointers: list[Pointer], found: Examination) -> Iterator[Finding]:
+    """What no pointer names, a line for each table; of a table with a broken pointer nobody can say it."""
+    named = {pointer.file for pointer in pointers}
+    unreadable = {finding.file.split("/")[1] for finding in found.findings if finding.file.endswith(".json")}
+    for declared in REGISTRY.values():
+        if declared.name in unreadable:
+            continue
+        files = (home.store / declared.name).glob(f"ds=*/{'part=*/' if declared.part else ''}*.parquet")
+        sizes = [path.stat().st_size for path in files if path.relative_to(home.store).as_posix() not in named]
+        if sizes:
+            problem = f"{len(sizes)} files that no pointer names, {sum(sizes) / 2**20:.1f} MiB"
+            yield Finding("left over", f"store/{declared.name}", problem, VACUUM)
+    staged = list((home.store / STAGING).glob("*"))
+    if staged:
+        yield Finding(
+            "left over", f"store/{STAGING}", f"{len(staged)} unfinished files, unless a run is at work", VACUUM
+        )
+
+
+def _models(home: Home, found: Examination, sizes_only: bool) -> None:
+    """The pointers of models, the bundles that they name, and the bundles that none names."""
+    models = ModelStore(home.store)
+    for name in models.names():
+        folder, first_days = f"store/models/{name}", dict[str, date]()
+        for day in models.days(name):
+            try:
+                first_days.setdefault(models.pointer(name, day), day)
+            except BundleError as error:
+                file = f"{folder}/ds={day}.json"
+                problem = _without_command(error, str(home.root / file))
+                found.findings.append(Finding("broken", file, problem, train_command(name, day)))
+        for identity in sorted({*models.ids(name), *first_days}):
+            found.bundles += 1
+            try:
+                models.bundle(name, identity, verify=not sizes_only)
+            except BundleError as error:
+                place = f"{folder}/{identity}"
+                problem = _without_command(error, str(home.root / place))
+                if identity in first_days:
+                    again = train_command(name, first_days[identity])
+                    found.findings.append(Finding("broken", place, problem, again))
+                else:
+                    unread = f"{problem}; no day's pointer names it"
+                    found.findings.append(Finding("left over", place, unread, f"rm -r {home.root / place}"))
+    promoted = home.settings.encoder.promoted
+    if promoted is not None and not models.path("image_backbone", promoted).is_dir():
+        place = f"store/models/image_backbone/{promoted}"
+        problem = "is gone, and atelier.toml says that it encodes photographs"
+        found.findings.append(Finding("broken", place, problem, "atelier promote image_backbone --undo"))
+
+
+def _vectors(home: Home, store: "FeatureStore", sound: list[Pointer], found: Examination, sizes_only: bool) -> None:
+    """The cache of image vectors, and the days that need one which it does not have."""
+    cache = EmbeddingCache(home.store)
+    for encoder in cache.encoders():
+        files = list((home.store / "embedding_cache" / encoder).glob("*.parquet"))
+        found.vector_files += len(files)
+        for path in [] if sizes_only else cache.damaged(encoder):
+            problem = "is damaged: its bytes are not those that were written; its vectors count as absent"
+            found.findings.append(Finding("broken", _named(home, path), problem, PUBLISH))
+    if sizes_only:
+        return
+    known = {encoder: cache.digests(encoder) for encoder in cache.encoders()}
+    days = {pointer.file: pointer for pointer in sound if pointer.table == "image_embeddings"}
+    for pointer in days.values():  # days with the same photographs share a file
+        absent = _without_vector(store.read("image_embeddings", pointer.ds), known)
+        if absent:
+            problem = f"{absent} of its photographs have no vector in store/embedding_cache"
+            again = launch_command(table("image_embeddings"), pointer.ds)
+            found.findings.append(Finding("broken", f"store/{pointer.file}", problem, again))
+
+
+def _without_vector(needed: "pa.Table", known: Mapping[str, "pa.Array"]) -> int:
+    """How many rows of ``image_embeddings`` have no vector among the ``known`` digests of their encoder."""
+    import pyarrow.compute as pc
+
+    absent: int = needed.num_rows
+    for encoder, digests in known.items():
+        own = needed.filter(pc.equal(needed["encoder_id"], encoder))
+        absent -= own.filter(pc.is_in(own["digest"], value_set=digests)).num_rows
+    return absent
+
+
+def _memory(home: Home, pointers: list[Pointer]) -> Iterator[Finding]:
+    """What is remembered of photographs; it only saves work, and the next ``ingest`` makes it anew."""
+    file = home.store / "image_memory.parquet"
+    if not file.exists():
+        return
+    try:
+        read_memory(file)
+    except DamagedFile as error:
+        newest = max((each.ds for each in pointers if each.table == "images"), default=home.settings.first_day)
+        again = launch_command(table("images"), newest)
+        yield Finding("broken", _named(home, file), _without_command(error, str(file)), again)
+
+
+def _records(home: Home) -> Iterator[Finding]:
+    """What the page of all days knows of each day."""
+    from atelier.report.index import DayRecord, DayRecordError
+
+    for file in sorted(home.reports.glob("ds=????-??-??.json")):
+        try:
+            DayRecord.from_json(as_text(file.read_bytes()), str(file))
+        except DayRecordError as error:
+            again = f"dg launch --job daily_retrain --partition {file.stem.removeprefix('ds=')}"
+            yield Finding("broken", _named(home, file), _without_command(error, str(file)), again)
+
+
+def _database(home: Home, pointers: list[Pointer]) -> Iterator[Finding]:
+    """The database that people open: whether it opens, and shows files that are there."""
+    import duckdb
+
+    file = home.database
+    if file.with_name(f"{file.name}.wal").exists():
+        problem = "is the log of a client that wrote into the database, and keeps everybody else from opening it"
+        yield Finding("broken", f"{file.name}.wal", problem, PUBLISH)
+        return
+    if not file.exists():
+        if pointers:
+            yield Finding("broken", file.name, "is gone", PUBLISH)
+        return
+    try:
+        with duckdb.connect(file, read_only=True) as connection:
+            shown = connection.execute(READ_BY_VIEWS).fetchall()
+    except duckdb.Error as error:
+        yield Finding("broken", file.name, f"cannot be opened ({str(error).splitlines()[0]})", PUBLISH)
+        return
+    named = {pointer.file for pointer in pointers}  # of these it was said already whether they are gone
+    gone = [name for (name,) in shown if name not in named and not (home.store / name).exists()]
+    if gone:
+        yield Finding("broken", file.name, f"shows {len(gone)} files that are gone, the first {gone[0]}", PUBLISH)
+
+
+def _named(home: Home, path: Path) -> str:
+    return path.relative_to(home.root).as_posix()
+
+
+def _without_command(error: Exception, name: str) -> str:
+    """What an error says, without the file and the command, which a finding has as fields of their own."""
+    return str(error).removeprefix("bundle ").replace(f"{name} ", "", 1).replace(f"{name}: ", "", 1).partition("; ")[0]

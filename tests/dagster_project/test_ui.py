@@ -1,0 +1,96 @@
+"""`make ui`: a code server that is killed comes back, and a port in use starts nothing."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+import dagster_project
+from dagster_project import ui
+from dagster_project.commands.init import write_dagster_yaml
+from resources.retailer import Home, Settings, write_settings
+
+REPOSITORY = Path(dagster_project.__file__).resolve().parent.parent
+SECONDS = 240
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home for whatever this process starts."""
+    made = Home(tmp_path / "home")
+    write_settings(made, Settings(source="sample", path="retailer", first_day=date(2025, 3, 3)))
+    write_dagster_yaml(made)
+    monkeypatch.setenv("ATELIER_HOME", str(made.root))
+    monkeypatch.setenv("DAGSTER_HOME", str(made.dagster))
+    monkeypatch.chdir(REPOSITORY)
+    return made
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and that live."""
+    return [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+
+
+def until(done: Callable[[], bool], code: ui.CodeServer) -> None:
+    """Look after the code server, as `make ui` does, until something is so."""
+    deadline = time.monotonic() + SECONDS
+    while not done():
+        assert time.monotonic() < deadline
+        code.look()
+        time.sleep(0.2)
+
+
+@pytest.mark.end_to_end
+@pytest.mark.skipif(sys.platform != "linux", reason="the processes are found in /proc")
+def test_a_code_server_comes_back_whichever_of_its_processes_is_killed(home: Home) -> None:
+    with ui.CodeServer() as code:
+        until(code.is_ready, code)
+        outer = code._process.pid
+        (inner,) = children(outer)
+        os.kill(inner, signal.SIGKILL)
+        until(lambda: code.is_ready() and inner not in children(outer), code)
+        assert code._process.pid == outer
+
+        (inner,) = children(outer)
+        os.kill(outer, signal.SIGKILL)
+        until(lambda: code._process.pid != outer and code.is_ready(), code)
+        last = code._process
+    assert last.poll() is not None
+
+
+def test_a_port_in_use_is_named_and_nothing_is_started(home: Home) -> None:
+    with socket.socket() as taken:
+        taken.bind((ui.HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "dagster_project.ui", "--port", str(port)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+    assert done.returncode == 1
+    assert f"make ui: 127.0.0.1:{port} cannot be listened on" in done.stderr
+    assert "make ui PORT=3001" in done.stderr
+    assert {path.name for path in home.dagster.iterdir()} == {"dagster.yaml"}
+
+
+def test_a_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ui, "GRACE_SECONDS", 0.2)
+    ignoring = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
+    process = subprocess.Popen([sys.executable, "-c", ignoring], stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    ui.end(process)
+    assert process.returncode == -signal.SIGKILL
+    ui.end(process)  # it has ended already
