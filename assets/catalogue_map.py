@@ -37,9 +37,7 @@ class CatalogueMapConfig(dg.Config):
     produces=[TABLE],
     deps=INPUTS,
     group=GROUP,
-    checks={
-        "variance_explained": f"Whether the kept components explain {EXPLAINED:.0%} of the variance."
-    },
+    checks={"variance_explained": f"Whether the kept components explain {EXPLAINED:.0%} of the variance."},
     isolated=True,
 )
 def map_catalogue(step: Step, config: CatalogueMapConfig) -> None:

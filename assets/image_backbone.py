@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from assets.attributes import AttributeTraining, attribute_config, labelled
-from assets.images import GROUP, chosen_backbone
+from assets.images import GROUP
 from assets.stage import stage
 from assets.step import Step, markdown
 from atelier.images.finetuning_config import FineTuningConfig
 from resources.compute import gpu_pool
+from resources.encoders import chosen_backbone
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,6 +17,7 @@ from assets.stage import stage
 from assets.step import Step
 from atelier.errors import DamagedFile, PartitionMissing
 from resources.compute import gpu_pool
+from resources.encoders import chosen_backbone
 from resources.pointers import PointerError
 from resources.tables import REGISTRY
 
@@ -25,11 +26,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from atelier.images import Encoder, Preprocessing
+    from atelier.images import Encoder
     from atelier.sources import Landed
     from resources.image_memory import ImageMemory
     from resources.model_store import Bundle
-    from resources.retailer import EncoderSettings
 
 GROUP = "images"
 
@@ -215,27 +215,6 @@ def build_encoder(step: Step, config: EncoderConfig) -> "tuple[Encoder, Bundle |
     return Encoder.build(
         name, weights, preprocessing, device=device, precision=config.precision, batch_size=config.batch_size
     ), None
-
-
-def chosen_backbone(
-    named: "EncoderSettings", backbone: str | None, weights: str | None
-) -> "tuple[str, str | None, Preprocessing | None]":
-    """Backbone, weights (None: seeded) and preprocessing (None: the one that belongs to the weights).
-
-    Args:
-        named: what ``atelier init`` wrote. Its weights and preprocessing fit its own backbone only.
-        backbone: chosen in the launchpad; None: the settings'.
-        weights: chosen in the launchpad; None: the settings', or ``DEFAULT`` for another backbone.
-    """
-    from atelier.images import Preprocessing
-
-    weights = weights or ("DEFAULT" if backbone else named.weights)
-    own = None if backbone else named.preprocessing
-    return (
-        backbone or named.backbone,
-        None if weights == "none" else weights,
-        None if own is None else Preprocessing(**own),
-    )
 
 
 def encode_new(step: Step, encoder: "Encoder", new: "pd.DataFrame") -> set[str]:

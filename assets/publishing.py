@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
-from assets import recommendations, retrieval
+from assets import image_similarity, recommendations, retrieval
 from assets.images import images
 from assets.raw import STAGES as RAW
 from assets.stage import stage
@@ -27,6 +27,8 @@ GROUP = "published"
 POOL = "feature_store"
 #: The check of the file: what a person who opens it sees of the day.
 SHOWS = "shows_the_day"
+#: The stages of the lists that people are shown.
+LISTED = (*recommendations.STAGES, *retrieval.STAGES, *image_similarity.STAGES)
 #: The last assets of each branch of the day, which have to be there before the file is rebuilt.
 SHOWN = (
     "predicted_attributes",
@@ -37,7 +39,7 @@ SHOWN = (
     "customer_features",
     "article_vectors",
     "catalogue_map",
-    *(asset for each in (*recommendations.STAGES, *retrieval.STAGES) for asset in each.produces),
+    *(asset for each in LISTED for asset in each.produces),
     "offline_metrics",
     "customer_metrics",
     "model_comparisons",

@@ -274,7 +274,14 @@ def _diversity(step: Step) -> "Section":
 def _neighbours(step: Step) -> "Section":
     from atelier.report.neighbours import neighbours_section
 
-    return neighbours_section(partition(step, "similar_articles"), album_of(step))
+    complements = partition(step, "complementary_articles")
+    return neighbours_section(partition(step, "similar_articles"), album_of(step), complements=complements)
+
+
+def _out_of_stock(step: Step) -> "Section":
+    from atelier.report.neighbours import replacements_section
+
+    return replacements_section(partition(step, "out_of_stock_replacement"), album_of(step))
 
 
 def _recommendations(step: Step) -> "Section":
@@ -318,6 +325,7 @@ SECTIONS: tuple[Callable[[Step], "Section | None"], ...] = (
     _tuning,
     _diversity,
     _neighbours,
+    _out_of_stock,
     _map,
     _search,
     _ingest,

@@ -168,7 +168,6 @@ class Stage:
         nothing of the partition was published and the other stages go on without it.
         """
         first = dg.AssetKey.from_user_string(self.produces[0])
-        declared = {**self.checks, **({MADE: WHETHER_MADE} if self.isolated else {})}
         with warnings.catch_warnings(action="ignore"):  # partitioned checks are in preview
             contracts = [
                 dg.AssetCheckSpec(
@@ -181,10 +180,17 @@ class Stage:
                 for asset in self.produces
                 if table_of(asset)
             ]
-            return contracts + [
+            further = [
                 dg.AssetCheckSpec(name, asset=first, description=text, partitions_def=days)
-                for name, text in declared.items()
+                for name, text in self.checks.items()
             ]
+            whether_made = [
+                dg.AssetCheckSpec(
+                    MADE, asset=dg.AssetKey.from_user_string(asset), description=WHETHER_MADE, partitions_def=days
+                )
+                for asset in (self.produces if self.isolated else ())
+            ]
+        return contracts + further + whether_made
 
     def _op(self) -> Callable[..., Iterator[Any]]:
         def run(
@@ -336,4 +342,4 @@ def _run_isolated(stage: Stage, step: Step, work: Callable[[Step], None]) -> Ite
         return
     step.outcome = found
     yield from results(step, stage.produces, time.perf_counter() - started)
-    yield made(stage.produces[0])
+    yield from map(made, stage.produces)

@@ -13,6 +13,7 @@ import click
 from atelier.errors import AtelierError
 from dagster_project.commands.backfill import backfill
 from dagster_project.commands.doctor import doctor
+from dagster_project.commands.find import find
 from dagster_project.commands.init import init
 from dagster_project.commands.lineage import lineage
 from dagster_project.commands.promote import promote
@@ -31,6 +32,7 @@ def cli() -> None:
 
 
 cli.add_command(backfill)
+cli.add_command(find)
 cli.add_command(doctor)
 cli.add_command(init)
 cli.add_command(lineage)

@@ -1,8 +1,9 @@
-"""Which fine-tuned backbone an encoder was made from.
+"""Which encoder turns photographs into vectors: the one that a home's settings name, or the one of stored vectors.
 
-What belongs here: the record of it, one small file for each encoder, beside the bundles of the backbone. What does not:
-the vectors (:mod:`resources.embedding_cache`), the bundles (:mod:`resources.model_store`), which one is promoted
-(:mod:`resources.retailer`).
+What belongs here: building an encoder, and the record of which fine-tuned backbone an encoder was made from, one small
+file for each encoder beside the bundles of the backbone. What does not: networks and encoding (:mod:`atelier.images`),
+which photographs are encoded (:mod:`assets.images`), the vectors (:mod:`resources.embedding_cache`), which backbone is
+promoted (:mod:`resources.retailer`).
 
 Vectors are known by their encoder alone. An encoder whose weights were fine-tuned here comes from a bundle, and whoever
 asks where a predicted value comes from wants to see it, whatever is promoted by then.
@@ -11,11 +12,83 @@ asks where a predicted value comes from wants to see it, whatever is promoted by
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from atelier.errors import BundleError
+from atelier.errors import AtelierError, BundleError
 from resources.storage import replace_text
 
+if TYPE_CHECKING:
+    from atelier.images import Encoder, Preprocessing
+    from atelier.images.backbones import Backbone
+    from resources.model_store import ModelStore
+    from resources.retailer import EncoderSettings, Home
+
 BACKBONE = "image_backbone"
+PRECISIONS: tuple[Literal["float32"], Literal["bf16"]] = ("float32", "bf16")
+
+
+class EncoderGone(AtelierError):
+    """Vectors were computed by an encoder that the home has no longer."""
+
+
+def chosen_backbone(
+    named: "EncoderSettings", backbone: str | None = None, weights: str | None = None
+) -> "tuple[str, str | None, Preprocessing | None]":
+    """Backbone, weights (None: seeded) and preprocessing (None: the one that belongs to the weights).
+
+    Args:
+        named: what ``atelier init`` wrote. Its weights and preprocessing fit its own backbone only.
+        backbone: chosen in the launchpad; None: the settings'.
+        weights: chosen in the launchpad; None: the settings', or ``DEFAULT`` for another backbone.
+    """
+    from atelier.images import Preprocessing
+
+    weights = weights or ("DEFAULT" if backbone else named.weights)
+    own = None if backbone else named.preprocessing
+    return (
+        backbone or named.backbone,
+        None if weights == "none" else weights,
+        None if own is None else Preprocessing(**own),
+    )
+
+
+def encoder_of(home: "Home", models: "ModelStore", encoder_id: str, device: str = "cpu") -> "Encoder":
+    """The encoder by which stored vectors were computed, so that a further photograph can be compared with them.
+
+    Args:
+        home: its settings name the encoder of today.
+        models: holds the backbones that were fine-tuned, and may have been promoted then.
+        encoder_id: of the vectors.
+        device: where to compute.
+
+    Raises:
+        EncoderGone: it was not fine-tuned here, and the settings name another one.
+        BundleError: it was fine-tuned here, and its bundle or the record of it is gone or damaged.
+        WeightsError: the weights that the settings name cannot be loaded.
+    """
+    from atelier.images import Encoder
+
+    backbone = _backbone(home, models, encoder_id)
+    for precision in PRECISIONS:
+        encoder = Encoder(backbone, device=device, precision=precision)
+        if encoder.encoder_id == encoder_id:
+            return encoder
+    raise EncoderGone(
+        f"the vectors of that day were computed by the encoder {encoder_id}, which the home can no longer build: its "
+        "settings name another one, and no stored image_backbone is it; run daily_retrain with the encoder of today"
+    )
+
+
+def _backbone(home: "Home", models: "ModelStore", encoder_id: str) -> "Backbone":
+    """The backbone of an encoder: the one that it is recorded to be made from, else the settings'."""
+    from atelier.images import FineTuned
+    from atelier.images.backbones import build_backbone
+
+    model_id = backbone_of(home.store, [encoder_id])
+    if model_id is not None:
+        return FineTuned.load(models.bundle(BACKBONE, model_id).path).backbone
+    name, weights, preprocessing = chosen_backbone(home.settings.encoder)
+    return build_backbone(name, weights, preprocessing=preprocessing)
 
 
 def record_backbone(root: Path, encoder_id: str, model_id: str) -> None:

@@ -73,10 +73,10 @@ def _queries(model: VectorRecommender[Any], metric: Metric, size: int) -> tuple[
     """The vectors of a sample of articles or customers, and the articles that the list of each leaves out."""
     if metric == "cosine":
         codes: Codes = np.flatnonzero(model.ranked).astype(np.int32)
-        codes = codes[_sample(model.article_ids.take(codes), size)]
+        codes = codes[sample_by_hash(model.article_ids.take(codes), size)]
         return unit(model.article_vectors(codes)), Pairs(np.arange(len(codes)), codes)
     served = model.customer_profiles.ids.take(model.customer_profiles.rankable)
-    queries = model.queries(served.take(pa.array(_sample(served, size))))
+    queries = model.queries(served.take(pa.array(sample_by_hash(served, size))))
     return queries.vectors, queries.seen
 
 
@@ -85,7 +85,7 @@ def _exact(model: VectorRecommender[Any], metric: Metric, eligible: Codes) -> Ex
     return model.exact_search(unit(vectors) if metric == "cosine" else vectors, eligible)
 
 
-def _sample(ids: pa.Array, size: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+def sample_by_hash(ids: pa.Array, size: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     """The positions of the ``size`` identifiers with the smallest hashes, ascending: the same ones on every day."""
     hashes = pd.util.hash_pandas_object(ids.to_pandas(), index=False).to_numpy()
     return np.sort(np.argsort(hashes, kind="stable")[:size])

@@ -1,6 +1,7 @@
 """``atelier recommend``: the lists of one customer, with the reasons for each place.
 
-What belongs here: the command, its text and its page. What does not: making lists (:mod:`assets.recommendations`).
+What belongs here: the command, its text and its page. What does not: making lists (:mod:`assets.recommendations`),
+ranking some of the articles or with a bag, for which no lists are stored (:mod:`dagster_project.commands.serving`).
 """
 
 from datetime import date, datetime
@@ -11,6 +12,8 @@ import click
 
 from atelier.errors import AtelierError
 from atelier.report.reasons import sentences
+from dagster_project.commands.find import open_search
+from dagster_project.commands.serving import rank_for, served_day
 from dagster_project.terminal import clean
 from resources.retailer import Home
 
@@ -29,6 +32,16 @@ LISTS = """
 
 @click.command()
 @click.argument("customer")
+@click.argument("more_of_bag", nargs=-1, metavar="")
+@click.option(
+    "--among",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Rank, now and by the served model, only articles with this value: category=dress, colour=blue.",
+)
+@click.option(
+    "--bag", multiple=True, metavar="ARTICLE...", help="What goes with these articles, which are in the customer's bag."
+)
 @click.option("--model", help="Whose list; default: that of every model that has one.")
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Of which day; default: the newest.")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many places.")
@@ -42,9 +55,26 @@ LISTS = """
 @click.option(
     "--page", type=click.Path(path_type=Path, dir_okay=False), help="Write the lists with photographs here, as HTML."
 )
-def recommend(customer: str, model: str | None, day: datetime | None, k: int, seen: str, page: Path | None) -> None:
-    """What is recommended to CUSTOMER, and why."""
+def recommend(
+    customer: str,
+    more_of_bag: tuple[str, ...],
+    among: tuple[str, ...],
+    bag: tuple[str, ...],
+    model: str | None,
+    day: datetime | None,
+    k: int,
+    seen: str,
+    page: Path | None,
+) -> None:
+    """What is recommended to CUSTOMER, and why; with --among and --bag in the place of the customer's lists."""
     home = Home.initialised()
+    if more_of_bag and not bag:
+        raise click.UsageError(f"{more_of_bag[0]!r} follows the customer: name what is in the bag by --bag")
+    if among or bag:
+        if model is not None or page is not None:
+            raise click.UsageError("--among and --bag rank by the served model, as text: leave --model and --page out")
+        _rank_now(home, customer, among, (*bag, *more_of_bag), day, k, seen)
+        return
     store = home.open_store()
     ds = day.date() if day else store.last_day(TABLE)
     with store.connect(as_of=ds, tables=[TABLE, "articles", "customers"]) as connection:
@@ -58,6 +88,28 @@ def recommend(customer: str, model: str | None, day: datetime | None, k: int, se
     if page is not None:
         _write_page(home, ds, customer, found, page)
         click.echo(f"{page}")
+
+
+def _rank_now(
+    home: Home, customer: str, among: tuple[str, ...], bag: tuple[str, ...], day: datetime | None, k: int, seen: str
+) -> None:
+    """Rank for a place in the shop that no stored list is for: a category, or beside what is in the bag."""
+    ds = day.date() if day else served_day(home)
+    wrong = [each for each in among if "=" not in each]
+    if wrong:
+        raise click.UsageError(f"--among {wrong[0]!r} is not NAME=VALUE, such as category=dress")
+    articles, search = open_search(home, ds)
+    candidates = search.names[search.having(dict(each.split("=", 1) for each in among))].tolist()
+    ranked = rank_for(home, ds, customer, candidates, k=k, bag=bag, exclude_seen=seen == "excluded")
+    if ranked.empty:
+        raise AtelierError(
+            f"none of these {len(candidates):,} articles can be ranked for {customer!r}: they are new or purchased"
+        )
+    shown = ranked.merge(articles, on="article_id")
+    where = [f"among {each}" for each in among] + ([f"with {' and '.join(bag)} in the bag"] if bag else [])
+    caption = clean(f"{customer}, {', '.join(where)}, {ds}, purchased articles {seen}")
+    nothing = {"served": False, "fallback": False, "reasons": None}
+    _print(str(ranked["model"].iloc[0]), shown.assign(**nothing), {}, caption)
 
 
 def _why_none(connection: "duckdb.DuckDBPyConnection", customer: str, model: str | None, seen: str, ds: date) -> str:

@@ -47,16 +47,63 @@ SIMILAR_ARTICLES = Table(
     "derived",
     "The nearest articles by each model.",
     key=("model", "article_id", "rank"),
-    upstreams=("articles", "interactions", "article_vectors"),
+    upstreams=("articles", "interactions", "article_vectors", "images", "image_embeddings"),
     part="model",
     large=True,
     columns=(
-        MODEL,
+        text("model", "The recommender, or `image`: what looks alike, by photographs."),
         article_id("The article.", "articles.article_id"),
         rank("Place among the neighbours, from 1."),
         text("similar_article_id", "The neighbour.", "articles.article_id"),
         COSINE,
         text("model_id", "The bundle that compared them."),
+    ),
+)
+
+
+OUT_OF_STOCK_REPLACEMENT = Table(
+    "out_of_stock_replacement",
+    "derived",
+    "For every article without stock the best available ones: what looks like it, of its type, at a similar price.",
+    key=("article_id", "rank"),
+    upstreams=("articles", "images", "image_embeddings"),
+    large=True,
+    columns=(
+        article_id("The article without stock.", "articles.article_id", "articles.in_stock"),
+        rank("Place among its replacements, from 1."),
+        text(
+            "replacement_article_id",
+            "What is offered in its place, in stock; null where there is nothing.",
+            "articles.article_id",
+            nullable=True,
+        ),
+        text(
+            "basis",
+            "How it was found, in the order of preference: by photographs within the product type and at a similar price, "
+            "by photographs within the type, by type and nearest price, by photographs alone; nothing: there is none.",
+            "articles.product_type",
+            "articles.price",
+            "images.digest",
+            values=("image_type_price", "image_type", "type_price", "image", "nothing"),
+        ),
+        Column(
+            "similarity",
+            "DOUBLE",
+            "Cosine of the vectors of the photographs, where they were compared.",
+            low=-1.000001,
+            high=1.000001,
+            nullable=True,
+            lineage=("images.digest",),
+        ),
+        Column(
+            "price_ratio",
+            "DOUBLE",
+            "The replacement's price over the article's, where both are known.",
+            low=0,
+            nullable=True,
+            lineage=("articles.price",),
+        ),
+        text("reason", "The same in a sentence for people."),
     ),
 )
 

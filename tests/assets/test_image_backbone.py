@@ -17,7 +17,7 @@ from atelier.images import FineTuned
 from dagster_project.build import build_defs
 from dagster_project.commands.promote import promote_backbone
 from dagster_project.run import run_job
-from resources.encoders import backbone_of
+from resources.encoders import backbone_of, encoder_of
 from resources.model_store import ModelStore
 from resources.retailer import promote_encoder
 from tests.end_to_end.house import House
@@ -77,6 +77,9 @@ def test_promoted_each_photograph_is_encoded_once_with_it(trained: House) -> Non
         promote_encoder(trained.home, None)
     back, _ = encode(trained, after)
     assert (back["encoded"], back["encoder_id"]) == (0, first["encoder_id"])
+    for each in (first, promoted):
+        found = encoder_of(trained.home, ModelStore(trained.home.store), each["encoder_id"])
+        assert found.encoder_id == each["encoder_id"], "a photograph is looked up by the encoder of that day"
 
 
 def test_the_report_warns_of_what_read_the_day_whatever_the_settings_say_now(trained: House) -> None:

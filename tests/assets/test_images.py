@@ -2,8 +2,8 @@
 
 import pytest
 
-from assets.images import chosen_backbone
 from atelier.images import Preprocessing
+from resources.encoders import chosen_backbone
 from resources.retailer import EncoderSettings
 
 OURS = EncoderSettings(backbone="mobilenet_v2", weights="/ours.safetensors", preprocessing={"mean": [0.5, 0.5, 0.5]})

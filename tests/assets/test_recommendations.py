@@ -117,7 +117,7 @@ class TestDay:
 
     def test_neighbours_by_every_model_with_vectors(self, house: House) -> None:
         near = house.store.read("similar_articles", house.ds).to_pandas()
-        assert set(near["model"]) == {name for name, declared in DAILY.items() if declared.has_vectors}
+        assert set(near["model"]) == {"image", *(name for name, declared in DAILY.items() if declared.has_vectors)}
         assert (near["article_id"] != near["similar_article_id"]).all()
         assert near.groupby(["model", "article_id"]).size().eq(10).all()
 

@@ -46,7 +46,9 @@ GROUPS = {
         *(f"{name}_model" for name in MODELS),
         *(f"recommendations/{name}" for name in MODELS),
         "article_index",
-        *(f"similar_articles/{name}" for name in COMPARING),
+        *(f"similar_articles/{name}" for name in (*COMPARING, "image")),
+        "image_index",
+        "out_of_stock_replacement",
     },
     "studies": {
         "attribute_study",
@@ -78,6 +80,7 @@ NO_CONTRACT = {
     "vector_space",
     *(f"{name}_model" for name in MODELS),
     "article_index",
+    "image_index",
     "feature_store",
     "ingested_store",
     "report",
@@ -103,7 +106,10 @@ CHECKS = {
     **{f"{name}_model": {"made", "preset_not_from_future", "serves_customers"} for name in MODELS},
     **{f"recommendations/{name}": {"contract", "every_customer_is_served", "made"} for name in MODELS},
     **{f"similar_articles/{name}": {"contract", "made"} for name in COMPARING},
+    "similar_articles/image": {"contract", "made"},
+    "out_of_stock_replacement": {"contract", "made"},
     "article_index": {"index_recall", "made"},
+    "image_index": {"image_index_recall", "made"},
     "offline_metrics": {"contract", "judged", "enough_customers"},
     "article_vectors": {"contract", "vectors_have_length"},
     "feature_store": {"shows_the_day"},
@@ -273,7 +279,8 @@ def test_a_home_says_which_recommenders_its_daily_job_fits(tmp_path: Path) -> No
     made = {key.to_user_string() for key in graph.executable_asset_keys}
     named = {asset for asset in made if "recommendations/" in asset or asset.startswith(("article_index", "similar_"))}
     assert named == {"recommendations/popular", "recommendations/repeat", "recommendations/sequencer"} | {
-        "similar_articles/sequencer"
+        "similar_articles/sequencer",
+        "similar_articles/image",
     }
     assert {asset for asset in made if asset.endswith("_model")} == {
         "attribute_model",

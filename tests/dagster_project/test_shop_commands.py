@@ -1,0 +1,194 @@
+"""Where lists meet the shop: search, ranking of a category and beside a bag, a photograph from outside, an article."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from atelier import recommenders
+from atelier.catalogue import Catalogue
+from atelier.images import Encoder
+from atelier.images.similarity import ExactImages, ImageIndex
+from atelier.interactions import Interactions
+from dagster_project import cli
+from resources.encoders import EncoderGone, encoder_of
+from resources.model_store import ModelStore
+from resources.retailer import Home, Settings, write_settings
+from resources.tables import REGISTRY
+
+DAY = date(2025, 3, 4)
+COLOURS = {"a": "red", "b": "red", "c": "blue", "d": "blue", "e": "green", "f": "green"}
+TYPES = dict(zip("abcdef", ["Dress", "Dress", "Dress", "Coat", "Coat", "Coat"], strict=True))
+#: Whoever bought a bought b, whoever bought d bought e; f was never bought; c is popular.
+BOUGHT = {"u": "ab", "v": "ab", "w": "de", "x": "de", "y": "c", "z": "c", "z2": "c", "t": "a"}
+Run = Callable[..., Result]
+
+
+def picture(path: Path, colour: str) -> Path:
+    Image.new("RGB", (64, 80), colour).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home with a day of six articles: attributes, purchases, two models and the index of photographs."""
+    home = Home(tmp_path_factory.mktemp("shop") / "home")
+    home.root.mkdir()
+    write_settings(home, Settings(source="sample", path="retailer", first_day=DAY, last_day=DAY))
+    store, models = home.open_store(), ModelStore(home.store)
+    articles = pd.DataFrame({"article_id": list(COLOURS), "in_stock": True, "price": 10.0})
+    articles = articles.assign(product_type=articles["article_id"].map(TYPES), name="Garment", available_from=DAY)
+    store.write("articles", DAY, articles.reindex(columns=list(REGISTRY["articles"].by_name)))
+    values = pd.DataFrame({"article_id": list(COLOURS), "attribute": "colour", "value": list(COLOURS.values())})
+    sources = ["annotated", "predicted"] * 3
+    values = values.assign(source=sources, confidence=0.75, text_digest="0" * 64, image_digests=[[]] * 6)
+    store.write("predicted_attributes", DAY, values.reindex(columns=list(REGISTRY["predicted_attributes"].by_name)))
+    rows = [(customer, article) for customer, bag in BOUGHT.items() for article in bag]
+    events = pd.DataFrame(rows, columns=["customer_id", "article_id"])
+    events = events.assign(ordinal=range(len(events)), occurred_at=pd.Timestamp(DAY), kind="purchase", price=10.0)
+    store.write("interactions", DAY, events.reindex(columns=list(REGISTRY["interactions"].by_name)))
+    catalogue = Catalogue.from_frames(articles)
+    for name, settings in (("als", {"factors": 4}), ("popular", {})):
+        model = recommenders.build(name, **settings).fit(Interactions.from_frame(events), catalogue=catalogue)
+        models.publish(f"{name}_model", DAY, model.save, upstreams={}, seed=0)
+    folder = tmp_path_factory.mktemp("photographs")
+    encoder = Encoder.build("small", None, device="cpu", precision="float32")
+    encoded = encoder.encode([picture(folder / f"{each}.png", colour) for each, colour in COLOURS.items()])
+    exact = ExactImages.build(articles.assign(embeddings=list(encoded.vectors[:, None])))
+    index = ImageIndex.build(exact, encoder.encoder_id)
+    bundle = models.publish("image_index", DAY, index.save, upstreams={}, seed=0)
+    near = exact.similar(k=1).assign(model="image", model_id=bundle.model_id)
+    store.write("similar_articles", DAY, near, part="image")
+    return home
+
+
+@pytest.fixture
+def run(shop: Home, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("ATELIER_HOME", str(shop.root))
+    return lambda *arguments: CliRunner().invoke(cli.cli, [str(argument) for argument in arguments])
+
+
+def listed(result: Result) -> list[str]:
+    """The articles of the lines that begin with a rank."""
+    assert result.exit_code == 0, result.exception or result.output
+    lines = (line.split() for line in result.output.splitlines())
+    return [words[1] for words in lines if len(words) > 1 and words[0].isdigit() and words[1] in COLOURS]
+
+
+def refusal(result: Result) -> str:
+    assert result.exit_code != 0, result.output
+    return result.output + str(result.exception)
+
+
+class TestPhotograph:
+    """A photograph that is not in the catalogue."""
+
+    def test_what_looks_like_it_comes_first(self, run: Run, tmp_path: Path) -> None:
+        file = picture(tmp_path / "blue.png", "#0808f4")
+        assert set(listed(run("similar", "--image", file, "-k", 2))) == {"c", "d"}
+        assert listed(run("similar", "--image", file, "--type", "Coat", "-k", 1)) == ["d"]
+        nothing = run("similar", "--image", file, "--price", 500, 600)
+        assert "none: no article in stock" in nothing.output
+
+    def test_files_that_are_no_photographs_get_a_clear_error(self, run: Run, tmp_path: Path) -> None:
+        whole = picture(tmp_path / "whole.png", "red").read_bytes()
+        bad = {"text": b"not an image", "cut": whole[: len(whole) // 2], "empty": b""}
+        for name, content in bad.items():
+            (tmp_path / name).write_bytes(content)
+        assert "not an image in one of the formats" in refusal(run("similar", "--image", tmp_path / "text"))
+        assert "truncated or damaged" in refusal(run("similar", "--image", tmp_path / "cut"))
+        assert "the file is empty" in refusal(run("similar", "--image", tmp_path / "empty"))
+        assert "no such file" in refusal(run("similar", "--image", tmp_path / "absent.jpg"))
+        assert "not a regular file" in refusal(run("similar", "--image", tmp_path))
+
+    def test_bombs_and_huge_files_are_refused_unread(
+        self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = picture(tmp_path / "red.png", "red")
+        monkeypatch.setattr("atelier.images.decode.MAX_PIXELS", 100)
+        assert "more than the 100 allowed" in refusal(run("similar", "--image", file))
+        monkeypatch.setattr("atelier.images.decode.MAX_BYTES", 10)
+        assert "bytes, more than the 10 allowed" in refusal(run("similar", "--image", file))
+
+    def test_either_an_article_or_a_photograph(self, run: Run, tmp_path: Path) -> None:
+        assert "one of the two" in refusal(run("similar"))
+        assert "one of the two" in refusal(run("similar", "a", "--image", tmp_path / "x"))
+        assert "add --image" in refusal(run("similar", "a", "--type", "Coat"))
+        unknown = refusal(run("similar", "--image", picture(tmp_path / "x.png", "red"), "--type", "Hat"))
+        assert "no article has the product type 'Hat'; there are 'Coat', 'Dress'" in unknown
+
+    def test_more_neighbours_than_stored_come_from_the_index(self, run: Run) -> None:
+        assert listed(run("similar", "a", "--model", "image", "-k", 1)) == ["b"]
+        assert len(listed(run("similar", "a", "--model", "image", "-k", 4))) == 4
+
+    def test_an_encoder_that_is_gone_is_named(self, shop: Home) -> None:
+        with pytest.raises(EncoderGone, match="resnet50-000000000000"):
+            encoder_of(shop, ModelStore(shop.store), "resnet50-000000000000")
+
+
+class TestFind:
+    """Search by words and values."""
+
+    def test_hits_say_what_matched_and_whether_it_was_predicted(self, run: Run) -> None:
+        done = run("find", "a blue dress", "--category", "dress")
+        assert listed(done) == ["c", "a", "b"]
+        assert "blue: colour blue, annotated" in done.output
+        assert "b: " not in done.output
+        predicted = run("find", "coat", "--color=blue")
+        assert listed(predicted) == ["d"]
+        assert "blue: colour blue, predicted 0.75" in predicted.output
+
+    def test_hits_are_ranked_for_a_customer(self, run: Run) -> None:
+        done = run("find", "dress", "--customer", "t")
+        assert "ranked for t by als" in done.output
+        assert listed(done)[0] == "b", "whoever bought a bought b"
+        assert listed(done)[-1] == "a", "it was purchased"
+        assert "there is no customer 'nobody'" in refusal(run("find", "dress", "--customer", "nobody"))
+
+    def test_what_cannot_be_read_is_said(self, run: Run) -> None:
+        assert "between one pair of quotes" in refusal(run("find", "blue", "dress"))
+        assert "--colour needs a value" in refusal(run("find", "dress", "--colour"))
+        assert "no article has colour 'mauve'" in refusal(run("find", "dress", "--colour", "mauve"))
+        assert "no article has the word purple" in run("find", "purple dress").output
+
+
+class TestRanking:
+    """Ranking of a category, and beside a bag."""
+
+    def test_a_category_is_ranked_by_the_served_model(self, run: Run) -> None:
+        done = run("recommend", "t", "--among", "category=dress")
+        assert done.output.startswith("als: t, among category=dress, 2025-03-04, purchased articles excluded")
+        assert listed(done) == ["b", "c"]
+        assert set(listed(run("recommend", "t", "--among", "type=dress", "--seen", "allowed"))) == {"a", "b", "c"}
+        assert listed(run("recommend", "t", "--among", "type=coat", "--among", "colour=blue")) == ["d"]
+
+    def test_the_bag_says_what_else_is_wanted(self, run: Run) -> None:
+        assert listed(run("recommend", "y", "--bag", "d", "-k", 1)) == ["e"]
+        several = run("recommend", "y", "--bag", "d", "a")
+        assert "with d and a in the bag" in several.output
+        assert not {"d", "a"} & set(listed(several))
+
+    def test_a_bag_is_enough_of_an_unknown_customer(self, run: Run) -> None:
+        assert listed(run("recommend", "somebody new", "--bag", "d", "-k", 1)) == ["e"]
+        assert "there is no customer" in refusal(run("recommend", "somebody new", "--among", "type=coat"))
+
+    def test_what_cannot_be_ranked_is_said(self, run: Run) -> None:
+        assert "is not NAME=VALUE" in refusal(run("recommend", "t", "--among", "dress"))
+        assert "there is no article 'q'" in refusal(run("recommend", "t", "--bag", "q"))
+        assert "name what is in the bag by --bag" in refusal(run("recommend", "t", "a"))
+        assert "leave --model and --page out" in refusal(run("recommend", "t", "--bag", "a", "--model", "als"))
+        new = refusal(run("recommend", "t", "--among", "colour=green", "--among", "type=coat", "--bag", "e"))
+        assert "none of these 2 articles can be ranked" in new
+
+
+def test_an_index_answers_as_exact_search_does(shop: Home) -> None:
+    models = ModelStore(shop.store)
+    index = ImageIndex.load(models.bundle("image_index", models.pointer("image_index", DAY)).path)
+    near = index.similar(k=2)
+    assert np.isfinite(near["similarity"]).all()
+    assert near.groupby("article_id").size().eq(2).all()
