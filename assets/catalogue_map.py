@@ -33,15 +33,8 @@ class CatalogueMapConfig(dg.Config):
     seed: int = 0
 
 
-@stage(
-    produces=[TABLE],
-    deps=INPUTS,
-    group=GROUP,
-    checks={"variance_explained": f"Whether the kept components explain {EXPLAINED:.0%} of the variance."},
-    isolated=True,
-)
-def map_catalogue(step: Step, config: CatalogueMapConfig) -> None:
-    """The catalogue as a map by photographs: what looks alike lies together (principal components, then t-SNE)."""
+def write_map(step: Step, config: CatalogueMapConfig) -> None:
+    """Map the articles of the day that have photographs."""
     import pandas as pd
 
     from atelier.articles.catalogue_map import catalogue_map
@@ -68,5 +61,15 @@ def map_catalogue(step: Step, config: CatalogueMapConfig) -> None:
         f"published target is {EXPLAINED:.0%}, and more components explain more",
     )
 
+
+map_catalogue = stage(
+    name="map_catalogue",
+    description="The catalogue as a map by photographs: what looks alike lies together.",
+    produces=[TABLE],
+    deps=INPUTS,
+    group=GROUP,
+    checks={"variance_explained": f"Whether the kept components explain {EXPLAINED:.0%} of the variance."},
+    isolated=True,
+)(write_map)
 
 STAGES = (map_catalogue,)
