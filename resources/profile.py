@@ -54,9 +54,9 @@ def may_be_empty(table: Table) -> bool:
 
     It is for events (a day without sales) and for tables whose key has several columns: they hold facts about things,
     of which there may be none. A table whose key is one column lists the things themselves, every article or every
-    customer, and is never empty.
+    customer, and is never empty, unless the registry says otherwise.
     """
-    return table.kind == "event" or len(table.key) > 1
+    return table.kind == "event" or len(table.key) > 1 or table.may_have_no_rows
 
 
 def rules(table: Table) -> list[Rule]:

@@ -53,6 +53,7 @@ class Table:
         upstreams: the tables it is computed from.
         part: the column whose values are written by different assets, each as a unit of its own.
         large: it can outgrow memory, so the published database shows it as a view instead of a copy.
+        may_have_no_rows: a partition without rows is ordinary although its key is one column.
         job: the Dagster job that makes it: what an error names where a partition is missing.
     """
 
@@ -64,6 +65,7 @@ class Table:
     upstreams: tuple[str, ...] = ()
     part: str | None = None
     large: bool = False
+    may_have_no_rows: bool = False
     job: str = "daily_retrain"
 
     @cached_property

@@ -155,12 +155,12 @@ class Recommender(ABC, Generic[ConfigT]):
     def _profile(self, history: Interactions) -> dict[str, Array]:
         """The profiles of new customers, one row for each of ``history.customer_ids``."""
 
-    def _attribute_profile(self, customers: Any, ids: IdMap) -> dict[str, Array]:
+    def _attribute_profile(self, customers: Any, history: Interactions) -> dict[str, Array]:
         """What the profiles of new customers hold of their attributes: nothing, unless the model reads any.
 
         Args:
             customers: what was asked for: a frame, which may have columns of attributes, texts, or None.
-            ids: the customers of the profiles' rows.
+            history: theirs; the profiles have a row for each of its ``customer_ids``.
         """
         return {}
 
@@ -340,7 +340,7 @@ class Recommender(ABC, Generic[ConfigT]):
         used = self._preferred(history.of_kinds(self.config.train_kinds), fitting=False)
         used = self._with_rankable_articles(used)
         used = used.aligned(ids if self.declaration.serves_anyone else None)
-        profiles = self._profile(used) | self._attribute_profile(customers, used.customer_ids)
+        profiles = self._profile(used) | self._attribute_profile(customers, used)
         return CustomerProfiles(ids, ids.encode(used.customer_ids.values), seen, profiles)
 
     def with_histories(self, histories: Any, customers: Any = None) -> Self:

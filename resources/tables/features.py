@@ -81,6 +81,7 @@ CATALOGUE_MAP = Table(
     "derived",
     "Where each article with photographs lies on a map on which what looks alike lies together; only nearness counts.",
     key=("article_id",),
+    may_have_no_rows=True,  # a retailer may have no photographs
     upstreams=("articles", "images", "image_embeddings"),
     columns=(
         article_id("The article.", "articles.article_id"),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from atelier.articles import catalogue_map as module
 from atelier.articles.catalogue_map import catalogue_map
 
 
@@ -21,6 +22,15 @@ def test_what_looks_alike_lies_together() -> None:
     np.fill_diagonal(distance, np.inf)
     nearest = np.argsort(distance, axis=1)[:, :10]
     assert (group[nearest] == group[:, None]).mean() > 0.99
+
+
+def test_a_large_catalogue_is_approximated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EXACT_BELOW", 10)
+    vectors, group = groups(of=60)
+    places = catalogue_map(vectors).places
+    distance = np.linalg.norm(places[:, None] - places[None], axis=2)
+    np.fill_diagonal(distance, np.inf)
+    assert (group[distance.argmin(axis=1)] == group).mean() > 0.95
 
 
 def test_the_same_vectors_give_the_same_bytes() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue
 from atelier.devices import own_random_state
-from atelier.ids import Codes, IdMap
+from atelier.ids import Codes
 from atelier.interactions import Interactions
 from atelier.nn.article_network import ArticleNetwork
 from atelier.nn.content_features import Content
@@ -225,7 +225,7 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             profile["customer"] = np.tile(self.weights["unknown_customer"], (len(last.starts) - 1, 1))
         return profile
 
-    def _attribute_profile(self, customers: Any, ids: IdMap) -> dict[str, Array]:
+    def _attribute_profile(self, customers: Any, history: Interactions) -> dict[str, Array]:
         """The vectors that the network makes of the attributes of customers who were not trained on."""
         weights = under(self.weights, "customer.")
         if not weights:
@@ -235,7 +235,7 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         network = CustomerNetwork(positions, hidden, length, torch.Generator())
         network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
         with torch.inference_mode():
-            return {"customer": network(torch.from_numpy(space.matrix(customers, ids))).numpy()}
+            return {"customer": network(torch.from_numpy(space.matrix(customers, history.customer_ids))).numpy()}
 
     def _trained_encoder(self) -> HistoryEncoder:
         """The encoder of the weights, in evaluation mode, on the device."""

@@ -15,7 +15,7 @@ from atelier.ids import IdMap, column
 from atelier.recommenders.customer_profiles import CustomerProfiles
 from atelier.recommenders.explanations import places_of
 from atelier.recommenders.schemas import REASONS
-from atelier.recommenders.two_stage.candidates import Candidates
+from atelier.recommenders.two_stage.candidates import FUSION, Candidates
 from atelier.recommenders.two_stage.moment import Moment
 from atelier.recommenders.two_stage.ranker import Ranker
 from atelier.recommenders.two_stage.ranking_network import VECTORS
@@ -39,9 +39,10 @@ def explain(parts: ListParts, known: CustomerProfiles, recs: Any, most: int) -> 
     """The reasons of each row of ``recs``.
 
     The first reason is the source with the best place for the article; its weight is what the features of that source
-    added to the ranker's score (without a ranker: its part of the fusion). Then come the other features that raised the
-    score, by falling contribution; a number of the towers' vectors says nothing to people and is left out. An article
-    that is no candidate stands in a list because it sells: its only reason is the source ``popular``, of weight 0.
+    added to the ranker's score (where the ranker reads none: its part of the fusion). Then come the other features that
+    raised the score, by falling contribution; a number of the towers' vectors says nothing to people and is left out.
+    An article that is no candidate stands in a list because it sells: its only reason is the source ``popular``, of
+    weight 0.
 
     Args:
         parts: the model's.
@@ -84,8 +85,8 @@ def _reasons(parts: ListParts, rows: Indices, found: Candidates, most: int) -> l
     added = _contributions(parts, rows, found)
     best = np.nanargmin(found.ranks, axis=1)
     of_source = np.array([[name in (f"rank_{s}", f"score_{s}") for name in parts.names] for s in found.names])
-    if parts.ranker is None:
-        weights = 1.0 / (60.0 + np.take_along_axis(found.ranks, best[:, None], axis=1)[:, 0])
+    if parts.ranker is None or not of_source.any():  # no feature tells of sources
+        weights = 1.0 / (FUSION + np.take_along_axis(found.ranks, best[:, None], axis=1)[:, 0])
     else:
         weights = (added * of_source[best]).sum(axis=1)
     told = np.array([not name.startswith(VECTORS) for name in parts.names]) & ~of_source.any(axis=0)

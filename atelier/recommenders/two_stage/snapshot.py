@@ -8,7 +8,7 @@ Nothing later than the moment is seen: :func:`snapshot` refuses interactions tha
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
@@ -66,22 +66,24 @@ class ArticleGroups:
             seed: of the projection.
         """
         style, kind = (_numbers(catalogue, ids, name) for name in ("product_code", "product_type"))
-        if catalogue is None or catalogue.vectors is None or not dim:
+        vectors = None if catalogue is None else without_the_day(catalogue).vectors
+        if catalogue is None or vectors is None or not dim:
             return cls(style, kind, np.zeros((len(ids), 0), dtype=np.float32))
-        short = projected(_timeless(catalogue.vectors, catalogue.names), dim, seed)
+        short = projected(vectors, dim, seed)
         content = np.zeros((len(ids), short.shape[1]), dtype=np.float32)
         content[ids.encode(catalogue.ids.values)] = short
         return cls(style, kind, content)
 
 
-def _timeless(vectors: Float32s, names: tuple[str, ...] | None) -> Float32s:
-    """The vectors with 0 where they count sales or days up to the catalogue's own day.
+def without_the_day(catalogue: Catalogue) -> Catalogue:
+    """The catalogue, its vectors with 0 where they count sales or days up to the catalogue's own day.
 
     The same vectors describe articles on earlier days, whose labels come later: a count of these knows them.
     """
-    if names is None:
-        return vectors
-    return np.where([name.startswith(("popularity: ", "recency: ")) for name in names], np.float32(0), vectors)
+    if catalogue.vectors is None or catalogue.names is None:
+        return catalogue
+    counts = [name.startswith(("popularity: ", "recency: ")) for name in catalogue.names]
+    return replace(catalogue, vectors=np.where(counts, np.float32(0), catalogue.vectors))
 
 
 def projected(vectors: Float32s, dim: int, seed: int) -> Float32s:

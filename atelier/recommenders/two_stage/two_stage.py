@@ -49,7 +49,7 @@ from atelier.recommenders.two_stage.network_ranker import NetworkRanker
 from atelier.recommenders.two_stage.ranker import BoostedRanker, Examples
 from atelier.recommenders.two_stage.ranker import Ranker as CandidateRanker
 from atelier.recommenders.two_stage.ranking_features import FeatureInputs
-from atelier.recommenders.two_stage.snapshot import WINDOWS, ArticleGroups, Snapshot, moment_after
+from atelier.recommenders.two_stage.snapshot import WINDOWS, ArticleGroups, Snapshot, moment_after, without_the_day
 from atelier.recommenders.two_stage.two_stage_config import DECLARATION, TOWERS, TwoStageConfig
 from atelier.recommenders.two_stage.two_tower import TwoTower
 from atelier.search.ragged import Indices, Pairs, Ranked, best, first_of_order, followed, place_in_row, without
@@ -74,7 +74,8 @@ class TwoStage(Recommender[TwoStageConfig]):
         groups = ArticleGroups.of_catalogue(catalogue, self.article_ids, self.config.content_length, self.config.seed)
         channels = () if train.channels is None else tuple(map(str, train.channels.categories))
         ages = self._ages(customers, train.customer_ids)
-        situation = Situation(self.config, groups, channels, ages, catalogue, customers)
+        known = None if catalogue is None else without_the_day(catalogue)
+        situation = Situation(self.config, groups, channels, ages, known, customers)
         self.examples_seen, self.recall_by_source = 0, {}
         ranker = None if self.config.ranker == "joint" else self._trained(train, situation)
         now, asked = moment(train, moment_after(train), situation, self.in_stock & self.ranked, self.device)
@@ -142,7 +143,8 @@ class TwoStage(Recommender[TwoStageConfig]):
         then, _ = moment(known, as_of, situation, np.ones(len(self.article_ids), dtype=bool), self.device)
         rows = self._learned_from(known, np.unique(train.customers[label]))
         if not self.recall_by_source:  # the first that is made is of the newest day
-            truth = train.rows(label & np.isin(train.customers, rows))
+            regulars = rows[then.inputs.histories.lengths[rows] > 0]
+            truth = train.rows(label & np.isin(train.customers, regulars))
             found = candidate_recall(then, truth, train.customer_ids, self.article_ids)
             self.recall_by_source = dict(found.groupby("source", sort=False)["recall"].mean())
         chosen = Pairs(train.customers[label].astype(np.int64), train.articles[label])
@@ -171,7 +173,8 @@ class TwoStage(Recommender[TwoStageConfig]):
     def training_figures(self) -> dict[str, float | None]:
         """How many lists were trained on, and the recall of the newest day's candidates, by source and ``merged``.
 
-        Recall is the mean over that day's customers of the share of what they chose that is among their candidates.
+        Recall is the mean over that day's customers with history of the share of what they chose that is among their
+        candidates. The ranker ``joint`` learns from no day's candidates, and has none.
         """
         recall = {f"recall_{source}": float(value) for source, value in self.recall_by_source.items()}
         return {"lists": float(self.examples_seen), **recall}
@@ -235,15 +238,20 @@ class TwoStage(Recommender[TwoStageConfig]):
             found |= {f"source.{name}.{key}": array for key, array in arrays.items()}
         return found
 
+    def _attribute_profile(self, customers: Any, history: Interactions) -> dict[str, Array]:
+        if self.config.age is None or customers is None:
+            return {}
+        return {"history.ages": number_column(customers, self.config.age, history.customer_ids, "age")}
+
     def _ranked_candidates(self, now: Moment, rows: Indices) -> tuple[Pairs, Float32s]:
-        """The candidates of those among the customers ``rows`` who have a history, and their scores."""
+        """The candidates of those among the customers ``rows`` who have a history, and what the ranker says of them."""
         with_history = np.flatnonzero(now.inputs.histories.lengths[rows] > 0)
         active = rows[with_history]
         candidates = now.candidates(active)
         raw: Float64s = candidates.fused()
         if self.trained_ranker is not None:
             raw = self.trained_ranker.scores(now.features(active, candidates))
-        return Pairs(with_history[candidates.rows], candidates.codes), (1 + expit(raw)).astype(np.float32)
+        return Pairs(with_history[candidates.rows], candidates.codes), raw.astype(np.float32)
 
     def _popular(self, now: Moment, eligible: Codes) -> tuple[Codes, Float32s]:
         """The eligible articles by what sold lately, then by what sold before, and their share of the most sold."""
@@ -263,6 +271,7 @@ class TwoStage(Recommender[TwoStageConfig]):
             may = allowed[mine.codes] & without(mine, excluded, n)
             mine, scores = mine.where(may), scores[may]
             first = best(mine.rows, mine.codes, scores, len(rows), k)
+            first = Ranked(first.codes, (1 + expit(first.scores)).astype(np.float32))
             taken = excluded.joined(mine)
             return followed(first, first_of_order(order, shares, taken, len(rows), k, n))
 

@@ -32,7 +32,7 @@ from atelier.nn.layers import unset_linear
 from atelier.nn.ranking_losses import in_batch
 from atelier.nn.training_loop import Epoch, Passes, StepLoss, TrainingLoop
 from atelier.nn.training_state import fingerprint
-from atelier.recommenders.training_data.customer_features import attribute_matrix
+from atelier.recommenders.training_data.customer_features import AttributeSpace
 from atelier.recommenders.two_stage.ranking_network import RankingNetwork, vector_names
 from atelier.recommenders.two_stage.snapshot import ArticleGroups
 from atelier.recommenders.two_stage.two_tower_config import DECLARATION, TwoTowerConfig
@@ -170,11 +170,13 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
         groups = ArticleGroups.of_catalogue(catalogue, self.article_ids, config.content_length, config.seed)
         if config.reads_content and not groups.content.any():
             warnings.warn("two_tower was given no article vectors: it learns embeddings only", stacklevel=4)
-        attributes = attribute_matrix(customers, config.customer_attributes, train.customer_ids)
+        space = AttributeSpace.fit(customers, config.customer_attributes, train.customer_ids)
+        attributes = space.matrix(customers, train.customer_ids)
         towers = self._towers(groups.content, attributes.shape[1])
         self._train(towers, train, attributes)
         self.weights = {
             "content": groups.content,
+            "customer_space": np.frombuffer(space.model_dump_json().encode(), dtype=np.uint8).copy(),
             **{f"towers.{name}": value.cpu().numpy() for name, value in towers.state_dict().items()},
         }
         self.weights["articles"] = self._article_vectors(towers.cpu())
@@ -237,9 +239,17 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
         return vectors
 
     def _profile(self, history: Interactions) -> dict[str, Array]:
-        positions = self.weights["towers.customer.layers.0.weight"].shape[1]
-        width = self.weights["content"].shape[1] + self.config.embedding + 2
-        return self._profiles(history, np.zeros((len(history.customer_ids), positions - width), dtype=np.float32))
+        return self._profiles(history, np.zeros((len(history.customer_ids), self._space.positions), dtype=np.float32))
+
+    def _attribute_profile(self, customers: Any, history: Interactions) -> dict[str, Array]:
+        if customers is None or not self._space.positions:
+            return {}
+        return self._profiles(history, self._space.matrix(customers, history.customer_ids))
+
+    @property
+    def _space(self) -> AttributeSpace:
+        """How attributes of customers are read: as of those trained on."""
+        return AttributeSpace.model_validate_json(self.weights["customer_space"].tobytes())
 
     @torch.inference_mode()
     def _profiles(self, history: Interactions, attributes: Float32s) -> dict[str, Array]:

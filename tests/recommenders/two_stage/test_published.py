@@ -56,6 +56,23 @@ def test_the_loss_is_the_mean_cross_entropy_of_positives_and_their_negatives() -
     assert float(ranking_loss(network, customers, articles, others).detach()) == pytest.approx(np.mean(losses), 1e-5)
 
 
+def test_the_published_numbers() -> None:
+    model = built(**TASTES).fit(planted(), CATALOGUE)
+    towers = {name: array.shape for name, array in model.weights.items() if "two_tower" in name}
+    of = "source.two_tower.weight.towers"
+    for tower in ("article", "customer"):
+        widths = [towers[f"{of}.{tower}.layers.{number}.weight"][0] for number in range(3)]
+        assert widths == [128, 64, 32]
+    ranking = {name: array.shape for name, array in model.weights.items() if name.startswith("ranker.network")}
+    for branch in ("customer", "candidate"):
+        assert [ranking[f"ranker.network.{branch}.{number}.weight"][0] for number in range(2)] == [64, 32]
+    assert [ranking[f"ranker.network.joined.{number}.weight"] for number in range(2)] == [(32, 64), (16, 32)]
+    published = TwoStageConfig.published()
+    assert (published.negatives, published.network_learning_rate) == (4, 0.001)
+    assert published.recommenders == ("two_tower",)
+    assert not published.sources
+
+
 def test_towers_and_network_are_trained_together() -> None:
     towers = recommenders.build("two_tower", ranking_negatives=4, max_epochs=1, learning_rate=0.01)
     alone = recommenders.build("two_tower", max_epochs=1, learning_rate=0.01)
@@ -77,6 +94,7 @@ def test_the_network_ranks_what_the_towers_retrieve(model: TwoStage) -> None:
     assert model.training_figures() == {"lists": 0.0}, "it learns from no list of candidates"
     (row,) = model.explain(recs.head(1)).to_pylist()
     assert [reason["value"] for reason in row] == ["two_tower"], "numbers of vectors are no reasons"
+    assert row[0]["weight"] == pytest.approx(1 / 61), "its part of the fusion: it stands first in the source's list"
 
 
 def test_a_bundle_gives_the_same_lists(model: TwoStage, tmp_path: Path) -> None:

@@ -88,7 +88,9 @@ def test_customers_without_history_get_what_sells() -> None:
     assert model.recommend(["x"], k=5)["article_id"].tolist() == popular.recommend(["x"], k=5)["article_id"].tolist()
 
 
-def recorded(frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> dict[tuple[int, str, str], list[float]]:
+def recorded(
+    frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue = CATALOGUE, **settings: Any
+) -> dict[tuple[int, str, str], list[float]]:
     """The features of all training examples of the last day: by (day's place, customer, article)."""
     found: dict[tuple[int, str, str], list[float]] = {}
     kept = Moment.features
@@ -105,8 +107,16 @@ def recorded(frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> dict[tuple
     ids = {"customers": data.customer_ids, "articles": CATALOGUE.ids}
     with monkeypatch.context() as patch:
         patch.setattr(Moment, "features", features)
-        recommenders.build("two_stage", **SMALL, training_days=1).fit(data, CATALOGUE)
+        recommenders.build("two_stage", **(SMALL | settings), training_days=1).fit(data, catalogue)
     return found
+
+
+def with_sales(frame: pd.DataFrame) -> Catalogue:
+    """The catalogue as it is after the last day: its vectors count what sold, the judged day included."""
+    sold = frame["article_id"].value_counts().reindex(ARTICLES["article_id"], fill_value=0).to_numpy()
+    vectors = np.column_stack([ARTICLES["product_type"] == "Sock", ARTICLES["product_type"] == "Coat", np.log1p(sold)])
+    names = ["product_type: Sock", "product_type: Coat", "popularity: popularity"]
+    return Catalogue.from_frames(ARTICLES, vectors.astype(np.float32), names)
 
 
 def test_no_feature_sees_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,6 +128,30 @@ def test_no_feature_sees_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     common = one.keys() & two.keys()
     assert len(common) > 100
     assert all(np.array_equal(one[key], two[key], equal_nan=True) for key in common)
+
+
+@pytest.mark.parametrize("source", ["hybrid", "two_tower"])
+def test_no_recommender_among_the_sources_sees_the_labels(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor by the catalogue's vectors, which count what sold on the judged day."""
+    last = FRAME["occurred_at"] >= DAYS[-1]
+    other = FRAME.copy()
+    other.loc[last, "article_id"] = np.random.default_rng(1).permutation(other.loc[last, "article_id"])
+    one, two = (recorded(frame, monkeypatch, with_sales(frame), recommenders=[source]) for frame in (FRAME, other))
+    common = one.keys() & two.keys()
+    assert len(common) > 100
+    assert all(np.array_equal(one[key], two[key], equal_nan=True) for key in common)
+
+
+def test_the_age_of_a_new_customer_is_read() -> None:
+    ages = pd.DataFrame({"customer_id": sorted(set(FRAME["customer_id"]))})
+    ages["age"] = np.where(ages["customer_id"].str[1:].astype(int) % 2, 20.0, 60.0)
+    model = recommenders.build("two_stage", **SMALL, age="age").fit(FRAME, CATALOGUE, ages)
+    assert isinstance(model, TwoStage)
+    new = pd.DataFrame({"customer_id": ["new"], "age": [60.0]})
+    history = FRAME[FRAME["customer_id"] == "c03"].assign(customer_id="new")
+    known = model.with_histories(history, new).customer_profiles.profiles
+    assert known["history.ages"].tolist() == [60.0]
+    assert np.isnan(model.with_histories(history).customer_profiles.profiles["history.ages"]).all()
 
 
 def test_a_day_that_leaks_into_its_own_features_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

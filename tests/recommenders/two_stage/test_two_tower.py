@@ -66,6 +66,15 @@ def test_a_customer_of_whom_only_attributes_are_known_gets_their_taste(model: Tw
     assert own_taste(recs) > 0.95
 
 
+def test_the_attributes_of_a_customer_who_comes_later_are_read_as_those_trained_on(model: TwoTower) -> None:
+    nothing = FRAME.iloc[:0]
+    new = pd.DataFrame({"customer_id": ["x0", "x1"], "taste": ["even", "odd"]})
+    recs = model.with_histories(nothing, new).recommend(new, k=8, exclude_seen=False)
+    assert own_taste(recs) > 0.95
+    blind = model.with_histories(nothing, new[["customer_id"]]).customer_profiles.profiles["customers"]
+    np.testing.assert_array_equal(blind[0], blind[1])
+
+
 def test_an_article_that_nobody_chose_is_found_by_its_content(model: TwoTower) -> None:
     """Among the two new articles everyone's first is the one of their taste."""
     recs = model.recommend(k=1, candidates=NEW)
