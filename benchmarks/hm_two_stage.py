@@ -13,7 +13,7 @@ on the first two, judged on the last. That project's precision of 60% at a recal
 the truth is pooled over the customers: an article is right in anybody's list if anybody bought it in the judged part.
 Precision is the share of the places of all lists that hold such an article, recall the share of such articles that a
 list holds, in the mean over customers. What it rewards is popularity; it has no goal. Beside it stands precision per
-customer.
+customer, with recall and NDCG.
 
 What belongs here: reading the data, both protocols, printing. What does not: the models, the complete week
 (:mod:`benchmarks.hm_week_two_stage`).
@@ -37,6 +37,7 @@ from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
 from atelier.metrics import per_customer
 from atelier.progress import progress
+from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
 from benchmarks.hm_recommenders import catalogue
 from benchmarks.hm_week_two_stage import Costs, Values, lists_for, map_at_12, peak
 
@@ -56,7 +57,9 @@ POOLED: dict[str, tuple[str, dict[str, Any]]] = {
     **MODELS,
     "two_stage, network": ("two_stage", {**WEEKLY, "ranker": "network"}),
     "two_tower": ("two_tower", {}),
+    "published": ("two_stage", TwoStageConfig.published().model_dump()),
 }
+"""The models of the pooled split."""
 
 
 def read(folder: Path) -> tuple[Interactions, pd.DataFrame, Catalogue]:
@@ -122,12 +125,12 @@ def pooled(
     anybody = set(truth.article_ids.values.to_pylist())
     rows, costs = [], Costs()
     for label, (name, settings) in progress(POOLED.items(), "hm: pooled"):
-        told = {**settings, **changes} if name == "two_stage" else settings
+        told = {**settings, **changes} if name == "two_stage" and label != "published" else settings
         model = recommenders.build(name, **told)
         costs.of(label, partial(model.fit, train, sold, customers))
         recs = lists_for(model, everyone, train, PUBLISHED_K[-1])
         values = per_customer(recs, truth, k=PUBLISHED_K)
-        own = values[values["metric"] == "precision"].groupby("k")["value"].mean()
+        own = values.groupby(["metric", "k"], observed=True)["value"].mean()
         for k in PUBLISHED_K:
             right = recs.loc[recs["rank"] <= k, "article_id"].isin(anybody)
             share = right.sum() / recs["customer_id"].nunique()
@@ -137,7 +140,7 @@ def pooled(
                     "k": k,
                     "pooled precision": share / k,
                     "pooled recall": share / len(anybody),
-                    "precision per customer": own[k],
+                    **{f"{metric} per customer": own[metric, k] for metric in ("precision", "recall", "ndcg")},
                 }
             )
     return pd.DataFrame(rows), costs
