@@ -28,10 +28,13 @@ def doctor(sizes_only: bool) -> None:
     for line in lines(found.findings):
         click.echo(line)
     broken = len(found.broken)
+    other = {state: sum(each.state == state for each in found.findings) for state in ("incomplete", "left over")}
+    if not other["incomplete"]:
+        del other["incomplete"]
     click.echo(
         f"{home.root}: {found.partitions:,} partitions, {found.bundles:,} model bundles, {found.vector_files:,} files "
         f"of image vectors {'looked at' if sizes_only else 'read'}: {broken:,} broken, "
-        f"{len(found.findings) - broken:,} left over"
+        + ", ".join(f"{count:,} {state}" for state, count in other.items())
     )
     if found.broken:
         raise SystemExit(1)
