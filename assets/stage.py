@@ -20,11 +20,10 @@ from assets.isolation import Failed, run_isolated
 from assets.launchpad import launch_config, model_config
 from assets.results import CONTRACT, MADE, WHETHER_MADE, broken_contract, made, missing, results, table_of
 from assets.retries import RETRIES, WAIT, is_transient
-from assets.step import RunResources, Step
+from assets.step import RunResources, Step, days_of_run
 from atelier.code_version import code_version
 from atelier.errors import ContractViolation
 from atelier.progress import named
-from resources.retailer import day_range
 from resources.tables import REGISTRY
 
 #: Whom to ask about the assets of a group; the groups that are not named belong to the last.

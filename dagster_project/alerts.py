@@ -115,8 +115,8 @@ def post(address: str, text: str) -> None:
     A receiver that cannot be reached, is busy (429) or has an error of its own (5xx) is tried again.
 
     Raises:
-        AlertNotSent: the address is none of HTTP, nobody answers, or the answer is an error, each time. The message does not hold
-            the address beyond its host: the rest is a secret.
+        AlertNotSent: the address is none of HTTP, nobody answers, or the answer is an error, each time. The
+            message does not hold the address beyond its host: the rest is a secret.
     """
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -136,4 +136,4 @@ def post(address: str, text: str) -> None:
 
 def _may_pass(error: Exception) -> bool:
     """Whether the same message may be taken if it is sent again."""
-    return not isinstance(error, HTTPError) or error.code == HTTPStatus.TOO_MANY_REQUESTS or error.code >= 500  # noqa: PLR2004 - all errors of the receiver
+    return not isinstance(error, HTTPError) or error.code == HTTPStatus.TOO_MANY_REQUESTS or error.code >= 500

@@ -118,8 +118,9 @@ def runner(home: Home, job: str) -> Iterator[Run]:
 
 
 def name_dagster(home: Home) -> None:
-    """Set ``$DAGSTER_HOME`` to the home's own, unless a deployment keeps Dagster elsewhere; settings that are lost
-    are written again.
+    """Set ``$DAGSTER_HOME`` to the home's own, unless a deployment keeps Dagster elsewhere.
+
+    Dagster's settings of the home are written again where they were lost.
 
     Raises:
         SettingsError: it is set, and is the Dagster of another home, or no folder.
