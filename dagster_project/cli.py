@@ -79,8 +79,7 @@ def main() -> None:
     try:
         cli()
     except AtelierError as error:
-        said = "\n".join(map(clean, str(error).splitlines()))
-        click.echo(f"atelier: {said}", err=True)
+        click.echo("\n".join(map(clean, f"atelier: {error}".splitlines())), err=True)
     except Exception as error:
         if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in READERS:
             raise

@@ -341,7 +341,7 @@ def test_the_command_prints_a_table_and_its_exit_status_says_whether_anything_is
     sound = CliRunner().invoke(cli, ["doctor"], env=environment)
     assert (sound.exit_code, sound.output) == (
         0,
-        f"{shop.root}: 15 partitions, 3 model bundles, 1 files of image vectors read: 0 broken, 0 left over\n",
+        f"{shop.root}: 15 partitions, 3 model bundles, 1 file of image vectors read: 0 broken, 0 left over\n",
     )
     truncate(path := shop.one(EVENTS))
     told = CliRunner().invoke(cli, ["doctor", "--sizes-only"], env=environment)
