@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,8 +16,15 @@ from resources.compute import Compute
 from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
 from resources.retailer import Home, Settings, write_settings
+from resources.tables import table
 
 DAY = date(2025, 3, 4)
+
+
+def rows(of: str, /, **columns: Any) -> pd.DataFrame:
+    """Rows of a table, with nothing in the columns that are not given."""
+    declared = [column.name for column in table(of).columns]
+    return pd.DataFrame(columns).assign(**{column: None for column in declared if column not in columns})
 
 
 @pytest.fixture
@@ -25,9 +33,10 @@ def step(tmp_path: Path) -> Step:
     home = Home(tmp_path)
     write_settings(home, Settings(source="sample", path="retailer", first_day=DAY))
     store = FeatureStore(home.store)
-    store.write("articles", DAY, pd.DataFrame({"article_id": ["a0", "a1"], "name": "Shirt", "in_stock": True}))
-    bought = {"customer_id": ["c0", "c1"], "article_id": ["a0", "a1"], "occurred_at": datetime(2025, 3, 4, 10)}
-    store.write("interactions", DAY, pd.DataFrame(bought | {"kind": "purchase"}))
+    store.write("articles", DAY, rows("articles", article_id=["a0", "a1"], name="Shirt", in_stock=True))
+    at = datetime(2025, 3, 4, 10)
+    bought = {"ordinal": [0, 1], "customer_id": ["c0", "c1"], "article_id": ["a0", "a1"], "occurred_at": at}
+    store.write("interactions", DAY, rows("interactions", **bought, kind="purchase"))
     return Step(RunResources(home, store, ModelStore(home.store), Compute("cpu", 1)), [DAY], "run", "1")
 
 
@@ -37,7 +46,7 @@ def step(tmp_path: Path) -> Step:
 def test_a_model_that_can_rank_for_nobody_fails_its_check(
     step: Step, customers: list[str], passed: bool, share: str
 ) -> None:
-    step.store.write("customers", DAY, pd.DataFrame({"customer_id": customers}))
+    step.store.write("customers", DAY, rows("customers", customer_id=customers))
     fit_model("repeat", step, PRESET_CONFIGS["repeat"]())
     (check,) = [each for each in step.outcome.checks if each.name == SERVES]
     assert check.passed == passed
