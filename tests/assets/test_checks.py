@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
+import dagster as dg
 import pyarrow as pa
 import pytest
 
 from assets.checks import changed_rows, changed_values, missing_days, moved_labels
+from assets.step import days_of_run
 from resources.feature_store import FeatureStore
+from resources.retailer import Settings
 
 DAY = date(2026, 3, 1)
 LABELS = "annotated_attributes"

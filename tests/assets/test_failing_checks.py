@@ -47,7 +47,7 @@ def test_a_model_that_can_rank_for_nobody_fails_its_check(
     step: Step, customers: list[str], passed: bool, share: str
 ) -> None:
     step.store.write("customers", DAY, rows("customers", customer_id=customers))
-    fit_model("als", step, PRESET_CONFIGS["als"](factors=2, iterations=1))
+    fit_model("als", step, PRESET_CONFIGS["als"].model_validate({"factors": 2, "iterations": 1}))
     (check,) = [each for each in step.outcome.checks if each.name == SERVES]
     assert check.passed == passed
     assert check.description == f"als can rank articles for {share} of the customers"

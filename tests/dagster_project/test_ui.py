@@ -141,7 +141,7 @@ def test_definitions_that_cannot_be_loaded_are_told_once_and_tried_again_ever_la
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now, client = [1000.0], Broken()
-    monkeypatch.setattr(ui.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(ui.CodeServer, "_start", lambda _: SimpleNamespace(poll=lambda: None))
     code = ui.CodeServer()
     monkeypatch.setattr(code, "_client", client)
