@@ -289,7 +289,7 @@ def test_the_doctor_tells_what_is_left_over_from_what_is_broken(shop: Shop) -> N
         ("store/similar_articles", "atelier vacuum"),
         ("store/_staging", "atelier vacuum"),
     ]
-    assert found.findings[0].problem.startswith("1 files that no pointer names, ")
+    assert found.findings[0].problem.startswith("1 file that no pointer names, ")
     assert (found.partitions, found.bundles, found.vector_files) == (15, 3, 1)
 
 
@@ -300,7 +300,7 @@ def test_the_doctor_finds_what_stands_beside_the_store(shop: Shop) -> None:
     (shop.home.reports / "ds=2025-03-04.json").write_bytes(b"\xff")
     assert [(each.file, each.command) for each in examine(shop.home).broken] == [
         ("dagster/dagster.yaml", "atelier init --if-absent"),
-        ("reports/ds=2025-03-04.json", "dg launch --job daily_retrain --partition 2025-03-04"),
+        ("reports/ds=2025-03-04.json", "dg launch --assets report --partition 2025-03-04"),
         ("atelier.duckdb", "atelier publish"),
     ]
     (shop.root / "atelier.duckdb.wal").touch()
