@@ -309,7 +309,7 @@ def test_the_doctor_finds_what_stands_beside_the_store(shop: Shop) -> None:
     assert "atelier.duckdb" not in {each.file.partition(".wal")[0] for each in examine(shop.home).broken}
     shop.store.write("interactions", THIRD, interactions(FIRST))
     shop.store.vacuum(timedelta(0))
-    assert "shows 1 files that are gone" in examine(shop.home).broken[-1].problem
+    assert "shows 1 file that is gone" in examine(shop.home).broken[-1].problem
 
 
 def test_the_doctor_finds_a_bundle_that_is_gone_and_one_that_nobody_names(shop: Shop) -> None:
