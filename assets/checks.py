@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from assets.day_events import check_results
-from assets.step import RunResources
+from assets.step import RunResources, days_of_run
 from resources.retailer import day_range
 
 if TYPE_CHECKING:
@@ -55,9 +55,12 @@ def build_checks(days: dg.DailyPartitionsDefinition) -> list[dg.AssetChecksDefin
         context: dg.AssetCheckExecutionContext, run_resources: dg.ResourceParam[RunResources]
     ) -> Iterator[dg.AssetCheckResult]:
         op_context = context.op_execution_context
-        keys = op_context.partition_key_range
-        days = day_range(date.fromisoformat(keys.start), date.fromisoformat(keys.end))
-        store, first_day = run_resources.store, run_resources.home.settings.first_day
+        settings = run_resources.home.settings
+        days, store, first_day = (
+            days_of_run(op_context.partition_key_range, settings),
+            run_resources.store,
+            settings.first_day,
+        )
         for key in sorted(op_context.selected_asset_check_keys):
             faults = _faults(store, key.asset_key.to_user_string(), key.name, days, first_day)
             yield from check_results(op_context, key, {day: _result(key, faults.get(day, ())) for day in days})

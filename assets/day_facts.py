@@ -60,7 +60,7 @@ def day_facts(step: Step) -> "DayFacts":
         metrics=partition(step, "offline_metrics"),
         unjudged=reason,
         before_first_lists=first,
-        judged_later=judged_later(step),
+        judged_later=judged_later(step.home.settings, step.ds),
     )
 
 
@@ -134,11 +134,13 @@ def _unjudged(step: Step) -> tuple[str, bool]:
     origin = origin_of(step)
     if origin < step.home.settings.first_day:
         return f"There are no lists of {origin}, which is before the first day.", True
-    reason = missing(step, origin) or f"the lists of {origin} wait: run `{judge_command(step.ds)}`"
+    reason = missing(step) or f"the lists of {origin} wait: run `{judge_command(step.ds)}`"
     return f"{reason[:1].upper()}{reason[1:]}.", False
 
 
 def unjudged(step: Step) -> str:
     """Why the page of the step's day has no figures of recommendations, and what to run, as sentences."""
     reason, first = _unjudged(step)
-    return f"Nothing was judged on this day. {reason}" + (f" {judged_later(step)}" if first else "")
+    return f"Nothing was judged on this day. {reason}" + (
+        f" {judged_later(step.home.settings, step.ds)}" if first else ""
+    )

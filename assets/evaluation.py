@@ -4,7 +4,7 @@ What belongs here: which lists are compared with which truth, and the assets tha
 formulas of the metrics (:mod:`atelier.metrics`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from assets.recommenders import TRAIN_KINDS, catalogue, fitted_daily, training_i
 from assets.stage import stage
 from assets.step import Step
 from atelier.recommenders import MODELS
-from resources.retailer import day_range
+from resources.retailer import Settings, day_range
 from resources.tables.columns import SEEN
 from sql import query
 
@@ -85,7 +85,7 @@ class EvaluationData:
 def offline_metrics(step: Step, config: EvaluationConfig) -> None:
     """Evaluates the recommendations of ds − horizon; if data are missing, checks and run say how to make them."""
     origin = origin_of(step)
-    remedy = missing(step, origin)
+    remedy = missing(step)
     with_lists = models_with_lists(step, origin)
     absent = [name for name in fitted_daily(step.home.settings) if name not in with_lists]
     found = f"the lists of {origin} are evaluated on what customers did until {step.ds}"
@@ -116,18 +116,31 @@ def origin_of(step: Step) -> date:
     return step.ds - timedelta(days=step.home.settings.horizon)
 
 
-def missing(step: Step, origin: date) -> str | None:
-    """What has to be run before the lists of ``origin`` can be evaluated; None where nothing is missing."""
-    if origin < step.home.settings.first_day:
+def missing(step: Step) -> str | None:
+    """What has to be run before the step's day can be judged; None where nothing is missing."""
+    store = step.store
+    return unmet(step.home.settings, step.ds, store.days(TABLE), store.days("interactions"))
+
+
+def unmet(settings: Settings, ds: date, lists: Collection[date], interactions: Collection[date]) -> str | None:
+    """What has to be run before the lists of ``ds − horizon`` can be judged on ``ds``; None where nothing is missing.
+
+    Args:
+        settings: of the home.
+        ds: the day of judging.
+        lists: the days that have lists.
+        interactions: the days whose interactions are stored.
+    """
+    origin = ds - timedelta(days=settings.horizon)
+    if origin < settings.first_day:
         return (
-            f"no recommendations of {origin}, which is before the first day, {step.home.settings.first_day}."
-            f" {judged_later(step)}"
+            f"no recommendations of {origin}, which is before the first day, {settings.first_day}."
+            f" {judged_later(settings, ds)}"
         )
-    again = f"`{judge_command(step.ds)}`"
-    if not models_with_lists(step, origin):
+    again = f"`{judge_command(ds)}`"
+    if origin not in lists:
         return f"no recommendations of {origin}: run `dg launch --job daily_retrain --partition {origin}`, then {again}"
-    days = day_range(origin + timedelta(days=1), step.ds)
-    absent = [day for day in days if step.store.pointer("interactions", day) is None]
+    absent = [day for day in day_range(origin + timedelta(days=1), ds) if day not in interactions]
     if absent:
         return (
             f"no interactions of {absent[0]} … {absent[-1]}: run"
@@ -141,16 +154,15 @@ def judge_command(ds: date) -> str:
     return f"dg launch --job judge --partition {ds}"
 
 
-def judged_later(step: Step) -> str:
-    """When the lists that were made on the step's day are evaluated, and by which command."""
-    settings = step.home.settings
-    later = step.ds + timedelta(days=settings.horizon)
+def judged_later(settings: Settings, ds: date) -> str:
+    """When the lists that were made on ``ds`` are evaluated, and by which command."""
+    later = ds + timedelta(days=settings.horizon)
     if settings.last_day is not None and later > settings.last_day:
         return (
-            f"The lists of {step.ds} cannot be evaluated: that takes what customers do until {later}, and the source"
+            f"The lists of {ds} cannot be evaluated: that takes what customers do until {later}, and the source"
             f" ends on {settings.last_day}."
         )
-    return f"The lists of {step.ds} are evaluated on {later}, once it is ingested: run `{judge_command(later)}`."
+    return f"The lists of {ds} are evaluated on {later}, once it is ingested: run `{judge_command(later)}`."
 
 
 def models_with_lists(step: Step, origin: date) -> list[str]:

@@ -4,6 +4,7 @@ What belongs here: which days have a page, remembering the status of each, writi
 it looks (:mod:`atelier.report.index`).
 """
 
+import warnings
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 def record_path(folder: Path, ds: date) -> Path:
     """The file that says how a day went, which the page of all days is made from."""
     return folder / f"ds={ds}.json"
+
+
+def launch_command(ds: date) -> str:
+    """The command that makes the page of a day again, and the record of how it went."""
+    return f"dg launch --assets report --partition {ds}"
 
 
 def days_with_page(folder: Path) -> list[date]:
@@ -35,8 +41,8 @@ def write_index(folder: Path, title: str, ds: date, lines: "Sequence[Line]") -> 
     Returns:
         The page of all days.
 
-    Raises:
-        DayRecordError: what was remembered of another day cannot be read; the message names the file and the command.
+    What was remembered of another day and cannot be read does not stop this one: that day is shown by its page alone,
+    and a warning names the file and the command that mends it.
     """
     from assets.lineage_pages import write_page
     from atelier.report.index import INDEX, DayRecord, DayRecordError, index_page
@@ -50,6 +56,7 @@ def write_index(folder: Path, title: str, ds: date, lines: "Sequence[Line]") -> 
             known = path.exists()
             records.append(DayRecord.from_json(as_text(path.read_bytes()), str(path)) if known else DayRecord(day))
         except DayRecordError as error:
-            raise DayRecordError(f"{error}, with: dg launch --job daily_retrain --partition {day}") from error
+            warnings.warn(f"{error}, with: {launch_command(day)}", stacklevel=2)
+            records.append(DayRecord(day))
     write_page(index_page(title, records), folder / INDEX)
     return folder / INDEX

@@ -20,11 +20,10 @@ from assets.isolation import Failed, run_isolated
 from assets.launchpad import launch_config, model_config
 from assets.results import CONTRACT, MADE, WHETHER_MADE, broken_contract, made, missing, results, table_of
 from assets.retries import RETRIES, WAIT, is_transient
-from assets.step import RunResources, Step
+from assets.step import RunResources, Step, days_of_run
 from atelier.code_version import code_version
 from atelier.errors import ContractViolation
 from atelier.progress import named
-from resources.retailer import day_range
 from resources.tables import REGISTRY
 
 #: Whom to ask about the assets of a group; the groups that are not named belong to the last.
@@ -287,24 +286,15 @@ def _run(
     stage: Stage, context: dg.AssetExecutionContext, resources: RunResources, values: dict[str, Any] | None
 ) -> Iterator[Any]:
     """Do the stage's work and report its results to Dagster."""
-    step = Step(resources, _days_of(context, resources), str(context.run.run_id), stage.code_version, context)
+    step = Step(
+        resources,
+        days_of_run(context.partition_key_range, resources.home.settings),
+        str(context.run.run_id),
+        stage.code_version,
+        context,
+    )
     work = partial(_work, stage.name, stage.compute, stage.config, values or {})
     yield from (_run_isolated if stage.isolated else _run_here)(stage, step, work)
-
-
-def _days_of(context: dg.AssetExecutionContext, resources: RunResources) -> Sequence[date]:
-    """The days of a run.
-
-    Raises:
-        Failure: a partition of the run is no day of this home, which Dagster does not look at before it queues a run.
-    """
-    from resources.days import NoSuchDay, day_of
-
-    keys, settings = context.partition_key_range, resources.home.settings
-    try:
-        return day_range(day_of(keys.start, settings), day_of(keys.end, settings))
-    except NoSuchDay as error:
-        raise dg.Failure(f"the run's partition: {error}", allow_retries=False) from error
 
 
 def _work(

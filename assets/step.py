@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from resources.retailer import Home
+from resources.retailer import Home, Settings, day_range
 
 if TYPE_CHECKING:
     import duckdb
@@ -281,3 +281,17 @@ class Step:
 def markdown(text: str) -> dg.MarkdownMetadataValue:
     """Metadata that the UI shows as formatted text."""
     return dg.MarkdownMetadataValue(text)
+
+
+def days_of_run(keys: dg.PartitionKeyRange, settings: Settings) -> Sequence[date]:
+    """The days of a run.
+
+    Raises:
+        Failure: a partition of the run is no day of this home, which Dagster does not look at before it queues a run.
+    """
+    from resources.days import NoSuchDay, day_of
+
+    try:
+        return day_range(day_of(keys.start, settings), day_of(keys.end, settings))
+    except NoSuchDay as error:
+        raise dg.Failure(f"the run's partition: {error}", allow_retries=False) from error

@@ -9,9 +9,13 @@ atelier.toml, because such addresses are secrets.
 
 import json
 import os
+import time
 import urllib.request
 from collections.abc import Sequence
+from http import HTTPStatus
+from http.client import HTTPException
 from typing import TYPE_CHECKING
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 import dagster as dg
@@ -25,8 +29,9 @@ if TYPE_CHECKING:
 ADDRESS = "ATELIER_ALERT_WEBHOOK"
 #: The variable that holds the address of Dagster's pages, so that the message can link to the run.
 UI_ADDRESS = "ATELIER_UI"
-#: How long the receiver may take, in seconds.
-TIMEOUT = 10.0
+#: How long the receiver may take, in seconds; how often a message is sent to one that does not take it, and how long is
+#: waited before the second time, in seconds; twice as long before each further one.
+TIMEOUT, ATTEMPTS, PAUSE = 10.0, 3, 2.0
 #: How many failed steps a message names, and how much of each error it holds.
 NAMED = 5
 #: The error that Dagster makes of any error of a step.
@@ -35,7 +40,10 @@ LENGTH = 300
 
 
 class AlertNotSent(AtelierError):
-    """The webhook did not take an alert; the message says why. The sensor's tick fails, and Dagster shows it."""
+    """The webhook did not take an alert; the message says why.
+
+    The sensor's tick fails, and Dagster shows it. The alert is lost then: Dagster does not tell of a run twice.
+    """
 
 
 def alert_sensor() -> dg.SensorDefinition:
@@ -51,7 +59,9 @@ def alert_sensor() -> dg.SensorDefinition:
     def alert_on_failure(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
         to = os.environ.get(ADDRESS)
         if not to:
-            return dg.SkipReason(f"nobody is told: set {ADDRESS} for the daemon and the code location, and reload it")
+            return dg.SkipReason(
+                f"nobody is told: set {ADDRESS} for the process that serves the code location, and start it again"
+            )
         errors = [
             (str(event.step_key), _said(event.step_failure_data.error)) for event in context.get_step_failure_events()
         ]
@@ -102,17 +112,28 @@ def _first_line(text: str) -> str:
 def post(address: str, text: str) -> None:
     """Send ``{"text": …}``, which chat programs' incoming webhooks take.
 
+    A receiver that cannot be reached, is busy (429) or has an error of its own (5xx) is tried again.
+
     Raises:
-        AlertNotSent: the address is none of HTTP, nobody answers, or the answer is an error. The message does not hold
-            the address beyond its host: the rest is a secret.
+        AlertNotSent: the address is none of HTTP, nobody answers, or the answer is an error, each time. The
+            message does not hold the address beyond its host: the rest is a secret.
     """
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise AlertNotSent(f"{ADDRESS} is not an address of HTTP; it begins with https://")
     body = json.dumps({"text": text}).encode()
     request = urllib.request.Request(address, data=body, headers={"Content-Type": "application/json"})  # noqa: S310 - HTTP, as checked above
-    try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310 - as above
-            answer.read()
-    except OSError as error:  # URLError, HTTPError and a timeout are kinds of it
-        raise AlertNotSent(f"the alert was not taken by {parts.hostname}: {error}") from error
+    for attempt in range(ATTEMPTS):
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310 - as above
+                answer.read()
+            return
+        except (OSError, HTTPException) as error:  # URLError, HTTPError and a timeout are kinds of OSError
+            if attempt == ATTEMPTS - 1 or not _may_pass(error):
+                raise AlertNotSent(f"the alert was not taken by {parts.hostname}: {error}") from error
+        time.sleep(PAUSE * 2**attempt)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same message may be taken if it is sent again."""
+    return not isinstance(error, HTTPError) or error.code == HTTPStatus.TOO_MANY_REQUESTS or error.code >= 500

@@ -59,9 +59,10 @@ def build_defs(
     jobs = build_jobs(stages, partitions.days)
     assets = [stage.asset(partitions) for stage in stages]
     checks = build_checks(partitions.days)
+    store = store or home.open_store(audit)
     resources = RunResources(
         home,
-        store or home.open_store(audit),
+        store,
         models or ModelStore(home.store),
         compute or Compute(allowed.device, allowed.threads),
         tuple(key for each in (*assets, *checks) for key in each.check_keys),
@@ -70,7 +71,7 @@ def build_defs(
         assets=assets,
         asset_checks=checks,
         jobs=jobs,
-        schedules=[nightly(job, settings) for job in jobs if job.name in NIGHTLY],
+        schedules=[nightly(job, settings, store) for job in jobs if job.name in NIGHTLY],
         sensors=[alert_sensor()],
         resources={"run_resources": resources},
         executor=steps_in_processes("models"),

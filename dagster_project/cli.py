@@ -19,6 +19,7 @@ from dagster_project.commands.lineage import lineage
 from dagster_project.commands.promote import promote
 from dagster_project.commands.recommend import recommend
 from dagster_project.commands.similar import similar
+from dagster_project.terminal import clean
 from resources.retailer import Home
 
 #: Libraries that read and write files, and have errors of their own for it.
@@ -78,12 +79,12 @@ def main() -> None:
     try:
         cli()
     except AtelierError as error:
-        click.echo(f"atelier: {error}", err=True)
+        click.echo("\n".join(map(clean, f"atelier: {error}".splitlines())), err=True)
     except Exception as error:
         if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in READERS:
             raise
         said = str(error).strip().splitlines()
-        click.echo(f"atelier: {type(error).__name__}: {said[0] if said else 'without a message'}", err=True)
+        click.echo(f"atelier: {type(error).__name__}: {clean(said[0]) if said else 'without a message'}", err=True)
         click.echo(
             "A file is damaged, or cannot be read or written; `atelier doctor` names what is broken and what mends it.",
             err=True,

@@ -72,7 +72,7 @@ def run_job_in_processes(
     assets: Sequence[dg.AssetKey] | None = None,
     config: Config | None = None,
     log_level: str = "INFO",
-) -> None:
+) -> str:
     """Run ``job`` of ``home``, without pools, as its executor has it: steps in processes, two at once.
 
     Args:
@@ -84,6 +84,9 @@ def run_job_in_processes(
         assets: what of the job is made; None: everything.
         config: typed config of stages, by stage.
         log_level: what is shown of Dagster's log; its storage keeps all.
+
+    Returns:
+        The id of the run, which succeeded.
 
     Raises:
         AtelierError: steps have failed; the message names them.
@@ -100,6 +103,7 @@ def run_job_in_processes(
         failed = [event.step_key for event in result.get_step_failure_events()]
         if not result.success:
             raise AtelierError(f"{job} {first}: {', '.join(map(str, failed)) or 'the run'} failed; see the log above")
+        return result.run_id
 
 
 def job_of(root: str, job: str) -> dg.JobDefinition:

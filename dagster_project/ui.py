@@ -21,16 +21,22 @@ from types import TracebackType
 from typing import Self
 
 import click
+import dagster as dg
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._grpc.client import DagsterGrpcClient
+from dagster_shared.error import SerializableErrorInfo
+from dagster_shared.serdes import deserialize_value
 
 from atelier.errors import AtelierError
+from dagster_project.daemon import daemon_at_work
 from resources.retailer import Home
 
 HOST = "127.0.0.1"
 BIN = Path(sys.executable).parent
 #: How often the code server is asked whether it is there.
 LOOK_SECONDS = 3.0
+#: How long is waited at most before definitions that could not be loaded are tried again.
+LONGEST_PAUSE_SECONDS = 300.0
 #: How long it may take to load the definitions, and how long it lives without being asked.
 LOAD_SECONDS, HEARTBEAT_SECONDS = 180, 120
 #: How long a process may take to end when asked to, before it is killed: `dg dev` waits a minute for its own.
@@ -56,6 +62,7 @@ class CodeServer:
         self._client = DagsterGrpcClient(port=self.port, host=HOST)
         self._process = self._start()
         self._ready = False
+        self._pause, self._next_reload, self._told = LOOK_SECONDS, 0.0, ""
 
     def __enter__(self) -> Self:
         return self
@@ -82,14 +89,36 @@ class CodeServer:
             self._client.heartbeat("")
         except DagsterUserCodeUnreachableError:
             return  # it is still starting
-        if self._ready and not self.is_ready():
+        was_ready = self._ready
+        if self.is_ready():
+            self._pause, self._told = LOOK_SECONDS, ""
+        elif was_ready and time.monotonic() >= self._next_reload:
+            self._reload()
+
+    def _reload(self) -> None:
+        """Have the inner process started again; where it cannot load, say why once, and wait longer each time."""
+        if self._pause == LOOK_SECONDS:
             click.echo("the process with the definitions is gone and is started again", err=True)
-            # Having started another one, Dagster asks the old process to end and fails, because it is gone: whether the
-            # new one is there, the next look says.
-            with suppress(DagsterUserCodeUnreachableError):
-                self._client.reload_code(timeout=LOAD_SECONDS)
-        else:
-            self.is_ready()
+        # Having started another one, Dagster asks the old process to end and fails, because it is gone: whether the
+        # new one is there, the next look says.
+        with suppress(DagsterUserCodeUnreachableError):
+            self._client.reload_code(timeout=LOAD_SECONDS)
+        reason = self._load_error()
+        if reason and reason != self._told:
+            click.echo(f"the definitions cannot be loaded, and are tried again: {reason}", err=True)
+            self._told = reason
+        self._next_reload = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+
+    def _load_error(self) -> str:
+        """Why the definitions could not be loaded; empty where they could, or nobody answers."""
+        try:
+            answer = deserialize_value(self._client.list_repositories())
+        except DagsterUserCodeUnreachableError:
+            return ""
+        if not isinstance(answer, SerializableErrorInfo):
+            return ""
+        return (answer.cause or answer).message.strip()
 
     def _start(self) -> "subprocess.Popen[bytes]":
         return _started(
@@ -115,7 +144,7 @@ def serve(port: int) -> int:
         PortInUse: something listens there already. Nothing was started: a daemon without its web server would work on
             the home beside the daemon of whoever has the port.
     """
-    check_port(port)
+    check_port(port, Path(os.environ["DAGSTER_HOME"]))
     with tempfile.TemporaryDirectory() as folder, CodeServer() as code:
         workspace = Path(folder) / "workspace.yaml"
         workspace.write_text(WORKSPACE.format(host=HOST, port=code.port), encoding="utf-8")
@@ -131,8 +160,12 @@ def serve(port: int) -> int:
     return dev.returncode
 
 
-def check_port(port: int) -> None:
+def check_port(port: int, dagster: Path) -> None:
     """Make sure that the web server can listen on a port of loopback.
+
+    Args:
+        port: the port.
+        dagster: Dagster's folder, whose daemon may be what listens there.
 
     Raises:
         PortInUse: it cannot.
@@ -142,10 +175,20 @@ def check_port(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise PortInUse(
-                f"{HOST}:{port} cannot be listened on ({error.strerror}): Dagster may run already; end it, or choose "
-                "another port: make ui PORT=3001"
-            ) from error
+            said = f"{HOST}:{port} cannot be listened on ({error.strerror})"
+            if served_already(dagster):
+                raise PortInUse(
+                    f"{said}, and Dagster runs on {dagster} already: end it before you start another, on whatever port"
+                ) from error
+            raise PortInUse(f"{said}: end what listens there, or choose another port: make ui PORT=3001") from error
+
+
+def served_already(dagster: Path) -> bool:
+    """Whether a daemon is at work on the Dagster in a folder; where it has not run yet, nothing is written."""
+    if not any(path.name != "dagster.yaml" for path in dagster.iterdir()):
+        return False
+    with dg.DagsterInstance.from_config(str(dagster)) as instance:
+        return daemon_at_work(instance)
 
 
 def free_port() -> int:

@@ -7,6 +7,7 @@ do that), printing (:mod:`dagster_project.commands.doctor`).
 Nothing is written.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Literal
 
 from atelier.errors import BundleError, DamagedFile
 from resources.embedding_cache import EmbeddingCache
+from resources.encoders import backbone_of
+from resources.encoders import records as encoder_records
 from resources.image_memory import read_memory
 from resources.model_store import ModelStore
 from resources.model_store import launch_command as train_command
@@ -33,6 +36,13 @@ if TYPE_CHECKING:
 READ_BY_VIEWS = """
     SELECT DISTINCT file FROM materialisations
     WHERE "table" IN (SELECT view_name FROM duckdb_views() WHERE NOT internal) ORDER BY file"""
+#: The sections of Dagster's settings without which runs are not limited, or not looked after; with their older names.
+DAGSTER_SECTIONS = (
+    (b"concurrency", b"run_queue", b"run_coordinator"),
+    (b"run_launcher",),
+    (b"run_monitoring",),
+    (b"freshness",),
+)
 PUBLISH, VACUUM = "atelier publish", "atelier vacuum"
 
 
@@ -41,13 +51,14 @@ class Finding:
     """One thing that is not as it should be.
 
     Attributes:
-        state: ``broken``: something cannot be read; ``left over``: nothing needs it.
+        state: ``broken``: something cannot be read; ``incomplete``: something may have to be added to it; ``left
+            over``: nothing needs it.
         file: the file or folder, relative to the home.
         problem: what is wrong with it.
         command: what mends or removes it.
     """
 
-    state: Literal["broken", "left over"]
+    state: Literal["broken", "incomplete", "left over"]
     file: str
     problem: str
     command: str
@@ -98,10 +109,22 @@ def examine(home: Home, *, sizes_only: bool = False) -> Examination:
 
 
 def _dagster(home: Home) -> Iterator[Finding]:
-    """Without its settings Dagster runs any number of runs at once, with telemetry."""
+    """Dagster's settings, and the sections of them that a home of an older version lacks.
+
+    Without its settings Dagster runs any number of runs at once, with telemetry.
+    """
     file = home.dagster / "dagster.yaml"
     if not file.is_file():
         yield Finding("broken", _named(home, file), "is gone: Dagster runs without limits", "atelier init --if-absent")
+        return
+    sections = set(re.findall(rb"^(\w+):", file.read_bytes(), re.MULTILINE))
+    missing = [names[0].decode() for names in DAGSTER_SECTIONS if not sections.intersection(names)]
+    if missing:
+        problem = (
+            f"has no {', no '.join(missing)}: it was written by an older version, or they were taken out on purpose"
+        )
+        remedy = "copy these sections from dagster_project/dagster.yaml, unless you left them out"
+        yield Finding("incomplete", _named(home, file), problem, remedy)
 
 
 def _readable_pointers(home: Home, found: Examination) -> list[Pointer]:
@@ -142,12 +165,12 @@ def _unnamed_files(home: Home, pointers: list[Pointer], found: Examination) -> I
         files = (home.store / declared.name).glob(f"ds=*/{'part=*/' if declared.part else ''}*.parquet")
         sizes = [path.stat().st_size for path in files if path.relative_to(home.store).as_posix() not in named]
         if sizes:
-            problem = f"{len(sizes)} files that no pointer names, {sum(sizes) / 2**20:.1f} MiB"
+            problem = f"{_files(len(sizes))} that no pointer names, {sum(sizes) / 2**20:.1f} MiB"
             yield Finding("left over", f"store/{declared.name}", problem, VACUUM)
     staged = list((home.store / STAGING).glob("*"))
     if staged:
         yield Finding(
-            "left over", f"store/{STAGING}", f"{len(staged)} unfinished files, unless a run is at work", VACUUM
+            "left over", f"store/{STAGING}", f"{_files(len(staged), 'unfinished ')}, unless a run is at work", VACUUM
         )
 
 
@@ -176,11 +199,23 @@ def _models(home: Home, found: Examination, sizes_only: bool) -> None:
                 else:
                     unread = f"{problem}; no day's pointer names it"
                     found.findings.append(Finding("left over", place, unread, f"rm -r {home.root / place}"))
+    found.findings += _encoder_records(home)
     promoted = home.settings.encoder.promoted
     if promoted is not None and not models.path("image_backbone", promoted).is_dir():
         place = f"store/models/image_backbone/{promoted}"
         problem = "is gone, and atelier.toml says that it encodes photographs"
         found.findings.append(Finding("broken", place, problem, "atelier promote image_backbone --undo"))
+
+
+def _encoder_records(home: Home) -> Iterator[Finding]:
+    """From which fine-tuned backbone each encoder was made."""
+    for file in encoder_records(home.store):
+        try:
+            backbone_of(home.store, [file.stem])
+        except BundleError as error:
+            newest = max(home.open_store().days("image_embeddings"), default=home.settings.first_day)
+            again = f"rm {file} && {launch_command(table('image_embeddings'), newest)}"
+            yield Finding("broken", _named(home, file), _without_command(error, str(file)), again)
 
 
 def _vectors(home: Home, store: "FeatureStore", sound: list[Pointer], found: Examination, sizes_only: bool) -> None:
@@ -236,7 +271,7 @@ def _records(home: Home) -> Iterator[Finding]:
         try:
             DayRecord.from_json(as_text(file.read_bytes()), str(file))
         except DayRecordError as error:
-            again = f"dg launch --job daily_retrain --partition {file.stem.removeprefix('ds=')}"
+            again = f"dg launch --assets report --partition {file.stem.removeprefix('ds=')}"
             yield Finding("broken", _named(home, file), _without_command(error, str(file)), again)
 
 
@@ -262,7 +297,16 @@ def _database(home: Home, pointers: list[Pointer]) -> Iterator[Finding]:
     named = {pointer.file for pointer in pointers}  # of these it was said already whether they are gone
     gone = [name for (name,) in shown if name not in named and not (home.store / name).exists()]
     if gone:
-        yield Finding("broken", file.name, f"shows {len(gone)} files that are gone, the first {gone[0]}", PUBLISH)
+        yield Finding(
+            "broken",
+            file.name,
+            f"shows {_files(len(gone))} that {'is' if len(gone) == 1 else 'are'} gone, the first {gone[0]}",
+            PUBLISH,
+        )
+
+
+def _files(count: int, kind: str = "") -> str:
+    return f"{count} {kind}file{'' if count == 1 else 's'}"
 
 
 def _named(home: Home, path: Path) -> str:

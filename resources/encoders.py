@@ -94,12 +94,18 @@ def _backbone(home: "Home", models: "ModelStore", encoder_id: str) -> "Backbone"
 def record_backbone(root: Path, encoder_id: str, model_id: str) -> None:
     """Record that the encoder has the weights of a bundle; where that is known already, nothing is written.
 
+    A damaged record is written again: it must not stop the photographs of every night.
+
     Args:
         root: the store's folder.
         encoder_id: the encoder.
         model_id: the id of the bundle of ``image_backbone``.
     """
-    if _read(root, encoder_id) != model_id:
+    try:
+        known = _read(root, encoder_id)
+    except BundleError:
+        known = None
+    if known != model_id:
         replace_text(root, json.dumps({"model_id": model_id}) + "\n", _file(root, encoder_id))
 
 
@@ -116,6 +122,11 @@ def backbone_of(root: Path, encoder_ids: Iterable[str]) -> str | None:
     return _read(root, found[0]) if len(found) == 1 else None
 
 
+def records(root: Path) -> list[Path]:
+    """The files that say from which backbone an encoder was made, readable or not."""
+    return sorted(_file(root, "any").parent.glob("*.json"))
+
+
 def _file(root: Path, encoder_id: str) -> Path:
     return root / "models" / BACKBONE / "encoders" / f"{encoder_id}.json"
 
@@ -123,7 +134,10 @@ def _file(root: Path, encoder_id: str) -> Path:
 def _read(root: Path, encoder_id: str) -> str | None:
     path = _file(root, encoder_id)
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["model_id"])
+        model_id = json.loads(path.read_text(encoding="utf-8"))["model_id"]
+        if not isinstance(model_id, str):
+            raise TypeError(f"model_id is {model_id!r}")
+        return model_id
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:

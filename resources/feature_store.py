@@ -313,6 +313,15 @@ class FeatureStore:
         names = list(registry.REGISTRY) if table is None else [table]
         return [pointer for name in names for pointer in self._pointers.of_table(registry.table(name))]
 
+    def days(self, table: str, part: str | None = None) -> set[date]:
+        """The days of a table, or of one part of it, by the names of its pointers: no damaged one is in the way."""
+        declared = registry.table(table)
+        names = self._pointers.names(declared)
+        if part is not None:
+            names = [name for name in names if name.endswith(f"/{part}.json")]
+        start = len(f"{declared.name}/ds=")
+        return {date.fromisoformat(name[start : start + 10]) for name in names}
+
     def last_day(self, table: str) -> date:
         """The newest day that a table has.
 

@@ -198,11 +198,12 @@ class Home:
     def served_by_dagster(cls) -> "Home":
         """As :meth:`from_environment`, for the code that Dagster loads: its runs must appear in the home's own Dagster.
 
-        With ``$ATELIER_HOME`` set, ``$DAGSTER_HOME`` may be any folder: a deployment has Dagster's settings elsewhere.
+        With ``$ATELIER_HOME`` set, ``$DAGSTER_HOME`` may be any folder but the Dagster of another home: a deployment
+        has Dagster's settings elsewhere.
 
         Raises:
-            SettingsError: ``$DAGSTER_HOME`` is not set, or names the Dagster of something else while ``$ATELIER_HOME``
-                is not set.
+            SettingsError: ``$DAGSTER_HOME`` is not set, names the Dagster of another home, or names the Dagster of
+                something else while ``$ATELIER_HOME`` is not set.
         """
         home, dagster = cls.from_environment(), os.environ.get("DAGSTER_HOME")
         wanted = f"set ATELIER_HOME={home.root} and DAGSTER_HOME={home.dagster}"
@@ -210,6 +211,12 @@ class Home:
             raise SettingsError(
                 f"DAGSTER_HOME is not set: runs would write into {home.root}, without its limits and unknown to its "
                 f"Dagster; {wanted}"
+            )
+        other = cls(Path(dagster).resolve().parent)
+        if other != home and other.toml.exists() and other.dagster == Path(dagster).resolve():
+            raise SettingsError(
+                f"DAGSTER_HOME is {dagster}, the Dagster of the home {other.root}, and ATELIER_HOME is {home.root}: "
+                f"runs would be recorded in the wrong home; {wanted}"
             )
         if not os.environ.get("ATELIER_HOME") and home.dagster != Path(dagster).resolve():
             raise SettingsError(

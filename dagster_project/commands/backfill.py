@@ -10,17 +10,23 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from assets.evaluation import TAG
 from atelier.errors import AtelierError
 from resources.days import day_of
-from resources.retailer import Home, Settings, day_range
+from resources.retailer import Home, Settings, SettingsError, day_range
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 #: The job that does a range of days in one run.
 RANGED = "ingest"
-#: Runs a day, or a range of days as one run.
-Run = Callable[[date, date | None], None]
+#: Runs a day, or a range of days as one run, and says why it made nothing; None where it made what it should.
+Run = Callable[[date, date | None], str | None]
 
 
 class BackfillStopped(AtelierError):
@@ -66,34 +72,71 @@ def run_days(job: str, days: Sequence[date], run: Run) -> None:
         named = f"{job} {day}" + (f" … {end}" if end else "")
         click.echo(f"▶ {named}")
         try:
-            run(day, end)
+            nothing = run(day, end)
         except AtelierError as error:
             raise BackfillStopped(
                 f"{error}\nMend the cause, then go on with: atelier backfill {day} {days[-1]} --job {job}"
             ) from error
-        click.echo(f"✓ {named}")
+        click.echo(f"! {named}: {nothing}" if nothing else f"✓ {named}")
 
 
 @contextmanager
 def runner(home: Home, job: str) -> Iterator[Run]:
     """What runs ``job`` of ``home``, against the home's own Dagster storage and with steps in processes.
 
+    The runs take no part in the queue and the pools of Dagster's daemon; where one is at work, a warning says so.
+
     Raises:
         AtelierError: there is no such job; the message names those that there are.
+        SettingsError: ``$DAGSTER_HOME`` is the Dagster of another home, or no folder.
     """
     import dagster as dg
 
     from dagster_project.build import build_defs
+    from dagster_project.daemon import daemon_at_work
     from dagster_project.executors import step_server
     from dagster_project.run import run_job_in_processes
 
     jobs = sorted(each.name for each in build_defs(home).get_repository_def().get_all_jobs() if each.name[0] != "_")
     if job not in jobs:
         raise AtelierError(f"there is no job {job!r}; there are {', '.join(jobs)}")
-    os.environ.setdefault("DAGSTER_HOME", str(home.dagster))
+    name_dagster(home)
     with dg.DagsterInstance.get() as instance, step_server("models"):
+        if daemon_at_work(instance):
+            click.echo(
+                "A daemon of Dagster is at work on this home, and these runs do not wait in its queue: if it starts "
+                "others meanwhile, they share the machine. Turn its schedules off until this has ended, or backfill "
+                "in the UI instead.",
+                err=True,
+            )
 
-        def run(first: date, last: date | None) -> None:
-            run_job_in_processes(home, instance, job, first, last, log_level="WARNING")
+        def run(first: date, last: date | None) -> str | None:
+            run_id = run_job_in_processes(home, instance, job, first, last, log_level="WARNING")
+            return nothing_judged(instance, run_id)
 
         yield run
+
+
+def name_dagster(home: Home) -> None:
+    """Set ``$DAGSTER_HOME`` to the home's own, unless a deployment keeps Dagster elsewhere.
+
+    Dagster's settings of the home are written again where they were lost.
+
+    Raises:
+        SettingsError: it is set, and is the Dagster of another home, or no folder.
+    """
+    from dagster_project.commands.init import write_dagster_yaml
+
+    named = Path(os.environ.setdefault("DAGSTER_HOME", str(home.dagster)))
+    if named.resolve() == home.dagster:
+        write_dagster_yaml(home)
+    Home.served_by_dagster()
+    if not named.is_dir():
+        raise SettingsError(f"DAGSTER_HOME is {named}, which is no folder; make it, or set DAGSTER_HOME={home.dagster}")
+
+
+def nothing_judged(instance: "dg.DagsterInstance", run_id: str) -> str | None:
+    """Why a run judged nothing, as its tag says; None where it judged something, or was not to judge."""
+    run = instance.get_run_by_id(run_id)
+    judged = run.tags.get(TAG, "") if run else ""
+    return f"judged {judged}" if judged.startswith("nothing") else None

@@ -28,13 +28,21 @@ def doctor(sizes_only: bool) -> None:
     for line in lines(found.findings):
         click.echo(line)
     broken = len(found.broken)
+    other = {state: sum(each.state == state for each in found.findings) for state in ("incomplete", "left over")}
+    if not other["incomplete"]:
+        del other["incomplete"]
     click.echo(
-        f"{home.root}: {found.partitions:,} partitions, {found.bundles:,} model bundles, {found.vector_files:,} files "
-        f"of image vectors {'looked at' if sizes_only else 'read'}: {broken:,} broken, "
-        f"{len(found.findings) - broken:,} left over"
+        f"{home.root}: {counted(found.partitions, 'partition')}, {counted(found.bundles, 'model bundle')}, "
+        f"{counted(found.vector_files, 'file')} of image vectors {'looked at' if sizes_only else 'read'}: "
+        f"{broken:,} broken, " + ", ".join(f"{count:,} {state}" for state, count in other.items())
     )
     if found.broken:
         raise SystemExit(1)
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things, in words: ``1 file``, ``2 files``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def lines(findings: "Iterable[Finding]") -> Iterator[str]:

@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
+import dagster as dg
 import pyarrow as pa
 import pytest
 
 from assets.checks import changed_rows, changed_values, missing_days, moved_labels
+from assets.step import days_of_run
 from resources.feature_store import FeatureStore
+from resources.retailer import Settings
 
 DAY = date(2026, 3, 1)
 LABELS = "annotated_attributes"
@@ -173,3 +176,13 @@ def test_values_that_come_or_go_are_named(store: FeatureStore) -> None:
     )
     expected = f"{day(2)}: new colour=navy, new colour=neutral, gone colour=beige"
     assert changed_values(store, days(0, 1, 2, 3, 4)) == {day(2): [expected]}
+
+
+@pytest.mark.parametrize("keys", [("2025-03-02", "2025-03-03"), ("2025-03-03", "2025-03-06"), ("2025-3-3", "2025-3-3")])
+def test_a_run_of_days_that_the_home_does_not_have_fails_at_once(keys: tuple[str, str]) -> None:
+    settings = Settings(source="sample", path="retailer", first_day=date(2025, 3, 3), last_day=date(2025, 3, 5))
+    with pytest.raises(dg.Failure, match="the run's partition: ") as refused:
+        days_of_run(dg.PartitionKeyRange(*keys), settings)
+    assert not refused.value.allow_retries
+    whole = dg.PartitionKeyRange("2025-03-03", "2025-03-05")
+    assert days_of_run(whole, settings) == [date(2025, 3, day) for day in (3, 4, 5)]

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from dagster_project import alerts
 from dagster_project.alerts import ADDRESS, LENGTH, UI_ADDRESS, AlertNotSent, alert_sensor, message, post
 
 DAY = "2025-03-04"
@@ -21,18 +22,20 @@ class Webhook:
         address: of the server.
         received: the bodies, as JSON.
         status: what the server answers.
+        first: what it answers before that, one for each message.
     """
 
     def __init__(self) -> None:
         self.received: list[Any] = []
         self.status = 200
+        self.first: list[int] = []
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 hook.received.append((self.path, self.headers["Content-Type"], json.loads(body)))
-                self.send_response(hook.status)
+                self.send_response(hook.first.pop(0) if hook.first else hook.status)
                 self.end_headers()
 
             def log_message(self, *_: Any) -> None:
@@ -40,6 +43,12 @@ class Webhook:
 
         self.server = HTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self.server.server_port}/secret-path"
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message is sent again at once."""
+    monkeypatch.setattr(alerts, "PAUSE", 0.0)
 
 
 @pytest.fixture
@@ -128,3 +137,20 @@ def test_a_receiver_that_refuses_or_is_away_is_named_without_the_secret(webhook:
     with pytest.raises(AlertNotSent, match=r"was not taken by 127\.0\.0\.1") as away:
         post("http://127.0.0.1:1/secret-path", "text")
     assert "secret-path" not in str(away.value)
+
+
+@pytest.mark.parametrize("first", [[503], [429, 500]])
+def test_a_receiver_that_is_busy_is_tried_again(webhook: Webhook, first: list[int]) -> None:
+    webhook.first = list(first)
+    post(webhook.address, "text")
+    assert [body for _, _, body in webhook.received] == [{"text": "text"}] * (len(first) + 1)
+
+
+@pytest.mark.parametrize(("status", "sent"), [(404, 1), (503, alerts.ATTEMPTS)])
+def test_a_message_is_given_up_at_once_where_it_is_wrong_and_after_three_times_otherwise(
+    webhook: Webhook, status: int, sent: int
+) -> None:
+    webhook.status = status
+    with pytest.raises(AlertNotSent, match=f"HTTP Error {status}"):
+        post(webhook.address, "text")
+    assert len(webhook.received) == sent

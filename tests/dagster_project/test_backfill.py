@@ -1,19 +1,33 @@
 """``atelier backfill``: a range of days in order, refused with a sentence where one is none, stopped by a failure."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
+from time import time
 
+import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from dagster._daemon.types import DaemonHeartbeat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assets.evaluation import TAG
 from atelier.errors import AtelierError
 from dagster_project.cli import cli
-from dagster_project.commands.backfill import BackfillStopped, days_between, run_days, runner
+from dagster_project.commands.backfill import (
+    BackfillStopped,
+    days_between,
+    name_dagster,
+    nothing_judged,
+    run_days,
+    runner,
+)
+from dagster_project.daemon import HEARD_WITHIN, daemon_at_work
 from resources.days import NoSuchDay, day_of, newest_day
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings, SettingsError, write_settings
 
 FIRST, LAST = date(2025, 3, 3), date(2025, 3, 20)
 SETTINGS = Settings(source="sample", path="retailer", first_day=FIRST, last_day=LAST)
@@ -71,7 +85,11 @@ DAYS = days_between(SETTINGS, "2025-03-04", "2025-03-06")
 )
 def test_models_are_made_day_by_day_and_history_in_one_run(job: str, runs: Sequence[tuple[date, date | None]]) -> None:
     done: list[tuple[date, date | None]] = []
-    run_days(job, DAYS, lambda first, last: done.append((first, last)))
+
+    def record(first: date, last: date | None) -> None:
+        done.append((first, last))
+
+    run_days(job, DAYS, record)
     assert done == runs
 
 
@@ -105,3 +123,66 @@ def test_the_command_refuses_before_anything_is_run(tmp_path: Path, monkeypatch:
     found = CliRunner().invoke(cli, ["backfill", "2025-3-14", "2030-01-01"])
     assert isinstance(found.exception, NoSuchDay)
     assert not (tmp_path / "dagster").exists()
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home whose retailer has one day with a row in each table."""
+    bought = {"customer_id": "c0", "article_id": "a0", "occurred_at": datetime(2025, 3, 3, 10), "kind": "purchase"}
+    for table, row in {
+        "articles": {"article_id": "a0", "name": "Shirt", "in_stock": True},
+        "customers": {"customer_id": "c0", "age": 30},
+        "interactions": bought,
+    }.items():
+        (tmp_path / "landing" / table).mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist([row]), tmp_path / "landing" / table / f"ds={FIRST}.parquet")
+    home = Home(tmp_path)
+    write_settings(home, Settings(source="parquet", path="landing", first_day=FIRST, last_day=FIRST))
+    monkeypatch.setenv("ATELIER_HOME", str(tmp_path))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    return home
+
+
+@pytest.mark.end_to_end
+def test_a_judge_that_judges_nothing_says_so_and_a_lost_folder_of_dagster_is_made_again(
+    shop: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The only test that runs a job by the command: of all jobs the judge without lists is the quickest."""
+    monkeypatch.setenv("DAGSTER_HOME", str(shop.dagster))  # as somebody's shell has it; the folder was lost
+    with runner(shop, "judge") as run:
+        run_days("judge", [FIRST], run)
+    said = capsys.readouterr().out
+    assert f"! judge {FIRST}: judged nothing: no recommendations of 2025-02-24" in said
+    assert "\u2713" not in said
+    assert (shop.dagster / "dagster.yaml").is_file()
+    with dg.DagsterInstance.from_config(str(shop.dagster)) as instance:
+        (run_of_judge,) = instance.get_runs()
+    assert run_of_judge.is_success
+
+
+def test_what_was_judged_is_told_by_the_tag_of_the_run() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        for run_id, tags in (("1", {TAG: "nothing: no lists"}), ("2", {TAG: "the lists of 2025-03-01"}), ("3", {})):
+            instance.add_run(dg.DagsterRun(job_name="judge", run_id=run_id, tags=tags))
+        assert [nothing_judged(instance, run_id) for run_id in "123"] == ["judged nothing: no lists", None, None]
+
+
+def test_the_dagster_of_another_home_and_a_folder_that_is_none_are_refused(
+    shop: Home, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Home(tmp_path_factory.mktemp("other"))
+    write_settings(other, SETTINGS)
+    monkeypatch.setenv("DAGSTER_HOME", str(other.dagster))
+    with pytest.raises(SettingsError, match=rf"the Dagster of the home {other.root}, and ATELIER_HOME is {shop.root}"):
+        name_dagster(shop)
+    monkeypatch.setenv("DAGSTER_HOME", str(shop.root / "nowhere"))
+    with pytest.raises(SettingsError, match="nowhere, which is no folder; make it"):
+        name_dagster(shop)
+    assert not (shop.root / "nowhere").exists()
+
+
+def test_a_daemon_is_at_work_where_it_was_heard_of_just_now() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        for seconds, at_work in ((HEARD_WITHIN + 60, False), (1, True)):
+            instance.add_daemon_heartbeat(DaemonHeartbeat(time() - seconds, "SCHEDULER", "1", []))
+            assert daemon_at_work(instance) == at_work

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import click
 import duckdb
@@ -438,3 +439,16 @@ def test_every_command_says_what_it_is_for(run: Run) -> None:
     for name, command in cli.cli.commands.items():
         assert command.help, name
         assert run(name, "--help").exit_code == 0
+
+
+def test_what_an_error_says_cannot_command_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for error, said in (
+        (AtelierError("\x1b[2Jfirst\nsecond\x07"), "atelier: ?[2Jfirst\nsecond?\n"),
+        (OSError("\x1b]0;title"), "atelier: OSError: ?]0;title\n"),
+    ):
+        monkeypatch.setattr(cli, "cli", mock.Mock(side_effect=error))
+        with pytest.raises(SystemExit):
+            cli.main()
+        assert capsys.readouterr().err.startswith(said)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -82,6 +83,9 @@ def test_a_day_is_ingested_in_the_process_of_the_run(home: Home) -> None:
     assert {table: store.read(table, DAY).num_rows for table in TABLES} == {
         table: len(ROWS.get(table, [])) for table in TABLES
     }
+    with duckdb.connect(home.database, read_only=True) as database:
+        shown = database.execute("SELECT count(*) FROM interactions WHERE ds = $1", [DAY]).fetchone()
+    assert shown == (len(ROWS["interactions"]),), "the database shows the day without any other job"
 
 
 @pytest.mark.end_to_end

@@ -1,19 +1,24 @@
 """The schedules, evaluated for ticks: which day they request, and when they request nothing and why."""
 
+import logging
 from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from unittest import mock
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 from dagster_project.build import build_defs
 from dagster_project.commands.init import write_dagster_yaml
-from dagster_project.schedules import CAUGHT_UP, DAY_TAG, due, outside
-from resources.retailer import Home, Settings, write_settings
+from dagster_project.schedules import CAUGHT_UP, DAY_TAG, TRIES, absent_days, not_caught_up, outside
+from resources.feature_store import FeatureStore
+from resources.retailer import Home, Settings, day_range, write_settings
 
 LONDON = ZoneInfo("Europe/London")
 NIGHTLY = ("daily_retrain_nightly", "judge_nightly")
@@ -36,29 +41,50 @@ def london(tmp_path_factory: pytest.TempPathFactory) -> dg.RepositoryDefinition:
     return repository_of(tmp_path_factory.mktemp("home"))
 
 
-class Storage:
-    """Dagster's storage as the schedules see it: the partitions of each asset that have run."""
+class Stored:
+    """The store as the schedules see it: the days of each table."""
 
-    def __init__(self, **partitions: Collection[str]) -> None:
-        keys = {"lists": dg.AssetKey(["recommendations", "als"]), "offline_metrics": dg.AssetKey("offline_metrics")}
-        self.partitions = {keys[asset]: set(days) for asset, days in partitions.items()}
+    def __init__(self, **tables: Collection[str]) -> None:
+        self.tables = {table: {date.fromisoformat(day) for day in days} for table, days in tables.items()}
 
-    def get_materialized_partitions(self, asset: dg.AssetKey) -> set[str]:
-        return self.partitions.get(asset, set())
+    def days(self, table: str, part: str | None = None) -> set[date]:
+        assert part in (None, "als")
+        return self.tables.get(table, set())
 
 
-#: Before the first night; for the judge, which needs published days, after every day was published and none judged.
-BEFORE = {
-    "daily_retrain_nightly": Storage(),
-    "judge_nightly": Storage(lists=[str(date(2025, 1, 1) + timedelta(days=n)) for n in range(1000)]),
-}
+EVERY_DAY = [str(date(2024, 12, 1) + timedelta(days=n)) for n in range(1000)]
+#: What the judge needs of every day.
+INPUTS = {"recommendations": EVERY_DAY, "interactions": EVERY_DAY}
+#: Before the first night; for the judge, which needs lists and behaviour, with these of every day, and none judged.
+BEFORE = {"daily_retrain_nightly": Stored(), "judge_nightly": Stored(**INPUTS)}
+TABLES = {"daily_retrain_nightly": "recommendations", "judge_nightly": "offline_metrics"}
+
+
+def after(schedule: str, done: Collection[str]) -> Stored:
+    """The store after the schedule's job was run for some days; the judge has what it needs of every day."""
+    return Stored(**({} if schedule == "daily_retrain_nightly" else INPUTS) | {TABLES[schedule]: done})
+
+
+@cache
+def without_runs() -> dg.DagsterInstance:
+    """A Dagster that has run nothing."""
+    return dg.DagsterInstance.ephemeral()
 
 
 def evaluate(
-    repository: dg.RepositoryDefinition, schedule: str, at: datetime, storage: Storage | None = None
+    repository: dg.RepositoryDefinition,
+    schedule: str,
+    at: datetime,
+    stored: Stored | None = None,
+    instance: dg.DagsterInstance | None = None,
 ) -> list[dg.RunRequest] | str:
     """What ``schedule`` requests at a tick: the requests, or why there is none."""
-    with mock.patch.object(dg.ScheduleEvaluationContext, "instance", storage or BEFORE[schedule]):
+    found = stored or BEFORE[schedule]
+    with (
+        mock.patch.object(FeatureStore, "days", lambda _, table, part=None: found.days(table, part)),
+        # One in memory has no reference by which the context could open it.
+        mock.patch.object(dg.ScheduleEvaluationContext, "instance", instance or without_runs()),
+    ):
         context = dg.build_schedule_context(scheduled_execution_time=at, repository_def=repository)
         tick = repository.get_schedule_def(schedule).evaluate_tick(context)
     if tick.skip_message is not None:
@@ -101,10 +127,11 @@ def test_at_four_yesterday_is_requested(london: dg.RepositoryDefinition, schedul
 @pytest.mark.parametrize("schedule", NIGHTLY)
 def test_a_year_of_ticks_requests_every_day_once(london: dg.RepositoryDefinition, schedule: str) -> None:
     """Also where the clock changes, on 30 March and 26 October: no day is left out and none comes twice."""
-    fired = ticks(london, schedule, FIRST + timedelta(days=1), LAST + timedelta(days=1))
+    first_day = FIRST + timedelta(days=7 if schedule == "judge_nightly" else 0)  # lists are judged a week later
+    fired = ticks(london, schedule, first_day + timedelta(days=1), LAST + timedelta(days=1))
     first = {tick.astimezone(LONDON).date(): tick for tick in reversed(fired)}  # the judge asks every hour
     requests = [requested(london, schedule, tick) for _, tick in sorted(first.items())]
-    days = [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
+    days = day_range(first_day, LAST)
     assert [request.partition_key for request in requests] == [day.isoformat() for day in days]
     assert len({request.run_key for request in requests}) == len(days)
 
@@ -163,41 +190,172 @@ def test_a_live_source_never_ends(tmp_path: Path) -> None:
     assert requested(repository, "daily_retrain_nightly", four).partition_key == yesterday
 
 
+AT = datetime(2025, 2, 11, 5, 0, tzinfo=LONDON)
+
+
+def days_of(found: list[dg.RunRequest] | str) -> list[str | None]:
+    """The days that a tick requests."""
+    assert isinstance(found, list), found
+    return [request.partition_key for request in found]
+
+
 @pytest.mark.parametrize("schedule", NIGHTLY)
-def test_days_missed_while_the_daemon_was_down_are_requested_in_order(
-    london: dg.RepositoryDefinition, schedule: str
-) -> None:
-    """The last day that has run is the 6th; the daemon wakes on the 11th."""
-    done = ["2025-01-01", "2025-02-06"]
-    published = BEFORE["judge_nightly"].partitions[dg.AssetKey(["recommendations", "als"])]
-    before = (
-        Storage(lists=done) if schedule == "daily_retrain_nightly" else Storage(lists=published, offline_metrics=done)
-    )
-    found = evaluate(london, schedule, datetime(2025, 2, 11, 5, 0, tzinfo=LONDON), before)
+def test_every_day_that_is_absent_is_requested_in_order(london: dg.RepositoryDefinition, schedule: str) -> None:
+    """The newest day that is done is the 8th, with a hole before it; the daemon wakes on the 11th."""
+    done = after(schedule, ["2025-01-29", "2025-01-30", "2025-01-31", *(f"2025-02-0{n}" for n in (1, 2, 3, 4, 6, 8))])
+    found = evaluate(london, schedule, AT, done)
+    assert days_of(found) == ["2025-02-05", "2025-02-07", "2025-02-09", "2025-02-10"]
     assert isinstance(found, list)
-    assert [request.partition_key for request in found] == [f"2025-02-{day:02}" for day in (7, 8, 9, 10)]
     assert len({request.run_key for request in found}) == 4
-    long_after = evaluate(london, schedule, datetime(2025, 6, 11, 5, 0, tzinfo=LONDON), before)
-    assert isinstance(long_after, list)
-    assert len(long_after) == CAUGHT_UP
-    assert long_after[-1].partition_key == "2025-06-10"
 
 
-def test_the_judge_waits_until_the_day_is_published(london: dg.RepositoryDefinition) -> None:
-    at = datetime(2025, 2, 11, 4, 5, tzinfo=LONDON)
+@pytest.mark.parametrize("schedule", NIGHTLY)
+def test_days_that_are_too_long_ago_are_named_and_not_requested(london: dg.RepositoryDefinition, schedule: str) -> None:
+    with mock.patch.object(logging.Logger, "warning") as warning:
+        found = evaluate(london, schedule, AT, after(schedule, ["2025-01-25"]))
+    assert len(days_of(found)) == CAUGHT_UP
+    assert days_of(found)[0] == "2025-01-28"
+    said = "\n".join(str(call) for call in warning.call_args_list)
+    job = schedule.removesuffix("_nightly")
+    assert f"{job} has not run for 2025-01-26, 2025-01-27, more than 14 days ago" in said
+    assert f"atelier backfill 2025-01-27 2025-01-27 --job {job}" in said
+
+
+def test_where_only_days_of_long_ago_are_absent_the_reason_names_them(london: dg.RepositoryDefinition) -> None:
+    done = [day for day in EVERY_DAY if day != "2025-01-10"]
+    reason = evaluate(london, "daily_retrain_nightly", AT, Stored(recommendations=done))
+    assert reason == not_caught_up("daily_retrain", [date(2025, 1, 10)])
+
+
+def test_of_many_days_of_long_ago_the_newest_are_named() -> None:
+    said = not_caught_up("judge", day_range(date(2025, 1, 1), date(2025, 1, 20)))
+    assert said.startswith("judge has not run for 2025-01-07, ")
+    assert "2025-01-20 and 6 earlier ones" in said
+
+
+def test_the_judge_waits_for_the_lists_and_for_the_behaviour_and_says_which_is_missing(
+    london: dg.RepositoryDefinition,
+) -> None:
     judged = {"offline_metrics": ["2025-02-08"]}
-    reason = evaluate(london, "judge_nightly", at, Storage(lists=["2025-02-08"], **judged))
-    assert reason == "daily_retrain has not run of 2025-02-10 yet"
-    late = evaluate(london, "judge_nightly", at, Storage(lists=["2025-02-08", "2025-02-09"], **judged))
-    assert isinstance(late, list)
-    assert [request.partition_key for request in late] == ["2025-02-09"]
+    until_ninth = [day for day in EVERY_DAY if day <= "2025-02-09"]
+    late = Stored(recommendations=EVERY_DAY, interactions=until_ninth, **judged)
+    assert days_of(evaluate(london, "judge_nightly", AT, late)) == ["2025-02-09"]
+    none = Stored(recommendations=EVERY_DAY, interactions=[day for day in until_ninth if day < "2025-02-09"], **judged)
+    reason = evaluate(london, "judge_nightly", AT, none)
+    assert isinstance(reason, str)
+    assert reason.startswith("no interactions of 2025-02-09 … 2025-02-10: run `dg launch --job ingest")
+    without_lists = Stored(recommendations=["2025-02-02"], interactions=EVERY_DAY, **judged)
+    assert days_of(evaluate(london, "judge_nightly", AT, without_lists)) == ["2025-02-09"]
+    reason = evaluate(london, "judge_nightly", AT, Stored(interactions=EVERY_DAY, **judged))
+    assert isinstance(reason, str)
+    assert reason.startswith("no recommendations of 2025-02-03: run `dg launch --job daily_retrain")
 
 
-def test_due_is_yesterday_where_yesterday_or_nothing_has_run() -> None:
+def test_lists_of_another_model_are_none_that_are_served(tmp_path: Path) -> None:
+    """Asked of a store on a disk: a day whose serving model failed is absent, whatever Dagster counts as made."""
+    store = FeatureStore(tmp_path)
+    for day, model in (("2025-02-09", "als"), ("2025-02-10", "popular")):
+        pointer = tmp_path / "recommendations" / f"ds={day}" / f"{model}.json"
+        pointer.parent.mkdir(parents=True)
+        pointer.write_text("{}", encoding="utf-8")
+    assert store.days("recommendations", "als") == {date(2025, 2, 9)}
+    assert store.days("recommendations") == {date(2025, 2, 9), date(2025, 2, 10)}
+    assert store.days("offline_metrics") == set()
+
+
+def test_absent_days_begin_with_the_oldest_that_is_done() -> None:
     yesterday = date(2025, 2, 10)
-    assert due(yesterday, []) == [yesterday]
-    assert due(yesterday, ["2025-02-10", "2025-02-09"]) == [yesterday]
-    assert due(yesterday, ["2025-02-11"]) == [yesterday]
+    assert absent_days(yesterday, []) == [yesterday]
+    assert absent_days(yesterday, [date(2025, 2, 11)]) == [yesterday]
+    assert absent_days(yesterday, [yesterday, date(2025, 2, 8)]) == [date(2025, 2, 9)]
+    assert absent_days(yesterday, [yesterday, date(2025, 2, 9)]) == []
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> dg.RepositoryDefinition:
+    """A retailer whose days have no end: ticks are of today, as the runs of the tests are."""
+    return repository_of(tmp_path_factory.mktemp("live"), last=None)
+
+
+def tick_of(nights: int = 0) -> datetime:
+    """The last tick of the judge of today, or of a day so many nights later."""
+    last = datetime.now(LONDON).replace(hour=23, minute=5, second=0, microsecond=0)
+    return last + timedelta(days=nights)
+
+
+def submit(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
+    """A run as the daemon makes it of a request, that is by now in a state."""
+    job = request.tags["dagster/schedule_name"].removesuffix("_nightly")
+    origin = RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("atelier"), "atelier"), job)
+    instance.add_run(
+        dg.DagsterRun(
+            job_name=job, run_id=str(uuid4()), status=status, tags=dict(request.tags), remote_job_origin=origin
+        )
+    )
+
+
+def yesterday_absent(schedule: str) -> Stored:
+    """The store on the first night of the schedule; the judge has what it needs."""
+    today = datetime.now(LONDON).date()
+    days = [str(today - timedelta(days=n)) for n in range(-5, 60)]
+    return Stored() if schedule == "daily_retrain_nightly" else Stored(recommendations=days, interactions=days)
+
+
+ENDED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED)
+UNFINISHED = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED)
+
+
+@pytest.mark.parametrize("schedule", NIGHTLY)
+@pytest.mark.parametrize("status", UNFINISHED)
+def test_a_day_that_is_queued_or_running_is_not_requested_again(
+    live: dg.RepositoryDefinition, schedule: str, status: dg.DagsterRunStatus
+) -> None:
+    stored = yesterday_absent(schedule)
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = evaluate(live, schedule, tick_of(), stored, instance)
+        assert isinstance(first, list)
+        (request,) = first
+        submit(instance, request, status)
+        reason = evaluate(live, schedule, tick_of(), stored, instance)
+        assert isinstance(reason, str)
+        assert reason.endswith(f"for {request.partition_key} is queued or running")
+
+
+@pytest.mark.parametrize("schedule", NIGHTLY)
+@pytest.mark.parametrize("status", ENDED)
+def test_a_day_that_was_not_made_is_tried_again_the_next_night_three_times_in_all(
+    live: dg.RepositoryDefinition, schedule: str, status: dg.DagsterRunStatus
+) -> None:
+    """Also where its run succeeded: a model that failed by itself, and a judge without lists, end so."""
+    stored = yesterday_absent(schedule)
+    day = str(tick_of().date() - timedelta(days=1))
+    done = str(date.fromisoformat(day) - timedelta(days=1))
+    before = Stored(**{name: set(map(str, days)) for name, days in stored.tables.items()} | {TABLES[schedule]: [done]})
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = evaluate(live, schedule, tick_of(), before, instance)
+        assert days_of(first) == [day]
+        assert isinstance(first, list)
+        for count in range(1, TRIES + 1):
+            submit(instance, first[0], status)
+            same_night = evaluate(live, schedule, tick_of(), before, instance)
+            assert isinstance(same_night, str)
+            again = "was run today" if count < TRIES else f"was run {TRIES} times"
+            assert again in same_night
+            assert f"`atelier backfill {day} {day} --job" in same_night
+            next_night = days_of(evaluate(live, schedule, tick_of(nights=1), before, instance))
+            assert (day in next_night) == (count < TRIES)
+
+
+@pytest.mark.parametrize("schedule", NIGHTLY)
+def test_a_day_that_is_done_is_not_requested_by_the_next_tick(live: dg.RepositoryDefinition, schedule: str) -> None:
+    stored = yesterday_absent(schedule)
+    with dg.DagsterInstance.ephemeral() as instance:
+        (found,) = days_of(evaluate(live, schedule, tick_of(), stored, instance))
+        day = str(found)
+        done = Stored(**{name: set(map(str, days)) for name, days in stored.tables.items()} | {TABLES[schedule]: [day]})
+        reason = evaluate(live, schedule, tick_of(), done, instance)
+    job = schedule.removesuffix("_nightly")
+    assert reason == f"{job} has run for {day} and for every day before it"
 
 
 def test_outside_is_exact_on_both_ends() -> None:

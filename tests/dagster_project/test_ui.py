@@ -9,8 +9,14 @@ import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
+import dagster as dg
 import pytest
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._daemon.types import DaemonHeartbeat
+from dagster_shared.error import SerializableErrorInfo
+from dagster_shared.serdes import serialize_value
 
 import dagster_project
 from dagster_project import ui
@@ -94,3 +100,56 @@ def test_a_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) 
     ui.end(process)
     assert process.returncode == -signal.SIGKILL
     ui.end(process)  # it has ended already
+
+
+def test_no_other_port_is_offered_where_dagster_serves_the_home_already(home: Home) -> None:
+    assert not ui.served_already(home.dagster)
+    assert {path.name for path in home.dagster.iterdir()} == {"dagster.yaml"}
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), "SCHEDULER", "1", []))
+    with socket.socket() as taken:
+        taken.bind((ui.HOST, 0))
+        taken.listen()
+        with pytest.raises(ui.PortInUse, match=rf"and Dagster runs on {home.dagster} already: end it") as refused:
+            ui.check_port(taken.getsockname()[1], home.dagster)
+    assert "PORT=" not in str(refused.value)
+
+
+class Broken:
+    """A code server whose definitions cannot be loaded, as its client sees it.
+
+    Attributes:
+        reloads: how often it was asked to load them again.
+    """
+
+    reloads = 0
+
+    def heartbeat(self, _: str) -> None:
+        """It hears that somebody looks."""
+
+    def ping(self, _: str) -> None:
+        raise DagsterUserCodeUnreachableError("no inner process")
+
+    def reload_code(self, *, timeout: int) -> None:
+        self.reloads += 1
+
+    def list_repositories(self) -> str:
+        return serialize_value(SerializableErrorInfo("SyntaxError: line 7", [], "SyntaxError"))
+
+
+def test_definitions_that_cannot_be_loaded_are_told_once_and_tried_again_ever_later(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now, client = [1000.0], Broken()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(ui.CodeServer, "_start", lambda _: SimpleNamespace(poll=lambda: None))
+    code = ui.CodeServer()
+    monkeypatch.setattr(code, "_client", client)
+    monkeypatch.setattr(code, "_ready", True)  # it was loaded before
+    for _ in range(400):
+        code.look()
+        now[0] += ui.LOOK_SECONDS
+    assert 5 <= client.reloads <= 12, "in twenty minutes"
+    said = capsys.readouterr().err
+    assert said.count("SyntaxError: line 7") == 1
+    assert said.count("is gone and is started again") == 1

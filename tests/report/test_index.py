@@ -105,12 +105,15 @@ def test_a_record_of_a_day_whose_page_was_removed_has_no_row(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("content", [b"", b'{"ds": "2025-', b"\xff\xfe"], ids=["empty", "truncated", "no text"])
-def test_the_damaged_record_of_another_day_is_named_with_the_command(tmp_path: Path, content: bytes) -> None:
+def test_the_damaged_record_of_another_day_is_named_with_the_command_and_stops_nothing(
+    tmp_path: Path, content: bytes
+) -> None:
     for day in DAYS:
         (tmp_path / f"ds={day}.html").touch()
     record_path(tmp_path, DAYS[0]).write_bytes(content)
-    said = r"ds=2025-03-07\.json is no record .* dg launch --job daily_retrain --partition 2025-03-07$"
-    with pytest.raises(DayRecordError, match=said):
-        write_index(tmp_path, "Days", DAYS[1], LINES)
+    said = r"ds=2025-03-07\.json is no record .* dg launch --assets report --partition 2025-03-07$"
+    with pytest.warns(UserWarning, match=said):
+        index = write_index(tmp_path, "Days", DAYS[1], LINES)
+    assert 'id="day-2025-03-07"' in index.read_text(), "the day is shown by its page alone"
     write_index(tmp_path, "Days", DAYS[0], LINES)  # its own day mends it
     write_index(tmp_path, "Days", DAYS[1], LINES)

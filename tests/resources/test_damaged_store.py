@@ -24,6 +24,7 @@ from dagster_project.cli import cli
 from dagster_project.commands.init import write_dagster_yaml
 from resources.doctor import examine
 from resources.embedding_cache import EmbeddingCache
+from resources.encoders import record_backbone
 from resources.feature_store import FeatureStore
 from resources.image_memory import ImageMemory
 from resources.model_store import ModelStore
@@ -288,7 +289,7 @@ def test_the_doctor_tells_what_is_left_over_from_what_is_broken(shop: Shop) -> N
         ("store/similar_articles", "atelier vacuum"),
         ("store/_staging", "atelier vacuum"),
     ]
-    assert found.findings[0].problem.startswith("1 files that no pointer names, ")
+    assert found.findings[0].problem.startswith("1 file that no pointer names, ")
     assert (found.partitions, found.bundles, found.vector_files) == (15, 3, 1)
 
 
@@ -299,7 +300,7 @@ def test_the_doctor_finds_what_stands_beside_the_store(shop: Shop) -> None:
     (shop.home.reports / "ds=2025-03-04.json").write_bytes(b"\xff")
     assert [(each.file, each.command) for each in examine(shop.home).broken] == [
         ("dagster/dagster.yaml", "atelier init --if-absent"),
-        ("reports/ds=2025-03-04.json", "dg launch --job daily_retrain --partition 2025-03-04"),
+        ("reports/ds=2025-03-04.json", "dg launch --assets report --partition 2025-03-04"),
         ("atelier.duckdb", "atelier publish"),
     ]
     (shop.root / "atelier.duckdb.wal").touch()
@@ -308,7 +309,7 @@ def test_the_doctor_finds_what_stands_beside_the_store(shop: Shop) -> None:
     assert "atelier.duckdb" not in {each.file.partition(".wal")[0] for each in examine(shop.home).broken}
     shop.store.write("interactions", THIRD, interactions(FIRST))
     shop.store.vacuum(timedelta(0))
-    assert "shows 1 files that are gone" in examine(shop.home).broken[-1].problem
+    assert "shows 1 file that is gone" in examine(shop.home).broken[-1].problem
 
 
 def test_the_doctor_finds_a_bundle_that_is_gone_and_one_that_nobody_names(shop: Shop) -> None:
@@ -341,7 +342,7 @@ def test_the_command_prints_a_table_and_its_exit_status_says_whether_anything_is
     sound = CliRunner().invoke(cli, ["doctor"], env=environment)
     assert (sound.exit_code, sound.output) == (
         0,
-        f"{shop.root}: 15 partitions, 3 model bundles, 1 files of image vectors read: 0 broken, 0 left over\n",
+        f"{shop.root}: 15 partitions, 3 model bundles, 1 file of image vectors read: 0 broken, 0 left over\n",
     )
     truncate(path := shop.one(EVENTS))
     told = CliRunner().invoke(cli, ["doctor", "--sizes-only"], env=environment)
@@ -352,3 +353,28 @@ def test_the_command_prints_a_table_and_its_exit_status_says_whether_anything_is
     assert row.endswith("  dg launch --job ingest --partition 2025-03-04")
     assert row.index("is damaged") == headings.index("what is wrong")
     assert summary.endswith("looked at: 1 broken, 0 left over")
+
+
+def test_sections_that_dagsters_settings_lack_are_named_and_break_nothing(shop: Shop) -> None:
+    file = shop.home.dagster / "dagster.yaml"
+    file.write_text("run_queue:\n  max_concurrent_runs: 2\n# freshness:\n  run_monitoring: of something else\n")
+    found = examine(shop.home)
+    (finding,) = found.findings
+    assert (finding.state, finding.file) == ("incomplete", "dagster/dagster.yaml")
+    assert finding.problem.startswith("has no run_launcher, no run_monitoring, no freshness: ")
+    assert found.broken == []
+    told = CliRunner().invoke(cli, ["doctor"], env={"ATELIER_HOME": str(shop.root)})
+    assert told.exit_code == 0
+    assert told.output.endswith("0 broken, 1 incomplete, 0 left over\n")
+
+
+def test_a_damaged_record_of_an_encoder_is_named(shop: Shop) -> None:
+    record_backbone(shop.root / "store", ENCODER, "a" * 32)
+    assert examine(shop.home).findings == []
+    file = shop.one("models/image_backbone/encoders/*.json")
+    file.write_text("{")
+    (finding,) = examine(shop.home).broken
+    assert finding.file == f"store/models/image_backbone/encoders/{ENCODER}.json"
+    assert finding.problem.startswith("does not name a backbone")
+    assert finding.command.startswith(f"rm {file} && dg launch ")
+    assert finding.command.endswith(f"--partition {THIRD}")

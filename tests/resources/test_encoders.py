@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from atelier.errors import BundleError
-from resources.encoders import backbone_of, record_backbone
+from resources.encoders import backbone_of, record_backbone, records
 from resources.model_store import ModelStore
 
 FIRST, SECOND = "a" * 32, "b" * 32
@@ -37,3 +37,12 @@ def test_a_damaged_record_names_its_file_and_the_remedy(tmp_path: Path, text: st
     record.write_text(text)
     with pytest.raises(BundleError, match=rf"{record.name} .*delete it, and run image_embeddings again"):
         backbone_of(tmp_path, ["vgg16-1"])
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "null", '{"model_id": null}'])
+def test_a_damaged_record_is_written_again(tmp_path: Path, text: str) -> None:
+    record_backbone(tmp_path, "vgg16-1", FIRST)
+    (record,) = records(tmp_path)
+    record.write_text(text)
+    record_backbone(tmp_path, "vgg16-1", SECOND)
+    assert backbone_of(tmp_path, ["vgg16-1"]) == SECOND

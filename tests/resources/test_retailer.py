@@ -219,6 +219,14 @@ def test_of_the_two_homes_one_says_the_other_or_it_is_an_error(tmp_path: Path, m
     monkeypatch.setenv("ATELIER_HOME", str(home.root))  # as docker-compose.yml has it
     assert Home.served_by_dagster() == home
 
+    other = Home(tmp_path / "other")
+    write_settings(other, some_settings())
+    monkeypatch.setenv("DAGSTER_HOME", str(other.dagster))
+    with pytest.raises(
+        SettingsError, match=rf"the Dagster of the home {other.root}, and .* set ATELIER_HOME={home.root}"
+    ):
+        Home.served_by_dagster()
+
     monkeypatch.delenv("DAGSTER_HOME")
     assert Home.from_environment() == home
     with pytest.raises(SettingsError, match=rf"DAGSTER_HOME is not set.* and DAGSTER_HOME={home.dagster}"):
