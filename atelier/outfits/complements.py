@@ -86,7 +86,7 @@ def complete_looks(model: OutfitModel, offered: Mask, styles: Int64s, config: Lo
 
 def _candidates(offered: Mask, families: Int64s, frequency: Int64s, most: int) -> Mask:
     """Which articles are compared: of each family half those in most outfits, half spread evenly over the others."""
-    chosen = offered & (families != UNSEEN)
+    chosen: Mask = offered & (families != UNSEEN)
     for family in np.unique(families[chosen]):  # a loop over families
         rows = np.flatnonzero(chosen & (families == family))
         if len(rows) > most:
@@ -150,7 +150,7 @@ def _ranked(model: OutfitModel, table: pd.DataFrame, k: int) -> pd.DataFrame:
             "article_id": pd.array(names[article], "str"),
             "complement_article_id": pd.array(names[complement], "str"),
             "score": table["score"].to_numpy(np.float64),
-            "outfits": np.asarray(fitted.counted.together[article, complement], np.int64).reshape(-1),
+            "outfits": _shared(model, article, complement),
             "unseen": fitted.inputs.families[article] == UNSEEN,
         }
     )
@@ -159,3 +159,10 @@ def _ranked(model: OutfitModel, table: pd.DataFrame, k: int) -> pd.DataFrame:
     )
     frame.insert(1, "rank", frame.groupby("article_id").cumcount() + 1)
     return frame[frame["rank"] <= k].reset_index(drop=True)
+
+
+def _shared(model: OutfitModel, articles: Int64s, others: Int64s) -> Int64s:
+    """How many outfits of training have both articles of each pair, int64 [m]."""
+    if not len(articles):  # SciPy gives an array of another kind for no pairs
+        return np.zeros(0, np.int64)
+    return np.asarray(model.fitted.counted.together[articles, others], np.int64)

@@ -42,8 +42,8 @@ def also_bought(
     """What an article's buyers also bought, at the same time or later; of another kind and style, and offered.
 
     The lists are directed: who buys a coat later buys gloves, which says nothing of the coats of those who buy gloves.
-    The score is the log of the customers with both over those that chance would give, smoothed; only pairs above 0, more
-    often than by chance, are listed.
+    The score is the log of the customers with both over those that chance would give, smoothed; only pairs above 0,
+    which are more frequent than by chance, are listed.
 
     Args:
         purchases: what was bought; purchases of other articles than ``article_ids`` count as customers alone.

@@ -14,6 +14,11 @@ from atelier.report.album import Album, strip
 
 #: The models whose neighbours look alike; those of all others are bought by the same people.
 BY_PHOTOGRAPH = ("image",)
+#: What each list of complements is, by its name.
+LISTS = {
+    "complete the look": "Complete the look: what an outfit would add, one article of a product type.",
+    "people also bought": "People also bought: with the article or later, more often than by chance.",
+}
 
 
 @parts.section("Similar articles", "neighbours", "No similar articles have been computed yet.")
@@ -67,12 +72,17 @@ def neighbours_section(
 
 
 def _together(complements: pd.DataFrame, asked: Sequence[str], album: Album) -> Iterator[str]:
-    """Each article that something goes with, followed by it."""
-    for article in asked:
-        own = complements[complements["article_id"] == article].sort_values("rank")
-        cards = [album.card(other) for other in own["complement_article_id"].astype(str)]
-        if cards:
-            yield strip([album.card(article, asked=True), *cards])
+    """Each list by its name: every article that something goes with, followed by it."""
+    for name, of_list in complements.groupby("list", sort=True):
+        strips = []
+        for article in asked:
+            own = of_list[of_list["article_id"] == article].sort_values("rank")
+            cards = [album.card(other) for other in own["complement_article_id"].astype(str)]
+            if cards:
+                strips.append(strip([album.card(article, asked=True), *cards]))
+        if strips:
+            yield parts.paragraph(LISTS[str(name)])
+            yield from strips
 
 
 @parts.section("Out of stock", "out-of-stock", "Nothing is out of stock, or no replacements have been computed yet.")
