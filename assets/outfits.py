@@ -40,7 +40,7 @@ class OutfitTraining(dg.Config):
 
     least: int = 50
     baskets: int = 20_000
-    epochs: int = 12
+    epochs: int = 3
     batch_size: int = 128
     seed: int = 0
 

@@ -41,7 +41,8 @@ class HeldOut(NamedTuple):
 def held_out_accuracy(outfits: Outfits, articles: Articles, config: OutfitConfig) -> HeldOut:
     """Train on 80% of the outfits, and ask which article is missing from each of 10%; the rest joins the controls.
 
-    Wrong answers are of the true article's family, drawn by how many outfits of training they belong to.
+    Wrong answers are of the true article's family, drawn by how many outfits of training they belong to. Only articles
+    that were trained on are asked for: wrong answers are always such, so that counts would tell others by that alone.
 
     Args:
         outfits: all there are.
@@ -67,4 +68,5 @@ def held_out_accuracy(outfits: Outfits, articles: Articles, config: OutfitConfig
 
 
 def _questions(split: Split, part: Outfits, families: Int64s, seed: int) -> Questions:
-    return fill_in_the_blank(part, families, "popularity", frequency=split.train.frequency, seed=seed)
+    frequency = split.train.frequency
+    return fill_in_the_blank(part, families, "popularity", frequency=frequency, seed=seed, asked=frequency > 0)

@@ -289,6 +289,7 @@ def test_a_home_says_which_recommenders_its_daily_job_fits(tmp_path: Path) -> No
     }
     assert {asset for asset in made if asset.endswith("_model")} == {
         "attribute_model",
+        "outfit_model",
         *(f"{name}_model" for name in ("popular", "repeat", "sequencer")),
     }
     assert graph.get(dg.AssetKey("offline_metrics")).parent_keys.isdisjoint({dg.AssetKey("als_model")})
