@@ -68,14 +68,20 @@ def neighbours_section(
             yield parts.details(str(model), *_strips(of_model, asked, album))
     if complements is not None and len(complements):
         yield parts.heading("Goes together")
-        yield from _together(complements[complements["rank"] <= neighbours], asked, album)
+        others = count if shown is None else 0
+        yield from _together(complements[complements["rank"] <= neighbours], asked, album, others)
 
 
-def _together(complements: pd.DataFrame, asked: Sequence[str], album: Album) -> Iterator[str]:
-    """Each list by its name: every article that something goes with, followed by it."""
+def _together(complements: pd.DataFrame, asked: Sequence[str], album: Album, others: int) -> Iterator[str]:
+    """Each list by its name: every article that something goes with, followed by it.
+
+    Where a list has none of the articles that are asked for, as many as ``others`` of its own are shown.
+    """
     for name, of_list in complements.groupby("list", sort=True):
         strips = []
-        for article in asked:
+        listed = set(of_list["article_id"].astype(str))
+        chosen = list(asked) if listed.intersection(asked) else _spread(sorted(listed), album, others)
+        for article in chosen:
             own = of_list[of_list["article_id"] == article].sort_values("rank")
             cards = [album.card(other) for other in own["complement_article_id"].astype(str)]
             if cards:

@@ -37,6 +37,9 @@ def test_what_goes_together_has_a_heading_and_each_list_a_name_where_there_is_an
     assert "beyond" not in shown
     looks = text(neighbours_section(similar("als"), complements=complements[1:]).html)
     assert "People also bought" not in looks
+    other = complements[complements["article_id"] == "z"]
+    assert "scarf" in text(neighbours_section(similar("als"), complements=other).html), "else nobody saw the list"
+    assert "scarf" not in text(neighbours_section(similar("als"), complements=other, shown=["a"]).html)
     assert "Goes together" not in text(neighbours_section(similar("als"), complements=complements.head(0)).html)
 
 
