@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
-from assets import image_similarity, recommendations, retrieval
+from assets import complements, image_similarity, recommendations, retrieval
 from assets.images import images
 from assets.raw import STAGES as RAW
 from assets.stage import stage
@@ -28,7 +28,7 @@ POOL = "feature_store"
 #: The check of the file: what a person who opens it sees of the day.
 SHOWS = "shows_the_day"
 #: The stages of the lists that people are shown.
-LISTED = (*recommendations.STAGES, *retrieval.STAGES, *image_similarity.STAGES)
+LISTED = (*recommendations.STAGES, *retrieval.STAGES, *image_similarity.STAGES, *complements.STAGES)
 #: The last assets of each branch of the day, which have to be there before the file is rebuilt.
 SHOWN = (
     "predicted_attributes",

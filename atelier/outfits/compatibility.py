@@ -1,10 +1,11 @@
 """The outfit model: what goes together, learned from outfits that somebody put together.
 
 What belongs here: fitting and scoring. What does not: completing outfits (:mod:`atelier.outfits.completion`), training
-(:mod:`atelier.outfits.training`), figures (:mod:`atelier.outfits.evaluation`).
+(:mod:`atelier.outfits.training`), figures (:mod:`atelier.outfits.evaluation`), files (:mod:`atelier.outfits.bundle`).
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -18,6 +19,7 @@ from atelier.errors import AtelierError
 from atelier.frames import Frame
 from atelier.nn.training_loop import Epoch
 from atelier.outfits.article_inputs import ArticleEncoder, Inputs
+from atelier.outfits.bundle import Stored, read_bundle, write_bundle
 from atelier.outfits.config import OutfitConfig
 from atelier.outfits.controls import Scorer
 from atelier.outfits.evaluation import outfit_scores
@@ -41,10 +43,17 @@ class NotFittedError(AtelierError, RuntimeError):
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What a fit leaves."""
+    """What a fit leaves.
+
+    Attributes:
+        articles: all that can be asked for; of a model that was loaded, their identifiers alone.
+        inputs: what the network reads of them.
+        counted: what was counted over the outfits of training.
+        network: the trained one.
+        history: a record of each pass; empty for a model that was loaded.
+    """
 
     articles: Articles
-    encoder: ArticleEncoder
     inputs: Inputs
     counted: PairStatistics
     network: OutfitNetwork
@@ -95,8 +104,32 @@ class OutfitModel:
                 similar = similar_articles(inputs.images, inputs.families, distinct.frequency > 0, SIMILAR)
             history = train(network, distinct, counted, inputs.families, self.config, similar)
         network.eval()
-        self._fitted = Fitted(table, encoder, inputs, counted, network, history)
+        self._fitted = Fitted(table, inputs, counted, network, history)
         return self
+
+    def save(self, path: str | Path) -> None:
+        """Write config.json, weights.safetensors and articles.parquet; the same model gives the same bytes.
+
+        Raises:
+            NotFittedError: there is nothing to save.
+        """
+        fitted = self.fitted
+        write_bundle(
+            Path(path), Stored(self.config, fitted.articles.ids, fitted.inputs, fitted.counted, fitted.network)
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """The model of a folder that :meth:`save` wrote; it gives the scores of the one that was saved.
+
+        Raises:
+            BundleError: a file is missing, damaged or of another bundle, or the bundle has another format.
+        """
+        stored = read_bundle(Path(path))
+        model = cls(stored.config)
+        articles = Articles.from_frame(pd.DataFrame({"article_id": stored.article_ids.to_pandas()}))
+        model._fitted = Fitted(articles, stored.inputs, stored.counted, stored.network.eval(), [])
+        return model
 
     @property
     def fitted(self) -> Fitted:

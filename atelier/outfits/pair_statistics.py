@@ -52,8 +52,14 @@ class PairStatistics:
         together.setdiag(0)
         together.eliminate_zeros()
         together.sort_indices()
-        pmi = tuple(_pmi(together, column) for column in codes.T)
-        return cls(together, outfits.frequency, len(outfits), codes, pmi)
+        return cls.of_counts(together, outfits.frequency, len(outfits), codes)
+
+    @classmethod
+    def of_counts(cls, together: sp.csr_array, frequency: Int64s, outfits: int, codes: Int64s) -> Self:
+        """The statistics that follow from counts that were made before; arguments as the attributes."""
+        return cls(
+            together, frequency, outfits, codes, tuple(log_lift(combined(together, column)) for column in codes.T)
+        )
 
     def counts(self, rest: Int64s, candidates: Int64s) -> Float32s:
         """How many outfits each candidate shares with each article of an outfit.
@@ -95,11 +101,20 @@ class PairStatistics:
         return np.asarray((total * inside).sum(axis=2) / np.maximum(inside.sum(axis=2), 1), np.float32)
 
 
-def _pmi(together: sp.csr_array, codes: Int64s) -> Float32s:
-    """The mutual information of the values of one attribute, float32 [values, values]."""
+def combined(together: sp.csr_array, codes: Int64s) -> Float64s:
+    """How often articles of two values were combined, symmetric, float64 [values, values].
+
+    Args:
+        together: how many outfits two articles share, float32 [n, n].
+        codes: the value of each article, int64 [n], from 0.
+    """
     n, values = len(codes), int(codes.max(initial=-1)) + 1
     has = sp.csr_array((np.ones(n, np.float32), (np.arange(n), codes)), shape=(n, values))
-    joint = np.asarray((has.T @ together @ has).todense(), np.float64)
+    return np.asarray((has.T @ together @ has).todense(), np.float64)
+
+
+def log_lift(joint: Float64s) -> Float32s:
+    """The log of how often values were combined over how often they would be by chance, float32 [values, values]."""
     each, total = joint.sum(axis=1), joint.sum()
     by_chance = np.outer(each, each) / max(total, 1.0)
     logs = np.log((joint + PAIR_SMOOTHING) / (by_chance + PAIR_SMOOTHING))

@@ -14,6 +14,11 @@ from atelier.report.album import Album, strip
 
 #: The models whose neighbours look alike; those of all others are bought by the same people.
 BY_PHOTOGRAPH = ("image",)
+#: What each list of complements is, by its name.
+LISTS = {
+    "complete the look": "Complete the look: what an outfit would add, one article of a product type.",
+    "people also bought": "People also bought: with the article or later, more often than by chance.",
+}
 
 
 @parts.section("Similar articles", "neighbours", "No similar articles have been computed yet.")
@@ -63,16 +68,27 @@ def neighbours_section(
             yield parts.details(str(model), *_strips(of_model, asked, album))
     if complements is not None and len(complements):
         yield parts.heading("Goes together")
-        yield from _together(complements[complements["rank"] <= neighbours], asked, album)
+        others = count if shown is None else 0
+        yield from _together(complements[complements["rank"] <= neighbours], asked, album, others)
 
 
-def _together(complements: pd.DataFrame, asked: Sequence[str], album: Album) -> Iterator[str]:
-    """Each article that something goes with, followed by it."""
-    for article in asked:
-        own = complements[complements["article_id"] == article].sort_values("rank")
-        cards = [album.card(other) for other in own["complement_article_id"].astype(str)]
-        if cards:
-            yield strip([album.card(article, asked=True), *cards])
+def _together(complements: pd.DataFrame, asked: Sequence[str], album: Album, others: int) -> Iterator[str]:
+    """Each list by its name: every article that something goes with, followed by it.
+
+    Where a list has none of the articles that are asked for, as many as ``others`` of its own are shown.
+    """
+    for name, of_list in complements.groupby("list", sort=True):
+        strips = []
+        listed = set(of_list["article_id"].astype(str))
+        chosen = list(asked) if listed.intersection(asked) else _spread(sorted(listed), album, others)
+        for article in chosen:
+            own = of_list[of_list["article_id"] == article].sort_values("rank")
+            cards = [album.card(other) for other in own["complement_article_id"].astype(str)]
+            if cards:
+                strips.append(strip([album.card(article, asked=True), *cards]))
+        if strips:
+            yield parts.paragraph(LISTS[str(name)])
+            yield from strips
 
 
 @parts.section("Out of stock", "out-of-stock", "Nothing is out of stock, or no replacements have been computed yet.")

@@ -111,14 +111,36 @@ OUT_OF_STOCK_REPLACEMENT = Table(
 COMPLEMENTARY_ARTICLES = Table(
     "complementary_articles",
     "derived",
-    "What goes with an article.",
-    key=("article_id", "rank"),
-    upstreams=("articles", "outfits", "article_vectors"),
+    "What goes with an article: what completes the look, and what its buyers also bought.",
+    key=("article_id", "list", "rank"),
+    upstreams=("articles", "outfits", "interactions", "predicted_attributes", "images", "image_embeddings"),
     large=True,
     columns=(
-        article_id(),
-        rank("Place among the complements, from 1."),
-        text("complement_article_id", "What goes with it."),
-        Column("score", "DOUBLE", "The model's own score."),
+        article_id("The article.", "articles.article_id"),
+        text(
+            "list",
+            "What is listed: what the outfit model adds to complete the look, at most one article of a product type; or"
+            " what buyers of the article bought with it or later, more often than by chance.",
+            values=("complete the look", "people also bought"),
+        ),
+        rank("Place in the list, from 1."),
+        text(
+            "complement_article_id",
+            "What goes with it: in stock, and of another product type and style.",
+            "articles.article_id",
+            "articles.product_type",
+            "articles.product_code",
+            "articles.in_stock",
+            "outfits.article_id",
+            "interactions.article_id",
+        ),
+        Column(
+            "score",
+            "DOUBLE",
+            "The log of how much likelier the two are together than by chance; comparable within a list only.",
+            lineage=("outfits.article_id", "interactions.article_id", "images.digest", "predicted_attributes.value"),
+        ),
+        text("model_id", "The outfit model; null for what people also bought, which is counted.", nullable=True),
+        text("reason", "Why, in a sentence for people.", "outfits.article_id", "interactions.article_id"),
     ),
 )

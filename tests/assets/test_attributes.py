@@ -25,9 +25,8 @@ from assets.attributes import (
 from assets.catalogue_errors import ErrorSearch, catalogue_errors
 from assets.features import article_vectors
 from assets.image_backbone import learnable
-from assets.results import results
 from assets.stage import Stage
-from assets.step import RunResources, Step
+from assets.step import CheckResult, RunResources, Step
 from atelier.articles.vectors import ArticleVectors
 from atelier.attributes import AttributeConfig
 from atelier.report.attributes import attributes_section
@@ -99,7 +98,7 @@ class Run:
         inputs.write("article_features", DAY, filled("article_features", sales))
         for table in ("images", "image_embeddings"):
             inputs.write(table, DAY, empty(table))
-        self.checks: dict[str, dg.AssetCheckResult] = {}
+        self.checks: dict[str, CheckResult] = {}
         self.metadata: dict[str, Mapping[str, Any]] = {}
         self.run(attribute_model, {"config": config})
         self.run(predicted_attributes, {})
@@ -111,10 +110,8 @@ class Run:
         home = cast("Any", SimpleNamespace(store=self.root))
         step = Step(RunResources(home, self.store, self.models, Compute("cpu", 1)), [DAY], "run", "1")
         stage.compute(step, **arguments)
-        for result in results(step, stage.produces, seconds=0.0):
-            if isinstance(result, dg.MaterializeResult):
-                self.metadata[result.asset_key.to_user_string()] = result.metadata or {}
-                self.checks |= {check.check_name or "": check for check in result.check_results or []}
+        self.metadata |= {asset: step.outcome.notes[asset] for asset in stage.produces}
+        self.checks |= {check.name: check for check in step.outcome.checks}
 
     def figures(self, attribute: str) -> dict[str, float]:
         mine = self.metrics[self.metrics["attribute"] == attribute]

@@ -49,6 +49,8 @@ GROUPS = {
         *(f"similar_articles/{name}" for name in (*COMPARING, "image")),
         "image_index",
         "out_of_stock_replacement",
+        "outfit_model",
+        "complementary_articles",
     },
     "studies": {
         "attribute_study",
@@ -81,6 +83,7 @@ NO_CONTRACT = {
     *(f"{name}_model" for name in MODELS),
     "article_index",
     "image_index",
+    "outfit_model",
     "feature_store",
     "ingested_store",
     "report",
@@ -110,6 +113,8 @@ CHECKS = {
     "out_of_stock_replacement": {"contract", "made"},
     "article_index": {"index_recall", "made"},
     "image_index": {"image_index_recall", "made"},
+    "outfit_model": {"outfits_to_learn_from", "more_than_counting", "made"},
+    "complementary_articles": {"contract", "articles_have_complements", "complements_can_be_offered", "made"},
     "offline_metrics": {"contract", "judged", "enough_customers"},
     "article_vectors": {"contract", "vectors_have_length"},
     "feature_store": {"shows_the_day"},
@@ -284,6 +289,7 @@ def test_a_home_says_which_recommenders_its_daily_job_fits(tmp_path: Path) -> No
     }
     assert {asset for asset in made if asset.endswith("_model")} == {
         "attribute_model",
+        "outfit_model",
         *(f"{name}_model" for name in ("popular", "repeat", "sequencer")),
     }
     assert graph.get(dg.AssetKey("offline_metrics")).parent_keys.isdisjoint({dg.AssetKey("als_model")})

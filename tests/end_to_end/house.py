@@ -22,6 +22,7 @@ CONFIG: dict[str, dict[str, Any]] = {
     "two_tower_model": {"max_epochs": 2},
     "two_stage_model": {"trees": 20, "training_days": 2},
     "article_index": {"trees": 5, "queries": 50},
+    "outfit_model": {"least": 10, "epochs": 2},
 }
 
 

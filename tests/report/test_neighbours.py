@@ -20,11 +20,26 @@ def test_photographs_and_purchases_have_headings_of_their_own() -> None:
     assert "Bought by" not in text(neighbours_section(similar("image")).html)
 
 
-def test_what_goes_together_has_a_heading_where_there_is_anything() -> None:
-    complements = pd.DataFrame({"article_id": ["a", "z"], "rank": 1, "complement_article_id": ["belt", "scarf"]})
+def test_what_goes_together_has_a_heading_and_each_list_a_name_where_there_is_anything() -> None:
+    rows = [
+        ("a", "people also bought", 1, "belt"),
+        ("a", "complete the look", 2, "shoe"),
+        ("a", "complete the look", 1, "bag"),
+        ("a", "complete the look", 7, "beyond"),
+        ("z", "complete the look", 1, "scarf"),
+    ]
+    complements = pd.DataFrame(rows, columns=["article_id", "list", "rank", "complement_article_id"])
     shown = text(neighbours_section(similar("als"), complements=complements).html)
-    assert shown.index("near by als") < shown.index("Goes together") < shown.index("belt")
+    wanted = ("near by als", "Goes together", "Complete the look", "bag", "shoe", "People also bought", "belt")
+    places = [shown.index(each) for each in wanted]
+    assert places == sorted(places)
     assert "scarf" not in shown
+    assert "beyond" not in shown
+    looks = text(neighbours_section(similar("als"), complements=complements[1:]).html)
+    assert "People also bought" not in looks
+    other = complements[complements["article_id"] == "z"]
+    assert "scarf" in text(neighbours_section(similar("als"), complements=other).html), "else nobody saw the list"
+    assert "scarf" not in text(neighbours_section(similar("als"), complements=other, shown=["a"]).html)
     assert "Goes together" not in text(neighbours_section(similar("als"), complements=complements.head(0)).html)
 
 

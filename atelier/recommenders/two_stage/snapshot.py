@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 
 from atelier.arrays import Float32s, Float64s, Int32s
 from atelier.bundles import Array
@@ -287,8 +287,7 @@ def _by_type(interactions: Interactions, kind: Int32s) -> Float32s:
 def follow_graph(interactions: Interactions, recent: Array, followers: int) -> dict[str, Array]:
     """The directed co-purchase graph: which articles were chosen together with an article or after it.
 
-    An edge i → j weighs the number of customers with j at the time of i or later, divided by the customers of i. Of a
-    customer the last ``BASKET`` interactions count.
+    An edge i → j weighs the number of customers with j at the time of i or later, divided by the customers of i.
 
     Args:
         interactions: in order of time within each customer.
@@ -299,23 +298,35 @@ def follow_graph(interactions: Interactions, recent: Array, followers: int) -> d
         ``next_starts`` int64 [n + 1], ``next_codes`` int32, ``next_confidence`` float32.
     """
     n = len(interactions.article_ids)
-    customers, codes = interactions.customers[recent].astype(np.int64), interactions.articles[recent]
-    times = interactions.occurred_at.astype(np.int64)[recent]
-    counts = np.bincount(customers, minlength=len(interactions.customer_ids))
-    late = place_in_row(customers, len(counts)) >= (counts - BASKET)[customers]
-    customers, codes, times = customers[late], codes[late], times[late]
-    undated = not interactions.dated
-    total = csr_matrix((n, n), dtype=np.float32)
-    for edges in _edges(customers, codes, times, undated=undated, n=n):
-        total = total + edges
-    buyers = np.bincount(np.unique(customers * n + codes) % n, minlength=n)
-    table = total.tocoo()
+    table, buyers = follow_counts(interactions, recent)
     weight = (table.data / np.maximum(buyers[table.row], 1)).astype(np.float32)
     order = np.lexsort((table.col, -weight, table.row))
     rows, columns, weight = table.row[order].astype(np.int64), table.col[order].astype(np.int32), weight[order]
     kept = place_in_row(rows, n) < followers
     lists = RaggedLists.from_pairs(Pairs(rows[kept], columns[kept]), n)
     return {"next_starts": lists.starts, "next_codes": lists.codes, "next_confidence": weight[kept]}
+
+
+def follow_counts(interactions: Interactions, recent: Array) -> tuple[coo_matrix, Indices]:
+    """How many customers chose an article together with another or after it; of a customer the last ``BASKET`` count.
+
+    Args:
+        interactions: in order of time within each customer.
+        recent: bool [rows], the rows that count.
+
+    Returns:
+        float32 [n, n], at (i, j) the customers with j at the time of i or later; and int64 [n], the customers of each.
+    """
+    n = len(interactions.article_ids)
+    customers, codes = interactions.customers[recent].astype(np.int64), interactions.articles[recent]
+    times = interactions.occurred_at.astype(np.int64)[recent]
+    counts = np.bincount(customers, minlength=len(interactions.customer_ids))
+    late = place_in_row(customers, len(counts)) >= (counts - BASKET)[customers]
+    customers, codes, times = customers[late], codes[late], times[late]
+    total = csr_matrix((n, n), dtype=np.float32)
+    for edges in _edges(customers, codes, times, undated=not interactions.dated, n=n):
+        total = total + edges
+    return total.tocoo(), np.bincount(np.unique(customers * n + codes) % n, minlength=n)
 
 
 def _edges(customers: Indices, codes: Codes, times: Indices, *, undated: bool, n: int) -> Iterator[csr_matrix]:

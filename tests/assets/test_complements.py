@@ -1,0 +1,248 @@
+"""The outfit model of a day and the complements of its articles: what is learned from, promised, and a gap."""
+
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from assets.complements import BOUGHT, LOOK, ComplementConfig, broken_promises, complementary_articles, sold_articles
+from assets.outfits import OutfitTraining, outfit_model
+from assets.stage import Stage
+from assets.step import CheckResult, RunResources, Step
+from atelier.errors import PartitionMissing
+from atelier.outfits import OutfitModel
+from resources.compute import Compute
+from resources.contracts import audit
+from resources.feature_store import FeatureStore
+from resources.model_store import Bundle, ModelStore
+from tests.assets.test_attributes import empty, filled
+
+DAY = date(2026, 3, 1)
+TYPES, COLOURS, EACH = ("Bag", "Dress", "Shoe"), ("blue", "red"), 6
+QUICK = OutfitTraining(least=30, epochs=8, batch_size=64)
+
+
+def articles() -> pd.DataFrame:
+    """Bags, dresses and shoes in two colours; scarves, which no outfit has; one article of which nothing is known."""
+    rows = [
+        (f"{kind}-{colour}-{number}".lower(), kind, f"{kind}-{number}", f"{colour} {kind.lower()}")
+        for kind in (*TYPES, "Scarf")
+        for colour in COLOURS
+        for number in range(EACH)
+    ]
+    known = pd.DataFrame(rows, columns=["article_id", "product_type", "product_code", "name"])
+    known["in_stock"] = ~known["article_id"].str.endswith("-0")
+    return pd.concat([known, pd.DataFrame({"article_id": ["bare"], "in_stock": [True]})], ignore_index=True)
+
+
+def attributes() -> pd.DataFrame:
+    """The colour of every article; that of the article of which nothing is known was abstained from."""
+    ids = articles()["article_id"]
+    colour = ids.str.split("-").str[1]
+    return pd.DataFrame({"article_id": ids, "attribute": "colour", "value": colour, "source": "annotated"})
+
+
+def looks(count: int) -> pd.DataFrame:
+    """Outfits of one article of each type, all of a colour, with one article that is not sold any more."""
+    random = np.random.default_rng(0)
+    rows = [
+        (f"o{place:03}", f"{kind}-{COLOURS[place % 2]}-{random.integers(EACH)}".lower())
+        for place in range(count)
+        for kind in TYPES
+    ]
+    return pd.DataFrame([*rows, ("o000", "gone")], columns=["outfit_id", "article_id"])
+
+
+def purchases(looks: pd.DataFrame, kind: str = "purchase") -> pd.DataFrame:
+    """Each outfit bought by a customer of its own on one day."""
+    places = looks["outfit_id"].str[1:].astype(int)
+    return pd.DataFrame(
+        {
+            "customer_id": "c" + looks["outfit_id"],
+            "article_id": looks["article_id"],
+            "occurred_at": pd.Timestamp(DAY) + pd.to_timedelta(places % 24, unit="h"),
+            "kind": kind,
+            "ordinal": range(len(looks)),
+        }
+    )
+
+
+class Run:
+    """Both stages on a catalogue of their own; what they wrote and noticed."""
+
+    def __init__(self, root: Path, outfits: pd.DataFrame, interactions: pd.DataFrame) -> None:
+        self.root = root
+        self.store = FeatureStore(root, threads=1, audit=audit)
+        self.models = ModelStore(root)
+        inputs = FeatureStore(root, threads=1)  # what comes in is not what is tested: no audit
+        tables = {
+            "articles": articles(),
+            "predicted_attributes": attributes(),
+            "outfits": outfits,
+            "interactions": interactions,
+        }
+        for table, frame in tables.items():
+            inputs.write(table, DAY, filled(table, frame))
+        for table in ("images", "image_embeddings"):
+            inputs.write(table, DAY, empty(table))
+        self.checks: dict[str, CheckResult] = {}
+        self.metadata: dict[str, dict[str, Any]] = {}
+        self.run(outfit_model, QUICK)
+        self.run(complementary_articles, ComplementConfig())
+        self.table = self.store.read("complementary_articles", DAY).to_pandas()
+
+    def step(self) -> Step:
+        home = cast("Any", SimpleNamespace(store=self.root))
+        return Step(RunResources(home, self.store, self.models, Compute("cpu", 1)), [DAY], "run", "1")
+
+    def run(self, stage: Stage, config: Any) -> None:
+        step = self.step()
+        stage.compute(step, config)
+        self.metadata |= step.outcome.notes
+        self.checks |= {check.name: check for check in step.outcome.checks}
+        assert set(stage.checks) == {check.name for check in step.outcome.checks}
+
+    def bundle(self) -> Bundle:
+        return self.models.bundle("outfit_model", self.models.pointer("outfit_model", DAY))
+
+    def list(self, name: str) -> pd.DataFrame:
+        return self.table[self.table["list"] == name]
+
+
+@pytest.fixture(scope="module")
+def curated(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return Run(tmp_path_factory.mktemp("curated"), looks(200), purchases(looks(60)))
+
+
+@pytest.fixture(scope="module")
+def bought(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return Run(tmp_path_factory.mktemp("bought"), looks(5), purchases(looks(200)))
+
+
+@pytest.fixture(scope="module")
+def neither(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return Run(tmp_path_factory.mktemp("neither"), looks(0).head(0), purchases(looks(200), kind="click"))
+
+
+class TestCurated:
+    """A day with outfits that people put together."""
+
+    def test_model_learns_from_them_and_says_how_good_it_is(self, curated: Run) -> None:
+        figures = curated.metadata["outfit_model"]
+        assert (figures["learned_from"], figures["rows_of_other_articles"]) == ("outfits", 1)
+        assert 100 < figures["outfits"] == figures["curated_outfits"] <= 200
+        assert (figures["articles"], figures["articles_worn"]) == (len(articles()), 3 * 2 * EACH)
+        assert 0 <= figures["fill_in_the_blank"] <= 1
+        assert figures["best_control"] in {
+            "frequency",
+            "category co-occurrence",
+            "attribute PMI",
+            "co-occurrence",
+            "lift",
+            "joined",
+        }
+        assert figures["fill_in_the_blank_interval"].startswith(f"{figures['fill_in_the_blank']:.3f} [")
+        assert curated.checks["outfits_to_learn_from"].passed
+        gain = curated.checks["more_than_counting"]
+        assert gain.passed == (figures["fill_in_the_blank"] > figures["best_control_accuracy"])
+
+    def test_bundle_loads_and_names_what_it_was_made_of(self, curated: Run) -> None:
+        bundle = curated.bundle()
+        assert {"outfits", "predicted_attributes", "articles"} <= bundle.manifest.upstreams.keys()
+        assert "interactions" not in bundle.manifest.upstreams
+        model = OutfitModel.load(bundle.path)
+        assert model.config.attributes == ("product_type", "brand", "division", "attribute colour")
+        assert len(model.fitted.articles) == len(articles())
+
+    def test_every_article_has_a_look_of_its_colour_and_of_several_types(self, curated: Run) -> None:
+        look = curated.list(LOOK)
+        assert set(look["article_id"]) == set(articles()["article_id"])
+        own, other = (look[name].str.split("-", expand=True) for name in ("article_id", "complement_article_id"))
+        assert not pd.DataFrame({"article": look["article_id"], "type": other[0]}).duplicated().any()
+        worn = ~own[0].isin(["scarf", "bare"])
+        assert (own[1] == other[1])[worn].mean() > 0.9
+        assert (look["model_id"] == curated.bundle().model_id).all()
+        assert curated.checks["articles_have_complements"].passed
+
+    def test_promises_are_kept(self, curated: Run) -> None:
+        by_id = articles().set_index("article_id")
+        own, other = (by_id.loc[curated.table[name]] for name in ("article_id", "complement_article_id"))
+        assert other["in_stock"].all()
+        assert (own["product_type"].to_numpy() != other["product_type"].to_numpy()).all()
+        assert (own["product_code"].to_numpy() != other["product_code"].to_numpy()).all()
+        assert curated.checks["complements_can_be_offered"].passed
+        ranks = curated.table.groupby(["article_id", "list"])["rank"].apply(list)
+        assert all(each == list(range(1, len(each) + 1)) for each in ranks)
+
+    def test_reasons_are_sentences_that_say_what_is_known(self, curated: Run) -> None:
+        look = curated.list(LOOK).set_index("article_id")["reason"]
+        worn = look[~look.index.str.startswith(("scarf", "bare"))]
+        assert worn.str.contains("in outfits together: |outfits combine ").all()
+        assert worn.str.startswith("in outfits together: ").any()
+        assert set(look.drop(worn.index)) == {
+            "none of the outfits has an article of its type; chosen by photograph, text and attributes"
+        }
+        assert curated.list(BOUGHT)["reason"].str.fullmatch(r"\d+ of \d+ buyers bought it too, then or later").all()
+        assert curated.list(BOUGHT)["model_id"].isna().all()
+
+    def test_gaps_are_counted(self, curated: Run) -> None:
+        figures = curated.metadata["complementary_articles"]
+        with_bought = curated.list(BOUGHT)["article_id"].nunique()
+        assert 0 < with_bought < len(articles())
+        assert figures["without_people_also_bought"] == len(articles()) - with_bought
+        assert figures["without_complete_the_look"] == figures["without_any"] == 0
+        assert figures["of_a_type_in_no_outfit"] == 2 * EACH + 1
+
+    def test_same_day_twice_gives_the_same_bytes(self, curated: Run, tmp_path: Path) -> None:
+        again = Run(tmp_path, looks(200), purchases(looks(60)))
+        assert again.bundle().model_id == curated.bundle().model_id
+        versions = [run.store.data_version("complementary_articles", DAY) for run in (curated, again)]
+        assert versions[0] == versions[1]
+
+
+def test_baskets_stand_in_for_too_few_outfits_and_are_named_as_weaker_truth(bought: Run) -> None:
+    figures = bought.metadata["outfit_model"]
+    assert (figures["learned_from"], figures["curated_outfits"]) == ("baskets", 5)
+    check = bought.checks["outfits_to_learn_from"]
+    assert not check.passed
+    assert "5 curated outfits" in str(check.description)
+    assert "weaker truth" in str(check.description)
+    upstreams = bought.bundle().manifest.upstreams
+    assert "interactions" in upstreams
+    assert "outfits" not in upstreams
+    assert bought.metadata["complementary_articles"]["looks_learned_from"] == "baskets"
+    reasons = bought.list(LOOK)["reason"]
+    assert reasons.str.contains("baskets").all()
+    assert bought.checks["complements_can_be_offered"].passed
+
+
+def test_with_neither_nothing_is_trained_and_checks_say_so(neither: Run) -> None:
+    with pytest.raises(PartitionMissing):
+        neither.bundle()
+    check = neither.checks["outfits_to_learn_from"]
+    assert not check.passed
+    assert "nothing was trained" in str(check.description)
+    assert neither.table.empty
+    figures = neither.metadata["complementary_articles"]
+    assert figures["without_any"] == len(articles())
+    assert "no outfit model" in figures["without_model"]
+    covered = neither.checks["articles_have_complements"]
+    assert not covered.passed
+    assert f"0 of {len(articles())} articles" in str(covered.description)
+
+
+def test_broken_promises_are_counted(curated: Run) -> None:
+    sold = sold_articles(curated.step())
+    rows = [
+        ("dress-red-1", "shoe-red-0"),  # out of stock
+        ("dress-red-1", "dress-red-2"),  # the same type
+        ("dress-red-1", "dress-blue-1"),  # the same type and style
+        ("dress-red-1", "gone"),  # not sold at all
+        ("bare", "shoe-red-1"),
+    ]
+    table = pd.DataFrame(rows, columns=["article_id", "complement_article_id"])
+    assert list(broken_promises(table, sold).values()) == [2, 2, 1]
