@@ -197,7 +197,8 @@ def test_a_catalogue_with_little_to_learn_runs_through(
     tmp_path: Path, given: pd.DataFrame, attributes: list[str]
 ) -> None:
     run = Run(tmp_path, given)
-    assert all(check.passed for check in run.checks.values())
+    # An article of which nothing is known has no vector, and the check of lengths says so.
+    assert all(check.passed for name, check in run.checks.items() if name != "vectors_have_length")
     assert sorted(run.predicted.loc[run.predicted["source"] != "annotated", "attribute"].unique()) == attributes
     known = set(articles()["article_id"])
     assert len(run.predicted.query("source == 'annotated'")) == given["article_id"].isin(known).sum()

@@ -23,6 +23,7 @@ import pytest
 
 import dagster_project
 from assets.daily import STAGES
+from assets.report import report_path
 from assets.results import table_of
 from atelier import recommenders
 from dagster_project.build import build_defs
@@ -155,7 +156,7 @@ def assert_halfway(house: House, moment: str, before: int) -> None:
     if moment == "half_of_a_table":
         parts = [pointer.part for pointer in store.pointers("recommendations") if pointer.ds == ds]
         assert 0 < len(parts) < len(recommenders.DAILY)
-    assert not house.home.database.exists(), "it got to the end"
+    assert not report_path(house.home.reports, ds).exists(), "it got to the end"
 
 
 def assert_whole(house: House) -> None:

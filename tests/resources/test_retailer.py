@@ -197,6 +197,7 @@ def test_a_wrong_option_is_the_sources_error(tmp_path: Path) -> None:
 
 
 def test_the_environment_says_where_home_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)  # make sets it
     monkeypatch.setenv("ATELIER_HOME", str(tmp_path))
     assert Home.from_environment().toml == tmp_path / "atelier.toml"
     monkeypatch.chdir(tmp_path)
