@@ -63,6 +63,15 @@ class RowEmbedding(nn.Module):
             self.register_buffer("means", torch.zeros(rows, factors))
             self.register_buffer("taken", torch.zeros((), dtype=torch.float64))
 
+    def start(self, rows: Tensor, vectors: Tensor) -> None:
+        """Let training start from rows that were trained before, int64 [n] and float32 [n, factors]; zeros are not.
+
+        They count as moved, and the rule remembers nothing of the steps that led to them.
+        """
+        known = vectors.any(1)
+        self.weight[rows[known]] = vectors[known]
+        self.squares[rows[known]] = torch.finfo(self.squares.dtype).tiny
+
     def leaf(self, rows: Tensor) -> Tensor:
         """The given rows (distinct, int64 [n]) as a tensor that gathers a gradient, [n, factors]."""
         return self.weight[rows].requires_grad_()

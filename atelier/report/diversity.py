@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from atelier.metrics.segments import ALL, CATALOGUE
 from atelier.report import parts
+from atelier.report.drawing import Drawing
 from atelier.report.figures import dot_plot, line_plot
 from atelier.report.measured import DAILY_K, chosen, evaluations, grid, nearest_k, ranked_models
 
@@ -63,9 +64,23 @@ def _table(metrics: pd.DataFrame, models: Sequence[str], k: int) -> Markup:
 
 def _ranks(metrics: pd.DataFrame, models: Sequence[str], seen: str) -> Markup:
     """What stands at each rank, against the catalogue's mean."""
+    drawing = ranks_drawing(metrics, models, f", seen articles {seen}")
+    if drawing is None:
+        return parts.paragraph("Popularity, price and age by rank were not measured.")
+    return drawing.html()
+
+
+def ranks_drawing(metrics: pd.DataFrame, models: Sequence[str], remark: str = "") -> Drawing | None:
+    """Mean popularity, price and age at each rank, against the catalogue's mean; None where none was measured.
+
+    Args:
+        metrics: model, metric, k (the rank), segment, value.
+        models: in the order of the legend.
+        remark: what the caption adds of the lists.
+    """
     found = {name: title for name, title in BY_RANK.items() if (metrics["metric"] == name).any()}
     if not found:
-        return parts.paragraph("Popularity, price and age by rank were not measured.")
+        return None
     lines, levels = [], []
     for name in found:
         rows = chosen(metrics, metric=name).astype({"value": "float64"})
@@ -73,9 +88,9 @@ def _ranks(metrics: pd.DataFrame, models: Sequence[str], seen: str) -> Markup:
         lines.append({m: (r["k"].to_numpy(np.float64), r["value"].to_numpy(np.float64)) for m, r in by_model.items()})
         levels.append(next(iter(chosen(rows, segment=CATALOGUE)["value"].dropna()), float("nan")))
     titles = list(found.values())
-    drawing = line_plot(titles, lines, "rank", levels, "mean of the catalogue")
-    text = f"Means over customers of what stands at each rank, seen articles {seen}; dashed: the mean of the catalogue."
-    return parts.figure(drawing, f"Lines by rank for {', '.join(models)}: {', '.join(titles)}.", text)
+    plot = line_plot(titles, lines, "rank", levels, "mean of the catalogue")
+    caption = f"Means over customers of what stands at each rank{remark}; dashed: the mean of the catalogue."
+    return Drawing("by_rank", plot, f"Lines by rank for {', '.join(models)}: {', '.join(titles)}.", caption)
 
 
 def _shares(metrics: pd.DataFrame, models: Sequence[str], seen: str, k: int) -> Iterator[Markup]:

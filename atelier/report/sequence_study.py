@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from atelier.metrics.encoding import Floats
 from atelier.report import parts
 from atelier.report.drawing import Drawing, figures
-from atelier.report.figures import interval_plot
+from atelier.report.figures import interval_plot, line_plot
 from atelier.report.measured import grid, values_and_errors
 
 DRAWN = ("hit_rate", "ndcg", "coverage", "novelty")
@@ -23,6 +24,8 @@ QUESTIONS = {
     "article_embedding": "The length of the article's vector",
     "order": "Does the order of a history matter?",
     "history": "How long a history is read",
+    "transfer": "Does a large market help in a small one?",
+    "vectors": "Does the gain lie in the article vectors?",
 }
 NOTES = {
     "models": "",
@@ -30,6 +33,8 @@ NOTES = {
     "article_embedding": "",
     "order": " Only what is trained on is shuffled: lists are made from histories in their true order.",
     "history": "",
+    "transfer": " The large model knows none of these customers.",
+    "vectors": " Neighbours: the mean cosine with the last five interactions.",
 }
 
 
@@ -72,6 +77,36 @@ def drawing(part: str, rows: pd.DataFrame) -> Drawing:
         f"{QUESTIONS[part]}: hit rate, NDCG, coverage and novelty of {', '.join(variants)}; the table gives the values."
     )
     return Drawing(part, plot, alt, caption)
+
+
+def longevity_drawing(table: pd.DataFrame) -> Drawing:
+    """Hit rate and NDCG of frozen models by day, as means of the last seven days.
+
+    Args:
+        table: as :func:`atelier.studies.frozen_study.longevity` gives it.
+    """
+    names = table["model"].astype(str) + ", " + table["histories"].astype(str)
+    rows = table.assign(name=names).astype({"value": "float64", "customers": "float64"})
+    panels = ("hit_rate", "ndcg")
+    lines = []
+    for metric in panels:
+        mine = rows[rows["metric"] == metric]
+        lines.append({name: _weekly(mine[mine["name"] == name]) for name in dict.fromkeys(names)})
+    plot = line_plot(panels, lines, "days after the last one that is known")
+    caption = (
+        "Models that were fitted once, judged by the purchases of each later day: means over the customers of seven "
+        "days up to the day that is shown. Frozen: with the histories of the fit; reads on: with those up to the day "
+        "before."
+    )
+    return Drawing("longevity", plot, f"Hit rate and NDCG by day for {', '.join(dict.fromkeys(names))}.", caption)
+
+
+def _weekly(rows: pd.DataFrame) -> tuple[Floats, Floats]:
+    """The days from the seventh on, and the mean over the customers of the seven days up to each."""
+    ordered = rows.sort_values("day").set_index("day")
+    sums = (ordered["value"] * ordered["customers"]).rolling(7).sum() / ordered["customers"].rolling(7).sum()
+    known = sums.dropna()
+    return known.index.to_numpy(np.float64), known.to_numpy(np.float64)
 
 
 def variants_table(part: str, rows: pd.DataFrame) -> Markup:

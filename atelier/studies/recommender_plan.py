@@ -7,13 +7,16 @@ What belongs here: the plan and the preset of the published comparison. What doe
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from atelier import recommenders
 from atelier.recommenders.base import Recommender
 
 Order = Literal["kept", "within_days", "shuffled"]
 """The true order, days in their true order but shuffled within, or shuffled wholly."""
+
+Search = Literal["exact", "annoy"]
+"""How the articles with the highest scores are found: among all of them, or by an approximate index."""
 
 #: Deterministic recommenders: on all interactions one fit serves for all seeds.
 NOTHING_RANDOM = ("popular", "repeat", "markov", "item_knn")
@@ -28,6 +31,8 @@ class StudiedModel(BaseModel):
         reads_content: whether it is given the vectors of the catalogue.
         order: the order of each customer's training interactions (:func:`atelier.studies.recommender_study.reordered`);
             lists are made from histories in their true order.
+        search: how lists are found; annoy only where the score is a product of two vectors
+            (:class:`atelier.recommenders.article_index.ArticleIndex`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +41,14 @@ class StudiedModel(BaseModel):
     config: dict[str, Any] = {}
     reads_content: bool = False
     order: Order = "kept"
+    search: Search = "exact"
+
+    @model_validator(mode="after")
+    def _has_vectors(self) -> Self:
+        known = self.recommender in recommenders.MODELS  # of another, `build` says that there is none
+        if self.search == "annoy" and known and not recommenders.declared(self.recommender).has_vectors:
+            raise ValueError(f"{self.recommender} has no vectors that annoy could search: leave search at exact")
+        return self
 
     def build(self, seed: int, device: str = "cpu") -> Recommender[Any]:
         """The model, not yet fitted.
@@ -148,7 +161,13 @@ class RecommenderStudyPlan(BaseModel):
         return share == 1 and studied.order == "kept" and studied.recommender in NOTHING_RANDOM
 
     def identity(self, fit: RecommenderFit) -> dict[str, object]:
-        """The parts of the plan on which one fit depends; its other models, seeds and shares may change."""
+        """The parts of the plan on which one fit depends; its other models, seeds and shares may change.
+
+        A model is told by its whole config, so that one which is named twice, or with a default written out, is fitted
+        once.
+        """
         shared = self.model_dump(mode="json", exclude={"models", "seeds", "shares"})
-        model = self.models[fit.model].model_dump(mode="json")
-        return {**shared, "model": model, "name": fit.model, "share": fit.share, "seed": fit.seed}
+        studied = self.models[fit.model]
+        config = studied.build(0).config.model_dump(mode="json", exclude={"seed"})
+        model = studied.model_dump(mode="json") | {"config": config}
+        return {**shared, "model": model, "share": fit.share, "seed": fit.seed}

@@ -10,7 +10,7 @@ recommendations: popularity, collaborative, content and hybrid by precision and 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
@@ -24,10 +24,13 @@ from atelier.interactions import Interactions
 from atelier.nn.training_loop import Watch
 from atelier.progress import progress
 from atelier.recommenders import MODELS, declared
+from atelier.recommenders.article_index import ArticleIndex
 from atelier.recommenders.base import Recommender
 from atelier.recommenders.eligibility import seen_articles
 from atelier.recommenders.fallback import SERVED, serve
 from atelier.recommenders.schemas import plain
+from atelier.recommenders.sequential.model import SequenceRecommender
+from atelier.recommenders.vector_model import VectorRecommender
 from atelier.search.ragged import RaggedLists
 from atelier.studies.recommender_plan import Order, RecommenderFit, RecommenderStudyPlan, StudiedModel
 from atelier.studies.recommender_scores import EvaluationTask, RecommenderFitResult, StudyError, score_lists
@@ -119,16 +122,16 @@ class Study:
     def lists(self, model: Recommender[Any], fit: RecommenderFit) -> tuple[pd.DataFrame, int]:
         """A list for each customer, the fallback's where the model cannot rank, and the number of the model's own."""
         task = self.task
-        batches = serve(
-            model,
-            self.sample(fit).fallback,
-            task.customers,
-            k=max(task.ks),
-            exclude_seen=task.exclude_seen,
-            candidates=self._known(model),
-        )
-        lists: pd.DataFrame = plain(list(batches), SERVED).to_pandas()
-        return lists, int(model.can_serve(task.customers).sum())
+        asked = {"k": max(task.ks), "exclude_seen": task.exclude_seen, "candidates": self._known(model)}
+        fallback, own = self.sample(fit).fallback, model.can_serve(task.customers)
+        if self.plan.models[fit.model].search == "annoy" and isinstance(model, VectorRecommender):
+            index = ArticleIndex.build(model)
+            found = [index.recommend(model, task.customers[own], **asked)]
+            if not own.all():
+                found.append(fallback.recommend(task.customers[~own], **asked))
+            return pd.concat(found, ignore_index=True), int(own.sum())
+        lists: pd.DataFrame = plain(list(serve(model, fallback, task.customers, **asked)), SERVED).to_pandas()
+        return lists, int(own.sum())
 
     def _known(self, model: Recommender[Any]) -> pd.Index | None:
         """The candidates that a model knows; a model fitted on fewer interactions may know fewer articles."""
@@ -194,17 +197,27 @@ def run_study(
         )
     study = replace(Study.of(train, truth, plan, catalogue, customers, candidates), device=device)
     shared = {"asked": study.digests(), "made_by": made_by(), "device": device}
-    return [
-        cached(cache, data, {"plan": plan.identity(fit), **shared}, RecommenderFitResult, partial(run_fit, fit, study))
-        for fit in progress(plan.fits(), "recommender study", unit="fit")
-    ]
+    results = []
+    for fit in progress(plan.fits(), "recommender study", unit="fit"):
+        parts = {"plan": plan.identity(fit), **shared}
+        result = cached(cache, data, parts, RecommenderFitResult, partial(run_fit, fit, study))
+        results.append(result.model_copy(update={"model": fit.model}))  # it may have been kept under another name
+    return results
 
 
-def run_fit(fit: RecommenderFit, study: Study) -> RecommenderFitResult:
-    """Fit one model, make its lists and evaluate them; the model is not stored."""
+def run_fit(
+    fit: RecommenderFit, study: Study, make: Callable[[], Recommender[Any]] | None = None
+) -> RecommenderFitResult:
+    """Fit one model, make its lists and evaluate them; the model is not stored.
+
+    Args:
+        fit: which model of the plan, on which sample.
+        study: the data.
+        make: gives the fitted model; None: it is fitted on the sample as the plan says.
+    """
     sample, seed = study.sample(fit), fit.seed or 0
     start = time.process_time()
-    model = sample.fit(study.plan.models[fit.model], seed)
+    model = sample.fit(study.plan.models[fit.model], seed) if make is None else make()
     fitted = time.process_time()
     lists, served = study.lists(model, fit)
     ranked = time.process_time()
@@ -230,6 +243,7 @@ def fit_model(
     customers: Any = None,
     device: str = "cpu",
     watch: Watch | None = None,
+    warm_start: Recommender[Any] | None = None,
 ) -> Recommender[Any]:
     """A model of a plan, fitted as the study fits it.
 
@@ -241,11 +255,21 @@ def fit_model(
         customers: a frame of customers that the model should know besides those in ``train``.
         device: where it computes.
         watch: is told of each epoch: see :class:`~atelier.recommenders.base.Recommender`.
+        warm_start: a fitted sequence model from whose weights training starts; None: from random ones.
+
+    Raises:
+        StudyError: ``warm_start`` of a model that is no sequence model.
     """
     if catalogue is not None and not studied.reads_content:
         catalogue = replace(catalogue, vectors=None, names=None)
     model = studied.build(seed, device)
     model.watch = watch
+    if warm_start is not None:
+        if not isinstance(model, SequenceRecommender) or not isinstance(warm_start, SequenceRecommender):
+            raise StudyError(
+                f"{model.name} cannot start from {warm_start.name}: take sequencer or transformer for both"
+            )
+        model.warm_start = warm_start
     model.fit(reordered(train, studied.order, seed), catalogue=catalogue, customers=customers)
     return model if studied.order == "kept" else model.with_histories(train, customers)
 
@@ -323,4 +347,4 @@ def evaluate_lists(
 def made_by() -> dict[str, object]:
     """Code, libraries and threads on which a result depends: see :func:`atelier.studies.results_cache.made_with`."""
     modules = [__name__, *(model.module for model in MODELS.values())]
-    return made_with(modules, ("implicit", "numpy", "scipy", "torch"))
+    return made_with(modules, ("annoy", "implicit", "numpy", "scipy", "torch"))

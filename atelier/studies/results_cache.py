@@ -12,18 +12,41 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from atelier.code_version import code_version
 from atelier.errors import AtelierError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Result = TypeVar("Result", bound=BaseModel)
 
 
 class CachedResultError(AtelierError):
     """A kept result cannot be read; the message names the file and the remedy."""
+
+
+class KeptTable(BaseModel):
+    """A table as a result: its columns by name, all as long as each other. Immutable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: dict[str, list[Any]]
+
+    @classmethod
+    def of(cls, frame: "pd.DataFrame") -> Self:
+        """The table of a frame; what is absent in it becomes null."""
+        found = frame.astype("object").where(frame.notna(), None)
+        return cls(columns={str(name): found[name].tolist() for name in found})
+
+    def frame(self) -> "pd.DataFrame":
+        """The frame of the table, in pandas' types that know null."""
+        import pandas as pd
+
+        return pd.DataFrame(self.columns).convert_dtypes()
 
 
 def digest(parts: Mapping[str, Any]) -> str:

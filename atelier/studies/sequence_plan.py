@@ -62,6 +62,11 @@ class SequencePlan(BaseModel):
             raise ValueError(f"studied is {self.studied!r}; there are {', '.join(known)}")
         return self
 
+    @property
+    def studied_model(self) -> StudiedModel:
+        """The model by which all questions but the first are asked."""
+        return self._sequence_model(self.studied)
+
     def plans(self) -> dict[Part, RecommenderStudyPlan]:
         """The fits of each part, by part."""
         made = {
@@ -89,6 +94,7 @@ class SequencePlan(BaseModel):
         }
         factorised = {
             "als": StudiedModel(recommender="als", config=self.als),
+            "als_annoy": StudiedModel(recommender="als", config=self.als, search="annoy"),
             "hybrid": StudiedModel(recommender="hybrid", config=self.hybrid, reads_content=True),
         }
         cells = {f"sequencer:{cell}": self._sequence_model(f"sequencer:{cell}") for cell in CELLS}

@@ -33,6 +33,7 @@ from atelier.recommenders.sequential.embedding_start import first_embeddings
 from atelier.recommenders.sequential.explanation import from_history
 from atelier.recommenders.sequential.network import HistoryEncoder, SequenceNetwork, inputs_of
 from atelier.recommenders.sequential.training import Examples, Pool, Trainer, train
+from atelier.recommenders.sequential.warm_start import start_from
 from atelier.recommenders.training_data.customer_features import AttributeSpace
 from atelier.recommenders.training_data.sequences import Histories, Windows, batches
 from atelier.search.ragged import Indices, Ranked, Scores
@@ -53,11 +54,14 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
 
     Attributes:
         epochs: what each epoch of the last fit gave; not part of the bundle.
+        warm_start: a fitted model with the same layers, from whose weights ``fit`` starts; None: from random ones. See
+            :mod:`atelier.recommenders.sequential.warm_start`. It is not part of the bundle either.
     """
 
     def __init__(self, config: SequenceConfigT | None = None, device: str = "cpu") -> None:
         super().__init__(config, device)
         self.epochs: list[Epoch] = []
+        self.warm_start: SequenceRecommender[SequenceConfigT] | None = None
 
     @abstractmethod
     def _layers(self, factors: int) -> nn.Module:
@@ -99,6 +103,8 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         with own_random_state(self.torch_device, self.config.seed):
             described = self._content(catalogue), self._styles(catalogue), first
             network = self._network(factors, described, attributes).to(self.torch_device)
+            if (before := self.warm_start) is not None:
+                start_from(network, before.weights, before.article_ids, self.article_ids, self._vector_sets)
             self._train(network, histories, first, attributes)
         self.weights = {}
         for name, part in (("articles", network.articles), ("outputs", network.outputs)):
@@ -207,6 +213,7 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             read = histories.starts, histories.articles, histories.kinds, histories.gaps
             styles = () if network.articles.styles is None else (network.articles.styles,)
             start = () if first is None else (first,)
+            start += () if self.warm_start is None else tuple(self.warm_start.weights.values())
             made_from = fingerprint(self.config.model_dump_json(), *read, *content, *styles, *start, attributes)
         self.epochs = train(self.name, trainer, examples, self.config, self.training_state, made_from, self.watch)
 
