@@ -68,20 +68,26 @@ class StudyData:
         )
 
 
-def sequences(folder: Path, articles: Path, customers: int | None) -> StudyData:
+def sequences(folder: Path, articles: Path, customers: int | None, *, content: bool) -> StudyData:
     """H&M's histories by the reference protocol of :mod:`benchmarks.hm_recommenders`.
 
     Args:
         folder: with sequences.parquet.
         articles: H&M's articles.csv.
         customers: at most so many are read, chosen by a fixed seed; None: all.
+        content: whether articles get vectors of their texts and columns.
     """
     split = sequences_split(read_sequences(folder, customers), "reference")
-    sold = catalogue(pd.read_csv(articles, dtype="str"))
+    sold = described(pd.read_csv(articles, dtype="str"), content=content)
     return StudyData(split.train, split.truth, sold, ("kept", "shuffled"))
 
 
-def markets(folder: Path, articles: Path, customers: int | None) -> tuple[Interactions, StudyData]:
+def described(articles: pd.DataFrame, *, content: bool) -> Catalogue:
+    """The articles of articles.csv; vectors are made of them only where a model reads content, as that takes a while."""
+    return catalogue(articles) if content else Catalogue.from_frames(articles)
+
+
+def markets(folder: Path, articles: Path, customers: int | None, *, content: bool) -> tuple[Interactions, StudyData]:
     """The large market's interactions, and the small market, each of whose customers' last purchase is the truth.
 
     A customer belongs to the market (H&M's index_group_name) of more than half of the purchases.
@@ -90,19 +96,19 @@ def markets(folder: Path, articles: Path, customers: int | None) -> tuple[Intera
         folder: with sequences.parquet.
         articles: H&M's articles.csv.
         customers: at most so many of the large market are used, chosen by a fixed seed; None: all.
+        content: whether articles get vectors of their texts and columns.
     """
     purchases = reference_purchases(read_sequences(folder))
-    described = pd.read_csv(articles, dtype="str")
-    group = described.set_index("article_id")["index_group_name"].reindex(purchases.article_ids.values.to_pandas())
+    table = pd.read_csv(articles, dtype="str")
+    group = table.set_index("article_id")["index_group_name"].reindex(purchases.article_ids.values.to_pandas())
     large = _mostly(purchases, (group == LARGE).to_numpy())
     small = _mostly(purchases, (group == SMALL).to_numpy())
     if customers is not None and large.sum() > customers:
         chosen = np.random.default_rng(0).permutation(np.flatnonzero(large))[:customers]
         large = np.isin(np.arange(len(large)), chosen)
+    sold = described(table, content=content)
     train, truth = hold_out_last(purchases.rows(small[purchases.customers]), int(small.sum()), seed=0)
-    return purchases.rows(large[purchases.customers]), StudyData(
-        train, truth, catalogue(described), ("kept", "shuffled")
-    )
+    return purchases.rows(large[purchases.customers]), StudyData(train, truth, sold, ("kept", "shuffled"))
 
 
 def _mostly(purchases: Interactions, articles: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> "np.ndarray":
@@ -129,10 +135,10 @@ def sample_retailer(customers: int, articles: int) -> StudyData:
         generate(folder, config)
         whole = Interactions.from_frame(pq.read_table(Path(folder) / "interactions").to_pandas())
         snapshots = [f for f in sorted((Path(folder) / "articles").glob("*.parquet")) if f.stem <= f"ds={origin}"]
-        described = pd.read_parquet(snapshots[-1])
-    available = pd.to_datetime(described["available_from"]) <= pd.Timestamp(origin)
+        articles_then = pd.read_parquet(snapshots[-1])
+    available = pd.to_datetime(articles_then["available_from"]) <= pd.Timestamp(origin)
     whole = whole.of_kinds(TRAIN_KINDS)
     train, later = whole.split_at(origin + timedelta(days=1))
     truth, _ = later.split_at(origin + timedelta(days=1 + HORIZON))
-    sold = Catalogue.from_frames(described[available])
+    sold = Catalogue.from_frames(articles_then[available])
     return StudyData(train, truth.of_kinds(PURCHASE), sold, ("kept", "within_days", "shuffled"), origin, whole)

@@ -48,7 +48,7 @@ from atelier.report.drawing import Drawing
 from atelier.report.figures import standalone
 from atelier.report.sequence_study import TOLD, longevity_drawing, sequence_drawings
 from atelier.studies.frozen_study import by_rank, longevity
-from atelier.studies.recommender_plan import StudiedModel
+from atelier.studies.recommender_plan import RecommenderStudyPlan, StudiedModel
 from atelier.studies.recommender_study import run_study
 from atelier.studies.results_cache import ResultsCache
 from atelier.studies.sequence_plan import PARTS, Part, SequencePlan
@@ -90,6 +90,21 @@ def plan_of(options: argparse.Namespace) -> SequencePlan:
     return plan
 
 
+def fits_of(options: argparse.Namespace) -> dict[Part, RecommenderStudyPlan]:
+    """The fits of each part of the plan that is asked for; of all models side by side those of ``--models``."""
+    fits = plan_of(options).plans()
+    if "models" in fits and options.models:
+        chosen = {name: model for name, model in fits["models"].models.items() if name in options.models}
+        fits["models"] = fits["models"].model_copy(update={"models": chosen})
+    return fits
+
+
+def reads_content(options: argparse.Namespace) -> bool:
+    """Whether any model that is asked for reads the vectors of articles."""
+    models = [model for fits in fits_of(options).values() for model in fits.models.values()]
+    return any(model.reads_content for model in [*models, plan_of(options).studied_model])
+
+
 class Studies:
     """All studies on one retailer's data.
 
@@ -115,19 +130,16 @@ class Studies:
         return further[study]() if study in further else self.part(cast(Part, study))
 
     def part(self, part: Part) -> Made:
-        """A part of the plan; of all models side by side only those asked for."""
-        plan = self.plan.plans()[part]
-        if part == "models" and self.options.models:
-            chosen = {name: model for name, model in plan.models.items() if name in self.options.models}
-            plan = plan.model_copy(update={"models": chosen})
-        data = self.data
-        found = run_study(data.train, data.truth, plan, catalogue=data.sold, cache=self.cache, data=self.identity)
+        """A part of the plan."""
+        data, fits = self.data, fits_of(self.options)[part]
+        found = run_study(data.train, data.truth, fits, catalogue=data.sold, cache=self.cache, data=self.identity)
         return told(sequence_table({part: found}))
 
     def transfer(self) -> Made:
         """From the large market to the small one."""
         options = self.options
-        large, small = markets(options.hm_sequences, options.articles, options.customers)
+        content = reads_content(options)
+        large, small = markets(options.hm_sequences, options.articles, options.customers, content=content)
         plan = TransferPlan(
             model=self.plan.studied_model, tuned=options.tuned, als=self.plan.als, seeds=self.plan.seeds, k=options.k
         )
@@ -298,7 +310,8 @@ def main() -> None:
     if options.sample:
         data = sample_retailer(options.sample, ARTICLES_OF_SAMPLE)
     else:
-        data = sequences(options.hm_sequences, options.articles, options.customers)
+        content = reads_content(options)
+        data = sequences(options.hm_sequences, options.articles, options.customers, content=content)
     studies = Studies(options, data)
     print(f"{data.size}; {len(data.truth.customer_ids):,} customers have a truth", flush=True)
     for study in options.study:
