@@ -83,7 +83,7 @@ def sequences(folder: Path, articles: Path, customers: int | None, *, content: b
 
 
 def described(articles: pd.DataFrame, *, content: bool) -> Catalogue:
-    """The articles of articles.csv; vectors are made of them only where a model reads content, as that takes a while."""
+    """The articles of articles.csv; vectors, which take a while, are made of them only where a model reads content."""
     return catalogue(articles) if content else Catalogue.from_frames(articles)
 
 

@@ -51,3 +51,22 @@ def test_first_values_stand_where_they_are_given() -> None:
     torch.testing.assert_close(given.weight[1], random.weight[1])
     many = RowEmbedding(4000, 16, 0.1, torch.Generator().manual_seed(0))
     assert float(many.weight.square().sum(1).mean().sqrt()) == pytest.approx(EMBEDDING_LENGTH, rel=0.02)
+
+
+@pytest.mark.parametrize("rule", ["adagrad", "adam"])
+def test_rows_that_were_trained_before_count_as_moved_and_move_as_others_do(rule: str) -> None:
+    rows, plain = (
+        RowEmbedding(4, 2, 0.1, torch.Generator().manual_seed(0), rule)  # type: ignore[arg-type]
+        for _ in range(2)
+    )
+    given = torch.tensor([[1.0, 2.0], [0.0, 0.0]])
+    rows.start(torch.tensor([2, 3]), given)
+    assert rows.moved().tolist() == [False, False, True, False]
+    torch.testing.assert_close(rows.learned()[2], given[0])
+    torch.testing.assert_close(rows.weight[[0, 1, 3]], plain.weight[[0, 1, 3]])
+    plain.weight[2] = given[0]
+    for each in (rows, plain):
+        leaf = each.leaf(torch.arange(4))
+        leaf.square().sum().backward()
+        each.step(torch.arange(4), leaf)
+    torch.testing.assert_close(rows.weight, plain.weight)

@@ -337,6 +337,32 @@ def test_what_a_fit_reads_is_part_of_the_code(module: str, monkeypatch: pytest.M
     assert recommender_study.made_by() != before
 
 
+def test_one_fit_under_two_names_is_made_once(tmp_path: Path) -> None:
+    models = {"one": ALS, "two": ALS.model_copy(update={"config": {**ALS.config, "alpha": 20.0}})}
+    plan = RecommenderStudyPlan(models=models, seeds=(0,), shares=(1.0,), k=2)
+    results = run_study(TRAIN, TRUTH, plan, cache=ResultsCache(tmp_path), data={"data": "tiny"})
+    assert len(list(tmp_path.iterdir())) == 1
+    assert [result.model for result in results] == ["one", "two"]
+    assert results[0].model_copy(update={"model": "two"}) == results[1]
+
+
+@pytest.mark.parametrize("exclude_seen", [True, False])
+def test_annoy_finds_what_exact_search_finds_among_few(
+    shop: tuple[Interactions, Interactions], exclude_seen: bool
+) -> None:
+    """So few articles fit into the nodes that are looked at; who has no history gets the fallback's list."""
+    models = {"exact": ALS, "annoy": ALS.model_copy(update={"search": "annoy"}), "popular": POPULAR}
+    plan = RecommenderStudyPlan(models=models, seeds=(0,), shares=(1.0, 0.1), k=3, exclude_seen=exclude_seen)
+    results = {(result.model, result.share): result for result in run_study(*shop, plan)}
+    for share in (1.0, 0.1):
+        exact, annoy = results["exact", share], results["annoy", share]
+        assert exact.scores == annoy.scores
+        assert exact.packed == annoy.packed
+        assert exact.served == annoy.served
+    assert results["annoy", 0.1].served < results["annoy", 0.1].judged
+    assert results["annoy", 1.0].scores != results["popular", 1.0].scores
+
+
 def test_a_damaged_result_is_named(tmp_path: Path) -> None:
     small = RecommenderStudyPlan(models={"popularity": POPULAR}, seeds=(0,), shares=(1.0,), k=2)
     run_study(TRAIN, TRUTH, small, cache=ResultsCache(tmp_path), data=DATA)

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from pydantic import BaseModel
 
-from atelier.studies.results_cache import CachedResultError, ResultsCache, cached, digest
+from atelier.studies.results_cache import CachedResultError, KeptTable, ResultsCache, cached, digest
 
 
 class Answer(BaseModel):
@@ -76,3 +77,19 @@ def test_what_was_kept_is_not_computed_again(tmp_path: Path) -> None:
     assert [cached(None, None, {"k": 1}, Answer, compute).value for _ in range(2)] == [4, 5]
     with pytest.raises(ValueError, match="identifies"):
         asked({}, k=1)
+
+
+def test_a_table_that_was_kept_is_the_table(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"name": ["a", None], "value": [0.1, float("nan")], "rank": [1, 2]})
+    kept = ResultsCache(tmp_path)
+    kept.put("table", KeptTable.of(frame))
+    found = kept.get("table", KeptTable)
+    assert found is not None
+    expected = pd.DataFrame(
+        {
+            "name": pd.array(["a", None], dtype="string"),
+            "value": pd.array([0.1, None], dtype="Float64"),
+            "rank": pd.array([1, 2], dtype="Int64"),
+        }
+    )
+    pd.testing.assert_frame_equal(found.frame(), expected)

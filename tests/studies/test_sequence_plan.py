@@ -36,6 +36,7 @@ def test_every_part_varies_one_thing() -> None:
     assert {m.recommender for m in customers.values()} == {"sequencer"}
     assert [m.order for m in plans["order"].models.values()] == ["kept", "within_days", "shuffled"]
     assert [m.config["history"] for m in plans["history"].models.values()] == [5, 10, 20, 50]
+    assert (models["als"].search, models["als_annoy"].search) == ("exact", "annoy")
     for plan in plans.values():
         for studied in plan.models.values():
             studied.build(seed=0)
