@@ -15,7 +15,7 @@ import pandas as pd
 
 from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
-from atelier.metrics import evaluate
+from atelier.metrics import PURCHASE, evaluate
 from atelier.progress import progress
 from atelier.recommenders.article_index import ArticleIndex
 from atelier.recommenders.base import Recommender
@@ -61,10 +61,11 @@ def longevity(
 
     Returns:
         model, histories (``frozen``: those up to ``origin``; ``reads on``: those up to the day before the judged one),
-        day (1 to ``days``), metric, value, standard_error (over customers), customers.
+        day (1 to ``days``), metric, value, standard_error (over customers), customers. A day on which no known customer
+        purchased has no rows.
 
     Raises:
-        StudyError: a day has no purchase of a known customer.
+        StudyError: no day has purchases of known customers.
     """
     shared = {"study": "longevity", "origin": str(origin), "days": days, "k": k, "seed": seed, "made_by": made_by()}
     tables = []
@@ -94,13 +95,19 @@ def _judged_daily(
     tables = []
     for day in range(1, days + 1):
         known, rest = history.split_at(origin + timedelta(days=day))
-        truth, _ = rest.split_at(origin + timedelta(days=day + 1))
+        truth = rest.split_at(origin + timedelta(days=day + 1))[0].of_kinds(PURCHASE)
+        if (train.customer_ids.encode(truth.customer_ids.values, unknown="minus_one") < 0).all():
+            continue  # nobody known purchased: the day has no figures
         customers = evaluated_customers(train, truth)
         for histories, asked in ((FROZEN, model), (READING, model.with_histories(known))):
             lists = asked.recommend(customers, k, exclude_seen=False)
             found = evaluate(lists, truth, k, customers=customers, attribute=None)
             chosen = found[(found["segment"] == "all") & found["metric"].isin(["hit_rate", "ndcg"])]
             tables.append(chosen.assign(day=day, histories=histories))
+    if not tables:
+        raise StudyError(
+            f"no customer who was known on {origin} purchased on the {days} days after it: take other days"
+        )
     return pd.concat(tables, ignore_index=True)[["histories", "day", "metric", "value", "standard_error", "customers"]]
 
 

@@ -3,9 +3,10 @@
 from datetime import date
 
 import pandas as pd
+import pytest
 
 from atelier.report.page import render_page
-from atelier.report.sequence_study import TOLD, sequence_drawings, sequence_study_section
+from atelier.report.sequence_study import TOLD, _weekly, longevity_drawing, sequence_drawings, sequence_study_section
 from tests.report.test_recommender_study import text
 
 DAY = date(2025, 5, 1)
@@ -44,3 +45,28 @@ def test_each_question_has_its_plot_and_its_table() -> None:
 def test_without_a_study_it_says_how_to_run_one() -> None:
     page = render_page("x", DAY, [sequence_study_section(None)])
     assert "<code>dg launch --job sequence_study --partition 2025-05-01</code>" in page
+
+
+def test_longevity_is_drawn_as_means_of_seven_days() -> None:
+    rows = [
+        {
+            "model": model, "histories": histories, "day": day, "metric": metric, "value": 0.5, "standard_error": 0.1,
+            "customers": 10,
+        }
+        for model in ("als", "popular")
+        for histories in ("frozen", "reads on")
+        for day in range(1, 15)
+        for metric in ("hit_rate", "ndcg")
+    ]  # fmt: skip
+    drawn = longevity_drawing(pd.DataFrame(rows).convert_dtypes())
+    assert drawn.name == "longevity"
+    for name in ("als, frozen", "popular, reads on"):
+        assert name in drawn.alt
+        assert name in drawn.svg
+    assert "seven days" in drawn.caption
+    dates = pd.DataFrame(rows).assign(value=lambda frame: (frame["day"] == 7).astype(float))
+    (days, means) = _weekly(
+        dates[(dates["model"] == "als") & (dates["histories"] == "frozen") & (dates["metric"] == "ndcg")]
+    )
+    assert days.tolist() == [7, 8, 9, 10, 11, 12, 13, 14]
+    assert means.tolist() == [pytest.approx(1 / 7)] * 7 + [pytest.approx(0)]

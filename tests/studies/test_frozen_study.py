@@ -62,9 +62,13 @@ def test_what_is_kept_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     pd.testing.assert_frame_equal(table, again)
 
 
-def test_a_day_without_purchases_is_named() -> None:
-    with pytest.raises(StudyError, match="no customer can be evaluated"):
-        longevity(shop(), ORIGIN, {"popular": POPULAR}, days=8, k=1)
+def test_a_day_without_purchases_has_no_figures() -> None:
+    whole = shop()
+    table = longevity(whole, ORIGIN, {"popular": POPULAR}, days=9, k=1)
+    assert sorted(table["day"].unique()) == list(range(1, 8))
+    early, _ = whole.split_at("2025-03-06")
+    with pytest.raises(StudyError, match="no customer who was known on 2025-03-05 purchased on the 9 days after it"):
+        longevity(early, ORIGIN, {"popular": POPULAR}, days=9, k=1)
 
 
 def test_the_means_at_each_rank_are_those_of_the_lists() -> None:
