@@ -21,7 +21,7 @@ from atelier.recommenders.article_index import ArticleIndex
 from atelier.recommenders.base import Recommender
 from atelier.recommenders.vector_model import VectorRecommender
 from atelier.studies.recommender_plan import StudiedModel
-from atelier.studies.recommender_scores import evaluated_customers
+from atelier.studies.recommender_scores import StudyError, evaluated_customers
 from atelier.studies.recommender_study import fit_model, made_by
 from atelier.studies.results_cache import KeptTable, ResultsCache, cached
 
