@@ -237,7 +237,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     figures["metric"] = figures["metric"] + "@" + figures["k"].astype("str")
     heads = [f"{name}@{table['k'].iloc[0]}" for name in TOLD]
     wide = figures.pivot(index="variant", columns="metric", values="text")
-    wide = wide.reindex(index=dict.fromkeys(table["variant"]), columns=heads)
+    wide = wide.reindex(index=list(dict.fromkeys(table["variant"])), columns=heads)
     wide["seconds of a fit"] = figures.groupby("variant")["seconds"].first().round().astype("int64")
     return wide.reset_index()
 

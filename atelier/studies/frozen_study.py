@@ -9,7 +9,6 @@ stays good.
 
 from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import Any
 
 import pandas as pd
 
@@ -17,12 +16,9 @@ from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
 from atelier.metrics import PURCHASE, evaluate
 from atelier.progress import progress
-from atelier.recommenders.article_index import ArticleIndex
-from atelier.recommenders.base import Recommender
-from atelier.recommenders.vector_model import VectorRecommender
 from atelier.studies.recommender_plan import StudiedModel
 from atelier.studies.recommender_scores import StudyError, evaluated_customers
-from atelier.studies.recommender_study import fit_model, made_by
+from atelier.studies.recommender_study import fit_model, made_by, own_lists
 from atelier.studies.results_cache import KeptTable, ResultsCache, cached
 
 DAYS = 28
@@ -151,7 +147,8 @@ def by_rank(
     for name, studied in progress(models.items(), "by rank", unit="model"):
 
         def measured(studied: StudiedModel = studied) -> KeptTable:
-            lists = lists_of(fit_model(train, studied, seed, catalogue), studied, customers, k)
+            model = fit_model(train, studied, seed, catalogue)
+            lists = own_lists(model, studied.search, customers, k=k, exclude_seen=False)
             found = evaluate(
                 lists, truth, k, train=train, catalogue=articles, customers=customers, as_of=as_of, attribute=None
             )
@@ -160,10 +157,3 @@ def by_rank(
         parts = {**shared, "model": studied.model_dump(mode="json")}
         tables.append(cached(cache, data, parts, KeptTable, measured).frame().assign(model=name))
     return pd.concat(tables, ignore_index=True)
-
-
-def lists_of(model: Recommender[Any], studied: StudiedModel, customers: pd.Index, k: int) -> pd.DataFrame:
-    """The model's lists, found as it is studied; what was seen may be in them."""
-    if studied.search == "annoy" and isinstance(model, VectorRecommender):
-        return ArticleIndex.build(model).recommend(model, customers, k, exclude_seen=False)
-    return model.recommend(customers, k, exclude_seen=False)

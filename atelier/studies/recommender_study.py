@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ from atelier.recommenders.schemas import plain
 from atelier.recommenders.sequential.model import SequenceRecommender
 from atelier.recommenders.vector_model import VectorRecommender
 from atelier.search.ragged import RaggedLists
-from atelier.studies.recommender_plan import Order, RecommenderFit, RecommenderStudyPlan, StudiedModel
+from atelier.studies.recommender_plan import Order, RecommenderFit, RecommenderStudyPlan, Search, StudiedModel
 from atelier.studies.recommender_scores import EvaluationTask, RecommenderFitResult, StudyError, score_lists
 from atelier.studies.results_cache import ResultsCache, cached, digest, made_with
 
@@ -122,11 +122,10 @@ class Study:
     def lists(self, model: Recommender[Any], fit: RecommenderFit) -> tuple[pd.DataFrame, int]:
         """A list for each customer, the fallback's where the model cannot rank, and the number of the model's own."""
         task = self.task
-        asked = {"k": max(task.ks), "exclude_seen": task.exclude_seen, "candidates": self._known(model)}
+        asked: dict[str, Any] = {"k": max(task.ks), "exclude_seen": task.exclude_seen, "candidates": self._known(model)}
         fallback, own = self.sample(fit).fallback, model.can_serve(task.customers)
-        if self.plan.models[fit.model].search == "annoy" and isinstance(model, VectorRecommender):
-            index = ArticleIndex.build(model)
-            found = [index.recommend(model, task.customers[own], **asked)]
+        if (search := self.plan.models[fit.model].search) == "annoy":
+            found = [own_lists(model, search, task.customers[own], **asked)]
             if not own.all():
                 found.append(fallback.recommend(task.customers[~own], **asked))
             return pd.concat(found, ignore_index=True), int(own.sum())
@@ -272,6 +271,21 @@ def fit_model(
         model.warm_start = warm_start
     model.fit(reordered(train, studied.order, seed), catalogue=catalogue, customers=customers)
     return model if studied.order == "kept" else model.with_histories(train, customers)
+
+
+def own_lists(model: Recommender[Any], search: Search, customers: Any, **asked: Any) -> pd.DataFrame:
+    """The lists that a model itself makes.
+
+    Args:
+        model: fitted; with vectors where the search is annoy.
+        search: how lists are found.
+        customers: whom it can serve.
+        asked: ``k``, ``exclude_seen`` and ``candidates``, as :meth:`Recommender.recommend` takes them.
+    """
+    if search == "annoy":
+        with_vectors = cast(VectorRecommender[Any], model)
+        return ArticleIndex.build(with_vectors).recommend(with_vectors, customers, **asked)
+    return model.recommend(customers, **asked)
 
 
 def reordered(train: Interactions, order: Order, seed: int) -> Interactions:

@@ -31,7 +31,8 @@ PLAN = TransferPlan(
 
 def found(results: list[RecommenderFitResult]) -> dict[str, float]:
     table = sequence_table({"transfer": results})
-    return table[table["metric"] == "hit_rate"].set_index("variant")["value"].astype(float).to_dict()
+    rows = table[table["metric"] == "hit_rate"]
+    return dict(zip(rows["variant"], rows["value"].astype(float), strict=True))
 
 
 def test_what_was_learned_of_the_large_market_counts_in_the_small_one(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_each_model_is_fitted_once_and_gives_every_variant(monkeypatch: Any) -> 
     from atelier.studies import vectors_study
 
     fitted: list[str] = []
-    real = vectors_study.fit_model
+    real = fit_model
 
     def counted(train: Any, studied: StudiedModel, *rest: Any) -> Any:
         fitted.append(studied.recommender)

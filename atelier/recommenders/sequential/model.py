@@ -212,9 +212,11 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             content = () if features is None else features.tensors()
             read = histories.starts, histories.articles, histories.kinds, histories.gaps
             styles = () if network.articles.styles is None else (network.articles.styles,)
-            start = () if first is None else (first,)
-            start += () if self.warm_start is None else tuple(self.warm_start.weights.values())
-            made_from = fingerprint(self.config.model_dump_json(), *read, *content, *styles, *start, attributes)
+            start = [] if first is None else [first]
+            before = [] if self.warm_start is None else list(self.warm_start.weights.values())
+            made_from = fingerprint(
+                self.config.model_dump_json(), *read, *content, *styles, *start, *before, attributes
+            )
         self.epochs = train(self.name, trainer, examples, self.config, self.training_state, made_from, self.watch)
 
     # Vectors

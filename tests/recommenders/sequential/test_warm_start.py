@@ -27,7 +27,8 @@ SOLD = Catalogue.from_frames(
 
 
 def built(name: str, **config: Any) -> SequenceRecommender[Any]:
-    model = recommenders.build(name.split()[0], **(LEARNS | SMALL[name] | config))
+    fields: dict[str, Any] = LEARNS | SMALL[name] | config
+    model = recommenders.build(name.split()[0], **fields)
     assert isinstance(model, SequenceRecommender)
     return model
 
