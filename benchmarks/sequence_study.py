@@ -24,7 +24,8 @@ purchase of 10,000 customers with three or more is the truth, repeats are allowe
 fit holds out of its own training data, never by the truth.
 
 With ``--resume`` the result of each fit is kept in a folder: a killed run goes on after its last whole fit. ``--out``
-writes for each study a table, as CSV and as Markdown, and a plot, as SVG.
+writes for each study a table, as CSV and as Markdown, a plot, as SVG, and where variants are compared on the same
+customers their paired tests, as CSV.
 
 What belongs here: the command, what it prints and writes. What does not: the data (:mod:`benchmarks.sequence_data`),
 which fits a study is made of (:mod:`atelier.studies.sequence_plan` and its neighbours), how tables and plots look
@@ -35,6 +36,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -49,7 +51,9 @@ from atelier.report.figures import standalone
 from atelier.report.sequence_study import TOLD, longevity_drawing, sequence_drawings
 from atelier.studies.frozen_study import by_rank, longevity
 from atelier.studies.recommender_plan import RecommenderStudyPlan, StudiedModel
+from atelier.studies.recommender_scores import RecommenderFitResult
 from atelier.studies.recommender_study import run_study
+from atelier.studies.recommender_tables import paired_tests_of
 from atelier.studies.results_cache import ResultsCache
 from atelier.studies.sequence_plan import PARTS, Part, SequencePlan
 from atelier.studies.sequence_tables import sequence_table
@@ -62,8 +66,23 @@ CONFIGS = ("transformer", "sequencer", "hybrid", "als")
 #: The studies that the plan does not know.
 FURTHER = ("transfer", "vectors", "by_rank", "longevity")
 ARTICLES_OF_SAMPLE = 1200
-Made = tuple[pd.DataFrame, pd.DataFrame, list[Drawing]]
-"""The table of a study, the same as people read it, and its plots."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a study gives.
+
+    Attributes:
+        table: its figures.
+        readable: the same as people read them.
+        drawings: its plots.
+        tests: paired tests of its variants by precision; None where it compares none on the same customers.
+    """
+
+    table: pd.DataFrame
+    readable: pd.DataFrame
+    drawings: list[Drawing]
+    tests: pd.DataFrame | None = None
 
 
 def plan_of(options: argparse.Namespace) -> SequencePlan:
@@ -133,7 +152,7 @@ class Studies:
         """A part of the plan."""
         data, fits = self.data, fits_of(self.options)[part]
         found = run_study(data.train, data.truth, fits, catalogue=data.sold, cache=self.cache, data=self.identity)
-        return told(sequence_table({part: found}))
+        return told(part, found)
 
     def transfer(self) -> Made:
         """From the large market to the small one."""
@@ -149,14 +168,14 @@ class Studies:
         found = run_transfer(
             large, small.train, small.truth, plan, catalogue=small.sold, cache=self.cache, data=identity
         )
-        return told(sequence_table({"transfer": found}))
+        return told("transfer", found)
 
     def vectors(self) -> Made:
         """The article vectors of the studied model inside others."""
         plan, data = self.plan, self.data
         variants = vectors_plan(plan.studied, plan.studied_model, plan.als, seeds=plan.seeds, k=plan.k)
         found = run_vectors(data.train, data.truth, variants, catalogue=data.sold, cache=self.cache, data=self.identity)
-        return told(sequence_table({"vectors": found}))
+        return told("vectors", found)
 
     def by_rank(self) -> Made:
         """What stands at each rank."""
@@ -176,7 +195,7 @@ class Studies:
             data=self.identity,
         )
         drawing = ranks_drawing(table, list(models))
-        return table, ranks_shown(table), [] if drawing is None else [drawing]
+        return Made(table, ranks_shown(table), [] if drawing is None else [drawing])
 
     def longevity(self) -> Made:
         """What frozen models are worth on later days."""
@@ -191,13 +210,14 @@ class Studies:
         table = longevity(
             data.whole, data.origin, models, k=plan.k, catalogue=data.sold, cache=self.cache, data=self.identity
         )
-        drawing = longevity_drawing(table)
-        return table, weeks_shown(table), [drawing]
+        return Made(table, weeks_shown(table), [longevity_drawing(table)])
 
 
-def told(table: pd.DataFrame) -> Made:
-    """What is made of the table of a study that compares variants."""
-    return table, shown(table), sequence_drawings(table)
+def told(study: str, results: Sequence[RecommenderFitResult]) -> Made:
+    """What a study gives that compares variants."""
+    table = sequence_table({study: results})
+    tests = paired_tests_of(results)
+    return Made(table, shown(table), sequence_drawings(table), tests[tests["unit"] == "customers"])
 
 
 def ranks_shown(table: pd.DataFrame) -> pd.DataFrame:
@@ -250,11 +270,12 @@ def markdown(table: pd.DataFrame) -> str:
 
 def write(folder: Path, study: str, made: Made) -> None:
     """Write a study's table, as CSV and as Markdown, and its plots."""
-    table, readable, drawings = made
     folder.mkdir(parents=True, exist_ok=True)
-    table.to_csv(folder / f"{study}.csv", index=False)
-    (folder / f"{study}.md").write_text(markdown(readable), encoding="utf-8")
-    for drawing in drawings:
+    made.table.to_csv(folder / f"{study}.csv", index=False)
+    if made.tests is not None:
+        made.tests.to_csv(folder / f"{study}_tests.csv", index=False)
+    (folder / f"{study}.md").write_text(markdown(made.readable), encoding="utf-8")
+    for drawing in made.drawings:
         (folder / f"{drawing.name}.svg").write_text(standalone(drawing.svg), encoding="utf-8")
 
 
@@ -316,7 +337,7 @@ def main() -> None:
     print(f"{data.size}; {len(data.truth.customer_ids):,} customers have a truth", flush=True)
     for study in options.study:
         made = studies.made(study)
-        print(f"\n## {study}\n{made[1].to_string(index=False)}", flush=True)
+        print(f"\n## {study}\n{made.readable.to_string(index=False)}", flush=True)
         if options.out:
             write(options.out, study, made)
 

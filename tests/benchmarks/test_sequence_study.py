@@ -78,9 +78,11 @@ def test_every_study_of_histories_writes_a_table_and_a_plot(
     )  # fmt: skip
     monkeypatch.setattr(sys, "argv", ["sequence_study", *given])
     main()
-    assert {path.name for path in out.iterdir()} == {
-        f"{study}.{ending}" for study in studies for ending in ("csv", "md", "svg")
-    }
+    written = {f"{study}.{ending}" for study in studies for ending in ("csv", "md", "svg")}
+    assert {path.name for path in out.iterdir()} == written | {f"{study}_tests.csv" for study in studies[:-1]}
+    tests = pd.read_csv(out / "models_tests.csv")
+    pairs_tested = set(zip(tests["model"], tests["against"], strict=True))
+    assert pairs_tested == {("als", "popular"), ("als_annoy", "popular"), ("als_annoy", "als")}
     variants = pd.read_csv(out / "order.csv")["variant"].unique().tolist()
     assert variants == ["kept", "shuffled"], "without days nothing can be shuffled within them"
     heads, _, *rows = (out / "models.md").read_text(encoding="utf-8").splitlines()
