@@ -65,9 +65,9 @@ def test_the_file_for_cards_changes_the_code_location_alone() -> None:
 def test_docker_compose_reads_the_files(files: tuple[str, ...]) -> None:
     command = ["docker-compose", *files, "config", "--quiet"]
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "POSTGRES_PASSWORD": "secret"}
-    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     del environment["POSTGRES_PASSWORD"]
-    refused = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    refused = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
     assert refused.returncode != 0
     assert "POSTGRES_PASSWORD" in refused.stderr
