@@ -33,17 +33,18 @@ import pandas as pd
 
 from atelier.images.decode import decode, read
 from atelier.images.similarity import ExactImages, Filters
+from benchmarks import mango_articles
 from benchmarks.hm_articles import photographed
 from benchmarks.hm_attributes import cached_vectors
 from benchmarks.myntra_attributes import photographs
 
 ATTRIBUTES = ("type", "colour", "pattern")
+DATASETS = ("hm", "mango", "myntra")
 K = 10
 LISTED = 8
 Vectors = npt.NDArray[np.float32]
 NAMES = {
     "hm": {"product_type_name": "type", "colour_group_name": "colour", "graphical_appearance_name": "pattern"},
-    "mango": {"cod_modelo_color": "article_id", "des_product_type": "type", "des_agrup_color_eng": "colour"},
     "myntra": {"articleType": "type", "baseColour": "colour"},
 }
 
@@ -74,8 +75,8 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", metavar="FOLDER", type=Path, required=True)
     parser.add_argument("--weights", required=True)
     parser.add_argument("--vectors", type=Path, help="a folder in which vectors are stored between runs")
-    parser.add_argument("--datasets", nargs="+", choices=list(NAMES), default=list(NAMES))
-    parser.add_argument("--untrained", nargs="*", choices=list(NAMES), default=list(NAMES))
+    parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=DATASETS)
+    parser.add_argument("--untrained", nargs="*", choices=DATASETS, default=DATASETS)
     parser.add_argument("--limit", type=int, default=2000)
     parser.add_argument("--near", type=float, default=0.98)
     parser.add_argument("--grey", type=float, default=4.0)
@@ -92,14 +93,8 @@ def open_photographs(name: str, data: Path) -> Photographs:
     elif name == "myntra":
         files = photographs(folder)
     else:
-        files = pd.read_csv(folder / "product_data.csv", dtype="str")
-        files = files.assign(
-            path=files["des_filename"].str.rsplit("/", n=1).str[-1],
-            product_code=files["cod_modelo_color"].str.partition("-")[0],
-        )
-        there = {path.name for path in root.iterdir()}
-        files = files[files["path"].isin(there)].reset_index(drop=True)
-    return Photographs(name, root, files.rename(columns=NAMES[name]))
+        files = mango_articles.photographed(folder)
+    return Photographs(name, root, files.rename(columns=NAMES.get(name, {})))
 
 
 def drawn(photos: Photographs, limit: int, seed: int) -> Photographs:
