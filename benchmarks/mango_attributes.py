@@ -55,7 +55,7 @@ def read(files: pd.DataFrame, vectors: Vectors) -> Side:
 
 
 def main(given: Sequence[str] | None = None, config: AttributeConfig | None = None) -> pd.DataFrame:
-    """Read, train, print; a row for each model and encoding, columns as :func:`benchmarks.myntra_attributes.compare`."""
+    """Read, train, print; a row for each model and encoding, columns as ``myntra_attributes.compare``."""
     options = arguments(given)
     from resources.compute import Compute
 

@@ -11,7 +11,9 @@ from benchmarks.mango_attributes import main
 from tests.benchmarks.test_myntra_attributes import TINY
 
 COLOURS = {"RED": (200, 20, 20), "GREEN": (20, 200, 20), "BLUE": (20, 20, 200)}
-HEAD = "cod_modelo_color,des_agrup_color_eng,des_sex,des_line,des_fabric,des_product_family,des_product_type,des_filename"
+HEAD = (
+    "cod_modelo_color,des_agrup_color_eng,des_sex,des_line,des_fabric,des_product_family,des_product_type,des_filename"
+)
 
 
 @pytest.fixture
