@@ -4,10 +4,11 @@
         [--articles 500] [--least 0.2] [--vectors FOLDER] [--seed 0] [--threads 2]
 
 FILE is the weights of MobileNetV2 (ImageNet), FOLDER holds mango and hm as :mod:`benchmarks.visual_similarity` reads
-them. ``sample`` is drawn: a quarter of its photographs after an article's first show a second garment, and it is known
-which. A linear classifier of types is taught by half of the articles, whole styles; the other half is asked, at most
-``--limit`` photographs of it. Of each of these the region of the article's known type is found
-(:mod:`atelier.images.regions`), and the ten nearest photographs of other styles are compared by
+them, of which ``--articles`` are drawn. ``sample`` is generated with as many: a quarter of its photographs after an
+article's first show a second garment, and it is known which. A linear classifier of types is taught by half of the
+articles, whole styles; the other half is asked, at most ``--limit`` photographs of it. Of each of
+these the region of the article's known type is found (:mod:`atelier.images.regions`), and the ten nearest photographs
+of other styles are compared by
 
 - ``whole``: the vector of the whole photograph;
 - ``region, pooled``: the feature map of the whole, averaged within the region;
@@ -15,10 +16,10 @@ which. A linear classifier of types is taught by half of the articles, whole sty
 - ``middle, cropped``: that of a square of the same size in the middle, which knows nothing of the article: a control;
 - ``whole and region``: the vectors of whole and cropped region side by side.
 
-Figures are shares of neighbours with the type and colour of the article, and of the second garment: a neighbour that
-shares only the second garment's was found for the wrong reason. Behind each ± is half a 95% interval of the difference
-to ``whole``, over photographs. The region is chosen by the type, and the type's share therefore flatters it where it
-marks what looks like the type anywhere; colour was not told to it.
+Figures are shares of neighbours with the type, colour and pattern of the article, and of the second garment: a
+neighbour that shares only the second garment's was found for the wrong reason. Behind each ± is half a 95% interval of
+the difference to ``whole``, over photographs. The region is chosen by the type, and the type's share therefore flatters
+it where it marks what looks like the type anywhere; colour was not told to it.
 
 What belongs here: the comparison and its tables. What does not: regions, similarity.
 """
@@ -26,6 +27,7 @@ What belongs here: the comparison and its tables. What does not: regions, simila
 import argparse
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,17 +36,13 @@ import pandas as pd
 from atelier.articles.splits import holdout
 from atelier.images.backbones import Backbone, build_backbone
 from atelier.images.embedding import Encoder
-from atelier.images.preprocessing import Preprocessing
 from atelier.images.regions import LEAST, Regions, TypeEvidence, product_regions
 from atelier.recommenders.vector_model import unit
-from atelier.sources.sample import SampleConfig, catalogue, drawing, taxonomy
-from atelier.sources.sample.generate import stream
-from benchmarks.hm_attributes import cached_vectors
-from benchmarks.visual_similarity import Photographs, Vectors, drawn, nearest, open_photographs
+from benchmarks.photographs import Photographs, Vectors, draw_sample, drawn, encoded, open_photographs
+from benchmarks.visual_similarity import PLAIN, nearest
 
 DATASETS = ("sample", "mango", "hm")
 GROUPS = {"alone": False, "with a second garment": True}
-KINDS = {"type": ("type", "type"), "colour": ("colour", "colour")}
 SECOND = {"second's type": ("second_type", "type"), "second's colour": ("second_colour", "colour")}
 
 
@@ -60,29 +58,15 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--vectors", type=Path, help="a folder in which vectors of whole photographs are stored")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
-    return parser.parse_args(given)
+    options = parser.parse_args(given)
+    if options.data is None and set(options.datasets) != {"sample"}:
+        parser.error("name the folder of the data sets by --data")
+    return options
 
 
-def draw_sample(folder: Path, count: int, seed: int) -> Photographs:
-    """Draw the sample retailer's photographs; each is an article of its own, of the style of the one that it shows."""
-    config = SampleConfig(articles=count, seed=seed)
-    articles = catalogue.draw_articles(config, stream(config, "catalogue"))
-    shots = drawing.plan_shots(articles, stream(config, "shots"))
-    drawing.draw_photographs(folder, config, articles, shots)
-    colours = np.array([drawing.values_of(articles, each)["colour"] for each in range(len(articles))], dtype=object)
-    types = np.array(taxonomy.TYPE_NAMES, dtype=object)[articles.types]
-    beside = shots.second >= 0
-    names = [f"{articles.ids[row]}_{shot}" for row, shot in zip(shots.articles, shots.shots, strict=True)]
-    files = {
-        "article_id": names,
-        "product_code": articles.product_codes[shots.articles],
-        "path": [f"{name}.jpg" for name in names],
-        "type": types[shots.articles],
-        "colour": colours[shots.articles],
-        "second_type": np.where(beside, types[shots.second], None),
-        "second_colour": np.where(beside, colours[shots.second], None),
-    }
-    return Photographs("sample", folder, pd.DataFrame(files))
+def one_by_one(photos: Photographs) -> Photographs:
+    """Each photograph as an article of its own, of the style of the one that it shows."""
+    return replace(photos, files=photos.files.assign(article_id=photos.files["path"]))
 
 
 def encodings(backbone: Backbone, photos: Photographs, whole: Vectors, regions: Regions) -> dict[str, Vectors]:
@@ -120,8 +104,7 @@ def agreement(photos: Photographs, near: pd.DataFrame, asked: str, theirs: str) 
 
 def table(photos: Photographs, vectors: dict[str, Vectors]) -> pd.DataFrame:
     """A row for each way; columns (group of photographs, value): share and difference to ``whole``."""
-    there = [name for name in ("type", "colour") if name in photos.files]
-    kinds = {name: KINDS[name] for name in there}
+    kinds = {name: (name, name) for name in photos.attributes}
     groups = {"all": np.ones(len(photos.files), bool)}
     if "second_type" in photos.files:
         beside = photos.files["second_type"].notna().to_numpy()
@@ -149,12 +132,10 @@ def _cell(values: "pd.Series[float]", whole: "pd.Series[float]") -> str:
 
 
 def compare(
-    backbone: Backbone, photos: Photographs, file: Path | None, *, limit: int, least: float, seed: int, threads: int
+    backbone: Backbone, photos: Photographs, folder: Path | None, *, limit: int, least: float, seed: int, threads: int
 ) -> pd.DataFrame:
     """Teach types to one half of the styles, look at the other half in each way; the table."""
-    encoder = Encoder(backbone, device="cpu", threads=threads)
-    paths = photos.files["path"].tolist()
-    whole = cached_vectors(file, photos.files, lambda: encoder.encode(paths, photos.root).vectors)
+    whole = encoded(photos, Encoder(backbone, device="cpu", threads=threads), folder)
     asked = holdout(photos.files, 0.5, seed=seed)
     evidence = TypeEvidence.fit(whole[~asked], photos.files.loc[~asked, "type"].tolist())
     rows = np.flatnonzero(asked)[:limit]
@@ -174,21 +155,17 @@ def main(given: Sequence[str] | None = None) -> dict[str, pd.DataFrame]:
     from resources.compute import Compute
 
     Compute("cpu", options.threads).apply()
-    if set(options.datasets) != {"sample"} and options.data is None:
-        raise SystemExit("error: name the folder of mango and hm by --data")
-    plain = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     weights = None if options.weights == "none" else options.weights
-    backbone = build_backbone("mobilenet_v2", weights, preprocessing=plain)
+    backbone = build_backbone("mobilenet_v2", weights, preprocessing=PLAIN)
     tables = {}
     with tempfile.TemporaryDirectory() as scratch:
         for name in options.datasets:
             if name == "sample":
-                photos = draw_sample(Path(scratch), options.articles, options.seed)
+                photos = one_by_one(draw_sample(Path(scratch), options.articles, options.seed))
             else:
-                photos = drawn(open_photographs(name, options.data), 2 * options.limit, options.seed)
-            file = options.vectors and options.vectors / f"{name}.npz"
+                photos = drawn(open_photographs(name, options.data), options.articles, options.seed)
             how = {"limit": options.limit, "least": options.least, "seed": options.seed, "threads": options.threads}
-            tables[name] = compare(backbone, photos, file, **how)
+            tables[name] = compare(backbone, photos, options.vectors, **how)
             print(tables[name].to_string(), flush=True)
     return tables
 

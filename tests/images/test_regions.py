@@ -1,4 +1,4 @@
-"""Regions by class activation maps: boxes around what a map marks, pooling, and a network that finds a coloured patch."""
+"""Regions by class activation maps: boxes around marks, pooling, and a network that finds a coloured patch."""
 
 from pathlib import Path
 
