@@ -96,7 +96,7 @@ def nearest(photos: Photographs, vectors: Vectors, *, centred: bool = True) -> p
     articles = photos.articles
     columns = [name for name in ("article_id", "product_code") if name in articles]
     ends = np.cumsum(photos.files.groupby("article_id", sort=False).size())[:-1]
-    frame = articles[columns].assign(embeddings=np.split(vectors, ends))
+    frame = articles[columns].assign(embeddings=pd.Series(np.split(vectors, ends), dtype="object"))
     return ExactImages.build(frame, centred=centred).similar(k=K, filters=Filters(other_style=True))
 
 
