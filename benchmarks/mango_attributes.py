@@ -1,7 +1,7 @@
 """Attributes of Mango's products from their photographs alone: the attribute network against logistic regression.
 
-    python -m benchmarks.mango_attributes --mango FOLDER --weights FILE [--vectors FOLDER] [--limit N] [--seed 0]
-        [--threads 2]
+    python -m benchmarks.mango_attributes --mango FOLDER --weights FILE [--vectors FOLDER] [--limit N] [--linear]
+        [--seed 0] [--threads 2]
 
 FOLDER holds product_data.csv and images as Mango's outfit data do, FILE the weights of MobileNetV2 (ImageNet). Product
 type, family, colour, fabric, line and sex are predicted from the 1,280 features of MobileNetV2, and from these joined
@@ -13,6 +13,7 @@ predicted, however rare. Accuracy and weighted F1 on the articles held out are p
 - ``--vectors``: a folder in which vectors are stored between runs. It is not checked that a file was made with the
   given weights.
 - ``--limit``: the number of articles, drawn at random by ``--seed``; without it, all that have a photograph.
+- ``--linear``: the linear classifiers alone, without the networks.
 - ``--seed``: of the draw, of the split and of the network.
 
 What belongs here: the comparison and its tables. What does not: reading the data (:mod:`benchmarks.mango_articles`),
@@ -43,6 +44,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--weights", required=True)
     parser.add_argument("--vectors", type=Path)
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--linear", action="store_true", help="leave the networks out")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args(given)
@@ -78,7 +80,7 @@ def main(given: Sequence[str] | None = None, config: AttributeConfig | None = No
     for name, encoding in ENCODINGS.items():
         whole = read(files, photos.vectors(*encoding))
         sides = whole.part(~held_out), whole.part(held_out)
-        found = compare(*sides, seed=options.seed, config=config, kinds=("image",))
+        found = compare(*sides, seed=options.seed, config=config, kinds=("image",), networks=not options.linear)
         tables.append(found.set_axis([f"{row}{name}" for row in found.index]))
     table = pd.concat(tables).drop(index="majority and colour")
     for metric in ("accuracy", "weighted F1"):

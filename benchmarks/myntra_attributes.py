@@ -84,7 +84,13 @@ def majority(labels: pd.DataFrame, articles: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare(
-    train: Side, test: Side, *, seed: int, config: AttributeConfig | None = None, kinds: Sequence[Kind] = KINDS
+    train: Side,
+    test: Side,
+    *,
+    seed: int,
+    config: AttributeConfig | None = None,
+    kinds: Sequence[Kind] = KINDS,
+    networks: bool = True,
 ) -> pd.DataFrame:
     """Train every model on one side and test it on the other.
 
@@ -94,6 +100,7 @@ def compare(
         seed: of the network.
         config: the network's; None: the one that suits the data, predicting every value.
         kinds: what the models read.
+        networks: whether the network is trained; False: the linear classifiers alone.
 
     Returns:
         A row for each model; columns (``accuracy`` or ``weighted F1``, attribute or ``mean``), and (``seconds``, "").
@@ -111,6 +118,8 @@ def compare(
     rows = {"majority": _tested("majority", lambda: majority(train.labels, test.articles), test)}
     for kind in kinds:
         rows[f"{kind} LR"] = _tested(f"{kind} LR", lambda kind=kind: peer(kind), test)  # type: ignore[misc]
+        if not networks:
+            continue
         rows[f"{kind} net"] = _tested(f"{kind} net", lambda kind=kind: network(kind), test)  # type: ignore[misc]
     return pd.DataFrame(rows).T
 

@@ -59,3 +59,6 @@ def test_colours_are_learned_from_photographs_and_types_cannot_be(data: Path) ->
     assert (accuracies.loc["image LR":, "colour"] == 1).all()  # type: ignore[misc]
     assert (accuracies["type"] < 0.9).all()
     assert accuracies.loc["majority", "colour"] < 0.6
+    linear = main([*words, "--linear"], TINY)
+    assert linear.index.tolist() == ["majority", "image LR", "image LR and colour"]
+    assert linear["accuracy"].equals(accuracies.loc[linear.index])
