@@ -19,7 +19,7 @@ from atelier.bundles import Array
 from atelier.devices import own_random_state
 from atelier.outfits.article_inputs import Inputs
 from atelier.outfits.config import OutfitConfig
-from atelier.outfits.network import OutfitNetwork
+from atelier.outfits.network import Ensemble
 from atelier.outfits.outfits import Outfits
 from atelier.outfits.pair_statistics import PairStatistics
 from atelier.search.ragged import RaggedLists
@@ -70,7 +70,7 @@ class Stored:
     article_ids: Any
     inputs: Inputs
     counted: PairStatistics
-    network: OutfitNetwork
+    network: Ensemble
     rejected: Outfits
 
 
@@ -128,7 +128,7 @@ def _stored(described: OutfitBundle, ids: Any, arrays: dict[str, Array]) -> Stor
     counted = PairStatistics.of_counts(together, counts["frequency"], described.outfits, inputs.codes)
     values, families = tuple(len(table) for table in counted.pmi), int(inputs.families.max(initial=0)) + 1
     with own_random_state(torch.device("cpu"), described.config.seed):  # drawn weights are replaced at once
-        network = OutfitNetwork(inputs, values, families, described.config)
+        network = Ensemble(inputs, values, families, described.config)
     weights = {name: torch.from_numpy(array) for name, array in bundles.under(arrays, NETWORK).items()}
     network.load_state_dict(weights)
     members = RaggedLists(**bundles.under(arrays, REJECTED))

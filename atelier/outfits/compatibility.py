@@ -24,7 +24,7 @@ from atelier.outfits.config import OutfitConfig
 from atelier.outfits.controls import Scorer
 from atelier.outfits.evaluation import outfit_scores
 from atelier.outfits.feedback import Feedback, rejected_pairs
-from atelier.outfits.network import Batch, OutfitNetwork
+from atelier.outfits.network import Batch, Ensemble
 from atelier.outfits.outfits import Outfits, OutfitsError
 from atelier.outfits.pair_statistics import PairStatistics
 from atelier.outfits.questions import FamilyDraw
@@ -32,6 +32,8 @@ from atelier.outfits.training import Lessons, similar_articles, statistics_of, t
 
 ABSENT = 0.5
 """Outfits that an article never combined is taken to have been in, where popularity counts."""
+MEMBER_SEEDS = 7919
+"""How far the seeds of two members of an ensemble lie apart."""
 SIMILAR = 5
 """Articles that one may be swapped for in training."""
 REFERENCES = 64
@@ -58,7 +60,7 @@ class Fitted:
     articles: Articles
     inputs: Inputs
     counted: PairStatistics
-    network: OutfitNetwork
+    network: Ensemble
     rejected: Outfits
     history: list[Epoch]
 
@@ -108,14 +110,22 @@ class OutfitModel:
         counted = PairStatistics.of(good.outfits, inputs.codes, good.weights, rejected_pairs(answers.rejected))
         values = tuple(len(each) + 1 for each in encoder.values)
         with own_random_state(torch.device("cpu"), self.config.seed):
-            network = OutfitNetwork(inputs, values, len(encoder.families) + 1, self.config)
+            network = Ensemble(inputs, values, len(encoder.families) + 1, self.config)
             similar = None
             if self.config.swap_share and inputs.images.shape[1]:
                 similar = similar_articles(inputs.images, inputs.families, seen, SIMILAR)
-            history = train(network, lessons, counted, inputs.families, self.config, similar)
+            history = [
+                look
+                for place, member in enumerate(network.members)
+                for look in train(member, lessons, counted, inputs.families, self._config_of(place), similar)
+            ]
         network.eval()
         self._fitted = Fitted(table, inputs, counted, network, answers.rejected, history)
         return self
+
+    def _config_of(self, member: int) -> OutfitConfig:
+        """The config of a member: what it draws differs from what the others draw."""
+        return self.config.model_copy(update={"seed": (self.config.seed + member * MEMBER_SEEDS) % 2**31})
 
     def save(self, path: str | Path) -> None:
         """Write config.json, weights.safetensors and articles.parquet; the same model gives the same bytes.

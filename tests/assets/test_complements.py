@@ -27,7 +27,7 @@ from tests.assets.test_attributes import empty, filled
 
 DAY = date(2026, 3, 1)
 TYPES, COLOURS, EACH = ("Bag", "Dress", "Shoe"), ("blue", "red"), 6
-QUICK = OutfitTraining(least=30, epochs=8, batch_size=64)
+QUICK = OutfitTraining(least=30, epochs=8, batch_size=64, feedback_weight=20)
 
 
 def articles() -> pd.DataFrame:
