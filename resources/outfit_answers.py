@@ -41,9 +41,10 @@ def read_answers(file: Path) -> "pd.DataFrame":
     frame = said[said["answer"] != ""]
     wrong = (~frame["answer"].isin(ANSWERS)) | (frame[PAIR] == "").any(axis=1) | (frame[PAIR[0]] == frame[PAIR[1]])
     if wrong.any():
-        row, cells = int(wrong.idxmax()) + 2, frame.loc[wrong.idxmax()].tolist()
+        first = frame[wrong].iloc[0]
+        line = int(frame.index.to_numpy()[wrong.to_numpy()][0]) + 2  # the header is the first
         raise AnswersError(
-            f"{file}, line {row}: {cells} is no answer: name two different articles, and one of {', '.join(ANSWERS)}, "
+            f"{file}, line {line}: {first.tolist()} is no answer: name two articles and one of {', '.join(ANSWERS)}, "
             "or an empty answer where nobody can say"
         )
     if frame.empty:

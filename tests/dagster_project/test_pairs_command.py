@@ -104,8 +104,8 @@ def test_files_that_are_no_answers_are_refused(command: Command, tmp_path: Path)
         (header, "nothing is answered"),
         (header + "a,b,\n", "nothing is answered"),
         (header + "a,b,accepted\na,c,maybe\n", r"line 3: \['a', 'c', 'maybe'\] is no answer"),
-        (header + "a,a,accepted\n", "two different articles"),
-        (header + ",b,accepted\n", "two different articles"),
+        (header + "a,a,accepted\n", "name two articles"),
+        (header + ",b,accepted\n", "name two articles"),
         ("", "cannot be read"),
     ):
         (tmp_path / "answers.csv").write_text(text)
