@@ -70,6 +70,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
         parser.add_argument(f"--{size}", type=int, default=SampleConfig.model_fields[size].default, help="of --sample")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--most", type=int, default=20_000, help="baskets, sessions or pairs, the newest")
+    parser.add_argument("--asked", type=int, default=1_500, help="baskets asked about, evenly chosen")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args(given)
@@ -107,6 +108,12 @@ def split_by_time(outfits: Outfits) -> Split:
     )
 
 
+def evenly(outfits: Outfits, most: int) -> Outfits:
+    """At most so many outfits, evenly chosen: the memory and time of an AUC grow with their square."""
+    count = min(most, len(outfits))
+    return outfits.rows(np.linspace(0, max(len(outfits) - 1, 0), count).astype(np.int64))
+
+
 def hm_week(given: argparse.Namespace) -> None:
     """Print how well a model that learned from H&M's baskets answers about those of a later day."""
     products = hm_articles(given.hm_week)
@@ -116,7 +123,8 @@ def hm_week(given: argparse.Namespace) -> None:
     data = Data.of(products, found, names, FAMILY)
     split = split_by_time(data.outfits)
     size = len(split.train)
-    split = split._replace(train=split.train.rows(np.arange(max(0, size - given.most), size)))
+    newest = split.train.rows(np.arange(max(0, size - given.most), size))
+    split = Split(newest, *(evenly(part, given.asked) for part in split[1:]))
     print(f"{len(split.train):,} of {size:,} baskets of training, {len(split.test):,} of testing", flush=True)
     config = OutfitConfig(family=FAMILY, attributes=tuple(names), epochs=given.epochs or 2, seed=given.seed)
     comparison = Comparison(data, split, given.seed, config)
