@@ -86,9 +86,11 @@ class Oracle:
             pool = np.flatnonzero(self.roles == self.roles[member])
             scores = self.likings[:, pool]
             if len(before):
-                scores = np.mean(
-                    [goes_with(self.articles, self.likings, styles, each, pool) for each in before], axis=0
-                )
+                pairs = [
+                    goes_with(self.articles, self.likings, styles, before[[place]], pool)
+                    for place in range(len(before))
+                ]
+                scores = np.mean(pairs, axis=0)
             logits = SHARP * scores
             top = logits.max(axis=1, keepdims=True)
             level = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]

@@ -116,7 +116,7 @@ class OutfitModel:
                 similar = similar_articles(inputs.images, inputs.families, seen, SIMILAR)
             history = [
                 look
-                for place, member in enumerate(network.members)
+                for place, member in enumerate(network.networks)
                 for look in train(member, lessons, counted, inputs.families, self._config_of(place), similar)
             ]
         network.eval()

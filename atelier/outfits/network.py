@@ -209,6 +209,11 @@ class Ensemble(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(OutfitNetwork(inputs, values, families, config) for _ in range(config.members))
 
+    @property
+    def networks(self) -> list[OutfitNetwork]:
+        """The members."""
+        return [cast(OutfitNetwork, member) for member in self.members]
+
     def forward(self, batch: Batch) -> Tensor:
         """As :meth:`OutfitNetwork.forward`: [b, c]."""
         return torch.stack([member(batch) for member in self.members]).mean(dim=0)
