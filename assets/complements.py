@@ -5,6 +5,7 @@ not: the outfit model (:mod:`assets.outfits`), how lists are computed (:mod:`ate
 :mod:`atelier.recommenders.co_purchase`).
 """
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -13,6 +14,7 @@ from assets.outfits import BASKETS, MODEL, basis_of
 from assets.recommenders import GROUP, catalogue, training_interactions
 from assets.stage import stage
 from assets.step import Step
+from atelier.answers import FEEDBACK
 from atelier.errors import PartitionMissing
 from resources.compute import gpu_pool
 from resources.tables import REGISTRY
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from atelier.outfits import OutfitModel
+    from atelier.outfits.feedback import Feedback
 
 TABLE = "complementary_articles"
 LOOK, BOUGHT = "complete the look", "people also bought"
@@ -50,12 +53,16 @@ def write_complements(step: Step, config: ComplementConfig) -> None:
     """Write what completes the look of each article of the day, and what its buyers also bought."""
     import pandas as pd
 
+    from atelier.articles.table import Articles
+    from atelier.outfits.feedback import Feedback
+
     step.compute.apply()
     articles = sold_articles(step)
-    looks, bought = _looks(step, articles, config), _bought(step, articles, config)
+    answered = Feedback.from_frame(step.read(FEEDBACK), Articles.from_frame(articles[["article_id"]]))
+    looks, bought = _looks(step, articles, config), _bought(step, articles, answered, config)
     table = pd.concat([looks.assign(list=LOOK), bought.assign(list=BOUGHT, model_id=None)], ignore_index=True)
     step.write(TABLE, table[[column.name for column in REGISTRY[TABLE].columns]])
-    _report(step, articles, table, config)
+    _report(step, articles, table, answered, config)
 
 
 def sold_articles(step: Step) -> "pd.DataFrame":
@@ -118,8 +125,9 @@ def _look_reasons(table: "pd.DataFrame", articles: "pd.DataFrame", basis: str) -
     return reasons.mask(table["outfits"] > 0, f"in {what} together: " + table["outfits"].astype(str))
 
 
-def _bought(step: Step, articles: "pd.DataFrame", config: ComplementConfig) -> "pd.DataFrame":
-    """What the buyers of each article bought with it or later, up to the day."""
+def _bought(step: Step, articles: "pd.DataFrame", answered: "Feedback", config: ComplementConfig) -> "pd.DataFrame":
+    """What the buyers of each article bought with it or later, up to the day; no pair that people rejected."""
+    from atelier.outfits.feedback import are_rejected
     from atelier.recommenders.co_purchase import AlsoBoughtConfig, also_bought
 
     purchases = training_interactions(step, ["purchase"]).of_kinds("purchase")
@@ -130,12 +138,15 @@ def _bought(step: Step, articles: "pd.DataFrame", config: ComplementConfig) -> "
         articles["kind"].to_numpy(),
         articles["style"].to_numpy(),
         AlsoBoughtConfig(k=config.k, least=config.least_customers),
+        partial(are_rejected, answered.rejected),
     )
     counts = table[["customers", "buyers"]].astype(str)
     return table.assign(reason=counts["customers"] + " of " + counts["buyers"] + " buyers bought it too, then or later")
 
 
-def _report(step: Step, articles: "pd.DataFrame", table: "pd.DataFrame", config: ComplementConfig) -> None:
+def _report(
+    step: Step, articles: "pd.DataFrame", table: "pd.DataFrame", answered: "Feedback", config: ComplementConfig
+) -> None:
     """Note for how many articles there is each list, and check what is promised of the lists."""
     by_list = {name: set(table.loc[table["list"] == name, "article_id"]) for name in (LOOK, BOUGHT)}
     sold = set(articles["article_id"])
@@ -160,13 +171,26 @@ def _report(step: Step, articles: "pd.DataFrame", table: "pd.DataFrame", config:
         f"{config.least_covered:.0%}); looks need outfits, and the other list needs purchases by the same customers",
         share=share,
     )
-    broken = broken_promises(table, articles)
+    broken = broken_promises(table, articles, answered)
     told = ", ".join(f"{count:,} {what}" for what, count in broken.items() if count)
-    step.check(PROMISES, not told, told or "all are in stock, and of another product type and style than their article")
+    kept = "all are in stock, of another product type and style than their article, and rejected by nobody"
+    step.check(PROMISES, not told, told or kept)
 
 
-def broken_promises(table: "pd.DataFrame", articles: "pd.DataFrame") -> dict[str, int]:
-    """How many rows name what must not be named: out of stock, of the article's own product type, of its style."""
+def broken_promises(table: "pd.DataFrame", articles: "pd.DataFrame", answered: "Feedback") -> dict[str, int]:
+    """How many rows name what must not be: out of stock, of the article's own product type or style, or rejected.
+
+    Args:
+        table: the lists.
+        articles: of the day, as :func:`sold_articles` gives them.
+        answered: what people said of them.
+    """
+    import pandas as pd
+
+    from atelier.outfits.feedback import are_rejected
+
+    ids = pd.Index(articles["article_id"])
+    left, right = (ids.get_indexer(pd.Index(table[name])) for name in ("article_id", "complement_article_id"))
     known = articles.set_index("article_id")
     own, other = (known.reindex(table[name]) for name in ("article_id", "complement_article_id"))
     same = {name: own[name].to_numpy() == other[name].to_numpy() for name in ("kind", "style")}
@@ -174,6 +198,7 @@ def broken_promises(table: "pd.DataFrame", articles: "pd.DataFrame") -> dict[str
         "are out of stock": int((~other["in_stock"].eq(True)).sum()),
         "are of the article's own product type": int((same["kind"] & (own["kind"].to_numpy() >= 0)).sum()),
         "are of the article's own style": int(same["style"].sum()),
+        "were rejected by people": int(are_rejected(answered.rejected, left, right).sum()),
     }
 
 
@@ -181,11 +206,11 @@ complementary_articles = stage(
     name=TABLE,
     description="What completes the look of each article, and what its buyers also bought.",
     produces=[TABLE],
-    deps=[MODEL, "articles", "interactions"],
+    deps=[MODEL, "articles", "interactions", FEEDBACK],
     group=GROUP,
     checks={
         COVERED: "Whether most articles of the day have complements.",
-        PROMISES: "Whether all complements are in stock, and of another product type and style than their article.",
+        PROMISES: "Whether all complements are in stock, of another product type and style, and rejected by nobody.",
     },
     isolated=True,
     pool=gpu_pool(),

@@ -11,20 +11,22 @@ import dagster as dg
 from assets.recommenders import GROUP, training_interactions
 from assets.stage import stage
 from assets.step import Step
+from atelier.answers import FEEDBACK
 from resources.article_inputs import INPUTS
 from resources.compute import gpu_pool
 
 if TYPE_CHECKING:
     from atelier.articles.table import Articles
     from atelier.outfits.config import OutfitConfig
+    from atelier.outfits.feedback import Feedback
     from atelier.outfits.outfits import Outfits
 
 MODEL = "outfit_model"
 CURATED, BASKETS = "outfits", "baskets"
 FAMILY = "product_type"
 COLUMNS = (FAMILY, "brand", "division")
-READ = (*INPUTS, "predicted_attributes", "outfits", "interactions")
-ENOUGH, LEARNED = "outfits_to_learn_from", "more_than_counting"
+READ = (*INPUTS, "predicted_attributes", "outfits", FEEDBACK, "interactions")
+ENOUGH, LEARNED, AGREE = "outfits_to_learn_from", "more_than_counting", "answers_agree"
 
 
 class OutfitTraining(dg.Config):
@@ -35,11 +37,13 @@ class OutfitTraining(dg.Config):
         baskets: the newest baskets that are read, at most, where they stand in for outfits.
         epochs: passes over the outfits.
         batch_size: masked articles in a step.
+        feedback_weight: as how many outfits an answer of a person counts.
         seed: of all that is drawn.
     """
 
     least: int = 50
     baskets: int = 20_000
+    feedback_weight: int = 5
     epochs: int = 3
     batch_size: int = 128
     seed: int = 0
@@ -70,12 +74,13 @@ def train_outfits(step: Step, config: OutfitTraining) -> None:
     truth = truth_of(step, articles, config)
     step.note(MODEL, curated_outfits=truth.curated, rows_of_other_articles=truth.dropped)
     _check_truth(step, truth, config)
+    feedback = answers(step, articles)
     if truth.outfits is None:
         step.check(LEARNED, True, "nothing was trained, so nothing was asked")
         return
     _report_held_out(step, truth.outfits, articles, settings)
-    model = OutfitModel(settings).fit(truth.outfits, articles)
-    tables = [*INPUTS, "predicted_attributes", "outfits" if truth.basis == CURATED else "interactions"]
+    model = OutfitModel(settings).fit(truth.outfits, articles, feedback)
+    tables = [*INPUTS, "predicted_attributes", FEEDBACK, "outfits" if truth.basis == CURATED else "interactions"]
     step.save_model(MODEL, model.save, tables=tables, seed=config.seed)
     worn = int((truth.outfits.frequency > 0).sum())
     step.note(MODEL, outfits=len(truth.outfits), learned_from=truth.basis, articles=len(articles), articles_worn=worn)
@@ -97,13 +102,29 @@ def described_articles(step: Step) -> "Articles":
     return Articles.from_frame(inputs.merge(wide.reset_index(), on="article_id", how="left"))
 
 
+def answers(step: Step, articles: "Articles") -> "Feedback":
+    """What people said of pairs and outfits up to the day; a check names answers that cannot be used."""
+    from atelier.outfits.feedback import Feedback
+
+    found = Feedback.from_frame(step.read(FEEDBACK), articles)
+    step.note(MODEL, answers_accepted=len(found.accepted), answers_rejected=len(found.rejected))
+    step.check(
+        AGREE,
+        not (found.contradictory or found.unusable),
+        f"{len(found.accepted):,} pairs and outfits are accepted and {len(found.rejected):,} rejected; "
+        f"{found.contradictory:,} are both, which counts as no answer, and {found.unusable:,} answers name fewer "
+        f"than two articles of the day: correct them in the newest file of {FEEDBACK}",
+    )
+    return found
+
+
 def _settings(step: Step, config: OutfitTraining) -> "OutfitConfig":
     from atelier.outfits.config import OutfitConfig
 
     with step.connect("predicted_attributes") as con:
         rows = con.sql("SELECT DISTINCT attribute FROM predicted_attributes ORDER BY attribute").fetchall()
     attributes = (*COLUMNS, *(f"attribute {name}" for (name,) in rows))
-    chosen = config.model_dump(include={"epochs", "batch_size", "seed"})
+    chosen = config.model_dump(include={"epochs", "batch_size", "feedback_weight", "seed"})
     return OutfitConfig(family=FAMILY, attributes=attributes, **chosen)
 
 
@@ -177,6 +198,7 @@ outfit_model = stage(
     group=GROUP,
     checks={
         ENOUGH: "Whether there are enough curated outfits; else baskets, a weaker truth, stand in, or nothing does.",
+        AGREE: "Whether all answers of people can be used: none contradicts another, none is about unknown articles.",
         LEARNED: "Whether the model answers more questions about held-out outfits than the best control that counts.",
     },
     isolated=True,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from assets.stage import stage
 from assets.step import Step
+from atelier.answers import FEEDBACK
 from resources.tables import REGISTRY
 
 if TYPE_CHECKING:
@@ -194,4 +195,10 @@ def outfits(step: Step) -> None:
     ingest(step, "outfits", land(step, step.home.open_source(), "outfits"))
 
 
-STAGES = (articles, customers, interactions, annotated_attributes, outfits)
+@stage(produces=[FEEDBACK], group=GROUP, checks=CHECKS, ranged=True)
+def outfit_feedback(step: Step) -> None:
+    """What people answered about which articles go together, up to each day."""
+    ingest(step, FEEDBACK, land(step, step.home.open_source(), FEEDBACK))
+
+
+STAGES = (articles, customers, interactions, annotated_attributes, outfits, outfit_feedback)

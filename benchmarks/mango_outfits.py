@@ -20,56 +20,41 @@ difference between the model and the best control.
 
 - ``--vectors``: a folder in which vectors are stored between runs. It is not checked that a file was made with the
   given weights.
-- ``--ablations``: variants of the model beside it, on the first seed: names of :data:`VARIANTS`, or ``all``.
+- ``--ablations``: instead of all that, variants of the model beside it: names of :data:`VARIANTS`, or ``all``; on the
+  first seed's split by outfit, each figure with the paired difference from the model of the same passes.
 
 A photograph is trimmed to what differs from its background and encoded at 112 × 112 by MobileNetV2, whose 1,280
 features are joined with the 578 of the backbone ``small``, which sees colours.
 
-What belongs here: mango's photographs, the comparison, its tables. What does not: models, controls and figures.
+What belongs here: mango's photographs, its splits and questions. What does not: the comparison itself
+(:mod:`benchmarks.outfit_comparison`), models, controls.
 """
 
 import argparse
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
 
-from atelier.arrays import Float64s, Int64s, Mask
-from atelier.articles.table import Articles
-from atelier.outfits import OutfitModel
+from atelier.arrays import Mask
 from atelier.outfits.config import OutfitConfig
-from atelier.outfits.controls import Joined, Scorer, controls
-from atelier.outfits.evaluation import (
-    BrokenOutfits,
-    Interval,
-    auc_difference,
-    auc_over_outfits,
-    broken_outfits,
-    mean_over_outfits,
-    outfit_scores,
-    right_answers,
-    scored,
-)
 from atelier.outfits.files import read_mango
-from atelier.outfits.names import FAMILY, MERGES, Draw, Modality
+from atelier.outfits.names import FAMILY, MERGES, Modality
 from atelier.outfits.outfits import Outfits
-from atelier.outfits.questions import FamilyDraw, fill_in_the_blank
-from atelier.outfits.splits import Split, split_by_outfit, split_by_product
+from atelier.outfits.splits import split_by_outfit, split_by_product
 from benchmarks.hm_attributes import Vectors, cached_vectors
+from benchmarks.outfit_comparison import Comparison, Data, Question, ablations, printed
 
 SIDE = 112
 BACKGROUND = 20
 """How far a pixel's channel may be from the background and still belong to it, of 255."""
 MARGIN = 1.06
 """Side of the square around a trimmed article, in its longer side."""
-JOINED, MODEL = "joined", "model"
 PAIR: Mapping[str, Any] = {"head": "pair"}
 READ: tuple[Modality, ...] = ("image", "attributes", "embedding")
 """Mango has no texts."""
@@ -80,18 +65,10 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "attributes alone": {"modalities": ("attributes",), "statistics": False},
     "easy negatives (any article)": {"draw": "random"},
     "negatives of the family, uniform": {"draw": "family"},
-    "augmented (swaps, noise)": {"swap_share": 0.2, "image_noise": 0.1},
+    "augmented by swaps": {"swap_share": 0.2},
+    "augmented by noise": {"image_noise": 0.1},
     **{f"pairs, {merge}": {**PAIR, "merge": merge, "statistics": False} for merge in MERGES},
 }
-
-
-class Question(NamedTuple):
-    """Questions of one sort, and the popularity that the model's score takes in for them."""
-
-    negatives: Draw
-    popularity: float = 0.0
-    asked: Mask | None = None
-    offered: Mask | None = None
 
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -159,118 +136,29 @@ def vectors_of(root: Path, files: pd.DataFrame, weights: str, folder: Path | Non
     return np.concatenate(parts, axis=1)
 
 
-@dataclass(frozen=True, eq=False)
-class Data:
-    """Articles with their vectors and attributes, and all outfits.
-
-    Attributes:
-        articles: n articles.
-        outfits: of them, not yet divided.
-        names: of the attributes.
-        codes: int64 [n, attributes], for the controls.
-        families: int64 [n].
-    """
-
-    articles: Articles
-    outfits: Outfits
-    names: list[str]
-    codes: Int64s
-    families: Int64s
-
-    @classmethod
-    def read(cls, given: argparse.Namespace) -> "Data":
-        """Read mango's files and encode its photographs."""
-        products, outfits = read_mango(given.mango)
-        vectors = vectors_of(given.mango / "images", products, given.weights, given.vectors, given.threads)
-        articles = Articles.from_frame(products.assign(embeddings=list(vectors[:, None])))
-        names = [name for name in products.columns if name not in ("article_id", "path")]
-        codes = np.stack([pd.factorize(products[name], sort=True)[0] for name in names], axis=1).astype(np.int64)
-        return cls(articles, Outfits.from_frame(outfits, articles), names, codes, codes[:, names.index(FAMILY)])
+def read_data(given: argparse.Namespace) -> Data:
+    """Read mango's files and encode its photographs."""
+    products, outfits = read_mango(given.mango)
+    vectors = vectors_of(given.mango / "images", products, given.weights, given.vectors, given.threads)
+    names = [name for name in products.columns if name not in ("article_id", "path")]
+    return Data.of(products.assign(embeddings=list(vectors[:, None])), outfits, names, FAMILY)
 
 
-class Comparison:
-    """One split: a fitted model, the controls, and their figures side by side.
-
-    Args:
-        data: what there is.
-        split: its parts.
-        seed: of the questions.
-        config: the model's.
-    """
-
-    def __init__(self, data: Data, split: Split, seed: int, config: OutfitConfig) -> None:
-        self.data, self.split, self.seed = data, split, seed
-        wall, cpu = time.perf_counter(), time.process_time()
-        self.model = OutfitModel(config).fit(split.train, data.articles)
-        self.seconds, self.cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
-        self.controls = controls(split.train, data.codes, data.names)
-
-    def questions(self, name: str, wanted: Mapping[str, Question]) -> list[dict[str, Any]]:
-        """Ask questions of the test part: rows of question, part, model, control, figures."""
-        test, validation = wanted["test"], wanted["validation"]
-        asked, known = (
-            fill_in_the_blank(
-                outfits,
-                self.data.families,
-                each.negatives,
-                frequency=self.split.train.frequency,
-                seed=self.seed,
-                asked=each.asked,
-                offered=each.offered,
-            )
-            for outfits, each in ((self.split.test, test), (self.split.validation, validation))
-        )
-        joined = Joined.fit(tuple(self.controls.values()), known)
-        scorers: dict[str, Scorer] = {MODEL: self.model.scorer(test.popularity), **self.controls, JOINED: joined}
-        values = {each: right_answers(scored(scorer, asked)) for each, scorer in scorers.items()}
-        rows = [self._row(name, values, asked.outfits)]
-        trained = self.split.train.frequency[asked.candidates[:, 0]] > 0
-        if test.negatives == "popularity":
-            left = {each: found[trained] for each, found in values.items()}
-            rows.append(self._row(f"{name}, trained on", left, asked.outfits[trained]))
-        return rows
-
-    def _row(self, name: str, values: Mapping[str, Float64s], outfits: Int64s) -> dict[str, Any]:
-        means = {each: float(found.mean()) for each, found in values.items()}
-        best = max((each for each in means if each != MODEL), key=means.__getitem__)
-        gain = mean_over_outfits(values[MODEL] - values[best], outfits)
-        return self._figures(name, len(outfits), mean_over_outfits(values[MODEL], outfits), best, means, gain)
-
-    def auc(self, name: str, offered: Mask | None = None) -> dict[str, Any]:
-        """AUC of real outfits against broken ones."""
-        weights = self.split.train.frequency.astype(np.float64) if offered is None else offered.astype(np.float64)
-        broken = broken_outfits(self.split.test, FamilyDraw(self.data.families, weights), self.seed)
-        scorers = {MODEL: self.model.comparable_scorer(), **self.controls}
-        values = {each: _both(scorer, broken) for each, scorer in scorers.items()}
-        figures = {each: auc_over_outfits(*found) for each, found in values.items()}
-        means = {each: found.value for each, found in figures.items()}
-        best = max(self.controls, key=means.__getitem__)
-        gain = auc_difference(values[MODEL], values[best])
-        return self._figures(name, len(broken.real), figures[MODEL], best, means, gain)
-
-    def _figures(
-        self, name: str, count: int, model: Interval, best: str, means: Mapping[str, float], gain: Interval
-    ) -> dict[str, Any]:
-        shown = {each: f"{value:.3f}" for each, value in means.items() if each != MODEL}
-        head = {"questions": name, "seed": self.seed, "asked": count, MODEL: str(model), "gain": str(gain)}
-        return {**head, "best control": best, **shown, "value": model.value}
-
-
-def _both(scorer: Scorer, outfits: BrokenOutfits) -> tuple[Float64s, Float64s]:
-    return outfit_scores(scorer, outfits.real), outfit_scores(scorer, outfits.broken)
+def questions_by_outfit(new: Mask) -> dict[str, Question]:
+    """What is asked about outfits of which none was trained on; ``new``: articles of no training outfit, bool [n]."""
+    return {
+        "uniform": Question("family", popularity=1.0),
+        "popularity-matched": Question("popularity"),
+        "new article": Question("family", asked=new, offered=new),
+    }
 
 
 def compare(data: Data, seed: int, config: OutfitConfig) -> Iterator[tuple[list[dict[str, Any]], Comparison]]:
     """Both splits of one seed, one after the other: rows of figures, and what they are of."""
     config = config.model_copy(update={"seed": seed})
     by_outfit = Comparison(data, split_by_outfit(data.outfits, seed), seed, config)
-    new = by_outfit.split.train.frequency == 0
     rows: list[dict[str, Any]] = []
-    for name, question in (
-        ("uniform", Question("family", popularity=1.0)),
-        ("popularity-matched", Question("popularity")),
-        ("new article", Question("family", asked=new, offered=new)),
-    ):
+    for name, question in questions_by_outfit(by_outfit.split.train.frequency == 0).items():
         rows += by_outfit.questions(name, {"test": question, "validation": question})
     yield [*rows, by_outfit.auc("AUC")], by_outfit
     by_product = Comparison(data, split_by_product(data.outfits, seed), seed, config)
@@ -288,21 +176,24 @@ def main(given: Sequence[str] | None = None) -> None:
     """Print the tables."""
     asked = arguments(given)
     torch.set_num_threads(asked.threads)
-    data = Data.read(asked)
+    data = read_data(asked)
     config = OutfitConfig() if asked.epochs is None else OutfitConfig(epochs=asked.epochs)
+    if asked.ablations:
+        names = VARIANTS if "all" in asked.ablations else asked.ablations
+        split = split_by_outfit(data.outfits, asked.seeds[0])
+        chosen = {name: VARIANTS[name] for name in names}
+        wanted = questions_by_outfit(split.train.frequency == 0)
+        for row in ablations(data, split, asked.seeds[0], config, chosen, wanted):
+            printed([row])
+        return
     rows: list[dict[str, Any]] = []
     for seed in asked.seeds:
         for found, comparison in compare(data, seed, config):
             rows += found
             print(f"trained in {comparison.seconds:.0f} s, of them {comparison.cpu_seconds:.0f} s of processor time")
-            print(pd.DataFrame(found).drop(columns="value").to_markdown(index=False), flush=True)
+            printed(found)
     means = pd.DataFrame(rows).groupby("questions", sort=False)["value"].agg(["mean", "min", "max"])
     print(means.round(3).to_markdown(), flush=True)
-    variants = VARIANTS if "all" in asked.ablations else {name: VARIANTS[name] for name in asked.ablations}
-    for name, changed in variants.items():
-        for found, _ in compare(data, asked.seeds[0], config.model_copy(update=dict(changed))):
-            cells = {row["questions"]: row[MODEL] for row in found}
-            print(pd.DataFrame([{"variant": name, **cells}]).to_markdown(index=False), flush=True)
 
 
 if __name__ == "__main__":

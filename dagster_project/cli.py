@@ -17,6 +17,7 @@ from dagster_project.commands.doctor import doctor
 from dagster_project.commands.find import find
 from dagster_project.commands.init import init
 from dagster_project.commands.lineage import lineage
+from dagster_project.commands.pairs import pairs
 from dagster_project.commands.promote import promote
 from dagster_project.commands.recommend import recommend
 from dagster_project.commands.similar import similar
@@ -39,6 +40,7 @@ cli.add_command(find)
 cli.add_command(doctor)
 cli.add_command(init)
 cli.add_command(lineage)
+cli.add_command(pairs)
 cli.add_command(promote)
 cli.add_command(recommend)
 cli.add_command(similar)

@@ -181,7 +181,8 @@ class TextVectors:
     Attributes:
         weigh: counts words and weighs them.
         turn: turns weights onto the singular vectors.
-        scale: makes the first component's deviation 1.
+        scale: makes the largest deviation of a component 1. Of the first it may be next to nothing, because weights are
+            not centred: texts of one length have the same part of what all texts share.
     """
 
     weigh: Any
@@ -204,8 +205,8 @@ class TextVectors:
             return None
         weights = weigh.fit_transform(texts)
         turn = TruncatedSVD(min(components, weights.shape[1] - 1), random_state=0)
-        first = turn.fit_transform(weights)[:, 0]
-        return cls(weigh, turn, float(1 / max(first.std(), ROOM)))
+        largest = turn.fit_transform(weights).std(axis=0).max()
+        return cls(weigh, turn, float(1 / max(largest, ROOM)))
 
     def __call__(self, articles: Articles) -> Float32s:
         """Components of the articles' texts, float32 [n, components]."""

@@ -19,12 +19,14 @@ from atelier.bundles import Array
 from atelier.devices import own_random_state
 from atelier.outfits.article_inputs import Inputs
 from atelier.outfits.config import OutfitConfig
-from atelier.outfits.network import OutfitNetwork
+from atelier.outfits.network import Ensemble
+from atelier.outfits.outfits import Outfits
 from atelier.outfits.pair_statistics import PairStatistics
+from atelier.search.ragged import RaggedLists
 
 ARTICLES = "articles.parquet"
 FILES = (ARTICLES, bundles.WEIGHTS)
-NETWORK, INPUTS, COUNTED = "network.", "inputs.", "counted."
+NETWORK, INPUTS, COUNTED, REJECTED = "network.", "inputs.", "counted.", "rejected."
 READ_OF_ARTICLES = ("images", "words", "codes", "families")
 """The fields of :class:`~atelier.outfits.article_inputs.Inputs`."""
 
@@ -44,7 +46,7 @@ class OutfitBundle(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: Literal["outfits"] = "outfits"
-    format: int = 1
+    format: int = 2
     config: OutfitConfig
     outfits: int
     arrays: dict[str, list[int]]
@@ -61,13 +63,15 @@ class Stored:
         inputs: of the n articles.
         counted: over the outfits of training.
         network: the trained one.
+        rejected: the pairs and outfits that people rejected; their names are not stored.
     """
 
     config: OutfitConfig
     article_ids: Any
     inputs: Inputs
     counted: PairStatistics
-    network: OutfitNetwork
+    network: Ensemble
+    rejected: Outfits
 
 
 def write_bundle(folder: Path, stored: Stored) -> None:
@@ -98,6 +102,7 @@ def _arrays(stored: Stored) -> dict[str, Array]:
         **{NETWORK + name: array for name, array in weights.items()},
         **{INPUTS + name: getattr(stored.inputs, name) for name in READ_OF_ARTICLES},
         **{COUNTED + name: array for name, array in counted.items()},
+        **{REJECTED + name: getattr(stored.rejected.members, name) for name in ("starts", "codes")},
     }
 
 
@@ -123,7 +128,9 @@ def _stored(described: OutfitBundle, ids: Any, arrays: dict[str, Array]) -> Stor
     counted = PairStatistics.of_counts(together, counts["frequency"], described.outfits, inputs.codes)
     values, families = tuple(len(table) for table in counted.pmi), int(inputs.families.max(initial=0)) + 1
     with own_random_state(torch.device("cpu"), described.config.seed):  # drawn weights are replaced at once
-        network = OutfitNetwork(inputs, values, families, described.config)
+        network = Ensemble(inputs, values, families, described.config)
     weights = {name: torch.from_numpy(array) for name, array in bundles.under(arrays, NETWORK).items()}
     network.load_state_dict(weights)
-    return Stored(described.config, ids, inputs, counted, network)
+    members = RaggedLists(**bundles.under(arrays, REJECTED))
+    rejected = Outfits([str(place) for place in range(len(members))], members, len(ids))
+    return Stored(described.config, ids, inputs, counted, network, rejected)

@@ -23,14 +23,17 @@ from atelier.outfits.bundle import Stored, read_bundle, write_bundle
 from atelier.outfits.config import OutfitConfig
 from atelier.outfits.controls import Scorer
 from atelier.outfits.evaluation import outfit_scores
-from atelier.outfits.network import Batch, OutfitNetwork
+from atelier.outfits.feedback import Feedback, rejected_pairs
+from atelier.outfits.network import Batch, Ensemble
 from atelier.outfits.outfits import Outfits, OutfitsError
 from atelier.outfits.pair_statistics import PairStatistics
 from atelier.outfits.questions import FamilyDraw
-from atelier.outfits.training import similar_articles, statistics_of, train
+from atelier.outfits.training import Lessons, similar_articles, statistics_of, train
 
 ABSENT = 0.5
 """Outfits that an article never combined is taken to have been in, where popularity counts."""
+MEMBER_SEEDS = 7919
+"""How far the seeds of two members of an ensemble lie apart."""
 SIMILAR = 5
 """Articles that one may be swapped for in training."""
 REFERENCES = 64
@@ -50,13 +53,15 @@ class Fitted:
         inputs: what the network reads of them.
         counted: what was counted over the outfits of training.
         network: the trained one.
+        rejected: the pairs and outfits that people rejected.
         history: a record of each pass; empty for a model that was loaded.
     """
 
     articles: Articles
     inputs: Inputs
     counted: PairStatistics
-    network: OutfitNetwork
+    network: Ensemble
+    rejected: Outfits
     history: list[Epoch]
 
 
@@ -74,7 +79,9 @@ class OutfitModel:
         self.config = config or OutfitConfig()
         self._fitted: Fitted | None = None
 
-    def fit(self, outfits: Frame | Outfits, articles: Frame | Articles) -> Self:
+    def fit(
+        self, outfits: Frame | Outfits, articles: Frame | Articles, feedback: Frame | Feedback | None = None
+    ) -> Self:
         """Learn from outfits.
 
         Args:
@@ -82,6 +89,8 @@ class OutfitModel:
             articles: ``article_id``, the family's column, and what the config's modalities read: ``embeddings`` (0…n
                 image vectors each), ``text`` or ``name`` and ``description``, columns of attributes. Articles of no
                 outfit are welcome: they can be scored by what is known of them.
+            feedback: people's answers: ``outfit_id``, ``article_id``, ``answer`` (accepted, rejected); each counts as
+                ``feedback_weight`` outfits. None: nobody was asked.
 
         Raises:
             OutfitsError: a column is missing, an article of an outfit is not among the articles, or there is no outfit
@@ -90,22 +99,33 @@ class OutfitModel:
         """
         table = Articles.from_frame(articles)
         given = outfits if isinstance(outfits, Outfits) else Outfits.from_frame(outfits, table)
-        distinct = given.deduplicated()
-        if not len(distinct):
+        answers = _answers(feedback, table)
+        lessons = Lessons.of(given.deduplicated(), answers, self.config.feedback_weight)
+        good = lessons.good
+        if not len(good.outfits):
             raise OutfitsError("there is no outfit of two articles or more to learn from: give some, or train nothing")
-        encoder = ArticleEncoder.fit(table, self.config, distinct.frequency > 0)
+        seen = good.outfits.frequency > 0
+        encoder = ArticleEncoder.fit(table, self.config, seen)
         inputs = encoder(table)
-        counted = PairStatistics.of(distinct, inputs.codes)
+        counted = PairStatistics.of(good.outfits, inputs.codes, good.weights, rejected_pairs(answers.rejected))
         values = tuple(len(each) + 1 for each in encoder.values)
         with own_random_state(torch.device("cpu"), self.config.seed):
-            network = OutfitNetwork(inputs, values, len(encoder.families) + 1, self.config)
+            network = Ensemble(inputs, values, len(encoder.families) + 1, self.config)
             similar = None
             if self.config.swap_share and inputs.images.shape[1]:
-                similar = similar_articles(inputs.images, inputs.families, distinct.frequency > 0, SIMILAR)
-            history = train(network, distinct, counted, inputs.families, self.config, similar)
+                similar = similar_articles(inputs.images, inputs.families, seen, SIMILAR)
+            history = [
+                look
+                for place, member in enumerate(network.networks)
+                for look in train(member, lessons, counted, inputs.families, self._config_of(place), similar)
+            ]
         network.eval()
-        self._fitted = Fitted(table, inputs, counted, network, history)
+        self._fitted = Fitted(table, inputs, counted, network, answers.rejected, history)
         return self
+
+    def _config_of(self, member: int) -> OutfitConfig:
+        """The config of a member: what it draws differs from what the others draw."""
+        return self.config.model_copy(update={"seed": (self.config.seed + member * MEMBER_SEEDS) % 2**31})
 
     def save(self, path: str | Path) -> None:
         """Write config.json, weights.safetensors and articles.parquet; the same model gives the same bytes.
@@ -114,9 +134,8 @@ class OutfitModel:
             NotFittedError: there is nothing to save.
         """
         fitted = self.fitted
-        write_bundle(
-            Path(path), Stored(self.config, fitted.articles.ids, fitted.inputs, fitted.counted, fitted.network)
-        )
+        parts = (fitted.inputs, fitted.counted, fitted.network, fitted.rejected)
+        write_bundle(Path(path), Stored(self.config, fitted.articles.ids, *parts))
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -128,7 +147,9 @@ class OutfitModel:
         stored = read_bundle(Path(path))
         model = cls(stored.config)
         articles = Articles.from_frame(pd.DataFrame({"article_id": stored.article_ids.to_pandas()}))
-        model._fitted = Fitted(articles, stored.inputs, stored.counted, stored.network.eval(), [])
+        model._fitted = Fitted(
+            articles, stored.inputs, stored.counted, stored.network.eval(), stored.rejected, history=[]
+        )
         return model
 
     @property
@@ -204,3 +225,10 @@ class OutfitModel:
         return pd.DataFrame(
             {"outfit_id": pd.array(read.names, "str"), "score": outfit_scores(self.comparable_scorer(), read.padded())}
         )
+
+
+def _answers(feedback: Frame | Feedback | None, articles: Articles) -> Feedback:
+    """People's answers as sets of articles."""
+    if feedback is None:
+        return Feedback.none(len(articles))
+    return feedback if isinstance(feedback, Feedback) else Feedback.from_frame(feedback, articles)

@@ -12,11 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict, Field
 
 from atelier.arrays import Float64s, Int64s, Mask
 from atelier.outfits.compatibility import OutfitModel
 from atelier.outfits.controls import Scorer
+from atelier.outfits.feedback import rejected_pairs
 from atelier.outfits.pair_statistics import combined, log_lift
 
 UNSEEN = 0
@@ -55,8 +57,9 @@ class _Companions(NamedTuple):
 def complete_looks(model: OutfitModel, offered: Mask, styles: Int64s, config: LookConfig) -> pd.DataFrame:
     """For every article that the model knows the offered articles that complete its look best, one of a family.
 
-    None is of the article's own family or style. Articles of a family that no outfit has are no candidates, because
-    nothing is known of what goes with it; their own lists are of the families that most outfits have.
+    None is of the article's own family or style, or was rejected by people beside it. Articles of a family that no
+    outfit has are no candidates, because nothing is known of what goes with it; their own lists are of the families
+    that most outfits have.
 
     Args:
         model: a fitted one, of n articles.
@@ -73,9 +76,9 @@ def complete_looks(model: OutfitModel, offered: Mask, styles: Int64s, config: Lo
     families, frequency = fitted.inputs.families, fitted.counted.frequency
     joint = combined(fitted.counted.together, families)
     chosen = _candidates(offered, families, frequency, config.candidates)
-    scorer = model.comparable_scorer()
+    scorer, apart = model.comparable_scorer(), rejected_pairs(fitted.rejected)
     parts = [
-        _of_family(scorer, family, _companions(joint, family, config), families, chosen, styles)
+        _of_family(scorer, family, _companions(joint, family, config), families, chosen, styles, apart)
         for family in np.unique(families)  # a loop over families, of which there are dozens
     ]
     parts = [part for part in parts if len(part)]
@@ -110,7 +113,13 @@ def _companions(joint: Float64s, family: int, config: LookConfig) -> _Companions
 
 
 def _of_family(
-    scorer: Scorer, family: int, companions: _Companions, families: Int64s, chosen: Mask, styles: Int64s
+    scorer: Scorer,
+    family: int,
+    companions: _Companions,
+    families: Int64s,
+    chosen: Mask,
+    styles: Int64s,
+    apart: sp.csr_array,
 ) -> pd.DataFrame:
     """The best candidate of each companion family for every article of one family: article, complement, score."""
     queries = np.flatnonzero(families == family)
@@ -119,7 +128,7 @@ def _of_family(
         candidates = np.flatnonzero(chosen & (families == other))
         if not len(candidates):
             continue
-        best, scores = _best(scorer, queries, candidates, styles)
+        best, scores = _best(scorer, queries, candidates, styles, apart)
         found = np.isfinite(scores)
         parts.append(
             pd.DataFrame({"article": queries[found], "complement": best[found], "score": scores[found] + lift})
@@ -127,14 +136,17 @@ def _of_family(
     return pd.concat(parts) if parts else pd.DataFrame()
 
 
-def _best(scorer: Scorer, queries: Int64s, candidates: Int64s, styles: Int64s) -> tuple[Int64s, Float64s]:
-    """The best candidate of one family for each of some articles, and its score; −∞ where all are of its own style."""
+def _best(
+    scorer: Scorer, queries: Int64s, candidates: Int64s, styles: Int64s, apart: sp.csr_array
+) -> tuple[Int64s, Float64s]:
+    """The best candidate of one family for each of some articles, and its score; −∞ where there is none to name."""
     best, scores = np.empty(len(queries), np.int64), np.empty(len(queries))
     step = max(1, AT_ONCE // len(candidates))
     for at in range(0, len(queries), step):  # block by block
         block = queries[at : at + step]
         found = scorer(block[:, None], np.broadcast_to(candidates, (len(block), len(candidates))).copy())
         found[styles[block][:, None] == styles[candidates][None, :]] = -np.inf
+        found[apart[block][:, candidates].toarray() > 0] = -np.inf
         place = found.argmax(axis=1)
         best[at : at + step], scores[at : at + step] = candidates[place], found[np.arange(len(block)), place]
     return best, scores

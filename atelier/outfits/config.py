@@ -35,6 +35,8 @@ class OutfitConfig(BaseModel):
         negatives: how many are drawn, for each family in a batch.
         swap_share: augmentation: the share of an outfit's articles replaced by similar ones.
         image_noise: augmentation: standard deviation of noise added to image components, of which the first has 1.
+        feedback_weight: as how many outfits an answer of a person counts, whether it accepts or rejects.
+        members: networks that are trained alike from different beginnings; the mean of their scores counts.
         epochs: passes over the training outfits, each of whose articles is masked once in a pass.
         batch_size: masked articles in a step.
         learning_rate: the highest of the cycle.
@@ -62,6 +64,8 @@ class OutfitConfig(BaseModel):
     negatives: int = Field(default=48, ge=1, le=1024)
     swap_share: float = Field(default=0.0, ge=0, le=1)
     image_noise: float = Field(default=0.0, ge=0)
+    feedback_weight: int = Field(default=5, ge=1, le=1000)
+    members: int = Field(default=1, ge=1, le=16)
     epochs: int = Field(default=6, ge=1)
     batch_size: int = Field(default=512, ge=2)
     learning_rate: float = Field(default=3e-3, gt=0)

@@ -193,3 +193,27 @@ class OutfitNetwork(nn.Module):
         if self.statistics is not None and batch.statistics is not None:
             scores = scores + self.statistics(batch.statistics)[..., 0]
         return cast(Tensor, scores)
+
+
+class Ensemble(nn.Module):
+    """Networks that were trained alike from different beginnings; the mean of their scores (T. Dietterich, MCS 2000).
+
+    Args:
+        inputs: of all articles that will ever be asked for.
+        values: how many values each attribute has, the unknown one included.
+        families: how many families there are, the unknown one included.
+        config: how many members, and what each is.
+    """
+
+    def __init__(self, inputs: Inputs, values: tuple[int, ...], families: int, config: OutfitConfig) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(OutfitNetwork(inputs, values, families, config) for _ in range(config.members))
+
+    @property
+    def networks(self) -> list[OutfitNetwork]:
+        """The members."""
+        return [cast(OutfitNetwork, member) for member in self.members]
+
+    def forward(self, batch: Batch) -> Tensor:
+        """As :meth:`OutfitNetwork.forward`: [b, c]."""
+        return torch.stack([member(batch) for member in self.members]).mean(dim=0)

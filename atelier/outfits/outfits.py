@@ -66,6 +66,18 @@ class Outfits:
         lists = RaggedLists.distinct(rows, found[codes].astype(np.int32), (len(ids), len(articles)))
         return cls(ids.values.to_pylist(), lists, len(articles))
 
+    @classmethod
+    def none(cls, n_articles: int) -> Self:
+        """No outfits."""
+        return cls([], RaggedLists.from_pairs(Pairs.none(), 0), n_articles)
+
+    def joined(self, other: "Outfits") -> Self:
+        """These outfits, then the others over the same articles."""
+        rows, codes = other.pairs
+        pairs = self.pairs.joined(Pairs(rows + len(self), codes))
+        lists = RaggedLists.from_pairs(pairs, len(self) + len(other))
+        return type(self)([*self.names, *other.names], lists, self.n_articles)
+
     def __len__(self) -> int:
         return len(self.names)
 

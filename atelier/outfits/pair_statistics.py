@@ -41,18 +41,27 @@ class PairStatistics:
     pmi: tuple[Float32s, ...]
 
     @classmethod
-    def of(cls, outfits: Outfits, codes: Int64s) -> Self:
+    def of(
+        cls, outfits: Outfits, codes: Int64s, weights: Int64s | None = None, apart: sp.csr_array | None = None
+    ) -> Self:
         """Count.
 
         Args:
             outfits: of training.
             codes: int64 [n, attributes], from 0.
+            weights: as how many outfits each counts, int64 [m]; None: as one.
+            apart: float32 [n, n], ones for pairs of articles that count as never combined; None: there are none.
         """
-        together = (outfits.incidence.T @ outfits.incidence).tocsr()
+        often = np.ones(len(outfits), np.int64) if weights is None else weights
+        weighted = (sp.diags_array(often.astype(np.float32)) @ outfits.incidence).tocsr()
+        together = (outfits.incidence.T @ weighted).tocsr()
+        if apart is not None:
+            together = (together - together.multiply(apart)).tocsr()
         together.setdiag(0)
         together.eliminate_zeros()
         together.sort_indices()
-        return cls.of_counts(together, outfits.frequency, len(outfits), codes)
+        frequency = np.asarray(weighted.sum(axis=0)).astype(np.int64)
+        return cls.of_counts(together, frequency, int(often.sum()), codes)
 
     @classmethod
     def of_counts(cls, together: sp.csr_array, frequency: Int64s, outfits: int, codes: Int64s) -> Self:

@@ -6,6 +6,7 @@ stop (:mod:`atelier.nn.training_loop`).
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch.nn import functional
 from atelier.arrays import Float32s, Int64s, Mask
 from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop
 from atelier.outfits.config import OutfitConfig
+from atelier.outfits.feedback import Feedback
 from atelier.outfits.network import Batch, OutfitNetwork
 from atelier.outfits.outfits import Outfits
 from atelier.outfits.pair_statistics import PairStatistics, weighted_sum
@@ -53,6 +55,32 @@ def statistics_of(
 
 
 @dataclass(frozen=True, eq=False)
+class Lessons:
+    """What is learned from.
+
+    Attributes:
+        outfits: that people made, accepted or rejected.
+        weights: as how many outfits each counts, int64 [m]; below 0 where people rejected it.
+    """
+
+    outfits: Outfits
+    weights: Int64s
+
+    @classmethod
+    def of(cls, outfits: Outfits, feedback: Feedback, weight: int) -> Self:
+        """Outfits, each counting once, and people's answers, each counting ``weight`` times."""
+        parts = ((outfits, 1), (feedback.accepted, weight), (feedback.rejected, -weight))
+        weights = np.repeat([each for _, each in parts], [len(some) for some, _ in parts])
+        return cls(outfits.joined(feedback.accepted).joined(feedback.rejected), weights.astype(np.int64))
+
+    @property
+    def good(self) -> Self:
+        """Those that nobody rejected."""
+        kept = np.flatnonzero(self.weights > 0)
+        return type(self)(self.outfits.rows(kept), self.weights[kept])
+
+
+@dataclass(frozen=True, eq=False)
 class Similar:
     """For each article the articles of its family that look most alike, int64 [n, k]; itself where there are none."""
 
@@ -69,8 +97,8 @@ class Steps:
 
     Args:
         network: is changed in place.
-        outfits: of training.
-        counted: their counts.
+        lessons: outfits of training.
+        counted: the counts of those that nobody rejected.
         families: the number of each article's family, int64 [n].
         similar: what articles may be swapped for.
         config: see :class:`OutfitConfig`.
@@ -82,14 +110,15 @@ class Steps:
     def __init__(
         self,
         network: OutfitNetwork,
-        outfits: Outfits,
+        lessons: Lessons,
         counted: PairStatistics,
         families: Int64s,
         similar: Similar | None,
         config: OutfitConfig,
     ) -> None:
         self.network, self._counted, self._config, self._similar = network, counted, config, similar
-        self._masked = masked(outfits)
+        self._masked = masked(lessons.outfits)
+        self._weights = lessons.weights[self._masked.outfits]
         self._sizes = (self._masked.rest >= 0).sum(axis=1)
         weights = counted.frequency if config.draw == "popularity" else np.ones(len(families))
         groups = np.zeros_like(families) if config.draw == "random" else families
@@ -114,18 +143,23 @@ class Steps:
         yield from (batches[place] for place in self._random.permutation(len(batches)))
 
     def step(self) -> StepLoss:
-        """Move the weights once; the loss is the mean over masked articles."""
-        batch, wrong = self._batch(self._masked.rows(np.asarray(self._batches.next())))
+        """Move the weights once; the loss is the weighted mean over masked articles."""
+        rows = np.asarray(self._batches.next())
+        weights = torch.from_numpy(self._weights[rows]).float()
+        batch, wrong = self._batch(self._masked.rows(rows), self._weights[rows])
         scores = self.network(batch)
         scores = torch.cat((scores[:, :1], scores[:, 1:].masked_fill(~wrong, NEVER)), dim=1)
-        loss = functional.cross_entropy(scores, torch.zeros(len(scores), dtype=torch.int64))
+        losses = functional.cross_entropy(scores, torch.zeros(len(scores), dtype=torch.int64), reduction="none")
+        if (weights < 0).any():
+            losses = torch.where(weights < 0, _rejection_losses(scores, wrong), losses)
+        loss = (losses * weights.abs()).sum() / weights.abs().sum()
         self._adam.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_NORM)
         self._adam.step()
         return StepLoss(loss.detach() * len(scores), len(scores))
 
-    def _batch(self, questions: Questions) -> tuple[Batch, Tensor]:
+    def _batch(self, questions: Questions, weights: Int64s) -> tuple[Batch, Tensor]:
         """Candidates and statistics of some questions; and which of the candidates after the first are wrong ones."""
         truth, rest = questions.candidates, questions.rest
         rest = rest[:, : max(1, int((rest >= 0).sum(axis=1).max()))]
@@ -138,7 +172,8 @@ class Steps:
         statistics = None
         if self._config.statistics:
             counts = self._counted.counts(rest, candidates)
-            counts[:, 0] = np.maximum(counts[:, 0] - (rest >= 0), 0)  # without the outfit in question
+            own = (rest >= 0) * np.maximum(weights, 0)[:, None]  # a rejected outfit was not counted
+            counts[:, 0] = np.maximum(counts[:, 0] - own, 0)  # without the outfit in question
             statistics = torch.from_numpy(statistics_of(self._counted, rest, candidates, counts, hidden))
         tensors = [torch.from_numpy(each) for each in (rest, candidates, hidden, wrong)]
         return Batch(tensors[0], tensors[1], statistics, tensors[2]), tensors[3]
@@ -149,9 +184,20 @@ class Steps:
         return self._draw(families, self._config.negatives, self._random)[places]
 
 
+def _rejection_losses(scores: Tensor, wrong: Tensor) -> Tensor:
+    """−log of the probability that the first candidate does not go with the outfit, at equal odds: [q].
+
+    Args:
+        scores: [q, 1 + negatives]; far below all others where ``wrong`` is False.
+        wrong: bool [q, negatives], the drawn articles that it is compared with; a question without any counts nothing.
+    """
+    level = torch.logsumexp(scores[:, 1:], dim=1) - wrong.sum(dim=1).clamp(min=1).log()
+    return functional.softplus(scores[:, 0] - level) * wrong.any(dim=1)
+
+
 def train(
     network: OutfitNetwork,
-    outfits: Outfits,
+    lessons: Lessons,
     counted: PairStatistics,
     families: Int64s,
     config: OutfitConfig,
@@ -161,12 +207,14 @@ def train(
 
     The loss is a softmax over the true article and drawn ones. Where these are drawn by popularity, what it learns is
     the log of how much likelier an article is with the outfit than without it (T. Mikolov and others 2013, as read by
-    O. Levy and Y. Goldberg, NeurIPS 2014); popularity itself is then no part of a score.
+    O. Levy and Y. Goldberg, NeurIPS 2014); popularity itself is then no part of a score. Of an outfit that people
+    rejected it is the logistic loss of the article against the mean of its family, as in noise-contrastive estimation
+    (M. Gutmann and A. Hyvärinen, AISTATS 2010): the article shall be less likely with the outfit than without it.
 
     Args:
         network: is changed in place.
-        outfits: of training.
-        counted: their counts.
+        lessons: outfits of training.
+        counted: the counts of those that nobody rejected.
         families: the number of each article's family, int64 [n].
         config: see :class:`OutfitConfig`.
         similar: what articles may be swapped for, for augmentation.
@@ -177,7 +225,7 @@ def train(
     Raises:
         DivergedError: the loss or the weights are not finite.
     """
-    steps = Steps(network, outfits, counted, families, similar, config)
+    steps = Steps(network, lessons, counted, families, similar, config)
     loop = TrainingLoop(
         description="training outfits",
         network=network,

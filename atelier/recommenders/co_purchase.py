@@ -4,6 +4,8 @@ What belongs here: lists of articles from co-purchase counts. What does not: the
 (:func:`~atelier.recommenders.two_stage.snapshot.follow_counts`), models that learn from interactions.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
@@ -38,6 +40,7 @@ def also_bought(
     kinds: Int64s,
     styles: Int64s,
     config: AlsoBoughtConfig,
+    apart: Callable[[Int64s, Int64s], Mask] | None = None,
 ) -> pd.DataFrame:
     """What an article's buyers also bought, at the same time or later; of another kind and style, and offered.
 
@@ -52,6 +55,7 @@ def also_bought(
         kinds: int64 [n], the number of each one's product type; −1 where it is not known, which equals no other.
         styles: int64 [n], the number of each one's style.
         config: see :class:`AlsoBoughtConfig`.
+        apart: says of pairs of articles, by their numbers, which must not be listed; None: none.
 
     Returns:
         ``article_id``, ``rank`` from 1, ``complement_article_id``, ``score``, ``customers`` (with both), ``buyers`` (of
@@ -65,6 +69,8 @@ def also_bought(
     kept = (left >= 0) & (right >= 0) & (counts.data >= config.least) & (scores > 0)
     kept &= offered[right] & (styles[left] != styles[right])
     kept &= (kinds[left] != kinds[right]) | (kinds[left] < 0)
+    if apart is not None:
+        kept &= ~apart(left, right)
     names = article_ids.to_numpy(object)
     frame = pd.DataFrame(
         {

@@ -19,14 +19,19 @@ class Source(Protocol):
     """Where a retailer's raw data comes from.
 
     Attributes:
+        root: the folder of its files.
         image_root: the folder that ``images.path`` is relative to; it need not exist.
         first_day: the first day the files hold.
         last_day: the last day the files hold; None for a live source, whose next day is yet to come.
-        tables: what it can give, of articles, customers, interactions, annotated_attributes, images and outfits.
+        tables: what it can give, of articles, customers, interactions, annotated_attributes, images, outfits and
+            outfit_feedback.
     """
 
     @property
-    def image_root(self) -> Path: ...  # noqa: D102 — described above
+    def root(self) -> Path: ...  # noqa: D102 — described above
+
+    @property
+    def image_root(self) -> Path: ...  # noqa: D102
 
     @property
     def first_day(self) -> date: ...  # noqa: D102

@@ -7,6 +7,7 @@ may not import the registry; a test holds the two together). What does not: the 
 
 from dataclasses import dataclass
 
+from atelier.answers import ANSWERS, FEEDBACK
 from atelier.kinds import KINDS
 
 INTERACTION_KINDS = KINDS
@@ -129,6 +130,16 @@ LAYOUTS: dict[str, Layout] = {
         Layout(
             "outfits",
             (Field("outfit_id", required=True, identifier=True), _ARTICLE, _optional("role")),
+            key=("outfit_id", "article_id"),
+            references=(_KNOWN_ARTICLE,),
+        ),
+        Layout(
+            FEEDBACK,
+            (
+                Field("outfit_id", required=True, identifier=True),
+                _ARTICLE,
+                Field("answer", required=True, values=ANSWERS),
+            ),
             key=("outfit_id", "article_id"),
             references=(_KNOWN_ARTICLE,),
         ),

@@ -10,17 +10,19 @@ day, so an article that is sold later looks like one that is never sold.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
 
+from atelier.answers import FEEDBACK
 from atelier.errors import SourceError
 from atelier.file_pattern import file_pattern
 from atelier.sources.base import check_request, source_error
 from atelier.sources.columns import LAYOUTS
+from atelier.sources.day_files import file_on, files_by_day
 from atelier.sources.hidden_labels import HideLabels, split_labels
 from atelier.sources.hm_images import land_photographs
 from atelier.sources.hm_layout import SALES, SALES_OF_A_DAY, HmOptions, articles_layout, customers_layout, index_columns
@@ -48,6 +50,7 @@ class HmSource:
         image_root: the folder ``images`` in it; it may be absent.
         options: how it is read.
         files: articles, transactions_train and, where it is there, customers.
+        feedback: the files of people's answers about outfits, by day.
 
     Raises:
         SourceError: the folder, its articles or its transactions are missing.
@@ -59,6 +62,7 @@ class HmSource:
         self.options = options or HmOptions()
         if not root.is_dir():
             raise source_error(root, "there is no such folder", "Correct the source's path.")
+        self.feedback = files_by_day(root, FEEDBACK)
         found = {stem: _find(root, stem) for stem in ("articles", "customers", "transactions_train")}
         self.files = {stem: file for stem, file in found.items() if file}
         for stem in ("articles", "transactions_train"):
@@ -67,9 +71,9 @@ class HmSource:
 
     @property
     def tables(self) -> frozenset[str]:
-        """All but outfits; customers where their file is there."""
+        """All but outfits; customers, and people's answers about outfits, where their files are there."""
         always = {"articles", "interactions", "annotated_attributes", "images"}
-        return frozenset(always | ({"customers"} & self.files.keys()))
+        return frozenset(always | ({"customers"} & self.files.keys()) | ({FEEDBACK} if self.feedback else set()))
 
     @property
     def first_day(self) -> date:
@@ -121,6 +125,7 @@ class HmSource:
                 "interactions": lambda: reader.interactions(days[0], days[-1], folder),
                 "annotated_attributes": lambda: _always(reader.labels()),
                 "images": lambda: _always(reader.images()),
+                FEEDBACK: reader.answers,
             }
             on = readers[table]()
             for day in days:
@@ -311,6 +316,20 @@ class _Reader:
         """The photographs in the folder."""
         known = remember(self.connection, self._check_articles(), "article_id")
         return land_photographs(self.connection, self.source.image_root, known)
+
+    def answers(self) -> Callable[[date], Landed]:
+        """People's answers about outfits, by the newest file of each day or before."""
+        known = {"articles": remember(self.connection, self._check_articles(), "article_id")}
+        layout = LAYOUTS[FEEDBACK]
+
+        @lru_cache(maxsize=1)  # days come in order, so that one file is valid until the next
+        def landed(file: Path | None) -> Landed:
+            if file is None:
+                return Landed(empty(layout), notes=(f"no file of {FEEDBACK} yet",))
+            raw = load(self.connection, file, self.root, f"{FEEDBACK}_raw")
+            return land(self.connection, check(self.connection, raw, layout, self.root, known))
+
+        return lambda day: landed(file_on(self.source.feedback, day))
 
 
 def _always(landed: Landed) -> Callable[[date], Landed]:

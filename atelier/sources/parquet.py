@@ -4,7 +4,6 @@ What belongs here: the folders and file names of the landing zone (see docs/sour
 day. What does not: what is right in a row (:mod:`atelier.sources.columns`, :mod:`atelier.sources.validation`).
 """
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import cached_property
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from atelier.sources.base import check_request, source_error
 from atelier.sources.columns import LAYOUTS
-from atelier.sources.file_format import folder_error
+from atelier.sources.day_files import file_on, files_by_day
 from atelier.sources.landed import Landed
 from atelier.sources.reading import ROW, EngineOptions, engine, load
 from atelier.sources.validation import CHECK_COLUMNS, Checked, check, empty, land, remember
@@ -88,7 +87,7 @@ class ParquetSource:
         self.options = options or ParquetOptions()
         if not root.is_dir():
             raise source_error(root, "there is no such folder", "Correct the source's path.")
-        self.files = {table: _files_by_day(root / table) for table in LAYOUTS}
+        self.files = {table: files_by_day(root, table) for table in LAYOUTS}
         for table in _REQUIRED:
             if not self.files[table]:
                 raise source_error(root / table, "there are no files", f"Put {table}/ds=YYYY-MM-DD.parquet there.")
@@ -190,13 +189,11 @@ class _Reader:
             SourceError: there is none, of a table that no day can do without.
         """
         files = self.source.files[table]
-        earlier = bisect_right(list(files), day)
-        if earlier:
-            return list(files.values())[earlier - 1]
-        if table in _ALWAYS:
+        found = file_on(files, day)
+        if found is None and table in _ALWAYS:
             remedy = f"Put {table}/ds={day}.parquet there, or begin on {min(files)}."
             raise source_error(self.source.root / table, f"there is no file of {day} or before", remedy)
-        return None
+        return found
 
     def _known(self, table: str, day: date) -> dict[str, str]:
         """Tables of the values that rows of this table may refer to on that day."""
@@ -222,38 +219,6 @@ class _Reader:
             remember(self.connection, checked, layout.key[0])
         self.checked[table] = (files, checked)
         return checked
-
-
-def _files_by_day(folder: Path) -> dict[date, Path]:
-    """The files of one table by day, ascending; hidden files and those that begin with _ are not the table's.
-
-    Raises:
-        SourceError: a file is not named for a day, or is a folder.
-    """
-    files = {}
-    for file in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if file.name.startswith((".", "_")):
-            continue
-        if file.is_dir():
-            raise folder_error(file)
-        files[_day_of(file)] = file
-    return dict(sorted(files.items()))
-
-
-def _day_of(file: Path) -> date:
-    """The day in a file's name. Each day has one spelling, so that no two files can be the same day's.
-
-    Raises:
-        SourceError: the name is not that of a day's file.
-    """
-    try:
-        day = date.fromisoformat(file.name.removeprefix("ds=").removesuffix(".parquet"))
-    except ValueError:
-        day = None
-    if day is None or file.name != f"ds={day.isoformat()}.parquet":
-        remedy = "Name it ds=YYYY-MM-DD.parquet, or move it elsewhere."
-        raise source_error(file, "its name is not that of a day's file", remedy)
-    return day
 
 
 class SampleSource(ParquetSource):

@@ -6,6 +6,7 @@ the rules (:mod:`atelier.sources.columns`), what the columns mean (:mod:`resourc
 
 from collections.abc import Iterator
 
+from atelier.answers import FEEDBACK
 from atelier.sources.columns import LAYOUTS, Field, Layout
 from resources.tables import REGISTRY
 
@@ -44,7 +45,8 @@ def landing_template() -> str:
 
 def _table(layout: Layout) -> Iterator[str]:
     needed = "required" if layout.table in NEEDED else "where you have it"
-    yield f"{layout.table}/ds=YYYY-MM-DD.parquet ({needed}): {REGISTRY[layout.table].description}"
+    file = "ds=YYYY-MM-DD.parquet" + (" or .csv" if layout.table == FEEDBACK else "")
+    yield f"{layout.table}/{file} ({needed}): {REGISTRY[layout.table].description}"
     meanings = {column.name: column.description for column in REGISTRY[layout.table].columns}
     for field in layout.fields:
         kind = "number" if field.type.startswith("DECIMAL") else _TYPES[field.type]

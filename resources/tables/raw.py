@@ -3,6 +3,7 @@
 What belongs here: what is ingested, and the rows that were rejected. What does not: anything computed from it.
 """
 
+from atelier.answers import ANSWERS, FEEDBACK
 from resources.schema import Column, Table
 from resources.tables.columns import DIGEST, INTERACTION_KINDS, article_id, count, customer_id, money, text
 
@@ -105,6 +106,20 @@ OUTFITS = Table(
         text("outfit_id", "The outfit."),
         article_id(),
         text("role", "The article's part in it, for example top.", nullable=True),
+    ),
+)
+
+
+OUTFIT_FEEDBACK = Table(
+    FEEDBACK,
+    "snapshot",
+    "What people answered, up to ds, when they were asked whether articles go together; a pair is an outfit of two.",
+    key=("outfit_id", "article_id"),
+    job="ingest",
+    columns=(
+        text("outfit_id", "The answer's name, the same in all rows of one answer."),
+        article_id(),
+        text("answer", "Whether the articles go together.", values=ANSWERS),
     ),
 )
 

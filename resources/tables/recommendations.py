@@ -113,7 +113,15 @@ COMPLEMENTARY_ARTICLES = Table(
     "derived",
     "What goes with an article: what completes the look, and what its buyers also bought.",
     key=("article_id", "list", "rank"),
-    upstreams=("articles", "outfits", "interactions", "predicted_attributes", "images", "image_embeddings"),
+    upstreams=(
+        "articles",
+        "outfits",
+        "outfit_feedback",
+        "interactions",
+        "predicted_attributes",
+        "images",
+        "image_embeddings",
+    ),
     large=True,
     columns=(
         article_id("The article.", "articles.article_id"),
@@ -126,12 +134,13 @@ COMPLEMENTARY_ARTICLES = Table(
         rank("Place in the list, from 1."),
         text(
             "complement_article_id",
-            "What goes with it: in stock, and of another product type and style.",
+            "What goes with it: in stock, of another product type and style, and not rejected by people beside it.",
             "articles.article_id",
             "articles.product_type",
             "articles.product_code",
             "articles.in_stock",
             "outfits.article_id",
+            "outfit_feedback.answer",
             "interactions.article_id",
         ),
         Column(

@@ -13,17 +13,21 @@ from assets.complements import BOUGHT, LOOK, ComplementConfig, broken_promises, 
 from assets.outfits import OutfitTraining, outfit_model
 from assets.stage import Stage
 from assets.step import CheckResult, RunResources, Step
+from atelier.answers import FEEDBACK
+from atelier.articles.table import Articles
 from atelier.errors import PartitionMissing
 from atelier.outfits import OutfitModel
+from atelier.outfits.feedback import Feedback
 from resources.compute import Compute
 from resources.contracts import audit
 from resources.feature_store import FeatureStore
 from resources.model_store import Bundle, ModelStore
+from resources.retailer import Home
 from tests.assets.test_attributes import empty, filled
 
 DAY = date(2026, 3, 1)
 TYPES, COLOURS, EACH = ("Bag", "Dress", "Shoe"), ("blue", "red"), 6
-QUICK = OutfitTraining(least=30, epochs=8, batch_size=64)
+QUICK = OutfitTraining(least=30, epochs=8, batch_size=64, feedback_weight=20)
 
 
 def articles() -> pd.DataFrame:
@@ -74,8 +78,15 @@ def purchases(looks: pd.DataFrame, kind: str = "purchase") -> pd.DataFrame:
 class Run:
     """Both stages on a catalogue of their own; what they wrote and noticed."""
 
-    def __init__(self, root: Path, outfits: pd.DataFrame, interactions: pd.DataFrame) -> None:
-        self.root = root
+    def __init__(
+        self,
+        root: Path,
+        outfits: pd.DataFrame,
+        interactions: pd.DataFrame,
+        answers: pd.DataFrame | None = None,
+        home: Home | None = None,
+    ) -> None:
+        self.home = cast("Any", home or SimpleNamespace(store=root))
         self.store = FeatureStore(root, threads=1, audit=audit)
         self.models = ModelStore(root)
         inputs = FeatureStore(root, threads=1)  # what comes in is not what is tested: no audit
@@ -87,21 +98,25 @@ class Run:
         }
         for table, frame in tables.items():
             inputs.write(table, DAY, filled(table, frame))
+        inputs.write(FEEDBACK, DAY, empty(FEEDBACK) if answers is None else filled(FEEDBACK, answers))
         for table in ("images", "image_embeddings"):
             inputs.write(table, DAY, empty(table))
         self.checks: dict[str, CheckResult] = {}
         self.metadata: dict[str, dict[str, Any]] = {}
+        self.learn()
+
+    def learn(self) -> None:
+        """Train the model of the day, and make its lists."""
         self.run(outfit_model, QUICK)
         self.run(complementary_articles, ComplementConfig())
         self.table = self.store.read("complementary_articles", DAY).to_pandas()
 
     def step(self) -> Step:
-        home = cast("Any", SimpleNamespace(store=self.root))
-        return Step(RunResources(home, self.store, self.models, Compute("cpu", 1)), [DAY], "run", "1")
+        return Step(RunResources(self.home, self.store, self.models, Compute("cpu", 1)), [DAY], "run", "1")
 
-    def run(self, stage: Stage, config: Any) -> None:
+    def run(self, stage: Stage, *config: Any) -> None:
         step = self.step()
-        stage.compute(step, config)
+        stage.compute(step, *config)
         self.metadata |= step.outcome.notes
         self.checks |= {check.name: check for check in step.outcome.checks}
         assert set(stage.checks) == {check.name for check in step.outcome.checks}
@@ -245,4 +260,42 @@ def test_broken_promises_are_counted(curated: Run) -> None:
         ("bare", "shoe-red-1"),
     ]
     table = pd.DataFrame(rows, columns=["article_id", "complement_article_id"])
-    assert list(broken_promises(table, sold).values()) == [2, 2, 1]
+    said = pd.DataFrame(
+        {"outfit_id": "f", "article_id": ["dress-blue-1", "dress-red-1"], "answer": "rejected"}, dtype="str"
+    )
+    answered = Feedback.from_frame(said, Articles.from_frame(sold[["article_id"]]))
+    assert list(broken_promises(table, sold, answered).values()) == [2, 2, 1, 1]
+
+
+def test_people_correct_the_lists(curated: Run, tmp_path: Path) -> None:
+    look, also = (
+        curated.list(name).groupby("article_id")["complement_article_id"].agg(list) for name in (LOOK, BOUGHT)
+    )
+    article = next(each for each in also.index if not each.startswith(("scarf", "bare")))
+    pairs = [
+        (article, look[article][0], "rejected"),
+        (article, also[article][0], "rejected"),
+        (article, "gone", "rejected"),
+    ]
+    risen = next(
+        each
+        for each in articles().query("in_stock")["article_id"]
+        if each.split("-")[0] not in (article.split("-")[0], "scarf", "bare") and each not in look[article]
+    )
+    pairs.append((article, risen, "accepted"))
+    rows = [(f"f{n}", each, answer) for n, (left, right, answer) in enumerate(pairs) for each in (left, right)]
+    answers = pd.DataFrame(rows, columns=["outfit_id", "article_id", "answer"], dtype="str")
+    again = Run(tmp_path, looks(200), purchases(looks(60)), answers)
+    rejected = {pairs[0][1], pairs[1][1]}
+    assert not rejected & set(again.table.loc[again.table["article_id"] == article, "complement_article_id"])
+    back = again.table[again.table["article_id"].isin(rejected)]
+    assert article not in back["complement_article_id"].tolist(), "a rejected pair is listed in neither direction"
+    mine = again.list(LOOK).query("article_id == @article")["complement_article_id"].tolist()
+    assert risen in mine
+    assert again.checks["complements_can_be_offered"].passed
+    check = again.checks["answers_agree"]
+    assert not check.passed
+    assert "1 answers name fewer than two articles" in str(check.description)
+    assert FEEDBACK in again.bundle().manifest.upstreams
+    figures = again.metadata["outfit_model"]
+    assert (figures["answers_accepted"], figures["answers_rejected"]) == (1, len(rejected))

@@ -1,5 +1,6 @@
 """The comparison on mango's layout, on a handful of drawn articles: photographs are trimmed, tables are complete."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,8 @@ def test_tables_have_a_row_for_each_sort_of_question(
     real = mango_outfits.split_by_product
     monkeypatch.setattr(mango_outfits, "split_by_product", lambda outfits, seed: real(outfits, seed, shares))
     monkeypatch.setattr(mango_outfits, "vectors_of", lambda _r, files, *_: np.eye(len(files), 8, dtype=np.float32))
-    main(["--mango", str(folder), "--weights", "none", "--seeds", "3", "--epochs", "1", "--ablations", "image alone"])
+    given = ["--mango", str(folder), "--weights", "none", "--seeds", "3", "--epochs", "1"]
+    main(given)
     printed = capsys.readouterr().out
     for name in (
         "uniform",
@@ -77,5 +79,9 @@ def test_tables_have_a_row_for_each_sort_of_question(
         "new products",
     ):
         assert f"| {name} " in printed
-    assert "image alone" in printed
     assert "best control" in printed
+    main([*given, "--ablations", "image alone"])
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("| model ", "| image alone "))]
+    figures = r"0\.\d{3} \[0\.\d{3}, [01]\.\d{3}\]"
+    assert re.fullmatch(rf"\| model +(\| {figures} +)+\|", rows[0])
+    assert re.fullmatch(r"\| image alone +(\| [01]\.\d{3} \([+−][^)]+\]\) +)+\|", rows[1])

@@ -32,7 +32,7 @@ COMPARING = ("als", "hybrid", "transformer", "two_tower")
 #: The stages of a home whose atelier.toml does not say which recommenders are fitted.
 STAGES = without_other_recommenders(ALL_STAGES, MODELS)
 GROUPS = {
-    "raw": {"articles", "customers", "interactions", "annotated_attributes", "outfits", "images"},
+    "raw": {"articles", "customers", "interactions", "annotated_attributes", "outfits", "outfit_feedback", "images"},
     "images": {"image_embeddings", "image_backbone", "catalogue_map"},
     "attributes": {
         "attribute_model",
@@ -100,6 +100,7 @@ CHECKS = {
     "interactions": {*INGESTED, EARLIER, "days_have_rows", "days_are_complete"},
     "annotated_attributes": {*INGESTED, EARLIER, "label_distribution", "label_values"},
     "outfits": INGESTED,
+    "outfit_feedback": INGESTED,
     "images": {*INGESTED, EARLIER, "images_decoded"},
     "image_embeddings": {"contract", "images_encoded", "vectors_have_length", "encoder_not_from_future"},
     "image_backbone": {"better_than_before"},
@@ -113,7 +114,7 @@ CHECKS = {
     "out_of_stock_replacement": {"contract", "made"},
     "article_index": {"index_recall", "made"},
     "image_index": {"image_index_recall", "made"},
-    "outfit_model": {"outfits_to_learn_from", "more_than_counting", "made"},
+    "outfit_model": {"outfits_to_learn_from", "answers_agree", "more_than_counting", "made"},
     "complementary_articles": {"contract", "articles_have_complements", "complements_can_be_offered", "made"},
     "offline_metrics": {"contract", "judged", "enough_customers"},
     "article_vectors": {"contract", "vectors_have_length"},

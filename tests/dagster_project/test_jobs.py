@@ -42,5 +42,6 @@ def test_no_model_is_trained_to_judge_and_nothing_is_judged_when_training(jobs: 
         "annotated_attributes",
         "images",
         "outfits",
+        "outfit_feedback",
         "ingested_store",
     }

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 import pytest
 
 from atelier.sources.sample import SampleConfig, generate
@@ -19,7 +20,18 @@ def retailer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SampleConf
     config = SampleConfig(articles=120, customers=300, days=12, image_size=48, sessions_per_customer=0.3)
     folder = tmp_path_factory.mktemp("retailer")
     generate(folder, config)
+    answer(folder, config)
     return folder, config
+
+
+def answer(folder: Path, config: SampleConfig) -> None:
+    """What people said, as a CSV file of the first day: they accept an outfit, and reject two of its articles."""
+    outfits = pd.read_parquet(folder / "outfits" / f"ds={config.first_day}.parquet")
+    first = outfits.loc[outfits["outfit_id"] == outfits["outfit_id"].min(), "article_id"]
+    rows = [("whole", article, "accepted") for article in first] + [("pair", each, "rejected") for each in first[:2]]
+    (folder / "outfit_feedback").mkdir()
+    answers = pd.DataFrame(rows, columns=["outfit_id", "article_id", "answer"])
+    answers.to_csv(folder / "outfit_feedback" / f"ds={config.first_day}.csv", index=False)
 
 
 @pytest.fixture(scope="session")

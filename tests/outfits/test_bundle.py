@@ -26,7 +26,9 @@ def saved(tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 
-@pytest.mark.parametrize("config", [{}, {"head": "pair"}, {"modalities": ("text",), "statistics": False}])
+@pytest.mark.parametrize(
+    "config", [{}, {"head": "pair"}, {"modalities": ("text",), "statistics": False}, {"members": 2}]
+)
 def test_loaded_model_gives_the_same_scores(tmp_path: Path, config: dict[str, Any]) -> None:
     model = fitted(**config)
     model.save(tmp_path)
@@ -71,7 +73,7 @@ def test_damaged_file_is_named(saved: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"format": 1', '"format": 9', "has format 9, this version reads 1"),
+        ('"format": 2', '"format": 9', "has format 9, this version reads 2"),
         ('"factors": 16', '"factors": 20', "weights.safetensors cannot be read"),
         ('"outfits": ', '"outfit": ', "lacks outfit"),
         ("{", "", "config.json is missing or broken"),

@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from atelier.articles.table import Articles
 from atelier.errors import UnknownIdentifier
 from atelier.outfits import OutfitModel
+from atelier.outfits.article_inputs import ArticleEncoder
 from atelier.outfits.compatibility import NotFittedError
 from atelier.outfits.completion import complete, outfits_around, reasons
 from atelier.outfits.config import OutfitConfig
@@ -196,3 +199,28 @@ def test_a_config_that_cannot_be_is_refused() -> None:
         OutfitConfig(factors=10)
     with pytest.raises(ValueError, match="modalities"):
         OutfitConfig(modalities=())
+
+
+def test_an_ensemble_scores_by_the_mean_of_its_members() -> None:
+    model = fitted(members=2)
+    members = list(model.fitted.network.members)
+    assert len(members) == 2
+    assert not torch.equal(members[0].leg.own.weight, members[1].leg.own.weight)  # type: ignore[union-attr]
+    rest, candidates = np.array([[0, 40]]), np.array([[60, 61]])
+    together = model.scorer()(rest, candidates)
+    alone = []
+    for member in members:
+        model.fitted.network.members = torch.nn.ModuleList([member])
+        alone.append(model.scorer()(rest, candidates))
+    model.fitted.network.members = torch.nn.ModuleList(members)
+    assert np.allclose(together, np.mean(alone, axis=0), atol=1e-5)
+    assert not np.allclose(*alone)
+
+
+def test_texts_that_share_most_words_are_no_large_numbers() -> None:
+    texts = [f"{colour} {kind}" for colour in ("blue", "red") for kind in ("bag", "dress", "shoe")] * 3
+    frame = pd.DataFrame({"article_id": [f"a{n}" for n in range(18)], "product_family": "x", "text": texts})
+    table = Articles.from_frame(frame)
+    words = ArticleEncoder.fit(table, OutfitConfig(modalities=("text",), attributes=()), np.ones(18, bool))(table).words
+    assert words.std(axis=0).max() == pytest.approx(1)
+    assert np.abs(words).max() < 10

@@ -3,24 +3,30 @@
 import numpy as np
 import torch
 
+from atelier.arrays import Int64s
 from atelier.outfits.article_inputs import Inputs
 from atelier.outfits.config import OutfitConfig
 from atelier.outfits.network import OutfitNetwork
 from atelier.outfits.pair_statistics import SMOOTHING, PairStatistics
-from atelier.outfits.training import Steps, similar_articles, statistics_of
+from atelier.outfits.training import Lessons, Steps, similar_articles, statistics_of
 from tests.outfits.tiny import FAMILIES, of
 
 OUTFITS = of([0, 4], [0, 4, 5], [1, 5], [2, 6])
+LESSONS = Lessons(OUTFITS, np.ones(4, np.int64))
 CODES = np.array([[0], [0], [1], [1], [0], [1], [1], [1], [1]])
 COUNTED = PairStatistics.of(OUTFITS, CODES)
 
 
-def steps(**changed: object) -> Steps:
-    config = OutfitConfig(factors=8, hidden=8, heads=2, negatives=20, batch_size=100, **changed)  # type: ignore[arg-type]
+def network_of(config: OutfitConfig, families: Int64s) -> OutfitNetwork:
+    """A network over nine articles."""
     none = np.zeros((9, 0), np.float32)
     torch.manual_seed(0)
-    network = OutfitNetwork(Inputs(none, none, CODES + 1, FAMILIES), (3,), 2, config)
-    return Steps(network, OUTFITS, COUNTED, FAMILIES, None, config)
+    return OutfitNetwork(Inputs(none, none, CODES + 1, families), (3,), int(families.max()) + 1, config)
+
+
+def steps(**changed: object) -> Steps:
+    config = OutfitConfig(factors=8, hidden=8, heads=2, negatives=20, batch_size=100, **changed)  # type: ignore[arg-type]
+    return Steps(network_of(config, FAMILIES), LESSONS, COUNTED, FAMILIES, None, config)
 
 
 def test_nothing_is_counted_of_hidden_articles() -> None:
@@ -38,7 +44,7 @@ def test_nothing_is_counted_of_hidden_articles() -> None:
 
 def test_a_masked_articles_counts_leave_its_own_outfit_out() -> None:
     made = steps(new_share=0.0)
-    batch, _ = made._batch(made._masked)
+    batch, _ = made._batch(made._masked, made._weights)
     question = made._masked.candidates[:, 0].tolist().index(4)  # of the outfit 0-4, which is one of two that have both
     assert batch.statistics is not None
     expected = np.log((1 + SMOOTHING) / (2 * 2 / 4 + SMOOTHING))
@@ -47,7 +53,7 @@ def test_a_masked_articles_counts_leave_its_own_outfit_out() -> None:
 
 def test_wrong_answers_are_of_the_family_and_not_of_the_outfit() -> None:
     made = steps()
-    batch, wrong = made._batch(made._masked)
+    batch, wrong = made._batch(made._masked, made._weights)
     candidates, rest = batch.candidates.numpy(), batch.rest.numpy()
     chosen = candidates[:, 1:][wrong.numpy()]
     owners = np.nonzero(wrong.numpy())[0]

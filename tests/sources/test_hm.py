@@ -384,3 +384,17 @@ def test_a_real_day_without_sales_is_named(real_data: Path) -> None:
     assert (images.accepted.num_rows, images.rejected.num_rows) == (8024, 0)
     articles = next(x for _, x in source.land("articles", days[-1:]))
     assert (articles.accepted.num_rows, articles.rejected.num_rows) == (105_542, 0)
+
+
+def test_answers_about_outfits_lie_beside_the_files(hm: Any, on: Land) -> None:
+    assert "outfit_feedback" not in open_source("hm", hm.root).tables
+    folder = hm.root / "outfit_feedback"
+    folder.mkdir()
+    rows = ["f,0000000001,rejected", "f,0000000002,rejected", "g,0000000003,accepted"]
+    (folder / f"ds={hm.days[1]}.csv").write_text("\n".join(["outfit_id,article_id,answer", *rows, ""]))
+    source = open_source("hm", hm.root)
+    first, second, third = (landed for _, landed in source.land("outfit_feedback", list(hm.days[:3])))
+    assert (first.accepted.num_rows, first.notes) == (0, ("no file of outfit_feedback yet",))
+    assert second.accepted.column("article_id").to_pylist() == ["0000000001", "0000000002"]
+    assert second.rejected.column("row").to_pylist() == [3]
+    assert third is second

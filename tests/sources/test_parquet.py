@@ -246,3 +246,32 @@ def test_only_ranges_and_known_tables_are_landed(zone: Any) -> None:
     with pytest.raises(ValueError, match="no table 'outfits'; it has articles, customers, interactions"):
         list(source.land("outfits", zone.days))
     assert list(source.land("articles", [])) == []
+
+
+def test_answers_may_be_csv_and_hold_until_the_next_file(zone: Any, on: Any) -> None:
+    source = open_source("parquet", zone.root)
+    assert "outfit_feedback" not in source.tables
+    folder = zone.root / "outfit_feedback"
+    folder.mkdir()
+    header = "outfit_id,article_id,answer\n"
+    (folder / f"ds={zone.days[1]}.csv").write_text(header + "f,a,accepted\nf,b,accepted\nf,gone,accepted\ng,a,maybe\n")
+    zone.put("outfit_feedback", zone.days[2], [{"outfit_id": "f", "article_id": "a", "answer": "rejected"}])
+    source = open_source("parquet", zone.root)
+    assert on(source, "outfit_feedback", zone.days[0]).accepted.num_rows == 0
+    second = on(source, "outfit_feedback", zone.days[1])
+    assert second.accepted.column("article_id").to_pylist() == ["a", "b"]
+    reasons = ["is unknown: there is no such row in articles", "is none of accepted, rejected"]
+    assert second.rejected.column("reason").to_pylist() == reasons
+    assert on(source, "outfit_feedback", zone.days[2]).accepted.column("answer").to_pylist() == ["rejected"]
+
+
+def test_two_files_of_a_day_and_csv_of_other_tables_are_refused(zone: Any) -> None:
+    folder = zone.root / "outfit_feedback"
+    folder.mkdir()
+    (folder / f"ds={zone.days[0]}.csv").write_text("outfit_id,article_id,answer\n")
+    zone.put("outfit_feedback", zone.days[0], [{"outfit_id": "f", "article_id": "a", "answer": "rejected"}])
+    with pytest.raises(SourceError, match=r"ds=2020-09-01\.csv is of the same day"):
+        open_source("parquet", zone.root)
+    (folder / f"ds={zone.days[0]}.csv").rename(zone.root / "articles" / f"ds={zone.days[0]}.csv")
+    with pytest.raises(SourceError, match=r"Name it ds=YYYY-MM-DD\.parquet, or move"):
+        open_source("parquet", zone.root)

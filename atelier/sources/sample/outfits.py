@@ -24,7 +24,7 @@ TEMPLATES = (
 )
 CANDIDATES = 24
 _NEUTRALS = ("black", "white", "grey", "neutral", "brown", "navy", "light blue")
-_SHARP = 2.0
+SHARP = 2.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Outfits:
     visible_from: Codes
 
 
-def _goes_with(articles: Articles, likings: Floats, style: Codes, left: Codes, right: Codes) -> Floats:
+def goes_with(articles: Articles, likings: Floats, style: Codes, left: Codes, right: Codes) -> Floats:
     """float, broadcast over left and right: how well two articles go together for someone of a style.
 
     The style's liking of the right one, the same occasion, colours that agree (the same, or one of them quiet), and
@@ -106,10 +106,10 @@ def _compose(
         candidates = pool[rng.integers(0, len(pool), size=(count, CANDIDATES))]
         score = likings[style, candidates]
         if role:
-            pairs = [_goes_with(articles, likings, style, chosen[:, [p]], candidates) for p in range(role)]
+            pairs = [goes_with(articles, likings, style, chosen[:, [p]], candidates) for p in range(role)]
             score = np.mean(pairs, axis=0)
         noise = rng.gumbel(size=score.shape)  # the best of score + Gumbel noise is a draw from its softmax
-        chosen[:, role] = candidates[np.arange(count), np.argmax(_SHARP * score + noise, axis=1)]
+        chosen[:, role] = candidates[np.arange(count), np.argmax(SHARP * score + noise, axis=1)]
     return chosen
 
 

@@ -1,0 +1,137 @@
+"""People's answers about pairs, as files of the landing zone.
+
+What belongs here: reading a file that people filled in, and putting its answers beside the earlier ones. What does not:
+which pairs are asked (:mod:`atelier.outfits.worth_asking`), what is learned from answers
+(:mod:`atelier.outfits.feedback`), checking rows, which every ingest does.
+"""
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from atelier.answers import ANSWERS, FEEDBACK
+from atelier.errors import AtelierError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PAIR = ["article_id", "complement_article_id"]
+COLUMNS = ["outfit_id", "article_id", "answer"]
+
+
+class AnswersError(AtelierError, ValueError):
+    """A file of answers that cannot be read, or that cannot be put into the landing zone."""
+
+
+def read_answers(file: Path) -> "pd.DataFrame":
+    """The pairs that a person answered: ``article_id``, ``complement_article_id``, ``answer``; others are left out.
+
+    Args:
+        file: CSV, as the page of pairs saves it or as the list of questions was filled in.
+
+    Raises:
+        AnswersError: the file is no such CSV, an answer is another word, a pair lacks an article, or nothing is
+            answered.
+    """
+    frame = _read(file)
+    absent = [name for name in (*PAIR, "answer") if name not in frame.columns]
+    if absent:
+        raise AnswersError(f"{file}: there is no column {absent[0]}; take the file that `atelier pairs ask` wrote")
+    said: pd.DataFrame = frame[[*PAIR, "answer"]].apply(lambda column: column.str.strip())
+    frame = said[said["answer"] != ""]
+    wrong = (~frame["answer"].isin(ANSWERS)) | (frame[PAIR] == "").any(axis=1) | (frame[PAIR[0]] == frame[PAIR[1]])
+    if wrong.any():
+        first = frame[wrong].iloc[0]
+        line = int(frame.index.to_numpy()[wrong.to_numpy()][0]) + 2  # the header is the first
+        raise AnswersError(
+            f"{file}, line {line}: {first.tolist()} is no answer: name two articles and one of {', '.join(ANSWERS)}, "
+            "or an empty answer where nobody can say"
+        )
+    if frame.empty:
+        raise AnswersError(f"{file}: nothing is answered; write {' or '.join(ANSWERS)} into the column answer")
+    return frame.reset_index(drop=True)
+
+
+def known_answers(root: Path, day: date) -> "pd.DataFrame":
+    """The answers that hold on a day, as the landing zone has them: ``outfit_id``, ``article_id``, ``answer``.
+
+    Args:
+        root: the source's folder.
+        day: which day.
+
+    Raises:
+        SourceError: a file is not named for a day.
+        AnswersError: the file cannot be read, or lacks a column.
+    """
+    import pandas as pd
+
+    from atelier.sources.day_files import file_on, files_by_day
+
+    file = file_on(files_by_day(root, FEEDBACK), day)
+    if file is None:
+        return pd.DataFrame({name: pd.array([], "str") for name in COLUMNS})
+    frame = _read(file)
+    absent = [name for name in COLUMNS if name not in frame.columns]
+    if absent:
+        raise AnswersError(f"{file}: there is no column {' and no column '.join(absent)}; docs/outfits.md says which")
+    return frame
+
+
+def add_answers(root: Path, answers: "pd.DataFrame", day: date) -> Path:
+    """Put answers beside those that hold already, as the file of a day; a new answer about a pair replaces an old one.
+
+    Args:
+        root: the source's folder.
+        answers: as :func:`read_answers` gives them; the last one about a pair counts.
+        day: from which day on they hold.
+
+    Returns:
+        The file that was written.
+
+    Raises:
+        AnswersError: a later day has a file, in which the answers would be missing; or the earlier file is unreadable.
+        SourceError: a file is not named for a day.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from atelier.sources.day_files import CSV, files_by_day
+
+    files = files_by_day(root, FEEDBACK)
+    if later := [other for other in files if other > day]:
+        raise AnswersError(
+            f"{files[later[-1]]} is of a later day than {day}, and each file replaces the earlier ones: the answers "
+            f"would be lost again; add them from that day on with --day {later[-1]}"
+        )
+    earlier = known_answers(root, day)
+    left, right = np.sort(answers[PAIR].to_numpy(object), axis=1).T
+    pairs = pd.DataFrame({"pair": left + "+" + right, "left": left, "right": right, "answer": answers["answer"]})
+    pairs = pairs.drop_duplicates("pair", keep="last")
+    added = pairs.melt(["pair", "answer"], ["left", "right"], value_name="article_id").rename(
+        columns={"pair": "outfit_id"}
+    )
+    same = earlier.groupby("outfit_id")["article_id"].agg(lambda ids: "+".join(sorted(ids)))
+    replaced = same[same.isin(pairs["pair"])].index
+    table = pd.concat([earlier[~earlier["outfit_id"].isin(replaced)], added[COLUMNS]])
+    folder = root / FEEDBACK
+    folder.mkdir(exist_ok=True)
+    file = folder / f"ds={day.isoformat()}{CSV}"
+    beside = folder / f".{file.name}"
+    table.sort_values(["outfit_id", "article_id"]).to_csv(beside, index=False)
+    beside.replace(file)
+    if (former := files.get(day)) is not None and former != file:
+        former.unlink()  # its rows are in the new file
+    return file
+
+
+def _read(file: Path) -> "pd.DataFrame":
+    """A CSV or Parquet file as texts; null is empty."""
+    import pandas as pd
+
+    try:
+        if file.suffix == ".parquet":
+            return pd.read_parquet(file).astype("str").fillna("")
+        return pd.read_csv(file, dtype="str", keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:  # ValueError: pandas' and Arrow's own, of files that they cannot read
+        said = str(error).strip().splitlines()
+        raise AnswersError(f"{file}: it cannot be read ({said[0] if said else type(error).__name__})") from error
