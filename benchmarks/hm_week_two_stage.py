@@ -1,7 +1,7 @@
 """Two stages on a real week of H&M: candidates, the heuristic merge, every source, their fusion, and the ranker.
 
     python -m benchmarks.hm_week_two_stage --hm-week FOLDER [--protocol one_day two_days] [--validation] [--ablation]
-        [--config JSON] [--models als two_tower] [--published] [--threads 1] [--out FILE.json]
+        [--config JSON] [--variants JSON] [--models als two_tower] [--published] [--threads 1] [--out FILE.json]
 
 ``one_day``: trained on 16 to 21 September 2020, evaluated on the 22nd. ``two_days``: trained on 16 to 20, evaluated on
 21 and 22. ``--validation`` trains on 16 to 20 and evaluates on the 21st: the days by which defaults were chosen. Lists
@@ -16,6 +16,8 @@ Compared are:
 - each source of candidates alone, and their reciprocal-rank fusion, each filled up with the popular ones;
 - ``--models``: further recommenders with their default settings;
 - ``published``: with ``--published``, the H&M two-tower project's system;
+- ``--variants``: ``two_stage`` with further settings, as JSON of a name and the settings of each, for example
+  ``{"with als": {"recommenders": ["als"]}}``;
 - ``two_stage``: with ``--ablation`` also without each group of its features.
 
 A last table asks for cold articles, which nobody bought in the training part: how much of what customers bought is
@@ -33,7 +35,7 @@ import os
 import resource
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -244,6 +246,7 @@ def evaluate(
     config: dict[str, Any],
     *,
     ablation: bool,
+    variants: Mapping[str, dict[str, Any]] | None = None,
     models: Sequence[str] = (),
     with_published: bool = False,
 ) -> dict[str, Any]:
@@ -268,7 +271,12 @@ def evaluate(
         judged(name, name)
     if with_published:
         judged("two_stage", "published", **TwoStageConfig.published().model_dump())
+    recall_of: list[pd.DataFrame] = []
+    for label, changes in (variants or {}).items():
+        other = judged("two_stage", label, **{**config, **changes})
+        recall_of.append(recalls(other, truth, train.customer_ids).assign(model=label))
     model = judged("two_stage", "two_stage", **config)
+    recall_of.append(recalls(model, truth, train.customer_ids).assign(model="two_stage"))
     for name, recs in source_lists(model, asked, train).items():
         values[name] = map_at_12(recs, truth)
     if ablation:
@@ -281,7 +289,7 @@ def evaluate(
         "protocol": protocol,
         "comparison": compared(values, train.customer_ids),
         "published": pd.concat(further, ignore_index=True),
-        "recall": recalls(model, truth, train.customer_ids),
+        "recall": pd.concat(recall_of, ignore_index=True),
         "cold": pd.DataFrame(of_cold),
         "gains": gains(model),
         "seconds": costs.seconds,
@@ -360,6 +368,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--ablation", action="store_true")
     parser.add_argument("--config", type=json.loads, default={})
+    parser.add_argument("--variants", type=json.loads, default={})
     parser.add_argument("--models", nargs="+", choices=[*recommenders.MODELS], default=[])
     parser.add_argument("--published", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
@@ -386,6 +395,7 @@ def main() -> None:
             protocol,
             config,
             ablation=options.ablation,
+            variants=options.variants,
             models=options.models,
             with_published=options.published,
         )

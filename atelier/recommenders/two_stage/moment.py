@@ -6,7 +6,7 @@ ranker (:mod:`~atelier.recommenders.two_stage.two_stage`).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -25,11 +25,12 @@ from atelier.recommenders.two_stage.sources import (
     OwnArticles,
     Source,
     bought_together,
+    content_neighbours,
     popular,
     popular_by_age,
     same_style,
 )
-from atelier.recommenders.two_stage.two_stage_config import TOWERS, TwoStageConfig
+from atelier.recommenders.two_stage.two_stage_config import TOWERS, CountedSource, TwoStageConfig
 from atelier.recommenders.two_stage.two_tower_config import TwoTowerConfig
 from atelier.search.ragged import Indices
 
@@ -91,6 +92,7 @@ class Moment:
                 *(popular(window, seen, allowed, most) for window in range(len(WINDOWS))),
                 *([popular_by_age(histories, seen, allowed, most)] if config.age is not None else []),
             ],
+            "neighbours": lambda: [content_neighbours(histories, inputs.groups, seen, allowed)],
         }
         counted = [source for name, sources in made.items() if name in config.sources for source in sources()]
         others = [
@@ -150,7 +152,7 @@ def moment(train: Interactions, as_of: int, situation: Situation, allowed: Mask,
 def source_names(config: TwoStageConfig) -> tuple[str, ...]:
     """The names of the sources of a model with this config, in the order of :attr:`Moment.sources`."""
     windows = (*(f"popular_{days}" for days in WINDOWS), *(("popular_age",) if config.age is not None else ()))
-    counted = {"own": ("own",), "style": ("style",), "together": ("together",), "popular": windows}
+    counted = {source: windows if source == "popular" else (source,) for source in get_args(CountedSource)}
     listed = [name for source, names in counted.items() if source in config.sources for name in names]
     return (*listed, *config.recommenders)
 
