@@ -39,7 +39,8 @@ from atelier.metrics import per_customer
 from atelier.progress import progress
 from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
 from benchmarks.hm_recommenders import catalogue
-from benchmarks.hm_week_two_stage import Costs, Values, lists_for, map_at_12, peak
+from benchmarks.hm_week_two_stage import Values, lists_for, map_at_12
+from benchmarks.two_stage_costs import Costs, peak
 
 PUBLISHED_K = (10, 20, 30)
 SHARES = (0.70, 0.15)
