@@ -87,8 +87,8 @@ def curve(looks: Iterable[tuple[int, Mapping[str, float]]]) -> pd.DataFrame:
 
 
 def last_figures(frame: pd.DataFrame) -> dict[str, float]:
-    """The figures of the last step of a curve, in one level."""
-    last = frame[frame["step"] == frame["step"].max()]
+    """The figures of the last step of a curve, in one level, but for those that are not known."""
+    last = frame[(frame["step"] == frame["step"].max()) & frame["value"].notna()]
     columns = (last[name].tolist() for name in COLUMNS[1:])
     return {f"{part}_{figure}": value for part, figure, value in zip(*columns, strict=True)}
 
