@@ -39,13 +39,15 @@ from atelier.recommenders.two_stage.candidate_recall import candidate_recall
 from atelier.recommenders.two_stage.examples import Examples, held_out
 from atelier.recommenders.two_stage.histories import MICROSECONDS_A_DAY, UNKNOWN, Histories
 from atelier.recommenders.two_stage.moment import (
-    Asked,
     Moment,
     Situation,
     all_feature_names,
+    asked_profiles,
     asked_recommender,
+    asked_weights,
     moment,
     profile_arrays,
+    read_by,
 )
 from atelier.recommenders.two_stage.network_ranker import NetworkRanker
 from atelier.recommenders.two_stage.ranker import BoostedRanker
@@ -109,9 +111,9 @@ class TwoStage(Recommender[TwoStageConfig]):
             "channels": np.frombuffer("\n".join(channels).encode(), dtype=np.uint8).copy(),
             **{f"group.{name}": array for name, array in vars(groups).items()},
             **now.inputs.snapshot.arrays(),
-            **_weights_of(asked),
+            **asked_weights(asked),
         }
-        return now.inputs.histories.arrays() | _profiles_of(asked)
+        return now.inputs.histories.arrays() | asked_profiles(asked)
 
     def _ages(self, customers: Any, ids: IdMap) -> Float32s:
         """The ages of the customers, float32; NaN where not known."""
@@ -266,18 +268,22 @@ class TwoStage(Recommender[TwoStageConfig]):
         found = own.arrays()
         for name in self.config.recommenders:
             model = self._asked(name)
-            used = model._with_rankable_articles(model._preferred(history, fitting=False))
-            served = history.customer_ids.encode(used.customer_ids.values)
-            if model.declaration.serves_anyone:
-                used, served = used.aligned(history.customer_ids), np.arange(len(history.customer_ids), dtype=np.int32)
+            used, served = read_by(model, history)
             arrays = profile_arrays(served, model._profile(used))
             found |= {f"source.{name}.{key}": array for key, array in arrays.items()}
         return found
 
     def _attribute_profile(self, customers: Any, history: Interactions) -> dict[str, Array]:
-        if self.config.age is None or customers is None:
+        if customers is None:
             return {}
-        return {"history.ages": number_column(customers, self.config.age, history.customer_ids, "age")}
+        found: dict[str, Array] = {}
+        if self.config.age is not None:
+            found["history.ages"] = number_column(customers, self.config.age, history.customer_ids, "age")
+        if self.config.customer_attributes:
+            towers = self._asked(TOWERS)
+            arrays = towers._attribute_profile(customers, read_by(towers, history)[0])
+            found |= {f"source.{TOWERS}.profile.{key}": array for key, array in arrays.items()}
+        return found
 
     def _ranked_candidates(self, now: Moment, rows: Indices) -> tuple[Pairs, Float32s]:
         """The candidates of those among the customers ``rows`` who have a history, and what the ranker says of them."""
@@ -381,17 +387,3 @@ def _chunks(rows: Indices) -> Iterator[Indices]:
     """Parts of at most ``CHUNK`` customers."""
     for start in range(0, len(rows), CHUNK):
         yield rows[start : start + CHUNK]
-
-
-def _weights_of(asked: Asked) -> dict[str, Array]:
-    """The weights of the recommenders among the sources, under their names."""
-    found: dict[str, Array] = {}
-    for name, (model, _) in asked.items():
-        found[f"source.{name}.ranked"] = model.ranked
-        found |= {f"source.{name}.weight.{key}": array for key, array in model.weights.items()}
-    return found
-
-
-def _profiles_of(asked: Asked) -> dict[str, Array]:
-    """Their profiles of the customers, likewise."""
-    return {f"source.{name}.{key}": array for name, (_, profiles) in asked.items() for key, array in profiles.items()}

@@ -101,6 +101,9 @@ class TwoStageConfig(RecommenderConfig):
     age: str | None = Field(
         default=None, description="The column of customers that holds their age in years; empty: no age groups."
     )
+    customer_attributes: tuple[str, ...] = Field(
+        default=(), description="Columns of customers that the customer tower reads, where two_tower is a source."
+    )
     trees: Annotated[PositiveInt, Search(50, 400, log=True)] = Field(default=150, description="Boosted trees.")
     leaves: Annotated[int, Search(4, 63, log=True)] = Field(default=15, ge=2, description="Leaves of a tree.")
     learning_rate: Annotated[float, Search(0.01, 0.2, log=True)] = Field(
@@ -147,6 +150,8 @@ class TwoStageConfig(RecommenderConfig):
             raise ValueError("the source neighbours compares content: let content_length be above 0")
         if "towers" in self.features and TOWERS not in self.recommenders:
             raise ValueError(f"the features towers are vectors of {TOWERS}: name it in recommenders")
+        if self.customer_attributes and TOWERS not in self.recommenders:
+            raise ValueError(f"customer_attributes are read by {TOWERS}: name it in recommenders")
         if self.ranker == "joint" and self.features != ("towers",):
             raise ValueError("the ranker joint reads the vectors of the towers alone: features is ('towers',)")
         return self
@@ -195,8 +200,8 @@ class TwoStageConfig(RecommenderConfig):
 
     @property
     def customer_columns(self) -> tuple[str, ...]:
-        """The columns of the frame of customers that are read: the age, where it is named."""
-        return () if self.age is None else (self.age,)
+        """The columns of the frame of customers that are read, each once: the age, and what the towers read."""
+        return tuple(dict.fromkeys((*(() if self.age is None else (self.age,)), *self.customer_attributes)))
 
 
 DECLARATION = Declaration(
