@@ -42,7 +42,8 @@ def write_plots(
 def accuracy(comparison: pd.DataFrame) -> Drawing:
     """MAP@12 of each model with its 95% interval, the best with history first."""
     means, halves = (comparison.pivot(index="segment", columns="model", values=name) for name in ("map@12", "half"))
-    models = means.loc["with history"].sort_values(ascending=False, kind="stable").index.tolist()
+    known = comparison[comparison["segment"] == SEGMENTS[0]]
+    models = known.sort_values("map@12", ascending=False, kind="stable")["model"].tolist()
     values, half = (table.loc[list(SEGMENTS), models].to_numpy(float) for table in (means, halves))
     drawn = interval_plot(SEGMENTS, models, {"MAP@12 with its 95% interval": (values, half)}, "MAP@12")
     return Drawing("map", drawn, f"MAP@12 of {', '.join(models)}.", "MAP@12 with 95% intervals over customers.")
