@@ -29,7 +29,7 @@ def training_drawing(name: str, curve: pd.DataFrame) -> Drawing:
         for figure in shown
     ]
     titles = [FIGURES[figure] for figure in shown]
-    drawn = line_plot(titles, lines, "epoch or tree")
+    drawn = line_plot(titles, lines, "epoch or tree", from_zero=False)
     alt = f"{', '.join(titles)} of {name} in training."
     caption = (
         f"{name} in training: how well a sample of lists of labelled candidates is ordered after each step that was "
