@@ -12,6 +12,7 @@ import click
 
 from atelier.errors import AtelierError
 from dagster_project.commands.backfill import backfill
+from dagster_project.commands.check import check
 from dagster_project.commands.doctor import doctor
 from dagster_project.commands.find import find
 from dagster_project.commands.init import init
@@ -33,6 +34,7 @@ def cli() -> None:
 
 
 cli.add_command(backfill)
+cli.add_command(check)
 cli.add_command(find)
 cli.add_command(doctor)
 cli.add_command(init)

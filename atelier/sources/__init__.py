@@ -20,7 +20,7 @@ from atelier.sources.parquet import ParquetOptions, ParquetSource, SampleSource
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["KINDS", "REJECTED_SCHEMA", "Landed", "Source", "open_source", "read"]
+__all__ = ["KINDS", "REJECTED_SCHEMA", "Landed", "ParquetSource", "Source", "open_source", "read"]
 
 KINDS = ("sample", "hm", "parquet")
 

@@ -122,6 +122,13 @@ def init(if_absent: bool, **arguments: Any) -> None:
         settings, sample = _of_sample(home, arguments, sizes)
     elif sizes:
         raise click.UsageError(f"--{next(iter(sizes))} belongs to --source sample")
+    elif arguments["source"] == "parquet" and arguments["path"] is None:
+        from dagster_project.commands.landing_template import landing_template
+
+        click.echo(landing_template())
+        raise click.UsageError(
+            "--path: where are the files of the source 'parquet'? Above stands what they have to hold"
+        )
     else:
         settings, sample = _of_files(home, arguments), None
     if not check_settings(home, settings):
@@ -190,7 +197,7 @@ def _of_sample(home: Home, arguments: dict[str, Any], sizes: dict[str, int]) -> 
     from atelier.sources.sample import SampleConfig
 
     folder = (arguments["path"] or home.root / SAMPLE_FOLDER).resolve()
-    options = _parse_options(arguments["options"])
+    options = parse_options(arguments["options"])
     try:
         sample = SampleConfig.model_validate(sizes)
     except ValidationError as error:
@@ -206,7 +213,7 @@ def _of_files(home: Home, arguments: dict[str, Any]) -> Settings:
     """The settings of a source of files, which are read to find the first and last day."""
     if arguments["path"] is None:
         raise click.UsageError(f"--path: where are the files of the source {arguments['source']!r}?")
-    folder, options = arguments["path"].resolve(), _parse_options(arguments["options"])
+    folder, options = arguments["path"].resolve(), parse_options(arguments["options"])
     return _settings(home, folder, arguments, options, _days(arguments["source"], folder, options))
 
 
@@ -284,7 +291,12 @@ def _option(key: str) -> str:
     return "--option" if key.startswith("options") else f"--{key.rpartition('.')[2].replace('_', '-')}"
 
 
-def _parse_options(options: tuple[str, ...]) -> dict[str, Any]:
+def parse_options(options: tuple[str, ...]) -> dict[str, Any]:
+    """The values of ``--option NAME=VALUE``, each JSON or else text.
+
+    Raises:
+        UsageError: one is not of that form, or has an option of its own.
+    """
     import json
 
     parsed: dict[str, Any] = {}
