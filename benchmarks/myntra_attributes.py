@@ -83,7 +83,15 @@ def majority(labels: pd.DataFrame, articles: pd.DataFrame) -> pd.DataFrame:
     return articles[["article_id"]].merge(values, how="cross")
 
 
-def compare(train: Side, test: Side, *, seed: int, config: AttributeConfig | None = None) -> pd.DataFrame:
+def compare(
+    train: Side,
+    test: Side,
+    *,
+    seed: int,
+    config: AttributeConfig | None = None,
+    kinds: Sequence[Kind] = KINDS,
+    networks: bool = True,
+) -> pd.DataFrame:
     """Train every model on one side and test it on the other.
 
     Args:
@@ -91,6 +99,8 @@ def compare(train: Side, test: Side, *, seed: int, config: AttributeConfig | Non
         test: the test articles and labels.
         seed: of the network.
         config: the network's; None: the one that suits the data, predicting every value.
+        kinds: what the models read.
+        networks: whether the network is trained; False: the linear classifiers alone.
 
     Returns:
         A row for each model; columns (``accuracy`` or ``weighted F1``, attribute or ``mean``), and (``seconds``, "").
@@ -99,15 +109,17 @@ def compare(train: Side, test: Side, *, seed: int, config: AttributeConfig | Non
     config = config.model_copy(update={"seed": seed})
 
     def network(kind: Kind) -> pd.DataFrame:
-        mine, other = (side.lacking(*UNREAD[kind]).articles for side in (train, test))
+        mine, other = (side.articles.drop(columns=list(UNREAD[kind]), errors="ignore") for side in (train, test))
         return AttributeModel(config).fit(mine, train.labels).predict(other)
 
     def peer(kind: Kind) -> pd.DataFrame:
         return fit_linear_baseline(kind, train.articles, train.labels).predict(test.articles)
 
     rows = {"majority": _tested("majority", lambda: majority(train.labels, test.articles), test)}
-    for kind in KINDS:
+    for kind in kinds:
         rows[f"{kind} LR"] = _tested(f"{kind} LR", lambda kind=kind: peer(kind), test)  # type: ignore[misc]
+        if not networks:
+            continue
         rows[f"{kind} net"] = _tested(f"{kind} net", lambda kind=kind: network(kind), test)  # type: ignore[misc]
     return pd.DataFrame(rows).T
 

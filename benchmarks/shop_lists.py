@@ -1,4 +1,4 @@
-"""Lists where they meet the shop, on the sample retailer: a category, a search result and what goes with a bag.
+"""Lists where they meet the shop, on the sample retailer: a category, a search, beside a bag, on an article's page.
 
     python -m benchmarks.shop_lists [--model als] [--articles 800] [--customers 2000] [--days 60] [--seeds 0 1 2]
 
@@ -9,6 +9,9 @@ bought in that week. ± is half a 95% interval over the lists; a difference is o
 - ``search``: the same with the hits of a search for that article's type and colour; the search's own order beside it.
 - ``bag``: of the articles that a customer bought on one day one is hidden; the others are the bag, behind the
   customer's history, and all articles are ranked. ``bag alone`` leaves the history out, ``history`` the bag.
+- ``page``: the last article that the customer had come to before the one bought, on the same day. Its page has three
+  lists: ``you might also like``, the nearest articles by the recommender; ``people also bought``, of other product
+  types; and popular articles, also ``popular of its type``.
 
 Figures: the share of lists whose first ten places hold the article (hit rate), and the mean of 1 / log2(1 + rank)
 within them (NDCG of one true article).
@@ -20,7 +23,7 @@ What belongs here: the questions and the table. What does not: the commands, whi
 import argparse
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,7 @@ from atelier.attributes.catalogue_search import CatalogueSearch
 from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
 from atelier.recommenders.base import Recommender
+from atelier.recommenders.co_purchase import AlsoBoughtConfig, also_bought
 from atelier.sources import open_source, read
 from atelier.sources.sample import SampleConfig, generate
 
@@ -46,6 +50,7 @@ class Shop:
     Attributes:
         articles: the catalogue of the day before that week, with ``colour``, the true one where people annotated it.
         history: interactions before that week.
+        events: interactions of that week.
         bought: customer_id, article_id, day of its purchases of articles that the recommender can rank, by customers
             whom it can serve and who had not bought them before.
         models: the recommender, and popular.
@@ -53,6 +58,7 @@ class Shop:
 
     articles: pd.DataFrame
     history: pd.DataFrame
+    events: pd.DataFrame
     bought: pd.DataFrame
     models: dict[str, Recommender[Any]]
 
@@ -90,7 +96,7 @@ def open_shop(folder: Path, config: SampleConfig, model: str) -> Shop:
     rankable = models[model].can_rank(articles["article_id"]) & articles["in_stock"].to_numpy(bool)
     new = new[new["article_id"].isin(articles.loc[rankable, "article_id"])]
     new = new[models[model].can_serve(new["customer_id"])].reset_index(drop=True)
-    return Shop(articles.reset_index(drop=True), history, new, models)
+    return Shop(articles.reset_index(drop=True), history, later, new, models)
 
 
 def ranks(lists: pd.DataFrame, asked: pd.DataFrame) -> "pd.Series[float]":
@@ -149,6 +155,69 @@ def by_bag(shop: Shop, model: str) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
+def pages_before(events: pd.DataFrame, bought: pd.DataFrame) -> "pd.Series[Any]":
+    """The last other article that a customer had come to before the bought one, on the same day; missing without any.
+
+    Args:
+        events: customer_id, article_id, occurred_at.
+        bought: customer_id, article_id, day; each pair of customer and article once.
+    """
+    seen = events.assign(day=events["occurred_at"].dt.date)
+    first = seen.groupby(["customer_id", "day", "article_id"], as_index=False)["occurred_at"].min()
+    both = bought.merge(first, on=["customer_id", "day", "article_id"]).merge(
+        first, on=["customer_id", "day"], suffixes=("", "_page")
+    )
+    earlier = both[both["occurred_at_page"] < both["occurred_at"]]
+    latest = earlier.sort_values(["occurred_at_page", "article_id_page"]).drop_duplicates(
+        ["customer_id", "article_id"], keep="last"
+    )
+    pages = latest[["customer_id", "article_id", "article_id_page"]]
+    found: pd.Series[Any] = bought.merge(pages, how="left")["article_id_page"].set_axis(bought.index)
+    return found
+
+
+def by_page(shop: Shop, model: str) -> pd.DataFrame:
+    """The rank of each bought article in the lists on the page that the customer came from."""
+    known = shop.articles["article_id"]
+    pages = pages_before(shop.events, shop.bought)
+    usable = pages.isin(known[shop.models[model].can_rank(known)])
+    asked = pd.DataFrame({"customer_id": pages[usable], "article_id": shop.bought.loc[usable, "article_id"]})
+    shown = asked["customer_id"].unique()  # a page stands where the customer stands in the other questions
+    near = shop.models[model].similar(shown, K)
+    lists = {
+        "you might also like": near.set_axis(["customer_id", "article_id", "score", "rank"], axis=1),
+        "people also bought": _also_bought(shop).rename(
+            columns={"article_id": "customer_id", "complement_article_id": "article_id"}
+        ),
+        "popular of its type": _popular(shop, shown, of_type=True),
+        "popular": _popular(shop, shown, of_type=False),
+    }
+    return pd.DataFrame({name: ranks(each, asked) for name, each in lists.items()})
+
+
+def _also_bought(shop: Shop) -> pd.DataFrame:
+    """What the buyers of each article bought too, of other product types, before the last week."""
+    bought = Interactions.from_frame(shop.history[shop.history["kind"] == "purchase"])
+    kinds, styles = (pd.factorize(shop.articles[name])[0] for name in ("product_type", "product_code"))
+    stock = shop.articles["in_stock"].to_numpy(bool)
+    return also_bought(bought, shop.articles["article_id"], stock, kinds, styles, AlsoBoughtConfig(k=K))
+
+
+def _popular(shop: Shop, pages: Any, *, of_type: bool) -> pd.DataFrame:
+    """The most popular articles for each page, without the page's own; of its product type alone or of all."""
+    model, someone = shop.models["popular"], shop.bought["customer_id"].iloc[:1]
+    types = shop.articles.set_index("article_id")["product_type"]
+    offered = shop.articles[shop.articles["in_stock"] & model.can_rank(shop.articles["article_id"])]
+    groups = offered.groupby("product_type")["article_id"] if of_type else [("", offered["article_id"])]
+    best = {
+        group: model.recommend(someone, K + 1, exclude_seen=False, candidates=candidates)["article_id"].tolist()
+        for group, candidates in groups
+    }
+    rows = [(page, each) for page in pages for each in best.get(types[page] if of_type else "", []) if each != page]
+    listed = pd.DataFrame(rows, columns=["customer_id", "article_id"])
+    return listed.assign(rank=listed.groupby("customer_id").cumcount() + 1).query("rank <= @K")
+
+
 def _with(model: Recommender[Any], histories: pd.DataFrame, bags: pd.DataFrame) -> pd.DataFrame:
     """Lists from histories, without what is in the bags."""
     longest = int(bags.groupby("customer_id").size().max())
@@ -184,7 +253,7 @@ def main(given: Sequence[str] | None = None) -> dict[str, pd.DataFrame]:
     from resources.compute import Compute
 
     Compute("cpu", 1).apply()
-    parts: dict[str, list[pd.DataFrame]] = {"category": [], "search": [], "bag": []}
+    parts: dict[str, list[pd.DataFrame]] = {"category": [], "search": [], "bag": [], "page": []}
     for seed in options.seeds:
         config = SampleConfig(
             articles=options.articles, customers=options.customers, days=options.days, image_size=32, seed=seed
@@ -195,13 +264,14 @@ def main(given: Sequence[str] | None = None) -> dict[str, pd.DataFrame]:
         parts["category"].append(by_group(shop, pd.Series([(("product_type", each),) for each in types])))
         colours = shop.articles.set_index("article_id")["colour"].reindex(shop.bought["article_id"])
         known = pd.notna(colours.to_numpy())
-        coloured = Shop(shop.articles, shop.history, shop.bought[known].reset_index(drop=True), shop.models)
+        coloured = replace(shop, bought=shop.bought[known].reset_index(drop=True))
         pairs = zip(types[known], colours[known], strict=True)
         asked = [(("product_type", kind), ("colour", colour)) for kind, colour in pairs]
         values = shop.articles[["article_id", "colour"]].dropna().rename(columns={"colour": "value"})
         values = values.assign(attribute="colour", source="annotated", confidence=1.0)
         parts["search"].append(by_group(coloured, pd.Series(asked), CatalogueSearch.build(shop.articles, values)))
         parts["bag"].append(by_bag(shop, options.model))
+        parts["page"].append(by_page(shop, options.model))
     tables = {name: table(pd.concat(found, ignore_index=True)) for name, found in parts.items()}
     for name, shown in tables.items():
         print(f"\n{name}: {options.model} and popularity, {len(options.seeds)} retailers\n{shown.to_string()}")

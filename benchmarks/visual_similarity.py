@@ -1,14 +1,18 @@
 """How alike the neighbours by photographs are: shares of the ten nearest with the same type, colour and pattern.
 
-    python -m benchmarks.visual_similarity --data FOLDER --weights FILE [--vectors FOLDER] [--limit 2000]
-        [--datasets hm mango myntra] [--untrained hm] [--near 0.98] [--seed 0]
+    python -m benchmarks.visual_similarity --weights FILE [--data FOLDER] [--vectors FOLDER] [--limit 2000]
+        [--datasets sample hm mango myntra] [--untrained hm] [--finetuned mango] [--learn 2000] [--near 0.98]
+        [--articles 800] [--seed 0]
 
 FOLDER holds hm (articles.csv, images), mango (product_data.csv, images) and myntra (styles.csv, images), FILE the
-weights of MobileNetV2 (ImageNet). ``--limit`` articles with a photograph are drawn from each; an article's own style is
-left out of its neighbours, where the data tell styles (hm, mango). Rows of the table:
+weights of MobileNetV2 (ImageNet). ``sample`` is drawn, with ``--articles`` articles. ``--limit`` articles with a
+photograph are compared; an article's own style is left out of its neighbours, where the data tell styles. Rows of the
+table:
 
 - ``MobileNetV2``: cosine of its vectors, the mean of all subtracted; ``not centred`` without that.
 - ``128 components``: of the vectors the first 128 principal components alone.
+- ``first photograph alone``: where articles have several, which the other rows combine.
+- ``fine-tuned``: MobileNetV2 after fine-tuning on ``--learn`` articles of other styles, for ``--finetuned`` data sets.
 - ``random network``: MobileNetV2 with random weights, for the data sets named by ``--untrained``.
 - ``attributes``: neighbours by the attributes themselves (the number of equal ones): an upper line, except where fewer
   than ten other articles share a value.
@@ -18,112 +22,81 @@ Then the photographs that several articles have: the same file (of all photograp
 drawn, nearly the same: a cosine, not centred, of at least ``--near``, and made 32 × 32 pixels on average at most
 ``--grey`` of 255 levels of grey between the two. Network features alone take small things on white for the same.
 
-What belongs here: the comparison and its tables. What does not: similarity (:mod:`atelier.images.similarity`).
+Photographs are encoded as the daily job does it. ``--vectors`` keeps their vectors between runs, by encoder.
+
+What belongs here: the comparison and its tables. What does not: similarity (:mod:`atelier.images.similarity`), reading
+and encoding (:mod:`benchmarks.photographs`).
 """
 
 import argparse
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from atelier.images import Encoder, FineTuningConfig, Preprocessing, finetune
+from atelier.images.backbones import Backbone, build_backbone
 from atelier.images.decode import decode, read
 from atelier.images.similarity import ExactImages, Filters
-from benchmarks.hm_articles import photographed
-from benchmarks.hm_attributes import cached_vectors
-from benchmarks.myntra_attributes import photographs
+from benchmarks.photographs import REAL, Photographs, Vectors, draw_sample, drawn, encoded, open_photographs
 
-ATTRIBUTES = ("type", "colour", "pattern")
 K = 10
 LISTED = 8
-Vectors = npt.NDArray[np.float32]
-NAMES = {
-    "hm": {"product_type_name": "type", "colour_group_name": "colour", "graphical_appearance_name": "pattern"},
-    "mango": {"cod_modelo_color": "article_id", "des_product_type": "type", "des_agrup_color_eng": "colour"},
-    "myntra": {"articleType": "type", "baseColour": "colour"},
-}
-
-
-@dataclass(frozen=True)
-class Photographs:
-    """The photographs of a data set.
-
-    Attributes:
-        name: of the data set.
-        root: the folder of the files.
-        files: one row for each article: article_id, path, its attributes, and product_code where there are styles.
-    """
-
-    name: str
-    root: Path
-    files: pd.DataFrame
-
-    @property
-    def attributes(self) -> list[str]:
-        """Those of ``ATTRIBUTES`` that the data have."""
-        return [name for name in ATTRIBUTES if name in self.files]
+PLAIN = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+"""What the weights of MobileNetV2 expect: pixel / 127.5 − 1."""
 
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     """The parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", metavar="FOLDER", type=Path, required=True)
+    parser.add_argument("--data", metavar="FOLDER", type=Path)
     parser.add_argument("--weights", required=True)
     parser.add_argument("--vectors", type=Path, help="a folder in which vectors are stored between runs")
-    parser.add_argument("--datasets", nargs="+", choices=list(NAMES), default=list(NAMES))
-    parser.add_argument("--untrained", nargs="*", choices=list(NAMES), default=list(NAMES))
+    parser.add_argument("--datasets", nargs="+", choices=("sample", *REAL), default=REAL)
+    parser.add_argument("--untrained", nargs="*", choices=("sample", *REAL), default=REAL)
+    parser.add_argument("--finetuned", nargs="*", choices=("sample", *REAL), default=())
     parser.add_argument("--limit", type=int, default=2000)
+    parser.add_argument("--learn", type=int, default=2000)
+    parser.add_argument("--articles", type=int, default=800)
     parser.add_argument("--near", type=float, default=0.98)
     parser.add_argument("--grey", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
-    return parser.parse_args(given)
+    options = parser.parse_args(given)
+    if options.data is None and set(options.datasets) != {"sample"}:
+        parser.error("name the folder of the data sets by --data")
+    return options
 
 
-def open_photographs(name: str, data: Path) -> Photographs:
-    """All articles of a data set that have a photograph."""
-    folder, root = data / name, data / name / "images"
-    if name == "hm":
-        files = photographed(folder)
-    elif name == "myntra":
-        files = photographs(folder)
-    else:
-        files = pd.read_csv(folder / "product_data.csv", dtype="str")
-        files = files.assign(
-            path=files["des_filename"].str.rsplit("/", n=1).str[-1],
-            product_code=files["cod_modelo_color"].str.partition("-")[0],
-        )
-        there = {path.name for path in root.iterdir()}
-        files = files[files["path"].isin(there)].reset_index(drop=True)
-    return Photographs(name, root, files.rename(columns=NAMES[name]))
+def tuned_on(photos: Photographs, backbone: Backbone, every: Photographs, learn: int, seed: int) -> Backbone:
+    """The backbone, fine-tuned on type, colour and pattern of other articles, none of the style of those compared.
 
-
-def drawn(photos: Photographs, limit: int, seed: int) -> Photographs:
-    """At most ``limit`` of the articles, at random."""
-    chosen = np.random.default_rng(seed).permutation(len(photos.files)) < limit
-    return Photographs(photos.name, photos.root, photos.files[chosen].reset_index(drop=True))
-
-
-def encoded(photos: Photographs, weights: str | None, threads: int) -> Vectors:
-    """The vectors by MobileNetV2, float32 [articles, 1280]; without weights a random network's."""
-    from atelier.images import Encoder, Preprocessing
-
-    plain = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-    encoder = Encoder.build("mobilenet_v2", weights, plain, device="cpu", threads=threads)
-    found = encoder.encode(photos.files["path"].tolist(), photos.root, description=photos.name)
-    if found.errors:
-        raise SystemExit(f"error: {len(found.errors)} photographs cannot be read, first {found.errors[0]}")
-    return found.vectors
+    Args:
+        photos: the articles that are compared.
+        backbone: to start from.
+        every: all articles.
+        learn: articles to learn from, at most, at random.
+        seed: of the draw and of the training.
+    """
+    style = "product_code" if "product_code" in every.files else "article_id"
+    others = drawn(every.of(~every.articles[style].isin(photos.files[style]).to_numpy()), learn, seed)
+    labels = others.articles.melt("article_id", others.attributes, var_name="attribute").dropna()
+    shown = [name for name in ("article_id", "path", "product_code") if name in others.files]
+    tuned = finetune(backbone, others.files[shown], labels, root=others.root, config=FineTuningConfig(seed=seed))
+    print(f"{photos.name}: fine-tuned on {tuned.summary}, validation F1 {tuned.gain:+.3f}", flush=True)
+    return tuned.backbone
 
 
 def nearest(photos: Photographs, vectors: Vectors, *, centred: bool = True) -> pd.DataFrame:
-    """The ten nearest articles of each, as :meth:`ExactImages.similar`."""
-    columns = [name for name in ("article_id", "product_code") if name in photos.files]
-    frame = photos.files[columns].assign(embeddings=list(vectors[:, None]))
+    """The ten nearest articles of each, as :meth:`ExactImages.similar`; vectors [photographs, dim]."""
+    articles = photos.articles
+    columns = [name for name in ("article_id", "product_code") if name in articles]
+    ends = np.cumsum(photos.files.groupby("article_id", sort=False).size())[:-1]
+    frame = articles[columns].assign(embeddings=pd.Series(np.split(vectors, ends), dtype="object"))
     return ExactImages.build(frame, centred=centred).similar(k=K, filters=Filters(other_style=True))
 
 
@@ -137,12 +110,12 @@ def components(vectors: Vectors, count: int) -> Vectors:
 
 def one_hot(photos: Photographs) -> Vectors:
     """The attributes as vectors whose cosine is the share of equal values, float32 [articles, values]."""
-    return pd.get_dummies(photos.files[photos.attributes].astype("str")).to_numpy(np.float32)
+    return pd.get_dummies(photos.articles[photos.attributes].astype("str")).to_numpy(np.float32)
 
 
 def shares(photos: Photographs, near: pd.DataFrame) -> dict[str, float]:
     """The share of neighbours that have the article's own value, by attribute."""
-    known = photos.files.set_index("article_id")
+    known = photos.articles.set_index("article_id")
     found = {}
     for name in photos.attributes:
         own, theirs = (known[name].reindex(near[c]).to_numpy() for c in ("article_id", "similar_article_id"))
@@ -153,7 +126,7 @@ def shares(photos: Photographs, near: pd.DataFrame) -> dict[str, float]:
 
 def by_chance(photos: Photographs) -> dict[str, float]:
     """The probability that two random articles share a value, by attribute."""
-    counts = {name: photos.files[name].value_counts().to_numpy() for name in photos.attributes}
+    counts = {name: photos.articles[name].value_counts().to_numpy() for name in photos.attributes}
     return {name: float((each * (each - 1)).sum() / (each.sum() * (each.sum() - 1))) for name, each in counts.items()}
 
 
@@ -188,17 +161,38 @@ def grey_differences(photos: Photographs, pairs: pd.DataFrame) -> Vectors:
     return found
 
 
-def compare(photos: Photographs, trained: Vectors, untrained: Vectors | None) -> pd.DataFrame:
-    """The table of a data set: a row for each way of comparing, a column for each attribute."""
+def compare(photos: Photographs, vectors: Mapping[str, Vectors]) -> pd.DataFrame:
+    """The table of a data set: a row for each way of comparing, a column for each attribute.
+
+    Args:
+        photos: n photographs.
+        vectors: by the name of the network, MobileNetV2 the first, float32 [n, dim] each.
+    """
+    name, trained = next(iter(vectors.items()))
     rows = {
-        "MobileNetV2": shares(photos, nearest(photos, trained)),
-        "MobileNetV2, not centred": shares(photos, nearest(photos, trained, centred=False)),
-        "MobileNetV2, 128 components": shares(photos, nearest(photos, components(trained, 128), centred=False)),
+        name: shares(photos, nearest(photos, trained)),
+        f"{name}, not centred": shares(photos, nearest(photos, trained, centred=False)),
+        f"{name}, 128 components": shares(photos, nearest(photos, components(trained, 128), centred=False)),
     }
-    if untrained is not None:
-        rows["random network"] = shares(photos, nearest(photos, untrained))
-    rows["attributes"] = shares(photos, nearest(photos, one_hot(photos), centred=False))
+    first = ~photos.files.duplicated("article_id").to_numpy()
+    if not first.all():
+        alone = replace(photos, files=photos.articles)
+        rows[f"{name}, first photograph alone"] = shares(alone, nearest(alone, trained[first]))
+    rows |= {other: shares(photos, nearest(photos, each)) for other, each in vectors.items() if other != name}
+    facts = replace(photos, files=photos.articles)
+    rows["attributes"] = shares(facts, nearest(facts, one_hot(photos), centred=False))
     return pd.DataFrame({**rows, "any article": by_chance(photos)}).T
+
+
+def networks(photos: Photographs, every: Photographs, options: argparse.Namespace) -> dict[str, Backbone]:
+    """The networks that look at a data set, by name."""
+    plain = build_backbone("mobilenet_v2", options.weights, preprocessing=PLAIN)
+    found = {"MobileNetV2": plain}
+    if photos.name in options.finetuned:
+        found["fine-tuned"] = tuned_on(photos, plain, every, options.learn, options.seed)
+    if photos.name in options.untrained:
+        found["random network"] = build_backbone("mobilenet_v2", None, preprocessing=PLAIN)
+    return found
 
 
 def main(given: Sequence[str] | None = None) -> dict[str, pd.DataFrame]:
@@ -207,24 +201,23 @@ def main(given: Sequence[str] | None = None) -> dict[str, pd.DataFrame]:
     from resources.compute import Compute
 
     Compute("cpu", options.threads).apply()
-    folder, tables = options.vectors, {}
-    if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-    for name in options.datasets:
-        every = open_photographs(name, options.data)
-        photos = drawn(every, options.limit, options.seed)
-        networks = {"trained": options.weights, **({"untrained": None} if name in options.untrained else {})}
-        vectors = {
-            each: cached_vectors(
-                folder and folder / f"{name}-{each}.npz",
-                photos.files,
-                lambda weights=weights, photos=photos: encoded(photos, weights, options.threads),  # type: ignore[misc]
-            )
-            for each, weights in networks.items()
-        }
-        tables[name] = compare(photos, vectors["trained"], vectors.get("untrained"))
-        print(f"\n{name}: {len(photos.files):,} of {len(every.files):,} articles\n{tables[name].round(3).to_string()}")
-        _print_duplicates(every, photos, vectors["trained"], options.near, options.grey)
+    tables = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in options.datasets:
+            if name == "sample":
+                every = draw_sample(Path(scratch), options.articles, options.seed)
+            else:
+                every = open_photographs(name, options.data)
+            photos = drawn(every, options.limit, options.seed)
+            vectors = {
+                each: encoded(photos, Encoder(network, device="cpu", threads=options.threads), options.vectors)
+                for each, network in networks(photos, every, options).items()
+            }
+            tables[name] = compare(photos, vectors)
+            print(f"\n{name}: {len(photos.articles):,} of {len(every.articles):,} articles")
+            print(tables[name].round(3).to_string(), flush=True)
+            if name != "sample":
+                _print_duplicates(every, photos, vectors["MobileNetV2"], options.near, options.grey)
     return tables
 
 

@@ -2,7 +2,7 @@
 
 What belongs here: which parts of an article are searched, how hits are ranked, filters by values. What does not: BM25
 itself (the library bm25s), splitting and singulars (:mod:`atelier.articles.text`, :mod:`atelier.attributes.mentions`),
-similarity of photographs (:mod:`atelier.images.similarity`).
+its files (:mod:`atelier.attributes.saved_search`), similarity of photographs (:mod:`atelier.images.similarity`).
 
 Each part of an article (name, product type, an attribute …) is an index of its own. A word scores what its best part
 gives (Lucene's "disjunction max"), so that "dress" in name, text and type does not outweigh "floral"; a hit that has
@@ -86,7 +86,7 @@ class Part:
     confidences: Float32s
 
     @cached_property
-    def _index(self) -> "bm25s.BM25 | None":
+    def index(self) -> "bm25s.BM25 | None":
         """The index of the values; None where there is not a word in any."""
         import bm25s  # here, because steps import this package and none of them searches
 
@@ -99,9 +99,14 @@ class Part:
         index.index(tokens, show_progress=False)
         return index
 
+    def with_index(self, index: "bm25s.BM25 | None") -> Self:
+        """The same part, with an index that was made before."""
+        self.__dict__["index"] = index  # where cached_property keeps what it computed
+        return self
+
     def scores(self, word: str) -> Float32s:
         """The weighted BM25 score of a word, float32 [m]; 0 where it does not stand."""
-        index = self._index
+        index = self.index
         if index is None or word not in index.vocab_dict:
             return np.zeros(len(self.rows), np.float32)
         found: Float32s = index.get_scores([word]) * self.weights

@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from atelier.arrays import Float64s
 from atelier.devices import Precision as ProductPrecision
 from atelier.devices import autocast, choose_device, has_bfloat16
 from atelier.errors import AtelierError
@@ -165,6 +166,7 @@ class Encoder:
         root: str | Path | None = None,
         digests: Sequence[str] | None = None,
         description: str = "embedding images",
+        boxes: Float64s | None = None,
     ) -> EncodedImages:
         """Vectors of image files. Files are decoded in threads while the network computes.
 
@@ -174,6 +176,8 @@ class Encoder:
             digests: the SHA-256 that each file is expected to have. A file that has changed since is rejected, so that
                 no vector is stored under the digest of another image.
             description: the label of the progress bar.
+            boxes: float64 [paths, 4]: the part of each image's view to encode: left, top, width and height as shares of
+                it (:mod:`atelier.images.regions`). None: the whole.
 
         Returns:
             The vectors and what went wrong. An unreadable image is an entry in ``errors``, never an exception.
@@ -183,9 +187,13 @@ class Encoder:
         """
         if digests is not None and len(digests) != len(paths):
             raise ValueError(f"{len(digests)} digests for {len(paths)} paths")
+
+        def reader(index: int, image: Image.Image) -> Pixels:
+            return self.preprocessing.pixels(image, None if boxes is None else tuple(boxes[index].tolist()))
+
         decoded = load(
             paths,
-            self._pixels,
+            reader,
             needed=self.preprocessing.needed,
             ahead=2 * self._batch_size,
             root=root,
@@ -206,9 +214,6 @@ class Encoder:
                 vectors.append(self._vectors(np.stack(pixels)))
         next(images, None)  # ends the generator, so that the progress bar and the threads finish
         return EncodedImages(np.concatenate(vectors), ok, errors)
-
-    def _pixels(self, _index: int, image: Image.Image) -> Pixels:
-        return self.preprocessing.pixels(image)
 
     def _vectors(self, pixels: Pixels) -> Vectors:
         """float32 [n, dimension] of uint8 [n, 3, crop, crop]; halves the batch until it fits into memory."""

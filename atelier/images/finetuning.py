@@ -72,9 +72,9 @@ class FineTuned:
         config: as it was used.
         history: the losses and validation scores of each epoch.
         metrics: attribute, metric, value (float64) on the validation styles' photographs: samples, classes,
-            accuracy_before and weighted_f1_before (a linear classifier on the vectors of the backbone as it was),
-            accuracy_after and weighted_f1_after (the trained heads); last, the attribute ``mean``. The epoch was chosen
-            on the same styles, which favours ``after`` a little.
+            accuracy_before and weighted_f1_before (heads fitted to the vectors of the backbone as it was, on dense
+            layers where there are any), accuracy_after and weighted_f1_after (the trained heads); last, the attribute
+            ``mean``. The epoch was chosen on the same styles, which favours ``after`` a little.
         articles: the ids of all articles whose labels were read, sorted. A model trained on the vectors must not be
             tested on these articles.
         summary: counts: photographs, unreadable, training, validation, views, labels, attributes, epochs, best_epoch.

@@ -4,7 +4,7 @@ What belongs here: every number that can be chosen. What does not: fine-tuning (
 Nothing heavy is imported: the launchpad reads these classes while the code location loads.
 """
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 
 class Augmentation(BaseModel):
@@ -67,7 +67,15 @@ class FineTuningConfig(BaseModel):
     )
     weight_decay: float = Field(default=0.05, ge=0, description="AdamW's weight decay.")
     dropout: float = Field(
-        default=0.3, ge=0, lt=1, description="Share of the vector that the heads do not see in a step."
+        default=0.3,
+        ge=0,
+        lt=1,
+        description="Share of the vector, and of what each dense layer gives, that is not seen in a step.",
+    )
+    dense: tuple[PositiveInt, ...] = Field(
+        default=(),
+        description="Widths of dense layers between the vector and the heads; empty: there are none. They "
+        "are trained with the last layers and not kept: an article's vector is the backbone's.",
     )
     label_smoothing: float = Field(
         default=0.05,

@@ -1,7 +1,7 @@
 """A backbone cut in two parts: frozen layers, and the last layers, which are trained.
 
-What belongs here: cutting a network and putting it together again. What does not: training
-(:mod:`atelier.images.finetuning`).
+What belongs here: cutting a network, putting it together again, the layers up to its last feature map. What does not:
+training (:mod:`atelier.images.finetuning`), what feature maps are used for (:mod:`atelier.images.regions`).
 """
 
 import copy
@@ -65,6 +65,31 @@ def join(backbone: Backbone, parts: Parts) -> nn.Module:
     return module.eval().requires_grad_(False)
 
 
+def feature_layers(backbone: Backbone) -> nn.Module:
+    """A copy of the layers up to the last feature map: float [n, 3, h, w], normalised, → [n, dimension, h', w'].
+
+    Raises:
+        WeightsError: the backbone's vector is not the mean, or the largest value, of such a map over its positions.
+    """
+    links = [link for _, link in _links(copy.deepcopy(backbone.module))]
+    images = _probe(backbone)
+    with torch.inference_mode():
+        vectors = backbone.module(images)
+        for end in range(len(links), 0, -1):
+            layers = nn.Sequential(*links[:end])
+            found = _quietly(layers, images)
+            if found is None or found.ndim != 4 or found.shape[2:].numel() == 1:
+                continue
+            pooled = found.amax((2, 3)) if backbone.pool == "max" else found.mean((2, 3))
+            if pooled.shape == vectors.shape and torch.allclose(pooled, vectors, rtol=1e-3, atol=1e-4):
+                return layers.eval().requires_grad_(False)
+            break
+    raise WeightsError(
+        f"the vector of backbone {backbone.name!r} is not pooled from one feature map; take another one, for example "
+        "resnet50, mobilenet_v2 or vgg16"
+    )
+
+
 def _links(module: nn.Module) -> list[tuple[str, nn.Module]]:
     """The layers of a network in the order in which they are applied, with their names."""
     links: list[tuple[str, nn.Module]] = []
@@ -82,11 +107,10 @@ def _verify(backbone: Backbone, parts: Parts) -> None:
     Raises:
         WeightsError: they do not.
     """
-    side = backbone.preprocessing.crop
-    images = torch.linspace(-1, 1, 2 * 3 * side * side).reshape(2, 3, side, side)
+    images = _probe(backbone)
     with torch.inference_mode():
         whole = backbone.module(images)
-        again = _quietly(parts, images)
+        again = _quietly(nn.Sequential(parts.frozen, parts.trained), images)
     if again is None or again.shape != whole.shape or not torch.allclose(whole, again, rtol=1e-3, atol=1e-4):
         raise WeightsError(
             f"backbone {backbone.name!r} is no chain of layers that could be cut; fine-tune another one, for example "
@@ -94,10 +118,16 @@ def _verify(backbone: Backbone, parts: Parts) -> None:
         )
 
 
-def _quietly(parts: Parts, images: Tensor) -> Tensor | None:
-    """The output of both parts together; None where their shapes do not fit together."""
+def _probe(backbone: Backbone) -> Tensor:
+    """Two images of the backbone's size, by which layers are tried out."""
+    side = backbone.preprocessing.crop
+    return torch.linspace(-1, 1, 2 * 3 * side * side).reshape(2, 3, side, side)
+
+
+def _quietly(layers: nn.Module, images: Tensor) -> Tensor | None:
+    """What layers in a row give; None where their shapes do not fit together."""
     try:
-        found: Tensor = parts.trained(parts.frozen(images))
+        found: Tensor = layers(images)
     except (RuntimeError, TypeError, ValueError):
         return None
     return found

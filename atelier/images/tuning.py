@@ -1,12 +1,14 @@
 """How fine-tuning trains: the last layers of a backbone, and one softmax for each attribute on its vector.
 
-What belongs here: what a step is, the linear classifier that says how good vectors were before. What does not: which
-photographs and labels (:mod:`atelier.images.finetuning`), when to stop (:mod:`atelier.nn.training_loop`).
+What belongs here: what a step is, dense layers below the softmaxes, the classifier that says how good vectors were
+before. What does not: which photographs and labels (:mod:`atelier.images.finetuning`), when to stop
+(:mod:`atelier.nn.training_loop`).
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +43,8 @@ class Recipe:
         learning_rate: AdamW's largest step for the heads.
         backbone_rate: the last layers' learning rate, as a share of the heads'.
         weight_decay: AdamW's decay.
-        dropout: share of the vector that the heads do not see in a step.
+        dropout: share of the vector, and of what each dense layer gives, that is not seen in a step.
+        dense: widths of dense layers between vector and heads.
         label_smoothing: probability mass that the target gives away.
         seed: of the order and the choice of views.
     """
@@ -53,24 +56,36 @@ class Recipe:
     backbone_rate: float
     weight_decay: float
     dropout: float
+    dense: tuple[int, ...]
     label_smoothing: float
     seed: int
 
 
 class Classifier(nn.Module):
-    """Softmaxes on a vector: [n, dimension] → logits [n, classes of all attributes]; its weights start at zero."""
+    """Softmaxes on a vector: [n, dimension] → logits [n, classes of all attributes]; their weights start at zero.
 
-    def __init__(self, dimension: int, classes: int, dropout: float) -> None:
+    Dense layers with ReLU may stand before them, shared by all attributes.
+    """
+
+    def __init__(self, dimension: int, classes: int, dropout: float, dense: Sequence[int] = ()) -> None:
         super().__init__()
+        widths = [dimension, *dense]
         self.norm = nn.BatchNorm1d(dimension, affine=False)
+        self.dense = nn.Sequential(
+            *(nn.Sequential(nn.Dropout(dropout), nn.Linear(*pair), nn.ReLU()) for pair in pairwise(widths))
+        )
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(dimension, classes)
+        self.linear = nn.Linear(widths[-1], classes)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Apply it to vectors of any precision."""
-        logits: Tensor = self.linear(self.dropout(self.norm(vectors.float())))
+        return self.heads(self.norm(vectors.float()))
+
+    def heads(self, normalised: Tensor) -> Tensor:
+        """What stands on normalised vectors."""
+        logits: Tensor = self.linear(self.dropout(self.dense(normalised)))
         return logits
 
 
@@ -111,7 +126,7 @@ class Tuning:
         self.device = device
         how = AttributeConfig(label_smoothing=recipe.label_smoothing)
         self.loss = JointLoss(how, heads, int(activations.photographs["article_id"].nunique())).to(device)
-        self.classifier = Classifier(dimension, sum(heads.sizes), recipe.dropout).to(device)
+        self.classifier = Classifier(dimension, sum(heads.sizes), recipe.dropout, recipe.dense).to(device)
         # On processors the gradients of convolutions are several times slower in bfloat16 than in float32.
         self.precision: Precision = "auto" if device.type == "cuda" else "float32"
 
@@ -187,32 +202,31 @@ class Tuning:
     # ---- evaluation
 
     def probe(self) -> Figures:
-        """Fit the heads, as a linear classifier, on the vectors as they are now; returns how good they are.
+        """Fit the heads and the dense layers below them on the vectors as they are now; returns how good they are.
 
-        It is fitted on the plain views of the training photographs. Training goes on from there: with untrained heads,
-        the first steps would distort pretrained layers (Kumar et al., "Fine-Tuning can Distort Pretrained Features and
-        Underperform Out-of-Distribution", ICLR 2022). Layers with random weights are better trained together with new
-        heads (:meth:`forget`).
+        They are fitted on the plain views of the training photographs. Training goes on from there: with untrained
+        heads, the first steps would distort pretrained layers (Kumar et al., "Fine-Tuning can Distort Pretrained
+        Features and Underperform Out-of-Distribution", ICLR 2022). Layers with random weights are better trained
+        together with new heads (:meth:`forget`).
         """
         vectors = self._vectors(self.training)
-        norm, linear = self.classifier.norm, self.classifier.linear
-        norm.running_mean, norm.running_var = vectors.mean(0), vectors.var(0, correction=0)
-        norm.eval()
-        inputs, targets = norm(vectors), self._targets(self.training)
-        optimiser = torch.optim.AdamW(linear.parameters(), lr=PROBE_RATE, weight_decay=PROBE_DECAY)
+        classifier = self.classifier.eval()
+        classifier.norm.running_mean, classifier.norm.running_var = vectors.mean(0), vectors.var(0, correction=0)
+        inputs, targets = classifier.norm(vectors), self._targets(self.training)
+        optimiser = torch.optim.AdamW(classifier.parameters(), lr=PROBE_RATE, weight_decay=PROBE_DECAY)
         generator = torch.Generator().manual_seed(self.recipe.seed)
         steps = max(1, round(len(inputs) / PROBE_BATCH))
         for _ in range(max(PROBE_EPOCHS, -(-PROBE_STEPS // steps))):
             for rows in torch.tensor_split(torch.randperm(len(inputs), generator=generator), steps):
                 optimiser.zero_grad(set_to_none=True)
                 mine = copied(rows, self.device)
-                self.loss(self._split(linear(inputs[mine])), targets[mine]).backward()
+                self.loss(self._split(classifier.heads(inputs[mine])), targets[mine]).backward()
                 optimiser.step()
         return self.figures()
 
     def forget(self) -> None:
-        """Replace the heads by new ones, whose weights are zero."""
-        sizes = self.dimension, sum(self.heads.sizes), self.recipe.dropout
+        """Replace the heads by new ones, whose weights are zero, on new dense layers where there are any."""
+        sizes = self.dimension, sum(self.heads.sizes), self.recipe.dropout, self.recipe.dense
         self.classifier = Classifier(*sizes).to(self.device)
 
     def figures(self) -> Figures:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from atelier.errors import PartitionMissing
 from dagster_project.commands.serving import rank_for, served_day
 from dagster_project.terminal import clean
 from resources.retailer import Home
@@ -64,18 +63,27 @@ def find(
 def open_search(
     home: Home, ds: date, *, uncertain: bool = False, every: bool = False
 ) -> "tuple[pd.DataFrame, CatalogueSearch]":
-    """The articles of a day, in stock unless ``every``, and the search in them; without predictions in texts alone."""
+    """The articles of a day, in stock unless ``every``, and the search in them; without predictions in texts alone.
+
+    The search is made once of the same articles and values, and kept in the home.
+    """
     from atelier.attributes.catalogue_search import CatalogueSearch
+    from resources.search_files import kept_search
 
     store = home.open_store()
     articles = store.read("articles", ds).to_pandas()
     articles = articles if every else articles[articles["in_stock"]].reset_index(drop=True)
-    try:
-        values = store.read(VALUES, ds).to_pandas()
-    except PartitionMissing:
+    predicted = store.pointer(VALUES, ds) is not None
+    if not predicted:
         click.echo(f"no attributes were predicted for {ds}: only texts and columns are searched", err=True)
-        values = None
-    return articles, CatalogueSearch.build(articles, values, uncertain=uncertain)
+
+    def build() -> CatalogueSearch:
+        values = store.read(VALUES, ds).to_pandas() if predicted else None
+        return CatalogueSearch.build(articles, values, uncertain=uncertain)
+
+    tables = ("articles", VALUES) if predicted else ("articles",)
+    versions = {table: store.data_version(table, ds) for table in tables}
+    return articles, kept_search(home.root, versions | {"uncertain": uncertain, "every": every}, build)
 
 
 def parse_filters(given: Sequence[str]) -> dict[str, str]:

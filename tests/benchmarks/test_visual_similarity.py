@@ -7,13 +7,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from atelier.images import Preprocessing, save_weights
+from atelier.images.backbones import build_backbone
+from benchmarks.photographs import Photographs, drawn
 from benchmarks.visual_similarity import (
-    Photographs,
     by_chance,
     compare,
     components,
-    drawn,
     grey_differences,
+    main,
     nearest,
     nearly_same,
     one_hot,
@@ -46,7 +48,7 @@ def test_chance_is_that_of_two_different_articles(photos: Photographs) -> None:
 
 
 def test_the_table_has_a_row_for_each_way(photos: Photographs) -> None:
-    table = compare(photos, VECTORS, VECTORS[::-1])
+    table = compare(photos, {"MobileNetV2": VECTORS, "random network": VECTORS[::-1]})
     assert list(table.index) == [
         "MobileNetV2",
         "MobileNetV2, not centred",
@@ -55,7 +57,17 @@ def test_the_table_has_a_row_for_each_way(photos: Photographs) -> None:
         "attributes",
         "any article",
     ]
-    assert "random network" not in compare(photos, VECTORS, None).index
+
+
+def test_photographs_of_an_article_are_combined_and_the_first_is_a_row_of_its_own(tmp_path: Path) -> None:
+    """The second photograph of a and b is what makes them alike."""
+    files = pd.DataFrame({"article_id": list("aabbccd"), "type": list("xxxxyyy"), "path": list("1234567")})
+    photos = Photographs("tiny", tmp_path, files)
+    vectors = np.array([[1, 0], [1, 9], [0, 1], [1, 9], [1, -9], [1, -9], [1, -8]], np.float32)
+    assert nearest(photos, vectors, centred=False).query("rank == 1")["similar_article_id"].tolist() == list("badc")
+    table = compare(photos, {"MobileNetV2": vectors})
+    assert "MobileNetV2, first photograph alone" in table.index
+    assert photos.of(np.array([False, True, False, True])).files["path"].tolist() == ["3", "4", "7"]
 
 
 def test_components_keep_the_directions(photos: Photographs) -> None:
@@ -73,3 +85,26 @@ def test_duplicates_are_found_exactly_and_nearly(photos: Photographs) -> None:
     assert pairs[["article_id", "similar_article_id"]].to_numpy().tolist() == [["a", "b"], ["d", "e"]]
     assert grey_differences(photos, pairs) == pytest.approx([0, 2], abs=1)
     assert len(drawn(photos, 4, seed=0).files) == 4
+
+
+@pytest.mark.parametrize("data", ["sample"])
+def test_the_sample_retailer_is_drawn_encoded_and_compared(
+    data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "mobilenet_v2.safetensors"
+    save_weights(build_backbone("mobilenet_v2", None, preprocessing=Preprocessing(resize=32, crop=32)), weights)
+    words = ["--weights", str(weights), "--datasets", data, "--articles", "20", "--untrained", "--threads", "1"]
+    words += ["--vectors", str(tmp_path / "vectors")]
+    first = main(words)
+    again = main(words)
+    pd.testing.assert_frame_equal(first["sample"], again["sample"])
+    assert first["sample"].columns.tolist() == ["type", "colour", "pattern"]
+    assert "MobileNetV2, first photograph alone" in first["sample"].index
+    assert first["sample"].loc["attributes", "colour"] > first["sample"].loc["any article", "colour"]
+    assert "20 of 20 articles" in capsys.readouterr().out
+
+
+def test_real_data_need_their_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--weights", "unread", "--datasets", "mango"])
+    assert "name the folder of the data sets by --data" in capsys.readouterr().err

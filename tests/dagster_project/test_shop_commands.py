@@ -143,6 +143,15 @@ class TestFind:
         assert listed(predicted) == ["d"]
         assert "blue: colour blue, predicted 0.75" in predicted.output
 
+    def test_the_index_is_made_once_for_each_choice(self, run: Run, shop: Home) -> None:
+        first = run("find", "coat")
+        made = set((shop.root / "search").glob("*/search.json"))
+        assert run("find", "coat").output == first.output
+        assert run("find", "a blue dress", "--all").exit_code == 0
+        after = set((shop.root / "search").glob("*/search.json"))
+        assert made <= after
+        assert len(after) == len(made) + 1
+
     def test_hits_are_ranked_for_a_customer(self, run: Run) -> None:
         done = run("find", "dress", "--customer", "t")
         assert "ranked for t by als" in done.output

@@ -18,6 +18,7 @@ from atelier.images.backbones import Backbone, build_backbone
 from atelier.images.finetuning import _validation
 from atelier.images.finetuning_config import Augmentation
 from atelier.images.parts import cut_backbone
+from atelier.images.tuning import Classifier
 from atelier.nn.training_state import TrainingStateError
 from tests.devices import DEVICES
 from tests.nn.toy import Killed, kill_after_look
@@ -164,6 +165,28 @@ def test_a_damaged_bundle_is_named(tuned: FineTuned, tmp_path: Path, missing: st
     (tmp_path / missing).write_bytes(b"{")
     with pytest.raises(BundleError, match="fine-tune again"):
         FineTuned.load(tmp_path)
+
+
+def test_dense_layers_stand_below_the_heads_and_are_not_kept(
+    compact: Backbone, tuned: FineTuned, photographs: pd.DataFrame, labels: pd.DataFrame, folder: Path, tmp_path: Path
+) -> None:
+    config = QUICK.model_copy(update={"dense": (64, 32), "epochs": 16, "patience": 16})
+    dense = finetune(compact, photographs, labels, root=folder, config=config)
+    assert mean_of(dense, "weighted_f1_after") > 0.9
+    assert dense.backbone.weights_digest != tuned.backbone.weights_digest
+    assert dense.backbone.module.state_dict().keys() == tuned.backbone.module.state_dict().keys()
+    dense.save(tmp_path)
+    assert FineTuned.load(tmp_path).config.dense == (64, 32)
+
+
+def test_dense_layers_are_shared_and_their_widths_follow_each_other() -> None:
+    classifier = Classifier(6, 5, 0.0, dense=(4, 3))
+    assert [tuple(value.shape) for value in classifier.parameters()] == [(4, 6), (4,), (3, 4), (3,), (5, 3), (5,)]
+    vectors = torch.randn(7, 6, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(classifier(vectors), torch.zeros(7, 5)), "before a step, no value is more probable"
+    assert [tuple(value.shape) for value in Classifier(6, 5, 0.0).parameters()] == [(5, 6), (5,)]
+    with pytest.raises(ValidationError, match="greater than 0"):
+        FineTuningConfig(dense=(0,))
 
 
 def test_frozen_layers_keep_their_weights_and_their_statistics(
