@@ -8,7 +8,7 @@ components leave nothing unexplained, so that the figure of a sample is above th
 
 What belongs here: reading, printing, writing the picture. What does not: the map
 (:mod:`atelier.articles.catalogue_map`), its drawing (:mod:`atelier.report.catalogue_map`), reading and encoding
-photographs (:mod:`benchmarks.visual_similarity`).
+photographs (:mod:`benchmarks.photographs`).
 """
 
 import argparse
@@ -20,9 +20,10 @@ import numpy as np
 import pandas as pd
 
 from atelier.articles.catalogue_map import CatalogueMap, catalogue_map
+from atelier.images import Encoder, Preprocessing
 from atelier.report.catalogue_map import map_picture
 from atelier.report.figures import standalone
-from benchmarks.visual_similarity import drawn, encoded, open_photographs
+from benchmarks.photographs import drawn, encoded, open_photographs
 
 
 def places_of(made: CatalogueMap, files: pd.DataFrame) -> pd.DataFrame:
@@ -68,7 +69,9 @@ def main() -> None:
     options = arguments()
     photographs = drawn(open_photographs("hm", options.data), options.limit, options.seed)
     clock = time.process_time()
-    vectors = encoded(photographs, options.weights, options.threads)
+    plain = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    encoder = Encoder.build("mobilenet_v2", options.weights, plain, device="cpu", threads=options.threads)
+    vectors = encoded(photographs, encoder)
     print(
         f"{len(vectors):,} photographs, {vectors.shape[1]:,} numbers each: {time.process_time() - clock:.1f} s encoding"
     )
