@@ -93,14 +93,22 @@ def write_pictures(step: Step, folder: Path, drawings: "Iterable[Drawing]", asse
     for drawing in drawings:
         path = folder / f"{drawing.name}.svg"
         path.write_text(standalone(drawing.svg), encoding="utf-8")
-        step.note(asset_of(drawing.name), **{f"picture_{drawing.name}": markdown(_embedded(drawing, path))})
+        shown = embedded(drawing, f"See {path}")
+        step.note(asset_of(drawing.name), **{f"picture_{drawing.name}": markdown(shown)})
 
 
-def _embedded(drawing: "Drawing", path: Path) -> str:
-    """A picture with its caption as Markdown; for a large one the path of its file."""
+def embedded(drawing: "Drawing", otherwise: str) -> str:
+    """A picture with its caption as Markdown.
+
+    Args:
+        drawing: the picture.
+        otherwise: what follows the caption in place of a picture that is too large for metadata.
+    """
     from base64 import b64encode
 
-    content = path.read_bytes()
+    from atelier.report.figures import standalone
+
+    content = standalone(drawing.svg).encode()
     if len(content) > LARGEST_IMAGE:
-        return f"{drawing.caption} See {path}"
+        return f"{drawing.caption} {otherwise}"
     return f"![{drawing.alt}](data:image/svg+xml;base64,{b64encode(content).decode()})\n\n{drawing.caption}"

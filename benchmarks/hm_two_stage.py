@@ -1,7 +1,7 @@
 """Two stages on two years of a few H&M customers: what ages add, week by week, and the published pooled split.
 
-    python -m benchmarks.hm_two_stage --hm FOLDER [--protocol weeks pooled] [--weeks 26] [--config JSON] [--threads 1]
-        [--out FILE.json]
+    python -m benchmarks.hm_two_stage --hm FOLDER [--protocol weeks pooled] [--weeks 26] [--pooled MODEL …]
+        [--config JSON] [--threads 1] [--out FILE.json]
 
 ``weeks``: each of the last weeks is the truth once, of the customers who bought in it; everything before it is trained
 on. MAP@12 of customers with history, over all customer-weeks together, repeats allowed; the interval of a difference
@@ -39,11 +39,14 @@ from atelier.metrics import per_customer
 from atelier.progress import progress
 from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
 from benchmarks.hm_recommenders import catalogue
-from benchmarks.hm_week_two_stage import Costs, Values, lists_for, map_at_12, peak
+from benchmarks.hm_week_two_stage import Values, lists_for, map_at_12
+from benchmarks.two_stage_costs import Costs, peak
 
 PUBLISHED_K = (10, 20, 30)
 SHARES = (0.70, 0.15)
 """The shares of the transactions that are trained on, in time; the rest is judged."""
+ATTRIBUTES = ("age", "club_member_status", "fashion_news_frequency")
+"""The columns of customers that the towers of ``published with attributes`` read."""
 WEEKLY: dict[str, Any] = {"horizon_days": 7, "popular_days": 7, "training_days": 28, "trees": 50, "leaves": 4}
 """What suits a week to be predicted from few customers; the last three chosen on 13 of the weeks before the last 26."""
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -58,6 +61,7 @@ POOLED: dict[str, tuple[str, dict[str, Any]]] = {
     "two_stage, network": ("two_stage", {**WEEKLY, "ranker": "network"}),
     "two_tower": ("two_tower", {}),
     "published": ("two_stage", TwoStageConfig.published().model_dump()),
+    "published with attributes": ("two_stage", TwoStageConfig.published(customer_attributes=ATTRIBUTES).model_dump()),
 }
 """The models of the pooled split."""
 
@@ -66,7 +70,7 @@ def read(folder: Path) -> tuple[Interactions, pd.DataFrame, Catalogue]:
     """The transactions, the customers with their ages, and the articles that were ever bought."""
     names = {"t_dat": "occurred_at", "sales_channel_id": "channel"}
     rows = pd.read_csv(folder / "transactions_train.csv", dtype={"article_id": str, "sales_channel_id": str})
-    customers = pd.read_csv(folder / "customers.csv", usecols=["customer_id", "age"])
+    customers = pd.read_csv(folder / "customers.csv", usecols=["customer_id", *ATTRIBUTES])
     articles = pd.read_csv(folder / "articles.csv", dtype=str)
     sold = catalogue(articles[articles["article_id"].isin(rows["article_id"])].reset_index(drop=True))
     return Interactions.from_frame(rows.rename(columns=names)), customers, sold
@@ -116,16 +120,20 @@ def compared(values: dict[str, Values], name: str = "two_stage with age") -> pd.
 
 
 def pooled(
-    transactions: Interactions, customers: pd.DataFrame, sold: Catalogue, changes: dict[str, Any]
+    transactions: Interactions,
+    customers: pd.DataFrame,
+    sold: Catalogue,
+    changes: dict[str, Any],
+    labels: Sequence[str] = tuple(POOLED),
 ) -> tuple[pd.DataFrame, Costs]:
-    """Pooled precision and recall, and precision per customer, at 10, 20 and 30, of each model."""
+    """Pooled precision and recall, and precision per customer, at 10, 20 and 30, of the models of these labels."""
     times = np.sort(transactions.occurred_at)
     train, truth = transactions.split_at(pd.Timestamp(times[int(sum(SHARES) * len(times))]).normalize())
     everyone = pd.Series(train.customer_ids.values.to_pandas())
     anybody = set(truth.article_ids.values.to_pylist())
     rows, costs = [], Costs()
-    for label, (name, settings) in progress(POOLED.items(), "hm: pooled"):
-        told = {**settings, **changes} if name == "two_stage" and label != "published" else settings
+    for label, (name, settings) in progress([(label, POOLED[label]) for label in labels], "hm: pooled"):
+        told = {**settings, **changes} if name == "two_stage" and not label.startswith("published") else settings
         model = recommenders.build(name, **told)
         costs.of(label, partial(model.fit, train, sold, customers))
         recs = lists_for(model, everyone, train, PUBLISHED_K[-1])
@@ -151,6 +159,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hm", type=Path, required=True)
     parser.add_argument("--protocol", nargs="+", choices=["weeks", "pooled"], default=["weeks", "pooled"])
+    parser.add_argument("--pooled", nargs="+", choices=[*POOLED], default=[*POOLED], help="models of the pooled split")
     parser.add_argument("--weeks", type=int, default=26)
     parser.add_argument("--config", type=json.loads, default={})
     parser.add_argument("--threads", type=int, default=1)
@@ -172,7 +181,7 @@ def main() -> None:
         print(f"\n## weeks: MAP@12 of customers with history, {options.weeks} weeks together")
         _show(tables["weeks"], costs)
     if "pooled" in options.protocol:
-        tables["pooled"], costs = pooled(transactions, customers, sold, changes)
+        tables["pooled"], costs = pooled(transactions, customers, sold, changes, options.pooled)
         print("\n## pooled: trained on 85% of the time, truth of the last 15% pooled over customers")
         _show(tables["pooled"], costs)
     if options.out:

@@ -1,7 +1,8 @@
 """Two stages on a real week of H&M: candidates, the heuristic merge, every source, their fusion, and the ranker.
 
     python -m benchmarks.hm_week_two_stage --hm-week FOLDER [--protocol one_day two_days] [--validation] [--ablation]
-        [--config JSON] [--models als two_tower] [--published] [--threads 1] [--out FILE.json]
+        [--config JSON] [--variants JSON] [--models als two_tower] [--published] [--threads 1] [--out FILE.json]
+        [--plots FOLDER]
 
 ``one_day``: trained on 16 to 21 September 2020, evaluated on the 22nd. ``two_days``: trained on 16 to 20, evaluated on
 21 and 22. ``--validation`` trains on 16 to 20 and evaluates on the 21st: the days by which defaults were chosen. Lists
@@ -16,25 +17,26 @@ Compared are:
 - each source of candidates alone, and their reciprocal-rank fusion, each filled up with the popular ones;
 - ``--models``: further recommenders with their default settings;
 - ``published``: with ``--published``, the H&M two-tower project's system;
+- ``--variants``: ``two_stage`` with further settings, as JSON of a name and the settings of each, for example
+  ``{"with als": {"recommenders": ["als"]}}``;
 - ``two_stage``: with ``--ablation`` also without each group of its features.
 
 A last table asks for cold articles, which nobody bought in the training part: how much of what customers bought is
 cold, and, where all articles of the catalogue may be recommended, the recall at 12 among these and their share of all
 places.
 
+``--plots`` draws MAP@12 by model, the recall of candidates by source and the training curves; settings with
+``held_out`` above 0 give these a second line.
+
 What belongs here: reading the data, the comparison, printing. What does not: the model
-(:mod:`atelier.recommenders.two_stage`), its settings.
+(:mod:`atelier.recommenders.two_stage`), its settings, what it costs (:mod:`benchmarks.two_stage_costs`), the
+plots (:mod:`benchmarks.two_stage_plots`).
 """
 
 import argparse
-import copy
 import json
 import os
-import resource
-import time
-import tracemalloc
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,32 +62,16 @@ from atelier.recommenders.two_stage.two_stage import TwoStage
 from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
 from atelier.search.ragged import Indices, Pairs, Ranked, best, first_of_order, followed
 from benchmarks.hm_recommenders import WEEK, catalogue
+from benchmarks.two_stage_costs import Costs, extrapolated, peak
+from benchmarks.two_stage_plots import write_plots
 
 K = 12
 PUBLISHED_K = (10, 20, 30)
 CANDIDATES = 200
 """Candidates of a customer at which recall and the oracle are given."""
-RANKED = 100
-"""Candidates of a customer whose ranking is extrapolated."""
-FULL_CUSTOMERS = 1_370_000
-"""Customers of the whole retailer."""
 DAYS = {**WEEK, "validation": ("2020-09-21", "2020-09-22")}
 Values = pd.Series
 """MAP@12 of each evaluated customer, by customer."""
-
-
-@dataclass
-class Costs:
-    """Processor seconds of the parts, by name."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def of(self, name: str, work: Callable[[], Any]) -> Any:
-        """Do the work and add what it cost."""
-        start = time.process_time()
-        result = work()
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - start
-        return result
 
 
 def read_week(folder: Path) -> Interactions:
@@ -213,6 +199,7 @@ def compared(values: dict[str, Values], known: IdMap, name: str = "two_stage") -
         history = known.encode(value.index, unknown="minus_one") >= 0
         for segment, chosen in (("with history", history), ("without history", ~history)):
             gap = (values[name] - value)[chosen]
+            half = 1.96 * value[chosen].std(ddof=1) / np.sqrt(chosen.sum())
             error = 1.96 * gap.std(ddof=1) / np.sqrt(len(gap))
             rows.append(
                 {
@@ -220,6 +207,7 @@ def compared(values: dict[str, Values], known: IdMap, name: str = "two_stage") -
                     "segment": segment,
                     "customers": int(chosen.sum()),
                     "map@12": value[chosen].mean(),
+                    "half": half,
                     "two_stage more by": gap.mean(),
                     "low": gap.mean() - error,
                     "high": gap.mean() + error,
@@ -244,6 +232,7 @@ def evaluate(
     config: dict[str, Any],
     *,
     ablation: bool,
+    variants: Mapping[str, dict[str, Any]] | None = None,
     models: Sequence[str] = (),
     with_published: bool = False,
 ) -> dict[str, Any]:
@@ -251,13 +240,13 @@ def evaluate(
     train, truth = split(transactions, protocol)
     everyone = pd.DataFrame({"customer_id": IdMap.union(train.customer_ids, truth.customer_ids).values.to_pandas()})
     asked = pd.Series(truth.customer_ids.values.to_pandas())
-    costs, values, further, of_cold = Costs(), {}, [], []
+    costs, values, further, of_cold, curves = Costs(), {}, [], [], {}
 
     def judged(name: str, label: str, **settings: Any) -> Any:
         model = recommenders.build(name, **settings)
         costs.of(f"{label}: fit", lambda: model.fit(train, sold, everyone))
         recs = costs.of(f"{label}: lists", lambda: lists_for(model, asked, train, PUBLISHED_K[-1]))
-        values[label] = map_at_12(recs, truth)
+        values[label], curves[label] = map_at_12(recs, truth), model.training_curve()
         further.append(published(recs, truth, train.customer_ids).assign(model=label))
         of_cold.append({"model": label, **cold(model, asked, train, truth)})
         return model
@@ -268,7 +257,12 @@ def evaluate(
         judged(name, name)
     if with_published:
         judged("two_stage", "published", **TwoStageConfig.published().model_dump())
+    recall_of: list[pd.DataFrame] = []
+    for label, changes in (variants or {}).items():
+        other = judged("two_stage", label, **{**config, **changes})
+        recall_of.append(recalls(other, truth, train.customer_ids).assign(model=label))
     model = judged("two_stage", "two_stage", **config)
+    recall_of.append(recalls(model, truth, train.customer_ids).assign(model="two_stage"))
     for name, recs in source_lists(model, asked, train).items():
         values[name] = map_at_12(recs, truth)
     if ablation:
@@ -281,9 +275,10 @@ def evaluate(
         "protocol": protocol,
         "comparison": compared(values, train.customer_ids),
         "published": pd.concat(further, ignore_index=True),
-        "recall": recalls(model, truth, train.customer_ids),
+        "recall": pd.concat(recall_of, ignore_index=True),
         "cold": pd.DataFrame(of_cold),
         "gains": gains(model),
+        "curves": pd.concat(curves, names=["model"]).reset_index("model"),
         "seconds": costs.seconds,
         "extrapolated": extrapolated(model),
     }
@@ -296,42 +291,6 @@ def gains(model: TwoStage) -> dict[str, float]:
     found = model.trained_ranker.gains()
     total = sum(found.values())
     return {name: gain / total for name, gain in sorted(found.items(), key=lambda pair: -pair[1])}
-
-
-def extrapolated(model: TwoStage, sample: int = 4096) -> dict[str, float]:
-    """What ranking 100 candidates for all customers of the retailer would cost, from a sample of those with history.
-
-    Memory is the most that Python and numpy hold at once beyond the model, for a quarter of the sample and for all of
-    it: it goes by the chunk that is ranked at once.
-    """
-    model = copy.copy(model)
-    model.config = model.config.model_copy(update={"candidates": RANKED})
-    able = np.flatnonzero(model.moment().inputs.histories.lengths > 0)
-    chosen = np.random.default_rng(0).permutation(able)[:sample]
-    ids = model.customer_profiles.ids.take(np.sort(chosen))
-
-    def ranked(part: int) -> float:
-        start = time.process_time()
-        for _ in model.recommend_batches(ids[:part], K, exclude_seen=False):
-            pass
-        return time.process_time() - start
-
-    found: dict[str, float] = {"candidates of each": RANKED}
-    for part in (len(chosen) // 4, len(chosen)):
-        found[f"seconds of {part:,}"] = ranked(part)
-        tracemalloc.start()
-        ranked(part)
-        found[f"MB held for {part:,}"] = tracemalloc.get_traced_memory()[1] / 2**20
-        tracemalloc.stop()
-    found[f"processor hours of {FULL_CUSTOMERS:,}"] = (
-        found[f"seconds of {len(chosen):,}"] / len(chosen) * FULL_CUSTOMERS / 3600
-    )
-    return found
-
-
-def peak() -> float:
-    """The most memory that the process has held, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def report(found: dict[str, Any]) -> None:
@@ -360,10 +319,12 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--ablation", action="store_true")
     parser.add_argument("--config", type=json.loads, default={})
+    parser.add_argument("--variants", type=json.loads, default={})
     parser.add_argument("--models", nargs="+", choices=[*recommenders.MODELS], default=[])
     parser.add_argument("--published", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--plots", type=Path)
     return parser.parse_args(given)
 
 
@@ -386,11 +347,15 @@ def main() -> None:
             protocol,
             config,
             ablation=options.ablation,
+            variants=options.variants,
             models=options.models,
             with_published=options.published,
         )
         results.append(found)
         report(results[-1])
+        if options.plots:
+            curves = {str(label): rows for label, rows in found["curves"].groupby("model", sort=False)}
+            write_plots(options.plots / protocol, found["comparison"], found["recall"], curves)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         tables = [

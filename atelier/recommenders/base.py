@@ -130,10 +130,20 @@ class Recommender(ABC, Generic[ConfigT]):
         return False
 
     def _rankable(self, train: Interactions, catalogue: Catalogue | None) -> Mask:
-        """Which articles the model can rank, bool [n_articles]: those that occur in its training data."""
-        rankable = np.zeros(len(self.article_ids), dtype=bool)
+        """Which articles the model can rank, bool [n_articles].
+
+        These are those that occur in its training data and, where it ranks others too, those that have content.
+        """
+        rankable = self._described(catalogue)
         rankable[train.articles] = True
         return rankable
+
+    def _described(self, catalogue: Catalogue | None) -> Mask:
+        """Which articles have content that is read for lists, bool [n_articles]."""
+        described = np.zeros(len(self.article_ids), dtype=bool)
+        if self.ranks_unsold and catalogue is not None and catalogue.vectors is not None:
+            described[self.article_ids.encode(catalogue.ids.values)] = catalogue.vectors.any(axis=1)
+        return described
 
     def _preferred(self, interactions: Interactions, *, fitting: bool) -> Interactions:
         """The rows that speak for a preference; all of them, unless the model weighs rows.
@@ -175,6 +185,15 @@ class Recommender(ABC, Generic[ConfigT]):
     def training_figures(self) -> dict[str, float | None]:
         """Key figures of the last fit, for example its best loss, by name; not part of the bundle."""
         return {}
+
+    def training_curve(self) -> pd.DataFrame:
+        """How well the model learned, after each step of its training that was looked at; part of the bundle.
+
+        Returns:
+            A row for each step, part of the data (``training``, ``held_out``) and figure (``loss``, ``auc``,
+            ``precision``, ``recall``): ``step, part, figure, value``. No rows for a model without such figures.
+        """
+        return pd.DataFrame(columns=["step", "part", "figure", "value"])
 
     # Fitting
 

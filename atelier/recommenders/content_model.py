@@ -57,15 +57,7 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
         return self.config.mode != "collaborative"
 
     def _rankable(self, train: Interactions, catalogue: Catalogue | None) -> Mask:
-        content = self._described(catalogue)
-        return content if self.config.mode == "content" else content | super()._rankable(train, catalogue)
-
-    def _described(self, catalogue: Catalogue | None) -> Mask:
-        """Which articles have content that is read."""
-        described = np.zeros(len(self.article_ids), dtype=bool)
-        if self.ranks_unsold and catalogue is not None and catalogue.vectors is not None:
-            described[self.article_ids.encode(catalogue.ids.values)] = catalogue.vectors.any(axis=1)
-        return described
+        return self._described(catalogue) if self.config.mode == "content" else super()._rankable(train, catalogue)
 
     def _content(self, catalogue: Catalogue | None) -> Content | None:
         if self.config.mode == "collaborative":

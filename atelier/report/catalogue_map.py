@@ -37,7 +37,7 @@ def catalogue_map_section(places: pd.DataFrame, page: str | None = None) -> Iter
         "neither the axes nor how far groups lie apart."
     )
     alt = "A scatter plot of articles by photograph, coloured by product type"
-    yield parts.figure(_picture(places), alt, "Principal components of the image vectors, then t-SNE.")
+    yield parts.figure(map_picture(places), alt, "Principal components of the image vectors, then t-SNE.")
     if page is not None:
         yield Markup('<p><a href="{}">The map whose points show their photographs</a></p>').format(page)
 
@@ -58,7 +58,12 @@ def _series(places: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         yield str(name), places[groups == name]
 
 
-def _picture(places: pd.DataFrame) -> str:
+def map_picture(places: pd.DataFrame) -> str:
+    """The map as SVG, coloured by product type; of more than ``MOST_POINTS`` articles so many are drawn.
+
+    Args:
+        places: article_id, x, y, product_type.
+    """
     with styled():
         plot, (axis,) = subplots(1, 6.5, 5.0)
         for number, (name, rows) in enumerate(_series(_sample(places))):

@@ -104,6 +104,7 @@ def line_plot(
     level_name: str = "catalogue",
     *,
     log_x: bool = False,
+    from_zero: bool = True,
 ) -> str:
     """Lines over a common x, one panel beside the other.
 
@@ -114,6 +115,7 @@ def line_plot(
         levels: for each panel the height of a dashed line; nan: none.
         level_name: what the dashed line is.
         log_x: whether x is drawn on a logarithmic scale.
+        from_zero: whether the axis of y starts at 0; otherwise it holds every value.
     """
     names = _names(lines)
     with styled():
@@ -123,7 +125,8 @@ def line_plot(
                 axis.plot(x, y, markersize=3, linewidth=1.4, label=name, **_look(names.index(name)))
             _dashed_line(axis.axhline, levels[panel : panel + 1], level_name)
             axis.set_title(panels[panel])
-            axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
+            if from_zero:
+                axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
             axis.grid(axis="y")
             if log_x:
                 axis.set_xscale("log")

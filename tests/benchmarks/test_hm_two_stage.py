@@ -10,6 +10,7 @@ from benchmarks import hm_two_stage as bench
 
 SMALL = {"trees": 5, "min_examples_in_leaf": 5, "candidates": 20, "threads": 1}
 CUSTOMERS = pd.DataFrame({"customer_id": [f"c{n:02d}" for n in range(30)], "age": [20.0, np.nan, 60.0] * 10})
+CUSTOMERS = CUSTOMERS.assign(club_member_status="ACTIVE", fashion_news_frequency=["NONE", "Regularly", None] * 10)
 
 
 def purchases(weeks: int = 12, seed: int = 0) -> Interactions:

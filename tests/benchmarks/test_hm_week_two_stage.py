@@ -12,6 +12,7 @@ from atelier.catalogue import Catalogue
 from atelier.ids import IdMap
 from atelier.interactions import Interactions
 from benchmarks import hm_week_two_stage as bench
+from benchmarks.two_stage_plots import write_plots
 
 SMALL = {"trees": 10, "min_examples_in_leaf": 5, "candidates": 20, "threads": 1}
 
@@ -102,9 +103,14 @@ def test_cold_articles() -> None:
     assert found == {"cold targets": pytest.approx(2 / 3), "recall": 0.5, "exposure": 0.5}
 
 
-def test_a_whole_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_whole_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = bench.evaluate(
-        bench.read_week(folder), sold(), "one_day", {**SMALL, "features": ["own", "sources"]}, ablation=True
+        bench.read_week(folder),
+        sold(),
+        "one_day",
+        {**SMALL, "features": ["own", "sources"]},
+        ablation=True,
+        variants={"with neighbours": {"sources": ["own", "popular", "neighbours"], "held_out": 0.3}},
     )
     comparison = found["comparison"].set_index(["model", "segment"])
     assert {"merge", "popular", "two_stage", "own", "together", "popular_3", "fusion", "without own"} <= {
@@ -114,13 +120,20 @@ def test_a_whole_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (same["two_stage more by"], same["low"], same["high"]) == (0, 0, 0)
     # What is filled up from the own articles is the heuristic merge.
     assert comparison.loc[("own", "with history"), "map@12"] == comparison.loc[("merge", "with history"), "map@12"]
-    recall = found["recall"].set_index(["segment", "source"])
+    recalls = found["recall"].set_index(["model", "segment", "source"])
+    assert ("with neighbours", "with history", "neighbours") in recalls.index
+    recall = recalls.loc["two_stage"]
     merged = recall.loc[("with history", "merged")]
     assert merged["recall"] >= recall.loc[("with history", "own"), "recall"]
     assert merged["oracle"] >= comparison.loc[("two_stage", "with history"), "map@12"]
     assert sum(found["gains"].values()) == pytest.approx(1)
     of_cold = found["cold"].set_index("model")
     assert of_cold.loc["popular", "exposure"] == 0, "it knows no article that nobody bought"
+    curves = {str(label): rows for label, rows in found["curves"].groupby("model", sort=False)}
+    files = write_plots(tmp_path / "plots", found["comparison"], found["recall"], curves)
+    assert {path.stem for path in files} >= {"map", "recall", "training_two_stage", "training_with_neighbours"}
+    assert all(path.read_text(encoding="utf-8").startswith("<svg") for path in files)
+    assert "held out" in (tmp_path / "plots" / "training_with_neighbours.svg").read_text(encoding="utf-8")
     bench.report(found)
     assert "recall and the oracle's MAP@12 at 200 candidates" in capsys.readouterr().out
 

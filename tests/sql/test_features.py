@@ -107,3 +107,23 @@ def test_many_rows_agree_with_pandas_and_with_any_number_of_threads(name: str) -
     prices = frame.assign(price=frame.price.astype(float)).groupby(key).price
     np.testing.assert_allclose(one.price_mean, prices.mean(), rtol=1e-12)
     np.testing.assert_allclose(one.price_std, prices.std(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["article_features", "customer_features"])
+def test_the_deviation_of_great_prices_that_hardly_differ_does_not_cancel(name: str) -> None:
+    prices = ["987654.000000001", "987654.000000002", "987654.000000003"]
+    rows = [("2024-03-31", "e", "e", "purchase", price, "web") for price in prices]
+    assert _features(name, _interactions(rows), ["e"]).loc["e"].price_std == pytest.approx(1e-9, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["article_features", "customer_features"])
+def test_what_has_no_price_counts_as_a_sale_and_in_no_mean(name: str) -> None:
+    """Rows without a channel and without a price still count; the mean and the deviation are of the two priced rows."""
+    rows = [
+        ("2024-03-31", "e", "e", "purchase", None, None),
+        ("2024-03-31", "e", "e", "purchase", "1", None),
+        ("2024-03-31", "e", "e", "purchase", "3", "web"),
+    ]
+    found = _features(name, _interactions(rows), ["e"]).loc["e"]
+    assert found["sales" if name == "article_features" else "transactions"] == 3
+    assert (found.price_mean, found.price_std) == (2.0, pytest.approx(np.sqrt(2)))

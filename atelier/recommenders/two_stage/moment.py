@@ -6,13 +6,14 @@ ranker (:mod:`~atelier.recommenders.two_stage.two_stage`).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from atelier.arrays import Float32s, Mask
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue
+from atelier.ids import Codes
 from atelier.interactions import Interactions
 from atelier.recommenders.base import Recommender
 from atelier.recommenders.two_stage.candidates import Candidates
@@ -25,11 +26,12 @@ from atelier.recommenders.two_stage.sources import (
     OwnArticles,
     Source,
     bought_together,
+    content_neighbours,
     popular,
     popular_by_age,
     same_style,
 )
-from atelier.recommenders.two_stage.two_stage_config import TOWERS, TwoStageConfig
+from atelier.recommenders.two_stage.two_stage_config import TOWERS, CountedSource, TwoStageConfig
 from atelier.recommenders.two_stage.two_tower_config import TwoTowerConfig
 from atelier.search.ragged import Indices
 
@@ -91,6 +93,7 @@ class Moment:
                 *(popular(window, seen, allowed, most) for window in range(len(WINDOWS))),
                 *([popular_by_age(histories, seen, allowed, most)] if config.age is not None else []),
             ],
+            "neighbours": lambda: [content_neighbours(histories, inputs.groups, seen, allowed)],
         }
         counted = [source for name, sources in made.items() if name in config.sources for source in sources()]
         others = [
@@ -150,7 +153,7 @@ def moment(train: Interactions, as_of: int, situation: Situation, allowed: Mask,
 def source_names(config: TwoStageConfig) -> tuple[str, ...]:
     """The names of the sources of a model with this config, in the order of :attr:`Moment.sources`."""
     windows = (*(f"popular_{days}" for days in WINDOWS), *(("popular_age",) if config.age is not None else ()))
-    counted = {"own": ("own",), "style": ("style",), "together": ("together",), "popular": windows}
+    counted = {source: windows if source == "popular" else (source,) for source in get_args(CountedSource)}
     listed = [name for source, names in counted.items() if source in config.sources for name in names]
     return (*listed, *config.recommenders)
 
@@ -164,16 +167,18 @@ def all_feature_names(config: TwoStageConfig) -> tuple[str, ...]:
 def asked_recommender(name: str, config: TwoStageConfig, device: str) -> Recommender[Any]:
     """A recommender that is a source: with its default settings, the model's seed and the kinds that it learns from.
 
-    Where the ranker is trained together with the towers, they take its steps and its epochs.
+    Towers read the customers' attributes that the model names; where the ranker is trained together with them, they
+    take its steps, its epochs and whom it holds out.
     """
     from atelier import recommenders
 
-    together = {
+    together: dict[str, Any] = {
         "ranking_negatives": config.negatives,
         "learning_rate": config.network_learning_rate,
         "max_epochs": config.network_epochs,
     }
-    settings = together if name == TOWERS and config.ranker == "joint" else {}
+    settings = together | {"held_out": config.held_out} if name == TOWERS and config.ranker == "joint" else {}
+    settings |= {"customer_attributes": config.customer_attributes} if name == TOWERS else {}
     return recommenders.build(name, device, seed=config.seed, train_kinds=config.train_kinds, **settings)
 
 
@@ -191,3 +196,25 @@ def _fitted(
 def profile_arrays(served: Array, profiles: Mapping[str, Array]) -> dict[str, Array]:
     """What :meth:`Moment.of` reads of a recommender's customers: who is served, and the profiles."""
     return {"served": np.asarray(served), **{f"profile.{name}": array for name, array in profiles.items()}}
+
+
+def read_by(model: Recommender[Any], history: Interactions) -> tuple[Interactions, Codes]:
+    """What a recommender among the sources reads of new histories, and the customers whom it serves by that, int32."""
+    used = model._with_rankable_articles(model._preferred(history, fitting=False))
+    if model.declaration.serves_anyone:
+        return used.aligned(history.customer_ids), np.arange(len(history.customer_ids), dtype=np.int32)
+    return used, history.customer_ids.encode(used.customer_ids.values)
+
+
+def asked_weights(asked: Asked) -> dict[str, Array]:
+    """The weights of the recommenders among the sources, under their names."""
+    found: dict[str, Array] = {}
+    for name, (model, _) in asked.items():
+        found[f"source.{name}.ranked"] = model.ranked
+        found |= {f"source.{name}.weight.{key}": array for key, array in model.weights.items()}
+    return found
+
+
+def asked_profiles(asked: Asked) -> dict[str, Array]:
+    """Their profiles of the customers, likewise."""
+    return {f"source.{name}.{key}": array for name, (_, profiles) in asked.items() for key, array in profiles.items()}

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from torch.nn import functional
 
@@ -21,9 +22,10 @@ from atelier.arrays import Float32s, Float64s
 from atelier.bundles import Array, under
 from atelier.devices import own_random_state
 from atelier.errors import BundleError
-from atelier.nn.training_loop import Passes, StepLoss, TrainingLoop
-from atelier.recommenders.two_stage.ranker import Examples
+from atelier.nn.training_loop import Epoch, Passes, StepLoss, TrainingLoop
+from atelier.recommenders.two_stage.examples import Examples
 from atelier.recommenders.two_stage.ranking_network import RankingNetwork
+from atelier.recommenders.two_stage.training_curves import curve, look
 from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
 from atelier.search.ragged import Indices
 
@@ -65,19 +67,30 @@ class Scaler:
 
 
 class NetworkRanker:
-    """A trained network, with the scaler of its inputs."""
+    """A trained network, with the scaler of its inputs.
 
-    def __init__(self, network: RankingNetwork, scaler: Scaler) -> None:
-        self._network, self._scaler = network.eval(), scaler
+    Attributes:
+        epochs: of its training; empty where it was read from a bundle.
+    """
+
+    def __init__(self, network: RankingNetwork, scaler: Scaler, epochs: Sequence[Epoch] = ()) -> None:
+        self._network, self._scaler, self.epochs = network.eval(), scaler, epochs
 
     @classmethod
-    def trained(cls, examples: Examples, names: Sequence[str], config: TwoStageConfig) -> "NetworkRanker":
+    def trained(
+        cls,
+        examples: Examples,
+        names: Sequence[str],
+        config: TwoStageConfig,
+        judged: Mapping[str, Examples] | None = None,
+    ) -> "NetworkRanker":
         """Train on the positives and, anew in each epoch, on a few of the other candidates of the same lists.
 
         Args:
             examples: at least one list, each with a positive.
             names: of the features.
             config: the model's.
+            judged: lists that are judged after each epoch, by part; nothing depends on what is found.
         """
         scaler = Scaler.of(examples.features)
         features, labels = torch.from_numpy(scaler(examples.features)), torch.from_numpy(examples.labels).float()
@@ -95,8 +108,14 @@ class NetworkRanker:
             return StepLoss(loss.detach())
 
         every = len(_epoch(examples, config.negatives, np.random.default_rng(config.seed)))
+        parts = judged or {}
+
+        def score() -> dict[str, float]:
+            ranker = cls(network, scaler)
+            return look(parts, {part: ranker.scores(each.features) for part, each in parts.items()})
+
         with own_random_state(CPU, config.seed):
-            TrainingLoop(
+            epochs = TrainingLoop(
                 "two_stage: ranking network",
                 network,
                 step,
@@ -106,8 +125,13 @@ class NetworkRanker:
                 every=every,
                 patience=config.network_epochs,
                 learning_rates={"network_learning_rate": config.network_learning_rate},
+                score=score,
             ).run()
-        return cls(network, scaler)
+        return cls(network, scaler, epochs)
+
+    def curve(self) -> pd.DataFrame:
+        """The training curve by epoch of what was judged."""
+        return curve((each.epoch, each.validation) for each in self.epochs)
 
     @classmethod
     def joint(cls, weights: Mapping[str, Array], names: Sequence[str]) -> "NetworkRanker":

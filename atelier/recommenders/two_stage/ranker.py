@@ -9,41 +9,23 @@ Highly Efficient Gradient Boosting Decision Tree, NeurIPS 2017.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import lightgbm
 import numpy as np
+import pandas as pd
 
-from atelier.arrays import Float32s, Float64s, Int64s
+from atelier.arrays import Float32s, Float64s
 from atelier.bundles import Array
 from atelier.errors import BundleError
 from atelier.progress import progress
+from atelier.recommenders.two_stage.examples import Examples
+from atelier.recommenders.two_stage.training_curves import curve, look
 from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
 
-
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """Labelled candidates.
-
-    Attributes:
-        features: float32 [m, features].
-        labels: int [m], 1 for what was chosen.
-        groups: int64 [lists], how many rows each list has, in order.
-    """
-
-    features: Float32s
-    labels: Array
-    groups: Int64s
-
-    @classmethod
-    def joined(cls, parts: Sequence["Examples"]) -> "Examples":
-        """The examples of several days, one below the other."""
-        return cls(
-            np.concatenate([part.features for part in parts]),
-            np.concatenate([part.labels for part in parts]),
-            np.concatenate([part.groups for part in parts]),
-        )
+LOOKS = 15
+"""Numbers of trees at which the training curve has its figures."""
 
 
 class Ranker(Protocol):
@@ -134,6 +116,23 @@ class BoostedRanker:
             return np.zeros((0, features.shape[1]))
         found = self._booster.predict(features, pred_contrib=True, num_threads=self._threads)
         return np.asarray(found, dtype=np.float64)[:, :-1]
+
+    def curve(self, parts: Mapping[str, Examples]) -> pd.DataFrame:
+        """The training curve by the number of trees: what lists would be worth if training had ended with these.
+
+        Args:
+            parts: the lists that are judged, by part.
+        """
+        cuts = np.unique(np.linspace(0, self._booster.num_trees(), LOOKS + 1).round().astype(int))
+        scores = {part: np.zeros(len(each.labels)) for part, each in parts.items() if len(each.labels)}
+        looks = []
+        for start, stop in pairwise(cuts.tolist()):
+            for part, so_far in scores.items():
+                so_far += self._booster.predict(  # a score is the sum of its trees
+                    parts[part].features, start_iteration=start, num_iteration=stop - start, num_threads=self._threads
+                )
+            looks.append((stop, look(parts, scores)))
+        return curve(looks)
 
     def gains(self) -> dict[str, float]:
         """The total gain of the splits by each feature, by name."""

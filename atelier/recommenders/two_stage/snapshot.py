@@ -8,18 +8,19 @@ Nothing later than the moment is seen: :func:`snapshot` refuses interactions tha
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Self
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 
-from atelier.arrays import Float32s, Float64s, Int32s
+from atelier.arrays import Float32s, Float64s, Int32s, Mask
 from atelier.bundles import Array
 from atelier.catalogue import Catalogue
 from atelier.ids import Codes, IdMap
 from atelier.interactions import Interactions, InteractionsError
 from atelier.recommenders.two_stage.histories import MICROSECONDS_A_DAY, UNKNOWN, channels_of, days_between, mean_by
+from atelier.search.exact import ExactTopK
 from atelier.search.ragged import Indices, Pairs, RaggedLists, place_in_row
 
 WINDOWS = (1, 3, 7, 30)
@@ -49,11 +50,17 @@ class ArticleGroups:
         style: int32 [n], the number of the article's ``product_code``; −1 where not known.
         type: int32 [n], the number of its ``product_type``; −1 where not known.
         content: float32 [n, dim], its content vector at unit length, made shorter; zero where not known.
+        near_starts: int64 [n + 1], the nearest articles by content: rows of the following two arrays.
+        near_codes: int32, the articles that are near article i, the nearest first.
+        near_cosines: float32, their cosines with it.
     """
 
     style: Int32s
     type: Int32s
     content: Float32s
+    near_starts: Indices = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
+    near_codes: Codes = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    near_cosines: Float32s = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
 
     @classmethod
     def of_catalogue(cls, catalogue: Catalogue | None, ids: IdMap, dim: int, seed: int) -> Self:
@@ -73,6 +80,23 @@ class ArticleGroups:
         content = np.zeros((len(ids), short.shape[1]), dtype=np.float32)
         content[ids.encode(catalogue.ids.values)] = short
         return cls(style, kind, content)
+
+    def with_nearest(self, asked: Codes, listed: Mask, k: int) -> Self:
+        """The groups, with the ``k`` nearest listed articles of each asked article.
+
+        Args:
+            asked: int32, ascending, the articles whose nearest are looked for.
+            listed: bool [n], the articles that can be near another; those of unknown content never are.
+            k: nearest articles of each, at most; those at a right angle or beyond are not near.
+        """
+        codes = np.flatnonzero(listed & self.content.any(axis=1)).astype(np.int32)
+        asked = asked[self.content[asked].any(axis=1)]
+        found = ExactTopK(self.content[codes], codes, len(self.content))(self.content[asked], k, Pairs.none())
+        rows, places = np.nonzero((found.codes >= 0) & (found.scores > 0))
+        lists = RaggedLists.from_pairs(
+            Pairs(asked[rows].astype(np.int64), found.codes[rows, places]), len(self.content)
+        )
+        return replace(self, near_starts=lists.starts, near_codes=lists.codes, near_cosines=found.scores[rows, places])
 
 
 def without_the_day(catalogue: Catalogue) -> Catalogue:

@@ -17,8 +17,8 @@ from atelier.arrays import Float32s, Int32s, Mask
 from atelier.bundles import Array
 from atelier.ids import Codes
 from atelier.recommenders.base import Recommender
-from atelier.recommenders.two_stage.histories import Histories, Owned, Rows
-from atelier.recommenders.two_stage.snapshot import WEEK, WINDOWS, Snapshot, age_groups
+from atelier.recommenders.two_stage.histories import UNKNOWN, Histories, Owned, Rows
+from atelier.recommenders.two_stage.snapshot import WEEK, WINDOWS, ArticleGroups, Snapshot, age_groups
 from atelier.recommenders.vector_model import VectorRecommender
 from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, best, padded, place_in_row
 
@@ -132,6 +132,20 @@ def bought_together(histories: Histories, snapshot: Snapshot, allowed: Mask) -> 
     """What other customers chose together with the customer's own articles, or after them."""
     graph = snapshot.next_starts, snapshot.next_codes, snapshot.next_confidence
     return _Derived("together", histories, *graph, allowed)
+
+
+def content_neighbours(histories: Histories, groups: ArticleGroups, snapshot: Snapshot, allowed: Mask) -> Source:
+    """Articles that nobody chose yet whose content is near that of the customer's own articles.
+
+    Args:
+        histories: of the customers.
+        groups: with the nearest articles of each (:meth:`ArticleGroups.with_nearest`).
+        snapshot: says which articles were chosen before.
+        allowed: bool [n_articles].
+    """
+    unsold = (snapshot.first == UNKNOWN) & (snapshot.sold[-1] == 0)
+    graph = groups.near_starts, groups.near_codes, groups.near_cosines
+    return _Derived("neighbours", histories, *graph, allowed & unsold)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from scipy.special import expit
 
@@ -35,21 +36,25 @@ from atelier.recommenders.baselines.popular import neighbours_by_common_customer
 from atelier.recommenders.training_data.customer_features import number_column
 from atelier.recommenders.two_stage import explanation
 from atelier.recommenders.two_stage.candidate_recall import candidate_recall
+from atelier.recommenders.two_stage.examples import Examples, held_out
 from atelier.recommenders.two_stage.histories import MICROSECONDS_A_DAY, UNKNOWN, Histories
 from atelier.recommenders.two_stage.moment import (
-    Asked,
     Moment,
     Situation,
     all_feature_names,
+    asked_profiles,
     asked_recommender,
+    asked_weights,
     moment,
     profile_arrays,
+    read_by,
 )
 from atelier.recommenders.two_stage.network_ranker import NetworkRanker
-from atelier.recommenders.two_stage.ranker import BoostedRanker, Examples
+from atelier.recommenders.two_stage.ranker import BoostedRanker
 from atelier.recommenders.two_stage.ranker import Ranker as CandidateRanker
 from atelier.recommenders.two_stage.ranking_features import FeatureInputs
 from atelier.recommenders.two_stage.snapshot import WINDOWS, ArticleGroups, Snapshot, moment_after, without_the_day
+from atelier.recommenders.two_stage.training_curves import HELD_OUT, TRAINING, last_figures, packed, unpacked
 from atelier.recommenders.two_stage.two_stage_config import DECLARATION, TOWERS, TwoStageConfig
 from atelier.recommenders.two_stage.two_tower import TwoTower
 from atelier.search.ragged import Indices, Pairs, Ranked, best, first_of_order, followed, place_in_row, without
@@ -69,26 +74,46 @@ class TwoStage(Recommender[TwoStageConfig]):
 
     # Fitting
 
+    @property
+    def ranks_unsold(self) -> bool:
+        """Whether it can rank an article that nobody has interacted with: where ``neighbours`` is a source."""
+        return self.config.ranks_unsold
+
+    def _with_nearest(self, groups: ArticleGroups, train: Interactions) -> ArticleGroups:
+        """The groups, where ``neighbours`` is a source with the nearest articles of those that were chosen.
+
+        Near are articles that nobody chose before the first day that is learned from. Which of them are still new on a
+        later day the source knows.
+        """
+        if not self.ranks_unsold:
+            return groups
+        new, cuts = self.in_stock & self.ranked, self._cuts(train)
+        new[train.articles[cuts[-1][0]] if cuts else train.articles] = False
+        return groups.with_nearest(np.unique(train.articles), new, self.config.per_article)
+
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
         vars(self).pop("trained_ranker", None)
         groups = ArticleGroups.of_catalogue(catalogue, self.article_ids, self.config.content_length, self.config.seed)
+        groups = self._with_nearest(groups, train)
         channels = () if train.channels is None else tuple(map(str, train.channels.categories))
         ages = self._ages(customers, train.customer_ids)
         known = None if catalogue is None else without_the_day(catalogue)
         situation = Situation(self.config, groups, channels, ages, known, customers)
         self.examples_seen, self.recall_by_source = 0, {}
-        ranker = None if self.config.ranker == "joint" else self._trained(train, situation)
+        ranker, curve = (None, None) if self.config.ranker == "joint" else self._trained(train, situation)
         now, asked = moment(train, moment_after(train), situation, self.in_stock & self.ranked, self.device)
         if self.config.ranker == "joint":
-            ranker = NetworkRanker.joint(cast(TwoTower, asked[TOWERS][0]).ranking_weights, self._feature_names)
+            towers = cast(TwoTower, asked[TOWERS][0])
+            ranker, curve = NetworkRanker.joint(towers.ranking_weights, self._feature_names), towers.training_curve()
         self.weights = {
+            **({} if curve is None else {"curve": packed(curve)}),
             **({} if ranker is None else {f"ranker.{name}": array for name, array in ranker.arrays().items()}),
             "channels": np.frombuffer("\n".join(channels).encode(), dtype=np.uint8).copy(),
             **{f"group.{name}": array for name, array in vars(groups).items()},
             **now.inputs.snapshot.arrays(),
-            **_weights_of(asked),
+            **asked_weights(asked),
         }
-        return now.inputs.histories.arrays() | _profiles_of(asked)
+        return now.inputs.histories.arrays() | asked_profiles(asked)
 
     def _ages(self, customers: Any, ids: IdMap) -> Float32s:
         """The ages of the customers, float32; NaN where not known."""
@@ -96,8 +121,8 @@ class TwoStage(Recommender[TwoStageConfig]):
             return np.full(len(ids), np.nan, dtype=np.float32)
         return number_column(customers, self.config.age, ids, "age")
 
-    def _trained(self, train: Interactions, situation: Situation) -> CandidateRanker | None:
-        """The trained ranker; None, with a warning, where nothing can be learned."""
+    def _trained(self, train: Interactions, situation: Situation) -> tuple[CandidateRanker | None, pd.DataFrame | None]:
+        """The trained ranker and its training curve; None, with a warning, where nothing can be learned."""
         cuts = self._cuts(train)
         parts = [self._examples(train, *cut, situation) for cut in progress(cuts, "two_stage: examples")]
         found = [part for part in parts if len(part.groups)]
@@ -107,11 +132,17 @@ class TwoStage(Recommender[TwoStageConfig]):
                 "by reciprocal-rank fusion; train it on more days",
                 stacklevel=5,
             )
-            return None
+            return None, None
         examples = Examples.joined(found)
-        self.examples_seen = len(examples.groups)
-        kind = BoostedRanker if self.config.ranker == "boosted" else NetworkRanker
-        return kind.trained(examples, self._feature_names, self.config)
+        away = held_out(len(train.customer_ids), self.config.held_out, self.config.seed)[examples.customers]
+        learned = examples.where(~away) if away.any() and not away.all() else examples
+        self.examples_seen = len(learned.groups)
+        judged = {TRAINING: learned.some(self.config.seed), HELD_OUT: examples.where(away).some(self.config.seed)}
+        if self.config.ranker == "boosted":
+            trees = BoostedRanker.trained(learned, self._feature_names, self.config)
+            return trees, trees.curve(judged)
+        network = NetworkRanker.trained(learned, self._feature_names, self.config, judged)
+        return network, network.curve()
 
     def _cuts(self, train: Interactions) -> list[tuple[Mask, Mask, int]]:
         """For each training day: which rows are before it, which are its labels, and its first moment."""
@@ -134,9 +165,8 @@ class TwoStage(Recommender[TwoStageConfig]):
 
     def _examples(self, train: Interactions, before: Mask, label: Mask, as_of: int, situation: Situation) -> Examples:
         """The labelled candidates of one day."""
-        nothing = Examples(
-            np.zeros((0, len(self._feature_names)), np.float32), np.zeros(0, np.int8), np.zeros(0, np.int64)
-        )
+        none = np.zeros(0, np.int64)
+        nothing = Examples(np.zeros((0, len(self._feature_names)), np.float32), np.zeros(0, np.int8), none, none)
         if not before.any() or not label.any():
             return nothing
         known = train.rows(before).aligned(train.customer_ids, train.article_ids)
@@ -168,16 +198,24 @@ class TwoStage(Recommender[TwoStageConfig]):
         kept = has[candidates.rows]
         candidates = candidates.where(kept)
         sizes = np.bincount(candidates.rows, minlength=len(rows))
-        return Examples(then.features(rows, candidates), labels[kept].astype(np.int8), sizes[sizes > 0])
+        read = then.features(rows, candidates)
+        return Examples(read, labels[kept].astype(np.int8), sizes[sizes > 0], rows[sizes > 0])
 
     def training_figures(self) -> dict[str, float | None]:
-        """How many lists were trained on, and the recall of the newest day's candidates, by source and ``merged``.
+        """How many lists were trained on, the recall of the newest day's candidates, and the training curve's end.
 
-        Recall is the mean over that day's customers with history of the share of what they chose that is among their
-        candidates. The ranker ``joint`` learns from no day's candidates, and has none.
+        Recall, by source and ``merged``, is the mean over that day's customers with history of the share of what they
+        chose that is among their candidates. The ranker ``joint`` learns from no day's candidates, and has none.
         """
         recall = {f"recall_{source}": float(value) for source, value in self.recall_by_source.items()}
-        return {"lists": float(self.examples_seen), **recall}
+        return {"lists": float(self.examples_seen), **recall, **last_figures(self.training_curve())}
+
+    def training_curve(self) -> pd.DataFrame:
+        """How well the ranker ordered lists after each part of its training; see :meth:`Recommender.training_curve`.
+
+        A step is a tree or an epoch. The lists are of labelled candidates, so that recall is of what is among these.
+        """
+        return unpacked(self.weights["curve"]) if "curve" in self.weights else super().training_curve()
 
     # Ranking
 
@@ -230,18 +268,22 @@ class TwoStage(Recommender[TwoStageConfig]):
         found = own.arrays()
         for name in self.config.recommenders:
             model = self._asked(name)
-            used = model._with_rankable_articles(model._preferred(history, fitting=False))
-            served = history.customer_ids.encode(used.customer_ids.values)
-            if model.declaration.serves_anyone:
-                used, served = used.aligned(history.customer_ids), np.arange(len(history.customer_ids), dtype=np.int32)
+            used, served = read_by(model, history)
             arrays = profile_arrays(served, model._profile(used))
             found |= {f"source.{name}.{key}": array for key, array in arrays.items()}
         return found
 
     def _attribute_profile(self, customers: Any, history: Interactions) -> dict[str, Array]:
-        if self.config.age is None or customers is None:
+        if customers is None:
             return {}
-        return {"history.ages": number_column(customers, self.config.age, history.customer_ids, "age")}
+        found: dict[str, Array] = {}
+        if self.config.age is not None:
+            found["history.ages"] = number_column(customers, self.config.age, history.customer_ids, "age")
+        if self.config.customer_attributes:
+            towers = self._asked(TOWERS)
+            arrays = towers._attribute_profile(customers, read_by(towers, history)[0])
+            found |= {f"source.{TOWERS}.profile.{key}": array for key, array in arrays.items()}
+        return found
 
     def _ranked_candidates(self, now: Moment, rows: Indices) -> tuple[Pairs, Float32s]:
         """The candidates of those among the customers ``rows`` who have a history, and what the ranker says of them."""
@@ -345,17 +387,3 @@ def _chunks(rows: Indices) -> Iterator[Indices]:
     """Parts of at most ``CHUNK`` customers."""
     for start in range(0, len(rows), CHUNK):
         yield rows[start : start + CHUNK]
-
-
-def _weights_of(asked: Asked) -> dict[str, Array]:
-    """The weights of the recommenders among the sources, under their names."""
-    found: dict[str, Array] = {}
-    for name, (model, _) in asked.items():
-        found[f"source.{name}.ranked"] = model.ranked
-        found |= {f"source.{name}.weight.{key}": array for key, array in model.weights.items()}
-    return found
-
-
-def _profiles_of(asked: Asked) -> dict[str, Array]:
-    """Their profiles of the customers, likewise."""
-    return {f"source.{name}.{key}": array for name, (_, profiles) in asked.items() for key, array in profiles.items()}

@@ -28,7 +28,7 @@ Group = Literal[
 GROUPS: tuple[Group, ...] = tuple(group for group in get_args(Group) if group != "towers")
 """The groups of features that are read by default, which can be left out one by one; ``towers`` are the vectors of
 ``two_tower``, where it is a source."""
-CountedSource = Literal["own", "style", "together", "popular"]
+CountedSource = Literal["own", "style", "together", "popular", "neighbours"]
 TOWERS = "two_tower"
 
 
@@ -44,7 +44,9 @@ class TwoStageConfig(RecommenderConfig):
         "that network trained together with the towers of two_tower (joint).",
     )
     sources: tuple[CountedSource, ...] = Field(
-        default=get_args(CountedSource), description="The sources of candidates that count what happened."
+        default=("own", "style", "together", "popular"),
+        description="The sources of candidates that count what happened. The source neighbours lists articles that "
+        "nobody chose yet, by how near their content is to that of the customer's last articles.",
     )
     recommenders: tuple[str, ...] = Field(
         default=(), description="The recommenders, with their default settings, whose lists are candidates too."
@@ -73,6 +75,13 @@ class TwoStageConfig(RecommenderConfig):
         description="Customers without history that are trained on too, of each day, at most. What sells to them helps "
         "to rank for the others; their own lists are the popular articles.",
     )
+    held_out: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="The share of customers whose lists the ranker does not learn from, so that the training curve "
+        "shows them too; 0: the curve is of training alone.",
+    )
     popular_days: Literal[1, 3, 7, 30] = Field(
         default=3,
         description="The last days whose best-selling articles customers without history get, and lists end with.",
@@ -83,11 +92,17 @@ class TwoStageConfig(RecommenderConfig):
     )
     graph_days: PositiveInt = Field(default=30, description="The last days from which the co-purchase graph is made.")
     per_style: PositiveInt = Field(default=10, description="Articles of the same style that are candidates.")
+    per_article: PositiveInt = Field(
+        default=20, description="Articles that nobody chose yet to which an article leads by its content."
+    )
     content_length: Annotated[int, Search(choices=(0, 32, 64, 128), content=True)] = Field(
         default=64, ge=0, le=4096, description="Length to which content vectors are projected; 0: content is not read."
     )
     age: str | None = Field(
         default=None, description="The column of customers that holds their age in years; empty: no age groups."
+    )
+    customer_attributes: tuple[str, ...] = Field(
+        default=(), description="Columns of customers that the customer tower reads, where two_tower is a source."
     )
     trees: Annotated[PositiveInt, Search(50, 400, log=True)] = Field(default=150, description="Boosted trees.")
     leaves: Annotated[int, Search(4, 63, log=True)] = Field(default=15, ge=2, description="Leaves of a tree.")
@@ -131,8 +146,12 @@ class TwoStageConfig(RecommenderConfig):
     def _towers_are_there(self) -> Self:
         if not self.sources and not self.recommenders:
             raise ValueError("there is no source of candidates: name some in sources or recommenders")
+        if self.ranks_unsold and not self.reads_content:
+            raise ValueError("the source neighbours compares content: let content_length be above 0")
         if "towers" in self.features and TOWERS not in self.recommenders:
             raise ValueError(f"the features towers are vectors of {TOWERS}: name it in recommenders")
+        if self.customer_attributes and TOWERS not in self.recommenders:
+            raise ValueError(f"customer_attributes are read by {TOWERS}: name it in recommenders")
         if self.ranker == "joint" and self.features != ("towers",):
             raise ValueError("the ranker joint reads the vectors of the towers alone: features is ('towers',)")
         return self
@@ -165,6 +184,11 @@ class TwoStageConfig(RecommenderConfig):
         return self.content_length > 0
 
     @property
+    def ranks_unsold(self) -> bool:
+        """Whether articles that nobody chose yet can be candidates."""
+        return "neighbours" in self.sources
+
+    @property
     def counted_features(self) -> tuple[Group, ...]:
         """The groups of features that are counted: all but the vectors of the towers."""
         return tuple(group for group in self.features if group != "towers")
@@ -176,8 +200,8 @@ class TwoStageConfig(RecommenderConfig):
 
     @property
     def customer_columns(self) -> tuple[str, ...]:
-        """The columns of the frame of customers that are read: the age, where it is named."""
-        return () if self.age is None else (self.age,)
+        """The columns of the frame of customers that are read, each once: the age, and what the towers read."""
+        return tuple(dict.fromkeys((*(() if self.age is None else (self.age,)), *self.customer_attributes)))
 
 
 DECLARATION = Declaration(

@@ -18,6 +18,7 @@ from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -33,14 +34,26 @@ from atelier.nn.ranking_losses import in_batch
 from atelier.nn.training_loop import Epoch, Passes, StepLoss, TrainingLoop
 from atelier.nn.training_state import fingerprint
 from atelier.recommenders.training_data.customer_features import AttributeSpace
+from atelier.recommenders.two_stage.examples import SAMPLE, held_out
 from atelier.recommenders.two_stage.ranking_network import RankingNetwork, vector_names
 from atelier.recommenders.two_stage.snapshot import ArticleGroups
+from atelier.recommenders.two_stage.training_curves import (
+    HELD_OUT,
+    TRAINING,
+    curve,
+    last_figures,
+    list_figures,
+    packed,
+    unpacked,
+)
 from atelier.recommenders.two_stage.two_tower_config import DECLARATION, TwoTowerConfig
 from atelier.recommenders.vector_model import VectorRecommender
 from atelier.search.ragged import Indices, Mask, Scores, place_in_row
 
 CHUNK = 8192
 """Customers or articles whose vectors are computed at once."""
+LISTED = 100
+"""Random articles beside the chosen one in the lists of the training curve."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +150,43 @@ class Towers(nn.Module):
         return cast(Tensor, self.customer(torch.cat([*means, much, attributes], dim=1)))
 
 
+@dataclass(frozen=True, eq=False)
+class TowerLists:
+    """Lists by which towers are judged in training.
+
+    Attributes:
+        rows: int64 [n], rows of the interactions.
+        place: int64 [n], how many rows the customer has before each of these.
+        codes: int64 [n, 1 + LISTED], the row's article and then others that were chosen by somebody, drawn at random.
+    """
+
+    rows: Indices
+    place: Indices
+    codes: Indices
+
+    @classmethod
+    def of(cls, train: Interactions, place: Indices, rows: Indices, config: TwoTowerConfig) -> "TowerLists":
+        """Lists of at most ``SAMPLE`` of the rows, by a seeded choice."""
+        random = np.random.default_rng(config.seed)
+        chosen = np.sort(random.permutation(rows)[:SAMPLE])
+        others = random.choice(np.unique(train.articles), (len(chosen), LISTED))
+        codes = np.hstack([train.articles[chosen][:, None], others]).astype(np.int64)
+        return cls(chosen, place[chosen], codes)
+
+    @torch.no_grad()
+    def figures(
+        self, towers: Towers, train: Interactions, attributes: Float32s, config: TwoTowerConfig
+    ) -> dict[str, float]:
+        """The figures of the lists by the towers as they are: :func:`list_figures` of cosines over the temperature."""
+        seen = seen_before(train, self.rows, self.place, config.history, attributes[train.customers[self.rows]])
+        distinct, at = np.unique(self.codes, return_inverse=True)
+        articles = towers.articles(copied(torch.from_numpy(distinct), towers.embedding.device))
+        cosines = (towers.customers(seen) @ articles.T).cpu().numpy().astype(np.float64)
+        scores = np.take_along_axis(cosines, at.reshape(self.codes.shape), axis=1) / config.temperature
+        labels = self.codes == self.codes[:, :1]
+        return list_figures(scores.ravel(), labels.ravel().astype(np.int8), np.full(len(self.rows), labels.shape[1]))
+
+
 class TwoTower(VectorRecommender[TwoTowerConfig]):
     """The score is the cosine x_u · y_i of the customer tower's vector and the article tower's; see the module.
 
@@ -157,13 +207,17 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
 
     def training_figures(self) -> dict[str, float | None]:
         """Of the last fit: how many epochs it took, and the last one's loss."""
-        return {"epochs": len(self.epochs), "loss": self.epochs[-1].loss} if self.epochs else {}
+        if not self.epochs:
+            return {}
+        return {"epochs": len(self.epochs), "loss": self.epochs[-1].loss, **last_figures(self.training_curve())}
 
-    def _rankable(self, train: Interactions, catalogue: Catalogue | None) -> Mask:
-        rankable = super()._rankable(train, catalogue)
-        if self.config.reads_content and catalogue is not None and catalogue.vectors is not None:
-            rankable[self.article_ids.encode(catalogue.ids.values)] |= catalogue.vectors.any(axis=1)
-        return rankable
+    def training_curve(self) -> pd.DataFrame:
+        """How well the towers ordered lists after each epoch; see :meth:`Recommender.training_curve`.
+
+        A list has what a customer chose and ``LISTED`` articles drawn at random. The loss is over the cosines, divided
+        by the temperature.
+        """
+        return unpacked(self.weights["curve"]) if "curve" in self.weights else super().training_curve()
 
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
         config = self.config
@@ -175,6 +229,7 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
         towers = self._towers(groups.content, attributes.shape[1])
         self._train(towers, train, attributes)
         self.weights = {
+            "curve": packed(curve((each.epoch, each.validation) for each in self.epochs)),
             "content": groups.content,
             "customer_space": np.frombuffer(space.model_dump_json().encode(), dtype=np.uint8).copy(),
             **{f"towers.{name}": value.cpu().numpy() for name, value in towers.state_dict().items()},
@@ -187,8 +242,10 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
         return Towers(torch.from_numpy(content), attributes, self.config, random).to(self.torch_device)
 
     def _train(self, towers: Towers, train: Interactions, attributes: Float32s) -> None:
-        config, rows = self.config, np.arange(len(train))
+        config = self.config
         place = place_in_row(train.customers.astype(np.int64), len(train.customer_ids))
+        away = self._held_out(train, place)
+        rows = np.flatnonzero(~away)
         often = torch.from_numpy(np.bincount(train.articles, minlength=len(self.article_ids)) / len(train)).float()
         often = often.to(self.torch_device)
         sold, random = np.unique(train.articles).astype(np.int64), np.random.default_rng(config.seed)
@@ -212,6 +269,17 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
             return StepLoss(loss.detach())
 
         every = len(_parts(rows[: config.epoch_positives], config.batch_size))
+        parts = {TRAINING: rows, HELD_OUT: np.flatnonzero(away)}
+        judged = {part: TowerLists.of(train, place, each, config) for part, each in parts.items()}
+
+        def score() -> dict[str, float]:
+            return {
+                f"{part}_{name}": value
+                for part, lists in judged.items()
+                if len(lists.rows)
+                for name, value in lists.figures(towers, train, attributes, config).items()
+            }
+
         read = train.customers, train.articles, attributes, cast(Tensor, towers.content)
         with own_random_state(self.torch_device, config.seed):
             self.epochs = TrainingLoop(
@@ -224,9 +292,17 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
                 every=every,
                 patience=config.max_epochs,
                 learning_rates={"learning_rate": config.learning_rate},
+                score=score,
                 state=self.training_state,
                 made_from="" if self.training_state is None else fingerprint(config.model_dump_json(), *read),
             ).run()
+
+    def _held_out(self, train: Interactions, place: Indices) -> Mask:
+        """Which rows are not learned from: the last one of a share of the customers who have others, bool [rows]."""
+        counts = np.bincount(train.customers, minlength=len(train.customer_ids))
+        last = (place > 0) & (place == counts[train.customers] - 1)
+        away: Mask = last & held_out(len(counts), self.config.held_out, self.config.seed)[train.customers]
+        return away
 
     # Vectors
 

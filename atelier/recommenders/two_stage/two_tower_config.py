@@ -39,6 +39,13 @@ class TwoTowerConfig(RecommenderConfig):
         default=0.003, gt=0, le=1, description="Adam's step."
     )
 
+    held_out: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="The share of customers whose last interaction is not learned from, so that the training curve "
+        "shows it too; 0: the curve is of training alone.",
+    )
     ranking_negatives: int = Field(
         default=0,
         ge=0,

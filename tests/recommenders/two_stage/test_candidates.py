@@ -11,7 +11,14 @@ from atelier.interactions import Interactions
 from atelier.recommenders.two_stage.candidate_recall import candidate_recall
 from atelier.recommenders.two_stage.candidates import Candidates
 from atelier.recommenders.two_stage.moment import Moment, source_names
-from atelier.recommenders.two_stage.sources import OwnArticles, bought_together, popular, popular_by_age, same_style
+from atelier.recommenders.two_stage.sources import (
+    OwnArticles,
+    bought_together,
+    content_neighbours,
+    popular,
+    popular_by_age,
+    same_style,
+)
 from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
 from atelier.search.ragged import Ranked
 from tests.recommenders.two_stage.worlds import ARTICLE_IDS, CUSTOMERS, inputs
@@ -105,6 +112,25 @@ def test_what_was_bought_together_follows_the_graph() -> None:
     # u: d leads to a (1); a, in second place, to c and d (1/2 each, halved)
     assert lists_of(found) == [[A, C, D], [C, D], [], []]
     np.testing.assert_allclose(found.scores[0], [1, 0.25, 0.25])
+
+
+def test_near_by_content_is_only_what_nobody_chose_yet() -> None:
+    """Nobody chose b and f; b points the way of a, six tenths of the way of c, and across d and e; f has no content."""
+    made = inputs()
+    groups = made.groups.with_nearest(np.array([A, C, D, E], dtype=np.int32), ALL, 6)
+    found = content_neighbours(made.histories, groups, made.snapshot, ALL).lists(EVERYBODY, 3)
+    assert lists_of(found) == [[B], [B], [], []]
+    # u: a in second place, 1 / 2; v: c in first place, .6, and a in second place
+    np.testing.assert_allclose(found.scores[:2, 0], [0.5, 1.1], rtol=1e-6)
+    not_allowed = content_neighbours(made.histories, groups, made.snapshot, np.arange(6) != B)
+    assert lists_of(not_allowed.lists(EVERYBODY, 3)) == [[]] * 4
+
+
+def test_the_nearest_are_the_first_of_those_that_are_listed() -> None:
+    groups = inputs().groups.with_nearest(np.array([A, D, F], dtype=np.int32), np.isin(np.arange(6), [B, C, E]), 1)
+    assert groups.near_starts.tolist() == [0, 1, 1, 1, 2, 2, 2]
+    assert groups.near_codes.tolist() == [B, E]
+    np.testing.assert_allclose(groups.near_cosines, [1, 1], rtol=1e-6)
 
 
 def test_popular_in_a_window_and_in_an_age_group() -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from atelier.errors import BundleError
+from atelier.recommenders.two_stage.examples import Examples
 from atelier.recommenders.two_stage.network_ranker import NetworkRanker, Scaler, _epoch
-from atelier.recommenders.two_stage.ranker import Examples
 from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
 
 CONFIG = TwoStageConfig(ranker="network", network_epochs=40, network_learning_rate=0.01)
@@ -18,7 +18,7 @@ def examples() -> Examples:
     features = np.random.default_rng(0).normal(size=(800, 3)).astype(np.float32)
     labels = np.zeros((100, 8), np.int8)
     labels[np.arange(100), features[:, 0].reshape(100, 8).argmax(axis=1)] = 1
-    return Examples(features, labels.ravel(), np.full(100, 8))
+    return Examples(features, labels.ravel(), np.full(100, 8), np.arange(100))
 
 
 def test_the_scaler_fills_with_the_median_and_standardises() -> None:
@@ -33,7 +33,7 @@ def test_the_scaler_fills_with_the_median_and_standardises() -> None:
 
 def test_an_epoch_has_every_positive_and_others_of_its_list() -> None:
     labels = np.array([0, 1, 0, 0, 0, 1], np.int8)
-    few = Examples(np.zeros((6, 1), np.float32), labels, np.array([3, 3]))
+    few = Examples(np.zeros((6, 1), np.float32), labels, np.array([3, 3]), np.arange(2))
     rows = np.concatenate(_epoch(few, 4, np.random.default_rng(0)))
     assert sorted(rows[labels[rows] == 1]) == [1, 5]
     assert set(rows[labels[rows] == 0]) <= {0, 2, 3, 4}

@@ -13,7 +13,7 @@ from atelier import recommenders
 from atelier.catalogue import Catalogue
 from atelier.recommenders.two_stage.ranking_network import RankingNetwork, vector_names
 from atelier.recommenders.two_stage.two_stage import TwoStage
-from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
+from atelier.recommenders.two_stage.two_stage_config import TOWERS, TwoStageConfig
 from atelier.recommenders.two_stage.two_tower import TwoTower, ranking_loss
 
 ARTICLES = [f"a{number:02d}" for number in range(20)]
@@ -91,7 +91,9 @@ def test_the_network_ranks_what_the_towers_retrieve(model: TwoStage) -> None:
     recs = model.recommend(k=8, exclude_seen=False)
     own = recs["customer_id"].str[1:].astype(int) % 2 == recs["article_id"].str[1:].astype(int) % 2
     assert own.mean() > 0.95
-    assert model.training_figures() == {"lists": 0.0}, "it learns from no list of candidates"
+    figures = model.training_figures()
+    assert figures.pop("lists") == 0.0, "it learns from no list of candidates"
+    assert set(figures) == {f"training_{name}" for name in ("loss", "auc", "precision", "recall")}, "the towers' own"
     (row,) = model.explain(recs.head(1)).to_pylist()
     assert [reason["value"] for reason in row] == ["two_tower"], "numbers of vectors are no reasons"
     assert row[0]["weight"] == pytest.approx(1 / 61), "its part of the fusion: it stands first in the source's list"
@@ -121,3 +123,19 @@ def test_lists_are_filled_up_with_what_sells(model: TwoStage) -> None:
 def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         TwoStageConfig(**settings)
+
+
+def test_the_towers_read_the_attributes_of_known_and_new_customers() -> None:
+    """Whoever has no history gets another vector by their taste, and the same where it is not known."""
+    tastes = pd.DataFrame({"customer_id": [f"c{number:02d}" for number in range(62)]})
+    tastes["taste"] = np.where(np.arange(62) % 2, "odd", "even")
+    model = built(**TASTES, customer_attributes=("taste",)).fit(planted(), CATALOGUE, tastes)
+    vectors = model.customer_profiles.profiles[f"source.{TOWERS}.profile.customers"]
+    place = model.customer_profiles.ids.encode(["c60", "c61", "c58"])
+    assert vectors[place[0]] @ vectors[place[1]] < 0.9
+    new = pd.DataFrame({"customer_id": ["x0", "x1"], "taste": ["even", "odd"]})
+    nothing = planted().iloc[:0]
+    read = model.with_histories(nothing, new).customer_profiles.profiles[f"source.{TOWERS}.profile.customers"]
+    np.testing.assert_allclose(read, vectors[place[:2]], atol=1e-6)
+    blind = model.with_histories(nothing, new[["customer_id"]]).customer_profiles.profiles
+    np.testing.assert_array_equal(*blind[f"source.{TOWERS}.profile.customers"])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from atelier.errors import BundleError
-from atelier.recommenders.two_stage.ranker import BoostedRanker, Examples
+from atelier.recommenders.two_stage.examples import Examples
+from atelier.recommenders.two_stage.ranker import BoostedRanker
 from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
 
 CONFIG = TwoStageConfig(trees=20, min_examples_in_leaf=5, threads=1, feature_fraction=1.0)
@@ -17,7 +18,7 @@ def examples() -> Examples:
     features = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
     labels = np.zeros((50, 8), np.int8)
     labels[np.arange(50), features[:, 0].reshape(50, 8).argmax(axis=1)] = 1
-    return Examples(features, labels.ravel(), np.full(50, 8))
+    return Examples(features, labels.ravel(), np.full(50, 8), np.arange(50))
 
 
 def test_the_positive_comes_first(examples: Examples) -> None:

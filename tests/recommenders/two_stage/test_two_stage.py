@@ -274,3 +274,43 @@ def test_sources_are_named_once_and_are_others() -> None:
         TwoStageConfig(recommenders=("two_stage",))
     with pytest.raises(recommenders.UnknownModelError, match="no recommender 'best'"):
         recommenders.build("two_stage", **{**SMALL, "recommenders": ["best"]}).fit(FRAME, CATALOGUE)
+
+
+def described() -> Catalogue:
+    """Each sock and coat has a twin of the same content; nobody chose the twins."""
+    twins = ARTICLES.assign(article_id="new " + ARTICLES["article_id"])
+    both = pd.concat([ARTICLES, twins], ignore_index=True)
+    return Catalogue.from_frames(both, np.vstack([np.eye(12, dtype=np.float32)] * 2))
+
+
+def test_an_article_that_nobody_chose_becomes_a_candidate_by_its_content() -> None:
+    sources = (*TwoStageConfig().sources, "neighbours")
+    model = recommenders.build("two_stage", **{**SMALL, "sources": sources, "candidates": 30}).fit(FRAME, described())
+    assert isinstance(model, TwoStage)
+    assert model.ranks_unsold
+    assert source_names(model.config)[-1] == "neighbours"
+    table = next(model.candidate_batches(["c03"])).to_pandas()
+    near = table[table["rank_neighbours"].notna()]
+    own = set(FRAME.loc[FRAME["customer_id"] == "c03", "article_id"])
+    assert set(near["article_id"]) == {f"new {article}" for article in own}
+    only = model.recommend(["c03"], k=2, candidates=["new sock3", "new sock4"])
+    assert only["article_id"].tolist() == ["new sock3", "new sock4"], "the twin of their own sock comes first"
+    plain = recommenders.build("two_stage", **SMALL).fit(FRAME, described())
+    assert not plain.can_rank(["new sock3"]).any()
+
+
+def test_a_twin_that_was_chosen_later_is_a_positive_of_that_day() -> None:
+    """On the last day everybody takes the new twin of their sock, which is among that day's candidates as new."""
+    sock = FRAME["article_id"].str.startswith("sock") & (FRAME["occurred_at"] == DAYS[-1])
+    rows = FRAME.assign(article_id=np.where(sock, "new " + FRAME["article_id"], FRAME["article_id"]))
+    settings = {**SMALL, "sources": ("own", "neighbours"), "candidates": 30, "training_days": 1}
+    model = recommenders.build("two_stage", **settings).fit(rows, described())
+    assert model.training_figures()["recall_neighbours"] == 0.5
+    table = next(model.candidate_batches(["c03"])).to_pandas()
+    new = table.loc[table["rank_neighbours"].notna(), "article_id"]
+    assert not new.str.startswith("new sock").any(), "it was chosen since"
+
+
+def test_neighbours_need_content() -> None:
+    with pytest.raises(ValidationError, match="the source neighbours compares content"):
+        TwoStageConfig(sources=("neighbours",), content_length=0)
