@@ -83,7 +83,8 @@ def open_search(
 
     tables = ("articles", VALUES) if predicted else ("articles",)
     versions = {table: store.data_version(table, ds) for table in tables}
-    return articles, kept_search(home.root, versions | {"uncertain": uncertain, "every": every}, build)
+    made_from = versions | {"uncertain": uncertain, "every": every}
+    return articles, kept_search(home.root, made_from, build, lambda said: click.echo(clean(said), err=True))
 
 
 def parse_filters(given: Sequence[str]) -> dict[str, str]:

@@ -73,6 +73,19 @@ def run(shop: Home, monkeypatch: pytest.MonkeyPatch) -> Run:
     return lambda *arguments: CliRunner().invoke(cli.cli, [str(argument) for argument in arguments])
 
 
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> Home:
+    """A home of its own with one article, which is out of stock, and no model; commands run there."""
+    home = Home(tmp_path / "empty")
+    home.root.mkdir()
+    write_settings(home, Settings(source="sample", path="retailer", first_day=date(2025, 3, 1), last_day=DAY))
+    articles = pd.DataFrame({"article_id": ["a"], "in_stock": False, "product_type": "Coat", "name": "Coat"})
+    columns = list(REGISTRY["articles"].by_name)
+    home.open_store().write("articles", DAY, articles.assign(available_from=DAY).reindex(columns=columns))
+    monkeypatch.setenv("ATELIER_HOME", str(home.root))
+    return home
+
+
 def listed(result: Result) -> list[str]:
     """The articles of the lines that begin with a rank."""
     assert result.exit_code == 0, result.exception or result.output
@@ -151,6 +164,24 @@ class TestFind:
         after = set((shop.root / "search").glob("*/search.json"))
         assert made <= after
         assert len(after) == len(made) + 1
+
+    def test_a_damaged_index_is_made_again_and_said(self, run: Run, shop: Home) -> None:
+        first = run("find", "coat")
+        for file in (shop.root / "search").glob("*/search.json"):
+            file.unlink()
+        again = run("find", "coat")
+        assert again.exit_code == 0, again.exception
+        assert "a search makes the kept index again" in again.stderr
+        assert "search.json is missing or broken" in again.stderr
+        assert again.stdout == first.stdout
+        assert run("find", "coat").stderr == ""
+
+    def test_nothing_in_stock_is_no_fault(self, run: Run, empty: Home) -> None:
+        for _ in range(2):  # makes the index, reads it
+            done = run("find", "coat")
+            assert done.exit_code == 0, done.exception
+            assert "0 articles as of 2025-03-04" in done.output
+        assert "1 articles as of" in run("find", "coat", "--all").output
 
     def test_hits_are_ranked_for_a_customer(self, run: Run) -> None:
         done = run("find", "dress", "--customer", "t")
