@@ -41,7 +41,10 @@ def find(
 ) -> None:
     """Articles by the words of QUERY; --ATTRIBUTE VALUE (--color blue, --brand X) keeps those with that value."""
     home = Home.initialised()
-    ds = day.date() if day else served_day(home) if customer else home.open_store().last_day("articles")
+    if customer is not None:
+        ds = served_day(home, day)
+    else:
+        ds = day.date() if day else home.open_store().last_day("articles")
     articles, search = open_search(home, ds, uncertain=uncertain, every=every)
     hits = search.find(query, parse_filters(filters), None)
     if unknown := search.unknown_words(query):
