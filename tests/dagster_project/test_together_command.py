@@ -121,6 +121,7 @@ def test_outfits_around_an_article(command: Command, model: OutfitModel) -> None
         pairs = re.findall(r"(\S+) with (\S+) \([+-]\d+\.\d\d\)", part)
         assert 3 == len({frozenset(pair) for pair in pairs}) == len(pairs), "each pair once"
     assert companions[0].split("-")[0] != companions[1].split("-")[0]
+    assert set(placed(parts[0])) & set(placed(parts[1])) == {ASKED}, "outfits share the article alone"
 
 
 def test_what_cannot_be_answered_is_said(command: Command) -> None:
