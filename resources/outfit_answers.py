@@ -42,7 +42,7 @@ def read_answers(file: Path) -> "pd.DataFrame":
     wrong = (~frame["answer"].isin(ANSWERS)) | (frame[PAIR] == "").any(axis=1) | (frame[PAIR[0]] == frame[PAIR[1]])
     if wrong.any():
         first = frame[wrong].iloc[0]
-        line = int(frame.index.to_numpy()[wrong.to_numpy()][0]) + 2  # the header is the first
+        line = frame.index[wrong.to_numpy()][0]
         raise AnswersError(
             f"{file}, line {line}: {first.tolist()} is no answer: name two articles and one of {', '.join(ANSWERS)}, "
             "or an empty answer where nobody can say"
@@ -125,13 +125,18 @@ def add_answers(root: Path, answers: "pd.DataFrame", day: date) -> Path:
 
 
 def _read(file: Path) -> "pd.DataFrame":
-    """A CSV or Parquet file as texts; null is empty."""
+    """A CSV or Parquet file as texts, indexed by the line or row of the file; null is empty."""
     import pandas as pd
+
+    from atelier.csv_rows import CsvError, read_rows
 
     try:
         if file.suffix == ".parquet":
-            return pd.read_parquet(file).astype("str").fillna("")
-        return pd.read_csv(file, dtype="str", keep_default_na=False, encoding="utf-8-sig")
+            frame = pd.read_parquet(file).astype("str").fillna("")
+            return frame.set_axis(pd.RangeIndex(1, len(frame) + 1))
+        return read_rows(file)
+    except CsvError as error:
+        raise AnswersError(str(error)) from error
     except (OSError, ValueError) as error:  # ValueError: pandas' and Arrow's own, of files that they cannot read
         said = str(error).strip().splitlines()
         raise AnswersError(f"{file}: it cannot be read ({said[0] if said else type(error).__name__})") from error

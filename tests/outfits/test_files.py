@@ -48,7 +48,14 @@ def test_mango_gives_articles_with_attributes_and_file_names(tmp_path: Path) -> 
         (PRODUCTS + "1-99,99,Shoes,x.jpg\n", OUTFITS, r"holds 1 products more than once, first '1-99'"),
         (PRODUCTS, "outfit,cod_modelo_color\n1,2\n", "has no column 'cod_outfit'; it has outfit, cod_modelo_color"),
         (PRODUCTS, OUTFITS + "11,\n", "cod_modelo_color is empty in 1 rows, first in line 4"),
+        (PRODUCTS, "cod_outfit,cod_modelo_color\n\n10,2-01\n11,\n", "empty in 1 rows, first in line 4"),
         ('a,b\n"1', OUTFITS, "cannot be read as CSV"),
+        (
+            "des_product_family,cod_modelo_color,des_filename\nBelts, ties,1-99,1_99.jpg\n",
+            OUTFITS,
+            "line 2: the row has 4 fields and the header 3",
+        ),
+        (PRODUCTS.replace(".jpg\n", ".jpg,\n"), OUTFITS, "line 2: the row has 5 fields and the header 4"),
     ],
 )
 def test_what_is_wrong_with_mangos_files_is_named(tmp_path: Path, products: str, outfits: str, message: str) -> None:

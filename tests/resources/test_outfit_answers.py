@@ -72,3 +72,21 @@ def test_a_file_of_the_landing_zone_without_a_column_is_named(tmp_path: Path) ->
     (tmp_path / FEEDBACK / f"ds={DAY}.csv").write_text("outfit_id,article_id\n")
     with pytest.raises(AnswersError, match="no column answer"):
         known_answers(tmp_path, DAY)
+
+
+HEADER = "article_id,name,complement_article_id,complement_name,answer\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a,x,b,Coat, red,accepted\n", "line 2: the row has 6 fields and the header 5"),
+        ("a,x,b,Coat,accepted,\n", "line 2: the row has 6 fields"),
+        ("a,x,b,Coat, red, long,accepted\n", "line 2: the row has 7 fields"),
+        ('a,"x\ny",b,Coat,accepted\n\n\na,x,c,Coat,maybe\n', "line 6: .* is no answer"),
+    ],
+)
+def test_no_value_slips_into_another_column(tmp_path: Path, rows: str, message: str) -> None:
+    (tmp_path / "answers.csv").write_text(HEADER + rows)
+    with pytest.raises(AnswersError, match=message):
+        read_answers(tmp_path / "answers.csv")
