@@ -174,9 +174,9 @@ def _together(earlier: "pd.DataFrame", answers: "pd.DataFrame") -> "pd.DataFrame
     left, right = np.sort(answers[PAIR].to_numpy(object), axis=1).T
     pairs = pd.DataFrame({"left": left, "right": right, "answer": answers["answer"].to_numpy()})
     pairs = pairs.drop_duplicates(["left", "right"], keep="last")
-    said = earlier.groupby("outfit_id")["article_id"].agg(lambda ids: tuple(sorted(ids)))
-    replaced = said[said.isin(set(zip(pairs["left"], pairs["right"], strict=True)))].index
-    kept = earlier[~earlier["outfit_id"].isin(replaced)]
+    said = earlier.groupby("outfit_id")["article_id"].agg(frozenset)
+    anew = {frozenset(pair) for pair in zip(pairs["left"], pairs["right"], strict=True)}
+    kept = earlier[~earlier["outfit_id"].isin(said.index[[members in anew for members in said]])]
     escaped = [pairs[side].str.replace("%", "%25").str.replace("+", "%2B") for side in ("left", "right")]
     pairs["outfit_id"] = escaped[0] + "+" + escaped[1]
     while (taken := pairs["outfit_id"].isin(set(kept["outfit_id"]))).any():
