@@ -56,7 +56,7 @@ def read_mango(folder: Path) -> MangoData:
         columns={name: name.removeprefix(ATTRIBUTE) for name in attributes}
         | {MANGO_KEY: "article_id", PHOTOGRAPH: "path"}
     )
-    found["path"] = found["path"].str.rsplit("/", n=1).str[-1]
+    found["path"] = found["path"].str.replace(r"^.*/", "", regex=True)
     rows = outfits.rename(columns={"cod_outfit": "outfit_id", MANGO_KEY: "article_id"})
     return MangoData(
         found.sort_values("article_id", ignore_index=True), rows[["outfit_id", "article_id"]].reset_index(drop=True)

@@ -42,6 +42,12 @@ def test_mango_gives_articles_with_attributes_and_file_names(tmp_path: Path) -> 
     assert outfits.to_numpy().tolist() == [["10", "2-01"], ["10", "1-99"]]
 
 
+def test_products_need_no_photographs(tmp_path: Path) -> None:
+    products, _ = read_mango(mango(tmp_path, "cod_modelo_color,des_sex,des_filename\n1-99,,\n2-01,NA,\n"))
+    assert products["path"].isna().tolist() == [True, True]
+    assert products["sex"].isna().tolist() == [True, False]
+
+
 @pytest.mark.parametrize(
     ("products", "outfits", "message"),
     [
