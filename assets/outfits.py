@@ -76,6 +76,7 @@ def train_outfits(step: Step, config: OutfitTraining) -> None:
     _check_truth(step, truth, config)
     feedback = answers(step, articles)
     if truth.outfits is None:
+        step.note(MODEL, earlier_model_withdrawn=step.withdraw_model(MODEL))
         step.check(LEARNED, True, "nothing was trained, so nothing was asked")
         return
     _report_held_out(step, truth.outfits, articles, settings)

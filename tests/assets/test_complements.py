@@ -105,9 +105,9 @@ class Run:
         self.metadata: dict[str, dict[str, Any]] = {}
         self.learn()
 
-    def learn(self) -> None:
+    def learn(self, config: OutfitTraining = QUICK) -> None:
         """Train the model of the day, and make its lists."""
-        self.run(outfit_model, QUICK)
+        self.run(outfit_model, config)
         self.run(complementary_articles, ComplementConfig())
         self.table = self.store.read("complementary_articles", DAY).to_pandas()
 
@@ -248,6 +248,20 @@ def test_with_neither_nothing_is_trained_and_checks_say_so(neither: Run) -> None
     covered = neither.checks["articles_have_complements"]
     assert not covered.passed
     assert f"0 of {len(articles())} articles" in str(covered.description)
+
+
+def test_a_day_that_trains_nothing_any_more_ends_as_one_that_never_did(tmp_path: Path) -> None:
+    clicks = purchases(looks(200), kind="click")
+    again = Run(tmp_path, looks(40), clicks)
+    trained = again.bundle()
+    assert not again.list(LOOK).empty
+    again.learn(QUICK.model_copy(update={"least": 1000}))
+    with pytest.raises(PartitionMissing):
+        again.bundle()
+    assert again.table.empty
+    assert "no outfit model" in again.metadata["complementary_articles"]["without_model"]
+    assert again.metadata["outfit_model"]["earlier_model_withdrawn"]
+    assert again.models.bundle("outfit_model", trained.model_id).path.is_dir(), "who recorded its id can still open it"
 
 
 def test_broken_promises_are_counted(curated: Run) -> None:
