@@ -1,7 +1,8 @@
 """Model bundles: immutable folders, found by the id that a consumer recorded.
 
 What belongs here: publishing a folder of model files under the digest of its content, a pointer per day and its
-withdrawal, opening and verifying a bundle. What does not: what the files mean, which each model's own ``save`` and ``load`` know.
+withdrawal, opening and verifying a bundle. What does not: what the files mean, which each model's own ``save`` and
+``load`` know.
 
 A bundle is ``<root>/models/<name>/<model_id>/``; ``<root>/models/<name>/ds=<day>.json`` names the bundle of a day.
 """

@@ -5,7 +5,8 @@ not: reading files (:mod:`atelier.sources.reading`), rules of one format only.
 
 A row is rejected for one fault, the first that is found: by the order of the columns a required value that is missing,
 of the wrong type or out of range; then an unknown reference; then the wrong day; then, among rows without a fault,
-another row that is wrong, where rows count together; then a key that stood before. An optional value at fault becomes null and the row is kept; each such fault is noted.
+another row that is wrong, where rows count together; then a key that stood before. An optional value at fault becomes
+null and the row is kept; each such fault is noted.
 """
 
 import re
@@ -329,7 +330,7 @@ def _mark_paths(connection: duckdb.DuckDBPyConnection, rows: str, image_root: Pa
 def _mark_companions(connection: duckdb.DuckDBPyConnection, rows: str, name: str, raw: Raw) -> None:
     """Give a fault to every valid row that counts together with a wrong one; the fault names the first such row.
 
-    A broken line of a CSV counts by what stands in the place of the column ``name``; it may hold several lines.
+    A broken line of a CSV counts by what stands in the place of the column ``name``.
     """
     column = raw.column(name)
     assert column is not None  # noqa: S101 — a required column, which check_columns has looked for; for the type checker
@@ -341,8 +342,7 @@ def _mark_companions(connection: duckdb.DuckDBPyConnection, rows: str, name: str
         }}
         FROM (SELECT value, min(row) AS row FROM (
                 SELECT trim({name}) AS value, {ROW} AS row FROM {rows} WHERE fault IS NOT NULL
-                UNION ALL SELECT trim(string_split(line, ',')[$place], $around), row FROM (
-                    SELECT row, unnest(string_split(record ->> '$.line', chr(10))) AS line FROM {raw.malformed})
+                UNION ALL SELECT trim(string_split(record ->> '$.line', ',')[$place], $around), row FROM {raw.malformed}
             ) GROUP BY value) AS first
         WHERE {rows}.fault IS NULL AND trim({rows}.{name}) = first.value""",  # noqa: S608 — declared names
         {"place": place, "around": ' "\r\t'},

@@ -297,18 +297,17 @@ def test_an_answer_with_a_wrong_row_is_rejected_as_a_whole(zone: Any, on: Any, e
     assert (landed.rows_in, landed.rejected_rows) == (6, 4)
 
 
-@pytest.mark.parametrize("line", ["o,b", '"o",b', 'o,b,"rejected\np,c,rejected', "o,b,rejected,4"])
-def test_a_broken_line_makes_the_answers_wrong_that_it_is_of(zone: Any, on: Any, line: str) -> None:
+@pytest.mark.parametrize("line", ["o,b", '"o",b', "o,b,rejected,4", 'o,b,"rejected"x'])
+def test_a_broken_line_makes_the_answer_wrong_that_it_is_of(zone: Any, on: Any, line: str) -> None:
     folder = zone.root / "outfit_feedback"
     folder.mkdir()
     rows = ["o,a,rejected", "q,a,accepted", "q,b,accepted", "o,b,rejected", "p,a,rejected", "p,b,rejected", line]
     (folder / f"ds={zone.days[0]}.csv").write_text("\n".join(["outfit_id,article_id,answer", *rows, ""]))
     landed = on(open_source("parquet", zone.root), "outfit_feedback", zone.days[0])
-    left = ["q", "q"] if "p" in line else ["q", "q", "p", "p"]
-    assert landed.accepted.column("outfit_id").to_pylist() == left
-    reasons = landed.rejected.column("reason").to_pylist()
-    assert reasons[0] == "counts together with row 7, which is wrong"
-    assert reasons[-1].startswith("is not a row of CSV")
+    assert landed.accepted.column("outfit_id").to_pylist() == ["q", "q", "p", "p"]
+    *others, last = landed.rejected.column("reason").to_pylist()
+    assert others == ["counts together with row 7, which is wrong"] * 2
+    assert last.startswith("is not a row of CSV")
 
 
 def test_two_files_of_a_day_and_csv_of_other_tables_are_refused(zone: Any) -> None:
