@@ -66,7 +66,7 @@ def write_complements(step: Step, config: ComplementConfig) -> None:
 
 
 def sold_articles(step: Step) -> "pd.DataFrame":
-    """The articles of the day: ``article_id``, ``product_type``, ``in_stock``, the numbers ``kind``, ``style``, ``role``.
+    """The articles of the day: ``article_id``, ``product_type``, ``in_stock``; numbers: ``kind``, ``style``, ``role``.
 
     The kind of an article without a product type is −1, and so is the role of one without either; an article without a
     style is a style of its own.

@@ -127,7 +127,8 @@ class Run:
         return self.models.bundle("outfit_model", self.models.pointer("outfit_model", DAY))
 
     def list(self, name: str) -> pd.DataFrame:
-        return self.table[self.table["list"] == name]
+        found: pd.DataFrame = self.table[self.table["list"] == name]
+        return found
 
 
 @pytest.fixture(scope="module")

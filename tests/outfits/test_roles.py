@@ -14,7 +14,12 @@ def found(*rows: tuple[str, str, str | None]) -> dict[str, str | None]:
 
 
 def test_an_article_has_its_own_role_else_that_of_its_type_else_its_type() -> None:
-    rows = [("1", "s1", "bottom"), ("2", "s1", "bottom"), ("3", "s1", "top"), ("8", "s2", "bottom")]
+    rows: list[tuple[str, str, str | None]] = [
+        ("1", "s1", "bottom"),
+        ("2", "s1", "bottom"),
+        ("3", "s1", "top"),
+        ("8", "s2", "bottom"),
+    ]
     rows += [("4", "t1", "bottom"), ("5", "n1", "bag"), ("6", "gone", "shoes"), ("6", "h1", None)]
     assert found(*rows) == {
         "s1": "bottom",

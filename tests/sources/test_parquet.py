@@ -277,7 +277,12 @@ BROKEN = {
 @pytest.mark.parametrize("broken", BROKEN)
 def test_an_answer_with_a_wrong_row_is_rejected_as_a_whole(zone: Any, on: Any, ending: str, broken: str) -> None:
     article, answer = BROKEN[broken]
-    rows = [("o", "a", "rejected"), ("p", "a", "accepted"), ("o", "b", "rejected"), ("p", "b", "accepted")]
+    rows: list[tuple[str, str | None, str]] = [
+        ("o", "a", "rejected"),
+        ("p", "a", "accepted"),
+        ("o", "b", "rejected"),
+        ("p", "b", "accepted"),
+    ]
     rows += [("o", article, answer), ("p", "b", "accepted")]
     table = [dict(zip(("outfit_id", "article_id", "answer"), row, strict=True)) for row in rows]
     zone.put("outfit_feedback", zone.days[0], table)
