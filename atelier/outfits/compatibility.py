@@ -54,7 +54,8 @@ class Fitted:
         inputs: what the network reads of them.
         counted: what was counted over the outfits of training.
         network: the trained one.
-        rejected: the pairs and outfits that people rejected.
+        accepted: the pairs and outfits that people accepted; the counts hold each ``feedback_weight`` times.
+        rejected: those that people rejected.
         history: a record of each pass; empty for a model that was loaded.
     """
 
@@ -62,6 +63,7 @@ class Fitted:
     inputs: Inputs
     counted: PairStatistics
     network: Ensemble
+    accepted: Outfits
     rejected: Outfits
     history: list[Epoch]
 
@@ -121,7 +123,7 @@ class OutfitModel:
                 for look in train(member, lessons, counted, inputs.families, self._config_of(place), similar)
             ]
         network.eval()
-        self._fitted = Fitted(table, inputs, counted, network, answers.rejected, history)
+        self._fitted = Fitted(table, inputs, counted, network, answers.accepted, answers.rejected, history)
         return self
 
     def _config_of(self, member: int) -> OutfitConfig:
@@ -135,7 +137,7 @@ class OutfitModel:
             NotFittedError: there is nothing to save.
         """
         fitted = self.fitted
-        parts = (fitted.inputs, fitted.counted, fitted.network, fitted.rejected)
+        parts = (fitted.inputs, fitted.counted, fitted.network, fitted.accepted, fitted.rejected)
         write_bundle(Path(path), Stored(self.config, fitted.articles.ids, *parts))
 
     @classmethod
@@ -149,7 +151,7 @@ class OutfitModel:
         model = cls(stored.config)
         articles = Articles.from_frame(pd.DataFrame({"article_id": stored.article_ids.to_pandas()}))
         model._fitted = Fitted(
-            articles, stored.inputs, stored.counted, stored.network.eval(), stored.rejected, history=[]
+            articles, stored.inputs, stored.counted, stored.network.eval(), stored.accepted, stored.rejected, history=[]
         )
         return model
 
