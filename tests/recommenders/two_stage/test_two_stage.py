@@ -1,5 +1,6 @@
 """two_stage: what it learns, that no feature sees the truth, reasons, and fits without dates or without labels."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from atelier.catalogue import Catalogue
 from atelier.errors import UnknownIdentifier
 from atelier.interactions import Interactions, InteractionsError
 from atelier.recommenders.two_stage.moment import Moment, source_names
+from atelier.recommenders.two_stage.training_days import TrainingDay, TrainingRows
 from atelier.recommenders.two_stage.two_stage import TwoStage
 from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
 
@@ -111,6 +113,13 @@ def recorded(
     return found
 
 
+def with_returns() -> pd.DataFrame:
+    """The same purchases; on the last day everybody sends back what they bought two and three days before."""
+    kinds = FRAME.assign(kind="purchase")
+    recent = kinds[kinds["occurred_at"].dt.normalize().isin(DAYS[-4:-2])]
+    return pd.concat([kinds, recent.assign(occurred_at=DAYS[-1] + pd.Timedelta(hours=2), kind="return")])
+
+
 def with_another_last_day() -> pd.DataFrame:
     """The same customers at the same times; on the last day they buy few of the articles, and these often."""
     last, other = FRAME["occurred_at"] >= DAYS[-1], FRAME.copy()
@@ -126,10 +135,11 @@ def with_sales(frame: pd.DataFrame) -> Catalogue:
     return Catalogue.from_frames(ARTICLES, vectors.astype(np.float32), names)
 
 
-def test_no_feature_sees_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other purchases on the day of the labels change which candidates are positive, and no feature of any."""
-    other = with_another_last_day()
-    one, two = recorded(FRAME, monkeypatch), recorded(other, monkeypatch)
+@pytest.mark.parametrize("other", ["another last day", "returns"])
+def test_no_feature_sees_the_labels(other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other purchases or returns on the labels' day change which candidates are positive, and no feature of any."""
+    changed = with_returns() if other == "returns" else with_another_last_day()
+    one, two = recorded(FRAME, monkeypatch), recorded(changed, monkeypatch)
     common = one.keys() & two.keys()
     assert len(common) > 100
     assert all(np.array_equal(one[key], two[key], equal_nan=True) for key in common)
@@ -158,27 +168,60 @@ def test_the_age_of_a_new_customer_is_read() -> None:
 
 
 def test_a_day_that_leaks_into_its_own_features_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    cuts = TwoStage._cuts
+    days = TrainingRows.days
 
-    def leaking(self: TwoStage, train: Interactions) -> Any:
-        return [(before | label, label, moment) for before, label, moment in cuts(self, train)]
+    def leaking(self: TrainingRows, config: TwoStageConfig) -> list[TrainingDay]:
+        return [replace(day, before=day.before | day.label) for day in days(self, config)]
 
-    monkeypatch.setattr(TwoStage, "_cuts", leaking)
+    monkeypatch.setattr(TrainingRows, "days", leaking)
     with pytest.raises(InteractionsError, match="are not before the moment of the snapshot"):
         recommenders.build("two_stage", **SMALL).fit(FRAME, CATALOGUE)
 
 
-def test_days_of_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = Interactions.from_frame(FRAME)
-    model = recommenders.build("two_stage", **SMALL, training_days=9, horizon_days=2)
-    assert isinstance(model, TwoStage)
-    cuts = model._cuts(data)
-    times = data.occurred_at.astype("datetime64[D]")
-    days = [str(np.datetime64(moment, "us").astype("datetime64[D]")) for _, _, moment in cuts]
+def looked_back_at(frame: pd.DataFrame) -> TrainingRows:
+    data = Interactions.from_frame(frame)
+    return TrainingRows.of(data, TwoStageConfig().train_kinds, data.customer_ids, data.article_ids)
+
+
+def test_days_of_labels() -> None:
+    past = looked_back_at(FRAME)
+    cuts = past.days(TwoStageConfig(training_days=9, horizon_days=2))
+    times = past.rows.occurred_at.astype("datetime64[D]")
+    days = [str(np.datetime64(cut.as_of, "us").astype("datetime64[D]")) for cut in cuts]
     assert days == ["2020-03-05", "2020-03-04", "2020-03-03", "2020-03-02"]
-    for (before, label, _), day in zip(cuts, days, strict=True):
-        assert times[before].max() == np.datetime64(day) - 1
-        assert set(times[label]) == {np.datetime64(day), np.datetime64(day) + 1}
+    for cut, day in zip(cuts, days, strict=True):
+        assert times[cut.before].max() == np.datetime64(day) - 1
+        assert set(times[cut.label]) == {np.datetime64(day), np.datetime64(day) + 1}
+
+
+def test_a_purchase_counts_until_it_is_sent_back_and_is_no_label() -> None:
+    """The coat of day 1 is sent back on day 2, the sock of day 2 on day 3."""
+    rows = [("coat1", 0, "purchase"), ("coat1", 1, "return"), ("sock1", 1, "purchase"), ("sock2", 1, "purchase")]
+    rows += [("sock1", 2, "return"), ("sock3", 2, "purchase")]
+    frame = pd.DataFrame(rows, columns=["article_id", "occurred_at", "kind"]).assign(customer_id="u")
+    for dated in (True, False):
+        past = looked_back_at(
+            frame.assign(occurred_at=DAYS[frame["occurred_at"]]) if dated else frame.drop(columns="occurred_at")
+        )
+        names = past.rows.article_ids.decode(past.rows.articles)
+        found = [
+            (set(past.rows.article_ids.decode(past.known(day.before).articles)), set(names[day.label]))
+            for day in past.days(TwoStageConfig())
+        ]
+        if dated:
+            assert found == [({"sock1", "sock2"}, {"sock3"}), ({"coat1"}, {"sock2"})]
+        else:
+            assert found == [({"sock2"}, {"sock3"})], "the return of the sock came before the last choice"
+
+
+def test_what_is_only_sent_back_later_is_neither_listed_nor_counted() -> None:
+    """Everybody buys the last coat on the first day and sends it back on the last: examples know it, lists do not."""
+    kinds = FRAME.assign(kind="purchase")
+    bought = kinds.drop_duplicates("customer_id").assign(article_id="coat9")
+    sent_back = bought.assign(occurred_at=DAYS[-1], kind="return")
+    model = recommenders.build("two_stage", **SMALL).fit(pd.concat([kinds, bought, sent_back]), None)
+    assert not model.can_rank(["coat9"]).any()
+    assert "coat9" not in set(model.recommend(k=12, exclude_seen=False)["article_id"])
 
 
 def test_without_a_positive_it_fuses_and_says_so() -> None:
