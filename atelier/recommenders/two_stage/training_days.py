@@ -82,6 +82,11 @@ class TrainingRows:
             if (times < start).any()
         ]
 
+    def oldest(self, config: TwoStageConfig) -> Mask:
+        """The rows before the oldest day that is learned from, bool [rows]; all where there is no such day."""
+        days = self.days(config)
+        return days[-1].before if days else np.ones(len(self.rows), dtype=bool)
+
     def _places(self) -> tuple[Indices, Indices]:
         """The place of each row among its customer's, and that of the customer's last row that is kept; −1 for none."""
         m = len(self.rows.customer_ids)

@@ -29,6 +29,7 @@ from scipy.special import expit
 from atelier.arrays import Float32s, Float64s
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue
+from atelier.errors import BundleError
 from atelier.ids import Codes, IdMap
 from atelier.interactions import Interactions
 from atelier.progress import progress
@@ -38,7 +39,7 @@ from atelier.recommenders.training_data.customer_features import number_column
 from atelier.recommenders.two_stage import explanation
 from atelier.recommenders.two_stage.candidate_recall import candidate_recall
 from atelier.recommenders.two_stage.examples import Examples, held_out
-from atelier.recommenders.two_stage.histories import Histories
+from atelier.recommenders.two_stage.histories import Histories, frequent_channels, packed_channels, unpacked_channels
 from atelier.recommenders.two_stage.moment import (
     Moment,
     Situation,
@@ -89,8 +90,8 @@ class TwoStage(Recommender[TwoStageConfig]):
         """
         if not self.ranks_unsold:
             return groups
-        new, days, chosen = self.in_stock & self.ranked, past.days(self.config), past.rows.articles
-        new[chosen[days[-1].before] if days else chosen] = False
+        new, chosen = self.in_stock & self.ranked, past.rows.articles
+        new[chosen[past.oldest(self.config)]] = False
         return groups.with_nearest(np.unique(chosen), new, self.config.per_article)
 
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
@@ -103,7 +104,7 @@ class TwoStage(Recommender[TwoStageConfig]):
         past = TrainingRows.of(everything, self.config.train_kinds, train.customer_ids, self.article_ids)
         groups = ArticleGroups.of_catalogue(catalogue, self.article_ids, self.config.content_length, self.config.seed)
         groups = self._with_nearest(groups, past)
-        channels = () if train.channels is None else tuple(map(str, train.channels.categories))
+        channels = frequent_channels(past.rows, past.oldest(self.config))
         ages = self._ages(customers, train.customer_ids)
         known = None if catalogue is None else without_the_day(catalogue)
         situation = Situation(self.config, groups, channels, ages, known, customers)
@@ -116,7 +117,7 @@ class TwoStage(Recommender[TwoStageConfig]):
         self.weights = {
             **({} if curve is None else {"curve": packed(curve)}),
             **({} if ranker is None else {f"ranker.{name}": array for name, array in ranker.arrays().items()}),
-            "channels": np.frombuffer("\n".join(channels).encode(), dtype=np.uint8).copy(),
+            "channel_names": packed_channels(channels),
             **{f"group.{name}": array for name, array in vars(groups).items()},
             **now.inputs.snapshot.arrays(),
             **asked_weights(asked),
@@ -249,11 +250,11 @@ class TwoStage(Recommender[TwoStageConfig]):
         return model
 
     def _profile(self, history: Interactions) -> dict[str, Array]:
-        text = self.weights["channels"].tobytes().decode()
+        if "channel_names" not in self.weights:
+            raise BundleError("two_stage was saved without the channels that this version reads: train the model again")
+        channels = unpacked_channels(self.weights["channel_names"])
         ages = np.full(len(history.customer_ids), np.nan, dtype=np.float32)
-        own = Histories.of_interactions(
-            history, longest=self.config.history, channels=tuple(text.split("\n")) if text else (), ages=ages
-        )
+        own = Histories.of_interactions(history, longest=self.config.history, channels=channels, ages=ages)
         found = own.arrays()
         for name in self.config.recommenders:
             model = self._asked(name)

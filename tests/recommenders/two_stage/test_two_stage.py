@@ -12,6 +12,7 @@ from atelier import recommenders
 from atelier.catalogue import Catalogue
 from atelier.errors import UnknownIdentifier
 from atelier.interactions import Interactions, InteractionsError
+from atelier.recommenders.two_stage.histories import MOST_CHANNELS, channels_of
 from atelier.recommenders.two_stage.moment import Moment, source_names
 from atelier.recommenders.two_stage.training_days import TrainingDay, TrainingRows
 from atelier.recommenders.two_stage.two_stage import TwoStage
@@ -357,3 +358,34 @@ def test_a_twin_that_was_chosen_later_is_a_positive_of_that_day() -> None:
 def test_neighbours_need_content() -> None:
     with pytest.raises(ValidationError, match="the source neighbours compares content"):
         TwoStageConfig(sources=("neighbours",), content_length=0)
+
+
+def test_a_channels_name_may_hold_a_line_break() -> None:
+    frame = FRAME.assign(channel=np.where(FRAME["article_id"].str.startswith("sock"), "web\nshop", "web"))
+    model = recommenders.build("two_stage", **SMALL).fit(frame, CATALOGUE)
+    new = frame[frame["customer_id"] == "c03"].assign(customer_id="new")
+    found = model.recommend(histories=new, k=12, exclude_seen=False)
+    known = model.recommend(["c03"], k=12, exclude_seen=False)
+    pd.testing.assert_frame_equal(found.drop(columns="customer_id"), known.drop(columns="customer_id"))
+
+
+def test_of_many_channels_the_most_frequent_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """200 channels; by what sold before the judged day, so that features see no label through the choice either."""
+    numbers = np.arange(len(FRAME)) % 200
+    frame = FRAME.assign(channel=[f"till {number:03d}" for number in numbers])
+    model = recommenders.build("two_stage", **SMALL).fit(frame, CATALOGUE)
+    assert model.weights["snapshot.sold_by_channel"].shape == (MOST_CHANNELS, len(ARTICLES))
+    assert model.weights["snapshot.sold_by_channel"].any(axis=1).all()
+    new = frame[frame["customer_id"] == "c03"].assign(customer_id="new")
+    assert len(model.recommend(histories=new, k=12, exclude_seen=False)) == 12
+    last = frame["occurred_at"] >= DAYS[-1]
+    other = frame.assign(channel=frame["channel"].where(~last, "till 199"))
+    one, two = recorded(frame, monkeypatch), recorded(other, monkeypatch)
+    assert one.keys() == two.keys()
+    assert all(np.array_equal(one[key], two[key], equal_nan=True) for key in one)
+
+
+def test_the_places_of_many_channels_are_told_apart() -> None:
+    names = tuple(f"till {number:03d}" for number in range(200))
+    data = Interactions.from_frame(FRAME.head(200).assign(channel=names))
+    assert sorted(channels_of(data, names).tolist()) == list(range(200))
