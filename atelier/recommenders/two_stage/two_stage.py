@@ -73,7 +73,7 @@ class TwoStage(Recommender[TwoStageConfig]):
     examples_seen: int = 0
     """Lists that the last fit learned from."""
     recall_by_source: Mapping[str, float] = MappingProxyType({})
-    """The recall of the candidates of the newest day that was learned from, by source and ``merged``."""
+    """The recall of the candidates of the newest day, by source and ``merged``; empty where none of it has a history."""
 
     # Fitting
 
@@ -133,18 +133,25 @@ class TwoStage(Recommender[TwoStageConfig]):
     def _trained(self, past: TrainingRows, situation: Situation) -> tuple[CandidateRanker | None, pd.DataFrame | None]:
         """The trained ranker and its training curve; None, with a warning, where nothing can be learned."""
         days = past.days(self.config)
-        parts = [self._examples(past, day, situation) for day in progress(days, "two_stage: examples")]
+        parts = [self._examples(past, day, situation, days[0]) for day in progress(days, "two_stage: examples")]
         found = [part for part in parts if len(part.groups)]
         if not found:
             warnings.warn(
                 "two_stage has nothing to rank by: no candidate was chosen on a later day. Its lists are the sources' "
                 "by reciprocal-rank fusion; train it on more days",
-                stacklevel=5,
+                stacklevel=4,
             )
             return None, None
         examples = Examples.joined(found)
         away = held_out(len(past.rows.customer_ids), self.config.held_out, self.config.seed)[examples.customers]
-        learned = examples.where(~away) if away.any() and not away.all() else examples
+        if away.all():
+            warnings.warn(
+                f"two_stage holds nobody out: with held_out {self.config.held_out:g} no customer would be left to "
+                "learn from, so that it learns from all and its training curve shows training alone; lower held_out",
+                stacklevel=4,
+            )
+            away = np.zeros_like(away)
+        learned = examples.where(~away)
         self.examples_seen = len(learned.groups)
         judged = {TRAINING: learned.some(self.config.seed), HELD_OUT: examples.where(away).some(self.config.seed)}
         if self.config.ranker == "boosted":
@@ -153,8 +160,8 @@ class TwoStage(Recommender[TwoStageConfig]):
         network = NetworkRanker.trained(learned, self._feature_names, self.config, judged)
         return network, network.curve()
 
-    def _examples(self, past: TrainingRows, day: TrainingDay, situation: Situation) -> Examples:
-        """The labelled candidates of one day."""
+    def _examples(self, past: TrainingRows, day: TrainingDay, situation: Situation, newest: TrainingDay) -> Examples:
+        """The labelled candidates of one day; those of the newest are judged too."""
         none = np.zeros(0, np.int64)
         nothing = Examples(np.zeros((0, len(self._feature_names)), np.float32), np.zeros(0, np.int8), none, none)
         known, train, label = past.known(day.before), past.rows, day.label
@@ -162,7 +169,7 @@ class TwoStage(Recommender[TwoStageConfig]):
             return nothing
         then, _ = moment(known, day.as_of, situation, np.ones(len(self.article_ids), dtype=bool), self.device)
         rows = self._learned_from(known, np.unique(train.customers[label]))
-        if not self.recall_by_source:  # the first that is made is of the newest day
+        if day is newest:
             regulars = rows[then.inputs.histories.lengths[rows] > 0]
             truth = train.rows(label & np.isin(train.customers, regulars))
             found = candidate_recall(then, truth, train.customer_ids, self.article_ids)
@@ -195,7 +202,8 @@ class TwoStage(Recommender[TwoStageConfig]):
         """How many lists were trained on, the recall of the newest day's candidates, and the training curve's end.
 
         Recall, by source and ``merged``, is the mean over that day's customers with history of the share of what they
-        chose that is among their candidates. The ranker ``joint`` learns from no day's candidates, and has none.
+        chose that is among their candidates; it is left out where nobody who chose then has a history. The ranker
+        ``joint`` learns from no day's candidates, and has none.
         """
         recall = {f"recall_{source}": float(value) for source, value in self.recall_by_source.items()}
         return {"lists": float(self.examples_seen), **recall, **last_figures(self.training_curve())}
@@ -332,9 +340,14 @@ class TwoStage(Recommender[TwoStageConfig]):
 
         Raises:
             UnknownIdentifier: a customer is unknown.
+            ValueError: ``limit`` is no whole number of at least 1.
             NotFittedError: the model was not fitted.
         """
         self._check_fitted()
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 1):
+            raise ValueError(
+                f"limit is how many candidates a customer has at most, a whole number from 1, not {limit!r}"
+            )
         now, known = self.moment(candidates=limit), self.customer_profiles
         for rows in _chunks(self._places(known, customers)):
             ids = known.ids.take(known.rankable[rows])

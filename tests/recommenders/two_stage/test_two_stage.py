@@ -234,8 +234,9 @@ def test_without_a_positive_it_fuses_and_says_so() -> None:
             "occurred_at": pd.to_datetime(["2020-03-01", "2020-03-02", "2020-03-01"]),
         }
     )
-    with pytest.warns(UserWarning, match=r"nothing to rank by.*train it on more days"):
+    with pytest.warns(UserWarning, match=r"nothing to rank by.*train it on more days") as found:
         model = recommenders.build("two_stage", **SMALL).fit(frame, CATALOGUE)
+    assert found[0].filename == __file__
     assert model.recommend(["u"], k=1, exclude_seen=False)["article_id"].tolist() == ["coat2"]
     assert isinstance(model, TwoStage)
     reasons = model.explain(model.recommend(["u"], k=1, exclude_seen=False)).to_pylist()
@@ -284,6 +285,9 @@ def test_the_table_of_candidates_is_streamed(model: TwoStage, monkeypatch: pytes
     assert {f"rank_{name}" for name in source_names(model.config)} <= set(table.columns)
     with pytest.raises(UnknownIdentifier, match="'nobody'"):
         list(model.candidate_batches(["nobody"]))
+    for limit in (0, -1, 2.5):
+        with pytest.raises(ValueError, match=f"limit is how many candidates .* not {limit}"):
+            next(model.candidate_batches(limit=limit))  # type: ignore[arg-type]
 
 
 def test_ages_are_read_and_make_a_source() -> None:
@@ -389,3 +393,25 @@ def test_the_places_of_many_channels_are_told_apart() -> None:
     names = tuple(f"till {number:03d}" for number in range(200))
     data = Interactions.from_frame(FRAME.head(200).assign(channel=names))
     assert sorted(channels_of(data, names).tolist()) == list(range(200))
+
+
+def test_labels_that_cannot_occur_are_refused() -> None:
+    for kinds in (("purchas",), ("view",), ("purchase", "view")):
+        with pytest.raises(ValidationError, match=f"label_kinds holds {kinds[-1]}, which is not among train_kinds"):
+            TwoStageConfig(label_kinds=kinds)
+    assert TwoStageConfig(train_kinds=("view",), label_kinds=("view",)).label_kinds == ("view",)
+
+
+def test_a_group_of_features_is_named_once() -> None:
+    with pytest.raises(ValidationError, match="a group of features is named twice"):
+        TwoStageConfig(features=("own", "own"))
+
+
+def test_a_newest_day_without_regulars_has_no_recall() -> None:
+    """On the last day only new customers buy; the days before have regulars, but are not the newest."""
+    new = FRAME.assign(
+        customer_id=np.where(FRAME["occurred_at"] >= DAYS[-1], "new" + FRAME["customer_id"], FRAME["customer_id"])
+    )
+    figures = recommenders.build("two_stage", **SMALL).fit(new, CATALOGUE).training_figures()
+    assert figures["lists"] > 60
+    assert not any(name.startswith("recall_") for name in figures)
