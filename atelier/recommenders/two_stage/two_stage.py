@@ -73,7 +73,7 @@ class TwoStage(Recommender[TwoStageConfig]):
     examples_seen: int = 0
     """Lists that the last fit learned from."""
     recall_by_source: Mapping[str, float] = MappingProxyType({})
-    """The recall of the candidates of the newest day, by source and ``merged``; empty where none of it has a history."""
+    """The recall of the newest day's candidates, by source and ``merged``; empty where nobody of it has a history."""
 
     # Fitting
 

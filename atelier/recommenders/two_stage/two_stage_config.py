@@ -153,8 +153,8 @@ class TwoStageConfig(RecommenderConfig):
     def _labels_can_occur(self) -> Self:
         if others := [kind for kind in self.label_kinds if kind not in self.train_kinds]:
             raise ValueError(
-                f"label_kinds holds {', '.join(others)}, which is not among train_kinds ({', '.join(self.train_kinds)}), so "
-                "that no such row would be read: name it in train_kinds too, or leave it out"
+                f"label_kinds holds {', '.join(others)}, which is not among train_kinds ({', '.join(self.train_kinds)})"
+                ", so no such row would be read: name it in train_kinds too, or leave it out"
             )
         return self
 
