@@ -157,7 +157,8 @@ class TowerLists:
     Attributes:
         rows: int64 [n], rows of the interactions.
         place: int64 [n], how many rows the customer has before each of these.
-        codes: int64 [n, 1 + LISTED], the row's article and then others that were chosen by somebody, drawn at random.
+        codes: int64 [n, 1 + LISTED], the row's article and then others that were chosen by somebody, drawn at random;
+            int64 [n, 1] where there is no other.
     """
 
     rows: Indices
@@ -169,8 +170,12 @@ class TowerLists:
         """Lists of at most ``SAMPLE`` of the rows, by a seeded choice."""
         random = np.random.default_rng(config.seed)
         chosen = np.sort(random.permutation(rows)[:SAMPLE])
-        others = random.choice(np.unique(train.articles), (len(chosen), LISTED))
-        codes = np.hstack([train.articles[chosen][:, None], others]).astype(np.int64)
+        known, mine = np.unique(train.articles), train.articles[chosen][:, None]
+        if len(known) == 1:
+            return cls(chosen, place[chosen], mine.astype(np.int64))
+        drawn = random.integers(len(known) - 1, size=(len(chosen), LISTED))
+        drawn += drawn >= np.searchsorted(known, mine)  # the row's own article is skipped
+        codes = np.hstack([mine, known[drawn]]).astype(np.int64)
         return cls(chosen, place[chosen], codes)
 
     @torch.no_grad()
@@ -214,8 +219,8 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
     def training_curve(self) -> pd.DataFrame:
         """How well the towers ordered lists after each epoch; see :meth:`Recommender.training_curve`.
 
-        A list has what a customer chose and ``LISTED`` articles drawn at random. The loss is over the cosines, divided
-        by the temperature.
+        A list has what a customer chose and ``LISTED`` other articles drawn at random. The loss is over the cosines,
+        divided by the temperature.
         """
         return unpacked(self.weights["curve"]) if "curve" in self.weights else super().training_curve()
 
