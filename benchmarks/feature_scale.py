@@ -4,8 +4,9 @@
         [--threads 2] [--memory-limit 8GB] [--folder FOLDER]
 
 Both queries of the daily job read the whole history: medians, numbers of distinct customers and the sums of the last 30
-days cannot be had from the day before; sums and deviations could. Each is timed with the memory limit of the store's DuckDB, beside a bare count of the same
-rows, so that the figure is also a ratio of one run. pandas is not asked: it holds the rows in memory many times over.
+days cannot be had from the day before; sums and deviations could. Each is timed with the memory limit of the store's
+DuckDB, beside a bare count of the same rows, so that the figure is also a ratio of one run. pandas is not asked: it
+holds the rows in memory many times over.
 
 What belongs here: making the rows, timing the queries, printing. What does not: the queries (:mod:`sql`).
 """
