@@ -15,6 +15,7 @@ from assets.recommenders import GROUP, catalogue, training_interactions
 from assets.stage import stage
 from assets.step import Step
 from atelier.answers import FEEDBACK
+from atelier.complement_lists import BOUGHT, LOOK, TABLE
 from atelier.errors import PartitionMissing
 from resources.compute import gpu_pool
 from resources.tables import REGISTRY
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from atelier.outfits import OutfitModel
     from atelier.outfits.feedback import Feedback
 
-TABLE = "complementary_articles"
-LOOK, BOUGHT = "complete the look", "people also bought"
 PROMISES, COVERED = "complements_can_be_offered", "articles_have_complements"
 
 

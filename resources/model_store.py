@@ -180,6 +180,19 @@ class ModelStore:
         found = sorted(path.stem.removeprefix("ds=") for path in self._folder(name).glob("ds=*.json"))
         return [date.fromisoformat(day) for day in found]
 
+    def last_day(self, name: str) -> date:
+        """The newest day on which ``name`` was trained.
+
+        Raises:
+            PartitionMissing: there is none; the message names the job that makes it.
+        """
+        days = self.days(name)
+        if not days:
+            raise PartitionMissing(
+                f"there is no model {name} yet in {self._root}; make it with: {self._remedy(name, 'DAY')}"
+            )
+        return days[-1]
+
     def names(self) -> list[str]:
         """The models that were ever published."""
         return sorted(path.name for path in (self._root / "models").glob("*/") if NAME.fullmatch(path.name))

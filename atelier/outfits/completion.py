@@ -51,8 +51,9 @@ def complete(model: OutfitModel, outfit: Any, candidates: Any = None, k: int = 5
 def outfits_around(model: OutfitModel, article: str, candidates: Any = None, *, size: int, count: int) -> pd.DataFrame:
     """Different outfits around one article, each with one article of a family.
 
-    The i-th outfit begins with the i-th best companion of a family of its own, so that outfits differ where a person
-    looks first; then the best article of a further family is added until the outfit has its size.
+    Each outfit begins with the best companion of a family that no outfit before it began with, so that outfits differ
+    where a person looks first; then the best article of a further family is added until the outfit has its size. What
+    one outfit holds beside the article no later one holds.
 
     Args:
         model: a fitted model.
@@ -74,8 +75,11 @@ def outfits_around(model: OutfitModel, article: str, candidates: Any = None, *, 
     pool = np.arange(len(model.fitted.articles)) if candidates is None else numbers(model, candidates)
     families = model.fitted.inputs.families
     first, _ = ranked(model, start, pool)
-    _, best = np.unique(families[first], return_index=True)
-    grown = [_grown(model, np.append(start, first[place]), pool, size) for place in np.sort(best)[:count]]
+    grown: list[Int64s] = []
+    while len(grown) < count and len(first):
+        grown.append(_grown(model, np.append(start, first[0]), pool, size))
+        pool = np.setdiff1d(pool, grown[-1])
+        first = first[np.isin(first, pool) & (families[first] != families[first[0]])]
     rows = [(number, place, code) for number, outfit in enumerate(grown, 1) for place, code in enumerate(outfit, 1)]
     table = pd.DataFrame(rows, columns=["outfit", "place", "article_id"], dtype=np.int64)
     return table.assign(article_id=pd.array(model.fitted.articles.names[table["article_id"]], "str"))

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atelier.complement_lists import LOOK, TABLE
 from atelier.errors import AtelierError
+from dagster_project.commands.together import open_outfit_model
 from resources.retailer import Home
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE, LOOK, MODEL = "complementary_articles", "complete the look", "outfit_model"
 WINDOW = 28
 """Days of interactions that say how often an article is looked at."""
 
@@ -73,13 +74,10 @@ def answer(file: Path, day: datetime | None) -> None:
 
 def questions_of(home: Home, ds: date, count: int) -> "pd.DataFrame":
     """The pairs of a day that are worth asking, see :func:`atelier.outfits.worth_asking.worth_asking`."""
-    from atelier.outfits import OutfitModel
     from atelier.outfits.worth_asking import worth_asking
-    from resources.model_store import ModelStore
     from resources.outfit_answers import known_answers
 
-    models = ModelStore(home.store)
-    model = OutfitModel.load(models.bundle(MODEL, models.pointer(MODEL, ds)).path)
+    model = open_outfit_model(home, ds)
     with home.open_store().connect(as_of=ds, tables=[TABLE, "interactions"]) as connection:
         listed = connection.execute(
             "SELECT article_id, complement_article_id, rank FROM complementary_articles"

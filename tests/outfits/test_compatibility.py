@@ -157,6 +157,7 @@ def test_outfits_around_an_article_differ_and_hold_one_of_a_family() -> None:
     families = found["article_id"].str.split("-").str[0]
     assert families.groupby(found["outfit"]).nunique().tolist() == [3, 3]
     assert (found["article_id"].str.split("-").str[1] == "1").all()
+    assert not found.loc[found["place"] > 1, "article_id"].duplicated().any(), "two outfits share the article alone"
     starts = found.loc[found["place"] == 2, "article_id"].str.split("-").str[0]
     assert starts.nunique() == 2
 
