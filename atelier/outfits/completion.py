@@ -12,6 +12,7 @@ import pandas as pd
 from atelier.arrays import Float64s, Int64s
 from atelier.errors import UnknownIdentifier
 from atelier.ids import IdMap, preview
+from atelier.outfits.article_inputs import UNKNOWN
 from atelier.outfits.compatibility import OutfitModel
 from atelier.outfits.feedback import forbidden
 from atelier.outfits.outfits import OutfitsError
@@ -23,13 +24,14 @@ LIST_COLUMNS = ("article_id", "score", "rank")
 def complete(model: OutfitModel, outfit: Any, candidates: Any = None, k: int = 5) -> pd.DataFrame:
     """The candidates that go best with an outfit; none is of a family that the outfit has already.
 
-    No pair or outfit that people rejected is made complete.
+    Articles of a family that no outfit of training has are no candidates, because nothing is known of what goes with
+    it. No pair or outfit that people rejected is made complete.
 
     Args:
         model: a fitted model.
         outfit: the identifiers of its articles, at least one.
         candidates: the identifiers of what may be added, for example what is in stock; None: all articles. New articles
-            are scored by what is known of them.
+            of known families are scored by what is known of them.
         k: the length of the list.
 
     Returns:
@@ -141,10 +143,12 @@ def numbers(model: OutfitModel, article_ids: Any) -> Int64s:
 def ranked(model: OutfitModel, outfit: Int64s, pool: Int64s) -> tuple[Int64s, Float64s]:
     """The articles of a pool that are of no family of the outfit, best first, and their scores.
 
-    None completes a pair or an outfit that people rejected.
+    None is of a family that no outfit of training has: all of these have one number. None completes a pair or an outfit
+    that people rejected.
     """
     families = model.fitted.inputs.families
-    left = np.setdiff1d(pool[~np.isin(families[pool], families[outfit])], forbidden(model.fitted.rejected, outfit))
+    usable = (families[pool] != UNKNOWN) & ~np.isin(families[pool], families[outfit])
+    left = np.setdiff1d(pool[usable], forbidden(model.fitted.rejected, outfit))
     scorer, scores = model.comparable_scorer(), np.empty(len(left))
     for family in np.unique(families[left]):  # a loop over families: a row of scores is about one of them
         rows = np.flatnonzero(families[left] == family)

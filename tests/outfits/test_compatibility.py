@@ -225,3 +225,14 @@ def test_texts_that_share_most_words_are_no_large_numbers() -> None:
     words = ArticleEncoder.fit(table, OutfitConfig(modalities=("text",), attributes=()), np.ones(18, bool))(table).words
     assert words.std(axis=0).max() == pytest.approx(1)
     assert np.abs(words).max() < 10
+
+
+def test_an_outfit_of_one_article_has_no_score_and_no_outfits_have_none() -> None:
+    model = OutfitModel(OutfitConfig(**SMALL | {"epochs": 1})).fit(outfits().head(90), articles())
+    real, alone = outfits().head(3), pd.DataFrame({"outfit_id": ["alone"] * 2, "article_id": ["bags-0-1"] * 2})
+    for given in (alone, pd.concat([real, alone])):
+        with pytest.raises(OutfitsError, match="1 outfits have only one article: 'alone'"):
+            model.score(given)
+    empty = model.score(real.head(0))
+    assert (empty.columns.tolist(), len(empty)) == (["outfit_id", "score"], 0)
+    assert model.score(real)["score"].notna().all()
