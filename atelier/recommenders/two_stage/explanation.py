@@ -42,7 +42,7 @@ def explain(parts: ListParts, known: CustomerProfiles, recs: Any, most: int) -> 
     added to the ranker's score (where the ranker reads none: its part of the fusion). Then come the other features that
     raised the score, by falling contribution; a number of the towers' vectors says nothing to people and is left out.
     An article that is no candidate stands in a list because it sells: its only reason is the source ``popular``, of
-    weight 0.
+    weight 0. So is every article of a customer for whom nothing is ranked (:meth:`Moment.ranks_for`).
 
     Args:
         parts: the model's.
@@ -58,6 +58,7 @@ def explain(parts: ListParts, known: CustomerProfiles, recs: Any, most: int) -> 
     n = len(parts.article_ids)
     wanted = np.where(places >= 0, places * n + codes, -1)
     customers = np.unique(places[places >= 0])
+    customers = customers[parts.moment.ranks_for(customers)]
     reasons: list[list[dict[str, Any]] | None] = [[_popular()] if place >= 0 else None for place in places]
     for start in range(0, len(customers), CUSTOMERS):
         rows = customers[start : start + CUSTOMERS]

@@ -286,14 +286,14 @@ class TwoStage(Recommender[TwoStageConfig]):
         return found
 
     def _ranked_candidates(self, now: Moment, rows: Indices) -> tuple[Pairs, Float32s]:
-        """The candidates of those among the customers ``rows`` who have a history, and what the ranker says of them."""
-        with_history = np.flatnonzero(now.inputs.histories.lengths[rows] > 0)
-        active = rows[with_history]
+        """The candidates of those among the customers ``rows`` who are ranked for, and what the ranker says of them."""
+        ranked_for = np.flatnonzero(now.ranks_for(rows))
+        active = rows[ranked_for]
         candidates = now.candidates(active)
         raw: Float64s = candidates.fused()
         if self.trained_ranker is not None:
             raw = self.trained_ranker.scores(now.features(active, candidates))
-        return Pairs(with_history[candidates.rows], candidates.codes), raw.astype(np.float32)
+        return Pairs(ranked_for[candidates.rows], candidates.codes), raw.astype(np.float32)
 
     def _popular(self, now: Moment, eligible: Codes) -> tuple[Codes, Float32s]:
         """The eligible articles by what sold lately, then by what sold before, and their share of the most sold."""
