@@ -17,8 +17,9 @@ history get the popular articles alone: on validation days trees ordered these w
 import warnings
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ from scipy.special import expit
 from atelier.arrays import Float32s, Float64s, Mask
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue
+from atelier.errors import BundleError
 from atelier.ids import Codes, IdMap
 from atelier.interactions import Interactions
 from atelier.progress import progress
@@ -216,6 +218,20 @@ class TwoStage(Recommender[TwoStageConfig]):
         A step is a tree or an epoch. The lists are of labelled candidates, so that recall is of what is among these.
         """
         return unpacked(self.weights["curve"]) if "curve" in self.weights else super().training_curve()
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "cpu") -> Self:
+        """Read a saved model, its ranker too: see :meth:`Recommender.load`.
+
+        Raises:
+            BundleError: as there; or the ranker is damaged, or reads other features than this version makes.
+        """
+        model = super().load(path, device)
+        try:
+            _ = model.trained_ranker
+        except BundleError as error:
+            raise BundleError(f"{path}: {error}") from error
+        return model
 
     # Ranking
 

@@ -1,5 +1,7 @@
 """two_stage: what it learns, that no feature sees the truth, reasons, and fits without dates or without labels."""
 
+from copy import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ from pydantic import ValidationError
 
 from atelier import recommenders
 from atelier.catalogue import Catalogue
-from atelier.errors import UnknownIdentifier
+from atelier.errors import BundleError, UnknownIdentifier
 from atelier.interactions import Interactions, InteractionsError
 from atelier.recommenders.two_stage.moment import Moment, source_names
 from atelier.recommenders.two_stage.two_stage import TwoStage
@@ -97,6 +99,17 @@ def test_customers_without_history_are_told_that_it_sells(ranker: str) -> None:
     reasons = dict(zip(recs["customer_id"], model.explain(recs).to_pylist(), strict=True))
     assert reasons["x"] == [{"kind": "source", "value": "popular", "weight": 0.0}]
     assert reasons["c01"][0]["value"] != "popular"
+
+
+@pytest.mark.parametrize("damaged", [slice(0, -1), slice(0, 40)])
+def test_a_bundle_with_damaged_trees_does_not_load(model: TwoStage, damaged: slice, tmp_path: Path) -> None:
+    model.save(tmp_path / "sound")
+    assert isinstance(recommenders.load(tmp_path / "sound"), TwoStage)
+    other = copy(model)
+    other.weights = model.weights | {"ranker.trees": model.weights["ranker.trees"][damaged]}
+    other.save(tmp_path / "damaged")
+    with pytest.raises(BundleError, match=r"damaged: the trees of two_stage are not those that were saved"):
+        recommenders.load(tmp_path / "damaged")
 
 
 def recorded(
