@@ -27,7 +27,7 @@ from atelier.arrays import Float32s
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue
 from atelier.devices import copied, own_random_state
-from atelier.ids import Codes
+from atelier.ids import Codes, IdMap
 from atelier.interactions import Interactions
 from atelier.nn.layers import unset_linear
 from atelier.nn.ranking_losses import in_batch
@@ -224,7 +224,8 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
         groups = ArticleGroups.of_catalogue(catalogue, self.article_ids, config.content_length, config.seed)
         if config.reads_content and not groups.content.any():
             warnings.warn("two_tower was given no article vectors: it learns embeddings only", stacklevel=4)
-        space = AttributeSpace.fit(customers, config.customer_attributes, train.customer_ids)
+        trained_on = IdMap.from_values(train.customer_ids.take(np.unique(train.customers)))
+        space = AttributeSpace.fit(customers, config.customer_attributes, trained_on)
         attributes = space.matrix(customers, train.customer_ids)
         towers = self._towers(groups.content, attributes.shape[1])
         self._train(towers, train, attributes)
