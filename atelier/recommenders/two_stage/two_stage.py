@@ -10,7 +10,8 @@ without a positive among their candidates teach nothing and are left out. Then e
 interactions, for the lists. Without dates the last interaction of each customer is the label.
 
 **Lists** hold the ranked candidates first and then, where more is asked for, the popular articles. Customers without
-history get the popular articles alone: on validation days trees ordered these worse than their sales did. The score is
+history get the popular articles alone: on validation days trees ordered these worse than their sales did. Only the
+ranker ``joint`` ranks for them too, where one of the attributes that the towers read is known. The score is
 1 + 1/(1 + exp(−r)) for candidates, r the ranker's score, and popularity as a share, which is below 1, for the others.
 """
 

@@ -206,7 +206,11 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
         return self.config.reads_content
 
     def training_figures(self) -> dict[str, float | None]:
-        """Of the last fit: how many epochs it took, and the last one's loss."""
+        """Of the last fit: how many epochs it took, the last one's loss, and the training curve's end.
+
+        The end is ``training_loss``, ``training_auc``, ``training_precision``, ``training_recall``, and ``held_out_…``
+        likewise where customers are held out.
+        """
         if not self.epochs:
             return {}
         return {"epochs": len(self.epochs), "loss": self.epochs[-1].loss, **last_figures(self.training_curve())}
@@ -330,7 +334,10 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
 
     @torch.inference_mode()
     def _profiles(self, history: Interactions, attributes: Float32s) -> dict[str, Array]:
-        """The vectors of the customers of a history, computed on the processor whatever the device."""
+        """The vectors of the customers of a history, computed on the processor whatever the device.
+
+        Where attributes are read, ``described`` says of whom one is known, bool [n].
+        """
         towers = Towers(torch.from_numpy(self.weights["content"]), attributes.shape[1], self.config, torch.Generator())
         towers.load_state_dict({name: torch.tensor(value) for name, value in under(self.weights, "towers.").items()})
         counts = np.bincount(history.customers, minlength=len(history.customer_ids))
@@ -340,7 +347,8 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
             part = slice(first, first + CHUNK)
             seen = seen_before(history, ends[part], counts[part], self.config.history, attributes[part])
             vectors.append(towers.customers(seen).numpy())
-        return {"customers": np.concatenate(vectors)}
+        described = {"described": attributes.any(axis=1)} if attributes.shape[1] else {}
+        return {"customers": np.concatenate(vectors), **described}
 
     def article_vectors(self, codes: Codes) -> Scores:
         """The vectors y_i of articles, float32 [n, factors], of length 1; zero for those that it does not rank."""
