@@ -347,8 +347,10 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
             part = slice(first, first + CHUNK)
             seen = seen_before(history, ends[part], counts[part], self.config.history, attributes[part])
             vectors.append(towers.customers(seen).numpy())
-        described = {"described": attributes.any(axis=1)} if attributes.shape[1] else {}
-        return {"customers": np.concatenate(vectors), **described}
+        found: dict[str, Array] = {"customers": np.concatenate(vectors)}
+        if attributes.shape[1]:
+            found["described"] = (attributes != 0).any(axis=1)
+        return found
 
     def article_vectors(self, codes: Codes) -> Scores:
         """The vectors y_i of articles, float32 [n, factors], of length 1; zero for those that it does not rank."""

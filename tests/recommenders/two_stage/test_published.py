@@ -143,11 +143,11 @@ def test_the_towers_read_the_attributes_of_known_and_new_customers() -> None:
 
 @pytest.mark.parametrize("wealth", [{"c60": 20.0}, {"c60": 1e6}])
 def test_attributes_are_read_as_of_those_trained_on(wealth: dict[str, float]) -> None:
-    """The mean, the spread and the texts are those of customers with interactions: nothing of c60 changes the towers."""
+    """The mean, the spread and the texts are those of customers with interactions: c60 changes nothing."""
     frame = pd.DataFrame({"customer_id": [f"c{number:02d}" for number in range(60)], "wealth": 20.0 + np.arange(60)})
     frame["taste"] = "plain"
     others = pd.DataFrame({"customer_id": list(wealth), "wealth": list(wealth.values()), "taste": "rare"})
-    config = {"max_epochs": 1, "customer_attributes": ("wealth", "taste")}
+    config: dict[str, Any] = {"max_epochs": 1, "customer_attributes": ("wealth", "taste")}
     fits = [
         recommenders.build("two_tower", **config).fit(planted(), CATALOGUE, customers)
         for customers in (frame, pd.concat([frame, others], ignore_index=True))

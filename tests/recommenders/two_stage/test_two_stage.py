@@ -97,6 +97,7 @@ def test_customers_without_history_are_told_that_it_sells(ranker: str) -> None:
     """The ranker did not order their lists, so no feature is a reason, though the sources list these articles."""
     frame = pd.DataFrame({"customer_id": [*sorted(set(FRAME["customer_id"])), "x"]})
     model = recommenders.build("two_stage", **SMALL, ranker=ranker, network_epochs=1).fit(FRAME, CATALOGUE, frame)
+    assert isinstance(model, TwoStage)
     recs = model.recommend(["c01", "x"], k=5, exclude_seen=False)
     reasons = dict(zip(recs["customer_id"], model.explain(recs).to_pylist(), strict=True))
     assert reasons["x"] == [{"kind": "source", "value": "popular", "weight": 0.0}]
