@@ -11,15 +11,17 @@ without a positive among their candidates teach nothing and are left out. What w
 interactions, for the lists. Without dates the last interaction of each customer is the label.
 
 **Lists** hold the ranked candidates first and then, where more is asked for, the popular articles. Customers without
-history get the popular articles alone: on validation days trees ordered these worse than their sales did. The score is
+history get the popular articles alone: on validation days trees ordered these worse than their sales did. Only the
+ranker ``joint`` ranks for them too, where one of the attributes that the towers read is known. The score is
 1 + 1/(1 + exp(−r)) for candidates, r the ranker's score, and popularity as a share, which is below 1, for the others.
 """
 
 import warnings
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -215,6 +217,20 @@ class TwoStage(Recommender[TwoStageConfig]):
         """
         return unpacked(self.weights["curve"]) if "curve" in self.weights else super().training_curve()
 
+    @classmethod
+    def load(cls, path: str | Path, device: str = "cpu") -> Self:
+        """Read a saved model, its ranker too: see :meth:`Recommender.load`.
+
+        Raises:
+            BundleError: as there; or the ranker is damaged, or reads other features than this version makes.
+        """
+        model = super().load(path, device)
+        try:
+            _ = model.trained_ranker
+        except BundleError as error:
+            raise BundleError(f"{path}: {error}") from error
+        return model
+
     # Ranking
 
     @property
@@ -284,14 +300,14 @@ class TwoStage(Recommender[TwoStageConfig]):
         return found
 
     def _ranked_candidates(self, now: Moment, rows: Indices) -> tuple[Pairs, Float32s]:
-        """The candidates of those among the customers ``rows`` who have a history, and what the ranker says of them."""
-        with_history = np.flatnonzero(now.inputs.histories.lengths[rows] > 0)
-        active = rows[with_history]
+        """The candidates of those among the customers ``rows`` who are ranked for, and what the ranker says of them."""
+        ranked_for = np.flatnonzero(now.ranks_for(rows))
+        active = rows[ranked_for]
         candidates = now.candidates(active)
         raw: Float64s = candidates.fused()
         if self.trained_ranker is not None:
             raw = self.trained_ranker.scores(now.features(active, candidates))
-        return Pairs(with_history[candidates.rows], candidates.codes), raw.astype(np.float32)
+        return Pairs(ranked_for[candidates.rows], candidates.codes), raw.astype(np.float32)
 
     def _popular(self, now: Moment, eligible: Codes) -> tuple[Codes, Float32s]:
         """The eligible articles by what sold lately, then by what sold before, and their share of the most sold."""

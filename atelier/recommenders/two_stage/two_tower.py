@@ -27,7 +27,7 @@ from atelier.arrays import Float32s
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue
 from atelier.devices import copied, own_random_state
-from atelier.ids import Codes
+from atelier.ids import Codes, IdMap
 from atelier.interactions import Interactions
 from atelier.nn.layers import unset_linear
 from atelier.nn.ranking_losses import in_batch
@@ -211,7 +211,11 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
         return self.config.reads_content
 
     def training_figures(self) -> dict[str, float | None]:
-        """Of the last fit: how many epochs it took, and the last one's loss."""
+        """Of the last fit: how many epochs it took, the last one's loss, and the training curve's end.
+
+        The end is ``training_loss``, ``training_auc``, ``training_precision``, ``training_recall``, and ``held_out_…``
+        likewise where customers are held out.
+        """
         if not self.epochs:
             return {}
         return {"epochs": len(self.epochs), "loss": self.epochs[-1].loss, **last_figures(self.training_curve())}
@@ -229,7 +233,8 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
         groups = ArticleGroups.of_catalogue(catalogue, self.article_ids, config.content_length, config.seed)
         if config.reads_content and not groups.content.any():
             warnings.warn("two_tower was given no article vectors: it learns embeddings only", stacklevel=4)
-        space = AttributeSpace.fit(customers, config.customer_attributes, train.customer_ids)
+        trained_on = IdMap.from_values(train.customer_ids.take(np.unique(train.customers)))
+        space = AttributeSpace.fit(customers, config.customer_attributes, trained_on)
         attributes = space.matrix(customers, train.customer_ids)
         towers = self._towers(groups.content, attributes.shape[1])
         self._train(towers, train, attributes)
@@ -334,7 +339,10 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
 
     @torch.inference_mode()
     def _profiles(self, history: Interactions, attributes: Float32s) -> dict[str, Array]:
-        """The vectors of the customers of a history, computed on the processor whatever the device."""
+        """The vectors of the customers of a history, computed on the processor whatever the device.
+
+        Where attributes are read, ``described`` says of whom one is known, bool [n].
+        """
         towers = Towers(torch.from_numpy(self.weights["content"]), attributes.shape[1], self.config, torch.Generator())
         towers.load_state_dict({name: torch.tensor(value) for name, value in under(self.weights, "towers.").items()})
         counts = np.bincount(history.customers, minlength=len(history.customer_ids))
@@ -344,7 +352,10 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
             part = slice(first, first + CHUNK)
             seen = seen_before(history, ends[part], counts[part], self.config.history, attributes[part])
             vectors.append(towers.customers(seen).numpy())
-        return {"customers": np.concatenate(vectors)}
+        found: dict[str, Array] = {"customers": np.concatenate(vectors)}
+        if attributes.shape[1]:
+            found["described"] = (attributes != 0).any(axis=1)
+        return found
 
     def article_vectors(self, codes: Codes) -> Scores:
         """The vectors y_i of articles, float32 [n, factors], of length 1; zero for those that it does not rank."""

@@ -1,6 +1,8 @@
 """two_stage: what it learns, that no feature sees the truth, reasons, and fits without dates or without labels."""
 
+from copy import copy
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,10 @@ from pydantic import ValidationError
 
 from atelier import recommenders
 from atelier.catalogue import Catalogue
-from atelier.errors import UnknownIdentifier
+from atelier.errors import BundleError, UnknownIdentifier
 from atelier.interactions import Interactions, InteractionsError
+from atelier.recommenders.two_stage.examples import held_out
+from atelier.recommenders.two_stage.explanation import ListParts, explain
 from atelier.recommenders.two_stage.histories import MOST_CHANNELS, channels_of
 from atelier.recommenders.two_stage.moment import Moment, source_names
 from atelier.recommenders.two_stage.training_days import TrainingDay, TrainingRows
@@ -91,6 +95,29 @@ def test_customers_without_history_get_what_sells() -> None:
     assert model.recommend(["x"], k=5)["article_id"].tolist() == popular.recommend(["x"], k=5)["article_id"].tolist()
 
 
+@pytest.mark.parametrize("ranker", ["boosted", "network"])
+def test_customers_without_history_are_told_that_it_sells(ranker: str) -> None:
+    """The ranker did not order their lists, so no feature is a reason, though the sources list these articles."""
+    frame = pd.DataFrame({"customer_id": [*sorted(set(FRAME["customer_id"])), "x"]})
+    model = recommenders.build("two_stage", **SMALL, ranker=ranker, network_epochs=1).fit(FRAME, CATALOGUE, frame)
+    assert isinstance(model, TwoStage)
+    recs = model.recommend(["c01", "x"], k=5, exclude_seen=False)
+    reasons = dict(zip(recs["customer_id"], model.explain(recs).to_pylist(), strict=True))
+    assert reasons["x"] == [{"kind": "source", "value": "popular", "weight": 0.0}]
+    assert reasons["c01"][0]["value"] != "popular"
+
+
+@pytest.mark.parametrize("damaged", [slice(0, -1), slice(0, 40)])
+def test_a_bundle_with_damaged_trees_does_not_load(model: TwoStage, damaged: slice, tmp_path: Path) -> None:
+    model.save(tmp_path / "sound")
+    assert isinstance(recommenders.load(tmp_path / "sound"), TwoStage)
+    other = copy(model)
+    other.weights = model.weights | {"ranker.trees": model.weights["ranker.trees"][damaged]}
+    other.save(tmp_path / "damaged")
+    with pytest.raises(BundleError, match=r"damaged: the trees of two_stage are not those that were saved"):
+        recommenders.load(tmp_path / "damaged")
+
+
 def recorded(
     frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue = CATALOGUE, **settings: Any
 ) -> dict[tuple[int, str, str], list[float]]:
@@ -166,6 +193,23 @@ def test_the_age_of_a_new_customer_is_read() -> None:
     known = model.with_histories(history, new).customer_profiles.profiles
     assert known["history.ages"].tolist() == [60.0]
     assert np.isnan(model.with_histories(history).customer_profiles.profiles["history.ages"]).all()
+
+
+@pytest.mark.parametrize("ranker", ["network", "boosted"])
+def test_held_out_lists_teach_nothing(ranker: str) -> None:
+    """Two fits whose held-out lists alone differ have the same ranker, to the medians, means and deviations of it."""
+    settings: dict[str, Any] = {**SMALL, "ranker": ranker, "network_epochs": 2, "training_days": 1, "held_out": 0.5}
+    ids = Interactions.from_frame(FRAME).customer_ids
+    away = ids.take(np.flatnonzero(held_out(len(ids), 0.5, TwoStageConfig().seed))[2:]).to_pylist()
+    judged = FRAME["customer_id"].isin(away) & (FRAME["occurred_at"] >= DAYS[-1])
+    models = [recommenders.build("two_stage", **settings).fit(frame, CATALOGUE) for frame in (FRAME, FRAME[~judged])]
+    curves = [model.training_curve().query("part == 'held_out'") for model in models]
+    assert not curves[0].equals(curves[1]), "the held-out lists differ"
+    one, two = ({key: array for key, array in each.weights.items() if key.startswith("ranker.")} for each in models)
+    assert one.keys() == two.keys()
+    assert one.keys() >= ({"ranker.trees"} if ranker == "boosted" else {"ranker.median", "ranker.deviation"})
+    for name, array in one.items():
+        np.testing.assert_array_equal(two[name], array, err_msg=name)
 
 
 def test_a_day_that_leaks_into_its_own_features_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,6 +309,34 @@ def test_reasons_name_the_source_and_the_features_that_raised_the_score(model: T
     assert [r[0]["value"] for r in reasons[10:12]] == ["popular"] * 2
     unknown = pd.DataFrame({"customer_id": ["nobody"], "article_id": ["sock1"]})
     assert model.explain(unknown).to_pylist() == [None]
+
+
+class EveryFeature:
+    """A ranker to which every feature adds as much, except those of sources, which lower the score."""
+
+    def __init__(self, names: tuple[str, ...], matrix: Any = None) -> None:
+        self.names, self.matrix = names, matrix
+
+    def contributions(self, features: Any) -> Any:
+        self.matrix = features
+        return np.where([name.startswith(("rank_", "score_")) for name in self.names], -1.0, np.ones_like(features))
+
+
+def test_a_reason_is_what_raised_the_score_and_happened(model: TwoStage) -> None:
+    """Neither what is unknown or never happened is a reason, nor has a source weight that lowered the score."""
+    names = model._feature_names
+    ranker: Any = EveryFeature(names)
+    parts = ListParts(model.moment(), ranker, names, model.article_ids)
+    recs = pd.DataFrame({"customer_id": "c01", "article_id": ["sock1", "sock2"]})
+    bought, never = explain(parts, model.customer_profiles, recs, len(names)).to_pylist()
+    for reasons in (bought, never):
+        assert (reasons[0]["kind"], reasons[0]["weight"]) == ("source", 0.0)
+    told = [{reason["value"] for reason in reasons[1:]} for reasons in (bought, never)]
+    own = {"own_days", "own_times", "own_distinct_days", "own_share", "own_last_day"}
+    assert told[0] & {name for name in names if name.startswith("own_")} == own
+    assert not {name for name in told[1] if name.startswith("own_")}
+    assert {"type_times", "type_days", "sold_7"} <= told[1], "they chose other socks, and this one sells"
+    assert "price" not in told[0] | told[1], "the frame has no prices"
 
 
 def test_contributions_add_up_to_the_score(model: TwoStage) -> None:
