@@ -24,6 +24,10 @@ from sql import query
 if TYPE_CHECKING:
     import pandas as pd
 
+NEWEST = 'SELECT max(ds) FROM materialisations WHERE len($tables) = 0 OR list_contains($tables, "table")'
+NEWEST_VERSIONS = """
+    SELECT data_version FROM materialisations WHERE list_contains($tables, "table")
+    QUALIFY ds = max(ds) OVER (PARTITION BY "table") ORDER BY "table", part"""
 NEVER = date(9999, 12, 31)
 #: What identifies a file: a replaced one has another inode, a time of modification or a size.
 Identity = tuple[int, int, int] | None
@@ -42,11 +46,10 @@ class Reader:
 
     Attributes:
         coverage: which days the sorted file beside it answers for.
-        version: another text for another database.
     """
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, covered: Coverage, version: str) -> None:
-        self._cursor, self.coverage, self.version = cursor, covered, version
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, covered: Coverage) -> None:
+        self._cursor, self.coverage = cursor, covered
 
     def frame(self, name: str, **parameters: Any) -> "pd.DataFrame":
         """What ``sql/pages/<name>.sql`` gives, its parameters bound."""
@@ -63,10 +66,15 @@ class Reader:
         days = {"missing": missing, "since": min(missing, default=NEVER), "superseded": list(self.coverage.superseded)}
         return self.frame(name, **days, **parameters)
 
-    def has_table(self, name: str) -> bool:
-        """Whether the database has a table or view of that name."""
-        asked = "SELECT 1 FROM information_schema.tables WHERE table_catalog = 'shop' AND table_name = $name"
-        return self._run(asked, {"name": name}).fetchone() is not None
+    def newest(self, *tables: str) -> date | None:
+        """The newest day of these tables, of all without a name; None where none has a day."""
+        found = self._run(NEWEST, {"tables": list(tables)}).fetchone()
+        return found[0] if found else None
+
+    def data_version(self, *tables: str) -> str:
+        """What the newest days of these tables hold: another text for other bytes."""
+        rows = self._run(NEWEST_VERSIONS, {"tables": list(tables)}).fetchall()
+        return " ".join(version for (version,) in rows)
 
     def _run(self, sql: str, parameters: dict[str, Any]) -> duckdb.DuckDBPyConnection:
         try:
@@ -134,7 +142,7 @@ class PublishedDatabase:
         try:
             cursor.execute("USE shop")
             timer.start()
-            yield Reader(cursor, opened.coverage, str(opened.identity))
+            yield Reader(cursor, opened.coverage)
         finally:
             timer.cancel()
             cursor.close()
