@@ -1,17 +1,18 @@
 """What each customer did and what each article sold, in the order in which a page asks for it.
 
-What belongs here: the file ``serve/histories.duckdb`` of a home, making it from ``atelier.duckdb``, and which days of it
-still hold. What does not: asking it (:mod:`resources.published`), the store's own partitions
+What belongs here: the file ``serve/histories.duckdb`` of a home, making it from ``atelier.duckdb``, and which days of
+it still hold. What does not: asking it (:mod:`resources.published`), the store's own partitions
 (:mod:`resources.feature_store`).
 
-The store keeps interactions by day, each day in the order of the source, so one customer's would be looked for in every
-file. This file holds the same rows sorted by a hash of the customer, and the units sold sorted by a hash of the article:
-DuckDB keeps the smallest and the largest value of every block of rows, and reads the few blocks that may hold the one asked
-for. It hashes because it compares the first eight bytes of a text there, which many identifiers share.
+The store keeps interactions by day, each day in the order of the source, so one customer's would be looked for in
+every file. This file holds the same rows sorted by a hash of the customer, and the units sold sorted by a hash of the
+article: DuckDB keeps the smallest and the largest value of every block of rows, and reads the few blocks that may hold
+the one asked for. Hashes, because of a text it keeps the first eight bytes alone, which many identifiers share.
 
-It remembers the data version of each day that it covers. A day that was written again since does not count, one that was
-added since is read from the store, so a night costs nothing; the file is made anew where more than :data:`MOST_MISSING`
-days are missing, or any was written again. It can be deleted at any time, and must be where a customer is forgotten.
+It remembers the data version of each day that it covers. A day that was written again since does not count, one that
+was added since is read from the store, so a night costs nothing; the file is made anew where more than
+:data:`MOST_MISSING` days are missing, or any was written again. It can be deleted at any time, and must be where a
+customer is forgotten.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,7 @@ FILE = "histories.duckdb"
 MOST_MISSING = 7
 """Days that are read from the store's own files at each question, at most, before the file is made anew."""
 VERSIONS = """SELECT ds, data_version FROM materialisations WHERE "table" = 'interactions' ORDER BY ds"""
-COVERED = "SELECT ds, data_version FROM histories.covered WHERE engine = $engine"
+COVERED = "SELECT ds, CASE WHEN engine = $engine THEN data_version END FROM histories.covered"
 ENGINE = {"engine": duckdb.__version__}  # another version of DuckDB may hash otherwise
 
 
@@ -70,7 +71,7 @@ def attach_histories(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 def coverage(connection: duckdb.DuckDBPyConnection) -> Coverage:
     """What the attached file covers of the database in use."""
     now: Mapping[date, str] = dict(connection.execute(VERSIONS).fetchall())
-    then: Mapping[date, str] = dict(connection.execute(COVERED, ENGINE).fetchall())
+    then: Mapping[date, str | None] = dict(connection.execute(COVERED, ENGINE).fetchall())
     return Coverage(
         superseded=tuple(sorted(day for day, version in then.items() if now.get(day) != version)),
         missing=tuple(sorted(day for day, version in now.items() if then.get(day) != version)),

@@ -1,8 +1,8 @@
 """Reading ``atelier.duckdb`` while it may be replaced: what the web pages and whoever else looks things up ask.
 
-What belongs here: opening the database so that nothing can be written and no other file be read, noticing that a new one was
-published, running the queries of ``sql/pages``. What does not: publishing (:mod:`resources.publishing`), the sorted file
-beside it (:mod:`resources.histories`), showing anything.
+What belongs here: opening the database so that nothing can be written and no other file be read, noticing that a new
+one was published, running the queries of ``sql/pages``. What does not: publishing (:mod:`resources.publishing`), the
+sorted file beside it (:mod:`resources.histories`), showing anything.
 """
 
 import threading
@@ -177,8 +177,8 @@ class PublishedDatabase:
     def _opened(self, identity: tuple[Identity, Identity]) -> _Opened:
         if identity[0] is None:
             raise NotPublished(f"{self.database} does not exist; make it with: atelier publish")
-        # In memory, with the file attached: DuckDB gives a second connection to the same path the database that the first
-        # one has open, though the file was replaced.
+        # In memory, with the file attached: a second connection to the same path would be given the database that the
+        # first one has open, though the file was replaced.
         connection = duckdb.connect(":memory:", config=self._config)
         try:
             connection.execute(f"ATTACH {sql_literal(str(self.database))} AS shop (READ_ONLY)")

@@ -59,7 +59,7 @@ class Album:
         return self.name(article)
 
     def picture(self, article: str) -> str | None:
-        """Where the article's photograph is, as :func:`inline_picture` makes it; None: there is none, or it is refused."""
+        """The article's photograph as :func:`inline_picture` makes it; None where there is none, or it is refused."""
         if article not in self._pictures:
             self._pictures[article] = inline_picture(self._photographs.get(article), self._root)
         return self._pictures[article]

@@ -145,7 +145,9 @@ def days_plot(title: str, lines: Mapping[str, tuple[Sequence[date], Floats]]) ->
         lines: name → days and values, equally many; nan breaks a line.
     """
     days = sorted({day for of_line, _ in lines.values() for day in of_line})
-    named = [days[place] for place in dict.fromkeys(np.linspace(0, len(days) - 1, min(len(days), 7)).round().astype(int))]
+    named = [
+        days[place] for place in dict.fromkeys(np.linspace(0, len(days) - 1, min(len(days), 7)).round().astype(int))
+    ]
     with styled():
         plot, (axis,) = subplots(1, 7.4, 2.9)
         for number, (name, (of_line, values)) in enumerate(lines.items()):

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from dagster_project.web.upkeep import Upkeep
 
 PORT = 3100
-#: Bytes of a request's line and headers, and requests at the same time, at most.
-MOST_HEADER, MOST_REQUESTS = 16_384, 64
+#: Requests at the same time, at most.
+MOST_REQUESTS = 64
 
 
 @click.command()
@@ -57,6 +57,7 @@ def make_server(home: Home, listen: str, port: int, names: tuple[str, ...] = ())
     import uvicorn
 
     from dagster_project.web.app import LOOPBACK, application
+    from dagster_project.web.guard import MOST_HEADERS
     from dagster_project.web.pages import Pages
     from dagster_project.web.upkeep import Upkeep
     from resources.histories import histories_path
@@ -64,11 +65,7 @@ def make_server(home: Home, listen: str, port: int, names: tuple[str, ...] = ())
 
     allowed = home.settings.compute
     database = PublishedDatabase(
-        home.database,
-        home.store,
-        histories_path(home.root),
-        threads=allowed.threads,
-        memory_limit=allowed.memory_limit,
+        home.database, home.store, histories_path(home.root), threads=allowed.threads, memory_limit=allowed.memory_limit
     )
 
     def tell(said: str) -> None:
@@ -82,7 +79,7 @@ def make_server(home: Home, listen: str, port: int, names: tuple[str, ...] = ())
         port=port,
         http="h11",  # it bounds the size of what it reads; httptools does not
         ws="none",
-        h11_max_incomplete_event_size=MOST_HEADER,
+        h11_max_incomplete_event_size=MOST_HEADERS,  # more is not waited for; what came at once is refused by the guard
         limit_concurrency=MOST_REQUESTS,
         access_log=False,  # identifiers of customers stand in addresses
         server_header=False,

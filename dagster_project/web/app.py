@@ -1,7 +1,7 @@
 """The ASGI application: which address is which page, and what is answered where a page cannot be made.
 
-What belongs here: routes, errors, whose Host header is believed. What does not: pages (:mod:`dagster_project.web.pages`),
-listening (:mod:`dagster_project.commands.serve`).
+What belongs here: routes, errors, whose Host header is believed. What does not: pages
+(:mod:`dagster_project.web.pages`), listening (:mod:`dagster_project.commands.serve`).
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-UNREADABLE = "A file of the store cannot be read; publish again with `atelier publish`, or ask `atelier doctor` what is broken."
+UNREADABLE = (
+    "A file of the store cannot be read; publish again with `atelier publish`, or ask `atelier doctor` what is broken."
+)
 
 
 def application(pages: Pages, hosts: Sequence[str], tell: Callable[[str], None]) -> "ASGIApp":
@@ -56,12 +58,7 @@ def application(pages: Pages, hosts: Sequence[str], tell: Callable[[str], None])
     app = Starlette(
         routes=[Route(path, _in_thread(page), methods=["GET"]) for path, page in shown.items()],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)],
-        exception_handlers={
-            HTTPException: _refused,
-            NotPublished: failed,
-            TookTooLong: failed,
-            duckdb.Error: failed,
-        },
+        exception_handlers={HTTPException: _refused, NotPublished: failed, TookTooLong: failed, duckdb.Error: failed},
     )
     return Guard(app)  # outside of all, so that the answer to an error that nobody foresaw carries the headers as well
 

@@ -34,11 +34,13 @@ HEADERS = {
 }
 METHODS = ("GET", "HEAD")
 LONGEST_TARGET = 4_096
-"""Bytes of a query string, at most."""
+"""Bytes of a path with its query string, at most."""
+MOST_HEADERS = 16_384
+"""Bytes of all headers of a request, at most."""
 
 
 class Guard:
-    """Refuses every method but GET and HEAD and overlong addresses; puts the same headers on every answer."""
+    """Refuses every method but GET and HEAD, and what is overlong; puts the same headers on every answer."""
 
     def __init__(self, app: "ASGIApp") -> None:
         self._app = app
@@ -68,6 +70,8 @@ def _refusal(scope: "Scope") -> PlainTextResponse | None:
         return PlainTextResponse("This server can only be read: GET and HEAD.", 405, {"allow": ", ".join(METHODS)})
     if len(scope["query_string"]) + len(scope.get("raw_path") or b"") > LONGEST_TARGET:
         return PlainTextResponse("The address is too long.", 414)
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEADERS:
+        return PlainTextResponse("The headers are too long.", 431)
     return None
 
 

@@ -4,7 +4,6 @@ What belongs here: one function for each address, from parameters to HTML. What 
 sections look (:mod:`atelier.report.served`), the server (:mod:`dagster_project.web.app`).
 """
 
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -19,12 +18,12 @@ from atelier.attributes.catalogue_search import SearchError
 from atelier.images.decode import ImageRejected
 from atelier.report.album import SIZE, small_picture
 from atelier.report.neighbours import neighbours_section
-from atelier.report.parts import Section
+from atelier.report.parts import Section, count_text, money_text
 from atelier.report.served import article as of_article
 from atelier.report.served import customer as of_customer
 from atelier.report.served import days as of_days
 from atelier.report.served import found
-from atelier.report.served.frame import LinkedAlbum, address, day, served_page
+from atelier.report.served.frame import LinkedAlbum, address, served_page
 from dagster_project.commands.find import match_text
 from dagster_project.web.guard import number_of, one_of, text_of
 
@@ -38,6 +37,8 @@ HITS, CUSTOMERS, ROWS, PLACES, SHOTS = 48, 100, 200, 10, 6
 SIZES = {"small": SIZE, of_article.LARGE: (720, 960)}
 METRICS = ("recall", "precision", "ndcg", "hit_rate", "coverage")
 K = 10
+START_SPAN = 35
+"""How many days back the start page looks for the newest value of a figure."""
 LISTED = ["ds", "model", "seen", "served", "rank", "article_id", "score", "fallback", "reasons"]
 WAIT = "The words are being indexed; in a moment they can be searched. Identifiers can be searched already."
 
@@ -64,7 +65,7 @@ class Pages:
         """The newest day's figures, and the leaderboard."""
         with self.database.reading() as reader:
             newest = reader.newest()
-            since = (newest or date.min) - timedelta(days=35) if newest else date.min
+            since = newest - timedelta(days=START_SPAN) if newest else date.min
             happened = reader.histories("days_interactions", from_day=since)
             attributes = reader.frame("days_attributes", from_day=since, metric="weighted_f1")
             judged = {
@@ -74,16 +75,17 @@ class Pages:
                 for metric in ("recall", "coverage")
             }
             board = reader.frame("leaderboard", k=K)
-        figures = _by_day(happened, "kind", "units", "{}, rows")
-        figures |= _by_day(happened[happened["kind"] == "purchase"], "kind", "revenue", "{}, sum of prices")
-        for metric, rows in judged.items():
-            served = rows[rows["model"] == self.serving_model]
-            figures |= _by_day(served, "model", "value", f"{metric}@{K} of {{}}")
-        figures |= _by_day(attributes[attributes["attribute"] == "mean"], "attribute", "value", "weighted F1, {}")
-        sections = [
-            of_days.newest_section(figures if newest else {}, newest or date.min),
-            of_days.leaderboard_section(board, METRICS, K),
+        bought = happened[happened["kind"] == "purchase"]
+        mean = attributes[attributes["attribute"] == "mean"]
+        served = ((metric, rows[rows["model"] == self.serving_model]) for metric, rows in judged.items())
+        figures = [
+            *of_days.figures_of(happened, "kind", "units", "{}, rows", count_text),
+            *of_days.figures_of(happened, "kind", "customers", "{}, customers", count_text),
+            *of_days.figures_of(bought, "kind", "revenue", "{}, sum of prices", money_text),
+            *(each for m, rows in served for each in of_days.figures_of(rows, "model", "value", f"{m}@{K} of {{}}")),
+            *of_days.figures_of(mean, "attribute", "value", "weighted F1 of attributes, {}"),
         ]
+        sections = [of_days.newest_section(figures, newest or date.min), of_days.leaderboard_section(board, METRICS, K)]
         return _answer(self.title, newest, sections)
 
     def days(self, request: "Request") -> Response:
@@ -112,13 +114,12 @@ class Pages:
             )
             attributes = reader.frame("days_attributes", from_day=since, metric=choice.attribute_metric)
             happened = reader.histories("days_interactions", from_day=since)
-        with DRAWING:
-            sections = [
-                of_days.choice_section(there, metrics, choice),
-                of_days.recommenders_section(judged, choice),
-                of_days.attributes_section(attributes, choice),
-                of_days.interactions_section(happened),
-            ]
+        sections = [
+            of_days.choice_section(there, metrics, choice),
+            of_days.recommenders_section(judged, choice),
+            of_days.attributes_section(attributes, choice),
+            of_days.interactions_section(happened),
+        ]
         return _answer("All days", newest, sections)
 
     def customer(self, request: "Request") -> Response:
@@ -161,15 +162,14 @@ class Pages:
             album = _album(
                 reader, [article], similar["similar_article_id"], complements["complement_article_id"], others
             )
-        with DRAWING:
-            sections = [
-                of_article.article_section(known[0], shots),
-                of_article.attributes_section(attributes),
-                of_article.sales_section(weeks),
-                neighbours_section(similar, album, shown=[article], neighbours=PLACES),
-                of_article.complements_section(complements, album),
-                of_article.replacement_section(replacements, album),
-            ]
+        sections = [
+            of_article.article_section(known[0], shots),
+            of_article.attributes_section(attributes),
+            of_article.sales_section(weeks),
+            neighbours_section(similar, album, shown=[article], neighbours=PLACES),
+            of_article.complements_section(complements, album),
+            of_article.replacement_section(replacements, album),
+        ]
         return _answer(album.named(article), newest, sections, article)
 
     def search(self, request: "Request") -> Response:
@@ -219,12 +219,11 @@ class Pages:
         except SearchError:  # no word to search by: identifiers are searched alone
             return [], 0, ""
         shown = hits.head(HITS)
-        matched = ([match_text(match) for match in matches] for matches in shown["matches"])
+        best = ({match.word: match for match in reversed(matches)} for matches in shown["matches"])
+        matched = ([match_text(match) for match in reversed(by_word.values())] for by_word in best)
         return list(zip(shown["article_id"].astype(str), matched, strict=True)), len(hits), ""
 
 
-#: Plots are drawn one at a time: how they look is matplotlib's, for the whole process.
-DRAWING = threading.Lock()
 Page = Callable[["Request"], Response]
 
 
@@ -236,14 +235,3 @@ def _album(reader: "Reader", *articles: Iterable[Any]) -> LinkedAlbum:
     """The names and photographs of all articles that a page shows."""
     wanted = sorted({str(article) for some in articles for article in some})
     return LinkedAlbum(reader.frame("articles_named", articles=wanted))
-
-
-def _by_day(frame: pd.DataFrame, series: str, column: str, name: str) -> dict[str, dict[date, float]]:
-    """The values of a column by day, for each series; ``name`` says how a series is called."""
-    known = frame[frame[column].notna()]
-    return {
-        name.format(each): {
-            date.fromisoformat(day(ds)): float(value) for ds, value in zip(rows["ds"], rows[column], strict=True)
-        }
-        for each, rows in known.groupby(series, sort=True)
-    }

@@ -1,6 +1,7 @@
 -- The attributes of one article with their lineage: who said so, how sure the model was, which bundle, trained when.
 SELECT
     told.ds,
+    told.article_id,
     told.attribute,
     told."value",
     told.source,

@@ -4,6 +4,7 @@ What belongs here: turning the rows of one article into sections. What does not:
 lineage of one value in full (:mod:`atelier.report.lineage`).
 """
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,9 +14,9 @@ from markupsafe import Markup
 
 from atelier.report import parts
 from atelier.report.album import Album, strip
-from atelier.report.figures import days_plot
 from atelier.report.neighbours import LISTS
 from atelier.report.served.frame import address, day, facts
+from atelier.report.served.plots import days_plot
 
 LARGE = "large"
 """The size of photographs that is asked for on an article's own page."""
@@ -45,15 +46,15 @@ def article_section(article: Mapping[str, Any], shots: Sequence[int]) -> Iterato
     )
     shown = Markup("").join(images)
     if shown:
-        yield Markup(
-            '<ul class="shots" tabindex="0" aria-label="The photographs of this article">{}</ul>\n'
-        ).format(shown)
+        yield Markup('<ul class="shots" tabindex="0" aria-label="The photographs of this article">{}</ul>\n').format(
+            shown
+        )
     yield facts(
         f"As known on {day(article['ds'])}.",
         [
             ("Name", article["name"]),
             ("Stock", (IN_STOCK if article["in_stock"] else SOLD_OUT).html()),
-            ("Price", parts.figure_text(article["price"], 2)),
+            ("Price", parts.money_text(article["price"])),
             ("Sold in 30 days", parts.count_text(article["sales_30d"])),
             ("Product type", article["product_type"]),
             ("Brand", article["brand"]),
@@ -61,9 +62,10 @@ def article_section(article: Mapping[str, Any], shots: Sequence[int]) -> Iterato
             ("Style", article["product_code"]),
             ("On sale from", day(article["available_from"])),
             ("On sale until", day(article["available_until"])),
-            ("Description", article["description"]),
         ],
     )
+    if parts.plain(article["description"]) != parts.NONE:
+        yield parts.paragraph(article["description"])
 
 
 @parts.section("Attributes", "attributes", "No attribute of this article has been predicted or annotated.")
@@ -71,8 +73,8 @@ def attributes_section(attributes: pd.DataFrame) -> Iterator[str]:
     """Every attribute with who says so: people or a model, which one, trained when, and how sure.
 
     Args:
-        attributes: ds, attribute, value, source, confidence, prediction, alternatives (value and probability each),
-            model_id, training_day.
+        attributes: ds, article_id, attribute, value, source, confidence, prediction, alternatives (value and
+            probability each), model_id, training_day.
     """
     text = ("Attribute", "Value", "Said by", "Model's own value", "Remains possible", "Bundle", "Trained on")
     rows = [
@@ -83,19 +85,20 @@ def attributes_section(attributes: pd.DataFrame) -> Iterator[str]:
             parts.plain(row["prediction"]),
             parts.percent_text(row["confidence"]),
             _alternatives(row["alternatives"]),
-            Markup("<code>{}</code>").format(row["model_id"]) if parts.plain(row["model_id"]) != parts.NONE else parts.NONE,
-            day(row["training_day"]),
+            Markup("<code>{}</code>").format(parts.plain(row["model_id"])),
+            Markup('<span class="keep">{}</span>').format(day(row["training_day"])),
         )
         for row in attributes.to_dict("records")
     ]
     yield parts.table(
-        "Probability is the model's of its own value, also where people annotated another one. Where more than one value"
-        " remains possible, the value is left open and only the most probable.",
+        "Probability is the model's of its own value, also where people annotated another one. Where more than one"
+        " value remains possible, the value is left open and only the most probable.",
         (*text[:4], "Probability", *text[4:]),
         rows,
         text,
     )
-    yield parts.note("`atelier lineage ARTICLE ATTRIBUTE` shows what the model read, and why it decided so.", "none")
+    command = shlex.join(["atelier", "lineage", *attributes[["article_id", "attribute"]].iloc[0].astype(str)])
+    yield parts.note(f"`{command}` shows what the model read, and why it decided so.", "none")
 
 
 def _alternatives(values: Any) -> str:
@@ -122,7 +125,7 @@ def sales_section(weeks: pd.DataFrame) -> Iterator[str]:
             "Units sold in each week, by its Monday; the first and the last week may be cut short.",
         )
     rows = [
-        (day(row["week"]), parts.count_text(row["units"]), parts.figure_text(row["revenue"], 2))
+        (day(row["week"]), parts.count_text(row["units"]), parts.money_text(row["revenue"]))
         for row in weeks.iloc[::-1].to_dict("records")
     ]
     table = parts.table("Weeks with a sale, the newest first.", ("Week from", "Units", "Sum of prices"), rows)

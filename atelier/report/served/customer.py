@@ -27,9 +27,7 @@ def customer_section(customer: Mapping[str, Any]) -> Iterator[str]:
         customer: ds, customer_id, age, profile (a mapping of names to values; may be null).
     """
     profile = customer.get("profile") or {}
-    yield facts(
-        f"As known on {day(customer['ds'])}.", [("Age", customer.get("age")), *sorted(dict(profile).items())]
-    )
+    yield facts(f"As known on {day(customer['ds'])}.", [("Age", customer.get("age")), *sorted(dict(profile).items())])
 
 
 @parts.section("What they did", "history", "No interaction of this customer is stored.", "")
@@ -52,7 +50,7 @@ def history_section(history: pd.DataFrame, totals: pd.DataFrame, album: Album) -
                 parts.count_text(row["days"]),
                 day(row["first_day"]),
                 day(row["last_day"]),
-                parts.figure_text(row["total"], 2),
+                parts.money_text(row["total"]),
             )
             for row in totals.to_dict("records")
         ],
@@ -71,7 +69,7 @@ def _rows(history: pd.DataFrame, album: Album) -> Markup:
             parts.Badge(row["kind"], KINDS.get(row["kind"], "none")),
             article_link(row["article_id"], album.named(row["article_id"])),
             parts.plain(row["channel"]),
-            parts.figure_text(row["price"], 2),
+            parts.money_text(row["price"]),
         )
         for row in history.to_dict("records")
     ]
@@ -83,7 +81,8 @@ def lists_section(lists: pd.DataFrame, album: Album) -> Iterator[str]:
     """The newest list of each model, the served one open and the others folded away.
 
     Args:
-        lists: ds, model, seen, served, rank, article_id, fallback, reasons (a list); those of one model and ``seen`` together.
+        lists: ds, model, seen, served, rank, article_id, fallback, reasons (a list); those of one model and ``seen``
+            together.
         album: names and photographs.
     """
     if not lists["served"].any():

@@ -4,17 +4,18 @@ What belongs here: lines over days, the choice of what they show, the newest day
 day in full (:mod:`atelier.report.page`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
 from atelier.report import parts
-from atelier.report.figures import days_plot
 from atelier.report.served.frame import day
+from atelier.report.served.plots import days_plot
 
 SPANS = (30, 90, 365)
 """How many days back a page may look."""
@@ -42,6 +43,44 @@ class Choice:
     seen: str = "excluded"
     attribute_metric: str = "weighted_f1"
     span: int = 90
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of the start page.
+
+    Attributes:
+        name: what it is.
+        by_day: its value on each day that has one; not empty.
+        text: how a value is written.
+    """
+
+    name: str
+    by_day: Mapping[date, float]
+    text: Callable[[Any], str] = parts.figure_text
+
+
+def figures_of(
+    frame: pd.DataFrame, series: str, column: str, name: str, text: Callable[[Any], str] = parts.figure_text
+) -> list[Figure]:
+    """A figure for each series of a frame that has a value.
+
+    Args:
+        frame: ds, the column of series, the column of values.
+        series: the name of the former.
+        column: the name of the latter.
+        name: what a figure is called, with {} for its series.
+        text: how a value is written.
+    """
+    known = frame[frame[column].notna()]
+    return [
+        Figure(
+            name.format(each),
+            {date.fromisoformat(day(ds)): float(v) for ds, v in zip(rows["ds"], rows[column], strict=True)},
+            text,
+        )
+        for each, rows in known.groupby(series, sort=True)
+    ]
 
 
 @parts.section("What to show", "choice", "", "", may_be_empty=True)
@@ -138,20 +177,19 @@ def _moved(figures: pd.DataFrame, series: str, title: str, digits: int) -> Itera
 
 
 @parts.section("The newest day", "newest", "Nothing is stored yet.", "")
-def newest_section(figures: Mapping[str, Mapping[date, float]], newest: date) -> Iterator[str]:
+def newest_section(figures: Sequence[Figure], newest: date) -> Iterator[str]:
     """The newest day's figures beside those of the day before and of a week before.
 
     Args:
-        figures: name → value by day; a name's newest value may be of an earlier day, which is said.
+        figures: those that there are; the newest value of one may be of an earlier day, which is said.
         newest: the newest day of all.
     """
     heads = ("Figure", "Day", "Value", *COMPARED)
     rows = []
-    for name, by_day in figures.items():
-        if by_day:
-            last = max(by_day)
-            earlier = [parts.figure_text(by_day.get(last - timedelta(days=back))) for back in COMPARED.values()]
-            rows.append([name, day(last), parts.figure_text(by_day[last]), *earlier])
+    for each in figures:
+        last = max(each.by_day)
+        shown = (each.by_day.get(last - timedelta(days=back)) for back in (0, *COMPARED.values()))
+        rows.append([each.name, last.isoformat(), *map(each.text, shown)])
     yield parts.table(f"The newest value of each figure up to {newest}, and the same before.", heads, rows, heads[:2])
 
 
@@ -164,7 +202,7 @@ def leaderboard_section(figures: pd.DataFrame, metrics: Sequence[str], k: int) -
         metrics: the columns.
         k: the length of the lists.
     """
-    for seen, rows in figures.groupby("seen", sort=True, observed=True):
+    for seen, rows in figures.sort_values("seen", ascending=False).groupby("seen", sort=False):
         by_metric = rows.pivot_table(index="model", columns="metric", values=["value", "standard_error"], dropna=False)
         by_metric = by_metric.reindex(columns=pd.MultiIndex.from_product([["value", "standard_error"], metrics]))
         order = by_metric["value"][metrics[0]].sort_values(ascending=False, kind="stable").index

@@ -21,11 +21,7 @@ PLACES = (Link("/", "Start"), Link("/days", "All days"))
 
 
 def served_page(
-    title: str,
-    ds: date | str,
-    sections: Sequence[parts.Section],
-    asked: str = "",
-    links: Sequence[Link] = PLACES,
+    title: str, ds: date | str, sections: Sequence[parts.Section], asked: str = "", links: Sequence[Link] = PLACES
 ) -> str:
     """A page as one HTML document without a script; its photographs come from the server.
 
