@@ -13,8 +13,6 @@ from dagster_project.terminal import clean
 from resources.retailer import Home
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import uvicorn
 
     from dagster_project.web.upkeep import Upkeep
@@ -71,8 +69,13 @@ def make_server(home: Home, listen: str, port: int, names: tuple[str, ...] = ())
     def tell(said: str) -> None:
         click.echo(clean(said), err=True)
 
+    try:
+        image_root = home.open_source().image_root
+    except AtelierError as error:
+        image_root = None
+        tell(f"no photograph can be shown: {error}")
     upkeep = Upkeep(home, database, tell)
-    pages = Pages(database, upkeep, _image_root(home), f"Atelier: {home.settings.source}", home.settings.serving_model)
+    pages = Pages(database, upkeep, image_root, f"Atelier: {home.settings.source}", home.settings.serving_model)
     config = uvicorn.Config(
         application(pages, (*LOOPBACK, *names), tell),
         host=listen,
@@ -95,9 +98,3 @@ def is_loopback(listen: str) -> bool:
         return ipaddress.ip_address(listen).is_loopback
     except ValueError:
         return listen == "localhost"
-
-
-def _image_root(home: Home) -> "Path | None":
-    from resources.attribute_lineage import image_root
-
-    return image_root(home)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+UNPUBLISHED = "There is no database that can be read; `atelier publish` makes it."
 UNREADABLE = (
     "A file of the store cannot be read; publish again with `atelier publish`, or ask `atelier doctor` what is broken."
 )
@@ -53,7 +54,8 @@ def application(pages: Pages, hosts: Sequence[str], tell: Callable[[str], None])
 
     async def failed(request: "Request", error: Exception) -> Response:
         tell(f"{type(error).__name__}: {error}")
-        return _explained(503, UNREADABLE if isinstance(error, duckdb.Error) else str(error))
+        said = {NotPublished: UNPUBLISHED, TookTooLong: str(error)}.get(type(error), UNREADABLE)
+        return _explained(503, said)
 
     app = Starlette(
         routes=[Route(path, _in_thread(page), methods=["GET"]) for path, page in shown.items()],

@@ -57,6 +57,9 @@ def make_home(root: Path) -> Home:
     photographs = landed / "photographs"
     photographs.mkdir(parents=True)
     write_settings(home, Settings(source="parquet", path=str(landed), first_day=DAY - timedelta(days=9)))
+    for table in ("articles", "interactions"):
+        (landed / table).mkdir()
+        pd.DataFrame({"article_id": ["a"]}).to_parquet(landed / table / f"ds={DAY}.parquet")
     Image.new("RGB", (300, 400), "red").save(photographs / "a.png", pnginfo=None)
     Image.new("RGB", (30, 40), "blue").save(root / "secret.png")
     (photographs / "link.png").symlink_to(root / "secret.png")
