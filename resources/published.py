@@ -122,7 +122,11 @@ class PublishedDatabase:
     ) -> None:
         self.database, self.histories = database.absolute(), histories.absolute()
         self._store = store
-        self._config = {"threads": threads, "memory_limit": memory_limit, "autoinstall_known_extensions": False}
+        self._config: dict[str, str | bool | int | float | list[str]] = {
+            "threads": threads,
+            "memory_limit": memory_limit,
+            "autoinstall_known_extensions": False,
+        }
         self._seconds = seconds
         self._lock = threading.Lock()
         self._open: _Opened | None = None

@@ -34,16 +34,16 @@ def without(path: Path) -> Iterator[None]:
 
 
 def test_pages_are_answered_while_the_database_is_replaced(home: Home) -> None:
-    targets = ["/", "/customer?id=c", "/article?id=a", "/search?q=coat", "/photograph?id=a"] * 8
+    targets = ["/", "/customer?id=c", "/article?id=a", "/search?q=coat", "/photograph?id=a"] * 4
     with serving(home) as shop, ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(shop.ask, target) for target in targets]
         store = home.open_store()
-        for ahead in range(1, 4):
+        for ahead in (1, 2):
             store.write("interactions", DAY + timedelta(days=ahead), interactions(DAY + timedelta(days=ahead)))
             publish(store, home.database)
             shop.upkeep.look()
         assert {answer.result().status for answer in answers} == {200}
-        assert "The newest 13 rows" in shop.page("customer", id="c").text
+        assert "The newest 12 rows" in shop.page("customer", id="c").text
 
 
 def test_words_are_searched_once_they_are_indexed(home: Home) -> None:
