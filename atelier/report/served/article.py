@@ -120,7 +120,7 @@ def sales_section(weeks: pd.DataFrame) -> Iterator[str]:
     units = weeks["units"].astype("float64").set_axis(starts).reindex(whole, fill_value=0.0)
     if len(whole) > 1:
         yield parts.figure(
-            days_plot("units sold", {"units": ([each.date() for each in whole], units.to_numpy())}),
+            days_plot("units sold", {"units": ([each.date() for each in whole], units.to_numpy(dtype=np.float64))}),
             f"Units sold in each of {len(whole)} weeks; the table gives the numbers.",
             "Units sold in each week, by its Monday; the first and the last week may be cut short.",
         )
