@@ -54,8 +54,9 @@ def application(pages: Pages, hosts: Sequence[str], tell: Callable[[str], None])
 
     async def failed(request: "Request", error: Exception) -> Response:
         tell(f"{type(error).__name__}: {error}")
-        said = {NotPublished: UNPUBLISHED, TookTooLong: str(error)}.get(type(error), UNREADABLE)
-        return _explained(503, said)
+        if isinstance(error, TookTooLong):
+            return _explained(503, str(error))
+        return _explained(503, UNPUBLISHED if isinstance(error, NotPublished) else UNREADABLE)
 
     app = Starlette(
         routes=[Route(path, _in_thread(page), methods=["GET"]) for path, page in shown.items()],

@@ -119,8 +119,9 @@ def sales_section(weeks: pd.DataFrame) -> Iterator[str]:
     whole = pd.date_range(starts.min(), starts.max(), freq="7D")
     units = weeks["units"].astype("float64").set_axis(starts).reindex(whole, fill_value=0.0)
     if len(whole) > 1:
+        sold = np.asarray(units, dtype=np.float64)
         yield parts.figure(
-            days_plot("units sold", {"units": ([each.date() for each in whole], units.to_numpy(dtype=np.float64))}),
+            days_plot("units sold", {"units": ([each.date() for each in whole], sold)}),
             f"Units sold in each of {len(whole)} weeks; the table gives the numbers.",
             "Units sold in each week, by its Monday; the first and the last week may be cut short.",
         )
