@@ -26,6 +26,10 @@ class SequenceConfig(ContentConfig):
         default=True, description="Whether the time since the interaction before is an input, in steps that double."
     )
 
+    resemblance: bool = Field(
+        default=True,
+        description="Whether the score adds how much an article resembles the last interactions, by a learned weight.",
+    )
     drop_consecutive_repeats: bool = Field(
         default=False,
         description="Whether interactions with the article of the interaction before are left out, in training and in "

@@ -192,6 +192,7 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             reads_kinds=config.reads_kinds,
             reads_gaps=config.reads_gaps,
             head=self._head(factors),
+            resemblance=self.config.resemblance and self._output_factors(factors) is None,
         )
 
     def _train(self, network: SequenceNetwork, histories: Histories, first: Scores | None, attributes: Array) -> None:
@@ -253,6 +254,12 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         encoder.load_state_dict({name: torch.tensor(value) for name, value in under(self.weights, "encoder.").items()})
         return encoder.eval().to(self.torch_device)
 
+    def article_vectors(self, codes: Codes) -> Scores:
+        """The vectors y_i by which articles are ranked, float32 [n, …]."""
+        vectors = torch.from_numpy(super().article_vectors(codes))
+        ranked: Scores = self._encoder(vectors.shape[1]).ranked(vectors).numpy()
+        return ranked
+
     def customer_vectors(self, profiles: dict[str, Array], rows: Indices) -> Scores:
         """The vectors x_u of rows of the profiles, float32 [n, factors]; zero for a customer without history."""
         return self._encoded(histories_of(profiles).take(rows), _rows_of(profiles.get("customer"), rows))
@@ -263,7 +270,8 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         articles = torch.from_numpy(self.weights["articles"]).to(self.torch_device)
         encoder = self._trained_encoder()
         lengths = np.diff(histories.starts)
-        vectors = np.zeros((len(lengths), self.weights[self._ranking_set].shape[1]), dtype=np.float32)
+        length = self.weights[self._ranking_set].shape[1] * (1 if encoder.resemblance is None else 2)
+        vectors = np.zeros((len(lengths), length), dtype=np.float32)
         some = np.flatnonzero(lengths)
         windows = Windows(histories.starts[some], lengths[some])
         for places in batches(windows, CELLS, np.random.default_rng(0)):

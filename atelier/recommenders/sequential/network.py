@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from atelier.devices import copied
 from atelier.kinds import KINDS
@@ -17,6 +18,12 @@ from atelier.nn.article_network import ArticleNetwork
 from atelier.nn.customer_network import CustomerVectors
 from atelier.nn.layers import FastDropout, JoinedLayers
 from atelier.recommenders.training_data.sequences import GAPS, PaddedRows
+
+
+FIRST_WEIGHT = 5.0
+"""What λ starts from."""
+FIRST_DECAY = 0.7
+"""What w falls by at first."""
 
 
 class Inputs(NamedTuple):
@@ -54,6 +61,40 @@ def inputs_of(
     return Inputs(vectors[there(places)], there(rows.kinds), there(rows.gaps), customers)
 
 
+class Resemblance(nn.Module):
+    """How much an article resembles the last interactions, as a part of the score: λ Σ_k w_k cos(y_{u,k}, y_i).
+
+    An encoder says badly that people choose again what they have, and other colours of it, which every article's own
+    direction says. w falls by a learned factor from one interaction to the one before, and sums to 1; λ is learned. As
+    both sides are vectors, the score stays a product of two vectors: customers' are joined with λ Σ_k w_k y_{u,k} /
+    |y_{u,k}|, articles' with y_i / |y_i|.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_weight = nn.Parameter(torch.tensor(FIRST_WEIGHT).log())
+        self.decay = nn.Parameter(torch.logit(torch.tensor(FIRST_DECAY)))
+
+    def customers(self, states: Tensor, vectors: Tensor) -> Tensor:
+        """Customers' vectors, [b, length, 2 factors], of states and of the articles of their interactions.
+
+        Args:
+            states: [b, length, factors].
+            vectors: [b, length, factors].
+        """
+        places = torch.arange(vectors.shape[1], device=vectors.device)
+        ages = places[:, None] - places[None, :]  # how many interactions ago, below 0: yet to come
+        shares = torch.where(ages >= 0, torch.sigmoid(self.decay) ** ages.clamp(min=0), 0.0)
+        shares = shares / shares.sum(1, keepdim=True)
+        recent = shares @ functional.normalize(vectors, dim=-1)
+        return torch.cat((states, self.log_weight.exp() * recent), dim=-1)
+
+    @staticmethod
+    def articles(vectors: Tensor) -> Tensor:
+        """Articles' vectors by which they are ranked, [n, 2 factors], of those that are read, [n, factors]."""
+        return torch.cat((vectors, functional.normalize(vectors, dim=-1)), dim=-1)
+
+
 class HistoryEncoder(nn.Module):
     """Inputs → the customer's vector after each interaction, [b, length, outputs], from that and earlier ones.
 
@@ -75,9 +116,11 @@ class HistoryEncoder(nn.Module):
         reads_kinds: bool,
         reads_gaps: bool,
         head: JoinedLayers | None = None,
+        resemblance: bool = False,
     ) -> None:
         super().__init__()
         self.layers, self.head = layers, head
+        self.resemblance = Resemblance() if resemblance else None
         self.kinds = _short_embedding(len(KINDS) + 1, factors) if reads_kinds else None
         self.gaps = _short_embedding(GAPS, factors) if reads_gaps else None
         self.norm, self.dropout = nn.LayerNorm(factors), FastDropout(dropout)
@@ -94,7 +137,12 @@ class HistoryEncoder(nn.Module):
     def forward(self, given: Inputs) -> Tensor:
         """Encode."""
         states = cast(Tensor, self.layers(self.inputs(given)))
-        return states if self.head is None else cast(Tensor, self.head(states, given.customers))
+        states = states if self.head is None else cast(Tensor, self.head(states, given.customers))
+        return states if self.resemblance is None else self.resemblance.customers(states, given.vectors)
+
+    def ranked(self, vectors: Tensor) -> Tensor:
+        """The vectors by which articles are ranked, of those that the network has of them."""
+        return vectors if self.resemblance is None else self.resemblance.articles(vectors)
 
 
 class SequenceNetwork(nn.Module):
