@@ -53,12 +53,22 @@ def write_map(step: Step, config: CatalogueMapConfig) -> None:
     )
     step.write(TABLE, places)
     step.note(TABLE, articles=len(places), dimension=int(vectors.shape[1]))
-    step.note(TABLE, components=made.components, explained_variance=made.explained)
-    step.check(
-        "variance_explained",
-        made.explained >= EXPLAINED,
-        f"{made.components} components explain {made.explained:.1%} of the variance of the image vectors; the "
-        f"published target is {EXPLAINED:.0%}, and more components explain more",
+    step.note(TABLE, components=made.components)
+    if made.explained is not None:
+        step.note(TABLE, explained_variance=made.explained)
+    step.check("variance_explained", *judgement(made.components, made.explained))
+
+
+def judgement(components: int, explained: float | None) -> tuple[bool, str]:
+    """Whether components explain enough of the variance, and what to say of it; with none nothing is shown to."""
+    if explained is None:
+        return False, (
+            "no component explains any variance: fewer than two articles have a photograph with a vector. Give the "
+            "articles photographs, and the map is made of these"
+        )
+    return explained >= EXPLAINED, (
+        f"{components} components explain {explained:.1%} of the variance of the image vectors; the published target "
+        f"is {EXPLAINED:.0%}, and more components explain more"
     )
 
 

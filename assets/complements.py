@@ -15,6 +15,7 @@ from assets.recommenders import GROUP, catalogue, training_interactions
 from assets.stage import stage
 from assets.step import Step
 from atelier.answers import FEEDBACK
+from atelier.complement_lists import BOUGHT, LOOK, TABLE
 from atelier.errors import PartitionMissing
 from resources.compute import gpu_pool
 from resources.tables import REGISTRY
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from atelier.outfits import OutfitModel
     from atelier.outfits.feedback import Feedback
 
-TABLE = "complementary_articles"
-LOOK, BOUGHT = "complete the look", "people also bought"
 PROMISES, COVERED = "complements_can_be_offered", "articles_have_complements"
 
 
@@ -66,18 +65,22 @@ def write_complements(step: Step, config: ComplementConfig) -> None:
 
 
 def sold_articles(step: Step) -> "pd.DataFrame":
-    """The articles of the day: ``article_id``, ``product_type``, ``in_stock``, and ``kind`` and ``style`` as numbers.
+    """The articles of the day: ``article_id``, ``product_type``, ``in_stock``; numbers: ``kind``, ``style``, ``role``.
 
-    The kind of an article without a product type is −1, and an article without a style is a style of its own.
+    The kind of an article without a product type is −1, and so is the role of one without either; an article without a
+    style is a style of its own.
     """
     import pandas as pd
 
     from atelier.articles.table import Articles
+    from atelier.outfits.roles import roles_of
 
     sold = catalogue(step)
     kinds, _ = pd.factorize(sold.frame["product_type"], sort=True)
     styles, _ = pd.factorize(Articles.from_frame(sold.frame).styles)
-    return sold.frame[["article_id", "product_type"]].assign(in_stock=sold.in_stock, kind=kinds, style=styles)
+    roles, _ = pd.factorize(roles_of(sold.frame, step.read("outfits")), sort=True)
+    known = sold.frame[["article_id", "product_type"]]
+    return known.assign(in_stock=sold.in_stock, kind=kinds, style=styles, role=roles)
 
 
 def _looks(step: Step, articles: "pd.DataFrame", config: ComplementConfig) -> "pd.DataFrame":
@@ -107,22 +110,27 @@ def _completed(model: "OutfitModel", articles: "pd.DataFrame", config: Complemen
     chosen = LookConfig(**config.model_dump(include={"k", "families", "candidates"}))
     by_id = articles.set_index("article_id").reindex(model.fitted.articles.names)
     offered = by_id["in_stock"].eq(True).to_numpy(bool)
-    styles = by_id["style"].fillna(-1).to_numpy(np.int64)
-    table = complete_looks(model, offered, styles, chosen)
+    styles, roles = (by_id[name].fillna(-1).to_numpy(np.int64) for name in ("style", "role"))
+    table = complete_looks(model, offered, styles, chosen, roles)
     return table[table["article_id"].isin(articles["article_id"])].reset_index(drop=True)
 
 
 def _look_reasons(table: "pd.DataFrame", articles: "pd.DataFrame", basis: str) -> "pd.Series":
     """Why each complement of a look was chosen, a sentence for people."""
+    import pandas as pd
+
     kinds = articles.set_index("article_id")["product_type"]
     own, other = (
         table[name].map(kinds).fillna("articles without a type") for name in ("article_id", "complement_article_id")
     )
     by = "by photograph, text and attributes"
     what = "baskets" if basis == BASKETS else "outfits"
-    reasons = f"{what} combine " + own + " with " + other + f", and this one fits best {by}"
+    combined = pd.Series(f"{what} combine ", table.index).mask(table["family_outfits"] == 0, "people combine ")
+    reasons = combined + own + " with " + other + f", and this one fits best {by}"
     reasons = reasons.mask(table["unseen"], f"none of the {what} has an article of its type; chosen {by}")
-    return reasons.mask(table["outfits"] > 0, f"in {what} together: " + table["outfits"].astype(str))
+    together = f"in {what} together: " + table["outfits"].astype(str)
+    reasons = reasons.mask(table["accepted"], "accepted by people").mask(table["outfits"] > 0, together)
+    return reasons.mask(table["accepted"] & (table["outfits"] > 0), together + "; accepted by people too")
 
 
 def _bought(step: Step, articles: "pd.DataFrame", answered: "Feedback", config: ComplementConfig) -> "pd.DataFrame":
@@ -173,15 +181,20 @@ def _report(
     )
     broken = broken_promises(table, articles, answered)
     told = ", ".join(f"{count:,} {what}" for what, count in broken.items() if count)
-    kept = "all are in stock, of another product type and style than their article, and rejected by nobody"
+    kept = (
+        "all are in stock, of another product type and style than their article, and rejected by nobody; a look has "
+        "one article of a role, and none of the article's own"
+    )
     step.check(PROMISES, not told, told or kept)
 
 
 def broken_promises(table: "pd.DataFrame", articles: "pd.DataFrame", answered: "Feedback") -> dict[str, int]:
     """How many rows name what must not be: out of stock, of the article's own product type or style, or rejected.
 
+    In a look also: of the article's own role, or of the role of what stands above it.
+
     Args:
-        table: the lists.
+        table: the lists; ``list``, ``article_id``, ``complement_article_id``.
         articles: of the day, as :func:`sold_articles` gives them.
         answered: what people said of them.
     """
@@ -193,11 +206,15 @@ def broken_promises(table: "pd.DataFrame", articles: "pd.DataFrame", answered: "
     left, right = (ids.get_indexer(pd.Index(table[name])) for name in ("article_id", "complement_article_id"))
     known = articles.set_index("article_id")
     own, other = (known.reindex(table[name]) for name in ("article_id", "complement_article_id"))
-    same = {name: own[name].to_numpy() == other[name].to_numpy() for name in ("kind", "style")}
+    same = {name: own[name].to_numpy() == other[name].to_numpy() for name in ("kind", "style", "role")}
+    look, role = table["list"].eq(LOOK).to_numpy(), other["role"].to_numpy()
+    places = pd.DataFrame({"list": table["list"].to_numpy(), "article": table["article_id"].to_numpy(), "role": role})
     return {
         "are out of stock": int((~other["in_stock"].eq(True)).sum()),
         "are of the article's own product type": int((same["kind"] & (own["kind"].to_numpy() >= 0)).sum()),
         "are of the article's own style": int(same["style"].sum()),
+        "are of the article's own role in its look": int((look & same["role"] & (role >= 0)).sum()),
+        "are of a role that the look has already": int((look & places.duplicated() & (role >= 0)).sum()),
         "were rejected by people": int(are_rejected(answered.rejected, left, right).sum()),
     }
 
@@ -206,11 +223,12 @@ complementary_articles = stage(
     name=TABLE,
     description="What completes the look of each article, and what its buyers also bought.",
     produces=[TABLE],
-    deps=[MODEL, "articles", "interactions", FEEDBACK],
+    deps=[MODEL, "articles", "outfits", "interactions", FEEDBACK],
     group=GROUP,
     checks={
         COVERED: "Whether most articles of the day have complements.",
-        PROMISES: "Whether all complements are in stock, of another product type and style, and rejected by nobody.",
+        PROMISES: "Whether all complements are in stock, of another product type and style, rejected by nobody, "
+        "and no look has two articles of a role.",
     },
     isolated=True,
     pool=gpu_pool(),

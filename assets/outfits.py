@@ -76,7 +76,8 @@ def train_outfits(step: Step, config: OutfitTraining) -> None:
     _check_truth(step, truth, config)
     feedback = answers(step, articles)
     if truth.outfits is None:
-        step.check(LEARNED, True, "nothing was trained, so nothing was asked")
+        step.note(MODEL, earlier_model_withdrawn=step.withdraw_model(MODEL))
+        step.check(LEARNED, False, "whether a model knows more than counting was not measured: nothing was trained")
         return
     _report_held_out(step, truth.outfits, articles, settings)
     model = OutfitModel(settings).fit(truth.outfits, articles, feedback)
@@ -180,12 +181,13 @@ def _report_held_out(step: Step, outfits: "Outfits", articles: "Articles", setti
         best_control_interval=str(found.best),
         gain_interval=str(found.gain),
     )
+    surely = found.gain.low > 0
     step.check(
         LEARNED,
-        found.gain.value > 0,
+        surely,
         f"of {found.questions:,} questions about outfits that were held out, one right answer of four, the model "
         f"answers {found.model} and the best control, {found.control}, {found.best}: a gain of {found.gain} (95% "
-        "intervals)",
+        f"intervals), {'above 0' if surely else 'not surely above 0: that it knows more than counting is not shown'}",
         gain=found.gain.value,
     )
 
@@ -199,7 +201,8 @@ outfit_model = stage(
     checks={
         ENOUGH: "Whether there are enough curated outfits; else baskets, a weaker truth, stand in, or nothing does.",
         AGREE: "Whether all answers of people can be used: none contradicts another, none is about unknown articles.",
-        LEARNED: "Whether the model answers more questions about held-out outfits than the best control that counts.",
+        LEARNED: "Whether the model surely answers more questions about held-out outfits than the best control that "
+        "counts: whether the 95% interval of the gain lies above 0.",
     },
     isolated=True,
     pool=gpu_pool(),

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.pictures import embedded
 from assets.presets import PRESET_CONFIGS, SEEN_BY_PRESET, check_preset, settled
 from assets.stage import Stage, stage
-from assets.step import Step, markdown
+from assets.step import Step
+from assets.training_curve import show_training_curve
 from atelier.recommenders import DAILY, FALLBACK, MODELS
 from atelier.recommenders.config import RecommenderConfig
 from atelier.recommenders.declaration import Declaration
@@ -128,10 +128,7 @@ def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
     share = float(recommenders.load(bundle.path, device).can_serve(customers["customer_id"]).mean())
     step.check(SERVES, share > 0, f"{name} can rank articles for {share:.1%} of the customers", share=share)
     step.note(asset, config=model.config.model_dump(mode="json"), **model.training_figures())
-    if len(curve := model.training_curve()):
-        from atelier.report.training_curves import training_drawing
-
-        step.note(asset, training=markdown(embedded(training_drawing(name, curve), "It is too large to be shown.")))
+    show_training_curve(step, asset, model)
 
 
 def model_stage(model: Declaration) -> Stage:

@@ -21,6 +21,7 @@ from assets.report_index import days_with_page, write_index
 from assets.retrieval import RECALL
 from assets.stage import stage
 from assets.step import Step, markdown
+from atelier.complement_lists import TABLE as COMPLEMENTS
 from atelier.errors import PartitionMissing
 from sql import query
 
@@ -274,7 +275,7 @@ def _diversity(step: Step) -> "Section":
 def _neighbours(step: Step) -> "Section":
     from atelier.report.neighbours import neighbours_section
 
-    complements = partition(step, "complementary_articles")
+    complements = partition(step, COMPLEMENTS)
     return neighbours_section(partition(step, "similar_articles"), album_of(step), complements=complements)
 
 

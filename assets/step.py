@@ -229,6 +229,10 @@ class Step:
         self.outcome.bundles[name] = bundle
         return bundle
 
+    def withdraw_model(self, name: str) -> bool:
+        """Leave this day without a model, as if none was ever trained on it; whether it had one."""
+        return self.models.withdraw(name, self.ds)
+
     def data_versions(self, tables: Sequence[str]) -> dict[str, str]:
         """The version of each of ``tables``: the digest of its partition, for events of all days up to this one."""
         return {table: self.store.data_version(table, self.ds) for table in tables}

@@ -16,6 +16,9 @@ PACKAGES = ("assets", "atelier", "resources", "sql")
 #: What a package reads beside its modules.
 DATA = {"atelier.report": "atelier/report/templates/*", "resources.publishing": "sql/views/*.sql"}
 
+#: What draws in Dagster how a run went: nothing that is stored comes of it, and its version is nobody's.
+ONLY_SHOWN = frozenset({"assets.training_curve"})
+
 OURS = rf"(?:{'|'.join(PACKAGES)})\b"  # sqlalchemy is not ours
 IMPORT = re.compile(rf"^[ ]*(?:from ({OURS}[\w.]*) import (\([^)]*\)|[^\n(]+)|import ({OURS}[\w.]*))", re.MULTILINE)
 FOR_TYPES_ONLY = re.compile(r"^if TYPE_CHECKING:\n(?:[ ]+.*\n|\n(?=[ ]))+", re.MULTILINE)
@@ -36,14 +39,17 @@ def code_version(*modules: str, alone: tuple[str, ...] = ()) -> str:
 
 
 def reachable(modules: tuple[str, ...]) -> set[str]:
-    """``modules``, and every module of this repository that they import at any depth, inside functions as well."""
+    """``modules``, and every module of this repository that they import at any depth, inside functions as well.
+
+    What is :data:`ONLY_SHOWN` is left out, with what it alone imports.
+    """
     found: set[str] = set()
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
         if module not in found:
             found.add(module)
-            waiting.extend(_imports(module))
+            waiting.extend(_imports(module) - ONLY_SHOWN)
     return found
 
 

@@ -5,7 +5,7 @@ not: what any model makes of it (:mod:`atelier.recommenders`).
 """
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -167,8 +167,14 @@ class Interactions:
             return self
         if odd := unheard_of(asked, self.kinds.categories):
             warn_nothing_in_common(odd)
-        chosen = self._of(*asked)
-        return self.rows(chosen & ~self._sent_back() if cancels(asked, self.kinds.categories) else chosen)
+        return self.rows(self.counted(asked))
+
+    def counted(self, kinds: Collection[str]) -> npt.NDArray[np.bool_]:
+        """Which rows :meth:`of_kinds` keeps, bool [n]."""
+        chosen = self._of(*kinds)
+        if self.kinds is None or not cancels(kinds, self.kinds.categories):
+            return chosen
+        return chosen & ~self._sent_back()
 
     def _of(self, *kinds: str) -> npt.NDArray[np.bool_]:
         """Which rows are of these kinds; all where the frame had no ``kind``."""

@@ -78,7 +78,8 @@ def main() -> None:
     clock = time.process_time()
     made = catalogue_map(vectors, seed=options.seed)
     places = places_of(made, photographs.files)
-    print(f"{made.components} components explain {made.explained:.1%}: {time.process_time() - clock:.1f} s for the map")
+    share = "nothing" if made.explained is None else f"{made.explained:.1%}"
+    print(f"{made.components} components explain {share}: {time.process_time() - clock:.1f} s for the map")
     found, chance = same_type_nearest(places)
     print(f"the nearest on the map is of the same product type in {found:.1%}, a random article in {chance:.1%}")
     if options.out:

@@ -21,16 +21,15 @@ Compared are:
   ``{"with als": {"recommenders": ["als"]}}``;
 - ``two_stage``: with ``--ablation`` also without each group of its features.
 
-A last table asks for cold articles, which nobody bought in the training part: how much of what customers bought is
-cold, and, where all articles of the catalogue may be recommended, the recall at 12 among these and their share of all
-places.
+Two more tables ask for cold articles (:mod:`benchmarks.two_stage_cold`): what each model does with them where all
+articles of the catalogue may be recommended, and how many of them the candidates of ``two_stage`` have.
 
 ``--plots`` draws MAP@12 by model, the recall of candidates by source and the training curves; settings with
 ``held_out`` above 0 give these a second line.
 
 What belongs here: reading the data, the comparison, printing. What does not: the model
-(:mod:`atelier.recommenders.two_stage`), its settings, what it costs (:mod:`benchmarks.two_stage_costs`), the
-plots (:mod:`benchmarks.two_stage_plots`).
+(:mod:`atelier.recommenders.two_stage`), its settings, what it costs (:mod:`benchmarks.two_stage_costs`), cold
+articles (:mod:`benchmarks.two_stage_cold`), the plots (:mod:`benchmarks.two_stage_plots`).
 """
 
 import argparse
@@ -55,13 +54,14 @@ from atelier.metrics import per_customer
 from atelier.metrics.accuracy import NdcgIdeal
 from atelier.recommenders.base import Recommender
 from atelier.recommenders.schemas import RECOMMENDED, encoded, plain
-from atelier.recommenders.two_stage.candidate_recall import candidate_recall
+from atelier.recommenders.two_stage.candidate_recall import CHUNK, candidate_recall
 from atelier.recommenders.two_stage.candidates import Candidates
 from atelier.recommenders.two_stage.ranker import BoostedRanker
 from atelier.recommenders.two_stage.two_stage import TwoStage
 from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
 from atelier.search.ragged import Indices, Pairs, Ranked, best, first_of_order, followed
 from benchmarks.hm_recommenders import WEEK, catalogue
+from benchmarks.two_stage_cold import cold, cold_candidates
 from benchmarks.two_stage_costs import Costs, extrapolated, peak
 from benchmarks.two_stage_plots import write_plots
 
@@ -146,8 +146,8 @@ def source_lists(model: TwoStage, customers: pd.Series, train: Interactions) -> 
 def _fused(candidates_of: Callable[[Indices], Candidates], rows: Indices) -> Ranked:
     """The first twelve of all sources' lists by reciprocal-rank fusion."""
     parts = []
-    for start in range(0, len(rows), 1024):
-        chunk = rows[start : start + 1024]
+    for start in range(0, len(rows), CHUNK):
+        chunk = rows[start : start + CHUNK]
         candidates = candidates_of(chunk)
         scores = candidates.fused().astype(np.float32)
         parts.append(best(candidates.rows, candidates.codes, scores, len(chunk), K))
@@ -159,37 +159,6 @@ def lists_for(model: Recommender[Any], customers: pd.Series, train: Interactions
     served = customers[model.can_serve(customers)]
     able = train.article_ids.values.filter(pa.array(model.can_rank(train.article_ids.values)))
     return model.recommend(served, k, exclude_seen=False, candidates=able)
-
-
-def cold(model: Recommender[Any], asked: pd.Series, train: Interactions, truth: Interactions) -> dict[str, float]:
-    """What a model does with articles that nobody bought in the training part, where all may be recommended.
-
-    Args:
-        model: fitted.
-        asked: the customers of the truth.
-        train: what it was fitted on.
-        truth: what customers bought later.
-
-    Returns:
-        ``cold targets`` (the share of the truth's pairs of customer and article that are of a cold article), ``recall``
-        (of these, the share that is among the customer's 12 places), ``exposure`` (the share of all places that a cold
-        article has).
-    """
-    pairs = pd.DataFrame(
-        {
-            "customer_id": truth.customer_ids.decode(truth.customers),
-            "article_id": truth.article_ids.decode(truth.articles),
-        }
-    ).drop_duplicates()
-    new = train.article_ids.encode(pairs["article_id"], unknown="minus_one") < 0
-    recs = model.recommend(asked[model.can_serve(asked)], K, exclude_seen=False).astype({"customer_id": str})
-    shown = train.article_ids.encode(recs["article_id"], unknown="minus_one") < 0
-    hits = pairs[new].merge(recs[shown].astype({"article_id": str}), on=["customer_id", "article_id"])
-    return {
-        "cold targets": float(new.mean()),
-        "recall": len(hits) / max(int(new.sum()), 1),
-        "exposure": float(shown.mean()),
-    }
 
 
 def compared(values: dict[str, Values], known: IdMap, name: str = "two_stage") -> pd.DataFrame:
@@ -248,7 +217,7 @@ def evaluate(
         recs = costs.of(f"{label}: lists", lambda: lists_for(model, asked, train, PUBLISHED_K[-1]))
         values[label], curves[label] = map_at_12(recs, truth), model.training_curve()
         further.append(published(recs, truth, train.customer_ids).assign(model=label))
-        of_cold.append({"model": label, **cold(model, asked, train, truth)})
+        of_cold.append({"model": label, **cold(model, asked, train, truth, K)})
         return model
 
     judged("repeat", "merge", window_days=3)
@@ -258,11 +227,14 @@ def evaluate(
     if with_published:
         judged("two_stage", "published", **TwoStageConfig.published().model_dump())
     recall_of: list[pd.DataFrame] = []
+    among: list[pd.DataFrame] = []
     for label, changes in (variants or {}).items():
         other = judged("two_stage", label, **{**config, **changes})
         recall_of.append(recalls(other, truth, train.customer_ids).assign(model=label))
+        among.append(cold_candidates(other, train, truth, CANDIDATES).assign(model=label))
     model = judged("two_stage", "two_stage", **config)
     recall_of.append(recalls(model, truth, train.customer_ids).assign(model="two_stage"))
+    among.append(cold_candidates(model, train, truth, CANDIDATES).assign(model="two_stage"))
     for name, recs in source_lists(model, asked, train).items():
         values[name] = map_at_12(recs, truth)
     if ablation:
@@ -277,6 +249,7 @@ def evaluate(
         "published": pd.concat(further, ignore_index=True),
         "recall": pd.concat(recall_of, ignore_index=True),
         "cold": pd.DataFrame(of_cold),
+        "cold candidates": pd.concat(among, ignore_index=True),
         "gains": gains(model),
         "curves": pd.concat(curves, names=["model"]).reset_index("model"),
         "seconds": costs.seconds,
@@ -304,6 +277,8 @@ def report(found: dict[str, Any]) -> None:
     print(found["recall"].to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     print(f"\narticles that nobody bought before, where all may be recommended, at {K} places")
     print(found["cold"].to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+    print("\nof these articles, those that customers with history bought, among candidates")
+    print(found["cold candidates"].to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     print("\nshare of the trees' gain")
     print(", ".join(f"{name} {share:.3f}" for name, share in list(found["gains"].items())[:15]))
     print("\nprocessor seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in found["seconds"].items()))

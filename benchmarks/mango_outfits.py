@@ -24,7 +24,8 @@ difference between the model and the best control.
   first seed's split by outfit, each figure with the paired difference from the model of the same passes.
 
 A photograph is trimmed to what differs from its background and encoded at 112 × 112 by MobileNetV2, whose 1,280
-features are joined with the 578 of the backbone ``small``, which sees colours.
+features are joined with the 578 of the backbone ``small``, which sees colours. A product without a photograph, or with
+one that cannot be read, has no image vector; how many there are is printed.
 
 What belongs here: mango's photographs, its splits and questions. What does not: the comparison itself
 (:mod:`benchmarks.outfit_comparison`), models, controls.
@@ -33,6 +34,7 @@ What belongs here: mango's photographs, its splits and questions. What does not:
 import argparse
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ import torch
 from PIL import Image
 
 from atelier.arrays import Mask
+from atelier.images.decode import ImageRejected, decode, read
 from atelier.outfits.config import OutfitConfig
 from atelier.outfits.files import read_mango
 from atelier.outfits.names import FAMILY, MERGES, Modality
@@ -107,29 +110,55 @@ def trimmed(image: Image.Image) -> Image.Image:
     return square
 
 
+def trim(root: Path, paths: Sequence[Any], place: Path) -> Mask:
+    """Write the trimmed photographs as <number>.png; which of them there are, bool [paths].
+
+    Args:
+        root: the folder of the photographs.
+        paths: below it; null where a product has none.
+        place: where they are written.
+    """
+    usable = np.zeros(len(paths), bool)
+    for number, path in enumerate(paths):
+        if pd.isna(path):
+            continue
+        try:
+            image = decode(read(path, root), path)
+        except ImageRejected as rejected:
+            print(f"no vector for {rejected}", flush=True)
+            continue
+        trimmed(image).save(place / f"{number}.png")
+        usable[number] = True
+    return usable
+
+
 def vectors_of(root: Path, files: pd.DataFrame, weights: str, folder: Path | None, threads: int) -> Vectors:
-    """The vectors of all photographs, float32 [files, 1858]."""
+    """The vectors of all photographs, float32 [files, 1858]; NaN where a product has none that can be read."""
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
+
+        @cache
+        def usable() -> Mask:
+            return trim(root, files["path"].tolist(), Path(place))
 
         def encode(name: str) -> Vectors:
             from atelier.images import Encoder, Preprocessing
             from atelier.images.backbones import build_backbone
 
-            if not any(Path(place).iterdir()):
-                for path in files["path"]:
-                    trimmed(Image.open(root / path).convert("RGB")).save(Path(place) / Path(path).with_suffix(".png"))
+            there = np.flatnonzero(usable())
             if name == "colour":
                 encoder = Encoder.build("small", None, device="cpu", threads=threads)
             else:
                 look = Preprocessing(resize=SIDE, crop=SIDE, fit="stretch", mean=(0.5,) * 3, std=(0.5,) * 3)
                 built = build_backbone("mobilenet_v2", weights, preprocessing=look)
                 encoder = Encoder(built, device="cpu", threads=threads)
-            found = encoder.encode([str(Path(path).with_suffix(".png")) for path in files["path"]], place)
+            found = encoder.encode([f"{number}.png" for number in there], place)
             if found.errors:
                 raise SystemExit(f"error: {len(found.errors)} photographs cannot be read, first {found.errors[0]}")
-            return found.vectors
+            vectors = np.full((len(files), encoder.dimension), np.nan, np.float32)
+            vectors[there] = found.vectors
+            return vectors
 
         names = ("mobilenet", "colour")
         parts = [cached_vectors(folder and folder / f"{n}.npz", files, lambda n=n: encode(n)) for n in names]  # type: ignore[misc]
@@ -137,11 +166,23 @@ def vectors_of(root: Path, files: pd.DataFrame, weights: str, folder: Path | Non
 
 
 def read_data(given: argparse.Namespace) -> Data:
-    """Read mango's files and encode its photographs."""
+    """Read mango's files and encode its photographs.
+
+    Raises:
+        SystemExit: not one photograph can be read.
+    """
     products, outfits = read_mango(given.mango)
-    vectors = vectors_of(given.mango / "images", products, given.weights, given.vectors, given.threads)
+    root = given.mango / "images"
+    vectors = vectors_of(root, products, given.weights, given.vectors, given.threads)
+    known: Mask = np.asarray(np.isfinite(vectors).all(axis=1), bool)
+    print(f"{int((~known).sum()):,} of {len(known):,} products have no photograph that can be read", flush=True)
+    if not known.any():
+        raise SystemExit(
+            f"error: not one photograph can be read below {root}; put them there, as des_filename names them"
+        )
     names = [name for name in products.columns if name not in ("article_id", "path")]
-    return Data.of(products.assign(embeddings=list(vectors[:, None])), outfits, names, FAMILY)
+    embeddings = pd.Series([vectors[row : row + there] for row, there in enumerate(known)])  # [0 or 1, 1858] each
+    return Data.of(products.assign(embeddings=embeddings), outfits, names, FAMILY)
 
 
 def questions_by_outfit(new: Mask) -> dict[str, Question]:

@@ -28,6 +28,7 @@ from atelier.outfits.evaluation import (
     right_answers,
     scored,
 )
+from atelier.outfits.given import one_by_one
 from atelier.outfits.names import Draw
 from atelier.outfits.outfits import Outfits
 from atelier.outfits.questions import FamilyDraw, Questions, fill_in_the_blank
@@ -101,15 +102,30 @@ class Comparison:
         test, validation = wanted["test"], wanted["validation"]
         asked = ask(self.data, self.split.test, self.split.train.frequency, test, self.seed)
         known = ask(self.data, self.split.validation, self.split.train.frequency, validation, self.seed)
-        joined = Joined.fit(tuple(self.controls.values()), known)
-        scorers: dict[str, Scorer] = {MODEL: self.model.scorer(test.popularity), **self.controls, JOINED: joined}
-        values = {each: right_answers(scored(scorer, asked)) for each, scorer in scorers.items()}
+        values = self._values(asked, known, self.model.scorer(test.popularity))
         rows = [self._row(name, values, asked.outfits)]
         trained = self.split.train.frequency[asked.candidates[:, 0]] > 0
         if test.negatives == "popularity":
             left = {each: found[trained] for each, found in values.items()}
             rows.append(self._row(f"{name}, trained on", left, asked.outfits[trained]))
         return rows
+
+    def given_questions(self, name: str, asked: Questions, known: Questions) -> dict[str, Any]:
+        """Ask questions that came with the outfits, whose wrong answers may be of other families.
+
+        Args:
+            name: of the questions.
+            asked: they.
+            known: questions of validation, by which controls are joined.
+        """
+        values = self._values(asked, known, one_by_one(self.model.comparable_scorer()))
+        return self._row(name, values, asked.outfits)
+
+    def _values(self, asked: Questions, known: Questions, model: Scorer) -> dict[str, Float64s]:
+        """Right answers of the model, of each control and of all joined."""
+        joined = Joined.fit(tuple(self.controls.values()), known)
+        scorers: dict[str, Scorer] = {MODEL: model, **self.controls, JOINED: joined}
+        return {each: right_answers(scored(scorer, asked)) for each, scorer in scorers.items()}
 
     def _row(self, name: str, values: Mapping[str, Float64s], outfits: Int64s) -> dict[str, Any]:
         means = {each: float(found.mean()) for each, found in values.items()}
@@ -121,13 +137,17 @@ class Comparison:
         """AUC of real outfits against broken ones."""
         weights = self.split.train.frequency.astype(np.float64) if offered is None else offered.astype(np.float64)
         broken = broken_outfits(self.split.test, FamilyDraw(self.data.families, weights), self.seed)
+        return self.auc_of(name, broken, paired=True)
+
+    def auc_of(self, name: str, outfits: BrokenOutfits, *, paired: bool) -> dict[str, Any]:
+        """AUC of real outfits against others; ``paired``: whether each of the others was made of a real one."""
         scorers = {MODEL: self.model.comparable_scorer(), **self.controls}
-        values = {each: _both(scorer, broken) for each, scorer in scorers.items()}
-        figures = {each: auc_over_outfits(*found) for each, found in values.items()}
+        values = {each: _both(scorer, outfits) for each, scorer in scorers.items()}
+        figures = {each: auc_over_outfits(*found, paired=paired) for each, found in values.items()}
         means = {each: found.value for each, found in figures.items()}
         best = max(self.controls, key=means.__getitem__)
-        gain = auc_difference(values[MODEL], values[best])
-        return self._figures(name, len(broken.real), figures[MODEL], best, means, gain)
+        gain = auc_difference(values[MODEL], values[best], paired=paired)
+        return self._figures(name, len(outfits.real), figures[MODEL], best, means, gain)
 
     def _figures(
         self, name: str, count: int, model: Interval, best: str, means: Mapping[str, float], gain: Interval

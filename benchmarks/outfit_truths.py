@@ -54,6 +54,7 @@ HM_COLUMNS = {
     "section_name": "section",
     "garment_group_name": "garment group",
 }
+PARTS = len(Split._fields)
 ASKED: Mapping[str, Question] = {
     "uniform": Question("family", popularity=1.0),
     "popularity-matched": Question("popularity"),
@@ -96,11 +97,20 @@ def split_by_time(outfits: Outfits) -> Split:
     """Baskets of the last day for testing, of the day before for validation, of earlier days for training.
 
     Exact duplicates count once, on the first of their days. A basket's name ends in its day.
+
+    Raises:
+        SystemExit: the baskets are of fewer than three days.
     """
     day = np.array([name.rsplit(" ", 1)[1] for name in outfits.names])
     ordered = outfits.rows(np.argsort(day, kind="stable")).deduplicated()
     day = np.array([name.rsplit(" ", 1)[1] for name in ordered.names])
-    last, before = np.unique(day)[::-1][:2]
+    days = np.unique(day)
+    if len(days) < PARTS:
+        raise SystemExit(
+            f"error: a split by time needs baskets of {PARTS} days: to train on, to join the controls, to ask "
+            f"about; there are {len(days)}: {', '.join(days)}. Give transactions of more days"
+        )
+    before, last = days[-2:]
     return Split(
         ordered.rows(np.flatnonzero(day < before)),
         ordered.rows(np.flatnonzero(day == before)),

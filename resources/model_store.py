@@ -1,7 +1,8 @@
 """Model bundles: immutable folders, found by the id that a consumer recorded.
 
-What belongs here: publishing a folder of model files under the digest of its content, a pointer per day, opening and
-verifying a bundle. What does not: what the files mean, which each model's own ``save`` and ``load`` know.
+What belongs here: publishing a folder of model files under the digest of its content, a pointer per day and its
+withdrawal, opening and verifying a bundle. What does not: what the files mean, which each model's own ``save`` and
+``load`` know.
 
 A bundle is ``<root>/models/<name>/<model_id>/``; ``<root>/models/<name>/ds=<day>.json`` names the bundle of a day.
 """
@@ -157,6 +158,19 @@ class ModelStore:
         record = {"model_id": identity, "run_id": run_id, "written_at": datetime.now(UTC).isoformat()}
         replace_text(self._root, json.dumps(record) + "\n", self._folder(name) / f"ds={ds}.json")
 
+    def withdraw(self, name: str, ds: date) -> bool:
+        """Make ``ds`` a day without a model; bundles stay, for those who recorded their ids.
+
+        Returns:
+            Whether the day had one.
+        """
+        path = self._folder(name) / f"ds={ds}.json"
+        had = path.exists()
+        path.unlink(missing_ok=True)
+        if had:
+            sync(path.parent)
+        return had
+
     def pointer(self, name: str, ds: date) -> str:
         """The id of the bundle that was trained on ``ds``.
 
@@ -179,6 +193,19 @@ class ModelStore:
         """The days on which ``name`` was trained, in order."""
         found = sorted(path.stem.removeprefix("ds=") for path in self._folder(name).glob("ds=*.json"))
         return [date.fromisoformat(day) for day in found]
+
+    def last_day(self, name: str) -> date:
+        """The newest day on which ``name`` was trained.
+
+        Raises:
+            PartitionMissing: there is none; the message names the job that makes it.
+        """
+        days = self.days(name)
+        if not days:
+            raise PartitionMissing(
+                f"there is no model {name} yet in {self._root}; make it with: {self._remedy(name, 'DAY')}"
+            )
+        return days[-1]
 
     def names(self) -> list[str]:
         """The models that were ever published."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atelier.code_version import code_version
+from atelier.errors import BundleError
 from resources.storage import exclusive, staging_folder
 
 if TYPE_CHECKING:
@@ -22,16 +23,16 @@ KEPT = 4
 """Those used last are kept, with and without sold-out articles for example; one of 105,542 articles takes 41 MB."""
 
 
-def kept_search(root: Path, made_from: Mapping[str, Any], build: "Callable[[], CatalogueSearch]") -> "CatalogueSearch":
-    """The search made from the same data by the same code; where there is none, it is made and kept.
+def kept_search(
+    root: Path, made_from: Mapping[str, Any], build: "Callable[[], CatalogueSearch]", tell: Callable[[str], None]
+) -> "CatalogueSearch":
+    """The search made from the same data by the same code; where there is none, or a damaged one, it is made and kept.
 
     Args:
         root: the home. Where it cannot be written to, the search is made anew each time.
         made_from: what identifies the data and the choices, as JSON can hold it.
         build: makes the search.
-
-    Raises:
-        BundleError: a kept file is damaged; the message names the folder to remove.
+        tell: is given a sentence that names what is damaged, where kept files cannot be read.
     """
     from atelier.attributes.saved_search import SEARCH, load_search, save_search
     from atelier.studies.results_cache import digest
@@ -43,8 +44,14 @@ def kept_search(root: Path, made_from: Mapping[str, Any], build: "Callable[[], C
     folder = searches / digest({**made_from, **code})
     with exclusive(searches, FOLDER):
         if folder.is_dir():
-            os.utime(folder / SEARCH)
-            return load_search(folder)
+            try:
+                search = load_search(folder)
+            except BundleError as error:
+                tell(str(error))
+                shutil.rmtree(folder)
+            else:
+                os.utime(folder / SEARCH)
+                return search
         search = build()
         with staging_folder(searches) as staged:
             save_search(search, staged)

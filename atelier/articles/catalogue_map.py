@@ -30,12 +30,13 @@ class CatalogueMap:
     Attributes:
         places: float32 [n, 2].
         components: how many principal components were kept.
-        explained: the share of the vectors' variance that these explain, 0 … 1; 1 where nothing varies.
+        explained: the share of the vectors' variance that these explain, 0 … 1; 1 where nothing varies; None where
+            there are no components, of no or one article or of vectors of no length.
     """
 
     places: Float32s
     components: int
-    explained: float
+    explained: float | None
 
 
 def catalogue_map(
@@ -52,7 +53,7 @@ def catalogue_map(
     n, dim = vectors.shape
     kept = min(components, dim, max(n - 1, 0))
     if kept < 1:
-        return CatalogueMap(np.zeros((n, 2), np.float32), 0, 1.0)
+        return CatalogueMap(np.zeros((n, 2), np.float32), 0, None)
     pca = PCA(kept, svd_solver="covariance_eigh")
     scores = pca.fit_transform(vectors.astype(np.float64))
     varies = pca.explained_variance_.sum() > 0

@@ -235,7 +235,7 @@ class CatalogueSearch:
                 return known[each]
         near = difflib.get_close_matches(name, known, n=1)
         meant = f"did you mean {near[0]}? " if near else ""
-        raise SearchError(f"no article has {name!r}: {meant}there are {', '.join(sorted(known))}")
+        raise SearchError(f"no article has {name!r}: {meant}there are {', '.join(sorted(known)) or 'no articles'}")
 
     def _matches(self, hits: Int64s, words: Sequence[str], filters: Mapping[str, str]) -> list[tuple[Match, ...]]:
         """Why each of the hits is one: its filters first, then word by word, the part that counted most first."""

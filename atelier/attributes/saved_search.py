@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     import bm25s
 
 SEARCH, ARTICLES, PARTS = "search.json", "articles.parquet", "parts.parquet"
-REMEDY = "remove that folder, and the next search makes it again"
-_COLUMNS = ("row", "value", "source", "weight", "confidence")
+REMEDY = "a search makes the kept index again"
+_ROWS = pa.schema(
+    {"row": pa.int64(), "value": pa.string(), "source": pa.string(), "weight": pa.float32(), "confidence": pa.float32()}
+)
 
 
 class _Described(BaseModel):
@@ -37,7 +39,7 @@ class _Described(BaseModel):
 def save_search(search: CatalogueSearch, folder: Path) -> None:
     """Write a search with the index of each of its parts into an empty folder."""
     bundles.write_table(folder / ARTICLES, pa.table({"article_id": pa.array(search.names, pa.string())}))
-    bundles.write_table(folder / PARTS, pa.concat_tables([_rows(part) for part in search.parts.values()]))
+    bundles.write_table(folder / PARTS, pa.concat_tables([_ROWS.empty_table(), *map(_rows, search.parts.values())]))
     indexed = []
     for number, (name, part) in enumerate(search.parts.items()):
         if part.index is not None:
@@ -61,7 +63,7 @@ def load_search(folder: Path) -> CatalogueSearch:
     described = bundles.read_config(folder, _Described, SEARCH, remedy=REMEDY)
     bundles.check_digests(folder, list(described.files), described.files, remedy=REMEDY)
     names = bundles.read_table(folder / ARTICLES, ("article_id",), remedy=REMEDY)["article_id"]
-    rows = bundles.read_table(folder / PARTS, _COLUMNS, remedy=REMEDY)
+    rows = bundles.read_table(folder / PARTS, _ROWS.names, remedy=REMEDY)
     parts, start = {}, 0
     for number, (name, length) in enumerate(described.parts.items()):
         index = _index(folder / str(number)) if name in described.indexed else None
@@ -72,15 +74,9 @@ def load_search(folder: Path) -> CatalogueSearch:
 
 def _rows(part: Part) -> pa.Table:
     """A part's rows as the file holds them, one part after the other."""
-    return pa.table(
-        {
-            "row": pa.array(part.rows, pa.int64()),
-            "value": pa.array(part.values, pa.string()),
-            "source": pa.array(part.sources, pa.string()),
-            "weight": pa.array(part.weights, pa.float32()),
-            "confidence": pa.array(part.confidences, pa.float32()),
-        }
-    )
+    columns = (part.rows, part.values, part.sources, part.weights, part.confidences)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, _ROWS, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=_ROWS)
 
 
 def _part(name: str, rows: pa.Table, index: "bm25s.BM25 | None") -> Part:

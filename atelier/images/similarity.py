@@ -249,9 +249,11 @@ class ImageNeighbours(ABC):
         Raises:
             OtherEncoderError: the vectors have another length than those of the articles.
             UnknownIdentifier: no article has the product type.
-            ValueError: ``k`` is below 1.
+            ValueError: ``k`` is below 1, or the lowest price is above the highest, or no number.
         """
         check_k(k)
+        if price is not None and not price[0] <= price[1]:
+            raise ValueError(f"the price {price} has to be two numbers, the lower one first")
         if shots.shape[1] != len(self.centre):
             raise OtherEncoderError(
                 f"the photograph's vector has {shots.shape[1]} values, those of the articles {len(self.centre)}: "

@@ -26,7 +26,7 @@ from atelier.search.ragged import RaggedLists
 
 ARTICLES = "articles.parquet"
 FILES = (ARTICLES, bundles.WEIGHTS)
-NETWORK, INPUTS, COUNTED, REJECTED = "network.", "inputs.", "counted.", "rejected."
+NETWORK, INPUTS, COUNTED, ACCEPTED, REJECTED = "network.", "inputs.", "counted.", "accepted.", "rejected."
 READ_OF_ARTICLES = ("images", "words", "codes", "families")
 """The fields of :class:`~atelier.outfits.article_inputs.Inputs`."""
 
@@ -46,7 +46,7 @@ class OutfitBundle(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: Literal["outfits"] = "outfits"
-    format: int = 2
+    format: int = 3
     config: OutfitConfig
     outfits: int
     arrays: dict[str, list[int]]
@@ -63,7 +63,8 @@ class Stored:
         inputs: of the n articles.
         counted: over the outfits of training.
         network: the trained one.
-        rejected: the pairs and outfits that people rejected; their names are not stored.
+        accepted: the pairs and outfits that people accepted; their names are not stored.
+        rejected: those that people rejected; likewise.
     """
 
     config: OutfitConfig
@@ -71,6 +72,7 @@ class Stored:
     inputs: Inputs
     counted: PairStatistics
     network: Ensemble
+    accepted: Outfits
     rejected: Outfits
 
 
@@ -102,6 +104,7 @@ def _arrays(stored: Stored) -> dict[str, Array]:
         **{NETWORK + name: array for name, array in weights.items()},
         **{INPUTS + name: getattr(stored.inputs, name) for name in READ_OF_ARTICLES},
         **{COUNTED + name: array for name, array in counted.items()},
+        **{ACCEPTED + name: getattr(stored.accepted.members, name) for name in ("starts", "codes")},
         **{REJECTED + name: getattr(stored.rejected.members, name) for name in ("starts", "codes")},
     }
 
@@ -131,6 +134,11 @@ def _stored(described: OutfitBundle, ids: Any, arrays: dict[str, Array]) -> Stor
         network = Ensemble(inputs, values, families, described.config)
     weights = {name: torch.from_numpy(array) for name, array in bundles.under(arrays, NETWORK).items()}
     network.load_state_dict(weights)
-    members = RaggedLists(**bundles.under(arrays, REJECTED))
-    rejected = Outfits([str(place) for place in range(len(members))], members, len(ids))
-    return Stored(described.config, ids, inputs, counted, network, rejected)
+    accepted, rejected = (_nameless(bundles.under(arrays, name), len(ids)) for name in (ACCEPTED, REJECTED))
+    return Stored(described.config, ids, inputs, counted, network, accepted, rejected)
+
+
+def _nameless(arrays: dict[str, Array], n_articles: int) -> Outfits:
+    """Outfits whose members alone were stored."""
+    members = RaggedLists(**arrays)
+    return Outfits([str(place) for place in range(len(members))], members, n_articles)

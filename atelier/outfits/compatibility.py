@@ -17,6 +17,7 @@ from atelier.articles.table import Articles
 from atelier.devices import own_random_state
 from atelier.errors import AtelierError
 from atelier.frames import Frame
+from atelier.ids import preview
 from atelier.nn.training_loop import Epoch
 from atelier.outfits.article_inputs import ArticleEncoder, Inputs
 from atelier.outfits.bundle import Stored, read_bundle, write_bundle
@@ -25,7 +26,7 @@ from atelier.outfits.controls import Scorer
 from atelier.outfits.evaluation import outfit_scores
 from atelier.outfits.feedback import Feedback, rejected_pairs
 from atelier.outfits.network import Batch, Ensemble
-from atelier.outfits.outfits import Outfits, OutfitsError
+from atelier.outfits.outfits import FEWEST, Outfits, OutfitsError
 from atelier.outfits.pair_statistics import PairStatistics
 from atelier.outfits.questions import FamilyDraw
 from atelier.outfits.training import Lessons, similar_articles, statistics_of, train
@@ -53,7 +54,8 @@ class Fitted:
         inputs: what the network reads of them.
         counted: what was counted over the outfits of training.
         network: the trained one.
-        rejected: the pairs and outfits that people rejected.
+        accepted: the pairs and outfits that people accepted; the counts hold each ``feedback_weight`` times.
+        rejected: those that people rejected.
         history: a record of each pass; empty for a model that was loaded.
     """
 
@@ -61,6 +63,7 @@ class Fitted:
     inputs: Inputs
     counted: PairStatistics
     network: Ensemble
+    accepted: Outfits
     rejected: Outfits
     history: list[Epoch]
 
@@ -120,7 +123,7 @@ class OutfitModel:
                 for look in train(member, lessons, counted, inputs.families, self._config_of(place), similar)
             ]
         network.eval()
-        self._fitted = Fitted(table, inputs, counted, network, answers.rejected, history)
+        self._fitted = Fitted(table, inputs, counted, network, answers.accepted, answers.rejected, history)
         return self
 
     def _config_of(self, member: int) -> OutfitConfig:
@@ -134,7 +137,7 @@ class OutfitModel:
             NotFittedError: there is nothing to save.
         """
         fitted = self.fitted
-        parts = (fitted.inputs, fitted.counted, fitted.network, fitted.rejected)
+        parts = (fitted.inputs, fitted.counted, fitted.network, fitted.accepted, fitted.rejected)
         write_bundle(Path(path), Stored(self.config, fitted.articles.ids, *parts))
 
     @classmethod
@@ -148,7 +151,7 @@ class OutfitModel:
         model = cls(stored.config)
         articles = Articles.from_frame(pd.DataFrame({"article_id": stored.article_ids.to_pandas()}))
         model._fitted = Fitted(
-            articles, stored.inputs, stored.counted, stored.network.eval(), stored.rejected, history=[]
+            articles, stored.inputs, stored.counted, stored.network.eval(), stored.accepted, stored.rejected, history=[]
         )
         return model
 
@@ -211,20 +214,26 @@ class OutfitModel:
         """How well the articles of each outfit go together.
 
         Args:
-            outfits: ``outfit_id``, ``article_id``, of articles that the model was fitted with.
+            outfits: ``outfit_id``, ``article_id``, of articles that the model was fitted with; each of two articles or
+                more.
 
         Returns:
             ``outfit_id``, ``score``: the mean, over its articles, of the log of how much likelier each is with the
-            others than among its family. In the order of the identifiers.
+            others than among its family. In the order of the identifiers; no row where there is no outfit.
 
         Raises:
-            OutfitsError: an article is unknown.
+            OutfitsError: an article is unknown, or an outfit has only one article, which goes together with nothing.
             NotFittedError: there was no fit.
         """
         read = Outfits.from_frame(outfits, self.fitted.articles)
-        return pd.DataFrame(
-            {"outfit_id": pd.array(read.names, "str"), "score": outfit_scores(self.comparable_scorer(), read.padded())}
-        )
+        if len(alone := np.flatnonzero(read.sizes < FEWEST)):
+            names = [read.names[row] for row in alone]
+            raise OutfitsError(
+                f"{len(names):,} outfits have only one article: {preview(names, len(names))}; a score says how well "
+                "articles go together: leave these outfits out, or ask `complete` what goes with the article"
+            )
+        scores = outfit_scores(self.comparable_scorer(), read.padded()) if len(read) else np.empty(0)
+        return pd.DataFrame({"outfit_id": pd.array(read.names, "str"), "score": scores})
 
 
 def _answers(feedback: Frame | Feedback | None, articles: Articles) -> Feedback:

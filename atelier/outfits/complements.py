@@ -16,13 +16,12 @@ import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict, Field
 
 from atelier.arrays import Float64s, Int64s, Mask
+from atelier.outfits.article_inputs import UNKNOWN
 from atelier.outfits.compatibility import OutfitModel
 from atelier.outfits.controls import Scorer
 from atelier.outfits.feedback import rejected_pairs
 from atelier.outfits.pair_statistics import combined, log_lift
 
-UNSEEN = 0
-"""The number of all families that no outfit of training has."""
 AT_ONCE = 100_000
 """Pairs of an article and a candidate that are scored at once."""
 
@@ -54,11 +53,27 @@ class _Companions(NamedTuple):
     lifts: Float64s
 
 
-def complete_looks(model: OutfitModel, offered: Mask, styles: Int64s, config: LookConfig) -> pd.DataFrame:
-    """For every article that the model knows the offered articles that complete its look best, one of a family.
+class _Apart(NamedTuple):
+    """What keeps two articles out of one look.
 
-    None is of the article's own family or style, or was rejected by people beside it. Articles of a family that no
-    outfit has are no candidates, because nothing is known of what goes with it; their own lists are of the families
+    Attributes:
+        styles: int64 [n]; those of one style.
+        roles: int64 [n]; those of one role.
+        rejected: float32 [n, n], ones for the pairs that people rejected.
+    """
+
+    styles: Int64s
+    roles: Int64s
+    rejected: sp.csr_array
+
+
+def complete_looks(
+    model: OutfitModel, offered: Mask, styles: Int64s, config: LookConfig, roles: Int64s | None = None
+) -> pd.DataFrame:
+    """For every article that the model knows the offered articles that complete its look best, one of a role.
+
+    None is of the article's own family, role or style, or was rejected by people beside it. Articles of a family that
+    no outfit has are no candidates, because nothing is known of what goes with it; their own lists are of the families
     that most outfits have.
 
     Args:
@@ -66,30 +81,33 @@ def complete_looks(model: OutfitModel, offered: Mask, styles: Int64s, config: Lo
         offered: bool [n], what may be named, for example what is in stock.
         styles: int64 [n], the number of each one's style.
         config: see :class:`LookConfig`.
+        roles: int64 [n], the number of each one's role in an outfit; None: its family is its role.
 
     Returns:
         ``article_id``, ``rank`` from 1, ``complement_article_id``, ``score``, ``outfits`` (how many outfits of training
-        have both), ``unseen`` (whether no outfit has the article's family). Equal scores stand in the order of
-        identifiers. An article with no candidate has no row.
+        have both, people's answers not counted), ``accepted`` (whether people accepted an outfit that has both),
+        ``family_outfits`` (``outfits``, of both families), ``unseen`` (whether no outfit has the article's family).
+        Equal scores stand in the order of identifiers. An article with no candidate has no row.
     """
     fitted = model.fitted
     families, frequency = fitted.inputs.families, fitted.counted.frequency
     joint = combined(fitted.counted.together, families)
     chosen = _candidates(offered, families, frequency, config.candidates)
-    scorer, apart = model.comparable_scorer(), rejected_pairs(fitted.rejected)
+    apart = _Apart(styles, families if roles is None else roles, rejected_pairs(fitted.rejected))
+    scorer = model.comparable_scorer()
     parts = [
-        _of_family(scorer, family, _companions(joint, family, config), families, chosen, styles, apart)
+        _of_family(scorer, family, _companions(joint, family, config), families, chosen, apart)
         for family in np.unique(families)  # a loop over families, of which there are dozens
     ]
     parts = [part for part in parts if len(part)]
     columns = ["article", "complement", "score"]
     table = pd.concat(parts) if parts else pd.DataFrame({name: np.zeros(0, np.int64) for name in columns})
-    return _ranked(model, table, config.k)
+    return _ranked(model, table, apart.roles, config.k)
 
 
 def _candidates(offered: Mask, families: Int64s, frequency: Int64s, most: int) -> Mask:
     """Which articles are compared: of each family half those in most outfits, half spread evenly over the others."""
-    chosen: Mask = offered & (families != UNSEEN)
+    chosen: Mask = offered & (families != UNKNOWN)
     for family in np.unique(families[chosen]):  # a loop over families
         rows = np.flatnonzero(chosen & (families == family))
         if len(rows) > most:
@@ -106,20 +124,14 @@ def _companions(joint: Float64s, family: int, config: LookConfig) -> _Companions
     often = joint[family].copy()
     if not often.any():
         often, lifts = joint.sum(axis=1), np.zeros(len(joint))
-    often[[UNSEEN, family]] = 0
+    often[[UNKNOWN, family]] = 0
     usable = (often > 0) & (lifts >= np.log(max(config.least_lift, np.finfo(float).tiny)))
     order = np.argsort(np.where(usable, -often, np.inf), kind="stable")[: min(config.families, int(usable.sum()))]
     return _Companions(order.astype(np.int64), lifts[order])
 
 
 def _of_family(
-    scorer: Scorer,
-    family: int,
-    companions: _Companions,
-    families: Int64s,
-    chosen: Mask,
-    styles: Int64s,
-    apart: sp.csr_array,
+    scorer: Scorer, family: int, companions: _Companions, families: Int64s, chosen: Mask, apart: _Apart
 ) -> pd.DataFrame:
     """The best candidate of each companion family for every article of one family: article, complement, score."""
     queries = np.flatnonzero(families == family)
@@ -128,7 +140,7 @@ def _of_family(
         candidates = np.flatnonzero(chosen & (families == other))
         if not len(candidates):
             continue
-        best, scores = _best(scorer, queries, candidates, styles, apart)
+        best, scores = _best(scorer, queries, candidates, apart)
         found = np.isfinite(scores)
         parts.append(
             pd.DataFrame({"article": queries[found], "complement": best[found], "score": scores[found] + lift})
@@ -136,24 +148,23 @@ def _of_family(
     return pd.concat(parts) if parts else pd.DataFrame()
 
 
-def _best(
-    scorer: Scorer, queries: Int64s, candidates: Int64s, styles: Int64s, apart: sp.csr_array
-) -> tuple[Int64s, Float64s]:
+def _best(scorer: Scorer, queries: Int64s, candidates: Int64s, apart: _Apart) -> tuple[Int64s, Float64s]:
     """The best candidate of one family for each of some articles, and its score; −∞ where there is none to name."""
     best, scores = np.empty(len(queries), np.int64), np.empty(len(queries))
     step = max(1, AT_ONCE // len(candidates))
     for at in range(0, len(queries), step):  # block by block
         block = queries[at : at + step]
         found = scorer(block[:, None], np.broadcast_to(candidates, (len(block), len(candidates))).copy())
-        found[styles[block][:, None] == styles[candidates][None, :]] = -np.inf
-        found[apart[block][:, candidates].toarray() > 0] = -np.inf
+        for same in (apart.styles, apart.roles):
+            found[same[block][:, None] == same[candidates][None, :]] = -np.inf
+        found[apart.rejected[block][:, candidates].toarray() > 0] = -np.inf
         place = found.argmax(axis=1)
         best[at : at + step], scores[at : at + step] = candidates[place], found[np.arange(len(block)), place]
     return best, scores
 
 
-def _ranked(model: OutfitModel, table: pd.DataFrame, k: int) -> pd.DataFrame:
-    """The first k complements of each article, best first."""
+def _ranked(model: OutfitModel, table: pd.DataFrame, roles: Int64s, k: int) -> pd.DataFrame:
+    """The first k complements of each article, best first, one of a role."""
     fitted = model.fitted
     names = fitted.articles.names
     article, complement = (table[name].to_numpy(np.int64) for name in ("article", "complement"))
@@ -162,19 +173,37 @@ def _ranked(model: OutfitModel, table: pd.DataFrame, k: int) -> pd.DataFrame:
             "article_id": pd.array(names[article], "str"),
             "complement_article_id": pd.array(names[complement], "str"),
             "score": table["score"].to_numpy(np.float64),
-            "outfits": _shared(model, article, complement),
-            "unseen": fitted.inputs.families[article] == UNSEEN,
+            **_shared(model, article, complement),
+            "role": roles[complement],
+            "unseen": fitted.inputs.families[article] == UNKNOWN,
         }
     )
     frame = frame.sort_values(
         ["article_id", "score", "complement_article_id"], ascending=[True, False, True], ignore_index=True
     )
+    frame = frame.drop_duplicates(["article_id", "role"]).drop(columns="role")
     frame.insert(1, "rank", frame.groupby("article_id").cumcount() + 1)
     return frame[frame["rank"] <= k].reset_index(drop=True)
 
 
-def _shared(model: OutfitModel, articles: Int64s, others: Int64s) -> Int64s:
-    """How many outfits of training have both articles of each pair, int64 [m]."""
-    if not len(articles):  # SciPy gives an array of another kind for no pairs
-        return np.zeros(0, np.int64)
-    return np.asarray(model.fitted.counted.together[articles, others], np.int64)
+def _shared(model: OutfitModel, articles: Int64s, others: Int64s) -> dict[str, Int64s | Mask]:
+    """What outfits and people say of each pair of articles, [m] each: outfits, accepted, family_outfits."""
+    fitted = model.fitted
+    incidence, families = fitted.accepted.incidence, fitted.inputs.families
+    accepted = sp.csr_array(incidence.T @ incidence)
+    worn = sp.csr_array(fitted.counted.together - model.config.feedback_weight * accepted)
+    worn.setdiag(0)
+    worn.data = np.maximum(worn.data, 0)  # below 0 for a rejected pair of an accepted outfit, which was not counted
+    by_family = combined(worn, families)
+    return {
+        "outfits": _values(worn, articles, others).astype(np.int64),
+        "accepted": _values(accepted, articles, others) > 0,
+        "family_outfits": by_family[families[articles], families[others]].astype(np.int64),
+    }
+
+
+def _values(matrix: sp.csr_array, rows: Int64s, columns: Int64s) -> Float64s:
+    """The matrix's values at some places, [m]."""
+    if not len(rows):  # SciPy gives an array of another kind for no places
+        return np.zeros(0)
+    return np.asarray(matrix[rows, columns], np.float64)

@@ -12,6 +12,7 @@ import pandas as pd
 from atelier.arrays import Float64s, Int64s
 from atelier.errors import UnknownIdentifier
 from atelier.ids import IdMap, preview
+from atelier.outfits.article_inputs import UNKNOWN
 from atelier.outfits.compatibility import OutfitModel
 from atelier.outfits.feedback import forbidden
 from atelier.outfits.outfits import OutfitsError
@@ -23,13 +24,14 @@ LIST_COLUMNS = ("article_id", "score", "rank")
 def complete(model: OutfitModel, outfit: Any, candidates: Any = None, k: int = 5) -> pd.DataFrame:
     """The candidates that go best with an outfit; none is of a family that the outfit has already.
 
-    No pair or outfit that people rejected is made complete.
+    Articles of a family that no outfit of training has are no candidates, because nothing is known of what goes with
+    it. No pair or outfit that people rejected is made complete.
 
     Args:
         model: a fitted model.
         outfit: the identifiers of its articles, at least one.
         candidates: the identifiers of what may be added, for example what is in stock; None: all articles. New articles
-            are scored by what is known of them.
+            of known families are scored by what is known of them.
         k: the length of the list.
 
     Returns:
@@ -51,8 +53,9 @@ def complete(model: OutfitModel, outfit: Any, candidates: Any = None, k: int = 5
 def outfits_around(model: OutfitModel, article: str, candidates: Any = None, *, size: int, count: int) -> pd.DataFrame:
     """Different outfits around one article, each with one article of a family.
 
-    The i-th outfit begins with the i-th best companion of a family of its own, so that outfits differ where a person
-    looks first; then the best article of a further family is added until the outfit has its size.
+    Each outfit begins with the best companion of a family that no outfit before it began with, so that outfits differ
+    where a person looks first; then the best article of a further family is added until the outfit has its size. What
+    one outfit holds beside the article no later one holds.
 
     Args:
         model: a fitted model.
@@ -74,8 +77,11 @@ def outfits_around(model: OutfitModel, article: str, candidates: Any = None, *, 
     pool = np.arange(len(model.fitted.articles)) if candidates is None else numbers(model, candidates)
     families = model.fitted.inputs.families
     first, _ = ranked(model, start, pool)
-    _, best = np.unique(families[first], return_index=True)
-    grown = [_grown(model, np.append(start, first[place]), pool, size) for place in np.sort(best)[:count]]
+    grown: list[Int64s] = []
+    while len(grown) < count and len(first):
+        grown.append(_grown(model, np.append(start, first[0]), pool, size))
+        pool = np.setdiff1d(pool, grown[-1])
+        first = first[np.isin(first, pool) & (families[first] != families[first[0]])]
     rows = [(number, place, code) for number, outfit in enumerate(grown, 1) for place, code in enumerate(outfit, 1)]
     table = pd.DataFrame(rows, columns=["outfit", "place", "article_id"], dtype=np.int64)
     return table.assign(article_id=pd.array(model.fitted.articles.names[table["article_id"]], "str"))
@@ -137,10 +143,12 @@ def numbers(model: OutfitModel, article_ids: Any) -> Int64s:
 def ranked(model: OutfitModel, outfit: Int64s, pool: Int64s) -> tuple[Int64s, Float64s]:
     """The articles of a pool that are of no family of the outfit, best first, and their scores.
 
-    None completes a pair or an outfit that people rejected.
+    None is of a family that no outfit of training has: all of these have one number. None completes a pair or an outfit
+    that people rejected.
     """
     families = model.fitted.inputs.families
-    left = np.setdiff1d(pool[~np.isin(families[pool], families[outfit])], forbidden(model.fitted.rejected, outfit))
+    usable = (families[pool] != UNKNOWN) & ~np.isin(families[pool], families[outfit])
+    left = np.setdiff1d(pool[usable], forbidden(model.fitted.rejected, outfit))
     scorer, scores = model.comparable_scorer(), np.empty(len(left))
     for family in np.unique(families[left]):  # a loop over families: a row of scores is about one of them
         rows = np.flatnonzero(families[left] == family)

@@ -71,14 +71,24 @@ def auc(real: Float64s, broken: Float64s) -> float:
     return float(_wins(real, broken).mean())
 
 
-def auc_over_outfits(real: Float64s, broken: Float64s, seed: int = 0) -> Interval:
-    """The AUC with its interval; the i-th broken outfit was made of the i-th real one, and is drawn with it."""
-    return _auc_interval(_wins(real, broken), seed)
+def auc_over_outfits(real: Float64s, broken: Float64s, seed: int = 0, *, paired: bool = True) -> Interval:
+    """The AUC with its interval.
+
+    Args:
+        real: scores of real outfits, float64 [r].
+        broken: scores of others, float64 [b].
+        seed: of the resamples.
+        paired: whether the i-th broken outfit was made of the i-th real one, and is drawn with it; otherwise real and
+            broken ones are drawn independently.
+    """
+    return _auc_interval(_wins(real, broken), seed, paired=paired)
 
 
-def auc_difference(model: tuple[Float64s, Float64s], control: tuple[Float64s, Float64s], seed: int = 0) -> Interval:
+def auc_difference(
+    model: tuple[Float64s, Float64s], control: tuple[Float64s, Float64s], seed: int = 0, *, paired: bool = True
+) -> Interval:
     """AUC of a model less a control's on the same outfits, each given as scores of real and of broken ones."""
-    return _auc_interval(_wins(*model) - _wins(*control), seed)
+    return _auc_interval(_wins(*model) - _wins(*control), seed, paired=paired)
 
 
 def _wins(real: Float64s, broken: Float64s) -> Float64s:
@@ -87,9 +97,10 @@ def _wins(real: Float64s, broken: Float64s) -> Float64s:
     return np.asarray(leads + 0.5 * equal, np.float64)
 
 
-def _auc_interval(wins: Float64s, seed: int) -> Interval:
-    drawn = _resamples(len(wins), seed)
-    values = ((drawn @ wins) * drawn).sum(axis=1) / len(wins) ** 2
+def _auc_interval(wins: Float64s, seed: int, *, paired: bool) -> Interval:
+    drawn = _resamples(wins.shape[0], seed)
+    against = drawn if paired else _resamples(wins.shape[1], seed + 1)
+    values = ((drawn @ wins) * against).sum(axis=1) / wins.size
     return Interval(float(wins.mean()), *_percentiles(values))
 
 
@@ -105,11 +116,11 @@ def _percentiles(values: Float64s) -> tuple[float, float]:
 
 @dataclass(frozen=True, eq=False)
 class BrokenOutfits:
-    """Real outfits and, beside each, the same outfit with every article replaced.
+    """Real outfits and others: beside each, the same outfit with every article replaced, or such as a file gives.
 
     Attributes:
         real: int64 [m, longest], −1 beyond an outfit's end.
-        broken: the same shape.
+        broken: the same shape where each was made of a real one; otherwise int64 [others, longest].
     """
 
     real: Int64s

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from atelier.csv_rows import CsvError, read_rows
 from atelier.errors import SourceError
 
 MANGO_PRODUCTS, MANGO_OUTFITS = "product_data.csv", "outfit_data.csv"
@@ -55,7 +56,7 @@ def read_mango(folder: Path) -> MangoData:
         columns={name: name.removeprefix(ATTRIBUTE) for name in attributes}
         | {MANGO_KEY: "article_id", PHOTOGRAPH: "path"}
     )
-    found["path"] = found["path"].str.rsplit("/", n=1).str[-1]
+    found["path"] = found["path"].str.replace(r"^.*/", "", regex=True)
     rows = outfits.rename(columns={"cod_outfit": "outfit_id", MANGO_KEY: "article_id"})
     return MangoData(
         found.sort_values("article_id", ignore_index=True), rows[["outfit_id", "article_id"]].reset_index(drop=True)
@@ -63,24 +64,22 @@ def read_mango(folder: Path) -> MangoData:
 
 
 def _csv(path: Path, needed: tuple[str, ...]) -> pd.DataFrame:
+    """The columns as texts, null where a field is empty."""
     try:
-        frame = pd.read_csv(path, dtype="str")
+        frame = read_rows(path)
     except FileNotFoundError as error:
         raise SourceError(f"{path} does not exist: name the folder that holds it") from error
-    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
-        raise SourceError(f"{path} cannot be read as CSV ({error}): write it as comma-separated UTF-8") from error
+    except (CsvError, OSError) as error:
+        raise SourceError(f"{error}: write {path.name} as comma-separated UTF-8") from error
+    frame = frame.where(frame != "")
     for name in needed:
         if name not in frame.columns:
             raise SourceError(f"{path} has no column {name!r}; it has {', '.join(frame.columns)}")
         empty = frame[name].isna()
         if empty.any() and name != PHOTOGRAPH:
-            raise SourceError(f"{path}: {name} is empty in {int(empty.sum())} rows, first in line {_line(empty)}")
+            first = frame.index[empty.to_numpy()][0]
+            raise SourceError(f"{path}: {name} is empty in {int(empty.sum())} rows, first in line {first}")
     return frame
-
-
-def _line(marked: "pd.Series[bool]") -> int:
-    """The line of the file in which the first marked row stands; line 1 holds the names of columns."""
-    return int(marked.to_numpy().argmax()) + 2
 
 
 class BlankQuestion(NamedTuple):

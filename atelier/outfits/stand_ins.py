@@ -1,6 +1,6 @@
 """Stand-ins for outfits that nobody made: what one visit looked at, and what was looked at next.
 
-What belongs here: making outfits and pairs of views, and cleaning them of what chance would give. What does not:
+What belongs here: making outfits and pairs of views, and cleaning the pairs of what chance would give. What does not:
 outfits of purchases (:mod:`atelier.outfits.baskets`), outfits that people put together
 (:mod:`atelier.outfits.outfits`). Both are weaker truth: what is looked at in one visit need not be worn together.
 """

@@ -161,6 +161,19 @@ class Recommender(ABC, Generic[ConfigT]):
         ``train.articles`` are numbers in ``article_ids``.
         """
 
+    def _fit_with_returns(
+        self, train: Interactions, everything: Interactions, catalogue: Catalogue | None, customers: Any
+    ) -> dict[str, Array]:
+        """As :meth:`_fit`, for a model that looks back at earlier days, when it was not yet known what is sent back.
+
+        Args:
+            train: what :meth:`_fit` reads: a purchase that was sent back at any time is not among these rows.
+            everything: all rows that ``fit`` was given, of every kind, under their own numbers.
+            catalogue: as :meth:`_fit` reads it.
+            customers: likewise.
+        """
+        return self._fit(train, catalogue, customers)
+
     @abstractmethod
     def _profile(self, history: Interactions) -> dict[str, Array]:
         """The profiles of new customers, one row for each of ``history.customer_ids``."""
@@ -236,7 +249,7 @@ class Recommender(ABC, Generic[ConfigT]):
         self.ranked = self._rankable(used, catalogue)
         used = used if self.ranked[used.articles].all() else self._with_rankable_articles(used)
         used = used.aligned(known if self.declaration.serves_anyone else None)
-        profiles = self._fit(used, catalogue, customers)
+        profiles = self._fit_with_returns(used, train, catalogue, customers)
         chosen = train.of_kinds(self.config.seen_kinds)
         kinds = () if train.kinds is None else train.kinds.unique()
         if self.config.seen_kinds and len(kinds) and not set(self.config.seen_kinds) & set(kinds):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from atelier.complement_lists import BOUGHT, LOOK
 from atelier.report import parts
 from atelier.report.album import Album, strip
 
@@ -16,8 +17,8 @@ from atelier.report.album import Album, strip
 BY_PHOTOGRAPH = ("image",)
 #: What each list of complements is, by its name.
 LISTS = {
-    "complete the look": "Complete the look: what an outfit would add, one article of a product type.",
-    "people also bought": "People also bought: with the article or later, more often than by chance.",
+    LOOK: "Complete the look: what an outfit would add, one article of a product type.",
+    BOUGHT: "People also bought: with the article or later, more often than by chance.",
 }
 
 

@@ -20,13 +20,14 @@ SOURCES = {
     "together": "because others chose it with what you chose",
     "popular": "because it sells",
     "popular_age": "because it sells to people of your age",
+    "neighbours": "because it is new and like what you chose",
 }
 """What a source of candidates is called; the recommenders and the windows of sales are made up from their names."""
 FEATURES = {
     "own_days": "when you last chose it",
     "own_times": "how often you chose it",
     "own_distinct_days": "on how many days you chose it",
-    "own_not_bought": "how often you looked at it",
+    "own_not_bought": "how often you showed interest in it without buying it",
     "own_share": "how large a part of your choices it is",
     "own_last_day": "how often you chose it that last day",
     "style_days": "when you last chose its style",

@@ -63,6 +63,8 @@ class Layout:
         key: columns that together may occur once; the first row is kept.
         references: columns whose values have to be known, with the table that knows them.
         day: the column whose date has to be the day on which the row came.
+        whole: the column whose value is the same in rows that count together: once one of them is wrong, all are
+            rejected.
     """
 
     table: str
@@ -70,6 +72,7 @@ class Layout:
     key: tuple[str, ...] = ()
     references: tuple[tuple[str, str], ...] = ()
     day: str | None = None
+    whole: str | None = None
 
 
 def _optional(name: str, kind: str = "VARCHAR", low: float | None = None, high: float | None = None) -> Field:
@@ -142,6 +145,7 @@ LAYOUTS: dict[str, Layout] = {
             ),
             key=("outfit_id", "article_id"),
             references=(_KNOWN_ARTICLE,),
+            whole="outfit_id",  # an answer about three articles says nothing about two of them
         ),
     )
 }

@@ -4,8 +4,9 @@ What belongs here: the rules of a :class:`~atelier.sources.columns.Layout` as SQ
 not: reading files (:mod:`atelier.sources.reading`), rules of one format only.
 
 A row is rejected for one fault, the first that is found: by the order of the columns a required value that is missing,
-of the wrong type or out of range; then an unknown reference; then the wrong day; then, among rows without a fault, a
-key that stood before. An optional value at fault becomes null and the row is kept; each such fault is noted.
+of the wrong type or out of range; then an unknown reference; then the wrong day; then, among rows without a fault,
+another row that is wrong, where rows count together; then a key that stood before. An optional value at fault becomes
+null and the row is kept; each such fault is noted.
 """
 
 import re
@@ -292,6 +293,8 @@ def check(
     )
     if image_root is not None:
         _mark_paths(connection, f"{relation}_rows", image_root)
+    if layout.whole:
+        _mark_companions(connection, f"{relation}_rows", layout.whole, raw)
     if layout.key:
         _mark_duplicates(connection, f"{relation}_rows", layout)
     connection.execute(f"""
@@ -322,6 +325,28 @@ def _mark_paths(connection: duckdb.DuckDBPyConnection, rows: str, image_root: Pa
         UPDATE {rows} SET fault = {{'column_name': 'path', 'reason': bad.reason}}
         FROM path_faults AS bad WHERE {rows}.fault IS NULL AND {rows}.path = bad.path""")  # noqa: S608 — our names
     connection.unregister("path_faults")
+
+
+def _mark_companions(connection: duckdb.DuckDBPyConnection, rows: str, name: str, raw: Raw) -> None:
+    """Give a fault to every valid row that counts together with a wrong one; the fault names the first such row.
+
+    A broken line of a CSV counts by what stands in the place of the column ``name``.
+    """
+    column = raw.column(name)
+    assert column is not None  # noqa: S101 — a required column, which check_columns has looked for; for the type checker
+    place = list(raw.types).index(column) + 1
+    connection.execute(
+        f"""
+        UPDATE {rows} SET fault = {{
+            'column_name': {literal(column)}, 'reason': 'counts together with row ' || first.row || ', which is wrong'
+        }}
+        FROM (SELECT value, min(row) AS row FROM (
+                SELECT trim({name}) AS value, {ROW} AS row FROM {rows} WHERE fault IS NOT NULL
+                UNION ALL SELECT trim(string_split(record ->> '$.line', ',')[$place], $around), row FROM {raw.malformed}
+            ) GROUP BY value) AS first
+        WHERE {rows}.fault IS NULL AND trim({rows}.{name}) = first.value""",  # noqa: S608 — declared names
+        {"place": place, "around": ' "\r\t'},
+    )
 
 
 def _mark_duplicates(connection: duckdb.DuckDBPyConnection, rows: str, layout: Layout) -> None:

@@ -41,7 +41,10 @@ def find(
 ) -> None:
     """Articles by the words of QUERY; --ATTRIBUTE VALUE (--color blue, --brand X) keeps those with that value."""
     home = Home.initialised()
-    ds = day.date() if day else served_day(home) if customer else home.open_store().last_day("articles")
+    if customer is not None:
+        ds = served_day(home, day)
+    else:
+        ds = day.date() if day else home.open_store().last_day("articles")
     articles, search = open_search(home, ds, uncertain=uncertain, every=every)
     hits = search.find(query, parse_filters(filters), None)
     if unknown := search.unknown_words(query):
@@ -83,7 +86,8 @@ def open_search(
 
     tables = ("articles", VALUES) if predicted else ("articles",)
     versions = {table: store.data_version(table, ds) for table in tables}
-    return articles, kept_search(home.root, versions | {"uncertain": uncertain, "every": every}, build)
+    made_from = versions | {"uncertain": uncertain, "every": every}
+    return articles, kept_search(home.root, made_from, build, lambda said: click.echo(clean(said), err=True))
 
 
 def parse_filters(given: Sequence[str]) -> dict[str, str]:

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atelier.complement_lists import LOOK, TABLE
 from atelier.errors import AtelierError
+from dagster_project.commands.together import open_outfit_model
 from resources.retailer import Home
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE, LOOK, MODEL = "complementary_articles", "complete the look", "outfit_model"
+    from atelier.sources import Source
+
 WINDOW = 28
 """Days of interactions that say how often an article is looked at."""
 
@@ -33,6 +36,7 @@ def pairs() -> None:
 def ask(out: Path, count: int, day: datetime | None) -> None:
     """Write the pairs whose answer would teach most: pairs.html with photographs, and pairs.csv."""
     from assets.pictures import album
+    from atelier.csv_rows import without_formulas
     from atelier.report.pairs import render_pairs
 
     home = Home.initialised()
@@ -41,7 +45,10 @@ def ask(out: Path, count: int, day: datetime | None) -> None:
     questions = questions_of(home, ds, count)
     if questions.empty:
         raise AtelierError(f"every listed pair of {ds} is answered, or no look was completed: there is nothing to ask")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise AtelierError(f"{out}: it, or a part of its path, is a file; name a folder with --out") from error
     known = album(home, store, ds)
     page = render_pairs(questions, known, "What goes together", ds.isoformat(), "answers.csv")
     (out / "pairs.html").write_text(page, encoding="utf-8")
@@ -50,6 +57,8 @@ def ask(out: Path, count: int, day: datetime | None) -> None:
         complement_name=questions["complement_article_id"].map(known.name),
         answer="",
     )
+    texts = ["article_id", "complement_article_id", "name", "complement_name"]
+    named[texts] = named[texts].apply(without_formulas)
     named.to_csv(out / "pairs.csv", index=False, float_format="%.4g")
     click.echo(f"{len(questions)} pairs of {ds}: {out / 'pairs.html'} to look at, {out / 'pairs.csv'} to fill in")
     click.echo("then: atelier pairs answer FILE")
@@ -60,26 +69,38 @@ def ask(out: Path, count: int, day: datetime | None) -> None:
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="From which day on they hold; default: today.")
 def answer(file: Path, day: datetime | None) -> None:
     """Put the answers of FILE into the landing zone; the runs of that day and later ones learn from them."""
-    from resources.outfit_answers import add_answers, read_answers
+    from atelier.sources import read
+    from resources.outfit_answers import add_answers, check_articles, read_answers
 
     home = Home.initialised()
-    ds = day.date() if day else today(home)
+    source = home.open_source()
+    ds = _day_of_answers(home, source, day)
     answers = read_answers(file)
-    written = add_answers(home.open_source().root, answers, ds)
+    check_articles(file, answers, read(source, "articles", ds)["article_id"], ds)
+    written = add_answers(source.root, answers, ds)
     counts = answers["answer"].value_counts()
     click.echo(f"{', '.join(f'{counts[each]} {each}' for each in sorted(counts.index))}: {written}")
     click.echo(f"they are read by ingest of {ds}, and learned from by daily_retrain of {ds}")
 
 
+def _day_of_answers(home: Home, source: "Source", day: datetime | None) -> date:
+    """The day from which answers hold: one that the source has, and not one that is yet to come."""
+    newest = today(home)
+    ds = day.date() if day else newest
+    if not source.first_day <= ds <= newest:
+        raise AtelierError(
+            f"answers cannot hold from {ds} on: the days of this home are {source.first_day} to {newest}; correct "
+            "--day, or leave it out"
+        )
+    return ds
+
+
 def questions_of(home: Home, ds: date, count: int) -> "pd.DataFrame":
     """The pairs of a day that are worth asking, see :func:`atelier.outfits.worth_asking.worth_asking`."""
-    from atelier.outfits import OutfitModel
     from atelier.outfits.worth_asking import worth_asking
-    from resources.model_store import ModelStore
     from resources.outfit_answers import known_answers
 
-    models = ModelStore(home.store)
-    model = OutfitModel.load(models.bundle(MODEL, models.pointer(MODEL, ds)).path)
+    model = open_outfit_model(home, ds)
     with home.open_store().connect(as_of=ds, tables=[TABLE, "interactions"]) as connection:
         listed = connection.execute(
             "SELECT article_id, complement_article_id, rank FROM complementary_articles"

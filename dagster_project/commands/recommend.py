@@ -94,7 +94,7 @@ def _rank_now(
     home: Home, customer: str, among: tuple[str, ...], bag: tuple[str, ...], day: datetime | None, k: int, seen: str
 ) -> None:
     """Rank for a place in the shop that no stored list is for: a category, or beside what is in the bag."""
-    ds = day.date() if day else served_day(home)
+    ds = served_day(home, day)
     wrong = [each for each in among if "=" not in each]
     if wrong:
         raise click.UsageError(f"--among {wrong[0]!r} is not NAME=VALUE, such as category=dress")

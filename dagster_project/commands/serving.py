@@ -23,11 +23,18 @@ HISTORY = """
     WHERE customer_id = $customer ORDER BY ds, ordinal"""
 
 
-def served_day(home: "Home") -> date:
-    """The newest day of which the served recommender was trained; without any, the first day, which then is missed."""
+def served_day(home: "Home", day: datetime | None) -> date:
+    """The day that is asked for, or the newest one on which the served recommender was trained.
+
+    Raises:
+        PartitionMissing: that day has no such recommender, or no day has; the message names the job that trains it.
+    """
     from resources.model_store import ModelStore
 
-    return max(ModelStore(home.store).days(f"{home.settings.serving_model}_model"), default=home.settings.first_day)
+    models, name = ModelStore(home.store), f"{home.settings.serving_model}_model"
+    ds = day.date() if day else models.last_day(name)
+    models.pointer(name, ds)
+    return ds
 
 
 def rank_for(
@@ -86,10 +93,7 @@ def _history(home: "Home", ds: date, customer: str, bag: Sequence[str]) -> "pd.D
 
     with home.open_store().connect(as_of=ds, tables=["interactions", "articles"]) as con:
         past = con.execute(HISTORY, {"customer": customer}).df()
-        named = con.execute(
-            "SELECT article_id FROM articles WHERE article_id IN (SELECT unnest($bag))", {"bag": list(bag)}
-        )
-        known = {article for (article,) in named.fetchall()}
+        known = {article for (article,) in con.execute(IN_BAG, {"bag": list(bag)}).fetchall()}
     if strangers := [article for article in bag if article not in known]:
         raise AtelierError(f"there is no article {', '.join(map(repr, strangers))} on {ds} to be in the bag")
     now = pd.DataFrame({"article_id": list(bag)}, dtype="str").assign(

@@ -49,6 +49,8 @@ def similar(
     """The articles most similar to ARTICLE, or to what the photograph FILE of --image shows."""
     if (article is None) == (image is None):
         raise click.UsageError("name an ARTICLE, or a photograph by --image FILE: one of the two")
+    if price is not None and not price[0] <= price[1]:  # also where one of them is no number
+        raise click.UsageError(f"--price {price[0]:g} {price[1]:g} is no range: two numbers, the lower price first")
     if image is None and (product_type is not None or price is not None):
         raise click.UsageError("--type and --price choose among the articles that look like a photograph: add --image")
     home = Home.initialised()
@@ -84,7 +86,7 @@ def _print_like(
 
     models = ModelStore(home.store)
     name = f"{IMAGE}_index"
-    ds = day.date() if day else max(models.days(name), default=home.settings.first_day)
+    ds = day.date() if day else models.last_day(name)
     index = ImageIndex.load(models.bundle(name, models.pointer(name, ds)).path)
     if not index.encoder_id:
         raise AtelierError(f"no article has a photograph on {ds}: there is nothing to compare {image} with")

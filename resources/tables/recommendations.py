@@ -4,6 +4,7 @@ What belongs here: lists with their scores and reasons. What does not: how good 
 (:mod:`resources.tables.evaluation`).
 """
 
+from atelier.complement_lists import LISTS, TABLE
 from resources.schema import Column, Table
 from resources.tables.columns import COSINE, MODEL, SEEN_COLUMN, article_id, customer_id, rank, text
 
@@ -109,7 +110,7 @@ OUT_OF_STOCK_REPLACEMENT = Table(
 
 
 COMPLEMENTARY_ARTICLES = Table(
-    "complementary_articles",
+    TABLE,
     "derived",
     "What goes with an article: what completes the look, and what its buyers also bought.",
     key=("article_id", "list", "rank"),
@@ -129,7 +130,7 @@ COMPLEMENTARY_ARTICLES = Table(
             "list",
             "What is listed: what the outfit model adds to complete the look, at most one article of a product type; or"
             " what buyers of the article bought with it or later, more often than by chance.",
-            values=("complete the look", "people also bought"),
+            values=LISTS,
         ),
         rank("Place in the list, from 1."),
         text(

@@ -10,14 +10,16 @@ import pandas as pd
 import pytest
 
 from assets.complements import BOUGHT, LOOK, ComplementConfig, broken_promises, complementary_articles, sold_articles
-from assets.outfits import OutfitTraining, outfit_model
+from assets.outfits import OutfitTraining, _report_held_out, outfit_model
 from assets.stage import Stage
 from assets.step import CheckResult, RunResources, Step
 from atelier.answers import FEEDBACK
 from atelier.articles.table import Articles
 from atelier.errors import PartitionMissing
 from atelier.outfits import OutfitModel
+from atelier.outfits.evaluation import Interval
 from atelier.outfits.feedback import Feedback
+from atelier.outfits.held_out import HeldOut
 from resources.compute import Compute
 from resources.contracts import audit
 from resources.feature_store import FeatureStore
@@ -105,9 +107,9 @@ class Run:
         self.metadata: dict[str, dict[str, Any]] = {}
         self.learn()
 
-    def learn(self) -> None:
+    def learn(self, config: OutfitTraining = QUICK) -> None:
         """Train the model of the day, and make its lists."""
-        self.run(outfit_model, QUICK)
+        self.run(outfit_model, config)
         self.run(complementary_articles, ComplementConfig())
         self.table = self.store.read("complementary_articles", DAY).to_pandas()
 
@@ -125,7 +127,8 @@ class Run:
         return self.models.bundle("outfit_model", self.models.pointer("outfit_model", DAY))
 
     def list(self, name: str) -> pd.DataFrame:
-        return self.table[self.table["list"] == name]
+        found: pd.DataFrame = self.table[self.table["list"] == name]
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +166,8 @@ class TestCurated:
         assert figures["fill_in_the_blank_interval"].startswith(f"{figures['fill_in_the_blank']:.3f} [")
         assert curated.checks["outfits_to_learn_from"].passed
         gain = curated.checks["more_than_counting"]
-        assert gain.passed == (figures["fill_in_the_blank"] > figures["best_control_accuracy"])
+        low = float(figures["gain_interval"].split("[")[1].split(",")[0])
+        assert gain.passed == (low > 0)
 
     def test_bundle_loads_and_names_what_it_was_made_of(self, curated: Run) -> None:
         bundle = curated.bundle()
@@ -241,6 +245,9 @@ def test_with_neither_nothing_is_trained_and_checks_say_so(neither: Run) -> None
     check = neither.checks["outfits_to_learn_from"]
     assert not check.passed
     assert "nothing was trained" in str(check.description)
+    learned = neither.checks["more_than_counting"]
+    assert not learned.passed
+    assert "not measured: nothing was trained" in learned.description
     assert neither.table.empty
     figures = neither.metadata["complementary_articles"]
     assert figures["without_any"] == len(articles())
@@ -248,6 +255,33 @@ def test_with_neither_nothing_is_trained_and_checks_say_so(neither: Run) -> None
     covered = neither.checks["articles_have_complements"]
     assert not covered.passed
     assert f"0 of {len(articles())} articles" in str(covered.description)
+
+
+def test_a_day_that_trains_nothing_any_more_ends_as_one_that_never_did(tmp_path: Path) -> None:
+    clicks = purchases(looks(200), kind="click")
+    again = Run(tmp_path, looks(40), clicks)
+    trained = again.bundle()
+    assert not again.list(LOOK).empty
+    again.learn(QUICK.model_copy(update={"least": 1000}))
+    with pytest.raises(PartitionMissing):
+        again.bundle()
+    assert again.table.empty
+    assert "no outfit model" in again.metadata["complementary_articles"]["without_model"]
+    assert again.metadata["outfit_model"]["earlier_model_withdrawn"]
+    assert again.models.bundle("outfit_model", trained.model_id).path.is_dir(), "who recorded its id can still open it"
+
+
+@pytest.mark.parametrize(("low", "passed"), [(0.001, True), (0.0, False), (-0.05, False)])
+def test_a_gain_counts_only_where_its_interval_lies_above_zero(
+    low: float, passed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = HeldOut(200, Interval(0.5, 0.4, 0.6), "lift", Interval(0.4, 0.3, 0.5), Interval(0.1, low, 0.2))
+    monkeypatch.setattr("atelier.outfits.held_out.held_out_accuracy", lambda *_: found)
+    step = Step(cast("Any", None), [DAY], "run", "1")
+    _report_held_out(step, *cast("Any", (None, None, None)))
+    [check] = step.outcome.checks
+    assert check.passed == passed
+    assert ("not surely above 0" in check.description) == (not passed)
 
 
 def test_broken_promises_are_counted(curated: Run) -> None:
@@ -259,12 +293,30 @@ def test_broken_promises_are_counted(curated: Run) -> None:
         ("dress-red-1", "gone"),  # not sold at all
         ("bare", "shoe-red-1"),
     ]
-    table = pd.DataFrame(rows, columns=["article_id", "complement_article_id"])
+    table = pd.DataFrame(rows, columns=["article_id", "complement_article_id"]).assign(list=BOUGHT)
     said = pd.DataFrame(
         {"outfit_id": "f", "article_id": ["dress-blue-1", "dress-red-1"], "answer": "rejected"}, dtype="str"
     )
     answered = Feedback.from_frame(said, Articles.from_frame(sold[["article_id"]]))
-    assert list(broken_promises(table, sold, answered).values()) == [2, 2, 1, 1]
+    assert list(broken_promises(table, sold, answered).values()) == [2, 2, 1, 0, 0, 1]
+    look = table.assign(list=LOOK)
+    assert list(broken_promises(look, sold, answered).values()) == [2, 2, 1, 2, 1, 1], "two dresses beside a dress"
+
+
+def test_an_articles_role_is_read_from_outfits(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, threads=1)
+    worn = looks(60)
+    worn = worn[~(worn["outfit_id"].str[1:].astype(int) % 2).astype(bool) | ~worn["article_id"].str.startswith("bag")]
+    worn = worn[(worn["outfit_id"].str[1:].astype(int) % 2).astype(bool) | ~worn["article_id"].str.startswith("shoe")]
+    role = worn["article_id"].str.startswith("dress").map({True: "main", False: "extra"})
+    for table, frame in {"articles": articles(), "outfits": worn.assign(role=role)}.items():
+        store.write(table, DAY, filled(table, frame))
+    step = Step(RunResources(cast("Any", None), store, ModelStore(tmp_path), Compute("cpu", 1)), [DAY], "run", "1")
+    sold = sold_articles(step)
+    by_kind = sold.groupby(sold["product_type"].fillna("none"))["role"].agg(set)
+    assert by_kind["Bag"] == by_kind["Shoe"] != by_kind["Dress"]
+    assert by_kind["none"] == {-1}
+    assert by_kind["Scarf"].isdisjoint(by_kind["Bag"] | by_kind["Dress"])
 
 
 def test_people_correct_the_lists(curated: Run, tmp_path: Path) -> None:
@@ -293,6 +345,10 @@ def test_people_correct_the_lists(curated: Run, tmp_path: Path) -> None:
     mine = again.list(LOOK).query("article_id == @article")["complement_article_id"].tolist()
     assert risen in mine
     assert again.checks["complements_can_be_offered"].passed
+    reason = again.list(LOOK).query("article_id == @article and complement_article_id == @risen")["reason"].item()
+    worn = looks(200).groupby("outfit_id")["article_id"].agg(frozenset).drop_duplicates()
+    count = sum({article, risen} <= each for each in worn)
+    assert reason == (f"in outfits together: {count}; accepted by people too" if count else "accepted by people")
     check = again.checks["answers_agree"]
     assert not check.passed
     assert "1 answers name fewer than two articles" in str(check.description)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atelier.attributes.catalogue_search import CatalogueSearch
+from atelier.attributes.catalogue_search import CatalogueSearch, SearchError
 from atelier.attributes.saved_search import PARTS, load_search, save_search
 from atelier.errors import BundleError
 from tests.attributes.test_catalogue_search import ARTICLES, VALUES
@@ -39,12 +39,22 @@ def test_a_part_without_a_word_is_kept(tmp_path: Path) -> None:
     assert load_search(tmp_path).find("coat")["article_id"].tolist() == ["d"]
 
 
+@pytest.mark.parametrize("columns", [["article_id"], list(ARTICLES)])
+def test_nothing_to_search_in_is_kept(tmp_path: Path, columns: list[str]) -> None:
+    save_search(CatalogueSearch.build(ARTICLES.loc[[], columns], VALUES), tmp_path)
+    again = load_search(tmp_path)
+    assert again.find("coat").empty
+    assert again.unknown_words("coat") == ["coat"]
+    with pytest.raises(SearchError, match="no article has 'colour': there are no articles"):
+        again.having({"colour": "red"})
+
+
 def test_damage_is_named_with_the_remedy(folder: Path) -> None:
     (folder / PARTS).write_bytes((folder / PARTS).read_bytes()[:-1] + b"?")
-    with pytest.raises(BundleError, match=r"parts.parquet is damaged.*remove that folder"):
+    with pytest.raises(BundleError, match=r"parts.parquet is damaged.*a search makes"):
         load_search(folder)
     (folder / "search.json").unlink()
-    with pytest.raises(BundleError, match=r"search.json is missing or broken.*remove that folder"):
+    with pytest.raises(BundleError, match=r"search.json is missing or broken.*a search makes"):
         load_search(folder)
 
 

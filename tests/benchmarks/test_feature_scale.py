@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from benchmarks import feature_scale as bench
@@ -17,6 +19,7 @@ def test_a_whole_run_makes_its_rows_once(tmp_path: Path, capsys: pytest.CaptureF
     rows = pd.read_parquet(file)
     assert (len(rows), rows["ds"].nunique(), rows["article_id"].nunique()) == (2000, 10, 20)
     assert rows["ds"].is_monotonic_increasing
+    assert pq.read_schema(file).field("price").type == pa.decimal128(18, 9), "as the store's tables have it"
     bench.measure(options, tmp_path)
     assert file.stat().st_mtime_ns == made
     printed = capsys.readouterr().out

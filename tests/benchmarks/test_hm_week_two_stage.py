@@ -18,7 +18,7 @@ SMALL = {"trees": 10, "min_examples_in_leaf": 5, "candidates": 20, "threads": 1}
 
 
 def week(customers: int = 80, seed: int = 0) -> pd.DataFrame:
-    """Seven days; most customers buy on two days, and one of their articles again."""
+    """Seven days; most customers buy on two days, and one of their articles again; one buys what nobody did before."""
     random = np.random.default_rng(seed)
     rows = []
     for customer in range(customers):
@@ -27,6 +27,7 @@ def week(customers: int = 80, seed: int = 0) -> pd.DataFrame:
         for day in days:
             rows.append((f"2020-09-{day}", f"c{customer:02d}", favourite))
             rows.append((f"2020-09-{day}", f"c{customer:02d}", f"{random.integers(0, 40):010d}"))
+    rows.append(("2020-09-22", "c00", f"{40:010d}"))
     frame = pd.DataFrame(rows, columns=["t_dat", "customer_id", "article_id"])
     frame["t_dat"] = pd.to_datetime(frame["t_dat"])
     return frame.assign(price=0.02, sales_channel_id=np.int8(2))
@@ -39,10 +40,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def sold() -> Catalogue:
-    ids = [f"{number:010d}" for number in range(40)]
-    types = [f"t{number % 5}" for number in range(40)]
+    ids = [f"{number:010d}" for number in range(41)]
+    types = [f"t{number % 5}" for number in range(41)]
     articles = pd.DataFrame({"article_id": ids, "product_code": [each[:-1] for each in ids], "product_type": types})
-    return Catalogue.from_frames(articles, np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32))
+    return Catalogue.from_frames(articles, np.random.default_rng(0).normal(size=(41, 5)).astype(np.float32))
 
 
 @pytest.mark.parametrize(
@@ -86,23 +87,6 @@ def test_published_metrics_by_hand() -> None:
     assert table["ndcg by k", 10] == pytest.approx(gains[1] / gains.sum())
 
 
-def test_cold_articles() -> None:
-    """Of three targets two are cold; one of them is recommended, and half of all places are cold."""
-    train = Interactions.from_frame(pd.DataFrame({"customer_id": ["a", "b"], "article_id": ["x", "y"]}))
-    truth = pd.DataFrame({"customer_id": ["a", "a", "b"], "article_id": ["new", "x", "newer"]})
-    lists = {"customer_id": ["a", "a", "b", "b"], "article_id": ["new", "x", "y", "new"], "rank": [1, 2, 1, 2]}
-
-    class Fixed:
-        def can_serve(self, customers: pd.Series) -> np.ndarray:
-            return np.ones(len(customers), dtype=bool)
-
-        def recommend(self, customers: pd.Series, k: int, *, exclude_seen: bool) -> pd.DataFrame:
-            return pd.DataFrame(lists)
-
-    found = bench.cold(Fixed(), pd.Series(["a", "b"]), train, Interactions.from_frame(truth))  # type: ignore[arg-type]
-    assert found == {"cold targets": pytest.approx(2 / 3), "recall": 0.5, "exposure": 0.5}
-
-
 def test_a_whole_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = bench.evaluate(
         bench.read_week(folder),
@@ -129,13 +113,18 @@ def test_a_whole_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert sum(found["gains"].values()) == pytest.approx(1)
     of_cold = found["cold"].set_index("model")
     assert of_cold.loc["popular", "exposure"] == 0, "it knows no article that nobody bought"
+    among = found["cold candidates"].set_index(["model", "candidates"])
+    assert {count for _, count in among.index} == {20, 200}
+    assert (among.loc["two_stage", ["recall", "cold listed"]] == 0).all(axis=None), "only what was bought is listed"
     curves = {str(label): rows for label, rows in found["curves"].groupby("model", sort=False)}
     files = write_plots(tmp_path / "plots", found["comparison"], found["recall"], curves)
     assert {path.stem for path in files} >= {"map", "recall", "training_two_stage", "training_with_neighbours"}
     assert all(path.read_text(encoding="utf-8").startswith("<svg") for path in files)
     assert "held out" in (tmp_path / "plots" / "training_with_neighbours.svg").read_text(encoding="utf-8")
     bench.report(found)
-    assert "recall and the oracle's MAP@12 at 200 candidates" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "recall and the oracle's MAP@12 at 200 candidates" in printed
+    assert "cold listed" in printed
 
 
 def test_the_command_line() -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from atelier.images import backbones
 from benchmarks import mango_outfits
 from benchmarks.mango_outfits import main, trimmed
 
@@ -70,6 +71,7 @@ def test_tables_have_a_row_for_each_sort_of_question(
     given = ["--mango", str(folder), "--weights", "none", "--seeds", "3", "--epochs", "1"]
     main(given)
     printed = capsys.readouterr().out
+    assert "0 of 240 products have no photograph" in printed
     for name in (
         "uniform",
         "popularity-matched",
@@ -85,3 +87,29 @@ def test_tables_have_a_row_for_each_sort_of_question(
     figures = r"0\.\d{3} \[0\.\d{3}, [01]\.\d{3}\]"
     assert re.fullmatch(rf"\| model +(\| {figures} +)+\|", rows[0])
     assert re.fullmatch(r"\| image alone +(\| [01]\.\d{3} \([+−][^)]+\]\) +)+\|", rows[1])
+
+
+def test_products_without_a_photograph_that_can_be_read_have_no_vector(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    products = pd.read_csv(folder / "product_data.csv").head(5)
+    products["des_filename"] = ["a/good.jpg", "", "a/absent.jpg", "a/broken.jpg", "a/good.png"]
+    products.to_csv(folder / "product_data.csv", index=False)
+    rows = pd.DataFrame({"cod_outfit": 1, "cod_modelo_color": products["cod_modelo_color"]})
+    rows.to_csv(folder / "outfit_data.csv", index=False)
+    images = folder / "images"
+    images.mkdir()
+    (images / "broken.jpg").write_bytes(b"no image")
+    photograph(60, 60, (20, 20, 40, 40)).save(images / "good.jpg")
+    photograph(60, 60, None).save(images / "good.png")
+    build = backbones.build_backbone  # in place of MobileNetV2, whose weights are not there
+    monkeypatch.setattr(backbones, "build_backbone", lambda *_, **__: build("small", None))
+    given = ["--mango", str(folder), "--weights", "none", "--vectors", str(folder / "vectors"), "--threads", "1"]
+    for _ in range(2):  # the second time the vectors are read from their files
+        data = mango_outfits.read_data(mango_outfits.arguments(given))
+        assert data.articles.image_vectors.counts.tolist() == [1, 0, 0, 0, 1]
+        assert "3 of 5 products have no photograph that can be read" in capsys.readouterr().out
+    for file in images.iterdir():
+        file.unlink()
+    with pytest.raises(SystemExit, match="not one photograph can be read below"):
+        mango_outfits.read_data(mango_outfits.arguments(given[:4]))

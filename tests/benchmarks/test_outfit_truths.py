@@ -32,6 +32,14 @@ def test_later_days_are_asked_about_and_duplicates_stay_on_their_first_day() -> 
     assert [part.names for part in split] == [["x 2026-03-01", "y 2026-03-02"], ["a 2026-03-03"], ["z 2026-03-04"]]
 
 
+@pytest.mark.parametrize("days", [["2026-03-01"], ["2026-03-01", "2026-03-02"]])
+def test_too_few_days_are_named(days: list[str]) -> None:
+    rows = [(f"x {day}", f"a{2 * place + number}") for place, day in enumerate(days) for number in range(2)]
+    table = Articles.from_frame(pd.DataFrame({"article_id": NAMES}))
+    with pytest.raises(SystemExit, match=f"baskets of 3 days.* there are {len(days)}: {days[0]}"):
+        split_by_time(Outfits.from_frame(pd.DataFrame(rows, columns=["outfit_id", "article_id"]), table))
+
+
 @pytest.fixture(scope="module")
 def retailer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Articles, pd.DataFrame, Oracle]:
     folder = tmp_path_factory.mktemp("oracle")

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from assets.complements import LOOK
 from assets.raw import outfit_feedback
 from atelier.answers import ACCEPTED, FEEDBACK, REJECTED
+from atelier.report.album import Album
 from atelier.report.self_contained import loaded_from_elsewhere
 from dagster_project import cli
 from resources.retailer import Home, Settings, write_settings
@@ -40,6 +41,13 @@ def command(shop: Run, monkeypatch: pytest.MonkeyPatch) -> Command:
 
 def read(file: Path) -> pd.DataFrame:
     return pd.read_csv(file, dtype="str", keep_default_na=False)
+
+
+def answers_in(folder: Path, left: str, right: str) -> Path:
+    """A file that accepts one pair."""
+    file = folder / "answers.csv"
+    file.write_text(f"article_id,complement_article_id,answer\n{left},{right},accepted\n")
+    return file
 
 
 def refusal(result: Result) -> str:
@@ -117,7 +125,32 @@ def test_answers_before_a_later_file_are_refused(shop: Run, command: Command, tm
     later = shop.home.root / "zone" / FEEDBACK / f"ds={DAY + timedelta(days=1)}.csv"
     later.parent.mkdir(exist_ok=True)
     later.write_text("outfit_id,article_id,answer\n")
-    (tmp_path / "answers.csv").write_text("article_id,complement_article_id,answer\na,b,accepted\n")
+    answers_in(tmp_path, "bag-red-1", "dress-red-1")
     said = refusal(command("pairs", "answer", tmp_path / "answers.csv"))
     assert f"with --day {DAY + timedelta(days=1)}" in said
     later.unlink()
+
+
+def test_answers_about_articles_or_days_that_are_not_there_write_nothing(
+    shop: Run, command: Command, tmp_path: Path
+) -> None:
+    folder = shop.home.root / "zone" / FEEDBACK
+    before = sorted(folder.glob("ds=*"))
+    said = refusal(command("pairs", "answer", answers_in(tmp_path, "bag-red-1", "nosuch")))
+    assert f"1 articles are not among those of {DAY}: nosuch" in said
+    file = answers_in(tmp_path, "bag-red-1", "dress-red-1")
+    for day in (DAY + timedelta(days=1), DAY - timedelta(days=1), "2030-03-01"):
+        assert f"the days of this home are {DAY} to {DAY}" in refusal(command("pairs", "answer", file, "--day", day))
+    assert sorted(folder.glob("ds=*")) == before
+
+
+def test_questions_go_to_a_folder_and_names_are_no_formulas(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert "is a file; name a folder with --out" in refusal(command("pairs", "ask", "--out", out))
+    assert (tmp_path / "file").read_text() == "kept"
+    monkeypatch.setattr(Album, "name", lambda _album, _article: "=cmd()")
+    command("pairs", "ask", "--out", tmp_path / "asked", "--count", 3)
+    assert read(tmp_path / "asked" / "pairs.csv")["name"].tolist() == ["'=cmd()"] * 3

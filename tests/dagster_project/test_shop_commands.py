@@ -73,6 +73,19 @@ def run(shop: Home, monkeypatch: pytest.MonkeyPatch) -> Run:
     return lambda *arguments: CliRunner().invoke(cli.cli, [str(argument) for argument in arguments])
 
 
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> Home:
+    """A home of its own with one article, which is out of stock, and no model; commands run there."""
+    home = Home(tmp_path / "empty")
+    home.root.mkdir()
+    write_settings(home, Settings(source="sample", path="retailer", first_day=date(2025, 3, 1), last_day=DAY))
+    articles = pd.DataFrame({"article_id": ["a"], "in_stock": False, "product_type": "Coat", "name": "Coat"})
+    columns = list(REGISTRY["articles"].by_name)
+    home.open_store().write("articles", DAY, articles.assign(available_from=DAY).reindex(columns=columns))
+    monkeypatch.setenv("ATELIER_HOME", str(home.root))
+    return home
+
+
 def listed(result: Result) -> list[str]:
     """The articles of the lines that begin with a rank."""
     assert result.exit_code == 0, result.exception or result.output
@@ -122,6 +135,20 @@ class TestPhotograph:
         unknown = refusal(run("similar", "--image", picture(tmp_path / "x.png", "red"), "--type", "Hat"))
         assert "no article has the product type 'Hat'; there are 'Coat', 'Dress'" in unknown
 
+    @pytest.mark.parametrize("price", [(100, 1), ("nan", 5), (5, "nan")])
+    def test_prices_that_are_no_range_are_refused(
+        self, run: Run, shop: Home, tmp_path: Path, price: tuple[float, float]
+    ) -> None:
+        file = picture(tmp_path / "x.png", "red")
+        assert "is no range: two numbers, the lower price first" in refusal(
+            run("similar", "--image", file, "--price", *price)
+        )
+        models = ModelStore(shop.store)
+        index = ImageIndex.load(models.bundle("image_index", models.pointer("image_index", DAY)).path)
+        with pytest.raises(ValueError, match="the lower one first"):
+            index.like(np.ones((1, len(index.centre)), np.float32), price=(float(price[0]), float(price[1])))
+        assert len(listed(run("similar", "--image", file, "--price", 10, "inf", "-k", 1))) == 1
+
     def test_more_neighbours_than_stored_come_from_the_index(self, run: Run) -> None:
         assert listed(run("similar", "a", "--model", "image", "-k", 1)) == ["b"]
         assert len(listed(run("similar", "a", "--model", "image", "-k", 4))) == 4
@@ -152,6 +179,24 @@ class TestFind:
         assert made <= after
         assert len(after) == len(made) + 1
 
+    def test_a_damaged_index_is_made_again_and_said(self, run: Run, shop: Home) -> None:
+        first = run("find", "coat")
+        for file in (shop.root / "search").glob("*/search.json"):
+            file.unlink()
+        again = run("find", "coat")
+        assert again.exit_code == 0, again.exception
+        assert "a search makes the kept index again" in again.stderr
+        assert "search.json is missing or broken" in again.stderr
+        assert again.stdout == first.stdout
+        assert run("find", "coat").stderr == ""
+
+    def test_nothing_in_stock_is_no_fault(self, run: Run, empty: Home) -> None:
+        for _ in range(2):  # makes the index, reads it
+            done = run("find", "coat")
+            assert done.exit_code == 0, done.exception
+            assert "0 articles as of 2025-03-04" in done.output
+        assert "1 articles as of" in run("find", "coat", "--all").output
+
     def test_hits_are_ranked_for_a_customer(self, run: Run) -> None:
         done = run("find", "dress", "--customer", "t")
         assert "ranked for t by als" in done.output
@@ -164,6 +209,28 @@ class TestFind:
         assert "--colour needs a value" in refusal(run("find", "dress", "--colour"))
         assert "no article has colour 'mauve'" in refusal(run("find", "dress", "--colour", "mauve"))
         assert "no article has the word purple" in run("find", "purple dress").output
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [("find", "coat", "--customer", "t"), ("recommend", "t", "--among", "x=y"), ("recommend", "t", "--bag", "a")],
+)
+class TestWithoutTrainedModel:
+    """Nothing ranks where no model was trained: the error names the model and the job, not another day's table."""
+
+    def test_of_any_day(self, run: Run, empty: Home, asked: tuple[str, ...]) -> None:
+        said = refusal(run(*asked))
+        assert "there is no model als_model yet" in said
+        assert "make it with: dg launch --job daily_retrain --partition DAY" in said
+
+    def test_of_the_day_that_is_asked_for(self, run: Run, asked: tuple[str, ...]) -> None:
+        said = refusal(run(*asked, "--day", "2025-03-03"))
+        assert "no model als_model of ds=2025-03-03 was ever trained" in said
+        assert "make it with: dg launch --job daily_retrain --partition 2025-03-03" in said
+
+
+def test_a_photograph_without_any_index(run: Run, empty: Home, tmp_path: Path) -> None:
+    assert "there is no model image_index yet" in refusal(run("similar", "--image", picture(tmp_path / "x.png", "red")))
 
 
 class TestRanking:

@@ -73,7 +73,7 @@ def test_damaged_file_is_named(saved: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"format": 2', '"format": 9', "has format 9, this version reads 2"),
+        ('"format": 3', '"format": 9', "has format 9, this version reads 3"),
         ('"factors": 16', '"factors": 20', "weights.safetensors cannot be read"),
         ('"outfits": ', '"outfit": ', "lacks outfit"),
         ("{", "", "config.json is missing or broken"),

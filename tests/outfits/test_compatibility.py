@@ -157,6 +157,7 @@ def test_outfits_around_an_article_differ_and_hold_one_of_a_family() -> None:
     families = found["article_id"].str.split("-").str[0]
     assert families.groupby(found["outfit"]).nunique().tolist() == [3, 3]
     assert (found["article_id"].str.split("-").str[1] == "1").all()
+    assert not found.loc[found["place"] > 1, "article_id"].duplicated().any(), "two outfits share the article alone"
     starts = found.loc[found["place"] == 2, "article_id"].str.split("-").str[0]
     assert starts.nunique() == 2
 
@@ -224,3 +225,14 @@ def test_texts_that_share_most_words_are_no_large_numbers() -> None:
     words = ArticleEncoder.fit(table, OutfitConfig(modalities=("text",), attributes=()), np.ones(18, bool))(table).words
     assert words.std(axis=0).max() == pytest.approx(1)
     assert np.abs(words).max() < 10
+
+
+def test_an_outfit_of_one_article_has_no_score_and_no_outfits_have_none() -> None:
+    model = OutfitModel(OutfitConfig(**SMALL | {"epochs": 1})).fit(outfits().head(90), articles())
+    real, alone = outfits().head(3), pd.DataFrame({"outfit_id": ["alone"] * 2, "article_id": ["bags-0-1"] * 2})
+    for given in (alone, pd.concat([real, alone])):
+        with pytest.raises(OutfitsError, match="1 outfits have only one article: 'alone'"):
+            model.score(given)
+    empty = model.score(real.head(0))
+    assert (empty.columns.tolist(), len(empty)) == (["outfit_id", "score"], 0)
+    assert model.score(real)["score"].notna().all()

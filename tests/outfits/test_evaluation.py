@@ -52,3 +52,15 @@ def test_an_outfits_score_is_the_mean_over_its_articles() -> None:
         return (np.where(rest >= 0, rest, 0).sum(axis=1, keepdims=True) - candidates).astype(np.float64)
 
     assert outfit_scores(score, np.array([[1, 2, 6], [3, 3, -1]])).tolist() == [3.0, 0.0]
+
+
+def test_real_and_other_outfits_that_are_no_pairs_may_differ_in_number() -> None:
+    random = np.random.default_rng(0)
+    real, others = random.normal(1, 1, 30), random.normal(0, 1, 50)
+    found = auc_over_outfits(real, others, paired=False)
+    assert found.value == pytest.approx(roc_auc_score(np.repeat([1, 0], [30, 50]), np.concatenate([real, others])))
+    assert found.low < found.value < found.high
+    assert auc_difference((real, others), (real, others), paired=False) == (0, 0, 0)
+    # Only one real outfit: all that varies is which others are drawn.
+    one = auc_over_outfits(np.array([0.5]), np.array([0.0, 1.0]), paired=False)
+    assert (one.low, one.value, one.high) == (0, 0.5, 1)

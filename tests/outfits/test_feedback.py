@@ -130,7 +130,7 @@ def test_an_accepted_pair_rises_and_a_rejected_one_is_listed_no_more() -> None:
     accepted = place_of(model(ACCEPTED, pair), *pair)
     assert plain is not None
     assert accepted is not None
-    assert accepted < EACH < plain, "beside it are only the articles of its own shade"
+    assert accepted < plain - EACH / 2, "it passed several that go with it no better than it did"
     assert place_of(model(REJECTED, pair), *pair) is None
 
 
@@ -140,7 +140,7 @@ def test_a_rejected_pair_becomes_less_likely_both_ways() -> None:
         made.score(pd.DataFrame({"outfit_id": "o", "article_id": list(pair)}, dtype="str"))["score"].item()
         for made in (model(None, ()), model(REJECTED, pair))
     ]
-    assert scores[1] < scores[0] - 0.5
+    assert scores[1] < scores[0] - 0.2
 
 
 def test_no_list_makes_a_rejected_set_complete() -> None:

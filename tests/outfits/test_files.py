@@ -42,13 +42,26 @@ def test_mango_gives_articles_with_attributes_and_file_names(tmp_path: Path) -> 
     assert outfits.to_numpy().tolist() == [["10", "2-01"], ["10", "1-99"]]
 
 
+def test_products_need_no_photographs(tmp_path: Path) -> None:
+    products, _ = read_mango(mango(tmp_path, "cod_modelo_color,des_sex,des_filename\n1-99,,\n2-01,NA,\n"))
+    assert products["path"].isna().tolist() == [True, True]
+    assert products["sex"].isna().tolist() == [True, False]
+
+
 @pytest.mark.parametrize(
     ("products", "outfits", "message"),
     [
         (PRODUCTS + "1-99,99,Shoes,x.jpg\n", OUTFITS, r"holds 1 products more than once, first '1-99'"),
         (PRODUCTS, "outfit,cod_modelo_color\n1,2\n", "has no column 'cod_outfit'; it has outfit, cod_modelo_color"),
         (PRODUCTS, OUTFITS + "11,\n", "cod_modelo_color is empty in 1 rows, first in line 4"),
+        (PRODUCTS, "cod_outfit,cod_modelo_color\n\n10,2-01\n11,\n", "empty in 1 rows, first in line 4"),
         ('a,b\n"1', OUTFITS, "cannot be read as CSV"),
+        (
+            "des_product_family,cod_modelo_color,des_filename\nBelts, ties,1-99,1_99.jpg\n",
+            OUTFITS,
+            "line 2: the row has 4 fields and the header 3",
+        ),
+        (PRODUCTS.replace(".jpg\n", ".jpg,\n"), OUTFITS, "line 2: the row has 5 fields and the header 4"),
     ],
 )
 def test_what_is_wrong_with_mangos_files_is_named(tmp_path: Path, products: str, outfits: str, message: str) -> None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from atelier.outfits import OutfitModel
 from atelier.outfits.complements import LookConfig, complete_looks
-from atelier.outfits.completion import complete
+from atelier.outfits.completion import complete, outfits_around
 from atelier.outfits.config import OutfitConfig
 from tests.outfits.test_compatibility import EACH, NEW, SMALL, articles, fitted, outfits
 
@@ -68,7 +68,7 @@ def test_outfits_are_those_of_training_that_have_both() -> None:
     table = looks(fitted())
     worn = outfits()
     sets = worn.groupby("outfit_id")["article_id"].agg(frozenset).drop_duplicates()
-    row = table.loc[table["outfits"].idxmax()]
+    row = table.sort_values("outfits").iloc[-1]
     pair = {row["article_id"], row["complement_article_id"]}
     assert row["outfits"] == sum(pair <= each for each in sets) > 0
     assert (table.loc[table["article_id"].isin(NEW), "outfits"] == 0).all()
@@ -97,6 +97,54 @@ def test_type_that_no_outfit_has_gets_a_list_and_is_never_named() -> None:
     assert not table.loc[~table["article_id"].isin(HATS["article_id"]), "unseen"].any()
     assert not table["complement_article_id"].isin(HATS["article_id"]).any()
     assert np.isfinite(table["score"]).all()
+
+
+def test_a_partial_outfit_is_not_completed_by_a_type_that_no_outfit_has_either() -> None:
+    model = with_hats()
+    named = complete(model, ["bags-0-0"], k=1000)["article_id"]
+    assert not named.isin(HATS["article_id"]).any()
+    assert set(named) == {name for name in articles()["article_id"] if not name.startswith("bags")}
+    assert complete(model, ["bags-0-0"], candidates=HATS["article_id"]).empty
+    grown = outfits_around(model, "bags-0-0", size=6, count=6)["article_id"]
+    assert not grown.isin(HATS["article_id"]).any()
+    assert not complete(model, ["hats-0-0"])["article_id"].isin(HATS["article_id"]).any()
+    assert len(complete(model, ["hats-0-0"])) == 5
+
+
+def test_a_look_has_one_article_of_a_role_and_none_of_the_articles_own() -> None:
+    model = fitted()
+    names = pd.Series(model.fitted.articles.names.astype(str))
+    kinds = names.str.split("-").str[0]
+    roles = np.asarray(kinds.isin(["bags", "shoes"]), np.int64)  # bags and shoes are one role, all others another
+    table = complete_looks(model, np.ones(len(names), bool), np.arange(len(names)), LookConfig(), roles)
+    by_name = pd.Series(roles, names)
+    assert (by_name[table["article_id"]].to_numpy() != by_name[table["complement_article_id"]].to_numpy()).all()
+    assert set(table["rank"]) == {1}
+    assert set(table["article_id"]) == set(names)
+    plain = looks(model)
+    both = plain["article_id"].map(by_name) != plain["complement_article_id"].map(by_name)
+    best = plain[both].drop_duplicates("article_id").set_index("article_id")["complement_article_id"]
+    assert (table.set_index("article_id")["complement_article_id"] == best[table["article_id"]]).all()
+
+
+def test_answers_are_no_outfits() -> None:
+    pair = ["bags-0-1", "shoes-3-2"]  # of two shades: no outfit has it
+    worn = outfits()
+    worn = worn[~worn["article_id"].str.startswith("shoes")]  # nor any shoe
+    said = pd.DataFrame({"outfit_id": "f", "article_id": pair, "answer": "accepted"}, dtype="str")
+    config = OutfitConfig(**SMALL | {"epochs": 2, "feedback_weight": 20})
+    model = OutfitModel(config).fit(worn, articles(), said)
+    names = model.fitted.articles.names.astype(str)
+    table = looks(model, np.isin(names, pair))
+    row = table[table["article_id"] == pair[0]].iloc[0]
+    assert row["complement_article_id"] == pair[1]
+    assert (row["outfits"], row["accepted"], row["family_outfits"], row["unseen"]) == (0, True, 0, False)
+    plain = looks(model)
+    sets = worn.groupby("outfit_id")["article_id"].agg(frozenset).drop_duplicates()
+    most = plain.sort_values("outfits").iloc[-1]
+    assert most["outfits"] == sum({most["article_id"], most["complement_article_id"]} <= each for each in sets) > 0
+    assert most["family_outfits"] > most["outfits"]
+    assert not most["accepted"]
 
 
 def test_families_that_are_rarely_combined_are_left_out() -> None:

@@ -210,7 +210,7 @@ def test_a_failed_refit_leaves_no_half_changed_model(model: Recommender[Any], mo
     def fail(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(type(again), "_fit", fail)
+    monkeypatch.setattr(type(again), "_fit_with_returns", fail)
     with pytest.raises(MemoryError):
         again.fit(FRAME.iloc[:200], catalogue())
     with pytest.raises(NotFittedError):

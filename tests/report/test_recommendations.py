@@ -52,9 +52,11 @@ NAMES = pd.DataFrame({"article_id": ["a", "b", "h1", "h2"], "name": ["Red dress"
         ("source", "popular_1", "because it sold most on the last day"),
         ("source", "popular_30", "because it sold most in the last 30 days"),
         ("source", "popular_age", "because it sells to people of your age"),
+        ("source", "neighbours", "because it is new and like what you chose"),
         ("source", "als", "because als lists it"),
         ("feature", "sold_7", "because of how it sold in the last 7 days"),
         ("feature", "sold_in_channels", "because of how it sells where you buy"),
+        ("feature", "own_not_bought", "because of how often you showed interest in it without buying it"),
         ("feature", "a_new_one", "because of a new one"),
     ],
 )
@@ -153,4 +155,4 @@ def test_every_source_and_feature_has_words() -> None:
     features = {name for name in named if not name.startswith(("rank_", "score_"))}
     windows = {f"sold_{days}" for days in WINDOWS}
     assert features - windows == set(FEATURES)
-    assert set(SOURCES) == {"own", "style", "together", "popular_age", "popular"}
+    assert set(SOURCES) == {"own", "style", "together", "popular_age", "popular", "neighbours"}

@@ -71,6 +71,19 @@ def test_concurrent_publishers_of_the_same_content_agree(store: ModelStore) -> N
     store.bundle("als", bundles[0].model_id, verify=True)
 
 
+def test_a_day_whose_model_was_withdrawn_has_none_and_the_bundle_stays(store: ModelStore) -> None:
+    bundle = store.publish("als", DAY, saving(), UPSTREAMS)
+    other = date(2020, 9, 23)
+    store.publish("als", other, saving(), UPSTREAMS)
+    assert store.withdraw("als", DAY)
+    assert not store.withdraw("als", DAY)
+    assert not store.withdraw("never_trained", DAY)
+    with pytest.raises(PartitionMissing, match="no model als of ds=2020-09-22"):
+        store.pointer("als", DAY)
+    assert store.days("als") == [other]
+    assert store.bundle("als", bundle.model_id) == bundle
+
+
 def test_what_is_missing_is_named_with_its_remedy(store: ModelStore, tmp_path: Path) -> None:
     with pytest.raises(
         PartitionMissing, match=r"als of ds=2020-09-22.*dg launch --job daily_retrain --partition 2020-09-22"

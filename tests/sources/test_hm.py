@@ -390,11 +390,12 @@ def test_answers_about_outfits_lie_beside_the_files(hm: Any, on: Land) -> None:
     assert "outfit_feedback" not in open_source("hm", hm.root).tables
     folder = hm.root / "outfit_feedback"
     folder.mkdir()
-    rows = ["f,0000000001,rejected", "f,0000000002,rejected", "g,0000000003,accepted"]
+    rows = ["f,0000000001,rejected", "f,0000000002,rejected"]
+    rows += ["g,0000000001,rejected", "g,0000000002,rejected", "g,0000000003,rejected"]
     (folder / f"ds={hm.days[1]}.csv").write_text("\n".join(["outfit_id,article_id,answer", *rows, ""]))
     source = open_source("hm", hm.root)
     first, second, third = (landed for _, landed in source.land("outfit_feedback", list(hm.days[:3])))
     assert (first.accepted.num_rows, first.notes) == (0, ("no file of outfit_feedback yet",))
     assert second.accepted.column("article_id").to_pylist() == ["0000000001", "0000000002"]
-    assert second.rejected.column("row").to_pylist() == [3]
+    assert second.rejected.column("row").to_pylist() == [3, 4, 5], "what was said of three articles holds for no two"
     assert third is second

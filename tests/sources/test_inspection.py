@@ -1,10 +1,11 @@
 """Everything that is wrong with a landing zone is told before anything is stored, and by the command too."""
 
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
@@ -111,11 +112,16 @@ def test_the_template_names_every_file_and_makes_a_right_zone(tmp_path: Path, mo
         assert expected in result.output
     monkeypatch.chdir(tmp_path)
     code = result.output.split("from pandas:\n")[1].split("Then:")[0]
-    frames = {
-        "articles": pd.DataFrame({"article_id": ["a"], "in_stock": [True]}),
-        "customers": pd.DataFrame({"customer_id": ["u"]}),
-        "interactions": pd.DataFrame([bought("a", occurred_at=datetime(2025, 3, 3, 9))]),
-    }
-    exec("\n".join(line.removeprefix("    ") for line in code.splitlines()), frames)  # noqa: S102 — our own text
+    frames = """
+from datetime import datetime
+import pandas as pd
+articles = pd.DataFrame({"article_id": ["a"], "in_stock": [True]})
+customers = pd.DataFrame({"customer_id": ["u"]})
+interactions = articles[["article_id"]].assign(
+    customer_id="u", occurred_at=datetime(2025, 3, 3, 9), kind="purchase"
+)
+"""
+    program = frames + "\n".join(line.removeprefix("    ") for line in code.splitlines())
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
     done = CliRunner().invoke(cli.cli, ["check", "zone"])
     assert (done.exit_code, "A run would store every row." in done.output) == (0, True), done.output

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -254,7 +255,7 @@ def test_answers_may_be_csv_and_hold_until_the_next_file(zone: Any, on: Any) -> 
     folder = zone.root / "outfit_feedback"
     folder.mkdir()
     header = "outfit_id,article_id,answer\n"
-    (folder / f"ds={zone.days[1]}.csv").write_text(header + "f,a,accepted\nf,b,accepted\nf,gone,accepted\ng,a,maybe\n")
+    (folder / f"ds={zone.days[1]}.csv").write_text(header + "f,a,accepted\nf,b,accepted\nh,gone,accepted\ng,a,maybe\n")
     zone.put("outfit_feedback", zone.days[2], [{"outfit_id": "f", "article_id": "a", "answer": "rejected"}])
     source = open_source("parquet", zone.root)
     assert on(source, "outfit_feedback", zone.days[0]).accepted.num_rows == 0
@@ -263,6 +264,55 @@ def test_answers_may_be_csv_and_hold_until_the_next_file(zone: Any, on: Any) -> 
     reasons = ["is unknown: there is no such row in articles", "is none of accepted, rejected"]
     assert second.rejected.column("reason").to_pylist() == reasons
     assert on(source, "outfit_feedback", zone.days[2]).accepted.column("answer").to_pylist() == ["rejected"]
+
+
+BROKEN = {
+    "refers to nothing": ("gone", "rejected"),
+    "another word": ("d", "regected"),
+    "no article": (None, "rejected"),
+}
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("broken", BROKEN)
+def test_an_answer_with_a_wrong_row_is_rejected_as_a_whole(zone: Any, on: Any, ending: str, broken: str) -> None:
+    article, answer = BROKEN[broken]
+    rows: list[tuple[str, str | None, str]] = [
+        ("o", "a", "rejected"),
+        ("p", "a", "accepted"),
+        ("o", "b", "rejected"),
+        ("p", "b", "accepted"),
+    ]
+    rows += [("o", article, answer), ("p", "b", "accepted")]
+    table = [dict(zip(("outfit_id", "article_id", "answer"), row, strict=True)) for row in rows]
+    zone.put("outfit_feedback", zone.days[0], table)
+    if ending == "csv":
+        file = zone.root / "outfit_feedback" / f"ds={zone.days[0]}.parquet"
+        file.with_suffix(".csv").write_text(pd.read_parquet(file).to_csv(index=False))
+        file.unlink()
+    landed = on(open_source("parquet", zone.root), "outfit_feedback", zone.days[0])
+    assert landed.accepted.select(["outfit_id", "article_id"]).to_pydict() == {
+        "outfit_id": ["p", "p"],
+        "article_id": ["a", "b"],
+    }
+    found = dict(zip(*(landed.rejected.column(name).to_pylist() for name in ("row", "reason")), strict=True))
+    assert list(found) == [1, 3, 5, 6]
+    assert found[1] == found[3] == "counts together with row 5, which is wrong"
+    assert found[6] == "is a duplicate: row 4 is kept", "a row that stands twice makes no answer wrong"
+    assert (landed.rows_in, landed.rejected_rows) == (6, 4)
+
+
+@pytest.mark.parametrize("line", ["o,b", '"o",b', "o,b,rejected,4", 'o,b,"rejected"x'])
+def test_a_broken_line_makes_the_answer_wrong_that_it_is_of(zone: Any, on: Any, line: str) -> None:
+    folder = zone.root / "outfit_feedback"
+    folder.mkdir()
+    rows = ["o,a,rejected", "q,a,accepted", "q,b,accepted", "o,b,rejected", "p,a,rejected", "p,b,rejected", line]
+    (folder / f"ds={zone.days[0]}.csv").write_text("\n".join(["outfit_id,article_id,answer", *rows, ""]))
+    landed = on(open_source("parquet", zone.root), "outfit_feedback", zone.days[0])
+    assert landed.accepted.column("outfit_id").to_pylist() == ["q", "q", "p", "p"]
+    *others, last = landed.rejected.column("reason").to_pylist()
+    assert others == ["counts together with row 7, which is wrong"] * 2
+    assert last.startswith("is not a row of CSV")
 
 
 def test_two_files_of_a_day_and_csv_of_other_tables_are_refused(zone: Any) -> None:

@@ -127,3 +127,28 @@ def test_what_has_no_price_counts_as_a_sale_and_in_no_mean(name: str) -> None:
     found = _features(name, _interactions(rows), ["e"]).loc["e"]
     assert found["sales" if name == "article_features" else "transactions"] == 3
     assert (found.price_mean, found.price_std) == (2.0, pytest.approx(np.sqrt(2)))
+
+
+GREAT = "999999999.999999999"
+
+
+@pytest.mark.parametrize("name", ["article_features", "customer_features"])
+@pytest.mark.parametrize(
+    ("prices", "deviation"),
+    [
+        (["900000000"] * 200, 0.0),
+        ([GREAT] * 200, 0.0),
+        # 400 at 0 and 400 at 9e8: each 4.5e8 from the mean, and the sum of squares is 1.62e20.
+        (["0", "900000000"] * 400, 4.5e8 * np.sqrt(800 / 799)),
+        (["0.123456789", GREAT] * 400, (999999999.999999999 - 0.123456789) / 2 * np.sqrt(800 / 799)),
+        # The least part above and below a whole number: the whole units' and the parts' squares nearly cancel.
+        (["899999999.999999999", "900000000.000000001"] * 200, 1e-9 * np.sqrt(400 / 399)),
+        (["-899999999.999999999", "-900000000.000000001"] * 200, 1e-9 * np.sqrt(400 / 399)),
+    ],
+    ids=["equal", "greatest", "far apart", "far apart with parts", "near a whole number", "negative"],
+)
+def test_squares_of_great_prices_neither_overflow_nor_cancel(name: str, prices: list[str], deviation: float) -> None:
+    rows = [("2024-03-31", "e", "e", "purchase", price, "web") for price in prices]
+    found = [_features(name, _interactions(rows), ["e"], threads=threads) for threads in (1, 3)]
+    assert found[0].loc["e"].price_std == pytest.approx(deviation, rel=1e-12, abs=1e-15)
+    pd.testing.assert_frame_equal(*found, check_exact=True)

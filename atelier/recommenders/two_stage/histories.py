@@ -4,6 +4,7 @@ What belongs here: :class:`Histories`, how they are cut out of interactions, kep
 not: what is known of articles (:mod:`~atelier.recommenders.two_stage.snapshot`).
 """
 
+import json
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,6 +17,8 @@ from atelier.interactions import Interactions
 from atelier.kinds import PURCHASE
 from atelier.search.ragged import Indices, place_in_row
 
+MOST_CHANNELS = 64
+"""Channels that are told apart; sales are counted for each, and a shop may name every till as one."""
 MICROSECONDS_A_DAY = 86_400_000_000
 UNKNOWN = np.iinfo(np.int64).min
 """The time of an interaction without a date, as NumPy counts NaT."""
@@ -46,7 +49,7 @@ class Rows:
         times: int64 [h], microseconds since 1970, or ``UNKNOWN``.
         bought: bool [h], whether it was a purchase.
         prices: float32 [h], NaN where not known.
-        channels: int8 [h], −1 where not known.
+        channels: int16 [h], −1 where not known.
         ages: float32 [n], the customers' ages, NaN where not known.
     """
 
@@ -70,7 +73,7 @@ class Histories:
         times: int64, microseconds since 1970.
         bought: bool, whether it was a purchase.
         prices: float32, NaN where not known.
-        channels: int8, places in the list of channels, −1 where not known.
+        channels: int16, places in the list of channels, −1 where not known.
         ages: float32 [m], NaN where not known.
     """
 
@@ -152,12 +155,37 @@ def purchases_of(interactions: Interactions) -> Mask:
     return np.asarray(interactions.kinds == PURCHASE, dtype=bool)
 
 
+def frequent_channels(interactions: Interactions, before: Mask) -> tuple[str, ...]:
+    """The names of the channels that are told apart: all, or where there are many the ``MOST_CHANNELS`` most frequent.
+
+    Args:
+        interactions: with or without channels.
+        before: bool [rows], the rows by which many channels are chosen; ties go by the names' order.
+    """
+    if interactions.channels is None:
+        return ()
+    names, codes = interactions.channels.categories, interactions.channels.codes[before]
+    counts = np.bincount(codes[codes >= 0], minlength=len(names))
+    chosen = np.sort(np.argsort(-counts, kind="stable")[:MOST_CHANNELS])
+    return tuple(map(str, names[chosen]))
+
+
+def packed_channels(channels: tuple[str, ...]) -> Array:
+    """The names of the channels as a bundle keeps them: JSON in UTF-8, uint8 [bytes]."""
+    return np.frombuffer(json.dumps(channels).encode(), dtype=np.uint8).copy()
+
+
+def unpacked_channels(array: Array) -> tuple[str, ...]:
+    """The names that :func:`packed_channels` made."""
+    return tuple(json.loads(array.tobytes().decode()))
+
+
 def channels_of(interactions: Interactions, channels: tuple[str, ...]) -> Array:
-    """The place of each row's channel in ``channels``, int8 [rows]; −1 where it is not known."""
+    """The place of each row's channel in ``channels``, int16 [rows]; −1 where it is not known."""
     if interactions.channels is None or not channels:
-        return np.full(len(interactions), -1, dtype=np.int8)
+        return np.full(len(interactions), -1, dtype=np.int16)
     place = [channels.index(name) if name in channels else -1 for name in interactions.channels.categories]
-    places: Array = np.array([*place, -1], dtype=np.int8)[interactions.channels.codes]
+    places: Array = np.array([*place, -1], dtype=np.int16)[interactions.channels.codes]
     return places
 
 

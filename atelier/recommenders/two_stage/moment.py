@@ -113,6 +113,15 @@ class Moment:
         lists = {source.name: source.lists(rows, k) for source in self.sources}
         return Candidates.merged(lists, len(self.inputs.groups.style), k)
 
+    def ranks_for(self, rows: Indices) -> Mask:
+        """Which of the customers ``rows`` (int64 [n]) get ranked candidates, bool [n]; the others get what sells.
+
+        They are those with history and, where the ranker was trained together with the towers, those of whom the
+        towers read an attribute.
+        """
+        known: Mask = self.inputs.histories.lengths[rows] > 0
+        return known | self._towers.described(rows) if self.config.ranker == "joint" else known
+
     def features(self, rows: Indices, candidates: Candidates) -> Float32s:
         """The features of candidates of the customers ``rows``: float32 [m, features]."""
         vectors = [self._towers.vectors(rows[candidates.rows], candidates.codes)] if self.config.reads_towers else []

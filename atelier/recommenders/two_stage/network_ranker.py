@@ -7,7 +7,7 @@ What belongs here: that. What does not: the network (:mod:`~atelier.recommenders
 The binary cross-entropy, the 4 sampled negatives of each positive and Adam's step of .001 are those of the published
 H&M two-tower project. There the network reads the towers' vectors and is trained together with them
 (:meth:`NetworkRanker.joint`); trained here it reads the features that the trees read, and its negatives are
-candidates.
+candidates, up to 4 for each positive.
 """
 
 from collections.abc import Mapping, Sequence
@@ -189,7 +189,10 @@ class NetworkRanker:
 
 
 def _epoch(examples: Examples, negatives: int, random: np.random.Generator) -> list[Indices]:
-    """The rows of one epoch in batches: all positives, and for each ``negatives`` random others of its list."""
+    """The rows of one epoch in batches: all positives, and for each up to ``negatives`` random others of its list.
+
+    So many rows of the list are drawn, with replacement; those that are positives are left out and not drawn again.
+    """
     starts = np.cumsum(examples.groups) - examples.groups
     group = np.repeat(np.arange(len(starts)), examples.groups)
     positives = np.flatnonzero(examples.labels)

@@ -9,6 +9,7 @@ Highly Efficient Gradient Boosting Decision Tree, NeurIPS 2017.
 """
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -140,18 +141,30 @@ class BoostedRanker:
         return dict(zip(self._booster.feature_name(), map(float, gain), strict=True))
 
     def arrays(self) -> dict[str, Array]:
-        """What :meth:`from_arrays` reads, for a bundle: LightGBM's text model as UTF-8, ``trees`` uint8 [bytes]."""
-        return {"trees": np.frombuffer(self._text.encode(), dtype=np.uint8).copy()}
+        """What :meth:`from_arrays` reads, for a bundle.
+
+        ``trees`` is LightGBM's text model as UTF-8, uint8 [bytes], and ``trees_sha256`` its digest, uint8 [32].
+        """
+        trees = self._text.encode()
+        return {
+            name: np.frombuffer(held, dtype=np.uint8).copy()
+            for name, held in {"trees": trees, "trees_sha256": sha256(trees).digest()}.items()
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], names: Sequence[str], threads: int) -> "BoostedRanker":
-        """The ranker of a text model.
+        """The ranker of a text model. The digest is checked first: LightGBM ends the process on some damaged texts.
 
         Raises:
-            BundleError: it is no text model, or reads another number of features.
+            BundleError: it is not the text that was saved, no text model, or reads another number of features.
         """
+        if "trees" not in arrays or "trees_sha256" not in arrays:
+            raise BundleError("the trees of two_stage are there without their digest: train the model again")
+        trees = arrays["trees"].tobytes()
+        if sha256(trees).digest() != arrays["trees_sha256"].tobytes():
+            raise BundleError("the trees of two_stage are not those that were saved: train the model again")
         try:
-            ranker = cls(arrays["trees"].tobytes().decode(), threads)
+            ranker = cls(trees.decode(), threads)
         except (lightgbm.basic.LightGBMError, UnicodeDecodeError, ValueError) as error:
             raise BundleError(f"the trees of two_stage cannot be read ({error}): train the model again") from error
         if (found := ranker._booster.num_feature()) != len(names):

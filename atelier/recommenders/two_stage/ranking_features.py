@@ -8,13 +8,13 @@ A feature is a function of a snapshot, histories and candidates. None of these k
 that no feature can.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from atelier.arrays import Float32s
+from atelier.arrays import Float32s, Mask
 from atelier.ids import Codes
 from atelier.recommenders.two_stage.candidates import Candidates
 from atelier.recommenders.two_stage.histories import Histories, Owned, Rows, days_between, mean_by
@@ -24,6 +24,16 @@ from atelier.search.ragged import Indices
 
 NEAREST = 10
 """A customer's last distinct articles to which a candidate's content is compared."""
+COUNTS = frozenset(
+    {
+        *("own_times", "own_distinct_days", "own_not_bought", "own_share", "own_last_day"),
+        *("style_times", "type_times", "type_share"),
+        *("customer_times", "customer_articles", "customer_active_days"),
+        *(f"sold_{days}" for days in WINDOWS),
+        *("type_sold", "share_of_type", "sold_in_age_group", "sold_in_channels", "repurchase", "type_repurchase"),
+    }
+)
+"""The features that count something, or are a share or a rate of it: 0 says that nothing of the kind happened."""
 
 Column = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Named = Iterator[tuple[str, Column]]
@@ -76,6 +86,18 @@ def features(inputs: FeatureInputs, rows: Indices, candidates: Candidates, group
     for place, name in enumerate(names):
         matrix[:, place] = made[name]
     return matrix
+
+
+def tells(names: Sequence[str], matrix: Float32s) -> Mask:
+    """Which features say something of a pair, bool [m, features]: those that are known, and no count of 0.
+
+    Args:
+        names: of the features.
+        matrix: float32 [m, features].
+    """
+    counts = np.array([name in COUNTS for name in names], dtype=bool)
+    said: Mask = ~np.isnan(matrix) & ~(counts & (matrix == 0))
+    return said
 
 
 class _Pairs:

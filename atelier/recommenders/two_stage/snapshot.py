@@ -34,6 +34,8 @@ BASKET = 30
 """The last interactions of a customer from which pairs are made: more would cost their square."""
 PAIRS = 4_000_000
 """Pairs of interactions taken at once."""
+KEYS = 2**62
+"""How many (customer, article, article) are numbered at once, as int64."""
 
 
 def age_groups(ages: Float32s) -> Int32s:
@@ -358,7 +360,9 @@ def _edges(customers: Indices, codes: Codes, times: Indices, *, undated: bool, n
     m = int(customers.max(initial=-1)) + 1
     counts = np.bincount(customers, minlength=m)
     ends = np.cumsum(counts)
-    work = np.cumsum(counts.astype(np.int64) ** 2)
+    # A customer counts for so many pairs that a part's largest key, customers · n², stays below 2⁶³.
+    fewest = -(-PAIRS * n * n // KEYS)
+    work = np.cumsum(np.maximum(counts.astype(np.int64) ** 2, fewest))
     cuts = [*(np.flatnonzero(np.diff(work // PAIRS) > 0) + 1), m]
     first = 0
     for cut in cuts:

@@ -223,14 +223,26 @@ class FittedRecommender:
     def lists(self, rows: Indices, k: int) -> Ranked:
         """See :class:`Source`."""
         eligible = np.flatnonzero(self.allowed & self.model.ranked).astype(np.int32)
-        place = np.searchsorted(self.served, rows)
-        known = np.append(self.served, -1)[place] == rows
+        place, known = self._places(rows)
         ranked = Ranked(np.full((len(rows), k), -1, np.int32), np.zeros((len(rows), k), np.float32))
         if known.any() and len(eligible):
             own = self.model._ranker(self.profiles, eligible, min(k, len(eligible)))(place[known], Pairs.none())
             ranked.codes[known, : own.codes.shape[1]] = own.codes
             ranked.scores[known, : own.codes.shape[1]] = own.scores
         return ranked
+
+    def described(self, rows: Indices) -> Mask:
+        """Of which of the customers ``rows`` the model read an attribute, bool [n]."""
+        place, known = self._places(rows)
+        described = np.zeros(len(rows), dtype=bool)
+        if "described" in self.profiles:
+            described[known] = self.profiles["described"][place[known]]
+        return described
+
+    def _places(self, rows: Indices) -> tuple[Indices, Mask]:
+        """The place of each customer among the profiles, and whether there is one."""
+        place = np.searchsorted(self.served, rows)
+        return place, np.append(self.served, -1)[place] == rows
 
     def vectors(self, rows: Indices, codes: Codes) -> Float32s:
         """The vectors of m pairs of a customer and an article, float32 [m, 2 · factors]; NaN for who is not served.
@@ -241,8 +253,7 @@ class FittedRecommender:
         """
         if not isinstance(self.model, VectorRecommender):
             raise TypeError(f"{self.name} has no vectors")
-        place = np.searchsorted(self.served, rows)
-        known = np.append(self.served, -1)[place] == rows
+        place, known = self._places(rows)
         articles = self.model.article_vectors(codes)
         customers = np.full_like(articles, np.nan)
         customers[known] = self.model.customer_vectors(self.profiles, place[known])

@@ -6,28 +6,32 @@ which has a module beside this one.
 **Training** splits the model's own interactions by time. For each of the last days, everything (sources, counts,
 histories, recommenders among the sources) is made of what came before that day, and the day's interactions are the
 labels. The negatives are the other candidates of the same customer: what the ranker will have to tell apart. Customers
-without a positive among their candidates teach nothing and are left out. Then everything is made again of all
+without a positive among their candidates teach nothing and are left out. What was sent back counts until then
+(:mod:`~atelier.recommenders.two_stage.training_days`). Then everything is made again of all
 interactions, for the lists. Without dates the last interaction of each customer is the label.
 
 **Lists** hold the ranked candidates first and then, where more is asked for, the popular articles. Customers without
-history get the popular articles alone: on validation days trees ordered these worse than their sales did. The score is
+history get the popular articles alone: on validation days trees ordered these worse than their sales did. Only the
+ranker ``joint`` ranks for them too, where one of the attributes that the towers read is known. The score is
 1 + 1/(1 + exp(−r)) for candidates, r the ranker's score, and popularity as a share, which is below 1, for the others.
 """
 
 import warnings
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from scipy.special import expit
 
-from atelier.arrays import Float32s, Float64s, Mask
+from atelier.arrays import Float32s, Float64s
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue
+from atelier.errors import BundleError
 from atelier.ids import Codes, IdMap
 from atelier.interactions import Interactions
 from atelier.progress import progress
@@ -37,7 +41,7 @@ from atelier.recommenders.training_data.customer_features import number_column
 from atelier.recommenders.two_stage import explanation
 from atelier.recommenders.two_stage.candidate_recall import candidate_recall
 from atelier.recommenders.two_stage.examples import Examples, held_out
-from atelier.recommenders.two_stage.histories import MICROSECONDS_A_DAY, UNKNOWN, Histories
+from atelier.recommenders.two_stage.histories import Histories, frequent_channels, packed_channels, unpacked_channels
 from atelier.recommenders.two_stage.moment import (
     Moment,
     Situation,
@@ -55,9 +59,10 @@ from atelier.recommenders.two_stage.ranker import Ranker as CandidateRanker
 from atelier.recommenders.two_stage.ranking_features import FeatureInputs
 from atelier.recommenders.two_stage.snapshot import WINDOWS, ArticleGroups, Snapshot, moment_after, without_the_day
 from atelier.recommenders.two_stage.training_curves import HELD_OUT, TRAINING, last_figures, packed, unpacked
+from atelier.recommenders.two_stage.training_days import TrainingDay, TrainingRows
 from atelier.recommenders.two_stage.two_stage_config import DECLARATION, TOWERS, TwoStageConfig
 from atelier.recommenders.two_stage.two_tower import TwoTower
-from atelier.search.ragged import Indices, Pairs, Ranked, best, first_of_order, followed, place_in_row, without
+from atelier.search.ragged import Indices, Pairs, Ranked, best, first_of_order, followed, without
 
 CHUNK = 1024
 """Customers whose candidates are ranked at once: memory goes by it, not by the number of customers."""
@@ -70,7 +75,7 @@ class TwoStage(Recommender[TwoStageConfig]):
     examples_seen: int = 0
     """Lists that the last fit learned from."""
     recall_by_source: Mapping[str, float] = MappingProxyType({})
-    """The recall of the candidates of the newest day that was learned from, by source and ``merged``."""
+    """The recall of the newest day's candidates, by source and ``merged``; empty where nobody of it has a history."""
 
     # Fitting
 
@@ -79,7 +84,7 @@ class TwoStage(Recommender[TwoStageConfig]):
         """Whether it can rank an article that nobody has interacted with: where ``neighbours`` is a source."""
         return self.config.ranks_unsold
 
-    def _with_nearest(self, groups: ArticleGroups, train: Interactions) -> ArticleGroups:
+    def _with_nearest(self, groups: ArticleGroups, past: TrainingRows) -> ArticleGroups:
         """The groups, where ``neighbours`` is a source with the nearest articles of those that were chosen.
 
         Near are articles that nobody chose before the first day that is learned from. Which of them are still new on a
@@ -87,20 +92,26 @@ class TwoStage(Recommender[TwoStageConfig]):
         """
         if not self.ranks_unsold:
             return groups
-        new, cuts = self.in_stock & self.ranked, self._cuts(train)
-        new[train.articles[cuts[-1][0]] if cuts else train.articles] = False
-        return groups.with_nearest(np.unique(train.articles), new, self.config.per_article)
+        new, chosen = self.in_stock & self.ranked, past.rows.articles
+        new[chosen[past.oldest(self.config)]] = False
+        return groups.with_nearest(np.unique(chosen), new, self.config.per_article)
 
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
+        return self._fit_with_returns(train, train, catalogue, customers)
+
+    def _fit_with_returns(
+        self, train: Interactions, everything: Interactions, catalogue: Catalogue | None, customers: Any
+    ) -> dict[str, Array]:
         vars(self).pop("trained_ranker", None)
+        past = TrainingRows.of(everything, self.config.train_kinds, train.customer_ids, self.article_ids)
         groups = ArticleGroups.of_catalogue(catalogue, self.article_ids, self.config.content_length, self.config.seed)
-        groups = self._with_nearest(groups, train)
-        channels = () if train.channels is None else tuple(map(str, train.channels.categories))
+        groups = self._with_nearest(groups, past)
+        channels = frequent_channels(past.rows, past.oldest(self.config))
         ages = self._ages(customers, train.customer_ids)
         known = None if catalogue is None else without_the_day(catalogue)
         situation = Situation(self.config, groups, channels, ages, known, customers)
         self.examples_seen, self.recall_by_source = 0, {}
-        ranker, curve = (None, None) if self.config.ranker == "joint" else self._trained(train, situation)
+        ranker, curve = (None, None) if self.config.ranker == "joint" else self._trained(past, situation)
         now, asked = moment(train, moment_after(train), situation, self.in_stock & self.ranked, self.device)
         if self.config.ranker == "joint":
             towers = cast(TwoTower, asked[TOWERS][0])
@@ -108,7 +119,7 @@ class TwoStage(Recommender[TwoStageConfig]):
         self.weights = {
             **({} if curve is None else {"curve": packed(curve)}),
             **({} if ranker is None else {f"ranker.{name}": array for name, array in ranker.arrays().items()}),
-            "channels": np.frombuffer("\n".join(channels).encode(), dtype=np.uint8).copy(),
+            "channel_names": packed_channels(channels),
             **{f"group.{name}": array for name, array in vars(groups).items()},
             **now.inputs.snapshot.arrays(),
             **asked_weights(asked),
@@ -121,21 +132,28 @@ class TwoStage(Recommender[TwoStageConfig]):
             return np.full(len(ids), np.nan, dtype=np.float32)
         return number_column(customers, self.config.age, ids, "age")
 
-    def _trained(self, train: Interactions, situation: Situation) -> tuple[CandidateRanker | None, pd.DataFrame | None]:
+    def _trained(self, past: TrainingRows, situation: Situation) -> tuple[CandidateRanker | None, pd.DataFrame | None]:
         """The trained ranker and its training curve; None, with a warning, where nothing can be learned."""
-        cuts = self._cuts(train)
-        parts = [self._examples(train, *cut, situation) for cut in progress(cuts, "two_stage: examples")]
+        days = past.days(self.config)
+        parts = [self._examples(past, day, situation, days[0]) for day in progress(days, "two_stage: examples")]
         found = [part for part in parts if len(part.groups)]
         if not found:
             warnings.warn(
                 "two_stage has nothing to rank by: no candidate was chosen on a later day. Its lists are the sources' "
                 "by reciprocal-rank fusion; train it on more days",
-                stacklevel=5,
+                stacklevel=4,
             )
             return None, None
         examples = Examples.joined(found)
-        away = held_out(len(train.customer_ids), self.config.held_out, self.config.seed)[examples.customers]
-        learned = examples.where(~away) if away.any() and not away.all() else examples
+        away = held_out(len(past.rows.customer_ids), self.config.held_out, self.config.seed)[examples.customers]
+        if away.all():
+            warnings.warn(
+                f"two_stage holds nobody out: with held_out {self.config.held_out:g} no customer would be left to "
+                "learn from, so that it learns from all and its training curve shows training alone; lower held_out",
+                stacklevel=4,
+            )
+            away = np.zeros_like(away)
+        learned = examples.where(~away)
         self.examples_seen = len(learned.groups)
         judged = {TRAINING: learned.some(self.config.seed), HELD_OUT: examples.where(away).some(self.config.seed)}
         if self.config.ranker == "boosted":
@@ -144,35 +162,16 @@ class TwoStage(Recommender[TwoStageConfig]):
         network = NetworkRanker.trained(learned, self._feature_names, self.config, judged)
         return network, network.curve()
 
-    def _cuts(self, train: Interactions) -> list[tuple[Mask, Mask, int]]:
-        """For each training day: which rows are before it, which are its labels, and its first moment."""
-        label = np.ones(len(train), dtype=bool)
-        if train.kinds is not None:
-            label = np.asarray(train.kinds.isin(list(self.config.label_kinds)), dtype=bool)
-        if not train.dated:
-            m = len(train.customer_ids)
-            counts = np.bincount(train.customers, minlength=m)
-            last = place_in_row(train.customers.astype(np.int64), m) == counts[train.customers] - 1
-            return [(~last, last & label, UNKNOWN)]
-        times = train.occurred_at.astype(np.int64)
-        end, horizon = moment_after(train), self.config.horizon_days * MICROSECONDS_A_DAY
-        starts = [end - horizon - day * MICROSECONDS_A_DAY for day in range(self.config.training_days)]
-        return [
-            (times < start, (times >= start) & (times < start + horizon) & label, start)
-            for start in starts
-            if (times < start).any()
-        ]
-
-    def _examples(self, train: Interactions, before: Mask, label: Mask, as_of: int, situation: Situation) -> Examples:
-        """The labelled candidates of one day."""
+    def _examples(self, past: TrainingRows, day: TrainingDay, situation: Situation, newest: TrainingDay) -> Examples:
+        """The labelled candidates of one day; those of the newest are judged too."""
         none = np.zeros(0, np.int64)
         nothing = Examples(np.zeros((0, len(self._feature_names)), np.float32), np.zeros(0, np.int8), none, none)
-        if not before.any() or not label.any():
+        known, train, label = past.known(day.before), past.rows, day.label
+        if not len(known) or not label.any():
             return nothing
-        known = train.rows(before).aligned(train.customer_ids, train.article_ids)
-        then, _ = moment(known, as_of, situation, np.ones(len(self.article_ids), dtype=bool), self.device)
+        then, _ = moment(known, day.as_of, situation, np.ones(len(self.article_ids), dtype=bool), self.device)
         rows = self._learned_from(known, np.unique(train.customers[label]))
-        if not self.recall_by_source:  # the first that is made is of the newest day
+        if day is newest:
             regulars = rows[then.inputs.histories.lengths[rows] > 0]
             truth = train.rows(label & np.isin(train.customers, regulars))
             found = candidate_recall(then, truth, train.customer_ids, self.article_ids)
@@ -205,7 +204,8 @@ class TwoStage(Recommender[TwoStageConfig]):
         """How many lists were trained on, the recall of the newest day's candidates, and the training curve's end.
 
         Recall, by source and ``merged``, is the mean over that day's customers with history of the share of what they
-        chose that is among their candidates. The ranker ``joint`` learns from no day's candidates, and has none.
+        chose that is among their candidates; it is left out where nobody who chose then has a history. The ranker
+        ``joint`` learns from no day's candidates, and has none.
         """
         recall = {f"recall_{source}": float(value) for source, value in self.recall_by_source.items()}
         return {"lists": float(self.examples_seen), **recall, **last_figures(self.training_curve())}
@@ -216,6 +216,20 @@ class TwoStage(Recommender[TwoStageConfig]):
         A step is a tree or an epoch. The lists are of labelled candidates, so that recall is of what is among these.
         """
         return unpacked(self.weights["curve"]) if "curve" in self.weights else super().training_curve()
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "cpu") -> Self:
+        """Read a saved model, its ranker too: see :meth:`Recommender.load`.
+
+        Raises:
+            BundleError: as there; or the ranker is damaged, or reads other features than this version makes.
+        """
+        model = super().load(path, device)
+        try:
+            _ = model.trained_ranker
+        except BundleError as error:
+            raise BundleError(f"{path}: {error}") from error
+        return model
 
     # Ranking
 
@@ -260,11 +274,11 @@ class TwoStage(Recommender[TwoStageConfig]):
         return model
 
     def _profile(self, history: Interactions) -> dict[str, Array]:
-        text = self.weights["channels"].tobytes().decode()
+        if "channel_names" not in self.weights:
+            raise BundleError("two_stage was saved without the channels that this version reads: train the model again")
+        channels = unpacked_channels(self.weights["channel_names"])
         ages = np.full(len(history.customer_ids), np.nan, dtype=np.float32)
-        own = Histories.of_interactions(
-            history, longest=self.config.history, channels=tuple(text.split("\n")) if text else (), ages=ages
-        )
+        own = Histories.of_interactions(history, longest=self.config.history, channels=channels, ages=ages)
         found = own.arrays()
         for name in self.config.recommenders:
             model = self._asked(name)
@@ -286,14 +300,14 @@ class TwoStage(Recommender[TwoStageConfig]):
         return found
 
     def _ranked_candidates(self, now: Moment, rows: Indices) -> tuple[Pairs, Float32s]:
-        """The candidates of those among the customers ``rows`` who have a history, and what the ranker says of them."""
-        with_history = np.flatnonzero(now.inputs.histories.lengths[rows] > 0)
-        active = rows[with_history]
+        """The candidates of those among the customers ``rows`` who are ranked for, and what the ranker says of them."""
+        ranked_for = np.flatnonzero(now.ranks_for(rows))
+        active = rows[ranked_for]
         candidates = now.candidates(active)
         raw: Float64s = candidates.fused()
         if self.trained_ranker is not None:
             raw = self.trained_ranker.scores(now.features(active, candidates))
-        return Pairs(with_history[candidates.rows], candidates.codes), raw.astype(np.float32)
+        return Pairs(ranked_for[candidates.rows], candidates.codes), raw.astype(np.float32)
 
     def _popular(self, now: Moment, eligible: Codes) -> tuple[Codes, Float32s]:
         """The eligible articles by what sold lately, then by what sold before, and their share of the most sold."""
@@ -342,9 +356,14 @@ class TwoStage(Recommender[TwoStageConfig]):
 
         Raises:
             UnknownIdentifier: a customer is unknown.
+            ValueError: ``limit`` is no whole number of at least 1.
             NotFittedError: the model was not fitted.
         """
         self._check_fitted()
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 1):
+            raise ValueError(
+                f"limit is how many candidates a customer has at most, a whole number from 1, not {limit!r}"
+            )
         now, known = self.moment(candidates=limit), self.customer_profiles
         for rows in _chunks(self._places(known, customers)):
             ids = known.ids.take(known.rankable[rows])

@@ -60,7 +60,7 @@ class TwoStageConfig(RecommenderConfig):
     label_kinds: tuple[str, ...] = Field(
         default=("purchase",),
         min_length=1,
-        description="The kinds of interaction that a good candidate is followed by.",
+        description="The kinds of interaction that a good candidate is followed by, each one of train_kinds.",
     )
     training_days: Annotated[PositiveInt, Search(1, 14, dated=True)] = Field(
         default=4, description="The last days whose interactions are labels, each ranked with what was known before it."
@@ -141,6 +141,22 @@ class TwoStageConfig(RecommenderConfig):
         if DECLARED_AS in names:
             raise ValueError(f"{DECLARED_AS} cannot be a source of itself: leave it out")
         return names
+
+    @field_validator("features")
+    @classmethod
+    def _distinct_features(cls, groups: tuple[Group, ...]) -> tuple[Group, ...]:
+        if len(set(groups)) < len(groups):
+            raise ValueError("a group of features is named twice: name each once")
+        return groups
+
+    @model_validator(mode="after")
+    def _labels_can_occur(self) -> Self:
+        if others := [kind for kind in self.label_kinds if kind not in self.train_kinds]:
+            raise ValueError(
+                f"label_kinds holds {', '.join(others)}, which is not among train_kinds ({', '.join(self.train_kinds)})"
+                ", so no such row would be read: name it in train_kinds too, or leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _towers_are_there(self) -> Self:

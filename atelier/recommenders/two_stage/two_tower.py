@@ -27,7 +27,7 @@ from atelier.arrays import Float32s
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue
 from atelier.devices import copied, own_random_state
-from atelier.ids import Codes
+from atelier.ids import Codes, IdMap
 from atelier.interactions import Interactions
 from atelier.nn.layers import unset_linear
 from atelier.nn.ranking_losses import in_batch
@@ -157,7 +157,8 @@ class TowerLists:
     Attributes:
         rows: int64 [n], rows of the interactions.
         place: int64 [n], how many rows the customer has before each of these.
-        codes: int64 [n, 1 + LISTED], the row's article and then others that were chosen by somebody, drawn at random.
+        codes: int64 [n, 1 + LISTED], the row's article and then others that were chosen by somebody, drawn at random;
+            int64 [n, 1] where there is no other.
     """
 
     rows: Indices
@@ -169,8 +170,12 @@ class TowerLists:
         """Lists of at most ``SAMPLE`` of the rows, by a seeded choice."""
         random = np.random.default_rng(config.seed)
         chosen = np.sort(random.permutation(rows)[:SAMPLE])
-        others = random.choice(np.unique(train.articles), (len(chosen), LISTED))
-        codes = np.hstack([train.articles[chosen][:, None], others]).astype(np.int64)
+        known, mine = np.unique(train.articles), train.articles[chosen][:, None]
+        if len(known) == 1:
+            return cls(chosen, place[chosen], mine.astype(np.int64))
+        drawn = random.integers(len(known) - 1, size=(len(chosen), LISTED))
+        drawn += drawn >= np.searchsorted(known, mine)  # the row's own article is skipped
+        codes = np.hstack([mine, known[drawn]]).astype(np.int64)
         return cls(chosen, place[chosen], codes)
 
     @torch.no_grad()
@@ -206,7 +211,11 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
         return self.config.reads_content
 
     def training_figures(self) -> dict[str, float | None]:
-        """Of the last fit: how many epochs it took, and the last one's loss."""
+        """Of the last fit: how many epochs it took, the last one's loss, and the training curve's end.
+
+        The end is ``training_loss``, ``training_auc``, ``training_precision``, ``training_recall``, and ``held_out_…``
+        likewise where customers are held out.
+        """
         if not self.epochs:
             return {}
         return {"epochs": len(self.epochs), "loss": self.epochs[-1].loss, **last_figures(self.training_curve())}
@@ -214,8 +223,8 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
     def training_curve(self) -> pd.DataFrame:
         """How well the towers ordered lists after each epoch; see :meth:`Recommender.training_curve`.
 
-        A list has what a customer chose and ``LISTED`` articles drawn at random. The loss is over the cosines, divided
-        by the temperature.
+        A list has what a customer chose and ``LISTED`` other articles drawn at random. The loss is over the cosines,
+        divided by the temperature.
         """
         return unpacked(self.weights["curve"]) if "curve" in self.weights else super().training_curve()
 
@@ -224,7 +233,8 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
         groups = ArticleGroups.of_catalogue(catalogue, self.article_ids, config.content_length, config.seed)
         if config.reads_content and not groups.content.any():
             warnings.warn("two_tower was given no article vectors: it learns embeddings only", stacklevel=4)
-        space = AttributeSpace.fit(customers, config.customer_attributes, train.customer_ids)
+        trained_on = IdMap.from_values(train.customer_ids.take(np.unique(train.customers)))
+        space = AttributeSpace.fit(customers, config.customer_attributes, trained_on)
         attributes = space.matrix(customers, train.customer_ids)
         towers = self._towers(groups.content, attributes.shape[1])
         self._train(towers, train, attributes)
@@ -329,7 +339,10 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
 
     @torch.inference_mode()
     def _profiles(self, history: Interactions, attributes: Float32s) -> dict[str, Array]:
-        """The vectors of the customers of a history, computed on the processor whatever the device."""
+        """The vectors of the customers of a history, computed on the processor whatever the device.
+
+        Where attributes are read, ``described`` says of whom one is known, bool [n].
+        """
         towers = Towers(torch.from_numpy(self.weights["content"]), attributes.shape[1], self.config, torch.Generator())
         towers.load_state_dict({name: torch.tensor(value) for name, value in under(self.weights, "towers.").items()})
         counts = np.bincount(history.customers, minlength=len(history.customer_ids))
@@ -339,7 +352,10 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
             part = slice(first, first + CHUNK)
             seen = seen_before(history, ends[part], counts[part], self.config.history, attributes[part])
             vectors.append(towers.customers(seen).numpy())
-        return {"customers": np.concatenate(vectors)}
+        found: dict[str, Array] = {"customers": np.concatenate(vectors)}
+        if attributes.shape[1]:
+            found["described"] = (attributes != 0).any(axis=1)
+        return found
 
     def article_vectors(self, codes: Codes) -> Scores:
         """The vectors y_i of articles, float32 [n, factors], of length 1; zero for those that it does not rank."""

@@ -1,4 +1,7 @@
-"""The ranking network: its scaler sees training only, it learns an order, and its arrays are its bundle."""
+"""The ranking network: its scaler, that it learns an order, and that its arrays are its bundle.
+
+That the scaler is made of the lists of training alone is tested where they are made: ``test_two_stage.py``.
+"""
 
 import numpy as np
 import pytest

@@ -139,3 +139,36 @@ def test_the_towers_read_the_attributes_of_known_and_new_customers() -> None:
     np.testing.assert_allclose(read, vectors[place[:2]], atol=1e-6)
     blind = model.with_histories(nothing, new[["customer_id"]]).customer_profiles.profiles
     np.testing.assert_array_equal(*blind[f"source.{TOWERS}.profile.customers"])
+
+
+@pytest.mark.parametrize("wealth", [{"c60": 20.0}, {"c60": 1e6}])
+def test_attributes_are_read_as_of_those_trained_on(wealth: dict[str, float]) -> None:
+    """The mean, the spread and the texts are those of customers with interactions: c60 changes nothing."""
+    frame = pd.DataFrame({"customer_id": [f"c{number:02d}" for number in range(60)], "wealth": 20.0 + np.arange(60)})
+    frame["taste"] = "plain"
+    others = pd.DataFrame({"customer_id": list(wealth), "wealth": list(wealth.values()), "taste": "rare"})
+    config: dict[str, Any] = {"max_epochs": 1, "customer_attributes": ("wealth", "taste")}
+    fits = [
+        recommenders.build("two_tower", **config).fit(planted(), CATALOGUE, customers)
+        for customers in (frame, pd.concat([frame, others], ignore_index=True))
+    ]
+    assert fits[0].weights.keys() == fits[1].weights.keys()
+    for name, array in fits[0].weights.items():
+        np.testing.assert_array_equal(fits[1].weights[name], array, err_msg=name)
+
+
+def test_newcomers_with_attributes_are_ranked_for_by_them() -> None:
+    """Of whom nothing is known gets what sells, and is told so."""
+    tastes = pd.DataFrame({"customer_id": [f"c{number:02d}" for number in range(63)]})
+    tastes["taste"] = [*np.where(np.arange(62) % 2, "odd", "even"), None]
+    model = built(**TASTES, customer_attributes=("taste",)).fit(planted(), CATALOGUE, tastes)
+    known = model.recommend(["c60", "c61", "c62"], k=8)
+    described = known[known["customer_id"] != "c62"]
+    own = described["customer_id"].str[1:].astype(int) % 2 == described["article_id"].str[1:].astype(int) % 2
+    assert own.mean() > 0.95
+    assert (known["score"] > 1).tolist() == (known["customer_id"] != "c62").tolist(), "only what is ranked is above 1"
+    reasons = dict(zip(known["customer_id"], model.explain(known).to_pylist(), strict=True))
+    assert [row[0]["value"] for row in reasons.values()] == [TOWERS, TOWERS, "popular"]
+    new = pd.DataFrame({"customer_id": ["x0", "x1", "x2"], "taste": ["even", "odd", None]})
+    lists = model.recommend(new, histories=planted().iloc[:0], k=8)
+    assert lists["article_id"].tolist() == known["article_id"].tolist()

@@ -1,8 +1,11 @@
 """The boosted ranker: it learns an order, and its text is its bundle."""
 
+from hashlib import sha256
+
 import numpy as np
 import pytest
 
+from atelier.bundles import Array
 from atelier.errors import BundleError
 from atelier.recommenders.two_stage.examples import Examples
 from atelier.recommenders.two_stage.ranker import BoostedRanker
@@ -44,10 +47,41 @@ def test_no_rows_have_no_scores(examples: Examples) -> None:
     assert ranker.contributions(examples.features[:0]).shape == (0, 2)
 
 
+def held(text: bytes, digest_of: bytes | None = None) -> dict[str, Array]:
+    """The arrays of a bundle with this text and the digest of it, or of another."""
+    digest = sha256(text if digest_of is None else digest_of).digest()
+    return {"trees": np.frombuffer(text, np.uint8), "trees_sha256": np.frombuffer(digest, np.uint8)}
+
+
 @pytest.mark.parametrize("text", [b"no trees", b"\xff\xfe", b"tree\nversion=v4"])
 def test_what_is_no_model_is_refused(text: bytes) -> None:
     with pytest.raises(BundleError, match=r"cannot be read.*train the model again"):
-        BoostedRanker.from_arrays({"trees": np.frombuffer(text, np.uint8)}, NAMES, 1)
+        BoostedRanker.from_arrays(held(text), NAMES, 1)
+
+
+@pytest.fixture(scope="module")
+def saved(examples: Examples) -> bytes:
+    return BoostedRanker.trained(examples, NAMES, CONFIG).arrays()["trees"].tobytes()
+
+
+@pytest.mark.parametrize("percent", [0, 20, 50, 70, 90, 99])
+def test_trees_that_were_cut_off_are_refused_before_lightgbm_reads_them(saved: bytes, percent: int) -> None:
+    """LightGBM itself ends the process on some of them."""
+    with pytest.raises(BundleError, match=r"not those that were saved: train the model again"):
+        BoostedRanker.from_arrays(held(saved[: len(saved) * percent // 100], saved), NAMES, 1)
+
+
+@pytest.mark.parametrize("field", [b"num_leaves=", b"left_child=", b"split_feature="])
+def test_trees_that_were_changed_are_refused_before_lightgbm_reads_them(saved: bytes, field: bytes) -> None:
+    changed = saved.replace(field, field + b"9", 1)
+    assert changed != saved
+    with pytest.raises(BundleError, match=r"not those that were saved: train the model again"):
+        BoostedRanker.from_arrays(held(changed, saved), NAMES, 1)
+
+
+def test_trees_without_their_digest_are_refused(saved: bytes) -> None:
+    with pytest.raises(BundleError, match=r"without their digest: train the model again"):
+        BoostedRanker.from_arrays({"trees": np.frombuffer(saved, np.uint8)}, NAMES, 1)
 
 
 def test_another_number_of_features_is_refused(examples: Examples) -> None:

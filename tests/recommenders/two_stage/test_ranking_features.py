@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from atelier.recommenders.two_stage.candidates import Candidates
-from atelier.recommenders.two_stage.ranking_features import feature_names, features
+from atelier.recommenders.two_stage.ranking_features import COUNTS, feature_names, features, tells
 from atelier.recommenders.two_stage.two_stage_config import GROUPS
 from atelier.search.ragged import Ranked
 from tests.recommenders.two_stage.worlds import ROWS, inputs, interactions
@@ -134,3 +134,10 @@ def test_the_future_changes_no_feature(later: list[Any]) -> None:
     known = data.rows(before).aligned(data.customer_ids, data.article_ids)
     found = features(inputs(known), CUSTOMERS, candidates, GROUPS)
     np.testing.assert_array_equal(found, features(inputs(), CUSTOMERS, candidates, GROUPS))
+
+
+def test_what_is_unknown_or_never_happened_says_nothing() -> None:
+    assert set(feature_names(("own",), GROUPS)) >= COUNTS
+    matrix = np.array([[0, 0, 0], [np.nan, np.nan, np.nan], [2, 3, 4]], np.float32)
+    said = tells(("own_days", "own_times", "trend"), matrix)
+    assert said.tolist() == [[True, False, True], [False] * 3, [True] * 3]

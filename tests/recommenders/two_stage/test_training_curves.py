@@ -126,6 +126,15 @@ def test_whom_the_ranker_does_not_learn_from_is_held_out() -> None:
     assert set(every.training_curve()["part"]) == {"training"}
 
 
+def test_a_curve_does_not_call_held_out_what_was_learned_from() -> None:
+    """All 60 customers are in the share: there is nobody else to learn from."""
+    with pytest.warns(UserWarning, match=r"holds nobody out: with held_out 0.999 .* lower held_out") as found:
+        model = recommenders.build("two_stage", **SETTINGS["boosted"], held_out=0.999).fit(rows())
+    assert found[0].filename == __file__
+    assert set(model.training_curve()["part"]) == {"training"}
+    assert not any(name.startswith("held_out") for name in model.training_figures())
+
+
 def test_a_model_without_a_curve_has_no_rows() -> None:
     found = recommenders.build("popular").fit(rows()).training_curve()
     assert len(found) == 0

@@ -10,7 +10,8 @@ import torch
 from atelier import recommenders
 from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
-from atelier.recommenders.two_stage.two_tower import Tower, TwoTower, _parts, seen_before
+from atelier.recommenders.two_stage.two_tower import LISTED, Tower, TowerLists, TwoTower, _parts, seen_before
+from atelier.recommenders.two_stage.two_tower_config import TwoTowerConfig
 
 SMALL: dict[str, Any] = {
     "hidden": [32],
@@ -102,6 +103,19 @@ def test_what_a_step_reads_of_a_customer_is_before_it() -> None:
     # for lists: one row after each customer's last, everything is before
     everything = seen_before(data, np.array([4, 5]), np.array([4, 1]), 20, np.zeros((2, 0), np.float32))
     assert everything.codes.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_an_article_is_judged_against_others_only() -> None:
+    """Of three articles a random one would often be the chosen one."""
+    table = pd.DataFrame({"customer_id": list("uuuvvv"), "article_id": list("abcbca")})
+    data = Interactions.from_frame(table)
+    rows = np.arange(len(data))
+    codes = TowerLists.of(data, rows % 3, rows, TwoTowerConfig()).codes
+    assert codes.shape == (6, 1 + LISTED)
+    assert (codes[:, :1] != codes[:, 1:]).all()
+    assert all(set(row) == {0, 1, 2} for row in codes.tolist()), "each of the others is drawn"
+    alone = Interactions.from_frame(table.assign(article_id="a"))
+    assert TowerLists.of(alone, rows % 3, rows, TwoTowerConfig()).codes.tolist() == [[0]] * 6
 
 
 def test_no_batch_has_a_single_positive() -> None:
