@@ -25,10 +25,10 @@ class SequenceConfig(ContentConfig):
     reads_gaps: bool = Field(
         default=True, description="Whether the time since the interaction before is an input, in steps that double."
     )
-
-    resemblance: bool = Field(
+    adds_similarity: bool = Field(
         default=True,
-        description="Whether the score adds how much an article resembles the last interactions, by a learned weight.",
+        description="Whether the score adds an article's cosine with the articles of the last interactions, times a "
+        "learned weight. Only a tied output has it.",
     )
     drop_consecutive_repeats: bool = Field(
         default=False,

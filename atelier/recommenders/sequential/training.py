@@ -221,9 +221,7 @@ class Trainer:
         given = inputs_of(before, read, vectors.inputs.places(before.articles), vectors.customers())
         states = self.network.encoder(given)  # [b, length, output's factors]
         customers = states[self._there(is_target)]  # [t, output's factors]
-        articles = self.network.encoder.ranked(
-            read if vectors.outputs is vectors.inputs else vectors.outputs.vectors()
-        )
+        articles = self.network.encoder.ranked(read if vectors.outputs is vectors.inputs else vectors.outputs.vectors())
         targets = rows.articles[:, 1:][is_target]
         places = self._there(vectors.outputs.places(targets))
         if self._config.loss == "in_batch":
