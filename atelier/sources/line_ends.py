@@ -93,7 +93,7 @@ def first_bytes(file: Path, size: int, folder: Path) -> Path:
 
 
 def text_from(file: Path, begins: int) -> str:
-    """What stands in a file from this byte on, 16 KiB at most: the rest of a large file may follow an unclosed quote."""
+    """What stands in a file from this byte on, 16 KiB at most: after an unclosed quote the rest may be long."""
     with file.open("rb") as source:
         source.seek(begins)
         return source.read(_MOST_SHOWN).decode("utf-8", errors="replace")
