@@ -119,7 +119,10 @@ def _verdict(means: dict[str, float], difference: float, error: float, customers
         f"{lower:+.5f}, and −{limits.margin:.1%} of the champion's {champion:.5f} is {least:+.5f}"
     )
     if customers < limits.customers:
-        passed, reason = False, f"{customers:,} customers can be judged, and {limits.customers:,} are the least: a longer "
+        passed, reason = (
+            False,
+            f"{customers:,} customers can be judged, and {limits.customers:,} are the least: a longer ",
+        )
         reason += "horizon or a busier day has more"
     elif not champion > 0:
         passed, reason = False, f"the champion's {what} is {champion:g}, of which no margin can be taken"

@@ -17,7 +17,7 @@ LIMITS = GateLimits(metric="hit_rate", k=12)
 
 
 def values(hits: "np.ndarray | list[float]", metric: str = "hit_rate") -> pd.DataFrame:
-    """The values of customers c0, c1, …"""
+    """The values of customers c0, c1 and so on."""
     names = [f"c{number}" for number in range(len(hits))]
     return pd.DataFrame({"customer_id": names, "metric": metric, "k": 12, "value": np.asarray(hits, float)})
 
