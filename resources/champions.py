@@ -1,7 +1,7 @@
 """Champions: whose results are shown on a day, as the table ``champions`` records it.
 
 What belongs here: one row of that table, reading it, and the bundles that rank for customers on a day. What does not:
-how champions are chosen (:mod:`assets.champions`, :mod:`assets.gates`), promotions by people (:mod:`resources.promotions`).
+how champions are chosen (:mod:`assets.champions`, :mod:`assets.gates`), promotions (:mod:`resources.promotions`).
 """
 
 from dataclasses import dataclass, fields, replace
@@ -68,8 +68,8 @@ def shown_champion(champions: Champions) -> Champion | None:
 def served_bundles(home: "Home", ds: date, fallback: str) -> list[Bundle]:
     """The bundle that ranks for customers on a day, and behind it the fallback's, where that is another.
 
-    It is the bundle of the lists that customers are shown. Where the gates of the day were not run, or another model was
-    promoted for it since, it is the champion of the model that serves now.
+    It is the bundle of the lists that customers are shown. Where the gates of the day were not run, or another model
+    was promoted for it since, it is the champion of the model that serves now.
 
     Args:
         home: whose store and settings.

@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from atelier.errors import BundleError
 from atelier.recommenders import MODELS, declared
 from resources.model_store import Bundle
+from resources.retailer import faults
 
 #: Fields of a config that say how a machine is used, and not what is made.
 OF_THE_MACHINE = frozenset({"threads"})
@@ -76,8 +79,9 @@ def recipe_of_bundle(bundle: Bundle) -> Recipe:
         if model in MODELS:
             return recipe_of(model, config, bundle.manifest.code_version)
     except (OSError, ValueError, AttributeError) as error:  # pydantic's errors are ValueErrors
+        said = faults(error) if isinstance(error, ValidationError) else error
         raise BundleError(
-            f"{path} holds no config of {model} that this version knows ({error}); train it again with: dg launch "
+            f"{path} holds no config of {model} that this version knows ({said}); train it again with: dg launch "
             f"--job daily_retrain --partition {bundle.manifest.training_day}"
         ) from error
     return Recipe(model, config, bundle.manifest.code_version)

@@ -5,6 +5,7 @@ customers (:func:`atelier.metrics.per_customer`), the paired difference itself (
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pandas as pd
@@ -72,7 +73,7 @@ def lower_bound(difference: float, standard_error: float, customers: int) -> flo
     return float(mean - stdtrit(n - 1, (1 + CONFIDENCE) / 2) * math.sqrt(variance / n))
 
 
-def judge(champion: pd.DataFrame, candidate: pd.DataFrame, customers: pd.Series, limits: GateLimits) -> Verdict:
+def judge(champion: pd.DataFrame, candidate: pd.DataFrame, customers: Collection[str], limits: GateLimits) -> Verdict:
     """Judge a candidate by the champion's values of the same customers.
 
     Args:
@@ -101,9 +102,9 @@ def _of(frame: pd.DataFrame, name: str, limits: GateLimits) -> pd.DataFrame:
     return chosen
 
 
-def _mean(frame: pd.DataFrame, values: dict[str, pd.DataFrame], customers: pd.Series) -> float:
+def _mean(frame: pd.DataFrame, values: dict[str, pd.DataFrame], customers: Collection[str]) -> float:
     """The mean over the customers of whom both have a value."""
-    shared = frame["customer_id"].isin(customers)
+    shared = frame["customer_id"].isin(list(customers))
     for other in values.values():
         shared &= frame["customer_id"].isin(other["customer_id"])
     return float(frame.loc[shared, "value"].mean()) if shared.any() else math.nan

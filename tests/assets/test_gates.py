@@ -128,10 +128,8 @@ def shown(home: Home, ds: date) -> list[tuple[Any, ...]]:
     """What customers are shown on a day, from the published database."""
     publish(FeatureStore(home.store), home.database)
     with duckdb.connect(str(home.database), read_only=True) as con:
-        return con.execute(
-            "SELECT customer_id, rank, article_id, model, made_on FROM served_recommendations WHERE ds = $ds ORDER BY ALL",
-            {"ds": ds},
-        ).fetchall()
+        shown = "SELECT customer_id, rank, article_id, model, made_on FROM served_recommendations"
+        return con.execute(f"{shown} WHERE ds = $ds ORDER BY ALL", {"ds": ds}).fetchall()
 
 
 def test_a_night_on_which_all_is_well_is_shown(home: Home, night: Night) -> None:

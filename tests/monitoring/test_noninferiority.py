@@ -22,8 +22,8 @@ def values(hits: "np.ndarray | list[float]", metric: str = "hit_rate") -> pd.Dat
     return pd.DataFrame({"customer_id": names, "metric": metric, "k": 12, "value": np.asarray(hits, float)})
 
 
-def everyone(frame: pd.DataFrame) -> pd.Series:
-    return frame["customer_id"]
+def everyone(frame: pd.DataFrame) -> list[str]:
+    return frame["customer_id"].tolist()
 
 
 def test_the_bound_is_that_of_the_sample_with_the_added_customers() -> None:
@@ -95,7 +95,7 @@ def test_a_sample_below_the_least_never_passes() -> None:
 
 def test_only_shared_customers_with_history_count() -> None:
     champion, candidate = values([1.0, 0.0, 1.0, 1.0]), values([0.0, 0.0, 1.0])
-    found = judge(champion, candidate, pd.Series(["c0", "c1", "c3"]), LIMITS)
+    found = judge(champion, candidate, ["c0", "c1", "c3"], LIMITS)
     assert (found.customers, found.champion, found.candidate, found.difference) == (2, 0.5, 0.0, -0.5)
 
 
@@ -103,6 +103,6 @@ def test_a_champion_without_a_hit_and_an_absent_metric_are_named() -> None:
     nothing = values([0.0] * 300)
     assert "no margin can be taken" in judge(nothing, values([1.0] * 300), everyone(nothing), LIMITS).reason
     with pytest.raises(MetricsError, match="lack hit_rate@12"):
-        judge(values([1.0], "map"), values([1.0]), pd.Series(["c0"]), LIMITS)
+        judge(values([1.0], "map"), values([1.0]), ["c0"], LIMITS)
     none = values([])
-    assert not judge(none, none, pd.Series([], dtype=str), LIMITS).passed
+    assert not judge(none, none, [], LIMITS).passed
