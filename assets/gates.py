@@ -200,8 +200,9 @@ def champions(step: Step, by_model: Mapping[str, Sequence[Gate]], earlier: Champ
     serving, promotion = serving_model(step.home, step.ds), Promotions(step.home.store).serving(step.ds)
     shown = _champion(step, serving, failed(by_model[serving]), shown_champion(earlier))
     if shown is not None:
-        by = {"who": promotion.who, "why": promotion.why} if promotion and shown.action == PASSED else {}
-        yield replace(shown, serving=True, promotion=promotion.number if promotion else None, **by)
+        shown = replace(shown, serving=True, promotion=promotion.number if promotion else None)
+        promoted = promotion if shown.action == PASSED else None
+        yield replace(shown, who=promoted.who, why=promoted.why) if promoted else shown
 
 
 def _champion(step: Step, model: str, why: str, before: Champion | None) -> Champion | None:

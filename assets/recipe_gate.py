@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.evaluation import KINDS
+from assets.evaluation import KINDS, check_days
 from assets.gates import GROUP
 from assets.presets import PRESET_CONFIGS, settled
 from assets.recommendations import evaluation_sample
-from assets.recommender_study import check_days
 from assets.recommenders import CONTENT, READ, TRAIN_KINDS, fitted, training_interactions
 from assets.stage import stage
 from assets.step import Step
@@ -151,9 +150,9 @@ def champion_of(step: Step, origin: date, device: str) -> "tuple[Recommender[Any
     if promotion is not None and promotion.recipe != recipe.digest:
         raise dg.Failure(
             f"the champion {name} was promoted with the code {promotion.code_version}, today's is "
-            f"{recipe.code_version}; a bundle of it of {origin}, by which it could be judged, is not there: make one "
-            f"by that code with `dg launch --job daily_retrain --partition {origin}`, or promote {name} with today's "
-            f"code by `atelier promote {name} --anyway`",
+            f"{recipe.code_version}; a bundle of it of {origin} from the data of now, by which it could be judged, is "
+            f"not there: make one by that code with `dg launch --job daily_retrain --partition {origin}`, or promote "
+            f"{name} with today's code by `atelier promote {name} --anyway --why TEXT`",
             allow_retries=False,
         )
     model, *_ = fitted(name, step, declared(name).config.model_validate(recipe.config), device, origin)
@@ -175,7 +174,7 @@ def compare_lists(
     sample = evaluation_sample(step, config.customers, origin)
     truth = truth[truth["customer_id"].isin(sample["customer_id"])]
     customers = sample[sample["customer_id"].isin(truth["customer_id"])]
-    values = [
+    theirs, ours = (
         per_customer(
             _lists(model, fallback, customers, limits.k, config.exclude_seen),
             truth,
@@ -185,8 +184,8 @@ def compare_lists(
             truth_kinds=KINDS,
         )
         for model in (champion, candidate)
-    ]
-    return judge(*values, customers_with_history(train, TRAIN_KINDS), limits)
+    )
+    return judge(theirs, ours, customers_with_history(train, TRAIN_KINDS), limits)
 
 
 def _lists(

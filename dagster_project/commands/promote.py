@@ -51,7 +51,7 @@ class Promotable(click.Group):
 @click.group(cls=Promotable, invoke_without_command=True)
 @click.option("--undo", is_flag=True, help="Take the newest promotion of a recommender back.")
 @click.option("--why", metavar="TEXT", help="The reason for taking it back, which is recorded.")
-@who_option()
+@who_option
 @click.pass_context
 def promote(context: click.Context, undo: bool, why: str | None, by: str | None) -> None:
     """Let a recommender serve, or a backbone encode, from now on; nightly runs never do this by themselves.

@@ -55,9 +55,8 @@ class Request:
     why: str | None
 
 
-def who_option() -> Any:
-    """The option that says who promotes."""
-    return click.option("--by", metavar="NAME", help="Who does it; default: the user of this machine.")
+#: The option that says who promotes.
+who_option = click.option("--by", metavar="NAME", help="Who does it; default: the user of this machine.")
 
 
 def promoter(by: str | None) -> str:
@@ -82,7 +81,7 @@ def recommender_command(name: str) -> click.Command:
     @click.option("--recipe", metavar="DIGEST", help="A recipe that the job recipe_gate judged; default: the day's.")
     @click.option("--why", metavar="TEXT", help="The reason, which is recorded; default: what the gate said.")
     @click.option("--anyway", is_flag=True, help="Also if the gate did not pass it; needs --why.")
-    @who_option()
+    @who_option
     def command(day: datetime | None, recipe: str | None, why: str | None, anyway: bool, by: str | None) -> None:
         request = Request(name, day.date() if day else None, recipe, anyway, promoter(by), why)
         click.echo("\n".join(clean(line) for line in promote_recommender(Home.initialised(), request)))
