@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     from resources.feature_store import FeatureStore
 
 RECIPE_GATES = "recipe_gates"
-GATE_JOB = "dg launch --job recipe_gate --partition DAY --config FILE"
+
+
+def gate_command(model: str) -> str:
+    """The command that judges a model's recipe."""
+    config = json.dumps({"ops": {"judge_recipe": {"config": {"model": model}}}})
+    return f"dg launch --job recipe_gate --partition DAY --config-json '{config}'"
 
 
 class NotPromoted(AtelierError):
@@ -132,7 +137,7 @@ def _judged_recipe(store: "FeatureStore", asked: Request, judged: dict[str, Any]
     if judged is None or judged["model"] != asked.model:
         known = [newest_verdict(store, part) for part in sorted({p.part or "" for p in store.pointers(RECIPE_GATES)})]
         digests = [row["recipe"] for row in known if row and row["model"] == asked.model]
-        there = f"there are {', '.join(digests)}" if digests else f"none was: {GATE_JOB}"
+        there = f"there are {', '.join(digests)}" if digests else f"none was: {gate_command(asked.model)}"
         raise NotPromoted(f"not promoted: no recipe {asked.recipe!r} of {asked.model} was judged; {there}")
     return Recipe(judged["model"], json.loads(judged["config"]), judged["code_version"])
 
@@ -145,13 +150,13 @@ def _check_verdict(model: str, recipe: Recipe, judged: dict[str, Any] | None, se
     """
     what, or_else = f"the recipe {recipe.digest} of {model}", "--anyway --why TEXT promotes it all the same"
     if judged is None:
-        raise NotPromoted(f"not promoted: {what} was never judged; judge it with `{GATE_JOB}`; {or_else}")
+        raise NotPromoted(f"not promoted: {what} was never judged; judge it with `{gate_command(model)}`; {or_else}")
     if not judged["passed"]:
         raise NotPromoted(f"not promoted: {what} did not pass the gate: {judged['reason']}; {or_else}")
     if judged["champion"] != serving:
         raise NotPromoted(
             f"not promoted: {what} was judged against {judged['champion']}, and {serving} serves now; judge it again "
-            f"with `{GATE_JOB}`; {or_else}"
+            f"with `{gate_command(model)}`; {or_else}"
         )
 
 
