@@ -456,6 +456,26 @@ class Recommender(ABC, Generic[ConfigT]):
             )
         return codes[self.ranked[codes]]
 
+    def forget(self, customers: Any) -> bool:
+        """Leave customers out of what the model keeps of each: identifiers, histories, vectors, who is served.
+
+        What it learned from them together with all others, as the vectors of articles, stays as it is: only a training
+        without them can change that. Lists of all other customers stay the same.
+
+        Args:
+            customers: texts, or a frame with ``customer_id``; those that it does not know change nothing.
+
+        Returns:
+            Whether it knew any.
+
+        Raises:
+            NotFittedError: the model was not fitted.
+        """
+        self._check_fitted()
+        before = self.customer_profiles
+        self.customer_profiles = before.without(IdMap.from_values(column(customers, "customer_id"), "customer_id"))
+        return len(self.customer_profiles.ids) < len(before.ids)
+
     # Bundles
 
     def save(self, path: str | Path) -> None:
