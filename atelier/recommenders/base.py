@@ -49,6 +49,8 @@ NeighbourRanker = Callable[[Codes], Ranked]
 
 __all__ = ["RECOMMENDED", "NeighbourRanker", "NotFittedError", "Ranker", "Recommender"]
 
+CUSTOMERS = "customers.parquet"
+"""The file of a bundle that says which customers it keeps rows of."""
 BATCH = 8192
 """Customers or articles ranked at once."""
 
@@ -499,7 +501,7 @@ class Recommender(ABC, Generic[ConfigT]):
         bundles.write_config(folder, RecommenderBundle(model=self.name, config=config, arrays=shapes))
         bundles.write_arrays(folder, arrays)
         self.article_ids.save(folder / "articles.parquet")
-        customer_profiles.ids.save(folder / "customers.parquet")
+        customer_profiles.ids.save(folder / CUSTOMERS)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> Self:
@@ -520,7 +522,7 @@ class Recommender(ABC, Generic[ConfigT]):
         model.in_stock, model.ranked = arrays["article.offered"], arrays["article.ranked"]
         model.weights = bundles.under(arrays, "weight.")
         model.customer_profiles = CustomerProfiles(
-            IdMap.load(folder / "customers.parquet"),
+            IdMap.load(folder / CUSTOMERS),
             arrays["customer.served"],
             RaggedLists(arrays["customer.seen.starts"], arrays["customer.seen.codes"]),
             bundles.under(arrays, "profile."),

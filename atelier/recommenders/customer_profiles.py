@@ -1,12 +1,12 @@
 """The customers for whom a model ranks, with the model's own data about them.
 
-What belongs here: :class:`CustomerProfiles`, and leaving customers out of it. What does not: making it from interactions
-(:mod:`~atelier.recommenders.base`), and the content of the profiles (the models).
+What belongs here: :class:`CustomerProfiles`, and leaving customers out of it. What does not: making it from
+interactions (:mod:`~atelier.recommenders.base`), and the content of the profiles (the models).
 
 How a model names the arrays of its profiles says what their rows are. Where there is ``<name>.starts``, the arrays
 beside it (``<name>.codes`` and so on) are ragged lists, cut by it, but for those of :data:`PER_CUSTOMER`. Below
-``source.<model>.`` lie the profiles of a model inside the model: ``served`` are the rows that it has, and its own arrays
-stand below ``profile.``. Every other array has a row for each customer.
+``source.<model>.`` lie the profiles of a model inside the model: ``served`` are the rows that it has, and its own
+arrays stand below ``profile.``. Every other array has a row for each customer.
 """
 
 from collections.abc import Mapping

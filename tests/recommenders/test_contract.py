@@ -137,9 +137,7 @@ def check_frame(recs: pd.DataFrame, score: str, owner: str, item: str) -> None:
 # Forgetting
 
 
-def test_forgotten_customers_leave_no_row_and_change_nobody_elses_list(
-    model: Recommender[Any], tmp_path: Path
-) -> None:
+def test_forgotten_customers_leave_no_row_and_change_nobody_elses_list(model: Recommender[Any], tmp_path: Path) -> None:
     gone = ["c00", "c17", "c39", NOBODY, "never heard of"]
     model.save(tmp_path / "before")
     left = recommenders.load(tmp_path / "before")
