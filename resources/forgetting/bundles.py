@@ -5,7 +5,8 @@ which arrays of a model are about customers, which the models know
 (:meth:`atelier.recommenders.base.Recommender.forget`).
 
 A bundle without the customer has other files and so another id: its days and the bundles that were made from it are
-given the new one. What a model has learned from all customers together stays in its weights.
+given the new one, and the tables that name it have to follow. Until they have, the old bundle stays, so that a process
+that is killed can be followed by another. What a model has learned from all customers together stays in its weights.
 """
 
 import shutil
@@ -13,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from resources.forgetting.partitions import EVIDENCE
@@ -42,20 +44,22 @@ class CustomerBundles:
     Args:
         home: nobody else may write into it meanwhile.
         customers: identifiers.
+
+    Attributes:
+        renamed: the new id of each bundle that :meth:`forget` replaced, by the old one.
     """
 
     def __init__(self, home: Home, customers: Sequence[str]) -> None:
         self._models = ModelStore(home.store)
+        self._replaced: list[Bundle] = []
+        self._visited: set[tuple[str, str]] = set()
+        self.renamed: dict[str, str] = {}
         self._customers = list(customers)
         self._manifests: dict[tuple[str, str], BundleManifest] = {}
         for name in self._models.names():
             for identity in self._models.ids(name):
                 if (manifest := read_manifest(self._models.path(name, identity))) is not None:
                     self._manifests[name, identity] = manifest
-        self._made_from: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
-        for key, manifest in self._manifests.items():
-            for upstream, version in manifest.upstreams.items():
-                self._made_from[upstream, version].append(key)
 
     def learned(self, first_days: Mapping[str, date]) -> dict[str, dict[str, date]]:
         """For each customer, by model, the last day on which it was trained on the customer's rows.
@@ -75,7 +79,7 @@ class CustomerBundles:
             customer: {name: max(days) for name, days in last.items() if max(days) >= first}
             for customer, first in first_days.items()
         }
-        for key in self._keeping():
+        for key in self._manifests:
             day = date.fromisoformat(self._manifests[key].training_day)
             for customer in self._kept(key):
                 models = found.setdefault(customer, {})
@@ -83,22 +87,15 @@ class CustomerBundles:
         return {customer: models for customer, models in found.items() if models}
 
     def forget(self) -> Iterator[Retold]:
-        """Take the customers out of every bundle, whether or not a day names it, and yield what kept them.
+        """Put bundles without the customers in the place of those that keep them, and yield what these kept.
+
+        Bundles that no day names are among them. :meth:`remove_replaced` ends it.
 
         Raises:
             BundleError: a bundle is damaged; the message names the command that trains it again.
         """
-        for key in self._keeping():
-            kept = self._kept(key)
-            if kept:
-                self._replace(self._models.bundle(*key))
-                yield Retold(key[0], date.fromisoformat(self._manifests[key].training_day), len(kept))
-
-    def _keeping(self) -> list[tuple[str, str]]:
-        """The bundles that keep rows of any customers."""
-        from atelier.recommenders.base import CUSTOMERS
-
-        return [key for key, manifest in self._manifests.items() if CUSTOMERS in manifest.files]
+        for key in self._manifests:
+            yield from self._replace(key)
 
     def _kept(self, key: tuple[str, str]) -> list[str]:
         """Which of the customers a bundle keeps rows of."""
@@ -108,34 +105,47 @@ class CustomerBundles:
         from atelier.ids import IdMap
         from atelier.recommenders.base import CUSTOMERS
 
+        if CUSTOMERS not in self._manifests[key].files:
+            return []
         ids = IdMap.load(self._models.path(*key) / CUSTOMERS)
         wanted = pa.array(self._customers, pa.large_string())
         kept: list[str] = wanted.filter(pc.is_in(wanted, value_set=ids.values)).to_pylist()
         return kept
 
-    def _replace(self, bundle: Bundle, models: Mapping[str, str] | None = None) -> None:
-        """Put what is left of a bundle in its place, then in those made from it, and remove the old one last."""
-        name = bundle.manifest.name
+    def _replace(self, key: tuple[str, str]) -> Iterator[Retold]:
+        """Replace a bundle, after those that it was made from, if it keeps customers or one of those was replaced."""
+        if key in self._visited:
+            return
+        self._visited.add(key)
+        manifest = self._manifests[key]
+        made_from = [each for each in manifest.upstreams.items() if each in self._manifests]
+        for upstream in made_from:
+            yield from self._replace(upstream)
+        models = {name: self.renamed[identity] for name, identity in made_from if identity in self.renamed}
+        kept = self._kept(key)
+        if kept or models:
+            old = self._models.bundle(*key)
+            new = self._models.replace(old, partial(self._save, old, bool(kept)), models)
+            self.renamed[old.model_id] = new.model_id
+            self._replaced.append(old)
+        if kept:
+            yield Retold(key[0], date.fromisoformat(manifest.training_day), len(kept))
 
-        def save(folder: Path) -> None:
-            if models is None:
-                self._save_without_customers(bundle, folder)
-            else:
-                shutil.copytree(bundle.path, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
-
-        new = self._models.replace(bundle, save, models)
-        for key in self._made_from[name, bundle.model_id]:
-            if self._models.path(*key).is_dir():
-                self._replace(self._models.bundle(*key), {name: new.model_id})
-        if new.model_id != bundle.model_id:
+    def remove_replaced(self) -> None:
+        """Remove the old bundles, when no table names them any more; those made from others before these."""
+        for bundle in reversed(self._replaced):
             self._models.remove(bundle)
 
-    def _save_without_customers(self, bundle: Bundle, folder: Path) -> None:
-        from atelier import recommenders
+    def _save(self, bundle: Bundle, keeps_customers: bool, folder: Path) -> None:
+        """Write what is left of a bundle's files into a folder."""
+        if keeps_customers:
+            from atelier import recommenders
 
-        model = recommenders.load(bundle.path)
-        model.forget(self._customers)
-        model.save(folder)
+            model = recommenders.load(bundle.path)
+            model.forget(self._customers)
+            model.save(folder)
+        else:
+            shutil.copytree(bundle.path, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
 
 
 def _from_customers(manifests: Iterable[BundleManifest]) -> set[str]:

@@ -80,8 +80,8 @@ def forget(
     with alone(home):
         _refuse_runs(instance, is_at_work)
         done, mentions = Forgotten(), Mentions(customers)
-        partitions, bundles = CustomerPartitions(home, mentions.customers), CustomerBundles(home, mentions.customers)
-        first_days = partitions.first_days()
+        bundles = CustomerBundles(home, mentions.customers)
+        first_days = CustomerPartitions(home, mentions.customers).first_days()
         on = today or datetime.now(UTC).date()
         done.added = add_requests(home, mentions.customers, bundles.learned(first_days), on)
         done.learned = _learned(home, mentions.customers)
@@ -97,7 +97,8 @@ def forget(
             for name, rows in forget_in_postgres(instance, mentions)
             if rows
         ]
-        done.places += _in_partitions(partitions)
+        done.places += _in_partitions(CustomerPartitions(home, mentions.customers, bundles.renamed))
+        bundles.remove_replaced()
         home.open_store().vacuum(timedelta(0))
         _publish(home)
     return done
@@ -150,7 +151,8 @@ def _in_partitions(partitions: CustomerPartitions) -> Iterator[tuple[str, str]]:
         days.setdefault(each.table, []).extend(each.days)
     for table, held in days.items():
         span = f"{min(held)} … {max(held)}" if min(held) < max(held) else f"{min(held)}"
-        yield f"table {table}", f"{rows[table]:,} rows removed from partitions of {len(set(held))} days, {span}"
+        removed = f"{rows[table]:,} rows removed from" if rows[table] else "new ids of bundles written into"
+        yield f"table {table}", f"{removed} partitions of {len(set(held))} days, {span}"
 
 
 def _folders(home: Home, instance: "dg.DagsterInstance") -> list[Path]:

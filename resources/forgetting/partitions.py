@@ -1,26 +1,28 @@
 """Customers in the partitions of the feature store.
 
-What belongs here: the first day that knows a customer, and rewriting the files that hold one. What does not: tables
-without customers, which change when they are made the next time; the published database, which is built anew.
+What belongs here: the first day that knows a customer, and rewriting the files that hold one, or that name a bundle by
+an id that it no longer has. What does not: what was counted over all customers, which changes when it is made the next
+time; the published database, which is built anew.
 
-A file is written as an ingest without the customer would have written it, and days that share a file share the new one.
-The old file is then one that no pointer names, as those of earlier runs are, and ``vacuum`` removes all of them.
+A file keeps its other rows in their order, and its columns, which may be those of an older version. Days that share a
+file share the new one. The old file is then one that no pointer names, as those of earlier runs are, and ``vacuum``
+removes all of them.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from atelier.file_pattern import file_pattern
-from atelier.sources.suppression import CUSTOMER, IsForgotten, rejected_of_customers
+from atelier.sources.suppression import CUSTOMER, IsForgotten, rejected_of_customers, rows_of_customers
 from resources.pointers import Pointer, Pointers
 from resources.retailer import Home
 from resources.schema import Table
-from resources.staging import Stager, open_duckdb
+from resources.staging import ROW_GROUP, digest_of, open_duckdb, write_rows
 from resources.storage import open_storage
 from resources.tables import REGISTRY
 
@@ -30,16 +32,17 @@ if TYPE_CHECKING:
 REJECTED = "rejected"
 #: By these it is known since when there is a customer. Their rows go last: a killed process leaves the evidence.
 EVIDENCE = ("customers", "interactions")
+MODEL = "model_id"
 
 
 @dataclass(frozen=True)
 class Rewritten:
-    """A file that held customers.
+    """A file that held customers, or named a bundle that has another id now.
 
     Attributes:
         table: its table.
         days: whose pointers name it.
-        rows: how many of its rows were the customers'.
+        rows: how many of its rows were the customers'; none where only ids of bundles changed.
     """
 
     table: str
@@ -53,9 +56,11 @@ class CustomerPartitions:
     Args:
         home: nobody else may write into it meanwhile.
         customers: identifiers.
+        renamed: the new id of bundles that have another one now, by the old id.
     """
 
-    def __init__(self, home: Home, customers: Sequence[str]) -> None:
+    def __init__(self, home: Home, customers: Sequence[str], renamed: Mapping[str, str] | None = None) -> None:
+        self._renamed = dict(renamed or {})
         self._store = home.open_store()
         self._storage = open_storage(home.store)
         self._pointers = Pointers(self._storage)
@@ -72,12 +77,12 @@ class CustomerPartitions:
         found: dict[str, date] = {}
         for name in EVIDENCE:
             days = {file: pointers[0].ds for file, pointers in self._by_file(REGISTRY[name]).items()}
-            for file, customer in self._holders(list(days)):
+            for file, customer in self._holders(list(days), CUSTOMER, self._customers):
                 found[customer] = min(days[file], found.get(customer, days[file]))
         return found
 
     def forget(self) -> Iterator[Rewritten]:
-        """Rewrite every file that holds a row of the customers, and yield what it held.
+        """Rewrite every file that holds a row of the customers or the old id of a bundle, and yield what it held.
 
         Raises:
             DamagedFile: as :meth:`first_days`.
@@ -85,7 +90,7 @@ class CustomerPartitions:
         """
         others = [name for name in REGISTRY if name not in EVIDENCE]
         for table in (REGISTRY[name] for name in (*others, *EVIDENCE)):
-            if CUSTOMER not in table.by_name and table.name != REJECTED:
+            if not ({CUSTOMER, MODEL} & table.by_name.keys() or table.name == REJECTED):
                 continue
             by_file = self._by_file(table)
             for file in self._holding(table, list(by_file)):
@@ -104,52 +109,65 @@ class CustomerPartitions:
     def _holding(self, table: Table, files: list[str]) -> list[str]:
         if table.name == REJECTED:
             return [file for file in files if rejected_of_customers(self._read(file), self._is_forgotten).any()]
-        return sorted({file for file, _ in self._holders(files)})
+        wanted = {CUSTOMER: self._customers, MODEL: list(self._renamed)}
+        found = {
+            file
+            for name, values in wanted.items()
+            if name in table.by_name
+            for file, _ in self._holders(files, name, values)
+        }
+        return sorted(found)
 
-    def _holders(self, files: list[str]) -> list[tuple[str, str]]:
-        """Pairs of a file and one of the customers of whom it has a row."""
-        if not files:
+    def _holders(self, files: list[str], name: str, values: list[str]) -> list[tuple[str, str]]:
+        """Pairs of a file and one of the values that it has in a column."""
+        if not (files and values):
             return []
         paths = {self._storage.location(file): file for file in files}
         with self._connection() as connection:
-            # a declared name only; files and customers are bound
+            # a declared name only; files and values are bound
             found = connection.execute(
-                f"SELECT DISTINCT filename, {CUSTOMER} FROM read_parquet($files, hive_partitioning = false,"  # noqa: S608
-                f" filename = true) WHERE {CUSTOMER} IN (SELECT unnest($customers))",
-                {"files": [file_pattern(path) for path in paths], "customers": self._customers},
+                f"SELECT DISTINCT filename, {name} FROM read_parquet($files, hive_partitioning = false,"  # noqa: S608
+                f" filename = true) WHERE {name} IN (SELECT unnest($values))",
+                {"files": [file_pattern(path) for path in paths], "values": values},
             ).fetchall()
-        return [(paths[path], customer) for path, customer in found]
+        return [(paths[path], value) for path, value in found]
 
     def _rewrite(self, table: Table, pointers: list[Pointer]) -> int:
         """Write a file again without the customers, have its pointers name the new one; the number of rows less."""
-        first = pointers[0]
-        with (
-            self._storage.staging() as folder,
-            self._connection() as connection,
-            Stager(table, folder, threads=self._compute.threads, memory_limit=self._compute.memory_limit) as stager,
-        ):
-            staged = stager.stage(first.ds, first.part, self._others(table, first.file, connection))
-            name = f"{first.file.rpartition('/')[0]}/{staged.data_version}.parquet"
-            self._storage.put(staged.path, name, staged.data_version)
-            for pointer in pointers:
-                same = replace(pointer, file=name, rows=staged.rows)
-                self._pointers.put(table, replace(same, data_version=staged.data_version, size=staged.size))
-        return first.rows - staged.rows
+        import pyarrow.parquet as pq
 
-    def _others(
-        self, table: Table, file: str, connection: duckdb.DuckDBPyConnection
-    ) -> Union["pa.Table", duckdb.DuckDBPyRelation]:
-        """The rows of a file that are not the customers'."""
+        first = pointers[0]
+        with self._storage.staging() as folder, pq.ParquetFile(self._storage.parquet(first.file)) as old:
+            path, kept = folder / "rows.parquet", map(self._others, old.iter_batches(ROW_GROUP))
+            rows = write_rows(path, table, old.schema_arrow, kept)
+            version, size = digest_of(path), path.stat().st_size
+            name = f"{first.file.rpartition('/')[0]}/{version}.parquet"
+            self._storage.put(path, name, version)
+        for pointer in pointers:
+            self._pointers.put(table, replace(pointer, file=name, rows=rows, data_version=version, size=size))
+        return first.rows - rows
+
+    def _others(self, rows: "pa.RecordBatch") -> "pa.RecordBatch":
+        """The rows that are not the customers', with the bundles' new ids."""
         import pyarrow as pa
 
-        if table.name == REJECTED:
-            read = self._read(file)
-            return read.filter(pa.array(~rejected_of_customers(read, self._is_forgotten)))
-        return connection.sql(
-            f"SELECT * FROM read_parquet($file, hive_partitioning = false)"  # noqa: S608 - a declared name
-            f" WHERE {CUSTOMER} NOT IN (SELECT unnest($customers))",
-            params={"file": file_pattern(self._storage.location(file)), "customers": self._customers},
-        )
+        found = pa.Table.from_batches([rows])
+        gone = rows_of_customers(found, self._is_forgotten)
+        if {"record", "reason"} <= set(found.column_names):
+            gone |= rejected_of_customers(found, self._is_forgotten)
+        kept = rows.filter(pa.array(~gone))
+        if not (self._renamed and MODEL in kept.schema.names):
+            return kept
+        place = kept.schema.get_field_index(MODEL)
+        return kept.set_column(place, kept.schema.field(place), self._with_new_ids(kept.column(place)))
+
+    def _with_new_ids(self, ids: "pa.Array") -> "pa.Array":
+        """The ids of bundles, new where they have another one now."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        old, new = (pa.array(each, ids.type) for each in (list(self._renamed), list(self._renamed.values())))
+        return pc.coalesce(new.take(pc.index_in(ids, value_set=old)), ids)
 
     def _read(self, file: str) -> "pa.Table":
         import pyarrow.parquet as pq
