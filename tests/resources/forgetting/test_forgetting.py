@@ -38,7 +38,7 @@ TODAY = date(2025, 4, 1)
 #: An identifier as a whole: one that is the beginning of another is not the other.
 NAMED = re.compile("|".join(rf"(?<![0-9A-Za-z]){each}(?![0-9A-Za-z])" for each in GONE))
 #: The steps at which a process is killed: every EVERY-th file that is put in place or removed.
-EVERY, HOMES = 4, 15
+EVERY, HOMES = 8, 8
 
 
 @pytest.fixture(scope="module")

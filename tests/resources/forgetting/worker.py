@@ -1,7 +1,7 @@
 """Forgetting in processes that are killed, for test_forgetting. Run as a script, never imported.
 
-For each home named after the customers' number of the first step, a forked process forgets and is killed at that step;
-another one ends the work. Prints a line for each home: killed or finished.
+For each home a forked process forgets and is killed, on the n-th home at a later step than on the one before;
+another process ends the work. Prints a line for each home: killed or finished.
 """
 
 import os
