@@ -20,7 +20,7 @@ from atelier.sources.landed import Landed
 CUSTOMER = "customer_id"
 IsForgotten: TypeAlias = Callable[[pa.Array], npt.NDArray[np.bool_]]
 """Says of distinct texts, none of them null, which are identifiers of forgotten customers: bool [n]."""
-WORD = r"""[^\s"',:;(){}\[\]]+"""
+WORD = r"""[^\s"',:;(){}\[\]\\]+"""
 """What may be an identifier in a row that was never read into columns."""
 
 
