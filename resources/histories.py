@@ -12,9 +12,10 @@ the one asked for. Hashes, because of a text it keeps the first eight bytes alon
 It remembers the data version of each day that it covers. A day that was written again since does not count, one that
 was added since is read from the store, so a night costs nothing; the file is made anew where more than
 :data:`MOST_MISSING` days are missing, or any was written again. It can be deleted at any time, and must be where a
-customer is forgotten.
+customer is forgotten (:mod:`resources.forgetting` does).
 """
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -110,6 +111,21 @@ def make_histories(database: Path, target: Path, *, threads: int, memory_limit: 
     return counted[0]
 
 
-def _remove(building: Path) -> None:
-    for leftover in building.parent.glob(f"{building.name}*"):
-        leftover.unlink()
+def remove_histories(home: Path) -> bool:
+    """Remove the file of a home and what a killed process left of one; whether there was anything.
+
+    A file that is being made is waited for. Whoever has the file open asks the store from the next request on.
+    """
+    target = histories_path(home)
+    if not target.parent.exists():
+        return False
+    with exclusive(target.parent, target.stem):
+        return _remove(target)
+
+
+def _remove(file: Path) -> bool:
+    """Remove a file with its logs and unfinished versions; whether there was one."""
+    found = list(file.parent.glob(f"{file.name}*"))
+    for each in found:
+        shutil.rmtree(each) if each.is_dir() else each.unlink()
+    return bool(found)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from resources.feature_store import FeatureStore
-from resources.histories import ENGINE, MOST_MISSING, histories_path, make_histories
+from resources.histories import ENGINE, MOST_MISSING, histories_path, make_histories, remove_histories
 from resources.published import PublishedDatabase
 from resources.publishing import publish
 from resources.tables import REGISTRY
@@ -136,3 +136,15 @@ def test_rows_lie_sorted_by_customer(shelf: Shelf) -> None:
     with duckdb.connect(shelf.database.histories, read_only=True) as connection:
         keys = [key for (key,) in connection.execute("SELECT customer FROM history ORDER BY rowid").fetchall()]
     assert keys == sorted(keys)
+
+
+def test_it_is_removed_with_all_that_is_left_of_it_and_the_store_answers(shelf: Shelf, tmp_path: Path) -> None:
+    assert not remove_histories(tmp_path)
+    shelf.make()
+    before = shelf.answers()
+    shelf.database.histories.with_name("histories.duckdb.building").write_bytes(b"half a file")
+    shelf.database.histories.with_name("histories.duckdb.spill").mkdir()
+    assert remove_histories(tmp_path)
+    assert not list(shelf.database.histories.parent.glob("histories.duckdb*"))
+    assert shelf.answers() == before
+    assert not remove_histories(tmp_path)
