@@ -88,6 +88,7 @@ def forget(
         done.learned = _learned(home, mentions.customers)
         done.places += _drop_results(home, min(first_days.values(), default=None))
         done.places += _in_bundles(bundles)
+        removed = remove_histories(home.root)
         for file in forget_in_files(home, _folders(home, instance), mentions):
             if file.done is None:
                 done.left.append(file.path)
@@ -102,7 +103,8 @@ def forget(
         bundles.remove_replaced()
         home.open_store().vacuum(timedelta(0))
         _publish(home)
-        if remove_histories(home.root):  # after publishing: a server that makes it anew reads the new database
+        # Once more after publishing: a server may have made it anew from the old database meanwhile.
+        if remove_histories(home.root) or removed:
             done.places.append((histories_path(home.root).relative_to(home.root).as_posix(), "removed"))
     return done
 
