@@ -3,15 +3,15 @@
 What belongs here: calling, timing and judging ``transformer``. What does not: what both sides share
 (:mod:`benchmarks.sequence_sides`). Prints one line of JSON, a ``SideResult``.
 
-``fit`` itself holds the validation interactions out, looks at them after each epoch, stops, and keeps the best weights by
-its own measure; its clock runs while it does. The clock stands still only while the lists of the curve are judged, which
-both sides have. ``--patience`` counts by the fit's own measure, and ``--limit`` is not asked: a fit is not cut short.
+``fit`` itself holds the validation interactions out, looks at them after each epoch, stops, and keeps the best weights
+by its own measure; its clock runs while it does. The clock stands still only while the lists of the curve are judged,
+which both sides have. ``--patience`` counts by the fit's own measure, and ``--limit`` is not asked:
+a fit is not cut short.
 """
 
 import copy
 import json
 import os
-import sys
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -28,7 +28,7 @@ from atelier.recommenders.sequential.transformer import Transformer
 from atelier.recommenders.sequential.transformer_config import TransformerConfig
 from benchmarks.leave_one_out import PROTOCOL
 from benchmarks.ratios import in_turns
-from benchmarks.sequence_sides import Clock, Integers, K, Point, Sequences, SideResult, quality, side_arguments
+from benchmarks.sequence_sides import Clock, Integers, K, Point, Sequences, SideResult, quality, say, side_arguments
 
 
 class Watched(Transformer):
@@ -77,7 +77,7 @@ def main(given: list[str] | None = None) -> None:
     training.MOST_HELD_OUT = len(sequences.starts) - 1
     settings = PROTOCOL | json.loads(options.settings) | {"max_epochs": options.epochs, "patience": options.patience}
     trained, whole = interactions(sequences.before(2)), interactions(sequences.before(1))
-    judged, repeats = sequences.judged(options.judged), options.repeats_allowed
+    judged, repeats = sequences.some(options.judged), options.repeats_allowed
     model, clock, curve = Watched(TransformerConfig(**settings)), Clock(), list[Point]()
 
     def look(_: Epoch) -> None:
@@ -86,12 +86,10 @@ def main(given: list[str] | None = None) -> None:
             found = lists(model.as_it_is(trained), judged, repeats_allowed=repeats)
             ndcg = quality(found, sequences.from_end(1), judged).ndcg
             curve.append(Point(wall=spent.wall, processor=spent.processor, ndcg=ndcg))
-            print(
-                f"{options.name}: epoch {len(curve)}, {spent.processor:.0f} s, NDCG {ndcg:.4f}",
-                file=sys.stderr,
-                flush=True,
-            )
+            say(options.name, curve)
 
+    # What is imported and made at first use is not timed, on neither side.
+    Transformer(TransformerConfig(**settings | {"max_epochs": 1})).fit(interactions(sequences.drawn(50).before(1)))
     model.watch = look
     with clock.running():
         model.fit(whole)

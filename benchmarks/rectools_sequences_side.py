@@ -1,7 +1,7 @@
 """RecTools' side of ``sequences_against_rectools``, run by an interpreter that has RecTools with torch.
 
-What belongs here: calling, timing and judging RecTools' SASRec, by its public functions. What does not: Atelier, which it
-cannot import; what both sides share (:mod:`benchmarks.sequence_sides`). Prints one line of JSON, a ``SideResult``.
+What belongs here: calling, timing and judging RecTools' SASRec, by its public functions. What does not: Atelier, which
+it cannot import; what both sides share (:mod:`benchmarks.sequence_sides`). Prints one line of JSON, a ``SideResult``.
 
 An epoch is a call of ``fit_partial``; the weights of the epoch with the best validation lists are kept.
 """
@@ -9,7 +9,6 @@ An epoch is a call of ``fit_partial``; the weights of the epoch with the best va
 import copy
 import json
 import logging
-import sys
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from benchmarks.sequence_sides import (
     SideResult,
     quality,
     reason_to_stop,
+    say,
     side_arguments,
 )
 
@@ -71,7 +71,9 @@ def main(given: list[str] | None = None) -> None:
     seed_everything(SEED)
     sequences = Sequences.load(options.folder)
     trained, whole = dataset(sequences.before(2)), dataset(sequences.before(1))
-    judged, repeats = sequences.judged(options.judged), options.repeats_allowed
+    judged, repeats = sequences.some(options.judged), options.repeats_allowed
+    # What is imported and made at first use is not timed, on neither side.
+    model_of(json.loads(options.settings)).fit_partial(dataset(sequences.drawn(50).before(2)), 1, 1)
     model, clock = model_of(json.loads(options.settings)), Clock()
     curve: list[Point] = []
     best: dict[str, Any] = {}
@@ -85,11 +87,7 @@ def main(given: list[str] | None = None) -> None:
         if not curve or ndcg > curve[kept - 1].ndcg:
             best, kept = copy.deepcopy(model.torch_model.state_dict()), len(curve) + 1
         curve.append(Point(wall=clock.spent.wall, processor=clock.spent.processor, ndcg=ndcg))
-        print(
-            f"{options.name}: epoch {len(curve)}, {clock.spent.processor:.0f} s, NDCG {ndcg:.4f}",
-            file=sys.stderr,
-            flush=True,
-        )
+        say(options.name, curve)
         ended = reason_to_stop(curve, options.epochs, options.patience, options.limit)
     model.torch_model.load_state_dict(best)
     everyone = np.arange(len(sequences.starts) - 1)

@@ -5,6 +5,7 @@ imported by the interpreters of both), the sides themselves.
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ class Sequences(NamedTuple):
 
     def drawn(self, customers: int) -> Self:
         """The interactions of so many customers drawn at random; of all if there are no more."""
-        chosen = self.judged(customers)
+        chosen = self.some(customers)
         lengths = np.diff(self.starts)
         owners = np.repeat(np.arange(len(lengths)), lengths)
         kept = np.isin(owners, chosen)
@@ -80,8 +81,8 @@ class Sequences(NamedTuple):
         """Each customer's article at a place counted from the end, int64 [n]; 0 is the last."""
         return self.articles[self.starts[1:] - 1 - place]
 
-    def judged(self, most: int) -> Integers:
-        """The customers whose validation lists are judged after each epoch, ascending, at most so many."""
+    def some(self, most: int) -> Integers:
+        """Customers drawn at random, at most so many, ascending; the same on both sides."""
         return np.sort(np.random.default_rng(0).permutation(len(self.starts) - 1)[:most])
 
 
@@ -226,6 +227,12 @@ class SideResult(BaseModel, frozen=True, extra="forbid"):
         return next((point for point in self.curve if point.ndcg >= ndcg), None)
 
 
+def say(name: str, curve: Sequence[Point]) -> None:
+    """Tell on standard error what the last epoch gave; standard output is the result's."""
+    last = curve[-1]
+    print(f"{name}: epoch {len(curve)}, {last.processor:.0f} s, NDCG {last.ndcg:.4f}", file=sys.stderr, flush=True)
+
+
 def side_arguments(description: str | None) -> argparse.ArgumentParser:
     """The options that both sides have."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -236,9 +243,7 @@ def side_arguments(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, required=True, help="at most")
     parser.add_argument("--patience", type=int, required=True, help="epochs without better lists that end training")
     parser.add_argument("--limit", type=float, required=True, help="processor seconds that no further epoch may pass")
-    parser.add_argument(
-        "--judged", type=int, required=True, help="customers whose validation lists are judged, at most"
-    )
+    parser.add_argument("--judged", type=int, required=True, help="customers of the curve, at most")
     parser.add_argument("--repeats-allowed", action="store_true", help="lists may hold what a customer had")
     return parser
 
