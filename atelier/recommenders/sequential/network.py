@@ -19,8 +19,10 @@ from atelier.nn.customer_network import CustomerVectors
 from atelier.nn.layers import FastDropout, JoinedLayers
 from atelier.recommenders.training_data.sequences import GAPS, PaddedRows
 
+FIRST_WEIGHT = 5.0
+"""λ of :class:`RecentSimilarity` before training."""
 WEIGHT_STEPS = 50.0
-"""λ of :class:`RecentSimilarity` moves this many times as fast as other weights: it has to come to about 5 or 10."""
+"""How many times as fast as other weights λ moves."""
 FIRST_DECAY = 0.7
 """γ of :class:`RecentSimilarity` before training."""
 
@@ -65,7 +67,7 @@ class RecentSimilarity(nn.Module):
 
     An encoder learns slowly that people choose again what they have, or another colour of it; cosines know it from the
     first step. w_k is γ to the power of how many interactions ago k was, divided so that all w sum to 1. λ and γ are
-    learned; λ starts at 0, and is negative where people avoid what they have. The score stays one inner product: a
+    learned; λ may become negative, where people avoid what they have. The score stays one inner product: a
     customer's vector is x_u joined with λ Σ_k w_k y_k / |y_k|, an article's is y_i joined with y_i / |y_i|.
 
     Source: item-based models, which score by similarities to a history (Kabbur, Ning, Karypis, FISM: Factored Item
@@ -74,7 +76,7 @@ class RecentSimilarity(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(()))
+        self.weight = nn.Parameter(torch.tensor(FIRST_WEIGHT / WEIGHT_STEPS))
         self.decay = nn.Parameter(torch.logit(torch.tensor(FIRST_DECAY)))
 
     def customers(self, states: Tensor, vectors: Tensor) -> Tensor:

@@ -81,8 +81,6 @@ def test_one_pass_over_histories_is_a_sample_for_each_prefix(cell: Cell, output:
     found = []
     for each_prefix in (False, True):
         network = untrained(config, ARTICLES, 4)
-        if network.encoder.similarity is not None:
-            network.encoder.similarity.weight.data.fill_(0.01)  # at its first value, 0, γ has no gradient
         trainer = Trainer(network, config, pool, ARTICLES, torch.device("cpu"))
         windows = histories.windows(9)
         if each_prefix:
