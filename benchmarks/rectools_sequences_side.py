@@ -55,7 +55,7 @@ def lists(model: Any, known: Any, customers: Integers, *, repeats_allowed: bool)
     """RecTools' lists as ``customer, article, rank``."""
     from rectools import Columns
 
-    found = model.recommend(users=customers, dataset=known, k=K, filter_viewed=not repeats_allowed)
+    found: pd.DataFrame = model.recommend(users=customers, dataset=known, k=K, filter_viewed=not repeats_allowed)
     names = {Columns.User: "customer", Columns.Item: "article", Columns.Rank: "rank"}
     return found[list(names)].rename(columns=names).astype(np.int64)
 
@@ -64,11 +64,10 @@ def main(given: list[str] | None = None) -> None:
     """Fit epoch by epoch, judge, print."""
     options = side_arguments(__doc__).parse_args(given)
     import torch
-    from pytorch_lightning import seed_everything
 
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.set_num_threads(options.threads)
-    seed_everything(SEED)
+    torch.manual_seed(SEED)
     sequences = Sequences.load(options.folder)
     trained, whole = dataset(sequences.before(2)), dataset(sequences.before(1))
     judged, repeats = sequences.some(options.judged), options.repeats_allowed

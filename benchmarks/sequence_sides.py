@@ -222,9 +222,19 @@ class SideResult(BaseModel, frozen=True, extra="forbid"):
         """The epoch whose weights were kept."""
         return self.curve[self.kept - 1]
 
+    @property
+    def best(self) -> Point:
+        """The epoch with the best validation lists, the first of equals."""
+        return max(self.curve, key=lambda point: point.ndcg)
+
     def reaches(self, ndcg: float) -> Point | None:
         """The first epoch with validation lists as good as this; None: there is none."""
         return next((point for point in self.curve if point.ndcg >= ndcg), None)
+
+    def times_faster(self, other: "SideResult") -> float:
+        """The processor time of the other to its best epoch over that of this side to one as good; nan: it has none."""
+        reached = self.reaches(other.best.ndcg)
+        return float("nan") if reached is None else other.best.processor / reached.processor
 
 
 def say(name: str, curve: Sequence[Point]) -> None:

@@ -138,8 +138,7 @@ def table(results: Sequence[SideResult]) -> pd.DataFrame:
     ours = results[0]
     rows = []
     for side in results:
-        best = max(side.curve, key=lambda point: point.ndcg)
-        reached = ours.reaches(best.ndcg)
+        reached = ours.reaches(side.best.ndcg)
         rows.append(
             {
                 "side": side.name,
@@ -151,7 +150,7 @@ def table(results: Sequence[SideResult]) -> pd.DataFrame:
                 "lists": side.scoring_processor,
                 "memory": side.memory,
                 "ours_as_good": np.nan if reached is None else reached.processor,
-                "faster": np.nan if reached is None else best.processor / reached.processor,
+                "faster": ours.times_faster(side),
                 "lists_faster": side.scoring_processor / ours.scoring_processor,
                 "ended": side.ended,
             }
@@ -159,16 +158,15 @@ def table(results: Sequence[SideResult]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def verdict(rows: pd.DataFrame) -> str:
-    """Whether the goal was met, in words, for each peer."""
-    ours, lines = rows.iloc[0], []
-    for row in rows.iloc[1:].itertuples():
-        better = ours["ndcg@10"] >= rows.loc[row.Index, "ndcg@10"]
-        speed = "its best was never reached" if np.isnan(row.faster) else f"{row.faster:.1f} times faster to its best"
-        met = better and row.faster >= GOAL
+def verdict(results: Sequence[SideResult]) -> str:
+    """Whether the goal was met, in words, for each side but the first, which is ours."""
+    ours, lines = results[0], []
+    for side in results[1:]:
+        faster, better = ours.times_faster(side), ours.ndcg >= side.ndcg
+        speed = "its best was never reached" if np.isnan(faster) else f"{faster:.1f} times faster to its best"
         lines.append(
-            f"{row.side}: {speed}, NDCG@10 {'equal or better' if better else 'worse'}; "
-            f"goal ({GOAL:.0f} times, equal or better) {'met' if met else 'missed'}"
+            f"{side.name}: {speed}, NDCG@10 {'equal or better' if better else 'worse'}; "
+            f"goal ({GOAL:.0f} times, equal or better) {'met' if better and faster >= GOAL else 'missed'}"
         )
     return "\n".join(lines)
 
@@ -194,7 +192,7 @@ def main(given: Sequence[str] | None = None) -> None:
     size = f"{len(sequences.starts) - 1:,} customers, {sequences.articles.max() + 1:,} articles"
     print(f"{size}, {len(sequences.articles):,} interactions, {options.threads} threads\n")
     print(rows.to_string(index=False, float_format="{:.4g}".format))
-    print(f"\n{verdict(rows)}")
+    print(f"\n{verdict(results)}")
     if options.plot is not None:
         options.plot.write_text(plot(results), encoding="utf-8")
 

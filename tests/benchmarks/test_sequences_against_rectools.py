@@ -15,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atelier.recommenders.sequential import training
+from atelier.recommenders.sequential.transformer import Transformer
 from atelier.recommenders.sequential.transformer_config import TransformerConfig
 from benchmarks import our_sequences_side, ratios, rectools_sequences_side, sequences_against_rectools
+from benchmarks.leave_one_out import PROTOCOL
 from benchmarks.our_sequences_side import Watched
 from benchmarks.ratios import Seconds
 from benchmarks.sequence_sides import (
@@ -144,7 +146,7 @@ def test_the_table_tells_the_time_to_the_same_quality() -> None:
     assert rows["faster"].tolist()[:2] == [1.0, 5.0]
     assert np.isnan(rows["faster"][2])
     assert rows["lists_faster"].tolist() == [1.0, 3.0, 0.5]
-    first, second = sequences_against_rectools.verdict(rows).splitlines()
+    first, second = sequences_against_rectools.verdict([ours, slow, better]).splitlines()
     assert first == "slow: 5.0 times faster to its best, NDCG@10 equal or better; goal (3 times, equal or better) met"
     assert second.startswith("better: its best was never reached, NDCG@10 worse;")
     assert second.endswith("missed")
@@ -170,12 +172,12 @@ def test_our_side_learns_the_cycles(folder: Path, capsys: pytest.CaptureFixture[
 def test_what_is_judged_in_the_course_of_a_fit_is_the_model_of_that_moment() -> None:
     sequences = cycles()
     trained, whole = (our_sequences_side.interactions(sequences.before(last)) for last in (2, 1))
-    settings = our_sequences_side.PROTOCOL | {"factors": 16, "max_epochs": 1}
-    model, seen = Watched(TransformerConfig(**settings)), list[pd.DataFrame]()
+    config = TransformerConfig.model_validate(PROTOCOL | {"factors": 16, "max_epochs": 1})
+    model, seen = Watched(config), list[pd.DataFrame]()
     model.watch = lambda _: seen.append(model.as_it_is(trained).recommend(k=5))
     model.fit(whole)
     pd.testing.assert_frame_equal(seen[0], model.with_histories(trained).recommend(k=5))
-    unwatched = our_sequences_side.Transformer(TransformerConfig(**settings)).fit(whole)
+    unwatched = Transformer(config).fit(whole)
     pd.testing.assert_frame_equal(model.recommend(k=5), unwatched.recommend(k=5))
 
 
@@ -224,7 +226,7 @@ def test_rectools_gives_what_was_recorded(folder: Path) -> None:
     if not python.exists():
         pytest.skip("RecTools' environment is missing: benchmarks.sequences_against_rectools makes it")
     given = [str(folder), "--name=esasrec", f"--settings={json.dumps(SETTINGS)}", *OPTIONS]
-    printed = ratios.run(python, rectools_sequences_side.__name__, given, cwd=sequences_against_rectools.ROOT)
+    printed = ratios.run(python, rectools_sequences_side.__name__, given, cwd=Path(ratios.__file__).parents[1])
     found = SideResult.model_validate_json(printed.splitlines()[-1])
     recorded = SideResult.model_validate_json(RECORDED.read_text(encoding="utf-8"))
     assert [point.ndcg for point in found.curve] == pytest.approx([point.ndcg for point in recorded.curve], abs=0.05)
