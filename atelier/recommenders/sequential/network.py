@@ -21,7 +21,7 @@ from atelier.recommenders.training_data.sequences import GAPS, PaddedRows
 
 FIRST_WEIGHT = 5.0
 """λ of :class:`RecentSimilarity` before training."""
-WEIGHT_STEPS = 50.0
+WEIGHT_STEPS = 10.0
 """How many times as fast as other weights λ moves."""
 FIRST_DECAY = 0.7
 """γ of :class:`RecentSimilarity` before training."""
