@@ -40,6 +40,8 @@ SHOWN = (
     "article_vectors",
     "catalogue_map",
     *(asset for each in LISTED for asset in each.produces),
+    "gates",
+    "champions",
     "offline_metrics",
     "customer_metrics",
     "model_comparisons",
