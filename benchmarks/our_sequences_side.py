@@ -22,7 +22,6 @@ import torch
 
 from atelier.interactions import Interactions
 from atelier.nn.training_loop import Epoch
-from atelier.recommenders.sequential import training
 from atelier.recommenders.sequential.network import SequenceNetwork
 from atelier.recommenders.sequential.transformer import Transformer
 from atelier.recommenders.sequential.transformer_config import TransformerConfig
@@ -73,8 +72,6 @@ def main(given: list[str] | None = None) -> None:
     options = side_arguments(__doc__).parse_args(given)
     torch.set_num_threads(options.threads)
     sequences = Sequences.load(options.folder)
-    # The protocol never trains on a validation interaction; by itself the model holds out no more than 10,000 of them.
-    training.MOST_HELD_OUT = len(sequences.starts) - 1
     settings = PROTOCOL | json.loads(options.settings) | {"max_epochs": options.epochs, "patience": options.patience}
     trained, whole = interactions(sequences.before(2)), interactions(sequences.before(1))
     judged, repeats = sequences.some(options.judged), options.repeats_allowed
