@@ -32,7 +32,7 @@ def test_many_read_while_it_is_replaced(shelf: Shelf) -> None:  # noqa: F811
     stop, seen, failed = threading.Event(), set(), []
 
     def read() -> None:
-        while not stop.is_set():
+        while not stop.wait(0.02):
             try:
                 with shelf.database.reading() as reader:
                     rows = reader.histories("customer_history", customer="u", most=1000)
