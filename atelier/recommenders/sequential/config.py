@@ -30,6 +30,11 @@ class SequenceConfig(ContentConfig):
         description="Whether the score adds an article's cosine with the articles of the last interactions, times a "
         "learned weight. Only a tied output has it.",
     )
+    similarity_start: float = Field(
+        default=0.0,
+        description="That weight before training. 5 learns faster where people choose again what they have, and slower "
+        "where they never do.",
+    )
     drop_consecutive_repeats: bool = Field(
         default=False,
         description="Whether interactions with the article of the interaction before are left out, in training and in "

@@ -32,7 +32,13 @@ from atelier.recommenders.content_model import ContentRecommender, style_weights
 from atelier.recommenders.sequential.config import SequenceConfig
 from atelier.recommenders.sequential.embedding_start import first_embeddings
 from atelier.recommenders.sequential.explanation import from_history
-from atelier.recommenders.sequential.network import HistoryEncoder, SequenceNetwork, inputs_of, with_directions
+from atelier.recommenders.sequential.network import (
+    HistoryEncoder,
+    RecentSimilarity,
+    SequenceNetwork,
+    inputs_of,
+    with_directions,
+)
 from atelier.recommenders.sequential.training import Examples, Pool, Trainer, train
 from atelier.recommenders.sequential.warm_start import start_from
 from atelier.recommenders.training_data.customer_features import AttributeSpace
@@ -198,7 +204,7 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             reads_kinds=config.reads_kinds,
             reads_gaps=config.reads_gaps,
             head=self._head(factors),
-            adds_similarity=self._adds_similarity,
+            similarity=RecentSimilarity(config.similarity_start) if self._adds_similarity else None,
         )
 
     def _train(self, network: SequenceNetwork, histories: Histories, first: Scores | None, attributes: Array) -> None:

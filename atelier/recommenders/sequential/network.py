@@ -19,8 +19,6 @@ from atelier.nn.customer_network import CustomerVectors
 from atelier.nn.layers import FastDropout, JoinedLayers
 from atelier.recommenders.training_data.sequences import GAPS, PaddedRows
 
-FIRST_WEIGHT = 5.0
-"""λ of :class:`RecentSimilarity` before training."""
 WEIGHT_STEPS = 10.0
 """How many times as fast as other weights λ moves."""
 FIRST_DECAY = 0.7
@@ -67,17 +65,20 @@ class RecentSimilarity(nn.Module):
 
     An encoder learns slowly that people choose again what they have, or another colour of it; cosines know it from the
     first step. w_k is γ to the power of how many interactions ago k was, divided so that all w sum to 1. λ and γ are
-    learned; λ may become negative, where people avoid what they have. The score stays one inner product: a
+    learned; λ becomes negative where people avoid what they have. The score stays one inner product: a
     customer's vector is x_u joined with λ Σ_k w_k y_k / |y_k|, an article's is y_i joined with y_i / |y_i|.
+
+    Args:
+        first_weight: λ before training.
 
     Source: item-based models, which score by similarities to a history (Kabbur, Ning, Karypis, FISM: Factored Item
     Similarity Models, KDD 2013, equation 3), here with cosines and with weights that fall.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first_weight: float = 0.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.tensor(FIRST_WEIGHT / WEIGHT_STEPS))
-        self.decay = nn.Parameter(torch.logit(torch.tensor(FIRST_DECAY)))
+        self.weight = nn.Parameter(torch.tensor([first_weight / WEIGHT_STEPS]))
+        self.decay = nn.Parameter(torch.logit(torch.tensor([FIRST_DECAY])))
 
     def customers(self, states: Tensor, vectors: Tensor) -> Tensor:
         """Customers' vectors after each interaction, [b, length, 2 factors].
@@ -108,7 +109,7 @@ class HistoryEncoder(nn.Module):
         reads_kinds: whether an embedding of the interaction's kind is added.
         reads_gaps: whether an embedding of the time since the interaction before is added.
         head: makes the vectors of the states and the customer's own vector; None: the states are the vectors.
-        adds_similarity: whether the vectors are joined with the part of :class:`RecentSimilarity`.
+        similarity: the part of the score that the vectors are joined for; None: there is none.
     """
 
     def __init__(
@@ -120,11 +121,11 @@ class HistoryEncoder(nn.Module):
         reads_kinds: bool,
         reads_gaps: bool,
         head: JoinedLayers | None = None,
-        adds_similarity: bool = False,
+        similarity: RecentSimilarity | None = None,
     ) -> None:
         super().__init__()
         self.layers, self.head = layers, head
-        self.similarity = RecentSimilarity() if adds_similarity else None
+        self.similarity = similarity
         self.kinds = _short_embedding(len(KINDS) + 1, factors) if reads_kinds else None
         self.gaps = _short_embedding(GAPS, factors) if reads_gaps else None
         self.norm, self.dropout = nn.LayerNorm(factors), FastDropout(dropout)
