@@ -452,7 +452,7 @@ def test_a_test_may_swap_a_stage_and_the_store(home: Home, tmp_path: Path) -> No
         result = job.execute_in_process(instance=instance, partition_key="2025-01-01", asset_selection=[labels])
     assert result.success
     assert store.read("annotated_attributes", date(2025, 1, 1)).column("article_id").to_pylist() == ["a", "b"]
-    assert not home.store.exists()
+    assert [each.name for each in home.store.iterdir()] == [LOCKS]
     (materialised,) = result.asset_materializations_for_node("annotated_attributes")
     assert materialised.metadata["dagster/row_count"].value == 2
 
