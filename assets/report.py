@@ -3,7 +3,7 @@
 What belongs here: which tables each section reads. What does not: how a section looks (:mod:`atelier.report`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -51,7 +51,9 @@ INGESTED = (*(each.name for each in RAW), "images")
 def report(step: Step) -> None:
     """The page of the day, which opens with how the day went and what to do; and the page of all days."""
     from assets.lineage_pages import write_page
+    from atelier.report.business import tiles
     from atelier.report.index import links_of
+    from atelier.report.open_work import cards, open_work_section
     from atelier.report.page import render_page
     from atelier.report.self_contained import loaded_from_elsewhere
     from atelier.report.text import leaderboard_text
@@ -59,7 +61,10 @@ def report(step: Step) -> None:
 
     folder, title = step.home.reports, f"Atelier · {step.home.settings.source}"
     lines = [*day_lines(day_facts(step)), *_watched(step)]
-    sections = [this_day_section(lines, _opening(step)), *(section(step) for section in SECTIONS)]
+    work, album = open_work(step), album_of(step)
+    opening = [tiles(partition(step, FIGURES), step.ds), cards(work, album)]
+    first = [this_day_section(lines, opening), open_work_section(work, album)]
+    sections = [*first, *(section(step) for section in SECTIONS)]
     links = links_of(step.ds, days_with_page(folder))
     page = render_page(title, step.ds, [each for each in sections if each is not None], links)
     target = report_path(folder, step.ds)
@@ -92,21 +97,6 @@ def _watched(step: Step) -> "list[Line]":
 def _drifted(step: Step) -> "pd.DataFrame | None":
     """The table drift of the day; None where it was not made, or this version has none."""
     return partition(step, "drift") if "drift" in REGISTRY else None
-
-
-def _opening(step: Step) -> Iterator[str]:
-    """The first screen: the day's figures beside earlier ones, and what wants a person."""
-    from atelier.report.business import tiles
-    from atelier.report.open_work import cards
-
-    yield tiles(partition(step, FIGURES), step.ds)
-    yield cards(open_work(step), album_of(step))
-
-
-def _open_work(step: Step) -> "Section":
-    from atelier.report.open_work import open_work_section
-
-    return open_work_section(open_work(step), album_of(step))
 
 
 def _business(step: Step) -> "Section":
@@ -361,7 +351,6 @@ def _search(step: Step) -> "Section":
 #: What each stage contributes below the summary of the day, in the order in which it is read.
 SECTIONS: tuple[Callable[[Step], "Section | None"], ...] = (
     _missing,
-    _open_work,
     _business,
     _gates,
     _changes,

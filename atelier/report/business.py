@@ -105,7 +105,9 @@ def _tile(figure: Figure, series: Mapping[int, pd.DataFrame]) -> Markup:
         window = SHORTER
     values = series[window][figure.column].to_numpy(np.float64, na_value=np.nan)
     now, yesterday, week = values[-1], values[-1 - YESTERDAY], values[-1 - LAST_WEEK]
-    told = [f"{_difference(figure, now, then)} {name}" for name, then in (("yesterday", yesterday), ("a week ago", week))]
+    told = [
+        f"{_difference(figure, now, then)} {name}" for name, then in (("yesterday", yesterday), ("a week ago", week))
+    ]
     over = "" if window == 1 else f"{window} days"
     last = len(values) - 1
     alt = (
@@ -116,9 +118,7 @@ def _tile(figure: Figure, series: Mapping[int, pd.DataFrame]) -> Markup:
     return Markup(
         '<li><span class="name">{} <span class="soft">{}</span></span><strong>{}</strong>{}<span class="against">{}'
         "</span></li>"
-    ).format(
-        figure.name, over, figure.text(now), sparkline(values, marks, alt), Markup("<br>").join(told)
-    )
+    ).format(figure.name, over, figure.text(now), sparkline(values, marks, alt), Markup("<br>").join(told))
 
 
 def _difference(figure: Figure, now: float, then: float) -> str:
@@ -127,7 +127,7 @@ def _difference(figure: Figure, now: float, then: float) -> str:
         return f"{figure.text(then)}"
     change = 100 * (now - then) if figure.share else 100 * (now - then) / then
     unit = " points vs" if figure.share else "% vs"
-    return f"{change:+.1f}{unit}".replace("-", "−")
+    return f"{round(change, 1) + 0.0:+.1f}{unit}".replace("-", "−")  # + 0.0: nothing is shown as −0.0
 
 
 # The section --------------------------------------------------------------------------------------------------------
@@ -210,7 +210,11 @@ def _sales(sales: pd.DataFrame) -> Iterator[str]:
         ["surprise", "units", "attribute", "value"], ascending=[False, False, True, True], kind="stable"
     )
     if len(surprising):
-        yield _values("The values whose week differs most from the forecast, for how well it usually does.", surprising, SURPRISING)
+        yield _values(
+            "The values whose week differs most from the forecast, for how well it usually does.",
+            surprising,
+            SURPRISING,
+        )
     best = known.sort_values(["units", "attribute", "value"], ascending=[False, True, True], kind="stable")
     yield _values("The values that sold most.", best, BEST)
     yield parts.paragraph(f"All {count_text(len(sales))} values stand in the table attribute_sales.")

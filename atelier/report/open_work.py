@@ -1,10 +1,10 @@
-"""The three things that want a person: likely catalogue errors, open values of articles that sell, articles nobody sees.
+"""The three things that want a person: likely catalogue errors, abstained values of articles that sell, articles nobody sees.
 
 What belongs here: their cards on the first screen, and their section. What does not: finding them (SQL,
 :mod:`assets.open_work`), the photographs of catalogue errors (:mod:`atelier.report.catalogue_errors`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from atelier.report.parts import count_text, percent_text
 #: How many rows a card and a table show.
 ON_CARD, SHOWN = 3, 10
 SECTION = "open-work"
+Row = Mapping[Hashable, Any]
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,13 @@ def cards(work: OpenWork, album: Album) -> Markup:
         _card(errors, "likely catalogue errors", "catalogue-errors", _lines(work.errors, _error_line, album)),
         _card(
             total(work.abstained),
-            "open values of articles that sell",
+            "abstained values of articles that sell",
             f"{SECTION}-abstained",
             _lines(work.abstained, _abstained_line, album),
         ),
         _card(
             total(work.unlisted),
-            "articles nobody sees",
+            "articles in no customer's list",
             f"{SECTION}-unlisted",
             _lines(work.unlisted, _unlisted_line, album),
         ),
@@ -74,44 +75,47 @@ def cards(work: OpenWork, album: Album) -> Markup:
 
 
 def _card(number: int | None, name: str, anchor: str, lines: Markup) -> Markup:
-    said = lines if number else Markup("<p class=soft>{}</p>").format("None." if number == 0 else "Not made on this day.")
+    said = (
+        lines if number else Markup("<p class=soft>{}</p>").format("None." if number == 0 else "Not made on this day.")
+    )
     return Markup('<li><a href="#{}"><strong>{}</strong> {}</a>{}</li>').format(anchor, count_text(number), name, said)
 
 
-def _lines(frame: pd.DataFrame | None, line: Any, album: Album) -> Markup:
+def _lines(frame: pd.DataFrame | None, line: Callable[[Row, Album], str], album: Album) -> Markup:
     rows = [] if frame is None else frame.head(ON_CARD).to_dict("records")
     items = Markup("").join(Markup("<li>{}</li>").format(line(row, album)) for row in rows)
     return Markup("<ol>{}</ol>").format(items)
 
 
-def _error_line(row: Mapping[Any, Any], album: Album) -> str:
+def _error_line(row: Row, album: Album) -> str:
     return f"{_named(row, album)}: {row['attribute']} {row['annotated_value']}, or {row['predicted_value']}?"
 
 
-def _abstained_line(row: Mapping[Any, Any], album: Album) -> str:
+def _abstained_line(row: Row, album: Album) -> str:
     return f"{_named(row, album)}: {row['attribute']} {row['value']}? {count_text(row['units'])} sold"
 
 
-def _unlisted_line(row: Mapping[Any, Any], album: Album) -> str:
-    return _named(row, album)
+def _unlisted_line(row: Row, album: Album) -> str:
+    where = "in no list at all" if row["nowhere"] else "only beside other articles"
+    return f"{_named(row, album)}: {where}"
 
 
-def _named(row: Mapping[Any, Any], album: Album) -> str:
+def _named(row: Row, album: Album) -> str:
     return album.named(str(row["article_id"]))
 
 
 @parts.section("What wants a person", SECTION, "Neither values nor lists were made on this day.")
 def open_work_section(work: OpenWork, album: Album) -> Iterator[str]:
-    """The open values of articles that sell and the articles nobody sees, each with its first rows.
+    """The abstained values of articles that sell and the articles nobody sees, each with its first rows.
 
     Args:
         work: what was found.
         album: the names of articles.
     """
     yield parts.paragraph("Likely catalogue errors have a section of their own, with photographs.")
-    yield _heading("Open values of articles that sell", "abstained")
+    yield _heading("Abstained values of articles that sell", "abstained")
     yield from _abstained(work, album)
-    yield _heading("Articles nobody sees", "unlisted")
+    yield _heading("Articles in no customer's list", "unlisted")
     yield from _unlisted(work, album)
 
 

@@ -28,13 +28,15 @@ def sparkline(values: Floats, marks: Mapping[int, str], alt: str) -> Markup:
     known = ~np.isnan(values)
     low, high = (values[known].min(), values[known].max()) if known.any() else (0.0, 0.0)
     x = np.linspace(EDGE, WIDTH - EDGE, len(values)) if len(values) > 1 else np.full(len(values), WIDTH / 2)
-    height = (HEIGHT - 2 * EDGE) * (values - low) / (high - low) if high > low else np.full(len(values), HEIGHT / 2 - EDGE)
+    height = (
+        (HEIGHT - 2 * EDGE) * (values - low) / (high - low) if high > low else np.full(len(values), HEIGHT / 2 - EDGE)
+    )
     y = HEIGHT - EDGE - height
     drawn = Markup("").join(
         _MARKS[kind].format(kind, f"{x[place]:.1f}", f"{y[place]:.1f}") for place, kind in marks.items() if known[place]
     )
     return Markup(
-        '<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="{}"><path d="{}"/>{}</svg>'
+        '<svg class="spark" viewBox="0 0 {} {}" preserveAspectRatio="xMinYMid" role="img" aria-label="{}"><path d="{}"/>{}</svg>'
     ).format(WIDTH, HEIGHT, alt, _path(x, y, known), drawn)
 
 

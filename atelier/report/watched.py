@@ -71,7 +71,8 @@ def gates_section(gates: pd.DataFrame, champions: pd.DataFrame | None) -> Iterat
         champions: the table champions of the day; None: it is not there.
     """
     yield parts.paragraph(
-        "Tonight's models have no truth yet: these measurements say whether they are fit to be shown. " + _shown(champions)
+        "Tonight's models have no truth yet: these measurements say whether they are fit to be shown. "
+        + _shown(champions)
     )
     if champions is not None and len(champions):
         heads = ["Model", "Champion", "Made on", "Decided by", "Why"]

@@ -90,7 +90,11 @@ ATTRIBUTE_SALES = Table(
         text("attribute", "The attribute.", "predicted_attributes.attribute"),
         text("value", "The value, as it is known on ds, whenever the article was sold.", "predicted_attributes.value"),
         count(
-            "units", "Units sold in the 7 days up to ds; null where one of them is not stored.", "units", KIND, nullable=True
+            "units",
+            "Units sold in the 7 days up to ds; null where one of them is not stored.",
+            "units",
+            KIND,
+            nullable=True,
         ),
         money("revenue", "Sum of the prices paid; null where none is known.", PRICE, kind=REVENUE, nullable=True),
         count(

@@ -15,7 +15,11 @@ from sql import query
 
 DS = date(2025, 6, 30)
 WEEKS = 3
-VALUES = [("a", "colour", "red", "annotated"), ("b", "colour", "blue", "predicted"), ("c", "colour", "red", "abstained")]
+VALUES = [
+    ("a", "colour", "red", "annotated"),
+    ("b", "colour", "blue", "predicted"),
+    ("c", "colour", "red", "abstained"),
+]
 
 
 def back(days: int) -> date:
@@ -26,7 +30,9 @@ def sales(sold: Sequence[tuple[str, date]], days: Sequence[date], weeks: int = W
     """The table of purchases (article, day) at a price of 2 each."""
     with duckdb.connect() as con:
         con.execute("CREATE TABLE interactions (article_id VARCHAR, kind VARCHAR, price DECIMAL(18,9), ds DATE)")
-        con.execute('CREATE TABLE predicted_attributes (article_id VARCHAR, attribute VARCHAR, "value" VARCHAR, source VARCHAR)')
+        con.execute(
+            'CREATE TABLE predicted_attributes (article_id VARCHAR, attribute VARCHAR, "value" VARCHAR, source VARCHAR)'
+        )
         con.executemany("INSERT INTO predicted_attributes VALUES (?, ?, ?, ?)", VALUES)
         if sold:
             con.executemany("INSERT INTO interactions VALUES (?, 'purchase', 2, ?)", [list(each) for each in sold])

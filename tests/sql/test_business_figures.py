@@ -120,7 +120,9 @@ def _compare(row: "pd.Series[Any]", expected: dict[str, Any], *, last: bool) -> 
     error = pd.Series(spending).sem() if last and active > 1 and revenue is not None else None
     same(row["revenue_per_customer_error"], error)
     _share(row, "conversion", expected["bought_after_view"], expected["viewed_articles"], viewers)
-    _share(row, "retention", expected["retained_customers"], expected["earlier_customers"], expected["earlier_customers"])
+    _share(
+        row, "retention", expected["retained_customers"], expected["earlier_customers"], expected["earlier_customers"]
+    )
     same(row["churn"], None if pd.isna(row["retention"]) else 1 - row["retention"])
 
 
