@@ -1,4 +1,4 @@
-"""What wants a person on a day, for its page: likely catalogue errors, abstained values that sell, articles nobody sees.
+"""What wants a person on a day, for its page: likely catalogue errors, abstained values, articles in no list.
 
 What belongs here: which tables and days they are found in. What does not: how they are shown
 (:mod:`atelier.report.open_work`).

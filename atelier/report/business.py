@@ -62,9 +62,9 @@ DEFINITIONS = (
     "A customer is active who did anything but send back. Revenue is the sum of the prices paid; returns are not "
     "subtracted. Conversion: of the pairs of a customer and an article that they viewed in the window, the share that "
     "they bought on the day of a view or later in the window. Retention: of the customers who were active in the window "
-    "before, the share that is active in this one; churn is the others. Intervals are Wilson's at 95%, of conversion as if "
-    "each customer had viewed one article; ± is half a 95% interval over customers. A window of which a day is not stored "
-    "has no figures. No figure knows anything later than the day."
+    "before, the share that is active in this one; churn is the others. Intervals are Wilson's at 95%, of conversion as "
+    "if each customer had viewed one article; ± is half a 95% interval over customers. A window of which a day is not "
+    "stored has no figures. No figure knows anything later than the day."
 )
 
 
@@ -111,8 +111,8 @@ def _tile(figure: Figure, series: Mapping[int, pd.DataFrame]) -> Markup:
     over = "" if window == 1 else f"{window} days"
     last = len(values) - 1
     alt = (
-        f"{figure.name}{', ' + over if over else ''}: {figure.text(now)}; yesterday {figure.text(yesterday)}, a week ago "
-        f"{figure.text(week)}."
+        f"{figure.name}{', ' + over if over else ''}: {figure.text(now)}; yesterday {figure.text(yesterday)}, a week "
+        f"ago {figure.text(week)}."
     )
     marks = {last - LAST_WEEK: "week", last - YESTERDAY: "yesterday", last: "now"}
     return Markup(
@@ -197,8 +197,8 @@ def _sales(sales: pd.DataFrame) -> Iterator[str]:
     season = int(sales["season_weeks"].iloc[0])
     repeated = "the same week a year before" if season > 1 else "the week before"
     yield parts.paragraph(
-        f"Units sold in the 7 days that end with the day. The forecast is seasonal-naive: it repeats {repeated}. MAE is by how "
-        "many units it missed on average in past weeks; MASE is the same over what repeating the week before missed"
+        f"Units sold in the 7 days that end with the day. The forecast is seasonal-naive: it repeats {repeated}. MAE is by "
+        "how many units it missed on average in past weeks; MASE is the same over what repeating the week before missed"
         + (" (here they are one forecast, so it is 1)." if season == 1 else ".")
     )
     known = sales[sales["units"].notna()].copy()
@@ -241,5 +241,6 @@ def _weeks(row: Row) -> Markup:
     """The chart of a value's weeks."""
     weeks = np.array([*row["past_units"], row["units"]], dtype=object)
     values: Floats = np.array([np.nan if pd.isna(each) else float(each) for each in weeks])
-    alt = f"{row['attribute']} {row['value']}: units by week, {', '.join('–' if np.isnan(v) else f'{v:.0f}' for v in values)}."
+    told = ", ".join(map(count_text, values))
+    alt = f"{row['attribute']} {row['value']}: units by week, {told}."
     return sparkline(values, {len(values) - 1: "now", len(values) - 2: "week"}, alt)

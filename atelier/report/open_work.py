@@ -1,4 +1,4 @@
-"""The three things that want a person: likely catalogue errors, abstained values of articles that sell, articles nobody sees.
+"""The three things that want a person: likely catalogue errors, abstained values that sell, articles in no list.
 
 What belongs here: their cards on the first screen, and their section. What does not: finding them (SQL,
 :mod:`assets.open_work`), the photographs of catalogue errors (:mod:`atelier.report.catalogue_errors`).
@@ -29,10 +29,10 @@ class OpenWork:
         window: the days of sales that count.
         errors: article_id, attribute, annotated_value, predicted_value, error_probability, the likeliest error first.
         errors_total: how many there are.
-        abstained: total, article_id, attribute, value, confidence, units: values that the model left open, of articles that
-            sold, the best seller first.
-        unlisted: total, total_nowhere, article_id, product_type, price, available_from, nowhere: articles on sale that no
-            customer's list shows; ``nowhere``: no list beside another article shows it either.
+        abstained: total, article_id, attribute, value, confidence, units: values that the model left open, of
+            articles that sold, the best seller first.
+        unlisted: total, total_nowhere, article_id, product_type, price, available_from, nowhere: articles on
+            sale that no customer's list shows; ``nowhere``: no list beside another article shows it either.
     """
 
     window: int
@@ -132,8 +132,8 @@ def _abstained(work: OpenWork, album: Album) -> Iterator[str]:
         yield parts.paragraph(f"Every value of every article that sold in the last {work.window} days is settled.")
         return
     yield parts.paragraph(
-        f"{count_text(total(found))} values of articles that sold in the last {work.window} days are only the most probable of "
-        "several. Annotating them, the best sellers first, helps most customers most."
+        f"{count_text(total(found))} values of articles that sold in the last {work.window} days are only the most "
+        "probable of several. Annotating them, the best sellers first, helps most customers most."
     )
     rows = [
         [
@@ -165,9 +165,9 @@ def _unlisted(work: OpenWork, album: Album) -> Iterator[str]:
         yield parts.paragraph("Every article on sale is in some customer's list.")
         return
     yield parts.paragraph(
-        f"{count_text(total(found))} articles on sale are in no customer's list; {count_text(total(found, 'total_nowhere'))} "
-        "of them stand in no list of similar or complementary articles either, so that no list leads to them. These come "
-        "first, the newest before the others."
+        f"{count_text(total(found))} articles on sale are in no customer's list; "
+        f"{count_text(total(found, 'total_nowhere'))} of them stand in no list of similar or complementary articles either, so that no list leads to them. "
+        "These come first, the newest before the others."
     )
     rows = [
         [

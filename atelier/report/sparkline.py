@@ -36,7 +36,8 @@ def sparkline(values: Floats, marks: Mapping[int, str], alt: str) -> Markup:
         _MARKS[kind].format(kind, f"{x[place]:.1f}", f"{y[place]:.1f}") for place, kind in marks.items() if known[place]
     )
     return Markup(
-        '<svg class="spark" viewBox="0 0 {} {}" preserveAspectRatio="xMinYMid" role="img" aria-label="{}"><path d="{}"/>{}</svg>'
+        '<svg class="spark" viewBox="0 0 {} {}" preserveAspectRatio="xMinYMid" role="img" aria-label="{}">'
+        '<path d="{}"/>{}</svg>'
     ).format(WIDTH, HEIGHT, alt, _path(x, y, known), drawn)
 
 

@@ -32,7 +32,8 @@ def frame(rows: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
 def figures(rows: pd.DataFrame, days: Sequence[date], windows: Sequence[int], before: int) -> pd.DataFrame:
     with duckdb.connect() as con:
         con.execute(
-            "CREATE TABLE interactions (customer_id VARCHAR, article_id VARCHAR, kind VARCHAR, price DECIMAL(18,9), ds DATE)"
+            "CREATE TABLE interactions"
+            " (customer_id VARCHAR, article_id VARCHAR, kind VARCHAR, price DECIMAL(18,9), ds DATE)"
         )
         if len(rows):
             con.executemany("INSERT INTO interactions VALUES (?, ?, ?, ?, ?)", rows.to_numpy(object).tolist())

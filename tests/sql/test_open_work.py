@@ -17,9 +17,9 @@ def test_abstained_values_of_what_sold_come_first_where_most_sold() -> None:
             " ('b', 'purchase', '2025-06-10'), ('c', 'purchase', '2025-06-02'), ('d', 'view', '2025-06-30')"
         )
         con.execute(
-            "CREATE TABLE predicted_attributes AS SELECT *, 'fit' AS attribute, 'slim' AS \"value\", 0.5 AS confidence FROM"
-            " (VALUES ('a', 'abstained'), ('b', 'abstained'), ('c', 'abstained'), ('d', 'abstained'), ('e', 'predicted'))"
-            " AS given(article_id, source)"
+            "CREATE TABLE predicted_attributes AS SELECT *, 'fit' AS attribute, 'slim' AS \"value\", 0.5 AS confidence"
+            " FROM (VALUES ('a', 'abstained'), ('b', 'abstained'), ('c', 'abstained'), ('d', 'abstained'),"
+            " ('e', 'predicted')) AS given(article_id, source)"
         )
         params = {"as_of": DS, "window": 28, "rows": 1}
         found = con.execute(query("abstained_sellers"), params).fetchall()
@@ -31,7 +31,8 @@ def test_articles_in_no_list_come_before_those_beside_others() -> None:
         con.execute(
             "CREATE TABLE articles AS SELECT *, 'Top' AS product_type, 1 AS price FROM (VALUES"
             " ('shown', true, DATE '2025-01-01'), ('beside', true, DATE '2025-06-01'), ('old', true, NULL),"
-            " ('new', true, DATE '2025-05-01'), ('sold out', false, NULL)) AS given(article_id, in_stock, available_from)"
+            " ('new', true, DATE '2025-05-01'), ('sold out', false, NULL))"
+            " AS given(article_id, in_stock, available_from)"
         )
         con.execute("CREATE TABLE shown AS SELECT 'shown' AS article_id")
         con.execute("CREATE TABLE beside AS SELECT unnest(['beside', 'beside', 'shown']) AS article_id")
