@@ -60,11 +60,11 @@ TILES = (
 SHORTER = 7
 DEFINITIONS = (
     "A customer is active who did anything but send back. Revenue is the sum of the prices paid; returns are not "
-    "subtracted. Conversion: of the pairs of a customer and an article that they viewed in the window, the share that "
-    "they bought on the day of a view or later in the window. Retention: of the customers who were active in the window "
-    "before, the share that is active in this one; churn is the others. Intervals are Wilson's at 95%, of conversion as "
-    "if each customer had viewed one article; ± is half a 95% interval over customers. A window of which a day is not "
-    "stored has no figures. No figure knows anything later than the day."
+    "subtracted. Conversion: of the pairs of a customer and an article that they viewed in the window, the share "
+    "that they bought on the day of a view or later in the window. Retention: of the customers who were active in"
+    " the window before, the share that is active in this one; churn is the others. Intervals are Wilson's at "
+    "95%, of conversion as if each customer had viewed one article; ± is half a 95% interval over customers. A "
+    "window of which a day is not stored has no figures. No figure knows anything later than the day."
 )
 
 
@@ -197,9 +197,9 @@ def _sales(sales: pd.DataFrame) -> Iterator[str]:
     season = int(sales["season_weeks"].iloc[0])
     repeated = "the same week a year before" if season > 1 else "the week before"
     yield parts.paragraph(
-        f"Units sold in the 7 days that end with the day. The forecast is seasonal-naive: it repeats {repeated}. MAE is by "
-        "how many units it missed on average in past weeks; MASE is the same over what repeating the week before missed"
-        + (" (here they are one forecast, so it is 1)." if season == 1 else ".")
+        f"Units sold in the 7 days that end with the day. The forecast is seasonal-naive: it repeats {repeated}. MAE "
+        "is by how many units it missed on average in past weeks; MASE is the same over what repeating the week before "
+        "missed" + (" (here they are one forecast, so it is 1)." if season == 1 else ".")
     )
     known = sales[sales["units"].notna()].copy()
     if known.empty:

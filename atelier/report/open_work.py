@@ -166,8 +166,8 @@ def _unlisted(work: OpenWork, album: Album) -> Iterator[str]:
         return
     yield parts.paragraph(
         f"{count_text(total(found))} articles on sale are in no customer's list; "
-        f"{count_text(total(found, 'total_nowhere'))} of them stand in no list of similar or complementary articles either, so that no list leads to them. "
-        "These come first, the newest before the others."
+        f"{count_text(total(found, 'total_nowhere'))} of them stand in no list of similar or complementary articles "
+        "either, so that no list leads to them. These come first, the newest before the others."
     )
     rows = [
         [

@@ -54,7 +54,8 @@ def weekly(sold: Sequence[tuple[str, date]], days: Sequence[date], articles: set
 def check(found: pd.DataFrame, sold: Sequence[tuple[str, date]], days: Sequence[date]) -> None:
     """Every figure of every value, counted again."""
     for value, articles in (("red", {"a", "c"}), ("blue", {"b"})):
-        units, row = weekly(sold, days, articles), found.loc[value]
+        units = weekly(sold, days, articles)
+        row: Any = found.loc[value]
         lag = 52 if not np.isnan(units[[51, 52]]).any() else 1
         assert row["season_weeks"] == lag
         for name, expected in (("units", units[0]), ("forecast", units[lag]), ("next_forecast", units[lag - 1])):
@@ -90,7 +91,7 @@ def test_every_figure_is_what_a_count_of_each_week_finds(
 def test_the_week_before_is_the_forecast_until_there_is_a_year() -> None:
     sold = [("a", back(0)), ("a", back(3)), ("c", back(6)), ("a", back(7)), ("b", back(8)), ("a", back(14))]
     found = sales(sold, [back(n) for n in range(21)])
-    red = found.loc["red"]
+    red: Any = found.loc["red"]
     assert (red["units"], red["forecast"], red["next_forecast"], red["season_weeks"]) == (3, 1, 3, 1)
     assert (red["abstained_units"], red["revenue"]) == (1, 6)
     assert (red["error_weeks"], red["mae"], red["mase"]) == (2, 1, 1)  # missed by 3 − 1 and by 1 − 1
@@ -99,14 +100,14 @@ def test_the_week_before_is_the_forecast_until_there_is_a_year() -> None:
 
 def test_the_week_of_last_year_is_the_forecast_where_it_is_stored() -> None:
     sold = [("a", back(0)), *[("a", back(52 * 7))] * 4, *[("a", back(51 * 7))] * 5, ("a", back(7))]
-    red = sales(sold, [back(n) for n in range(53 * 7)]).loc["red"]
+    red: Any = sales(sold, [back(n) for n in range(53 * 7)]).loc["red"]
     assert (red["units"], red["forecast"], red["next_forecast"], red["season_weeks"]) == (1, 4, 5, 52)
     assert (red["error_weeks"], red["mae"]) == (1, 3)
     assert pd.isna(red["mase"])  # repeating the week before would have missed by nothing
 
 
 def test_a_week_that_is_not_stored_whole_says_nothing() -> None:
-    red = sales([("a", back(0)), ("a", back(7))], [back(n) for n in range(21) if n != 2]).loc["red"]
+    red: Any = sales([("a", back(0)), ("a", back(7))], [back(n) for n in range(21) if n != 2]).loc["red"]
     assert pd.isna(red["units"])
     assert pd.isna(red["revenue"])
     assert red["forecast"] == 1
