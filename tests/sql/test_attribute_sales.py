@@ -90,7 +90,7 @@ def test_every_figure_is_what_a_count_of_each_week_finds(
 
 def test_the_week_before_is_the_forecast_until_there_is_a_year() -> None:
     sold = [("a", back(0)), ("a", back(3)), ("c", back(6)), ("a", back(7)), ("b", back(8)), ("a", back(14))]
-    found = sales(sold, [back(n) for n in range(21)])
+    found: Any = sales(sold, [back(n) for n in range(21)])
     red: Any = found.loc["red"]
     assert (red["units"], red["forecast"], red["next_forecast"], red["season_weeks"]) == (3, 1, 3, 1)
     assert (red["abstained_units"], red["revenue"]) == (1, 6)
