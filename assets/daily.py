@@ -5,6 +5,7 @@ What belongs here: the list. What does not: which job they are in (:mod:`dagster
 
 from assets import (
     attributes,
+    business,
     catalogue_errors,
     catalogue_map,
     complements,
@@ -39,6 +40,7 @@ STAGES: tuple[Stage, ...] = (
     *complements.STAGES,
     *gates.STAGES,
     *evaluation.STAGES,
+    *business.STAGES,
     *publishing.STAGES,
     *publishing.AFTER_INGEST,
     *report.STAGES,

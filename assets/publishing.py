@@ -42,6 +42,8 @@ SHOWN = (
     *(asset for each in LISTED for asset in each.produces),
     "gates",
     "champions",
+    "business_figures",
+    "attribute_sales",
     "offline_metrics",
     "customer_metrics",
     "model_comparisons",

@@ -9,10 +9,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assets.business import FIGURES, SALES
 from assets.completeness import missing_assets
 from assets.day_changes import day_changes
 from assets.day_facts import day_facts, unjudged
 from assets.evaluation import origin_of
+from assets.open_work import open_work
 from assets.pictures import album_of, partition
 from assets.publishing import GROUP, SHOWN
 from assets.raw import STAGES as RAW
@@ -24,10 +26,14 @@ from assets.step import Step, markdown
 from atelier.complement_lists import TABLE as COMPLEMENTS
 from atelier.errors import PartitionMissing
 from resources.promotions import serving_model
+from resources.tables import REGISTRY
 from sql import query
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from atelier.report.parts import Section
+    from atelier.report.this_day import Line
 
 #: Whose lists the page shows with their reasons, and how much of them.
 EXPLAINED = {"seen": "excluded", "customers": 3, "ranks": 6}
@@ -45,15 +51,20 @@ INGESTED = (*(each.name for each in RAW), "images")
 def report(step: Step) -> None:
     """The page of the day, which opens with how the day went and what to do; and the page of all days."""
     from assets.lineage_pages import write_page
+    from atelier.report.business import tiles
     from atelier.report.index import links_of
+    from atelier.report.open_work import cards, open_work_section
     from atelier.report.page import render_page
     from atelier.report.self_contained import loaded_from_elsewhere
     from atelier.report.text import leaderboard_text
     from atelier.report.this_day import day_lines, status, this_day_section
 
     folder, title = step.home.reports, f"Atelier · {step.home.settings.source}"
-    lines = day_lines(day_facts(step))
-    sections = [this_day_section(lines), *(section(step) for section in SECTIONS)]
+    lines = [*day_lines(day_facts(step)), *_watched(step)]
+    work, album = open_work(step), album_of(step)
+    opening = [tiles(partition(step, FIGURES), step.ds), cards(work, album)]
+    first = [this_day_section(lines, opening), open_work_section(work, album)]
+    sections = [*first, *(section(step) for section in SECTIONS)]
     links = links_of(step.ds, days_with_page(folder))
     page = render_page(title, step.ds, [each for each in sections if each is not None], links)
     target = report_path(folder, step.ds)
@@ -73,6 +84,31 @@ def report_path(folder: Path, ds: date) -> Path:
     from atelier.report.index import page_name
 
     return folder / page_name(ds)
+
+
+def _watched(step: Step) -> "list[Line]":
+    """The lines on gates and drift; none of what was not measured."""
+    from atelier.report.watched import drift_line, gates_line
+
+    lines = [gates_line(partition(step, "gates"), partition(step, "champions")), drift_line(_drifted(step))]
+    return [line for line in lines if line is not None]
+
+
+def _drifted(step: Step) -> "pd.DataFrame | None":
+    """The table drift of the day; None where it was not made, or this version has none."""
+    return partition(step, "drift") if "drift" in REGISTRY else None
+
+
+def _business(step: Step) -> "Section":
+    from atelier.report.business import business_section
+
+    return business_section(partition(step, FIGURES), partition(step, SALES), step.ds)
+
+
+def _gates(step: Step) -> "Section":
+    from atelier.report.watched import gates_section
+
+    return gates_section(partition(step, "gates"), partition(step, "champions"))
 
 
 def _changes(step: Step) -> "Section":
@@ -315,6 +351,8 @@ def _search(step: Step) -> "Section":
 #: What each stage contributes below the summary of the day, in the order in which it is read.
 SECTIONS: tuple[Callable[[Step], "Section | None"], ...] = (
     _missing,
+    _business,
+    _gates,
     _changes,
     _leaderboard,
     _recommendations,

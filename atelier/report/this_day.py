@@ -5,7 +5,7 @@ the facts from the store, what differs from the day before (:mod:`atelier.report
 (:mod:`atelier.report.index`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from textwrap import shorten
@@ -155,16 +155,18 @@ def day_lines(facts: DayFacts) -> list[Line]:
 
 
 @parts.section("This day", "this-day", "Nothing is known of this day.")
-def this_day_section(lines: Sequence[Line]) -> Iterator[str]:
+def this_day_section(lines: Sequence[Line], opening: Iterable[str] = ()) -> Iterator[str]:
     """The status of the day, and a line for each subject with a mark, a link to its section, and what to do.
 
     Args:
         lines: as :func:`day_lines` makes them.
+        opening: what stands between the status and the lines.
     """
     worst = status(lines)
     subjects = [line.subject.lower() for line in lines if line.mark == worst]
     about = "" if worst == GOOD else f": {', '.join(subjects)}"
     yield parts.note(f"{SIGNS[worst]} {WORDS[worst].capitalize()}{about}.", worst)
+    yield from opening
     yield Markup('<ul class="lines">{}</ul>\n').format(Markup("").join(map(_item, lines)))
 
 

@@ -6,7 +6,7 @@ the Great Expectations suites and the data dictionary.
 """
 
 from resources.schema import Table
-from resources.tables import attributes, evaluation, features, gates, raw, recommendations, studies
+from resources.tables import attributes, business, evaluation, features, gates, raw, recommendations, studies
 
 _MODULES = {
     "What the source delivers": raw,
@@ -14,6 +14,7 @@ _MODULES = {
     "Features": features,
     "What is recommended": recommendations,
     "Gates and champions": gates,
+    "What a business asks": business,
     "Evaluation": evaluation,
     "Studies": studies,
 }

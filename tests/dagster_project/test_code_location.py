@@ -63,6 +63,7 @@ GROUPS = {
         "sequence_study",
     },
     "gates": {"gates", "champions", "recipe_gates", "recipe_verdict"},
+    "business": {"business_figures", "attribute_sales"},
     "evaluation": {"offline_metrics", "customer_metrics", "model_comparisons"},
     "published": {"feature_store", "ingested_store", "report", "completeness"},
 }

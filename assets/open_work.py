@@ -1,0 +1,66 @@
+"""What wants a person on a day, for its page: likely catalogue errors, abstained values, articles in no list.
+
+What belongs here: which tables and days they are found in. What does not: how they are shown
+(:mod:`atelier.report.open_work`).
+"""
+
+from typing import TYPE_CHECKING
+
+from assets.pictures import partition
+from assets.recommendations import TABLE as LISTS
+from assets.retrieval import SIMILAR
+from assets.step import Step
+from atelier.complement_lists import TABLE as COMPLEMENTS
+from atelier.errors import PartitionMissing
+from sql import query
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from atelier.report.open_work import OpenWork
+
+#: Sales of how many days make an article one that sells.
+WINDOW = 28
+#: The articles of the lists beside an article, by table.
+BESIDE = {SIMILAR: "similar_article_id", COMPLEMENTS: "complement_article_id"}
+
+
+def open_work(step: Step) -> "OpenWork":
+    """What wants a person on the step's day; what was not made is None."""
+    from atelier.report.open_work import SHOWN, OpenWork
+
+    errors = partition(step, "catalogue_errors")
+    return OpenWork(
+        window=WINDOW,
+        errors=None if errors is None else errors.sort_values("rank").head(SHOWN),
+        errors_total=0 if errors is None else len(errors),
+        abstained=_abstained(step, SHOWN),
+        unlisted=_unlisted(step, SHOWN),
+    )
+
+
+def _abstained(step: Step, rows: int) -> "pd.DataFrame | None":
+    try:
+        with step.connect("interactions", "predicted_attributes") as con:
+            params = {"as_of": step.ds, "window": WINDOW, "rows": rows}
+            frame: pd.DataFrame = con.execute(query("abstained_sellers"), params).df()
+    except PartitionMissing:
+        return None
+    return frame
+
+
+def _unlisted(step: Step, rows: int) -> "pd.DataFrame | None":
+    """The articles on sale that no served list has; lists beside articles count where they were made."""
+    beside = [table for table in BESIDE if step.ds in step.store.days(table)]
+    try:
+        with step.connect("articles", LISTS, *beside) as con:
+            con.execute(f"CREATE TEMP VIEW shown AS SELECT DISTINCT article_id FROM {LISTS} WHERE served")  # noqa: S608
+            if con.sql("SELECT NOT EXISTS (FROM shown)").fetchall()[0][0]:
+                return None
+            selects = [f"SELECT {BESIDE[table]} AS article_id FROM {table}" for table in beside]  # noqa: S608
+            none = "SELECT CAST(NULL AS VARCHAR) AS article_id WHERE false"
+            con.execute(f"CREATE TEMP VIEW beside AS {' UNION ALL '.join([*selects, none])}")
+            frame: pd.DataFrame = con.execute(query("unlisted_articles"), {"rows": rows}).df()
+    except PartitionMissing:
+        return None
+    return frame
