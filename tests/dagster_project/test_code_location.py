@@ -21,6 +21,7 @@ from dagster_project.build import build_defs
 from dagster_project.commands.init import write_dagster_yaml
 from resources.feature_store import FeatureStore
 from resources.retailer import Home, Settings, SettingsError, write_settings
+from resources.storage import LOCKS
 from resources.tables import REGISTRY
 
 REPOSITORY = Path(assets.daily.__file__).resolve().parent.parent
