@@ -22,6 +22,7 @@ from dagster_project.commands.pairs import pairs
 from dagster_project.commands.promote import promote
 from dagster_project.commands.recommend import recommend
 from dagster_project.commands.similar import similar
+from dagster_project.commands.superseded import superseded
 from dagster_project.commands.together import together
 from dagster_project.terminal import clean
 from resources.retailer import Home
@@ -47,6 +48,7 @@ cli.add_command(pairs)
 cli.add_command(promote)
 cli.add_command(recommend)
 cli.add_command(similar)
+cli.add_command(superseded)
 cli.add_command(together)
 
 
