@@ -5,7 +5,6 @@ What belongs here: training, measuring, completing. What does not: gathering wha
 """
 
 import json
-from datetime import date
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -101,14 +100,12 @@ def _trained(step: Step, config: AttributeTraining, articles: "pd.DataFrame", la
 
 
 def _metrics_of(step: Step, recipe: str) -> "pd.DataFrame | None":
-    """The metrics of the network that a recipe made, from this day or the one that trained it; None: they are gone."""
+    """The metrics of the network that a recipe made, if the day still has them."""
     made = step.models.made_by(MODEL, recipe)
-    for day in () if made is None else (step.ds, date.fromisoformat(made.manifest.training_day)):
-        if step.store.pointer("attribute_metrics", day) is not None:
-            frame: pd.DataFrame = step.store.read("attribute_metrics", day).to_pandas()
-            if made is not None and set(frame["model_id"]) == {made.model_id}:
-                return frame
-    return None
+    if made is None or step.store.pointer("attribute_metrics", step.ds) is None:
+        return None
+    metrics = step.read("attribute_metrics")
+    return metrics if set(metrics["model_id"]) == {made.model_id} else None
 
 
 def _backbones(step: Step) -> "list[Bundle]":

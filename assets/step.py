@@ -243,8 +243,7 @@ class Step:
     def recipe(self, tables: Sequence[str], models: "Sequence[Bundle]" = (), **settings: Any) -> str:
         """A digest of all that a training of this day depends on: its data, its settings, code and libraries.
 
-        The same digest on another day means the same bytes. Articles that are not on sale yet are hidden from a day,
-        so two days with the same file of articles differ where they see different numbers of them.
+        Versions of data hold their day, because a day hides articles that go on sale later: so a recipe is one day's.
 
         Args:
             tables: what it reads.
@@ -255,7 +254,6 @@ class Step:
 
         made_of = {
             "upstreams": self._upstreams(tables, models),
-            "articles_seen": self._articles_seen() if "articles" in tables else None,
             "settings": settings,
             "code_version": self.code_version,
             "libraries": library_versions(),
@@ -273,10 +271,6 @@ class Step:
 
     def _upstreams(self, tables: Sequence[str], models: "Sequence[Bundle]") -> dict[str, str]:
         return self.data_versions(tables) | {each.manifest.name: each.model_id for each in models}
-
-    def _articles_seen(self) -> int:
-        with self.connect("articles") as con:
-            return int(con.table("articles").shape[0])
 
     def withdraw_model(self, name: str) -> bool:
         """Leave this day without a model, as if none was ever trained on it; whether it had one."""
