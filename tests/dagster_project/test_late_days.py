@@ -100,7 +100,7 @@ class Shop:
 
     def models(self) -> list[str]:
         models = ModelStore(self.home.store)
-        return [models.pointer("popular_model", day) for day in DAYS]
+        return [models.pointer("popular_model", day) for day in DAYS[1:]]
 
 
 def _days(request: dg.RunRequest) -> str:
@@ -110,11 +110,11 @@ def _days(request: dg.RunRequest) -> str:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A shop whose four days are ingested and made."""
+    """A shop whose four days are ingested, and all but the first are made."""
     with dg.DagsterInstance.ephemeral() as instance:
         made = Shop(tmp_path_factory.mktemp("shop"), instance)
         made.ingest(FIRST, LAST)
-        for day in DAYS:
+        for day in DAYS[1:]:
             made.make(day)
         yield made
 
@@ -166,16 +166,14 @@ def test_a_corrected_day_goes_from_the_file_to_the_models_and_back(
     assert shop.listed() == []
     assert run(cli, ["superseded"]).exit_code == 0
     after = shop.models()
-    assert after[0] == before[0]
-    assert all(new != old for new, old in zip(after[1:], before[1:], strict=True))
+    assert all(new != old for new, old in zip(after, before, strict=True))
 
-    # The original again: no day is trained anew, because its bundle is there.
+    # The original again: nothing is trained anew, because the bundle is there.
     shutil.copy(original, file)
     shop.ingest(SECOND)
-    results = [shop.make(day) for day in DAYS]
-    assert shop.models() == before
-    assert all("reused" in _metadata(result, "popular_model") for result in results)
-    assert shop.listed() == []
+    assert "reused" in _metadata(shop.make(SECOND), "popular_model")
+    assert shop.models() == [before[0], *after[1:]]
+    assert shop.listed() == [THIRD, LAST]
 
 
 def _metadata(result: dg.ExecuteInProcessResult, asset: str) -> set[str]:
