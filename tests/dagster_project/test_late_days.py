@@ -39,18 +39,18 @@ class Shop:
         home: the home.
         zone: the landing zone.
         instance: Dagster's storage.
-        asked: what the sensor has asked for, in order: job and days.
     """
 
     def __init__(self, root: Path, instance: dg.DagsterInstance) -> None:
-        self.zone, self.instance, self.cursor = root / "zone", instance, None
+        self.zone, self.instance = root / "zone", instance
+        self.cursor: str | None = None
         self.put("articles", FIRST, [{"article_id": f"a{n}", "in_stock": True} for n in range(6)])
         self.put("customers", FIRST, [{"customer_id": f"c{n}"} for n in range(4)])
         for day in DAYS:
             self.events(day, 6)
         self.home = Home(root / "home")
-        settings = {"source": "parquet", "path": str(self.zone), "first_day": FIRST, "last_day": LAST}
-        few = {"recommenders": ("popular",), "serving_model": "popular", "horizon": HORIZON}
+        settings: dict[str, Any] = {"source": "parquet", "path": str(self.zone), "first_day": FIRST, "last_day": LAST}
+        few: dict[str, Any] = {"recommenders": ("popular",), "serving_model": "popular", "horizon": HORIZON}
         write_settings(self.home, Settings(**settings, **few))
         write_dagster_yaml(self.home)
         self.store = FeatureStore(self.home.store, threads=1)
