@@ -67,32 +67,45 @@ class AttributeTraining(NetworkTraining):
 )
 def attribute_model(step: Step, config: AttributeTraining) -> None:
     """The multi-modal multi-task network, trained on the day's partial labels and evaluated on styles held out."""
-    from atelier.attributes import fit_and_evaluate
     from atelier.attributes.evaluation import METRICS
 
     articles, labels = article_inputs(step.store, step.cache, step.ds), step.read("annotated_attributes")
-    model, metrics = fit_and_evaluate(
-        articles,
-        labels,
-        attribute_config(config, labelled(articles, labels)),
-        test_share=config.test_share,
-        seed=config.seed,
-        device=str(step.compute.apply()),
-    )
-    bundle = step.save_model(
-        "attribute_model",
-        model.save,
-        tables=[*INPUTS, "annotated_attributes"],
-        seed=config.seed,
-        models=_backbones(step),
-    )
-    step.write("attribute_metrics", metrics.assign(model_id=bundle.model_id))
+    metrics = _trained(step, config, articles, labels)
+    step.write("attribute_metrics", metrics)
     mean = metrics[metrics["attribute"] == "mean"].set_index("metric")["value"].dropna()
     figures = {str(name): float(value) for name, value in mean.items() if name in METRICS}
     step.note("attribute_metrics", **{f"mean_{name}": value for name, value in figures.items()})
     step.note("attribute_model", articles=len(articles), labels=len(labels), **step.compute.describe())
     _check_majority(step, metrics)
     _check_coverage(step, metrics, config.coverage, styles_per_article(articles))
+
+
+def _trained(step: Step, config: AttributeTraining, articles: "pd.DataFrame", labels: "pd.DataFrame") -> "pd.DataFrame":
+    """Train and publish the day's network, unless the same inputs made one before; the rows of its metrics."""
+    from atelier.attributes import fit_and_evaluate
+
+    chosen, device = attribute_config(config, labelled(articles, labels)), str(step.compute.apply())
+    tables, models = [*INPUTS, "annotated_attributes"], _backbones(step)
+    recipe = step.recipe(
+        tables, models, config=chosen.model_dump(mode="json"), test_share=config.test_share, device=device
+    )
+    known = _metrics_of(step, recipe)
+    if known is not None and step.reused(MODEL, recipe) is not None:
+        return known
+    model, metrics = fit_and_evaluate(
+        articles, labels, chosen, test_share=config.test_share, seed=config.seed, device=device
+    )
+    bundle = step.save_model(MODEL, model.save, tables=tables, seed=config.seed, models=models, recipe=recipe)
+    return metrics.assign(model_id=bundle.model_id)
+
+
+def _metrics_of(step: Step, recipe: str) -> "pd.DataFrame | None":
+    """The metrics of the network that a recipe made, if the day still has them."""
+    made = step.models.made_by(MODEL, recipe)
+    if made is None or step.store.pointer("attribute_metrics", step.ds) is None:
+        return None
+    metrics = step.read("attribute_metrics")
+    return metrics if set(metrics["model_id"]) == {made.model_id} else None
 
 
 def _backbones(step: Step) -> "list[Bundle]":

@@ -47,9 +47,10 @@ USABLE = 0.99
 def images(step: Step) -> None:
     """The photographs that can be decoded, with their digests."""
     from resources.image_memory import ImageMemory
+    from resources.landing_zone import noted_files
 
     source, listed = step.home.open_source(), dict.fromkeys(step.days, 0)
-    with ImageMemory(step.home.store) as memory:
+    with ImageMemory(step.home.store) as memory, noted_files(step.home, source, "images", step.days):
         ingest(step, "images", _inspected(land(step, source, "images"), source.image_root, memory, listed))
         step.note("images", files_read=memory.files_read)
     for day, rows in listed.items():

@@ -163,6 +163,15 @@ def land(step: Step, source: "Source", table: str) -> "Iterator[tuple[date, Land
     yield from ((day, nothing) for day in step.days)
 
 
+def ingest_source(step: Step, table: str) -> Tally:
+    """Store ``table`` as the home's source has it, and note which files it was read from; raises as :func:`ingest`."""
+    from resources.landing_zone import noted_files
+
+    source = step.home.open_source()
+    with noted_files(step.home, source, table, step.days):
+        return ingest(step, table, land(step, source, table))
+
+
 #: The checks of every raw table.
 CHECKS = {
     "rows_add_up": "Whether each row of the source was either stored or rejected: none is lost.",
@@ -173,13 +182,13 @@ CHECKS = {
 @stage(produces=["articles"], group=GROUP, checks=CHECKS, ranged=True)
 def articles(step: Step) -> None:
     """The retailer's articles, as known on each day."""
-    ingest(step, "articles", land(step, step.home.open_source(), "articles"))
+    ingest_source(step, "articles")
 
 
 @stage(produces=["customers"], group=GROUP, checks=CHECKS, ranged=True)
 def customers(step: Step) -> None:
     """The retailer's customers, as known on each day."""
-    ingest(step, "customers", land(step, step.home.open_source(), "customers"))
+    ingest_source(step, "customers")
 
 
 @stage(
@@ -190,7 +199,7 @@ def customers(step: Step) -> None:
 )
 def interactions(step: Step) -> None:
     """What customers did on each day; a check names the days without interactions."""
-    tally = ingest(step, "interactions", land(step, step.home.open_source(), "interactions"))
+    tally = ingest_source(step, "interactions")
     for each in tally.days:
         said = f"{each.rows_in} interactions" if each.rows_in else "no interactions"
         step.check("days_have_rows", each.rows_in > 0, f"{said} on {each.day}", each.day)
@@ -199,19 +208,19 @@ def interactions(step: Step) -> None:
 @stage(produces=["annotated_attributes"], group=GROUP, checks=CHECKS, ranged=True)
 def annotated_attributes(step: Step) -> None:
     """Attribute values that people annotated, as known on each day."""
-    ingest(step, "annotated_attributes", land(step, step.home.open_source(), "annotated_attributes"))
+    ingest_source(step, "annotated_attributes")
 
 
 @stage(produces=["outfits"], group=GROUP, checks=CHECKS, ranged=True)
 def outfits(step: Step) -> None:
     """Articles that people combined to outfits, as known on each day."""
-    ingest(step, "outfits", land(step, step.home.open_source(), "outfits"))
+    ingest_source(step, "outfits")
 
 
 @stage(produces=[FEEDBACK], group=GROUP, checks=CHECKS, ranged=True)
 def outfit_feedback(step: Step) -> None:
     """What people answered about which articles go together, up to each day."""
-    ingest(step, FEEDBACK, land(step, step.home.open_source(), FEEDBACK))
+    ingest_source(step, FEEDBACK)
 
 
 STAGES = (articles, customers, interactions, annotated_attributes, outfits, outfit_feedback)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from atelier.catalogue import Catalogue
     from atelier.interactions import Interactions
     from atelier.recommenders.base import Recommender
+    from resources.model_store import Bundle
     from resources.retailer import Settings
 
 GROUP = "recommenders"
@@ -128,24 +129,31 @@ def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
 
     promoted = Promotions(step.home.store).of_model(name, step.ds)
     config, preset = settled(name, config, step.home.settings.presets, promoted)
-    device, content = str(step.compute.apply()), config.reads_content
-    model, train, customers = fitted(name, step, config, device)
-    asset = f"{name}_model"
-    bundle = step.save_model(
-        asset,
-        model.save,
-        tables=[*READ, "article_vectors"] if content else READ,
-        seed=config.seed,
-        models=[step.bundle("vector_space")] if content else (),
-    )
-    step.note(asset, interactions=len(train), customers=len(train.customer_ids), articles=len(train.article_ids))
+    device, asset = str(step.compute.apply()), f"{name}_model"
+    bundle = _trained(asset, name, step, config, device)
     step.note(asset, **({} if preset is None else {"preset": preset.study}))
     step.note(asset, **({} if promoted is None or preset else {"promotion": promoted.number}))
     check_preset(step, preset)
-    share = float(recommenders.load(bundle.path, device).can_serve(customers["customer_id"]).mean())
+    model = recommenders.load(bundle.path, device)
+    share = float(model.can_serve(known_customers(step)["customer_id"]).mean())
     step.check(SERVES, share > 0, f"{name} can rank articles for {share:.1%} of the customers", share=share)
-    step.note(asset, config=model.config.model_dump(mode="json"), **model.training_figures())
+    step.note(asset, config=model.config.model_dump(mode="json"))
     show_training_curve(step, asset, model)
+
+
+def _trained(asset: str, name: str, step: Step, config: RecommenderConfig, device: str) -> "Bundle":
+    """The model of the day: the bundle that the same recipe has made before, else one that is trained now."""
+    tables = [*READ, "article_vectors"] if config.reads_content else READ
+    models = [step.bundle("vector_space")] if config.reads_content else []
+    own = {field: value for field, value in config.model_dump(mode="json").items() if field != "preset"}
+    recipe = step.recipe(tables, models, model=name, config=own, device=device)
+    bundle = step.reused(asset, recipe)
+    if bundle is not None:
+        return bundle
+    model, train, _ = fitted(name, step, config, device)
+    step.note(asset, interactions=len(train), customers=len(train.customer_ids), articles=len(train.article_ids))
+    step.note(asset, **model.training_figures())
+    return step.save_model(asset, model.save, tables=tables, seed=config.seed, models=models, recipe=recipe)
 
 
 def model_stage(model: Declaration) -> Stage:

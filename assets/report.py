@@ -25,6 +25,7 @@ from assets.stage import stage
 from assets.step import Step, markdown
 from atelier.complement_lists import TABLE as COMPLEMENTS
 from atelier.errors import PartitionMissing
+from resources.made_from import superseded
 from resources.promotions import serving_model
 from resources.tables import REGISTRY
 from sql import query
@@ -69,7 +70,7 @@ def report(step: Step) -> None:
     page = render_page(title, step.ds, [each for each in sections if each is not None], links)
     target = report_path(folder, step.ds)
     write_page(page, target)
-    index = write_index(folder, title, step.ds, lines)
+    index = write_index(folder, title, step.ds, lines, {each.ds for each in superseded(step.home.store)})
     loaded = loaded_from_elsewhere(page)
     step.check("stands_alone", not loaded, f"the page loads {', '.join(loaded)}" if loaded else "it loads nothing")
     step.note("report", path=str(target), bytes=len(page.encode()), index=str(index), status=status(lines))

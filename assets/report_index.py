@@ -5,7 +5,7 @@ it looks (:mod:`atelier.report.index`).
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ def days_with_page(folder: Path) -> list[date]:
     return sorted(date.fromisoformat(path.stem.removeprefix("ds=")) for path in folder.glob("ds=????-??-??.html"))
 
 
-def write_index(folder: Path, title: str, ds: date, lines: "Sequence[Line]") -> Path:
+def write_index(folder: Path, title: str, ds: date, lines: "Sequence[Line]", superseded: Collection[date] = ()) -> Path:
     """Remember how a day went, and write the page of all days that have a page.
 
     Args:
@@ -37,6 +37,7 @@ def write_index(folder: Path, title: str, ds: date, lines: "Sequence[Line]") -> 
         title: the page's heading.
         ds: the day.
         lines: its summary.
+        superseded: the days that were made from data which have been replaced since.
 
     Returns:
         The page of all days.
@@ -58,5 +59,5 @@ def write_index(folder: Path, title: str, ds: date, lines: "Sequence[Line]") -> 
         except DayRecordError as error:
             warnings.warn(f"{error}, with: {launch_command(day)}", stacklevel=2)
             records.append(DayRecord(day))
-    write_page(index_page(title, records), folder / INDEX)
+    write_page(index_page(title, records, superseded), folder / INDEX)
     return folder / INDEX

@@ -16,6 +16,7 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
+from assets.input_records import recorded_inputs
 from assets.isolation import Failed, run_isolated
 from assets.launchpad import launch_config, model_config
 from assets.results import CONTRACT, MADE, WHETHER_MADE, broken_contract, made, missing, results, table_of
@@ -24,6 +25,7 @@ from assets.step import RunResources, Step, days_of_run
 from atelier.code_version import code_version
 from atelier.errors import ContractViolation
 from atelier.progress import named
+from resources.made_from import Reads
 from resources.tables import REGISTRY
 from resources.usage_lock import in_use
 
@@ -294,15 +296,16 @@ def _run(
         stage.code_version,
         context,
     )
-    work = partial(_work, stage.name, stage.compute, stage.config, values or {})
+    reads = Reads(stage.name, stage.produces, stage.deps, stage.judged_deps)
+    work = partial(_work, reads, stage.compute, stage.config, values or {})
     yield from (_run_isolated if stage.isolated else _run_here)(stage, step, work)
 
 
 def _work(
-    name: str, compute: Callable[..., None], config: type[BaseModel] | None, values: dict[str, Any], step: Step
+    reads: Reads, compute: Callable[..., None], config: type[BaseModel] | None, values: dict[str, Any], step: Step
 ) -> None:
-    with in_use(step.home), named(name):
-        compute(step, **({} if config is None else {"config": model_config(config, values, name)}))
+    with in_use(step.home), named(reads.stage), recorded_inputs(step, reads):
+        compute(step, **({} if config is None else {"config": model_config(config, values, reads.stage)}))
 
 
 def _run_here(stage: Stage, step: Step, work: Callable[[Step], None]) -> Iterator[Any]:

@@ -4,6 +4,8 @@ What belongs here: :class:`Step`, the only part of a run that a stage sees. What
 report to Dagster (:mod:`assets.results`).
 """
 
+import hashlib
+import json
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -222,14 +224,53 @@ class Step:
         tables: Sequence[str],
         seed: int,
         models: "Sequence[Bundle]" = (),
+        recipe: str | None = None,
     ) -> "Bundle":
-        """Publish a model of this day, made from ``tables`` and from other ``models``."""
-        upstreams = self.data_versions(tables) | {each.manifest.name: each.model_id for each in models}
+        """Publish a model of this day, made from ``tables`` and from other ``models``, by a :meth:`recipe`."""
         bundle = self.models.publish(
-            name, self.ds, save, upstreams, seed=seed, code_version=self.code_version, run_id=self.run_id
+            name,
+            self.ds,
+            save,
+            self._upstreams(tables, models),
+            seed=seed,
+            code_version=self.code_version,
+            run_id=self.run_id,
+            recipe=recipe,
         )
         self.outcome.bundles[name] = bundle
         return bundle
+
+    def recipe(self, tables: Sequence[str], models: "Sequence[Bundle]" = (), **settings: Any) -> str:
+        """A digest of all that a training of this day depends on: its data, its settings, code and libraries.
+
+        Versions of data hold their day, because a day hides articles that go on sale later: so a recipe is one day's.
+
+        Args:
+            tables: what it reads.
+            models: the models it reads.
+            settings: its config, the device, and whatever else changes its result; values that JSON can hold.
+        """
+        from resources.model_store import library_versions
+
+        made_of = {
+            "upstreams": self._upstreams(tables, models),
+            "settings": settings,
+            "code_version": self.code_version,
+            "libraries": library_versions(),
+        }
+        return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+
+    def reused(self, name: str, recipe: str) -> "Bundle | None":
+        """Make the bundle that came of a recipe before the model of this day; None: it has to be trained."""
+        bundle = self.models.made_by(name, recipe)
+        if bundle is not None:
+            self.models.reuse(bundle, self.ds, self.run_id)
+            self.outcome.bundles[name] = bundle
+            self.note(name, reused=f"trained on {bundle.manifest.training_day} from the same inputs")
+        return bundle
+
+    def _upstreams(self, tables: Sequence[str], models: "Sequence[Bundle]") -> dict[str, str]:
+        return self.data_versions(tables) | {each.manifest.name: each.model_id for each in models}
 
     def withdraw_model(self, name: str) -> bool:
         """Leave this day without a model, as if none was ever trained on it; whether it had one."""

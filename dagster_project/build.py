@@ -17,6 +17,7 @@ from assets.step import RunResources
 from dagster_project.alerts import alert_sensor
 from dagster_project.executors import steps_in_processes
 from dagster_project.jobs import build_jobs
+from dagster_project.late_days import late_days_sensor
 from dagster_project.schedules import NIGHTLY, nightly
 from resources.compute import Compute
 from resources.contracts import audit
@@ -72,7 +73,7 @@ def build_defs(
         asset_checks=checks,
         jobs=jobs,
         schedules=[nightly(job, settings, store) for job in jobs if job.name in NIGHTLY],
-        sensors=[alert_sensor()],
+        sensors=[alert_sensor(), late_days_sensor(jobs, home, store)],
         resources={"run_resources": resources},
         executor=steps_in_processes("models"),
     )

@@ -24,6 +24,7 @@ from dagster_project.commands.recommend import recommend
 from dagster_project.commands.report import report
 from dagster_project.commands.serve import serve
 from dagster_project.commands.similar import similar
+from dagster_project.commands.superseded import superseded
 from dagster_project.commands.together import together
 from dagster_project.terminal import clean
 from resources.retailer import Home
@@ -51,6 +52,7 @@ cli.add_command(recommend)
 cli.add_command(report)
 cli.add_command(serve)
 cli.add_command(similar)
+cli.add_command(superseded)
 cli.add_command(together)
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from resources.made_from import SUPERSEDED
 from resources.model_bundles import MODEL_BUNDLES
 from resources.profile import allowed_text, may_be_empty
 from resources.promotions import PROMOTIONS
@@ -17,7 +18,7 @@ from resources.tables import GROUPS, REGISTRY
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "data_dictionary.md"
 
-DESCRIBED = {**GROUPS, "Where tables and models come from": [MATERIALISATIONS, MODEL_BUNDLES, PROMOTIONS]}
+DESCRIBED = {**GROUPS, "Where tables and models come from": [MATERIALISATIONS, MODEL_BUNDLES, PROMOTIONS, SUPERSEDED]}
 KINDS = {"snapshot": "the whole state on ds", "event": "what happened on ds", "derived": "computed for ds"}
 INTRODUCTION = """# Data dictionary
 

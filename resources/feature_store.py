@@ -20,7 +20,7 @@ import duckdb
 
 from atelier.errors import ContractViolation, DamagedFile, PartitionMissing
 from resources import tables as registry
-from resources.pointers import Pointer, Pointers, check_part, combined_version, file_name, launch_command
+from resources.pointers import Pointer, Pointers, check_part, file_name, launch_command, shown_version
 from resources.schema import Table
 from resources.staging import Data, SchemaMismatch, StagedFile, Stager, open_duckdb
 from resources.storage import open_storage
@@ -292,8 +292,7 @@ class FeatureStore:
 
     def data_version(self, table: str, as_of: date) -> str:
         """The digest of what :meth:`connect` shows of a table: the day's partition, all days up to it for events."""
-        visible = self._visible(registry.table(table), as_of)
-        return combined_version(f"{each.ds}/{each.part}/{each.data_version}" for each in visible)
+        return shown_version(self._visible(registry.table(table), as_of))
 
     def _visible(self, table: Table, as_of: date) -> list[Pointer]:
         if table.kind == "event":

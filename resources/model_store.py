@@ -4,7 +4,8 @@ What belongs here: publishing a folder of model files under the digest of its co
 withdrawal, opening and verifying a bundle. What does not: what the files mean, which each model's own ``save`` and
 ``load`` know.
 
-A bundle is ``<root>/models/<name>/<model_id>/``; ``<root>/models/<name>/ds=<day>.json`` names the bundle of a day.
+A bundle is ``<root>/models/<name>/<model_id>/``; ``<root>/models/<name>/ds=<day>.json`` names the bundle of a day, and
+``<root>/models/<name>/recipe=<digest>.json`` the one that came of a recipe: of all that the training depends on.
 """
 
 import hashlib
@@ -39,6 +40,7 @@ LIBRARIES = (
 OWN_JOBS = frozenset({"image_backbone"})  # models that a job of the same name makes; all others are made every day
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 MODEL_ID = re.compile(r"[0-9a-f]{32}")
+RECIPE = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,14 @@ class Bundle:
     manifest: BundleManifest
 
 
+def job_of(name: str) -> str:
+    """The job that makes a model."""
+    return name if name in OWN_JOBS else "daily_retrain"
+
+
 def launch_command(name: str, ds: date | str) -> str:
     """The command that makes a missing bundle."""
-    return f"dg launch --job {name if name in OWN_JOBS else 'daily_retrain'} --partition {ds}"
+    return f"dg launch --job {job_of(name)} --partition {ds}"
 
 
 class ModelStore:
@@ -107,6 +114,7 @@ class ModelStore:
         seed: int | None = None,
         code_version: str = "",
         run_id: str = "",
+        recipe: str | None = None,
     ) -> Bundle:
         """Store what ``save`` writes, and make it the model of ``ds``. The same content again leaves the same folder.
 
@@ -120,6 +128,7 @@ class ModelStore:
             seed: the training's.
             code_version: the training code's.
             run_id: the run, for the pointer; it never enters the bundle.
+            recipe: a digest of all that the training depends on, by which :meth:`made_by` finds the bundle again.
 
         Raises:
             BundleError: ``save`` wrote nothing, a link, ``manifest.json``, or a type of file that is not safe to load.
@@ -131,11 +140,53 @@ class ModelStore:
             save(folder)
             files = _digests(folder, name)
             identity, read = identity_of(files, upstreams), dict(sorted(upstreams.items()))
-            manifest = BundleManifest(name, identity, ds.isoformat(), read, code_version, seed, _libraries(), files)
+            manifest = BundleManifest(
+                name, identity, ds.isoformat(), read, code_version, seed, library_versions(), files
+            )
             (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
             self._place(folder, name, manifest.model_id)
+        if recipe is not None:
+            text = json.dumps({"model_id": manifest.model_id}) + "\n"
+            replace_text(self._root, text, self._recipe_file(name, recipe))
         self._point(name, ds, manifest.model_id, run_id)
         return self.bundle(name, manifest.model_id, verify=False)
+
+    def made_by(self, name: str, recipe: str) -> Bundle | None:
+        """The sound bundle that came of a recipe; None where there is none, so that it has to be trained.
+
+        A bundle that was removed since, for example because a customer was forgotten, is none. Of a damaged one, or a
+        damaged record of the recipe, a warning is given; the training that follows replaces it.
+
+        Args:
+            name: the model's name.
+            recipe: as :meth:`publish` was given it.
+        """
+        file = self._recipe_file(name, recipe)
+        try:
+            identity = str(json.loads(as_text(file.read_bytes()))["model_id"])
+            return self.bundle(name, identity) if self.path(name, identity).is_dir() else None
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            warnings.warn(f"{file} is not the record of a recipe ({error}); it is written again now.", stacklevel=2)
+        except BundleError as error:
+            warnings.warn(f"{error}; it is trained again now.", stacklevel=2)
+        return None
+
+    def reuse(self, bundle: Bundle, ds: date, run_id: str = "") -> None:
+        """Make a bundle that exists the model of ``ds`` as well.
+
+        Args:
+            bundle: from :meth:`made_by`.
+            ds: the day.
+            run_id: the run, for the pointer.
+        """
+        self._point(bundle.manifest.name, ds, bundle.model_id, run_id)
+
+    def _recipe_file(self, name: str, recipe: str) -> Path:
+        if not RECIPE.fullmatch(recipe):
+            raise ValueError(f"{recipe!r} is not the digest of a recipe: 64 hexadecimal digits")
+        return self._folder(name) / f"recipe={recipe}.json"
 
     def _place(self, folder: Path, name: str, identity: str) -> None:
         target = self.path(name, identity)
@@ -348,7 +399,8 @@ def _digests(folder: Path, name: str) -> dict[str, str]:
     return digests
 
 
-def _libraries() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
+    """The versions of the libraries on which a training depends, of those that are installed."""
     versions = {}
     for library in LIBRARIES:
         try:

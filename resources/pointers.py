@@ -121,6 +121,11 @@ def combined_version(versions: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(versions)).encode()).hexdigest()
 
 
+def shown_version(pointers: Iterable[Pointer]) -> str:
+    """The data version of what a reader is shown: of all the partitions together that ``pointers`` name."""
+    return combined_version(f"{each.ds}/{each.part}/{each.data_version}" for each in pointers)
+
+
 class Pointers:
     """The pointers of a store.
 

@@ -11,6 +11,7 @@ It always shows the newest state of the whole store, whichever day asked for it:
 - ``latest_<table>``: the newest day of each (of each part, where a table has parts);
 - ``materialisations``: which run wrote which partition;
 - ``model_bundles``: what each model was trained on, read from the manifests;
+- ``superseded``: what was made from data that have been replaced since (:mod:`resources.made_from`);
 - ``promotions``: which recommender serves from which day on, read from the records of ``atelier promote``;
 - ``image_embeddings`` with the vectors themselves, read from the embedding cache.
 
@@ -30,6 +31,8 @@ from atelier.errors import AtelierError
 from atelier.file_pattern import file_pattern
 from resources.embedding_cache import EmbeddingCache
 from resources.frames import empty_table
+from resources.made_from import SUPERSEDED, superseded
+from resources.made_from import rows as superseded_rows
 from resources.model_bundles import MODEL_BUNDLES, manifests
 from resources.model_bundles import rows as bundle_rows
 from resources.pointers import Pointer
@@ -157,6 +160,7 @@ class _Publisher:
         self._connection.begin()  # hundreds of statements: one write to disk, not one each
         self._small(MATERIALISATIONS, [asdict(pointer) for pointer in self._pointers])
         self._small(MODEL_BUNDLES, bundle_rows(manifests(self._root) if self._root else []))
+        self._small(SUPERSEDED, superseded_rows(superseded(self._root) if self._root else []))
         self._small(PROMOTIONS, promotion_rows(Promotions(self._root).history() if self._root else []))
         for table in REGISTRY.values():
             pointers = [pointer for pointer in self._pointers if pointer.table == table.name]

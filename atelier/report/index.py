@@ -5,7 +5,7 @@ which files there are (:mod:`assets.report_index`), the summary of a day (:mod:`
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -91,33 +91,45 @@ def links_of(ds: date, days: Sequence[date]) -> list[Link]:
     return [*before, Link(f"{INDEX}#day-{ds}", "All days", "up"), Link(f"{INDEX}#after-{ds}", "Next day →", "next")]
 
 
-def index_page(title: str, records: Sequence[DayRecord]) -> str:
+def index_page(title: str, records: Sequence[DayRecord], superseded: Collection[date] = ()) -> str:
     """The page of all days as one HTML document, the newest day first; the same bytes for the same records.
 
     Args:
         title: the page's heading.
         records: one for each day that has a page.
+        superseded: the days that were made from data which have been replaced since.
     """
     newest = sorted(records, key=lambda record: record.ds, reverse=True)
     shown = f"{newest[-1].ds} … {newest[0].ds}" if newest else "no day yet"
-    return render_page(title, shown, [days_section(newest)], footer="Made by Atelier, from what each day's page says.")
+    return render_page(
+        title, shown, [days_section(newest, superseded)], footer="Made by Atelier, from what each day's page says."
+    )
 
 
 @parts.section("All days", "days", "No page has been written yet.", "daily_retrain")
-def days_section(records: Sequence[DayRecord]) -> Iterator[str]:
+def days_section(records: Sequence[DayRecord], superseded: Collection[date] = ()) -> Iterator[str]:
     """A row for each day.
 
     Args:
         records: the newest first.
+        superseded: as :func:`index_page`; where there are any, a column says which.
     """
     yield Markup('<p id="after-{}">The newest day stands first; a day leads to its page.</p>\n').format(records[0].ds)
     subjects = list(dict.fromkeys(subject for record in records for subject in record.figures))
     later = [*(record.ds for record in records[1:]), None]
     rows = [
-        [_day(record.ds, before), parts.Badge(STATUSES[record.status], record.status), *_figures(record, subjects)]
+        [
+            _day(record.ds, before),
+            parts.Badge(STATUSES[record.status], record.status),
+            *([_data(record.ds, superseded)] if superseded else []),
+            *_figures(record, subjects),
+        ]
         for record, before in zip(records, later, strict=True)
     ]
-    heads = ["Day", "Status", *subjects]
+    heads = ["Day", "Status", *(["Data"] if superseded else []), *subjects]
+    if superseded:
+        said = "{} days were made from data that have been replaced since; `atelier superseded` says from which."
+        yield Markup("<p>{}</p>\n").format(said.format(len(set(superseded))))
     yield parts.table("The status of each day, and the figure of each line of its summary.", heads, rows, heads)
 
 
@@ -125,6 +137,10 @@ def _day(ds: date, before: date | None) -> Markup:
     """The link to a day's page; it is also where the page before it leads to as its next day."""
     after = Markup('<span id="after-{}"></span>').format(before) if before else ""
     return Markup('{}<a class="keep" id="day-{}" href="{}">{}</a>').format(after, ds, page_name(ds), ds)
+
+
+def _data(ds: date, superseded: Collection[date]) -> parts.Badge:
+    return parts.Badge("! superseded", WARN) if ds in superseded else parts.Badge("✓ as stored", GOOD)
 
 
 def _figures(record: DayRecord, subjects: Sequence[str]) -> list[str]:

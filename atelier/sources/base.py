@@ -42,6 +42,17 @@ class Source(Protocol):
     @property
     def tables(self) -> frozenset[str]: ...  # noqa: D102
 
+    def files_of(self, table: str, day: date) -> Sequence[Path]:
+        """The files that a table of one day is read from, with those of the tables that it refers to.
+
+        Photographs are not among them.
+
+        Args:
+            table: one of ``tables``.
+            day: the day.
+        """
+        ...
+
     def land(self, table: str, days: Sequence[date]) -> Iterator[tuple[date, Landed]]:
         """Read one table for a range of days, in one pass over the files.
 

@@ -104,6 +104,14 @@ class HmSource:
             raise source_error(file, "no row has a readable date", "Write dates as YYYY-MM-DD.", column="t_dat")
         return first, last
 
+    def files_of(self, table: str, day: date) -> Sequence[Path]:
+        """The files that a table of one day is read from: see :meth:`atelier.sources.base.Source.files_of`.
+
+        Every file holds all days, so that a change of one is a change of every day.
+        """
+        answers = file_on(self.feedback, day) if table == FEEDBACK else None
+        return [*self.files.values(), *([] if answers is None else [answers])]
+
     def land(self, table: str, days: Sequence[date]) -> Iterator[tuple[date, Landed]]:
         """Read one table for a range of days: see :meth:`atelier.sources.base.Source.land`.
 

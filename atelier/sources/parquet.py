@@ -125,6 +125,13 @@ class ParquetSource:
         """The last day the files hold; None where they go on growing."""
         return self.options.last_day or self.retailer.last_day
 
+    def files_of(self, table: str, day: date) -> Sequence[Path]:
+        """The files that a table of one day is read from: see :meth:`atelier.sources.base.Source.files_of`."""
+        own = self.files[table].get(day) if table == "interactions" else file_on(self.files[table], day)
+        referred = sorted({other for _, other in LAYOUTS[table].references} & self.tables)
+        found = [own, *(file_on(self.files[other], day) for other in referred)]
+        return [file for file in found if file is not None]
+
     def land(self, table: str, days: Sequence[date]) -> Iterator[tuple[date, Landed]]:
         """Read one table for a range of days: see :meth:`atelier.sources.base.Source.land`.
 

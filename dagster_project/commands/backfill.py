@@ -7,7 +7,7 @@ trained for one day, so a range of ``daily_retrain`` is a run for each day, the 
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -17,7 +17,8 @@ import click
 
 from assets.evaluation import TAG
 from atelier.errors import AtelierError
-from resources.days import day_of
+from dagster_project.commands.superseded import days_of
+from resources.days import day_of, newest_day
 from resources.retailer import Home, Settings, SettingsError, day_range
 
 if TYPE_CHECKING:
@@ -34,18 +35,46 @@ class BackfillStopped(AtelierError):
 
 
 @click.command()
-@click.argument("first")
-@click.argument("last")
+@click.argument("first", required=False)
+@click.argument("last", required=False)
 @click.option("--job", default="daily_retrain", show_default=True, help="The job to run, for example judge.")
-def backfill(first: str, last: str, job: str) -> None:
+@click.option("--superseded", is_flag=True, help="Only days that were made from data which have been replaced since.")
+def backfill(first: str | None, last: str | None, job: str, superseded: bool) -> None:
     """Run a job for every day from FIRST to LAST, both counted and written YYYY-MM-DD, the oldest first.
 
-    The days' data have to be there: ingest them before with --job ingest, which is one run for the whole range.
+    The days' data have to be there: ingest them before with --job ingest, which is one run for the whole range. With
+    --superseded, FIRST and LAST may be left out.
     """
     home = Home.initialised()
-    days = days_between(home.settings, first, last)
+    days = chosen_days(home.settings, first, last, whole_home=superseded)
+    if superseded:
+        days = superseded_days(home, job, days)
+        if not days:
+            click.echo(f"{job}: every day is made from what is stored now")
+            return
     with runner(home, job) as run:
-        run_days(job, days, run)
+        run_days(job, days, run, f"--superseded --job {job}" if superseded else None)
+
+
+def chosen_days(settings: Settings, first: str | None, last: str | None, *, whole_home: bool) -> Sequence[date]:
+    """The days of the arguments; with ``whole_home`` all days of the home where there are none.
+
+    Raises:
+        UsageError: an argument is missing.
+        AtelierError: as :func:`days_between`.
+    """
+    if first is None and whole_home:
+        return day_range(settings.first_day, newest_day(settings))
+    if first is None or last is None:
+        raise click.UsageError("name the FIRST and the LAST day; only with --superseded both may be left out")
+    return days_between(settings, first, last)
+
+
+def superseded_days(home: Home, job: str, days: Collection[date]) -> Sequence[date]:
+    """Which of some days a job has to make again, because their data have been replaced since."""
+    from resources.made_from import superseded as find
+
+    return [day for day in days_of(job, find(home.store)) if day in set(days)]
 
 
 def days_between(settings: Settings, first: str, last: str) -> Sequence[date]:
@@ -61,8 +90,14 @@ def days_between(settings: Settings, first: str, last: str) -> Sequence[date]:
     return days
 
 
-def run_days(job: str, days: Sequence[date], run: Run) -> None:
+def run_days(job: str, days: Sequence[date], run: Run, going_on: str | None = None) -> None:
     """Run ``job`` for each of ``days``, or once for all of them where it can do a range.
+
+    Args:
+        job: its name.
+        days: ascending.
+        run: runs one of them.
+        going_on: the arguments that go on after a failure; None: those of the days that are left.
 
     Raises:
         BackfillStopped: a run failed; the days before it are done, those after it were not begun.
@@ -74,9 +109,8 @@ def run_days(job: str, days: Sequence[date], run: Run) -> None:
         try:
             nothing = run(day, end)
         except AtelierError as error:
-            raise BackfillStopped(
-                f"{error}\nMend the cause, then go on with: atelier backfill {day} {days[-1]} --job {job}"
-            ) from error
+            rest = going_on or f"{day} {days[-1]} --job {job}"
+            raise BackfillStopped(f"{error}\nMend the cause, then go on with: atelier backfill {rest}") from error
         click.echo(f"! {named}: {nothing}" if nothing else f"✓ {named}")
 
 

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from pathlib import Path
 from time import time
 
+import click
 import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +20,7 @@ from atelier.errors import AtelierError
 from dagster_project.cli import cli
 from dagster_project.commands.backfill import (
     BackfillStopped,
+    chosen_days,
     days_between,
     name_dagster,
     nothing_judged,
@@ -75,6 +77,14 @@ def test_the_older_day_comes_first() -> None:
     assert days_between(SETTINGS, "2025-03-04", "2025-03-04") == [date(2025, 3, 4)]
     with pytest.raises(AtelierError, match="name the older day first"):
         days_between(SETTINGS, "2025-03-06", "2025-03-04")
+
+
+def test_only_for_superseded_days_the_range_may_be_left_out() -> None:
+    assert chosen_days(SETTINGS, None, None, whole_home=True) == days_between(SETTINGS, str(FIRST), str(LAST))
+    assert chosen_days(SETTINGS, str(LAST), str(LAST), whole_home=True) == [LAST]
+    for first, last, whole_home in ((None, None, False), (str(FIRST), None, False), (str(FIRST), None, True)):
+        with pytest.raises(click.UsageError, match="only with --superseded both may be left out"):
+            chosen_days(SETTINGS, first, last, whole_home=whole_home)
 
 
 DAYS = days_between(SETTINGS, "2025-03-04", "2025-03-06")
@@ -186,3 +196,11 @@ def test_a_daemon_is_at_work_where_it_was_heard_of_just_now() -> None:
         for seconds, at_work in ((HEARD_WITHIN + 60, False), (1, True)):
             instance.add_daemon_heartbeat(DaemonHeartbeat(time() - seconds, "SCHEDULER", "1", []))
             assert daemon_at_work(instance) == at_work
+
+
+def test_a_backfill_of_superseded_days_goes_on_with_those() -> None:
+    def fail(first: date, last: date | None) -> str | None:
+        raise AtelierError("a step failed")
+
+    with pytest.raises(BackfillStopped, match=r"go on with: atelier backfill --superseded --job judge$"):
+        run_days("judge", DAYS, fail, "--superseded --job judge")

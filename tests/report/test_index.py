@@ -117,3 +117,11 @@ def test_the_damaged_record_of_another_day_is_named_with_the_command_and_stops_n
     assert 'id="day-2025-03-07"' in index.read_text(), "the day is shown by its page alone"
     write_index(tmp_path, "Days", DAYS[0], LINES)  # its own day mends it
     write_index(tmp_path, "Days", DAYS[1], LINES)
+
+
+def test_days_that_were_made_from_data_that_have_been_replaced_are_marked() -> None:
+    records = [DayRecord.of(day, LINES[:1]) for day in DAYS]
+    assert "superseded" not in index_page("Shop", records)
+    shown = text(index_page("Shop", records, [DAYS[0], DAYS[1], date(2024, 1, 1)]))
+    assert "3 days were made from data that have been replaced since" in shown
+    assert "2025-03-14 ✓ fine ✓ as stored ✓ 812 2025-03-13 ✓ fine ! superseded ✓ 812" in shown
