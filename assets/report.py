@@ -99,6 +99,16 @@ def _ingest(step: Step) -> "Section":
     return ingest_section(counts, faults, empty)
 
 
+def _drift(step: Step) -> "Section":
+    from assets.drift import TABLE
+    from atelier.drift.verdicts import DriftConfig
+    from atelier.report.drift import drift_section
+
+    earlier = [step.ds - timedelta(days=back) for back in reversed(range(1, DriftConfig().history + 1))]
+    history = [(day, frame) for day in earlier if (frame := partition(step, TABLE, day)) is not None]
+    return drift_section(partition(step, TABLE), history)
+
+
 def _checks(step: Step) -> "Section":
     from atelier.report.checks import checks_section
 
@@ -314,6 +324,7 @@ def _search(step: Step) -> "Section":
 #: What each stage contributes below the summary of the day, in the order in which it is read.
 SECTIONS: tuple[Callable[[Step], "Section | None"], ...] = (
     _missing,
+    _drift,
     _changes,
     _leaderboard,
     _recommendations,

@@ -7,7 +7,7 @@ measuring (:mod:`atelier.drift`), verdicts (:mod:`atelier.drift.verdicts`).
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from atelier.errors import PartitionMissing
@@ -47,13 +47,14 @@ class DayTables:
 
     Args:
         store: the feature store.
-        cache: the vectors of photographs.
+        vectors: the cache of the vectors of photographs.
         customers: of how many the lists are read.
     """
 
-    def __init__(self, store: "FeatureStore", cache: "EmbeddingCache", customers: int = CUSTOMERS) -> None:
-        self._store, self._cache, self._customers = store, cache, customers
+    def __init__(self, store: "FeatureStore", vectors: "EmbeddingCache", customers: int = CUSTOMERS) -> None:
+        self._store, self._cache, self._customers = store, vectors, customers
         self._held = lru_cache(maxsize=HELD)(self._read)
+        self._versions = cache(self._index)
 
     def read(self, table: str, ds: date) -> "pd.DataFrame | None":
         """A table of a day; ``vectors``: digest, embedding of its photographs."""
@@ -62,8 +63,14 @@ class DayTables:
     def version(self, table: str, ds: date) -> str:
         """The digest of what :meth:`read` reads; empty where there is nothing."""
         stored = "image_embeddings" if table == VECTORS else table
-        found = [each for each in self._store.pointers(stored) if each.ds == ds]
-        return combined_version(f"{each.part}/{each.data_version}" for each in found) if found else ""
+        return self._versions(stored).get(ds, "")
+
+    def _index(self, table: str) -> dict[date, str]:
+        """The version of each day of a table; pointers are read once."""
+        found: dict[date, list[str]] = {}
+        for each in self._store.pointers(table):
+            found.setdefault(each.ds, []).append(f"{each.part}/{each.data_version}")
+        return {day: combined_version(versions) for day, versions in found.items()}
 
     def _read(self, table: str, ds: date) -> "pd.DataFrame | None":
         try:

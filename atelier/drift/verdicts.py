@@ -8,10 +8,10 @@ all of them flag it. So a weekend is not flagged for being no weekday, nor the d
 for being like the days before it; and what changed for good is flagged when it changes.
 
 Days differ by more than the chance of sampling: customers come in sessions, shops do not reduce the same number of
-prices every Monday. The factor of that, the dispersion φ, is estimated for each figure from how earlier days differ from
-the same weekday of the week before, as in quasi-likelihood (McCullagh & Nelder, Generalized Linear Models, 1989, 4.5):
-χ² / df over φ is F distributed. An earlier fault would raise φ and hide the next one, so the largest of the earlier days
-are left out, and the mean of the others is divided by what it would be if nothing but chance were at work.
+prices every Monday. The factor of that, the dispersion φ, is estimated for each figure from how earlier days differ
+from the same weekday of the week before, as in quasi-likelihood (McCullagh & Nelder, Generalized Linear Models, 1989,
+4.5): χ² / df over φ is F distributed. An earlier fault would raise φ and hide the next one, so the largest of the
+earlier days are left out, and the mean of the others is divided by what it would be if only chance were at work.
 """
 
 from collections.abc import Mapping

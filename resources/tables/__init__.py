@@ -6,7 +6,7 @@ the Great Expectations suites and the data dictionary.
 """
 
 from resources.schema import Table
-from resources.tables import attributes, evaluation, features, raw, recommendations, studies
+from resources.tables import attributes, evaluation, features, monitoring, raw, recommendations, studies
 
 _MODULES = {
     "What the source delivers": raw,
@@ -14,6 +14,7 @@ _MODULES = {
     "Features": features,
     "What is recommended": recommendations,
     "Evaluation": evaluation,
+    "Monitoring": monitoring,
     "Studies": studies,
 }
 #: The tables of each group, in the order in which data flows.
