@@ -88,7 +88,7 @@ def test_a_verdict_depends_neither_on_the_days_run_before_nor_on_later_ones(home
     store, last = FeatureStore(home.store, threads=1), day(DAYS - 2)
     run(home, last)
     alone = store.pointer(TABLE, last)
-    for number in range(5, DAYS):
+    for number in (DAYS - 4, DAYS - 1):
         run(home, day(number))
     run(home, last)
     assert alone is not None
