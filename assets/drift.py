@@ -114,9 +114,9 @@ def summary(flagged: "pd.DataFrame", known: int) -> str:
     if flagged.empty:
         return f"none of {known} figures is unusual" if known else "too few earlier days are stored to tell"
     named = "; ".join(
-        f"{row.name}{f', {row.level}' if row.level else ''}: {row.today:.4g} after {row.earlier:.4g} on "
-        f"{row.compared_with}"
-        for row in flagged.head(NAMED).itertuples(index=False)
+        f"{row['name']}{', ' + row['level'] if row['level'] else ''}: {row['today']:.4g} after {row['earlier']:.4g} on "
+        f"{row['compared_with']}"
+        for row in flagged.head(NAMED).to_dict("records")
     )
     more = f"; and {len(flagged) - NAMED} more" if len(flagged) > NAMED else ""
     return f"{len(flagged)} of {known} figures are unusual: {named}{more}"

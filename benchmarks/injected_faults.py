@@ -74,7 +74,7 @@ def _photographs_swapped(day: Day) -> dict[str, pd.DataFrame]:
 
 def _prices_times_100(day: Day) -> dict[str, pd.DataFrame]:
     articles = day.today["articles"].copy()
-    articles["price"] = articles["price"] * Decimal(100)
+    articles["price"] = articles["price"].map(lambda price: price * 100, na_action="ignore")
     return {"articles": articles}
 
 
@@ -139,13 +139,17 @@ def _time_zone_off(day: Day) -> dict[str, pd.DataFrame]:
     events = day.today["interactions"]
     earlier = events["occurred_at"] - pd.Timedelta(hours=1)
     midnight = pd.Timestamp(day.ds)
-    return {"interactions": events.assign(occurred_at=earlier.clip(lower=midnight).astype(events["occurred_at"].dtype))}
+    return {
+        "interactions": events.assign(
+            occurred_at=earlier.where(earlier >= midnight, midnight).astype(events["occurred_at"].dtype)
+        )
+    }
 
 
 def _half_in_other_currency(day: Day) -> dict[str, pd.DataFrame]:
     events = day.today["interactions"].copy()
     other = day.rng.random(len(events)) < 0.5
-    converted = (events.loc[other, "price"] * EXCHANGE_RATE).map(lambda price: price.quantize(Decimal("0.01")))
+    converted = events.loc[other, "price"].map(lambda price: (price * EXCHANGE_RATE).quantize(Decimal("0.01")))
     events["price"] = events["price"].where(~other, converted)
     return {"interactions": events}
 
@@ -203,7 +207,8 @@ def _vectors_zero(day: Day) -> dict[str, pd.DataFrame]:
 
 def _first_model(lists: pd.DataFrame) -> "pd.Series[bool]":
     """Which rows are of the model that is personal and comes first in the alphabet."""
-    return lists["model"] == min(set(lists["model"]) - {"popular"})
+    first: pd.Series[bool] = lists["model"] == min(set(lists["model"]) - {"popular"})
+    return first
 
 
 def _lists_constant(day: Day) -> dict[str, pd.DataFrame]:

@@ -78,7 +78,7 @@ def _compared(rows: pd.DataFrame) -> pd.DataFrame:
         spread = [rows[name].to_numpy(np.float64) for name in ("variance", "variance_before")]
         terms, effects, shown = _welch(a, b, n, m, spread)
     df = np.bincount(figure).astype(np.float64)
-    chi2 = np.bincount(figure, terms)
+    chi2: Floats = np.bincount(figure, terms).astype(np.float64)
     effect = np.bincount(figure, effects if kind != "projections" else effects**2)
     if kind == "projections":
         effect = np.sqrt(effect / df)
@@ -143,4 +143,5 @@ def _g_test(rows: pd.DataFrame) -> tuple[Floats, Floats]:
         ratio = np.divide(observed, wanted, out=np.ones_like(observed), where=(observed > 0) & (wanted > 0))
         parts += 2 * observed * np.log(ratio)
     figure = merged["figure"].to_numpy()
-    return np.bincount(figure, parts), np.maximum(np.bincount(figure) - 1, 1).astype(np.float64)
+    g: Floats = np.bincount(figure, parts).astype(np.float64)
+    return g, np.maximum(np.bincount(figure) - 1, 1).astype(np.float64)

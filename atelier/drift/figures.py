@@ -129,8 +129,10 @@ def bands(values: "pd.Series[Any]", width: float, *, logarithmic: bool = False) 
         logarithmic: whether bands are of ratios; what is not above 0 is in the band ``0`` then.
     """
     numbers = pd.to_numeric(values, errors="raise").astype("float64")
-    scaled = np.log2(numbers.where(numbers > 0)) if logarithmic else numbers
-    named = (np.floor(scaled / width) * width).map("{:g}".format, na_action="ignore").astype("object")
+    positive = numbers.where(numbers > 0)
+    scaled = pd.Series(np.log2(positive.to_numpy()), index=numbers.index) if logarithmic else numbers
+    starts = (scaled // width) * width
+    named: pd.Series[Any] = starts.map("{:g}".format, na_action="ignore").astype("object")
     return named.where(scaled.notna(), "0").where(numbers.notna()) if logarithmic else named
 
 
