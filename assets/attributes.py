@@ -1,14 +1,16 @@
-"""Attributes: the model of the day, how good it is, and the completed catalogue.
+"""Attributes: the model of the day, how good it is, its gates, and the completed catalogue.
 
-What belongs here: training, completing. What does not: gathering what the network reads
+What belongs here: training, measuring, completing. What does not: gathering what the network reads
 (:mod:`resources.article_inputs`), the network (:mod:`atelier.attributes`).
 """
 
+import json
 from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
+from assets.champions import chosen_bundle, failed
 from assets.stage import stage
 from assets.step import Step
 from resources.article_inputs import INPUTS, article_inputs
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from atelier.attributes import AttributeConfig
+    from atelier.monitoring.gates import Gate
     from resources.model_store import Bundle
 
 GROUP = "attributes"
+MODEL = "attribute_model"
 
 
 class NetworkTraining(dg.Config):
@@ -217,18 +221,38 @@ def attribute_config(config: NetworkTraining, articles: int) -> "AttributeConfig
         raise dg.Failure(f"the attribute network's config cannot be used: {faults(error)}") from error
 
 
+def gates_of_attributes(step: Step) -> "list[Gate]":
+    """The gates of tonight's network: its weights, and its calibration on the styles that were held out."""
+    from atelier.monitoring.gates import attribute_gates, finite_gate
+
+    bundle, metrics = step.bundle(MODEL), step.read("attribute_metrics")
+    coverage = float(json.loads((bundle.path / "config.json").read_text(encoding="utf-8"))["config"]["coverage"])
+    with step.connect("articles") as con:
+        independent = styles_per_article(con.table("articles").select("product_code").df())
+    short = short_of_coverage(metrics, coverage, independent)
+    measured = attribute_gates(MODEL, metrics, short, step.home.settings.gates)
+    return [finite_gate(MODEL, bundle.path), *measured]
+
+
 @stage(
     produces=["predicted_attributes"],
-    deps=["attribute_model", *INPUTS, "annotated_attributes"],
+    deps=["attribute_model", "attribute_metrics", *INPUTS, "annotated_attributes"],
     group=GROUP,
     checks={"every_article_has_attributes": "Whether every article of the day has a value of each attribute."},
     pool=gpu_pool(),
 )
 def predicted_attributes(step: Step) -> None:
-    """The complete catalogue: annotated values, otherwise predicted ones, each with its prediction set."""
+    """The complete catalogue: annotated values, otherwise predicted ones, each with its prediction set.
+
+    Where tonight's model fails its gates, the one that passed last predicts.
+    """
     from atelier.attributes import AttributeModel, complete
 
-    bundle = step.bundle("attribute_model")
+    faults = failed(gates := gates_of_attributes(step))
+    bundle = chosen_bundle(step, MODEL, gates)
+    step.note(
+        "predicted_attributes", predicted_by=bundle.manifest.training_day, **({"gates": faults} if faults else {})
+    )
     model = AttributeModel.load(bundle.path, device=str(step.compute.apply()))
     articles = article_inputs(step.store, step.cache, step.ds)
     table = complete(model, articles, step.read("annotated_attributes"), model_id=bundle.model_id)

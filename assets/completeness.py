@@ -1,7 +1,7 @@
-"""The last step of the day, which checks that everything was made.
+"""The last step of the day, which checks that everything was made, and is fit to be shown.
 
-What belongs here: that step, which fails the run and names what is missing. What does not: recording why it is missing,
-which the failed step does itself (:mod:`assets.results`).
+What belongs here: that step, which fails the run and names what is missing or failed its gates. What does not:
+recording why it is missing, which the failed step does itself (:mod:`assets.results`); measuring (:mod:`assets.gates`).
 """
 
 from collections.abc import Iterable
@@ -9,6 +9,7 @@ from datetime import date
 
 import dagster as dg
 
+from assets.gates import CHECK as GATE_CHECK
 from assets.publishing import GROUP
 from assets.results import MADE
 from assets.stage import stage
@@ -28,16 +29,25 @@ def remake_command(missing: Iterable[str], ds: date) -> str:
     return f'dg launch --assets "{",".join([*missing, *published])}" --partition {ds}'
 
 
+def failed_gates(step: Step) -> str | None:
+    """What the gates say of the models of the step's day that failed; None where all passed, or none were run."""
+    history = step.check_history()
+    failed = history.loc[(history["check"] == GATE_CHECK) & ~history["success"], "observed"]
+    return None if failed.empty else str(failed.iloc[0])
+
+
 @stage(produces=["completeness"], deps=["feature_store", "report"], group=GROUP)
 def completeness(step: Step) -> None:
-    """Fails if a model, its lists or its neighbours are missing, after database and report were published."""
-    absent = missing_assets(step)
+    """Fails if a model, its lists or its neighbours are missing or failed the gates, after everything was published."""
+    absent, failed, said = missing_assets(step), failed_gates(step), []
     if absent:
         reasons = "\n".join(f"  {asset}: {reason}" for asset, reason in absent.items())
         command = remake_command(absent, step.ds)
-        raise dg.Failure(
-            f"of {step.ds} is missing:\n{reasons}\nMend the cause, then make them with: {command}", allow_retries=False
-        )
+        said.append(f"of {step.ds} is missing:\n{reasons}\nMend the cause, then make them with: {command}")
+    if failed:
+        said.append(f"on {step.ds} models failed their gates:\n{failed}\nEach champion stays; see docs/gates.md")
+    if said:
+        raise dg.Failure("\n".join(said), allow_retries=False)
 
 
 STAGES = (completeness,)

@@ -19,6 +19,7 @@ from assets.retrieval import SIMILAR
 from assets.step import Step
 from atelier.errors import PartitionMissing
 from atelier.recommenders import declared
+from resources.promotions import serving_model
 from resources.retailer import day_range
 from sql import query
 
@@ -37,7 +38,7 @@ def day_facts(step: Step) -> "DayFacts":
     from atelier.report.this_day import DayFacts
 
     rows, lists = _rows(step), _served(step, step.ds)
-    serving = step.home.settings.serving_model
+    serving = serving_model(step.home, step.ds)
     articles, without, without_any = _without_neighbours(step)
     absent = missing_assets(step)
     reason, first = _unjudged(step)
@@ -98,7 +99,7 @@ def _served(step: Step, ds: date) -> "dict[str, Served]":
             rows = con.sql(query("served_lists"), params={"kinds": list(TRAIN_KINDS)}).fetchall()
     except PartitionMissing:
         return {}
-    serving = step.home.settings.serving_model
+    serving = serving_model(step.home, step.ds)
     return {model: Served(*counts) for model, *counts in rows if model == serving or declared(model).reads_content}
 
 

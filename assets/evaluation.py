@@ -165,6 +165,26 @@ def judged_later(settings: Settings, ds: date) -> str:
     return f"The lists of {ds} are evaluated on {later}, once it is ingested: run `{judge_command(later)}`."
 
 
+def check_days(step: Step, origin: date) -> None:
+    """Make sure that lists of the day ``origin`` can be judged by the days since.
+
+    Raises:
+        Failure: it is before the first day, or a day since then was not ingested.
+    """
+    if origin < step.home.settings.first_day:
+        raise dg.Failure(
+            f"nothing to compare on {step.ds}: lists would be made on {origin}, before the first day, "
+            f"{step.home.settings.first_day}"
+        )
+    days = day_range(origin + timedelta(days=1), step.ds)
+    absent = [day for day in days if step.store.pointer("interactions", day) is None]
+    if absent:
+        raise dg.Failure(
+            f"no interactions of {absent[0]} … {absent[-1]}: run "
+            f"`dg launch --job ingest --partition-range {absent[0]}...{absent[-1]}`"
+        )
+
+
 def models_with_lists(step: Step, origin: date) -> list[str]:
     """The models that have lists of a day, in the order of the leaderboard."""
     return [name for name in MODELS if step.store.pointer(TABLE, origin, name) is not None]

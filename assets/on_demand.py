@@ -1,11 +1,11 @@
-"""Jobs that are started by hand, outside the daily DAG: studies, tuning, and a backbone for photographs.
+"""Jobs that are started by hand, outside the daily DAG: studies, tuning, the gate of recipes, a backbone.
 
 What belongs here: which job runs which stages. What does not: the stages' own work.
 """
 
 from dataclasses import dataclass
 
-from assets import attribute_study, daily, image_backbone, recommender_study, sequence_study, tune
+from assets import attribute_study, daily, image_backbone, recipe_gate, recommender_study, sequence_study, tune
 from assets.stage import Stage
 
 
@@ -49,6 +49,13 @@ JOBS: tuple[OnDemand, ...] = (
         tune.STAGES,
         "Tries settings of one recommender on validation days and writes the best as a preset into atelier.toml. No "
         "model uses it until its step is told so. A killed run resumes where it stopped.",
+    ),
+    OnDemand(
+        "recipe_gate",
+        recipe_gate.STAGES,
+        "Judges a recipe (a recommender, its settings and today's code) against the one that serves: both trained up "
+        "to ds − horizon, on the purchases since. A run whose candidate does not pass fails; `atelier promote` "
+        "promotes one that does.",
     ),
     OnDemand(
         "image_backbone",

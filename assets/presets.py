@@ -1,7 +1,8 @@
-"""Presets: how the stage of a recommender takes the settings that the job ``tune`` found.
+"""Presets: how the stage of a recommender takes the settings that the job ``tune`` found, or that were promoted.
 
 What belongs here: the field ``preset`` of a stage's config, what follows from it, and the check for leakage. What does
-not: finding settings (:mod:`assets.tune`), the file they are written into (:mod:`resources.retailer`).
+not: finding settings (:mod:`assets.tune`), the file they are written into (:mod:`resources.retailer`), promoting them
+(:mod:`resources.promotions`).
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from atelier.recommenders.config import RecommenderConfig
 from resources.retailer import faults
 
 if TYPE_CHECKING:
+    from resources.promotions import Promotion
     from resources.retailer import Preset
 
 #: The check of a model's stage: whether its preset was chosen before its day.
@@ -47,7 +49,7 @@ globals().update({each.__name__: each for each in PRESET_CONFIGS.values()})
 
 
 def settled(
-    name: str, config: RecommenderConfig, presets: "Mapping[str, Preset]"
+    name: str, config: RecommenderConfig, presets: "Mapping[str, Preset]", promoted: "Promotion | None" = None
 ) -> "tuple[RecommenderConfig, Preset | None]":
     """The config that a model is fitted with, and the preset that it comes from, if any.
 
@@ -55,6 +57,7 @@ def settled(
         name: the model's.
         config: the config of its stage, or the model's own.
         presets: those of atelier.toml.
+        promoted: the promotion whose recipe holds on the day; it is used where the config names no preset.
 
     Raises:
         Failure: there is no preset of that name, it is another model's, or a field of it cannot be used.
@@ -62,19 +65,28 @@ def settled(
     own = declared(name).config
     values = {field: getattr(config, field) for field in own.model_fields}
     chosen = getattr(config, "preset", None)
-    if chosen is None:
-        return own.model_validate(values), None
-    preset = _preset(name, chosen, presets)
     defaults = own()
     told = {field: value for field, value in values.items() if value != getattr(defaults, field)}
+    if chosen is None:
+        return _validated(name, promoted.config if promoted else {}, told, _promoted_fault(promoted)), None
+    preset = _preset(name, chosen, presets)
+    mend = f"correct [presets.{chosen}] in atelier.toml, or run the job tune again"
+    return _validated(name, preset.fields, told, f"the preset {chosen} cannot be used: {{}}; {mend}"), preset
+
+
+def _promoted_fault(promoted: "Promotion | None") -> str:
+    number = promoted.number if promoted else 0
+    return (
+        f"the recipe of promotion {number} cannot be used by this version: {{}}; `atelier promote --undo` takes it back"
+    )
+
+
+def _validated(name: str, chosen: "Mapping[str, Any]", told: "Mapping[str, Any]", remedy: str) -> RecommenderConfig:
+    """The config of ``chosen`` fields, before which come those that were told in the launchpad."""
     try:
-        return own.model_validate({**preset.fields, **told}), preset
+        return declared(name).config.model_validate({**chosen, **told})
     except ValidationError as error:
-        raise dg.Failure(
-            f"{name}_model: the preset {chosen} cannot be used: {faults(error)}; correct [presets.{chosen}] in "
-            "atelier.toml, or run the job tune again",
-            allow_retries=False,
-        ) from error
+        raise dg.Failure(f"{name}_model: {remedy.format(faults(error))}", allow_retries=False) from error
 
 
 def _preset(name: str, chosen: str, presets: "Mapping[str, Preset]") -> "Preset":

@@ -41,6 +41,8 @@ SHOWN = (
     "catalogue_map",
     *(asset for each in LISTED for asset in each.produces),
     *(asset for each in drift.STAGES for asset in each.produces),
+    "gates",
+    "champions",
     "offline_metrics",
     "customer_metrics",
     "model_comparisons",

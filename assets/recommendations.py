@@ -5,6 +5,7 @@ What belongs here: which model's lists are written for which customers. What doe
 """
 
 from collections.abc import Iterator
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from assets.step import Step
 from atelier.recommenders import FALLBACK, MODELS, declared
 from atelier.recommenders.declaration import Declaration
 from resources.compute import gpu_pool
+from resources.promotions import serving_model
 from sql import query
 
 if TYPE_CHECKING:
@@ -44,9 +46,12 @@ class RecommendationsConfig(dg.Config):
     explained_ranks: int = 10
 
 
-def evaluation_sample(step: Step, size: int) -> "pd.DataFrame":
-    """The customers for whom all models make lists, for evaluation: those of the day with the smallest hashes."""
-    with step.connect("customers") as con:
+def evaluation_sample(step: Step, size: int, day: date | None = None) -> "pd.DataFrame":
+    """The customers for whom all models make lists, for evaluation: those with the smallest hashes.
+
+    They are customers of a day, the step's by default.
+    """
+    with step.store.connect(as_of=day or step.ds, tables=["customers"]) as con:
         frame: pd.DataFrame = con.sql(query("judged_customers"), params={"size": size}).df()
     return frame
 
@@ -60,7 +65,7 @@ def write_lists(name: str, step: Step, config: RecommendationsConfig) -> None:
     """Write the lists of a model with reasons: for all customers if it is served, else for the evaluation sample."""
     device = str(step.compute.apply())
     sample = evaluation_sample(step, config.judged_sample)
-    serves = name == step.home.settings.serving_model
+    serves = name == serving_model(step.home, step.ds)
     customers = known_customers(step) if serves else sample
     explains = config.explained_ranks and declared(name).reads_content
     lists = _Lists(

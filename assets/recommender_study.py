@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from assets.evaluation import KINDS
+from assets.evaluation import KINDS, check_days
 from assets.pictures import album_of, pictures_folder, results_folder, write_pictures
 from assets.recommenders import TRAIN_KINDS, catalogue, training_interactions
 from assets.stage import stage
 from assets.step import Step
 from atelier.code_version import code_version
-from resources.retailer import day_range
 from sql import query
 
 if TYPE_CHECKING:
@@ -173,26 +172,6 @@ def purchases_after(step: Step, origin: date) -> "Interactions":
 
     with step.connect("interactions") as con:
         return Interactions.from_frame(con.sql(query("truth"), params={"origin": origin, "kinds": list(KINDS)}).df())
-
-
-def check_days(step: Step, origin: date) -> None:
-    """Make sure that lists of the day ``origin`` can be judged by the days since.
-
-    Raises:
-        Failure: it is before the first day, or a day since then was not ingested.
-    """
-    if origin < step.home.settings.first_day:
-        raise dg.Failure(
-            f"nothing to compare on {step.ds}: lists would be made on {origin}, before the first day, "
-            f"{step.home.settings.first_day}"
-        )
-    days = day_range(origin + timedelta(days=1), step.ds)
-    absent = [day for day in days if step.store.pointer("interactions", day) is None]
-    if absent:
-        raise dg.Failure(
-            f"no interactions of {absent[0]} … {absent[-1]}: run "
-            f"`dg launch --job ingest --partition-range {absent[0]}...{absent[-1]}`"
-        )
 
 
 def study_plan(config: RecommenderStudy, articles: int, threads: int = 0) -> "RecommenderStudyPlan":

@@ -20,6 +20,7 @@ from atelier.recommenders import DAILY, FALLBACK, MODELS
 from atelier.recommenders.config import RecommenderConfig
 from atelier.recommenders.declaration import Declaration
 from resources.compute import gpu_pool
+from resources.promotions import Promotions
 from resources.retailer import SettingsError
 from sql import query
 
@@ -87,9 +88,9 @@ def catalogue(step: Step, day: date | None = None, *, content: bool = False) -> 
     )
 
 
-def known_customers(step: Step, columns: Sequence[str] = ()) -> "pd.DataFrame":
-    """The customers of the step's day: ``customer_id``, and the given columns of the table."""
-    with step.connect("customers") as con:
+def known_customers(step: Step, columns: Sequence[str] = (), day: date | None = None) -> "pd.DataFrame":
+    """The customers of a day, the step's by default: ``customer_id``, and the given columns of the table."""
+    with step.store.connect(as_of=day or step.ds, tables=["customers"]) as con:
         known = con.table("customers")
         absent = sorted(set(columns) - set(known.columns))
         if absent:
@@ -100,20 +101,35 @@ def known_customers(step: Step, columns: Sequence[str] = ()) -> "pd.DataFrame":
     return frame
 
 
-def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
-    """Fit and publish the model of that name."""
+def fitted(
+    name: str, step: Step, config: RecommenderConfig, device: str, day: date | None = None
+) -> "tuple[Recommender[Any], Interactions, pd.DataFrame]":
+    """A model of a config, fitted on what was known on a day, the step's by default; with its data.
+
+    Returns:
+        The model, the interactions that it was fitted on, and the customers of the day.
+    """
     from atelier import recommenders
 
-    config, preset = settled(name, config, step.home.settings.presets)
-    device, content = str(step.compute.apply()), config.reads_content
     chosen = {field: getattr(config, field) for field in type(config).model_fields}
     if "threads" in chosen:
         chosen["threads"] = step.compute.threads
     model: Recommender[Any] = recommenders.build(name, device, **chosen)
     # Lists leave out articles that count as seen, so those interactions are read even if they are not trained on.
-    train = training_interactions(step, sorted({*config.train_kinds, *config.seen_kinds}))
-    customers = known_customers(step, config.customer_columns)
-    model.fit(train, catalogue=catalogue(step, content=content), customers=customers)
+    train = training_interactions(step, sorted({*config.train_kinds, *config.seen_kinds}), day)
+    customers = known_customers(step, config.customer_columns, day)
+    model.fit(train, catalogue=catalogue(step, day, content=config.reads_content), customers=customers)
+    return model, train, customers
+
+
+def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
+    """Fit and publish the model of that name."""
+    from atelier import recommenders
+
+    promoted = Promotions(step.home.store).of_model(name, step.ds)
+    config, preset = settled(name, config, step.home.settings.presets, promoted)
+    device, content = str(step.compute.apply()), config.reads_content
+    model, train, customers = fitted(name, step, config, device)
     asset = f"{name}_model"
     bundle = step.save_model(
         asset,
@@ -124,6 +140,7 @@ def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
     )
     step.note(asset, interactions=len(train), customers=len(train.customer_ids), articles=len(train.article_ids))
     step.note(asset, **({} if preset is None else {"preset": preset.study}))
+    step.note(asset, **({} if promoted is None or preset else {"promotion": promoted.number}))
     check_preset(step, preset)
     share = float(recommenders.load(bundle.path, device).can_serve(customers["customer_id"]).mean())
     step.check(SERVES, share > 0, f"{name} can rank articles for {share:.1%} of the customers", share=share)

@@ -23,6 +23,7 @@ from assets.stage import stage
 from assets.step import Step, markdown
 from atelier.complement_lists import TABLE as COMPLEMENTS
 from atelier.errors import PartitionMissing
+from resources.promotions import serving_model
 from sql import query
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ def _missing(step: Step) -> "Section | None":
     from atelier.report.missing import missing_section
 
     missing = missing_assets(step)
-    return missing_section(missing, lists_of(step.home.settings.serving_model)) if missing else None
+    return missing_section(missing, lists_of(serving_model(step.home, step.ds))) if missing else None
 
 
 def _leaderboard(step: Step) -> "Section":

@@ -84,7 +84,7 @@ def _check(asset: str, check: CheckResult) -> dg.AssetCheckResult:
         check_name=check.name,
         asset_key=_key(asset),
         description=check.description,
-        severity=dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.ERROR if check.gate else dg.AssetCheckSeverity.WARN,
         metadata=check.metadata,
     )
 

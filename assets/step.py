@@ -55,6 +55,7 @@ class CheckResult:
         description: what was found.
         metadata: figures, for the UI.
         day: the day that it is about; None: it holds for every day of the run.
+        gate: whether a failure is an ERROR, after which the run fails once everything is published.
     """
 
     name: str
@@ -62,6 +63,7 @@ class CheckResult:
     description: str
     metadata: dict[str, Any]
     day: date | None = None
+    gate: bool = False
 
 
 @dataclass
@@ -260,6 +262,19 @@ class Step:
         self.outcome.checks.append(CheckResult(name, passed, description, metadata, day))
         if not passed:
             self.log.warning(description)
+
+    def gate(self, name: str, passed: bool, description: str, **metadata: Any) -> None:
+        """Record the result of a declared check whose failure is an ERROR, but stops no step that follows.
+
+        Args:
+            name: of the check, as the stage declares it.
+            passed: whether it passed.
+            description: what was found, and what was done.
+            metadata: figures, for the UI.
+        """
+        self.outcome.checks.append(CheckResult(name, passed, description, metadata, gate=True))
+        if not passed:
+            self.log.error(description)
 
     def tag_run(self, key: str, text: str) -> None:
         """Put a tag on the run, which Dagster's list of runs shows.

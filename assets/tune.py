@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 
-from assets.evaluation import KINDS
+from assets.evaluation import KINDS, check_days
 from assets.pictures import pictures_folder, results_folder, write_pictures
-from assets.recommender_study import GROUP, check_days, purchases_after
+from assets.recommender_study import GROUP, purchases_after
 from assets.recommenders import TRAIN_KINDS, catalogue, training_interactions
 from assets.stage import stage
 from assets.step import Step

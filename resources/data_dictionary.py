@@ -10,13 +10,14 @@ from pathlib import Path
 
 from resources.model_bundles import MODEL_BUNDLES
 from resources.profile import allowed_text, may_be_empty
+from resources.promotions import PROMOTIONS
 from resources.publishing import CATALOGUE, MATERIALISATIONS, VIEWS, leading_comment
 from resources.schema import Column, Table
 from resources.tables import GROUPS, REGISTRY
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "data_dictionary.md"
 
-DESCRIBED = {**GROUPS, "Where tables and models come from": [MATERIALISATIONS, MODEL_BUNDLES]}
+DESCRIBED = {**GROUPS, "Where tables and models come from": [MATERIALISATIONS, MODEL_BUNDLES, PROMOTIONS]}
 KINDS = {"snapshot": "the whole state on ds", "event": "what happened on ds", "derived": "computed for ds"}
 INTRODUCTION = """# Data dictionary
 

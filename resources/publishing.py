@@ -11,6 +11,7 @@ It always shows the newest state of the whole store, whichever day asked for it:
 - ``latest_<table>``: the newest day of each (of each part, where a table has parts);
 - ``materialisations``: which run wrote which partition;
 - ``model_bundles``: what each model was trained on, read from the manifests;
+- ``promotions``: which recommender serves from which day on, read from the records of ``atelier promote``;
 - ``image_embeddings`` with the vectors themselves, read from the embedding cache.
 
 Views name their files by absolute path (or URL), so the file can be opened read-only from any folder; after moving
@@ -32,6 +33,8 @@ from resources.frames import empty_table
 from resources.model_bundles import MODEL_BUNDLES, manifests
 from resources.model_bundles import rows as bundle_rows
 from resources.pointers import Pointer
+from resources.promotions import PROMOTIONS, Promotions
+from resources.promotions import rows as promotion_rows
 from resources.schema import Column, Table
 from resources.staging import open_duckdb
 from resources.storage import replace_file
@@ -116,6 +119,7 @@ def publish(
     Raises:
         PublishError: a further view cannot be created; the old file stays.
         PointerError: a pointer cannot be read; the message names it and the command that writes it again.
+        PromotionError: a record of promotions cannot be read; the message names it and the remedy.
         DamagedFile: a partition's file is not what was written; the message names it and the command that makes it
             again. Of tables that become views the bytes are not read, so only their sizes are compared.
     """
@@ -153,6 +157,7 @@ class _Publisher:
         self._connection.begin()  # hundreds of statements: one write to disk, not one each
         self._small(MATERIALISATIONS, [asdict(pointer) for pointer in self._pointers])
         self._small(MODEL_BUNDLES, bundle_rows(manifests(self._root) if self._root else []))
+        self._small(PROMOTIONS, promotion_rows(Promotions(self._root).history() if self._root else []))
         for table in REGISTRY.values():
             pointers = [pointer for pointer in self._pointers if pointer.table == table.name]
             try:

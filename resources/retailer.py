@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from atelier.errors import AtelierError
+from atelier.monitoring.limits import GateLimits
 from resources.compute import Device
 
 if TYPE_CHECKING:
@@ -126,6 +127,8 @@ class Settings(BaseModel):
         compute: how much of the machine a step may use.
         options: further options of the source, by name.
         presets: settings of recommenders that the job ``tune`` found, by name.
+        gates: what a model has to satisfy before its results are shown, and a recipe before it is promoted; it may be
+            edited at any time.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -142,6 +145,7 @@ class Settings(BaseModel):
     compute: ComputeSettings = ComputeSettings()
     options: dict[str, Any] = Field(default_factory=dict)
     presets: dict[str, Preset] = Field(default_factory=dict)
+    gates: GateLimits = GateLimits()
 
     @field_validator("time_zone")
     @classmethod
@@ -337,7 +341,7 @@ def check_settings(home: Home, settings: Settings) -> bool:
     existing = read_settings(home.toml)
     # What was promoted, tuned or chosen since is no other request: init knows nothing of it.
     encoder = settings.encoder.model_copy(update={"promoted": existing.encoder.promoted})
-    since = {"encoder": encoder, "presets": existing.presets, "recommenders": existing.recommenders}
+    since = {"encoder": encoder} | {name: getattr(existing, name) for name in ("presets", "recommenders", "gates")}
     asked = settings.model_copy(update=since)
     different = list(_differences(existing.model_dump(), asked.model_dump()))
     if not different:
@@ -362,7 +366,7 @@ def write_settings(home: Home, settings: Settings) -> None:
         return
     document = tomlkit.document()
     document.add(
-        tomlkit.comment("Written once by `atelier init`; later only [compute] and `recommenders` may be edited.")
+        tomlkit.comment("Written once by `atelier init`; later only [compute], [gates], `recommenders` may be edited.")
     )
     document.add(
         tomlkit.comment("`recommenders = [...]`, above the first section, says which models the daily job fits.")
@@ -370,7 +374,7 @@ def write_settings(home: Home, settings: Settings) -> None:
     document.add(tomlkit.comment("`atelier promote` writes encoder.promoted, the job `tune` writes [presets]."))
     document.add(tomlkit.comment("Everything else is Dagster config."))
     for name, value in settings.model_dump(exclude_none=True).items():
-        if name != "presets" or value:
+        if name != "gates" and (name != "presets" or value):  # thresholds that nobody set keep their defaults
             document.add(name, value)
     _replace(home, tomlkit.dumps(document))
 

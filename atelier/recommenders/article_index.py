@@ -104,9 +104,14 @@ class ArticleIndex:
         """Build the two forests from the vectors of a fitted model; the same model and config give the same bytes."""
         config = config or ArticleIndexConfig()
         codes, vectors = _indexed(model)
-        n_articles = len(model.article_ids)
+        compared, n_articles = model.compared_vectors(codes), len(model.article_ids)
         forests = {
-            metric: AnnoyIndex.build(vectors, codes, n_articles, AnnoyConfig(metric=metric, **config.model_dump()))
+            metric: AnnoyIndex.build(
+                compared if metric == "cosine" else vectors,
+                codes,
+                n_articles,
+                AnnoyConfig(metric=metric, **config.model_dump()),
+            )
             for metric in METRICS
         }
         in_stock = model.in_stock & model.ranked

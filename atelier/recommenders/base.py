@@ -75,7 +75,7 @@ class RecommenderBundle(BaseModel):
     """
 
     model: Any
-    format: int = 2
+    format: int = 3
     config: dict[str, Any]
     arrays: dict[str, list[int]]
 

@@ -42,7 +42,8 @@ class ScoreParts:
     Attributes:
         ids: n articles.
         history: gives the articles of histories that weighed most.
-        customers: gives the vectors x_u of rows of profiles, float32 [rows, factors].
+        customers: gives what the content's part of articles' vectors is multiplied by, of rows of profiles, float32
+            [rows, factors].
         network: the content network, in evaluation mode; None where the model reads no content.
     """
 

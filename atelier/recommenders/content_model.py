@@ -94,6 +94,10 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
         vectors: Scores = self.weights[self._ranking_set][codes]
         return vectors
 
+    def content_queries(self, profiles: dict[str, Array], rows: Indices) -> Scores:
+        """What the content's part of an article's vector is multiplied by in the score, float32 [n, factors]: x_u."""
+        return self.customer_vectors(profiles, rows)
+
     # Articles that come later
 
     def content_network(self, catalogue: Catalogue | None = None, of: str | None = None) -> ContentNetwork | None:
@@ -222,7 +226,7 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
         self._check_fitted()
         customer_profiles = self.customer_profiles if histories is None else self._new_profiles(histories, None)
         network = self.content_network(catalogue)
-        parts = ScoreParts(self.article_ids, self._history_reasons, self.customer_vectors, network)
+        parts = ScoreParts(self.article_ids, self._history_reasons, self.content_queries, network)
         return content_explanation.explain(parts, customer_profiles, recs, catalogue, articles, attributes)
 
     @abstractmethod

@@ -74,15 +74,16 @@ def _queries(model: VectorRecommender[Any], metric: Metric, size: int) -> tuple[
     if metric == "cosine":
         codes: Codes = np.flatnonzero(model.ranked).astype(np.int32)
         codes = codes[sample_by_hash(model.article_ids.take(codes), size)]
-        return unit(model.article_vectors(codes)), Pairs(np.arange(len(codes)), codes)
+        return unit(model.compared_vectors(codes)), Pairs(np.arange(len(codes)), codes)
     served = model.customer_profiles.ids.take(model.customer_profiles.rankable)
     queries = model.queries(served.take(pa.array(sample_by_hash(served, size))))
     return queries.vectors, queries.seen
 
 
 def _exact(model: VectorRecommender[Any], metric: Metric, eligible: Codes) -> ExactTopK:
-    vectors = model.article_vectors(eligible)
-    return model.exact_search(unit(vectors) if metric == "cosine" else vectors, eligible)
+    cosine = metric == "cosine"
+    vectors = unit(model.compared_vectors(eligible)) if cosine else model.article_vectors(eligible)
+    return model.exact_search(vectors, eligible)
 
 
 def sample_by_hash(ids: pa.Array, size: int) -> np.ndarray[Any, np.dtype[np.int64]]:

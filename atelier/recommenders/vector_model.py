@@ -51,6 +51,10 @@ class VectorRecommender(Recommender[ConfigT]):
     def article_vectors(self, codes: Codes) -> Scores:
         """The vectors y_i of articles that the model ranks (numbers in ``article_ids``), float32 [n, factors]."""
 
+    def compared_vectors(self, codes: Codes) -> Scores:
+        """The vectors by whose cosine articles are compared, float32 [n, factors]: y_i, where a model says no other."""
+        return self.article_vectors(codes)
+
     @abstractmethod
     def customer_vectors(self, profiles: dict[str, Array], rows: Indices) -> Scores:
         """The vectors x_u of rows of the profiles, float32 [n, factors]."""
@@ -119,10 +123,10 @@ class VectorRecommender(Recommender[ConfigT]):
         return rank
 
     def _neighbour_ranker(self, eligible: Codes, k: int) -> NeighbourRanker:
-        search = self.exact_search(unit(self.article_vectors(eligible)), eligible)
+        search = self.exact_search(unit(self.compared_vectors(eligible)), eligible)
 
         def neighbours(codes: Codes) -> Ranked:
-            return search(unit(self.article_vectors(codes)), k, Pairs(np.arange(len(codes)), codes))
+            return search(unit(self.compared_vectors(codes)), k, Pairs(np.arange(len(codes)), codes))
 
         return neighbours
 

@@ -1,12 +1,15 @@
-"""CSV files whose lines end in more than one way.
+"""CSV files whose lines end in more than one way, and files that end within a quoted value.
 
-What belongs here: making one kind of line end of several, and keeping carriage returns that are part of a value. What
-does not: parsing (:mod:`atelier.sources.reading`).
+What belongs here: making one kind of line end of several, keeping carriage returns that are part of a value, finding a
+last row whose quote is not closed. What does not: parsing (:mod:`atelier.sources.reading`).
 
 DuckDB reads lines that all end in LF, all in CRLF or all in CR, and refuses a file that mixes them, and one with a CR
-inside a value that is not quoted.
+inside a value that is not quoted. A last row with an unclosed quote it may leave out without a word.
 """
 
+import mmap
+import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 _CHUNK = 1 << 24
+_MOST_SHOWN = 1 << 14
 _BOM = b"\xef\xbb\xbf"
 _QUOTE, _LF, _CR, _COMMA = b'"\n\r,'
 _STAND_INS = b"\x1a\x1b\x1c\x1d\x1e\x1f\x10\x11\x12\x13\x14"
@@ -62,6 +66,37 @@ def unify_line_ends(file: Path, folder: Path) -> Unified | None:
             piece = np.where(returns, np.uint8(free[0]), data)
             target.write(piece[~before_line_feed].tobytes())
     return Unified(copy, None if ends_lines else chr(free[0]), mixed)
+
+
+def unclosed_record(file: Path) -> int | None:
+    """The byte at which a CSV file's last row begins, where it has an unclosed quote; None where all are closed."""
+    with file.open("rb") as source:
+        if os.fstat(source.fileno()).st_size == 0:
+            return None
+        with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+            if whole.find(b'"') < 0:  # most large files have none: one look instead of a pass over their bytes
+                return None
+    begins, read, inside = 0, 0, False
+    for data, quoted, _ in _chunks(file):
+        ends = np.flatnonzero(((data == _LF) | (data == _CR)) & ~quoted)
+        begins = read + int(ends[-1]) + 1 if len(ends) else begins
+        read, inside = read + len(data), bool(quoted[-1])
+    return begins if inside else None
+
+
+def first_bytes(file: Path, size: int, folder: Path) -> Path:
+    """A copy of the first bytes of a file, in a folder."""
+    copy = folder / f"{file.stem}.closed.csv"
+    shutil.copyfile(file, copy)
+    os.truncate(copy, size)
+    return copy
+
+
+def text_from(file: Path, begins: int) -> str:
+    """What stands in a file from this byte on, 16 KiB at most: after an unclosed quote the rest may be long."""
+    with file.open("rb") as source:
+        source.seek(begins)
+        return source.read(_MOST_SHOWN).decode("utf-8", errors="replace")
 
 
 def _survey(file: Path) -> tuple[bool, bool, bool, npt.NDArray[np.bool_]]:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import duckdb
 import pyarrow as pa
@@ -25,10 +26,12 @@ from atelier.errors import SourceError
 from atelier.file_pattern import file_pattern
 from atelier.sources.base import source_error
 from atelier.sources.file_format import check_format
-from atelier.sources.line_ends import unify_line_ends
+from atelier.sources.line_ends import first_bytes, text_from, unclosed_record, unify_line_ends
 
 ROW = "__row"
 """The column that numbers a file's rows, from 1 after any header."""
+
+_NO_ROW = "is not a row of CSV: "
 
 _CSV_ROWS = f"""SELECT *, row_number() OVER () AS {ROW} FROM read_csv($path, columns = $columns, all_varchar = true,
     auto_detect = false, header = true, delim = ',', quote = '"', escape = '"', strict_mode = true,
@@ -282,32 +285,63 @@ def scan(
     Raises:
         SourceError: the file cannot be read.
     """
-    bound: dict[str, object] = {"path": file_pattern(file), **(parameters or {})}
+    bound: dict[str, object] = dict(parameters or {})
     if file.suffix != ".csv":
         _check_parquet_header(file)
         with reading(file):
-            connection.execute(statement.replace("{rows}", f"({_PARQUET_ROWS})"), bound)
+            connection.execute(statement.replace("{rows}", f"({_PARQUET_ROWS})"), bound | {"path": file_pattern(file)})
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {malformed} (row BIGINT, record VARCHAR, reason VARCHAR)")
         return
-    names = csv_header(file)
-    bound["columns"] = dict.fromkeys(names, "VARCHAR")
+    bound["columns"] = dict.fromkeys(csv_header(file), "VARCHAR")
     with reading(file):
+        unclosed = unclosed_record(file)
+        if unclosed is None:
+            _scan_lines(connection, file, statement, bound, malformed)
+            return
+        closed = first_bytes(file, unclosed, _temporary_folder(connection))
         try:
-            _scan_csv(connection, statement.replace("{rows}", f"({_CSV_ROWS})"), bound)
-        except duckdb.InvalidInputException:
-            if not _scan_unified(connection, file, statement, bound, names):  # the line ends did not stop DuckDB
-                raise
-        else:
-            if count(connection, "reject_errors"):
-                # where lines end in LF, DuckDB finds no end of a quoted value before CRLF
-                _scan_unified(connection, file, statement, bound, names, mixed=True)
+            _scan_lines(connection, closed, statement, bound, malformed)
+            _add_unclosed(connection, closed, bound, malformed, text_from(file, unclosed))
+        finally:
+            closed.unlink()
+
+
+def _scan_lines(
+    connection: duckdb.DuckDBPyConnection, file: Path, statement: str, bound: dict[str, object], malformed: str
+) -> None:
+    """Run a statement over a CSV's rows, whatever its lines end in, and put the malformed ones into a table."""
+    bound = bound | {"path": file_pattern(file)}
+    try:
+        _scan_csv(connection, statement.replace("{rows}", f"({_CSV_ROWS})"), bound)
+    except duckdb.InvalidInputException:
+        if not _scan_unified(connection, file, statement, bound):  # the line ends did not stop DuckDB
+            raise
+    else:
+        if count(connection, "reject_errors"):
+            # where lines end in LF, DuckDB finds no end of a quoted value before CRLF
+            _scan_unified(connection, file, statement, bound, mixed=True)
     # A malformed row may have several errors; the first is its reason. `line` counts rows, the header included.
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE {malformed} AS
         SELECT line - 1 AS row, to_json({{'line': first.csv_line}})::VARCHAR AS record,
-               'is not a row of CSV: ' || first.error_message AS reason
+               '{_NO_ROW}' || first.error_message AS reason
         FROM (SELECT line, min({{'at': byte_position, 'error_message': error_message, 'csv_line': csv_line}}) AS first
               FROM reject_errors GROUP BY line)""")  # noqa: S608 — our own names only
+
+
+def _add_unclosed(
+    connection: duckdb.DuckDBPyConnection, closed: Path, bound: dict[str, object], malformed: str, record: str
+) -> None:
+    """Add a last row, whose quote is not closed, to the malformed ones of the rows before it."""
+    statement = "CREATE OR REPLACE TEMP TABLE rows_before AS SELECT count(*) AS n FROM {rows}"
+    _scan_lines(connection, closed, statement, bound, "malformed_before")
+    connection.execute(
+        f"""INSERT INTO {malformed}
+        SELECT n + (SELECT count(*) FROM malformed_before) + 1, to_json({{'line': $record}})::VARCHAR,
+               '{_NO_ROW}Value with unterminated quote found.'
+        FROM rows_before""",  # noqa: S608 — our own names only
+        {"record": record},
+    )
 
 
 def _scan_csv(connection: duckdb.DuckDBPyConnection, statement: str, bound: dict[str, object]) -> None:
@@ -320,13 +354,7 @@ def _scan_csv(connection: duckdb.DuckDBPyConnection, statement: str, bound: dict
 
 
 def _scan_unified(
-    connection: duckdb.DuckDBPyConnection,
-    file: Path,
-    statement: str,
-    bound: dict[str, object],
-    names: list[str],
-    *,
-    mixed: bool = False,
+    connection: duckdb.DuckDBPyConnection, file: Path, statement: str, bound: dict[str, object], *, mixed: bool = False
 ) -> bool:
     """Run a statement over a CSV's rows with line ends of one kind; whether it was run.
 
@@ -338,7 +366,11 @@ def _scan_unified(
     try:
         if mixed and not unified.mixed:
             return False
-        columns = "*" if unified.stand_in is None else f"{ROW}, {_restored(names, unified.stand_in)}"
+        columns = (
+            "*"
+            if unified.stand_in is None
+            else f"{ROW}, {_restored(list(cast('dict[str, str]', bound['columns'])), unified.stand_in)}"
+        )
         rows = f"(SELECT {columns} FROM ({_CSV_ROWS}))"  # noqa: S608 — quoted names
         _scan_csv(connection, statement.replace("{rows}", rows), bound | {"path": file_pattern(unified.file)})
     finally:

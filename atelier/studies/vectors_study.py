@@ -112,7 +112,7 @@ def run_vectors(
 
 def vectors_for(als: ALS, model: VectorRecommender[Any]) -> Scores:
     """The model's vectors of the articles that als ranks, float32 [n, factors]."""
-    return model.article_vectors(model.article_ids.encode(als.article_ids.values)[als.ranked])
+    return model.compared_vectors(model.article_ids.encode(als.article_ids.values)[als.ranked])
 
 
 def solved(als: ALS, vectors: Scores, train: Interactions) -> Recommender[Any]:

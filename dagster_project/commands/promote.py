@@ -1,7 +1,7 @@
-"""``atelier promote``: the result of a job on demand is used from now on.
+"""``atelier promote``: a recommender serves, or a fine-tuned backbone encodes, from now on.
 
-What belongs here: the command, and its output. What does not: training (:mod:`assets.image_backbone`), the file of
-settings (:mod:`resources.retailer`).
+What belongs here: the group of commands, and the backbone's. What does not: training (:mod:`assets.image_backbone`),
+the file of settings (:mod:`resources.retailer`), recommenders (:mod:`dagster_project.commands.promote_recipe`).
 """
 
 from datetime import date, datetime
@@ -10,6 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from atelier.errors import AtelierError
+from atelier.recommenders import MODELS
+from dagster_project.commands.promote_recipe import (
+    promoter,
+    recommender_command,
+    told_history,
+    undo_promotion,
+    who_option,
+)
+from dagster_project.terminal import clean
 from resources.retailer import Home, promote_encoder
 
 if TYPE_CHECKING:
@@ -22,9 +31,46 @@ class NotBetter(AtelierError):
     """A backbone that reads the labels no better than the one it was made from."""
 
 
-@click.group()
-def promote() -> None:
-    """Use the result of a job on demand from now on; nightly runs never do this by themselves."""
+class Promotable(click.Group):
+    """The commands of everything that can be promoted, by name."""
+
+    def get_command(self, context: click.Context, name: str) -> click.Command:
+        """The command of that name.
+
+        Raises:
+            UsageError: nothing of that name can be promoted; the message lists what can.
+        """
+        found = super().get_command(context, name)
+        if found is None:
+            raise click.UsageError(
+                f"there is no model {clean(name)!r} to promote; there are {', '.join(self.list_commands(context))}"
+            )
+        return found
+
+
+@click.group(cls=Promotable, invoke_without_command=True)
+@click.option("--undo", is_flag=True, help="Take the newest promotion of a recommender back.")
+@click.option("--why", metavar="TEXT", help="The reason for taking it back, which is recorded.")
+@who_option
+@click.pass_context
+def promote(context: click.Context, undo: bool, why: str | None, by: str | None) -> None:
+    """Let a recommender serve, or a backbone encode, from now on; nightly runs never do this by themselves.
+
+    Without a model, what was promoted so far, by whom and why.
+    """
+    if context.invoked_subcommand is not None:
+        if undo or why or by:
+            raise click.UsageError("--undo, --why and --by without a model take a promotion back; put options last")
+        return
+    if not undo and (why or by):
+        raise click.UsageError("--why and --by belong to --undo, or to a model: name one")
+    home = Home.initialised()
+    lines = undo_promotion(home, promoter(by), why) if undo else told_history(home)
+    click.echo("\n".join(map(clean, lines)))
+
+
+for _name in MODELS:
+    promote.add_command(recommender_command(_name))
 
 
 @promote.command(BACKBONE)

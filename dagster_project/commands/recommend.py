@@ -15,6 +15,7 @@ from atelier.report.reasons import sentences
 from dagster_project.commands.find import open_search
 from dagster_project.commands.serving import rank_for, served_day
 from dagster_project.terminal import clean
+from resources.champions import champions_of, shown_champion
 from resources.retailer import Home
 
 if TYPE_CHECKING:
@@ -85,6 +86,9 @@ def recommend(
         names = _names(connection, found)
     for name, rows in found.groupby("model", sort=False):
         _print(str(name), rows, names, f"{clean(customer)}, {ds}, purchased articles {seen}")
+    shown = shown_champion(champions_of(store, ds))
+    if shown is not None and shown.made_on != ds:
+        click.echo(f"customers are shown the lists of {shown.model} of {shown.made_on}: {clean(shown.why)}")
     if page is not None:
         _write_page(home, ds, customer, found, page)
         click.echo(f"{page}")

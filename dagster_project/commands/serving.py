@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from atelier.errors import AtelierError
 from atelier.recommenders import FALLBACK
+from resources.champions import served_bundles
+from resources.promotions import serving_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +33,7 @@ def served_day(home: "Home", day: datetime | None) -> date:
     """
     from resources.model_store import ModelStore
 
-    models, name = ModelStore(home.store), f"{home.settings.serving_model}_model"
+    models, name = ModelStore(home.store), f"{serving_model(home, day.date() if day else date.max)}_model"
     ds = day.date() if day else models.last_day(name)
     models.pointer(name, ds)
     return ds
@@ -50,7 +52,7 @@ def rank_for(
     """The best articles in stock for a customer by the served recommender of a day.
 
     Args:
-        home: its settings name the served model.
+        home: its promotions and settings name the served model.
         ds: whose models rank, and whose interactions are the history.
         customer: may be unknown where there is a bag, which then is all that is known of them.
         candidates: the only articles that may be ranked; those that the model cannot rank are left out. None: all.
@@ -68,11 +70,8 @@ def rank_for(
     import pandas as pd
 
     from atelier import recommenders
-    from resources.model_store import ModelStore
 
-    models = ModelStore(home.store)
-    names = dict.fromkeys([home.settings.serving_model, FALLBACK])
-    loaded = [recommenders.load(models.bundle(f"{n}_model", models.pointer(f"{n}_model", ds)).path) for n in names]
+    loaded = [recommenders.load(bundle.path) for bundle in served_bundles(home, ds, FALLBACK)]
     history = _history(home, ds, customer, bag)
     for model in loaded:
         known = _with_history(model, history, customer, bag)

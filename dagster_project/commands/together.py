@@ -14,6 +14,7 @@ import click
 from atelier.complement_lists import BOUGHT, LISTS, LOOK, TABLE
 from atelier.errors import AtelierError, PartitionMissing
 from dagster_project.terminal import clean
+from resources.champions import champions_of
 from resources.retailer import Home
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def together(articles: tuple[str, ...], outfits: int | None, size: int | None, d
 
 
 def open_outfit_model(home: Home, ds: date) -> "OutfitModel":
-    """The outfit model of a day.
+    """The outfit model of a day: tonight's, or where that failed its gates the one that passed last.
 
     Raises:
         AtelierError: the day was trained, and had too little to learn from.
@@ -74,7 +75,8 @@ def open_outfit_model(home: Home, ds: date) -> "OutfitModel":
 
     models = ModelStore(home.store)
     try:
-        pointer = models.pointer(MODEL, ds)
+        champion = champions_of(home.open_store(), ds).get((MODEL, False))
+        pointer = champion.model_id if champion else models.pointer(MODEL, ds)
     except PartitionMissing:
         if home.open_store().pointer(TABLE, ds) is None:
             raise

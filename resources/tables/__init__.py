@@ -6,13 +6,14 @@ the Great Expectations suites and the data dictionary.
 """
 
 from resources.schema import Table
-from resources.tables import attributes, evaluation, features, monitoring, raw, recommendations, studies
+from resources.tables import attributes, evaluation, features, gates, monitoring, raw, recommendations, studies
 
 _MODULES = {
     "What the source delivers": raw,
     "Product attributes": attributes,
     "Features": features,
     "What is recommended": recommendations,
+    "Gates and champions": gates,
     "Evaluation": evaluation,
     "Monitoring": monitoring,
     "Studies": studies,

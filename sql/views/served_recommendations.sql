@@ -1,6 +1,27 @@
 -- What customers are shown: the lists of the model that served on each day, with what is known of the articles then.
 -- One row for each customer and place. fallback: the serving model knew too little of the customer, and the list is
--- popular's. Filter by ds: a day has a list for every customer.
+-- popular's. made_on: an earlier day where the serving model of ds failed its gates: then the lists of that day stay,
+-- without what cannot be bought any more, and customers who had none get the fallback's. Filter by ds: a day has a
+-- list for every customer.
+WITH stays AS (SELECT ds, model, made_on FROM champions WHERE serving AND made_on <> ds),
+listed AS (
+    SELECT *, ds AS made_on FROM recommendations ANTI JOIN stays USING (ds) WHERE served
+    UNION ALL BY NAME
+    SELECT earlier.* REPLACE (stays.ds AS ds), stays.made_on
+    FROM stays
+    JOIN recommendations AS earlier ON earlier.ds = stays.made_on AND earlier.model = stays.model
+    JOIN articles AS article ON article.ds = stays.ds AND article.article_id = earlier.article_id
+    WHERE earlier.served AND article.in_stock
+    UNION ALL BY NAME
+    SELECT tonight.*, tonight.ds AS made_on
+    FROM stays
+    JOIN recommendations AS tonight ON tonight.ds = stays.ds
+    JOIN champions AS popular
+        ON popular.ds = stays.ds AND popular.model_id = tonight.model_id AND popular.made_on = popular.ds
+    ANTI JOIN recommendations AS earlier
+        ON earlier.ds = stays.made_on AND earlier.customer_id = tonight.customer_id AND earlier.served
+    WHERE tonight.served AND tonight.fallback AND NOT popular.serving
+)
 SELECT
     listed.ds,
     listed.customer_id,
@@ -14,7 +35,7 @@ SELECT
     listed.score,
     listed.fallback,
     listed.model,
-    listed.model_id
-FROM recommendations AS listed
+    listed.model_id,
+    listed.made_on
+FROM listed
 LEFT JOIN articles AS article USING (ds, article_id)
-WHERE listed.served

@@ -62,6 +62,7 @@ GROUPS = {
         "tuning_parameters",
         "sequence_study",
     },
+    "gates": {"gates", "champions", "recipe_gates", "recipe_verdict"},
     "evaluation": {"offline_metrics", "customer_metrics", "model_comparisons"},
     "monitoring": {"day_figures", "drift"},
     "published": {"feature_store", "ingested_store", "report", "completeness"},
@@ -74,6 +75,7 @@ ON_DEMAND = {
     "recommender_study": {"recommender_study", "recommender_study_tests", "recommender_neighbours"},
     "sequence_study": {"sequence_study"},
     "tune": {"tuning_trials", "tuning_parameters"},
+    "recipe_gate": {"recipe_gates", "recipe_verdict"},
     "image_backbone": {"image_backbone"},
 }
 #: Not tables: models, and what is made for people.
@@ -89,9 +91,10 @@ NO_CONTRACT = {
     "ingested_store",
     "report",
     "completeness",
+    "recipe_verdict",
 }
 #: Their work is done in a process of its own, whose failure is recorded and stops no other step.
-ISOLATED = GROUPS["recommenders"] | {"catalogue_map"}
+ISOLATED = GROUPS["recommenders"] | {"catalogue_map", "gates", "champions"}
 INGESTED = {"contract", "rows_add_up", "few_rows_rejected"}
 EARLIER = "rows_against_earlier_days"
 CHECKS = {
@@ -106,6 +109,9 @@ CHECKS = {
     "image_embeddings": {"contract", "images_encoded", "vectors_have_length", "encoder_not_from_future"},
     "image_backbone": {"better_than_before"},
     "catalogue_map": {"contract", "variance_explained", "made"},
+    "gates": {"contract", "tonights_models_pass", "made"},
+    "champions": {"contract", "made"},
+    "recipe_gates": {"contract", "candidate_passes"},
     "attribute_model": {"above_majority", "coverage"},
     "predicted_attributes": {"contract", "every_article_has_attributes"},
     **{f"{name}_model": {"made", "preset_not_from_future", "serves_customers"} for name in MODELS},

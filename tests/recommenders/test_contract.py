@@ -530,7 +530,7 @@ def test_broken_bundles_are_refused(model: Recommender[Any], tmp_path: Path) -> 
         ({"model": ["als"]}, "no recommender"),
         ({"config": None}, "lacks config"),
         ({"arrays": 3, "config": []}, "lacks config and arrays"),
-        ({"format": 1}, "has format 1, this version reads 2: train the model again"),
+        ({"format": 1}, "has format 1, this version reads 3: train the model again"),
     ],
 )
 def test_what_config_json_must_not_say(

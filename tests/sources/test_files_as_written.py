@@ -421,3 +421,31 @@ def test_a_temp_dir_that_cannot_be_used_is_named(hm: Any, tmp_path: Path, on: La
 def test_a_memory_limit_that_is_none_is_named(hm: Any, on: Land) -> None:
     with pytest.raises(SourceError, match=r"memory_limit is 'lots': write a number and its unit"):
         on(open_source("hm", hm.root, memory_limit="lots"), "articles")
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("last", ['3,"x', '3,"', '3,"a""', '3,"two\nlines'])
+def test_a_last_row_with_an_unclosed_quote_is_malformed_with_and_without_a_line_end(
+    tmp_path: Path, last: str, end: str
+) -> None:
+    """DuckDB leaves such a row out without a word where no line end follows."""
+    file = tmp_path / "x.csv"
+    file.write_text(f'a,b\n1,"p, q"\n{last}{end}', newline="")
+    with engine(EngineOptions(temp_dir=tmp_path / "temporary")) as (connection, folder):
+        raw = load(connection, file, tmp_path, "x")
+        assert connection.execute("SELECT a, b FROM x").fetchall() == [("1", "p, q")]
+        [(row, reason)] = connection.execute(f"SELECT row, reason FROM {raw.malformed}").fetchall()  # noqa: S608
+        assert row == 2
+        assert reason.startswith("is not a row of CSV: ")
+        assert [each.name for each in folder.iterdir() if each.suffix == ".csv"] == []
+    assert file.read_text() == f'a,b\n1,"p, q"\n{last}{end}'
+
+
+@pytest.mark.parametrize("last", ["3,x", '3,"x"', '3,""', '3,"a"""', '3,""""', "3,"])
+def test_a_last_row_without_line_end_is_a_row(tmp_path: Path, last: str) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text(f"a,b\n1,2\n{last}")
+    with engine(EngineOptions()) as (connection, _):
+        raw = load(connection, file, tmp_path, "x")
+        assert connection.execute("SELECT count(*) FROM x").fetchall() == [(2,)]
+        assert connection.execute(f"FROM {raw.malformed}").fetchall() == []

@@ -25,7 +25,11 @@ class SequenceConfig(ContentConfig):
     reads_gaps: bool = Field(
         default=True, description="Whether the time since the interaction before is an input, in steps that double."
     )
-
+    adds_similarity: bool = Field(
+        default=True,
+        description="Whether the score adds an article's cosine with the articles of the last interactions, times a "
+        "learned weight. Only a tied output has it.",
+    )
     drop_consecutive_repeats: bool = Field(
         default=False,
         description="Whether interactions with the article of the interaction before are left out, in training and in "

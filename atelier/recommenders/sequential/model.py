@@ -3,7 +3,8 @@
 What belongs here: :class:`SequenceRecommender`. What does not: encoders, which each model names; the training loop.
 
 The score is x_u · y_i: x_u is what the encoder makes of the customer's last interactions, y_i the article's vector,
-which is also what the encoder reads of it (a tied output), unless the model has vectors of its own for that.
+which is also what the encoder reads of it (a tied output), unless the model has vectors of its own for that. A tied
+output adds the similarity to the last interactions by default (``RecentSimilarity``).
 """
 
 import math
@@ -31,7 +32,7 @@ from atelier.recommenders.content_model import ContentRecommender, style_weights
 from atelier.recommenders.sequential.config import SequenceConfig
 from atelier.recommenders.sequential.embedding_start import first_embeddings
 from atelier.recommenders.sequential.explanation import from_history
-from atelier.recommenders.sequential.network import HistoryEncoder, SequenceNetwork, inputs_of
+from atelier.recommenders.sequential.network import HistoryEncoder, SequenceNetwork, inputs_of, with_directions
 from atelier.recommenders.sequential.training import Examples, Pool, Trainer, train
 from atelier.recommenders.sequential.warm_start import start_from
 from atelier.recommenders.training_data.customer_features import AttributeSpace
@@ -133,6 +134,11 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         untied = self._output_factors(1) is not None
         return super()._vector_sets | ({"outputs": "output_"} if untied else {})
 
+    @property
+    def _adds_similarity(self) -> bool:
+        """Whether scores have a part for similarity to the last interactions."""
+        return self.config.adds_similarity and self._output_factors(1) is None
+
     def _histories(self, interactions: Interactions) -> Histories:
         """What is read of interactions."""
         histories = Histories.of(interactions)
@@ -192,6 +198,7 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             reads_kinds=config.reads_kinds,
             reads_gaps=config.reads_gaps,
             head=self._head(factors),
+            adds_similarity=self._adds_similarity,
         )
 
     def _train(self, network: SequenceNetwork, histories: Histories, first: Scores | None, attributes: Array) -> None:
@@ -253,8 +260,21 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         encoder.load_state_dict({name: torch.tensor(value) for name, value in under(self.weights, "encoder.").items()})
         return encoder.eval().to(self.torch_device)
 
+    def article_vectors(self, codes: Codes) -> Scores:
+        """The vectors y_i of articles; with similarity joined with themselves at unit length, [n, 2 factors]."""
+        vectors = self.compared_vectors(codes)
+        return with_directions(torch.from_numpy(vectors)).numpy() if self._adds_similarity else vectors
+
+    def compared_vectors(self, codes: Codes) -> Scores:
+        """The articles' own vectors, float32 [n, factors], by whose cosine they are compared."""
+        return super().article_vectors(codes)
+
+    def content_queries(self, profiles: dict[str, Array], rows: Indices) -> Scores:
+        """The part of customers' vectors that articles' own vectors are multiplied by, float32 [n, factors]."""
+        return self.customer_vectors(profiles, rows)[:, : self.weights[self._ranking_set].shape[1]]
+
     def customer_vectors(self, profiles: dict[str, Array], rows: Indices) -> Scores:
-        """The vectors x_u of rows of the profiles, float32 [n, factors]; zero for a customer without history."""
+        """The vectors x_u of rows of the profiles, as long as :meth:`article_vectors`; zero without history."""
         return self._encoded(histories_of(profiles).take(rows), _rows_of(profiles.get("customer"), rows))
 
     @torch.inference_mode()
@@ -263,7 +283,8 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         articles = torch.from_numpy(self.weights["articles"]).to(self.torch_device)
         encoder = self._trained_encoder()
         lengths = np.diff(histories.starts)
-        vectors = np.zeros((len(lengths), self.weights[self._ranking_set].shape[1]), dtype=np.float32)
+        length = self.weights[self._ranking_set].shape[1] * (2 if self._adds_similarity else 1)
+        vectors = np.zeros((len(lengths), length), dtype=np.float32)
         some = np.flatnonzero(lengths)
         windows = Windows(histories.starts[some], lengths[some])
         for places in batches(windows, CELLS, np.random.default_rng(0)):

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from atelier.devices import copied
 from atelier.kinds import KINDS
@@ -17,6 +18,13 @@ from atelier.nn.article_network import ArticleNetwork
 from atelier.nn.customer_network import CustomerVectors
 from atelier.nn.layers import FastDropout, JoinedLayers
 from atelier.recommenders.training_data.sequences import GAPS, PaddedRows
+
+FIRST_WEIGHT = 5.0
+"""λ of :class:`RecentSimilarity` before training."""
+WEIGHT_STEPS = 10.0
+"""How many times as fast as other weights λ moves."""
+FIRST_DECAY = 0.7
+"""γ of :class:`RecentSimilarity` before training."""
 
 
 class Inputs(NamedTuple):
@@ -54,6 +62,42 @@ def inputs_of(
     return Inputs(vectors[there(places)], there(rows.kinds), there(rows.gaps), customers)
 
 
+class RecentSimilarity(nn.Module):
+    """A part of the score: how similar an article is to those of the last interactions, λ Σ_k w_k cos(y_k, y_i).
+
+    An encoder learns slowly that people choose again what they have, or another colour of it; cosines know it from the
+    first step. w_k is γ to the power of how many interactions ago k was, divided so that all w sum to 1. λ and γ are
+    learned; λ may become negative, where people avoid what they have. The score stays one inner product: a
+    customer's vector is x_u joined with λ Σ_k w_k y_k / |y_k|, an article's is y_i joined with y_i / |y_i|.
+
+    Source: item-based models, which score by similarities to a history (Kabbur, Ning, Karypis, FISM: Factored Item
+    Similarity Models, KDD 2013, equation 3), here with cosines and with weights that fall.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(FIRST_WEIGHT / WEIGHT_STEPS))
+        self.decay = nn.Parameter(torch.logit(torch.tensor(FIRST_DECAY)))
+
+    def customers(self, states: Tensor, vectors: Tensor) -> Tensor:
+        """Customers' vectors after each interaction, [b, length, 2 factors].
+
+        Args:
+            states: float [b, length, factors], x_u.
+            vectors: float [b, length, factors], y_k of the interactions.
+        """
+        places = torch.arange(vectors.shape[1], device=vectors.device)
+        ages = places[:, None] - places[None, :]  # how many interactions ago; below 0 where it is yet to come
+        weights = torch.where(ages >= 0, torch.sigmoid(self.decay) ** ages.clamp(min=0), 0.0)
+        recent = (weights / weights.sum(1, keepdim=True)) @ functional.normalize(vectors, dim=-1)
+        return torch.cat((states, WEIGHT_STEPS * self.weight * recent), dim=-1)
+
+
+def with_directions(vectors: Tensor) -> Tensor:
+    """Articles' vectors joined with themselves at unit length, [n, 2 factors]; zero where they are zero."""
+    return torch.cat((vectors, functional.normalize(vectors, dim=-1)), dim=-1)
+
+
 class HistoryEncoder(nn.Module):
     """Inputs → the customer's vector after each interaction, [b, length, outputs], from that and earlier ones.
 
@@ -64,6 +108,7 @@ class HistoryEncoder(nn.Module):
         reads_kinds: whether an embedding of the interaction's kind is added.
         reads_gaps: whether an embedding of the time since the interaction before is added.
         head: makes the vectors of the states and the customer's own vector; None: the states are the vectors.
+        adds_similarity: whether the vectors are joined with the part of :class:`RecentSimilarity`.
     """
 
     def __init__(
@@ -75,9 +120,11 @@ class HistoryEncoder(nn.Module):
         reads_kinds: bool,
         reads_gaps: bool,
         head: JoinedLayers | None = None,
+        adds_similarity: bool = False,
     ) -> None:
         super().__init__()
         self.layers, self.head = layers, head
+        self.similarity = RecentSimilarity() if adds_similarity else None
         self.kinds = _short_embedding(len(KINDS) + 1, factors) if reads_kinds else None
         self.gaps = _short_embedding(GAPS, factors) if reads_gaps else None
         self.norm, self.dropout = nn.LayerNorm(factors), FastDropout(dropout)
@@ -94,7 +141,12 @@ class HistoryEncoder(nn.Module):
     def forward(self, given: Inputs) -> Tensor:
         """Encode."""
         states = cast(Tensor, self.layers(self.inputs(given)))
-        return states if self.head is None else cast(Tensor, self.head(states, given.customers))
+        states = states if self.head is None else cast(Tensor, self.head(states, given.customers))
+        return states if self.similarity is None else self.similarity.customers(states, given.vectors)
+
+    def ranked(self, vectors: Tensor) -> Tensor:
+        """The vectors whose inner products with customers' are the scores, of articles' own vectors [n, factors]."""
+        return vectors if self.similarity is None else with_directions(vectors)
 
 
 class SequenceNetwork(nn.Module):

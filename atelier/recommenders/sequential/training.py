@@ -221,7 +221,7 @@ class Trainer:
         given = inputs_of(before, read, vectors.inputs.places(before.articles), vectors.customers())
         states = self.network.encoder(given)  # [b, length, output's factors]
         customers = states[self._there(is_target)]  # [t, output's factors]
-        articles = read if vectors.outputs is vectors.inputs else vectors.outputs.vectors()
+        articles = self.network.encoder.ranked(read if vectors.outputs is vectors.inputs else vectors.outputs.vectors())
         targets = rows.articles[:, 1:][is_target]
         places = self._there(vectors.outputs.places(targets))
         if self._config.loss == "in_batch":
@@ -255,7 +255,7 @@ class Trainer:
         self.network.eval()
         vectors = self.network.articles.article_vectors(self._n_articles)
         ranking = vectors if self.network.outputs is None else self.network.outputs.article_vectors(self._n_articles)
-        pool = ranking[self._there(self._pool.articles.astype(np.int64))]
+        pool = self.network.encoder.ranked(ranking[self._there(self._pool.articles.astype(np.int64))])
         customers_own = None if self.network.customers is None else self.network.customers.vectors()[0]
         loss, gain, count = 0.0, 0.0, 0
         for rows in batch:

@@ -95,7 +95,7 @@ def test_one_pass_over_histories_is_a_sample_for_each_prefix(cell: Cell, output:
             given = inputs_of(before, read, vectors.inputs.places(before.articles), vectors.customers())
             last = windows.lengths - 1
             states = network.encoder(given)[torch.arange(len(last)), torch.from_numpy(last - 1)]
-            articles = read if output == "tied" else vectors.outputs.vectors()
+            articles = network.encoder.ranked(read) if output == "tied" else vectors.outputs.vectors()
             scores = states @ articles[vectors.outputs.places(pool.articles)].T
             targets = torch.from_numpy(rows.articles[np.arange(len(last)), last].astype(np.int64))
             loss = full_softmax(scores, targets).mean()
