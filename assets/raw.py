@@ -35,12 +35,14 @@ class DayCount:
         rows_in: rows read from the source.
         refused: rows that were not stored.
         values_dropped: values at fault that are null in rows that are stored.
+        suppressed: rows of customers who asked to be forgotten; they are stored nowhere.
     """
 
     day: date
     rows_in: int
     refused: int
     values_dropped: int
+    suppressed: int = 0
 
 
 @dataclass
@@ -53,7 +55,7 @@ class Tally:
 
     def count(self, day: date, landed: "Landed") -> None:
         """Add the rows of ``day``."""
-        self.days.append(DayCount(day, landed.rows_in, landed.rejected_rows, landed.values_dropped))
+        self.days.append(DayCount(day, landed.rows_in, landed.rejected_rows, landed.values_dropped, landed.suppressed))
         self.rejected.append((day, landed.rejected))
         self.notes.update(landed.notes)
 
@@ -119,10 +121,14 @@ def _report(step: Step, table: str, tally: Tally) -> None:
     for each in tally.days:
         stored, share = step.rows_written(table, each.day), each.refused / max(each.rows_in, 1)
         step.note_day(table, each.day, rows_in=each.rows_in, rows_rejected=each.refused)
+        forgotten = ""
+        if each.suppressed:
+            step.note_day(table, each.day, rows_suppressed=each.suppressed)
+            forgotten = f", {each.suppressed} of forgotten customers left out"
         step.check(
             "rows_add_up",
-            each.rows_in == stored + each.refused,
-            f"{table} of {each.day}: {each.rows_in} rows in, {stored} stored, {each.refused} rejected",
+            each.rows_in == stored + each.refused + each.suppressed,
+            f"{table} of {each.day}: {each.rows_in} rows in, {stored} stored, {each.refused} rejected{forgotten}",
             each.day,
         )
         dropped = f", {each.values_dropped} values at fault are null in rows that are stored"
@@ -136,9 +142,16 @@ def _report(step: Step, table: str, tally: Tally) -> None:
 
 
 def land(step: Step, source: "Source", table: str) -> "Iterator[tuple[date, Landed]]":
-    """The rows of ``table`` in ``source`` on the step's days; a table that the source lacks has no rows."""
+    """The rows of ``table`` in ``source`` on the step's days; a table that the source lacks has no rows.
+
+    Rows of customers who asked to be forgotten are left out, and counted.
+    """
     if table in source.tables:
-        yield from source.land(table, step.days)
+        from atelier.sources.suppression import without_forgotten
+        from resources.suppression import suppression_of
+
+        suppression, landings = suppression_of(step.home), source.land(table, step.days)
+        yield from without_forgotten(landings, suppression.is_forgotten) if suppression else landings
         return
     from atelier.errors import SourceError
     from atelier.sources import Landed

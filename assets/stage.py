@@ -25,6 +25,7 @@ from atelier.code_version import code_version
 from atelier.errors import ContractViolation
 from atelier.progress import named
 from resources.tables import REGISTRY
+from resources.usage_lock import in_use
 
 #: Whom to ask about the assets of a group; the groups that are not named belong to the last.
 OWNERS = {"raw": ["team:data-engineering"]}
@@ -300,7 +301,7 @@ def _run(
 def _work(
     name: str, compute: Callable[..., None], config: type[BaseModel] | None, values: dict[str, Any], step: Step
 ) -> None:
-    with named(name):
+    with in_use(step.home), named(name):
         compute(step, **({} if config is None else {"config": model_config(config, values, name)}))
 
 

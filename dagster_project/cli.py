@@ -15,6 +15,7 @@ from dagster_project.commands.backfill import backfill
 from dagster_project.commands.check import check
 from dagster_project.commands.doctor import doctor
 from dagster_project.commands.find import find
+from dagster_project.commands.forget import forget
 from dagster_project.commands.init import init
 from dagster_project.commands.lineage import lineage
 from dagster_project.commands.pairs import pairs
@@ -38,6 +39,7 @@ def cli() -> None:
 cli.add_command(backfill)
 cli.add_command(check)
 cli.add_command(find)
+cli.add_command(forget)
 cli.add_command(doctor)
 cli.add_command(init)
 cli.add_command(lineage)

@@ -12,7 +12,7 @@ import json
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from importlib import metadata
 from pathlib import Path
@@ -157,6 +157,42 @@ class ModelStore:
     def _point(self, name: str, ds: date, identity: str, run_id: str) -> None:
         record = {"model_id": identity, "run_id": run_id, "written_at": datetime.now(UTC).isoformat()}
         replace_text(self._root, json.dumps(record) + "\n", self._folder(name) / f"ds={ds}.json")
+
+    def replace(self, bundle: Bundle, save: Callable[[Path], None], models: Mapping[str, str] | None = None) -> Bundle:
+        """Publish other files in the place of a bundle's, under the id that follows from them, for all of its days.
+
+        The old folder stays, so that the same call ends the work of a process that was killed; :meth:`remove` it when
+        no other bundle was made from it any more.
+
+        Args:
+            bundle: the old one.
+            save: writes the files into the empty folder that it is given.
+            models: by name, the new id of models that it was made from.
+
+        Raises:
+            BundleError: as :meth:`publish`.
+        """
+        name, upstreams = bundle.manifest.name, bundle.manifest.upstreams | dict(models or {})
+        with staging_folder(self._root) as staging:
+            folder = staging / "bundle"
+            folder.mkdir()
+            save(folder)
+            files = _digests(folder, name)
+            identity = identity_of(files, upstreams)
+            manifest = replace(bundle.manifest, model_id=identity, files=files, upstreams=upstreams)
+            (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
+            self._place(folder, name, identity)
+        for ds in self.days(name):
+            if self.pointer(name, ds) == bundle.model_id:
+                path = self._folder(name) / f"ds={ds}.json"
+                record = json.loads(path.read_text(encoding="utf-8")) | {"model_id": identity}
+                replace_text(self._root, json.dumps(record) + "\n", path)
+        return self.bundle(name, identity, verify=False)
+
+    def remove(self, bundle: Bundle) -> None:
+        """Remove a bundle that nothing names any more: as a whole, whenever the process is killed."""
+        with staging_folder(self._root) as staging:
+            bundle.path.replace(staging / "removed")
 
     def withdraw(self, name: str, ds: date) -> bool:
         """Make ``ds`` a day without a model; bundles stay, for those who recorded their ids.

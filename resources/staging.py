@@ -117,21 +117,10 @@ class Stager:
                 raise SchemaMismatch(message, self._table.name)
 
     def _write(self, path: Path) -> int:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         # declared names and types only: no value from outside is in the text
         sql = f"SELECT {self._table.casts} FROM incoming ORDER BY {self._table.order}"  # noqa: S608
         reader = self._connection.sql(sql).to_arrow_reader(ROW_GROUP)
-        wide = any(column.type.startswith("FLOAT[") for column in self._table.columns)
-        rows = 0
-        with pq.ParquetWriter(path, reader.schema, compression="zstd", version="2.6") as writer:
-            for chunk in rechunk(reader, WIDE_ROW_GROUP if wide else ROW_GROUP):
-                writer.write_table(
-                    pa.Table.from_batches(chunk, reader.schema).combine_chunks(), row_group_size=ROW_GROUP
-                )
-                rows += sum(batch.num_rows for batch in chunk)
-        return rows
+        return write_rows(path, self._table, reader.schema, reader)
 
     def _check_part(self, path: Path, ds: date, part: str | None) -> None:
         if part is None:
@@ -145,6 +134,27 @@ class Stager:
             named = ", ".join(repr(value) for (value,) in strangers)
             message = f"{self._where(ds)}, part {part}: column {self._table.part} also holds {named}"
             raise SchemaMismatch(message, self._table.name)
+
+
+def write_rows(path: Path, table: Table, schema: "pa.Schema", batches: "Iterable[pa.RecordBatch]") -> int:
+    """Write the rows of a partition, in their order, as every partition of the table is written; returns their number.
+
+    Args:
+        path: the file.
+        table: whose rows they are.
+        schema: of the file.
+        batches: the rows, in batches of any size.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    wide = any(column.type.startswith("FLOAT[") for column in table.columns)
+    rows = 0
+    with pq.ParquetWriter(path, schema, compression="zstd", version="2.6") as writer:
+        for chunk in rechunk(batches, WIDE_ROW_GROUP if wide else ROW_GROUP):
+            writer.write_table(pa.Table.from_batches(chunk, schema).combine_chunks(), row_group_size=ROW_GROUP)
+            rows += sum(batch.num_rows for batch in chunk)
+    return rows
 
 
 def open_duckdb(

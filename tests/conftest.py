@@ -29,7 +29,8 @@ HOUSE = frozenset(
     for folder, names in {
         "assets": "day_facts image_backbone isolation recommendations recommender_study sequence_study",
         "browser": "ui",
-        "end_to_end": "broken_contracts check_history daily_dag documentation gates killed_run lineage",
+        "end_to_end": "broken_contracts check_history daily_dag documentation forgotten_customer gates killed_run "
+        "lineage",
     }.items()
     for name in names.split()
 )

@@ -49,6 +49,8 @@ NeighbourRanker = Callable[[Codes], Ranked]
 
 __all__ = ["RECOMMENDED", "NeighbourRanker", "NotFittedError", "Ranker", "Recommender"]
 
+CUSTOMERS = "customers.parquet"
+"""The file of a bundle that says which customers it keeps rows of."""
 BATCH = 8192
 """Customers or articles ranked at once."""
 
@@ -456,6 +458,26 @@ class Recommender(ABC, Generic[ConfigT]):
             )
         return codes[self.ranked[codes]]
 
+    def forget(self, customers: Any) -> bool:
+        """Leave customers out of what the model keeps of each: identifiers, histories, vectors, who is served.
+
+        What it learned from them together with all others, as the vectors of articles, stays as it is: only a training
+        without them can change that. Lists of all other customers stay the same.
+
+        Args:
+            customers: texts, or a frame with ``customer_id``; those that it does not know change nothing.
+
+        Returns:
+            Whether it knew any.
+
+        Raises:
+            NotFittedError: the model was not fitted.
+        """
+        self._check_fitted()
+        before = self.customer_profiles
+        self.customer_profiles = before.without(IdMap.from_values(column(customers, "customer_id"), "customer_id"))
+        return len(self.customer_profiles.ids) < len(before.ids)
+
     # Bundles
 
     def save(self, path: str | Path) -> None:
@@ -479,7 +501,7 @@ class Recommender(ABC, Generic[ConfigT]):
         bundles.write_config(folder, RecommenderBundle(model=self.name, config=config, arrays=shapes))
         bundles.write_arrays(folder, arrays)
         self.article_ids.save(folder / "articles.parquet")
-        customer_profiles.ids.save(folder / "customers.parquet")
+        customer_profiles.ids.save(folder / CUSTOMERS)
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> Self:
@@ -500,7 +522,7 @@ class Recommender(ABC, Generic[ConfigT]):
         model.in_stock, model.ranked = arrays["article.offered"], arrays["article.ranked"]
         model.weights = bundles.under(arrays, "weight.")
         model.customer_profiles = CustomerProfiles(
-            IdMap.load(folder / "customers.parquet"),
+            IdMap.load(folder / CUSTOMERS),
             arrays["customer.served"],
             RaggedLists(arrays["customer.seen.starts"], arrays["customer.seen.codes"]),
             bundles.under(arrays, "profile."),

@@ -21,7 +21,7 @@ REJECTED_SCHEMA: pa.Schema = pa.schema(
 
 @dataclass(frozen=True, eq=False)
 class Landed:
-    """One table on one day, as the source has it. Every row that came in is accepted, or rejected and not kept.
+    """One table on one day, as the source has it. Every row that came in is accepted, not kept or suppressed.
 
     A row whose only fault is an optional value is accepted without that value, and named among the rejected ones too.
 
@@ -34,6 +34,8 @@ class Landed:
             a row is kept without (``row_kept``).
         rows_in: how many rows came in, counted in the files.
         notes: what a person should know although nothing stops because of it: a day without rows, no photographs.
+        suppressed: how many rows were left out because their customers asked to be forgotten
+            (:mod:`atelier.sources.suppression`).
 
     Raises:
         AtelierError: the counts do not add up.
@@ -43,13 +45,15 @@ class Landed:
     rejected: pa.Table = field(default_factory=REJECTED_SCHEMA.empty_table)
     rows_in: int = 0
     notes: tuple[str, ...] = ()
+    suppressed: int = 0
 
     def __post_init__(self) -> None:
         stored, rejected = self.accepted.num_rows, self.rejected_rows
-        if self.rows_in != stored + rejected:
+        if self.rows_in != stored + rejected + self.suppressed:
             raise AtelierError(
-                f"{self.rows_in} rows came in, but {stored} are accepted and {rejected} rejected: rows were lost or "
-                "doubled while reading. This is a fault of the source's code, not of its files"
+                f"{self.rows_in} rows came in, but {stored} are accepted, {rejected} rejected and {self.suppressed} "
+                "suppressed: rows were lost or doubled while reading. This is a fault of the source's code, not of its "
+                "files"
             )
 
     @property

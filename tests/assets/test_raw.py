@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from assets.images import norms_of
-from assets.raw import ingest
+from assets.raw import ingest, land
 from assets.step import RunResources, Step
 from atelier.errors import ContractViolation
 from atelier.sources import Landed
@@ -21,8 +21,10 @@ from resources.contracts import Audit, ExpectationResult
 from resources.embedding_cache import EmbeddingCache
 from resources.feature_store import FeatureStore
 from resources.pointers import Pointers
+from resources.retailer import Home
 from resources.schema import Table
 from resources.staging import StagedFile
+from resources.suppression import add_requests
 
 DAY = date(2026, 3, 1)
 DAYS = [DAY + timedelta(days=n) for n in range(3)]
@@ -241,3 +243,22 @@ def test_a_norm_does_not_depend_on_which_vectors_are_read_with_it() -> None:
 
 def test_without_photographs_there_are_no_norms(tmp_path: Path) -> None:
     assert norms_of(step_of(tmp_path, [DAYS[1]]), [], ENCODER, new=set()).shape == (0,)
+
+
+# ---------------------------------------------------------------- customers who asked to be forgotten
+
+
+def test_rows_of_forgotten_customers_are_counted_and_stored_nowhere(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    add_requests(home, ["c1"], {}, DAY)
+    people = Landed(pa.table({"customer_id": ["c0", "c1"], "age": [30, 31], "profile": pa.nulls(2)}), rows_in=2)
+    source = SimpleNamespace(tables={"customers"}, land=lambda _, days: ((day, people) for day in days))
+    store = FeatureStore(home.store, threads=1)
+    step = Step(RunResources(home, store, cast("Any", None), cast("Any", None)), DAYS, "run", "1")
+    ingest(step, "customers", land(step, cast("Any", source), "customers"))
+    assert store.read("customers", DAY)["customer_id"].to_pylist() == ["c0"]
+    assert len({each.file for each in store.pointers("customers")}) == 1  # days that are one object share a file
+    assert step.outcome.day_notes["customers", DAY] == {"rows_in": 2, "rows_rejected": 0, "rows_suppressed": 1}
+    said = [check for check in step.outcome.checks if check.name == "rows_add_up"]
+    assert all(check.passed and "1 of forgotten customers left out" in check.description for check in said)
+    assert not any("c1" in check.description for check in step.outcome.checks)

@@ -134,6 +134,32 @@ def check_frame(recs: pd.DataFrame, score: str, owner: str, item: str) -> None:
     assert np.isfinite(recs[score]).all()
 
 
+# Forgetting
+
+
+def test_forgotten_customers_leave_no_row_and_change_nobody_elses_list(model: Recommender[Any], tmp_path: Path) -> None:
+    gone = ["c00", "c17", "c39", NOBODY, "never heard of"]
+    model.save(tmp_path / "before")
+    left = recommenders.load(tmp_path / "before")
+    assert left.forget(gone)
+    assert not left.forget(gone)
+    left.save(tmp_path / "after")
+    again = recommenders.load(tmp_path / "after")
+    others = [each for each in model.customer_profiles.ids.values.to_pylist() if each not in gone]
+    assert again.customer_profiles.ids.values.to_pylist() == others
+    served = np.asarray(others)[model.can_serve(others)].tolist()
+    assert np.asarray(others)[again.can_serve(others)].tolist() == served
+    expected = model.recommend(served, k=5, exclude_seen=True)
+    pd.testing.assert_frame_equal(again.recommend(served, k=5, exclude_seen=True), expected)
+    for name, array in again.customer_profiles.profiles.items():
+        assert array.dtype == model.customer_profiles.profiles[name].dtype, name
+    with pytest.raises(UnknownIdentifier):
+        again.recommend(["c17"])
+    assert {name: array.tobytes() for name, array in again.weights.items()} == {
+        name: array.tobytes() for name, array in model.weights.items()
+    }
+
+
 # Learning
 
 
