@@ -1,7 +1,7 @@
 """Drift: whether the data and the lists of a day are unlike those of the days before.
 
 What belongs here: the stage that measures a day and judges it against the earlier ones. What does not: which tables are
-measured (:mod:`resources.day_figures`), figures and verdicts (:mod:`atelier.drift`).
+measured (:mod:`resources.day_figures`), figures and verdicts (:mod:`atelier.monitoring.drift`).
 """
 
 from datetime import date, timedelta
@@ -17,7 +17,7 @@ from assets.step import Step
 if TYPE_CHECKING:
     import pandas as pd
 
-    from atelier.drift.verdicts import DriftConfig
+    from atelier.monitoring.drift.verdicts import DriftConfig
 
 FIGURES, TABLE = "day_figures", "drift"
 GROUP = "monitoring"
@@ -38,7 +38,7 @@ NAMED = 5
 
 
 class DriftSettings(dg.Config):
-    """When a figure is flagged. Further settings are those of :class:`atelier.drift.verdicts.DriftConfig`.
+    """When a figure is flagged. Further settings are those of :class:`atelier.monitoring.drift.verdicts.DriftConfig`.
 
     Attributes:
         false_alarm: the chance that a day on which nothing is wrong has any flagged figure.
@@ -54,11 +54,11 @@ class DriftSettings(dg.Config):
     deps=READ,
     group=GROUP,
     checks={"nothing_drifted": "Whether no figure of the day is unlike yesterday's and those of the same weekday."},
-    code=["atelier.drift.verdicts", "resources.day_figures"],
+    code=["atelier.monitoring.drift.verdicts", "resources.day_figures"],
 )
 def drift(step: Step, config: DriftSettings) -> None:
     """Measures the day, and holds it against yesterday and the same weekday of the weeks before."""
-    from atelier.drift.verdicts import FLAGGED, UNKNOWN, drift_of
+    from atelier.monitoring.drift.verdicts import FLAGGED, UNKNOWN, drift_of
 
     settings = drift_config(config)
     figures = figures_up_to(step, settings.history)
@@ -79,7 +79,7 @@ def drift_config(config: DriftSettings) -> "DriftConfig":
     """
     from pydantic import ValidationError
 
-    from atelier.drift.verdicts import DriftConfig
+    from atelier.monitoring.drift.verdicts import DriftConfig
     from resources.retailer import faults
 
     try:
@@ -94,7 +94,7 @@ def figures_up_to(step: Step, history: int) -> "dict[date, pd.DataFrame]":
     What earlier runs stored is used where nothing that it was measured from has changed since; everything else is
     measured anew, so that a verdict never depends on which days were run before.
     """
-    from atelier.drift.verdicts import SEASON
+    from atelier.monitoring.drift.verdicts import SEASON
     from resources.day_figures import DayTables, measured
 
     tables = DayTables(step.store, step.cache)

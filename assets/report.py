@@ -102,7 +102,7 @@ def _ingest(step: Step) -> "Section":
 
 def _drift(step: Step) -> "Section":
     from assets.drift import TABLE
-    from atelier.drift.verdicts import DriftConfig
+    from atelier.monitoring.drift.verdicts import DriftConfig
     from atelier.report.drift import drift_section
 
     earlier = [step.ds - timedelta(days=back) for back in reversed(range(1, DriftConfig().history + 1))]

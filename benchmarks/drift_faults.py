@@ -32,9 +32,9 @@ import pyarrow.parquet as pq
 
 from assets.raw import FEW
 from atelier import recommenders
-from atelier.drift.verdicts import FLAGGED, LAGS, UNKNOWN, DriftConfig, drift_of
 from atelier.errors import SourceError
 from atelier.interactions import Interactions
+from atelier.monitoring.drift.verdicts import FLAGGED, LAGS, UNKNOWN, DriftConfig, drift_of
 from atelier.progress import progress
 from atelier.sources import open_source
 from atelier.sources.day_files import files_by_day

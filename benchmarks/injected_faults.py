@@ -2,8 +2,8 @@
 
 They were written down before any threshold was set; ``docs/drift.md`` has the same list in words.
 
-What belongs here: the faults. What does not: finding them (:mod:`atelier.drift`), counting how many are found
-(:mod:`benchmarks.drift_faults`).
+What belongs here: the faults. What does not: finding them (:mod:`atelier.monitoring.drift`), counting how many are
+found (:mod:`benchmarks.drift_faults`).
 """
 
 from collections.abc import Callable, Mapping

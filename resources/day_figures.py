@@ -1,7 +1,7 @@
 """The figures of a day, measured from the store: what drift detection compares.
 
 What belongs here: which tables of which days each group of figures is measured from, and reading them. What does not:
-measuring (:mod:`atelier.drift`), verdicts (:mod:`atelier.drift.verdicts`).
+measuring (:mod:`atelier.monitoring.drift`), verdicts (:mod:`atelier.monitoring.drift.verdicts`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -118,16 +118,17 @@ def measured(tables: DayTables, ds: date, kept: "pd.DataFrame | None" = None, co
     Args:
         tables: the tables of all days.
         ds: the day.
-        kept: what this function returned for the day before; groups whose inputs are still the same are taken from it.
+        kept: what this function returned for the same day before; groups whose inputs are still the same are taken
+            from it.
         code: the version of the code that measures.
 
     Returns:
-        The columns of figures (:mod:`atelier.drift.figures`) and ``made_from``, a digest of what they were measured
-        from. No rows where the day has none of the tables.
+        The columns of figures (:mod:`atelier.monitoring.drift.figures`) and ``made_from``, a digest of what they were
+        measured from. No rows where the day has none of the tables.
     """
     import pandas as pd
 
-    from atelier.drift.figures import figures
+    from atelier.monitoring.drift.figures import figures
 
     parts = []
     for name, group in GROUPS.items():
@@ -156,13 +157,13 @@ def _there(tables: DayTables, table: str, ds: date) -> "pd.DataFrame":
 
 
 def _articles(tables: DayTables, ds: date) -> "pd.DataFrame":
-    from atelier.drift.catalogue import article_figures
+    from atelier.monitoring.drift.catalogue import article_figures
 
     return article_figures(_there(tables, "articles", ds), _before(tables, "articles", ds))
 
 
 def _customers(tables: DayTables, ds: date) -> "pd.DataFrame":
-    from atelier.drift.behaviour import customer_figures
+    from atelier.monitoring.drift.behaviour import customer_figures
 
     return customer_figures(_there(tables, "customers", ds), _before(tables, "customers", ds))
 
@@ -170,7 +171,7 @@ def _customers(tables: DayTables, ds: date) -> "pd.DataFrame":
 def _interactions(tables: DayTables, ds: date) -> "pd.DataFrame":
     import pandas as pd
 
-    from atelier.drift.behaviour import interaction_figures
+    from atelier.monitoring.drift.behaviour import interaction_figures
 
     week = [_before(tables, "interactions", ds, back) for back in range(1, WEEK + 1)]
     known = [day[["customer_id", "article_id"]] for day in week if day is not None]
@@ -181,7 +182,7 @@ def _interactions(tables: DayTables, ds: date) -> "pd.DataFrame":
 
 def _labels(table: str) -> "Callable[[DayTables, date], pd.DataFrame]":
     def measure(tables: DayTables, ds: date) -> "pd.DataFrame":
-        from atelier.drift.catalogue import label_figures
+        from atelier.monitoring.drift.catalogue import label_figures
 
         return label_figures(table, _there(tables, table, ds), _before(tables, table, ds))
 
@@ -189,14 +190,14 @@ def _labels(table: str) -> "Callable[[DayTables, date], pd.DataFrame]":
 
 
 def _images(tables: DayTables, ds: date) -> "pd.DataFrame":
-    from atelier.drift.catalogue import image_figures
+    from atelier.monitoring.drift.catalogue import image_figures
 
     return image_figures(_there(tables, "images", ds), _before(tables, "images", ds))
 
 
 def _vectors(tables: DayTables, ds: date) -> "pd.DataFrame":
-    from atelier.drift.catalogue import vector_figures
-    from atelier.drift.figures import figures
+    from atelier.monitoring.drift.catalogue import vector_figures
+    from atelier.monitoring.drift.figures import figures
 
     today, yesterday = (_article_vectors(tables, day) for day in (ds, ds - timedelta(days=1)))
     return figures([]) if today is None else vector_figures(today, yesterday)
@@ -231,7 +232,7 @@ def _article_vectors(tables: DayTables, ds: date) -> "pd.DataFrame | None":
 
 def _features(table: str, key: str) -> "Callable[[DayTables, date], pd.DataFrame]":
     def measure(tables: DayTables, ds: date) -> "pd.DataFrame":
-        from atelier.drift.models import feature_figures
+        from atelier.monitoring.drift.models import feature_figures
 
         return feature_figures(table, _there(tables, table, ds), key)
 
@@ -239,8 +240,8 @@ def _features(table: str, key: str) -> "Callable[[DayTables, date], pd.DataFrame
 
 
 def _lists(tables: DayTables, ds: date) -> "pd.DataFrame":
-    from atelier.drift.figures import together
-    from atelier.drift.models import list_figures
+    from atelier.monitoring.drift.figures import together
+    from atelier.monitoring.drift.models import list_figures
 
     today, yesterday = _there(tables, LISTS, ds), _before(tables, LISTS, ds)
     before = {} if yesterday is None else dict(iter(yesterday.groupby("model")))

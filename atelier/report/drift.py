@@ -1,6 +1,6 @@
 """The section on drift: which figures of the day are unlike those of the days before.
 
-What belongs here: showing verdicts. What does not: reaching them (:mod:`atelier.drift.verdicts`).
+What belongs here: showing verdicts. What does not: reaching them (:mod:`atelier.monitoring.drift.verdicts`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from atelier.drift.verdicts import FLAGGED, UNKNOWN
+from atelier.monitoring.drift.verdicts import FLAGGED, UNKNOWN
 from atelier.report import parts
 from atelier.report.figures import bar_plot, line_plot
 

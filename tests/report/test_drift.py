@@ -4,7 +4,7 @@ from datetime import date
 
 import pandas as pd
 
-from atelier.drift.verdicts import FLAGGED, UNKNOWN, USUAL
+from atelier.monitoring.drift.verdicts import FLAGGED, UNKNOWN, USUAL
 from atelier.report.drift import drift_section
 
 DAY = date(2026, 3, 2)

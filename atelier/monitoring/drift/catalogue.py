@@ -1,14 +1,14 @@
 """The figures of what a retailer sells: articles, texts, labels, photographs.
 
 What belongs here: which figures each of these tables has. What does not: the kinds of figure
-(:mod:`atelier.drift.figures`), what customers do (:mod:`atelier.drift.behaviour`).
+(:mod:`atelier.monitoring.drift.figures`), what customers do (:mod:`atelier.monitoring.drift.behaviour`).
 """
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from atelier.drift.figures import (
+from atelier.monitoring.drift.figures import (
     bands,
     by_level,
     changed_rows,

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from atelier.drift.behaviour import customer_figures, interaction_figures
-from atelier.drift.catalogue import article_figures, image_figures, label_figures, vector_figures
-from atelier.drift.comparison import compare
-from atelier.drift.figures import (
+from atelier.monitoring.drift.behaviour import customer_figures, interaction_figures
+from atelier.monitoring.drift.catalogue import article_figures, image_figures, label_figures, vector_figures
+from atelier.monitoring.drift.comparison import compare
+from atelier.monitoring.drift.figures import (
     ABSENT,
     bands,
     changed_rows,
@@ -25,7 +25,7 @@ from atelier.drift.figures import (
     share,
     shares,
 )
-from atelier.drift.models import feature_figures, list_changes, list_figures
+from atelier.monitoring.drift.models import feature_figures, list_changes, list_figures
 
 
 def shown(frame: pd.DataFrame) -> dict[str, tuple[float, int]]:

@@ -1,8 +1,9 @@
 """Comparing the figures of two days by tests that know from how many rows they come.
 
 What belongs here: one test for each kind of figure, as a statistic that is χ² distributed where two days differ by the
-chance of sampling alone, and the size of the difference. What does not: figures (:mod:`atelier.drift.figures`), how far
-days ordinarily differ beyond that, and verdicts (:mod:`atelier.drift.verdicts`).
+chance of sampling alone, and the size of the difference. What does not: figures
+(:mod:`atelier.monitoring.drift.figures`), how far days ordinarily differ beyond that, and verdicts
+(:mod:`atelier.monitoring.drift.verdicts`).
 """
 
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ def compare(pairs: Sequence[tuple[pd.DataFrame, pd.DataFrame]]) -> pd.DataFrame:
     ===========  ==========================================================================================
 
     Args:
-        pairs: of each the figures of a day and of an earlier one, see :mod:`atelier.drift.figures`.
+        pairs: of each the figures of a day and of an earlier one, see :mod:`atelier.monitoring.drift.figures`.
 
     Returns:
         One row for each pair (its place) and figure, in order. ``chi2`` and ``df``. ``effect``, the size of the

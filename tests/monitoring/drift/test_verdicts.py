@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from atelier.drift.figures import count, mean, together
-from atelier.drift.figures import figures as figures_of_day
-from atelier.drift.verdicts import FLAGGED, UNKNOWN, USUAL, DriftConfig, drift_of, trimmed_mean
+from atelier.monitoring.drift.figures import count, mean, together
+from atelier.monitoring.drift.figures import figures as figures_of_day
+from atelier.monitoring.drift.verdicts import FLAGGED, UNKNOWN, USUAL, DriftConfig, drift_of, trimmed_mean
 
 DAY = date(2026, 3, 2)
 

@@ -1,13 +1,13 @@
 """The figures of customers and of what they do.
 
 What belongs here: which figures customers and interactions have. What does not: the kinds of figure
-(:mod:`atelier.drift.figures`).
+(:mod:`atelier.monitoring.drift.figures`).
 """
 
 import numpy as np
 import pandas as pd
 
-from atelier.drift.figures import (
+from atelier.monitoring.drift.figures import (
     bands,
     by_level,
     changed_rows,

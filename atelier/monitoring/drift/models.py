@@ -1,7 +1,7 @@
 """The figures of what is computed: features, and each model's lists.
 
-What belongs here: which figures these have. What does not: the kinds of figure (:mod:`atelier.drift.figures`), how good
-lists are (:mod:`atelier.metrics`).
+What belongs here: which figures these have. What does not: the kinds of figure
+(:mod:`atelier.monitoring.drift.figures`), how good lists are (:mod:`atelier.metrics`).
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from atelier.drift.figures import concentration, count, mean, share_of, together
+from atelier.monitoring.drift.figures import concentration, count, mean, share_of, together
 
 
 def feature_figures(table: str, today: pd.DataFrame, key: str) -> pd.DataFrame:

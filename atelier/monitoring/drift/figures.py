@@ -1,8 +1,8 @@
 """The figures of a day: numbers that know from how many rows they come.
 
 What belongs here: the five kinds of figure, and making them from columns. What does not: which figures a table has
-(:mod:`atelier.drift.catalogue`, :mod:`atelier.drift.behaviour`, :mod:`atelier.drift.models`), comparing them
-(:mod:`atelier.drift.comparison`).
+(:mod:`atelier.monitoring.drift.catalogue`, :mod:`atelier.monitoring.drift.behaviour`,
+:mod:`atelier.monitoring.drift.models`), comparing them (:mod:`atelier.monitoring.drift.comparison`).
 
 A figure is one row, or several that belong together, of a frame with :data:`COLUMNS`:
 

@@ -1,7 +1,7 @@
 """Whether a day is unusual: a day's differences against those of the days before it.
 
 What belongs here: how far days ordinarily differ, and the correction for many figures. What does not: the differences
-(:mod:`atelier.drift.comparison`).
+(:mod:`atelier.monitoring.drift.comparison`).
 
 A day is held against yesterday and against the same weekday one and two weeks ago, and a figure is flagged only where
 all of them flag it. So a weekend is not flagged for being no weekday, nor the day after a fault, or a week after it,
@@ -22,8 +22,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import stats
 
-from atelier.drift.comparison import compare
 from atelier.metrics.encoding import Floats
+from atelier.monitoring.drift.comparison import compare
 
 #: How many days make the season, and with which earlier days a day is compared; it must have the first two.
 SEASON = 7
@@ -82,7 +82,8 @@ def drift_of(figures: Mapping[date, pd.DataFrame], ds: date, config: DriftConfig
     """The verdict on each figure of a day.
 
     Args:
-        figures: by day, see :mod:`atelier.drift.figures`; days after ``ds`` are not looked at, absent ones are skipped.
+        figures: by day, see :mod:`atelier.monitoring.drift.figures`; days after ``ds`` are not looked at, absent ones
+            are skipped.
         ds: the day; a day without figures has no verdicts.
         config: when a figure is flagged.
 
@@ -97,7 +98,7 @@ def drift_of(figures: Mapping[date, pd.DataFrame], ds: date, config: DriftConfig
           6, 1979).
         * ``rows``: the smaller of the two samples; ``days``: the earlier comparisons that were read.
         * ``compared_with``, ``today``, ``earlier``, ``level``: what moved, see
-          :func:`~atelier.drift.comparison.compare`.
+          :func:`~atelier.monitoring.drift.comparison.compare`.
     """
     config = config or DriftConfig()
     if not {ds, *(ds - timedelta(days=lag) for lag in NEEDED)} <= figures.keys():
