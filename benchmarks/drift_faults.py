@@ -33,7 +33,6 @@ import pyarrow.parquet as pq
 from assets.raw import FEW
 from atelier import recommenders
 from atelier.errors import SourceError
-from atelier.interactions import Interactions
 from atelier.monitoring.drift.verdicts import FLAGGED, LAGS, UNKNOWN, DriftConfig, drift_of
 from atelier.progress import progress
 from atelier.sources import open_source
@@ -153,7 +152,7 @@ def _store_vectors(retailer: Retailer) -> None:
 
 
 def store_computed(retailer: Retailer) -> None:
-    """Store the features of all days, and the lists of three models on the last ones."""
+    """Store the features of all days, and the lists of both models on the last ones."""
     for table, entity in FEATURES.items():
         for day in progress(retailer.missing(table, retailer.days), f"storing {table}", unit="day"):
             with retailer.store.connect(as_of=day, tables=[entity, "interactions"]) as con:
@@ -167,17 +166,16 @@ def store_computed(retailer: Retailer) -> None:
 
 
 def _lists(retailer: Retailer, model: str, options: Mapping[str, Any], day: date) -> pd.DataFrame:
-    """A model's lists of a day for all customers, of what is in stock."""
+    """A model's lists of a day, for all customers whom it can serve, of what is in stock."""
+    from atelier.catalogue import Catalogue
+
     with retailer.store.connect(as_of=day, tables=["interactions", "articles", "customers"]) as con:
         events = con.sql(
             "SELECT customer_id, article_id, occurred_at, kind, price, channel FROM interactions WHERE kind <> 'view'"
         ).to_arrow_table()
-        sold = con.sql("SELECT article_id FROM articles WHERE in_stock ORDER BY 1").df()["article_id"].tolist()
-        customers = con.sql("SELECT customer_id FROM customers ORDER BY 1").df()["customer_id"].tolist()
-    fitted = recommenders.build(model, **options)
-    fitted.fit(Interactions.from_frame(events))
-    found = fitted.recommend(customers, k=K, candidates=sold)
-    lists: pd.DataFrame = found.to_pandas() if isinstance(found, pa.Table) else found
+        sold = Catalogue.from_frames(con.table("articles").order("article_id").df())
+        customers = con.sql("SELECT customer_id FROM customers ORDER BY 1").df()
+    lists = recommenders.build(model, **options).fit(events, sold, customers).recommend(k=K)
     return lists.assign(model=model, seen="excluded", served=False, fallback=False, model_id="", reasons=None)
 
 
@@ -273,17 +271,20 @@ def _validated(
 
 
 def _completed(retailer: Retailer, table: str, frame: pd.DataFrame, ds: date) -> pd.DataFrame:
-    """The frame with the columns that figures do not read."""
+    """The frame with the columns that figures do not read, which no fault touches.
+
+    Args:
+        retailer: where the rows come from.
+        table: the table.
+        frame: the changed rows; where columns are lacking, the index says which stored row each of them was.
+        ds: the day.
+    """
     if table == "images":
         names = {digest: name for name, digest in retailer.digests.items()}
         return frame.assign(path=frame["digest"].map(names))
-    whole = retailer.store.read(table, ds).to_pandas()
-    lacking = [name for name in whole.columns if name not in frame.columns]
-    key = {"articles": "article_id", "customers": "customer_id"}.get(table)
-    if key is None:
-        return frame
-    by_key = whole.drop_duplicates(key).set_index(key)
-    return frame.assign(**{name: frame[key].map(by_key[name]) for name in lacking if name != key})
+    rows = retailer.store.read(table, ds)
+    lacking = [name for name in rows.column_names if name not in frame.columns and name != "ordinal"]
+    return pd.concat([frame, rows.select(lacking).to_pandas().loc[frame.index]], axis=1) if lacking else frame
 
 
 def _as_stored(retailer: Retailer, table: str, accepted: pa.Table) -> pd.DataFrame:

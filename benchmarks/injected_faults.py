@@ -216,8 +216,8 @@ def _lists_constant(day: Day) -> dict[str, pd.DataFrame]:
     rows = _first_model(lists)
     own = lists[rows]
     someone = own["customer_id"].min()
-    same = own[own["customer_id"] == someone].set_index(["seen", "rank"])["article_id"]
-    lists.loc[rows, "article_id"] = same.reindex(pd.MultiIndex.from_frame(own[["seen", "rank"]])).to_numpy()
+    same = own[own["customer_id"] == someone].set_index("rank")["article_id"]
+    lists.loc[rows, "article_id"] = own["rank"].map(same)
     return {"recommendations": lists}
 
 

@@ -240,12 +240,12 @@ def _features(table: str, key: str) -> "Callable[[DayTables, date], pd.DataFrame
 
 
 def _lists(tables: DayTables, ds: date) -> "pd.DataFrame":
-    from atelier.monitoring.drift.figures import together
+    from atelier.monitoring.drift.figures import stacked
     from atelier.monitoring.drift.models import list_figures
 
     today, yesterday = _there(tables, LISTS, ds), _before(tables, LISTS, ds)
     before = {} if yesterday is None else dict(iter(yesterday.groupby("model")))
-    return together(list_figures(str(model), own, before.get(model)) for model, own in today.groupby("model"))
+    return stacked(list_figures(str(model), own, before.get(model)) for model, own in today.groupby("model"))
 
 
 GROUPS: Mapping[str, Group] = {

@@ -53,12 +53,12 @@ def frames(ds: date, seed: int) -> dict[str, pd.DataFrame]:
         ),
         "recommendations": pd.DataFrame(
             [
-                (model, "excluded", customer, rank, articles[(3 * number + rank) % 40])
+                (model, customer, rank, articles[(3 * number + rank) % 40])
                 for model in ("als", "popular")
                 for number, customer in enumerate(customers)
                 for rank in (1, 2)
             ],
-            columns=["model", "seen", "customer_id", "rank", "article_id"],
+            columns=["model", "customer_id", "rank", "article_id"],
         ),
     }
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from atelier.monitoring.drift.figures import (
+    Rows,
     bands,
     by_level,
     changed_rows,
@@ -93,7 +94,7 @@ def _came_before(today: pd.DataFrame, yesterday: pd.DataFrame) -> "pd.Series[boo
     return pd.Series(timed[0].isin(timed[1]), index=today.index, dtype=bool)
 
 
-def _prices_paid(today: pd.DataFrame, articles: pd.DataFrame) -> pd.DataFrame:
+def _prices_paid(today: pd.DataFrame, articles: pd.DataFrame) -> Rows:
     """The share of prices that are not the catalogue's of the day."""
     listed = today["article_id"].map(articles.set_index("article_id")["price"])
     paid, asked = (pd.to_numeric(each).astype("float64") for each in (today["price"], listed))
@@ -102,20 +103,16 @@ def _prices_paid(today: pd.DataFrame, articles: pd.DataFrame) -> pd.DataFrame:
     return share("interactions: prices that are not the catalogue's", int((other & known).sum()), int(known.sum()))
 
 
-def _familiar(today: pd.DataFrame, recent: pd.DataFrame) -> pd.DataFrame:
+def _familiar(today: pd.DataFrame, recent: pd.DataFrame) -> Rows:
     """How many of the day's customers, articles, and articles of a customer, are those of the week before."""
     pairs = today[["customer_id", "article_id"]].drop_duplicates()
     known = pd.MultiIndex.from_frame(recent[["customer_id", "article_id"]])
-    return together(
-        [
-            share_of("interactions: customers of the week before", _known(pairs, recent, "customer_id")),
-            share_of("interactions: articles of the week before", _known(pairs, recent, "article_id")),
-            share_of(
-                "interactions: articles that the same customer had in the week before",
-                np.asarray(pd.MultiIndex.from_frame(pairs).isin(known)),
-            ),
-        ]
-    )
+    again = np.asarray(pd.MultiIndex.from_frame(pairs).isin(known))
+    return [
+        *share_of("interactions: customers of the week before", _known(pairs, recent, "customer_id")),
+        *share_of("interactions: articles of the week before", _known(pairs, recent, "article_id")),
+        *share_of("interactions: articles that the same customer had in the week before", again),
+    ]
 
 
 def _known(pairs: pd.DataFrame, recent: pd.DataFrame, column: str) -> "pd.Series[bool]":

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from atelier.monitoring.drift.figures import (
+    Rows,
     bands,
     by_level,
     changed_rows,
@@ -60,7 +61,7 @@ def article_figures(today: pd.DataFrame, yesterday: pd.DataFrame | None) -> pd.D
     )
 
 
-def unseen_words(today: pd.DataFrame, yesterday: pd.DataFrame) -> pd.DataFrame:
+def unseen_words(today: pd.DataFrame, yesterday: pd.DataFrame) -> Rows:
     """The share of words in names and descriptions that stood in none of yesterday's texts."""
     words, known = _words(today), _words(yesterday)
     return share_of("articles: words that were never read", ~words.isin(known.unique()))
@@ -105,7 +106,7 @@ def image_figures(today: pd.DataFrame, yesterday: pd.DataFrame | None) -> pd.Dat
     """
     own = count("images", len(today))
     if yesterday is None:
-        return own
+        return together([own])
     return together([own, changed_rows("images", today, yesterday, ["article_id", "shot"], ["digest"])])
 
 

@@ -19,6 +19,7 @@ projections the mean along each   of one row along that direction     rows it is
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -31,9 +32,13 @@ KINDS = ("count", "share", "mean", "shares", "projections")
 ABSENT = "(none)"
 
 Mask: TypeAlias = "NDArray[np.bool_] | pd.Series[bool]"
+Row: TypeAlias = tuple[str, str, str, float, float, int]
+"""One row of a figure: what is in :data:`COLUMNS`."""
+Rows: TypeAlias = list[Row]
+"""A figure, or several; rows become a frame once for a table, because making a frame takes longer than measuring."""
 
 
-def figures(rows: Iterable[Sequence[Any]]) -> pd.DataFrame:
+def figures(rows: Iterable[Row]) -> pd.DataFrame:
     """A frame of figures; each row as in :data:`COLUMNS`."""
     frame = pd.DataFrame(list(rows), columns=list(COLUMNS))
     return frame.astype(
@@ -41,44 +46,49 @@ def figures(rows: Iterable[Sequence[Any]]) -> pd.DataFrame:
     )
 
 
-def together(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+def together(parts: Iterable[Rows]) -> pd.DataFrame:
+    """The frame of several figures."""
+    return figures(row for part in parts for row in part)
+
+
+def stacked(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Several frames of figures as one; none of them: a frame without rows."""
-    kept = [part for part in parts if len(part)]
+    kept = [frame for frame in frames if len(frame)]
     return pd.concat(kept, ignore_index=True) if kept else figures([])
 
 
-def count(what: str, number: int) -> pd.DataFrame:
+def count(what: str, number: int) -> Rows:
     """How many there are."""
-    return figures([(what, "count", "", number, 0.0, number)])
+    return [(what, "count", "", number, 0.0, number)]
 
 
-def share(what: str, marked: int, rows: int) -> pd.DataFrame:
+def share(what: str, marked: int, rows: int) -> Rows:
     """How many of the rows are marked; nothing where there are no rows."""
-    return figures([(what, "share", "", marked, 0.0, rows)] if rows else [])
+    return [(what, "share", "", marked, 0.0, rows)] if rows else []
 
 
-def share_of(what: str, marked: Mask) -> pd.DataFrame:
+def share_of(what: str, marked: Mask) -> Rows:
     """:func:`share` of a column of truth values."""
     return share(what, int(np.count_nonzero(marked)), len(marked))
 
 
-def mean(what: str, values: "NDArray[np.float64] | pd.Series[float]") -> pd.DataFrame:
+def mean(what: str, values: "NDArray[np.float64] | pd.Series[float]") -> Rows:
     """The mean of a column; what is not finite is left out, and fewer than two values have no mean."""
     numbers = np.asarray(values, dtype=np.float64)
     numbers = numbers[np.isfinite(numbers)]
     if len(numbers) < 2:
-        return figures([])
-    return figures([(what, "mean", "", numbers.mean(), numbers.var(ddof=1), len(numbers))])
+        return []
+    return [(what, "mean", "", float(numbers.mean()), float(numbers.var(ddof=1)), len(numbers))]
 
 
-def shares(what: str, levels: "pd.Series[Any]") -> pd.DataFrame:
+def shares(what: str, levels: "pd.Series[Any]") -> Rows:
     """How many rows each level of a column has; rows without a value have the level :data:`ABSENT`."""
     found = levels.astype("object").where(levels.notna(), ABSENT).astype("str").value_counts().sort_index()
     total = int(found.sum())
-    return figures((what, "shares", level, number, 0.0, total) for level, number in found.items())
+    return [(what, "shares", str(level), int(number), 0.0, total) for level, number in found.items()]
 
 
-def concentration(what: str, things: "pd.Series[Any]") -> pd.DataFrame:
+def concentration(what: str, things: "pd.Series[Any]") -> Rows:
     """How concentrated rows are on few things: the logarithm of the chance that two of them are of the same thing.
 
     That is Simpson's index (Nature 163, 1949) by its unbiased estimator, Σ c(c − 1) / n(n − 1), which, unlike a Gini
@@ -93,14 +103,14 @@ def concentration(what: str, things: "pd.Series[Any]") -> pd.DataFrame:
     n = numbers.sum()
     pairs = float((numbers * (numbers - 1)).sum())
     if n < 2 or pairs == 0:
-        return figures([])
+        return []
     simpson, p = pairs / (n * (n - 1)), numbers / n
     squares = float((p**2).sum())
     variance = max(4 * (float((p**3).sum()) - squares**2), 0.0) / squares**2
-    return figures([(what, "mean", "", np.log(simpson), variance, int(n))])
+    return [(what, "mean", "", float(np.log(simpson)), variance, int(n))]
 
 
-def projections(what: str, vectors: NDArray[np.float64], directions: int = 8, seed: int = 0) -> pd.DataFrame:
+def projections(what: str, vectors: NDArray[np.float64], directions: int = 8, seed: int = 0) -> Rows:
     """The mean of vectors, seen along some random directions: a difference of means shows along nearly all of them.
 
     Args:
@@ -110,14 +120,14 @@ def projections(what: str, vectors: NDArray[np.float64], directions: int = 8, se
         seed: of the directions, which have to be the same every day.
     """
     if len(vectors) < 2:
-        return figures([])
+        return []
     drawn = np.random.default_rng(seed).standard_normal((vectors.shape[1], directions))
     along = vectors @ (drawn / np.linalg.norm(drawn, axis=0))
     means, variances = along.mean(axis=0), along.var(axis=0, ddof=1)
-    return figures(
-        (what, "projections", f"{number:02d}", means[number], variances[number], len(vectors))
+    return [
+        (what, "projections", f"{number:02d}", float(means[number]), float(variances[number]), len(vectors))
         for number in range(directions)
-    )
+    ]
 
 
 def bands(values: "pd.Series[Any]", width: float, *, logarithmic: bool = False) -> "pd.Series[Any]":
@@ -141,7 +151,7 @@ def bands(values: "pd.Series[Any]", width: float, *, logarithmic: bool = False) 
 
 def changed_rows(
     table: str, today: pd.DataFrame, yesterday: pd.DataFrame, key: Sequence[str], columns: Iterable[str]
-) -> pd.DataFrame:
+) -> Rows:
     """The share of keys that are new, that are gone, and whose value in each column is another than yesterday.
 
     Two snapshots share nearly all of their rows: what differs is counted by key, because as two independent samples
@@ -160,13 +170,12 @@ def changed_rows(
     )
     side = both["side"]
     common = both[side == "both"]
-    return together(
-        [
-            share(f"{table}: new", int((side == "left_only").sum()), len(today)),
-            share(f"{table}: gone", int((side == "right_only").sum()), len(yesterday)),
-            *(share_of(f"{table}: {name} changed", _differ(common[name], common[f"{name}_before"])) for name in names),
-        ]
-    )
+    changed = (share_of(f"{table}: {name} changed", _differ(common[name], common[f"{name}_before"])) for name in names)
+    return [
+        *share(f"{table}: new", int((side == "left_only").sum()), len(today)),
+        *share(f"{table}: gone", int((side == "right_only").sum()), len(yesterday)),
+        *chain.from_iterable(changed),
+    ]
 
 
 def _differ(after: "pd.Series[Any]", before: "pd.Series[Any]") -> NDArray[np.bool_]:
@@ -175,21 +184,19 @@ def _differ(after: "pd.Series[Any]", before: "pd.Series[Any]") -> NDArray[np.boo
     return np.asarray((differ & ~(null[0] & null[1])) | (null[0] != null[1]))
 
 
-def unknown_levels(what: str, today: "pd.Series[Any]", yesterday: "pd.Series[Any]") -> pd.DataFrame:
+def unknown_levels(what: str, today: "pd.Series[Any]", yesterday: "pd.Series[Any]") -> Rows:
     """The share of rows whose level did not exist yesterday, and of yesterday's rows whose level is gone."""
-    return together(
-        [
-            share_of(f"{what} that are new", ~today.isin(yesterday)),
-            share_of(f"{what} that are gone", ~yesterday.isin(today)),
-        ]
-    )
+    return [
+        *share_of(f"{what} that are new", ~today.isin(yesterday)),
+        *share_of(f"{what} that are gone", ~yesterday.isin(today)),
+    ]
 
 
-def nulls(table: str, frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+def nulls(table: str, frame: pd.DataFrame, columns: Iterable[str]) -> Rows:
     """The share of rows without a value, of each column."""
-    return together(share_of(f"{table}: {name} empty", frame[name].isna()) for name in columns)
+    return [row for name in columns for row in share_of(f"{table}: {name} empty", frame[name].isna())]
 
 
-def by_level(what: Mapping[str, "pd.Series[Any]"]) -> pd.DataFrame:
+def by_level(what: Mapping[str, "pd.Series[Any]"]) -> Rows:
     """:func:`shares` of several columns, by the figure's name."""
-    return together(shares(name, levels) for name, levels in what.items())
+    return [row for name, levels in what.items() for row in shares(name, levels)]

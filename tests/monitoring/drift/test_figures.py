@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from atelier.monitoring.drift.catalogue import article_figures, image_figures, l
 from atelier.monitoring.drift.comparison import compare
 from atelier.monitoring.drift.figures import (
     ABSENT,
+    Rows,
     bands,
     changed_rows,
     concentration,
@@ -26,6 +28,12 @@ from atelier.monitoring.drift.figures import (
     shares,
 )
 from atelier.monitoring.drift.models import feature_figures, list_changes, list_figures
+
+
+def compared(today: Rows, earlier: Rows) -> "pd.Series[Any]":
+    """The one figure of two days, compared."""
+    (found,) = compare([(figures(today), figures(earlier))]).to_dict("records")
+    return pd.Series(found)
 
 
 def shown(frame: pd.DataFrame) -> dict[str, tuple[float, int]]:
@@ -85,7 +93,7 @@ def test_figures_of_articles_count_what_changed_by_key() -> None:
 def test_null_equals_null_and_differs_from_a_value() -> None:
     before = pd.DataFrame({"k": [1, 2, 3], "v": pd.array(["a", None, None], dtype="object")})
     after = pd.DataFrame({"k": [1, 2, 3], "v": pd.array([None, None, "a"], dtype="object")})
-    assert shown(changed_rows("t", after, before, ["k"], ["v"]))["t: v changed"] == (2, 3)
+    assert shown(figures(changed_rows("t", after, before, ["k"], ["v"])))["t: v changed"] == (2, 3)
 
 
 def test_words_that_were_never_read_are_counted_by_occurrence() -> None:
@@ -101,8 +109,8 @@ def test_bands_and_empty_levels() -> None:
     ]
     found = levels(article_figures(articles(), None), "articles: price")
     assert found == {"2": 1, "3": 1, ABSENT: 1}
-    assert levels(shares("x", bands(pd.Series([21, 24, 25, None]), 5)), "x") == {"20": 2, "25": 1, ABSENT: 1}
-    assert levels(shares("x", bands(pd.Series([0, 1]), 0.5, logarithmic=True)), "x") == {"0": 2}
+    assert levels(figures(shares("x", bands(pd.Series([21, 24, 25, None]), 5))), "x") == {"20": 2, "25": 1, ABSENT: 1}
+    assert levels(figures(shares("x", bands(pd.Series([0, 1]), 0.5, logarithmic=True))), "x") == {"0": 2}
 
 
 def test_figures_of_customers_and_labels_and_images() -> None:
@@ -142,15 +150,15 @@ def test_a_day_without_interactions_has_figures_all_the_same() -> None:
 
 
 def test_concentration_is_simpsons_index_and_does_not_depend_on_the_number_of_rows() -> None:
-    few = concentration("c", pd.Series(["a"] * 3 + ["b"]))
+    few = figures(concentration("c", pd.Series(["a"] * 3 + ["b"])))
     assert np.exp(few["value"][0]) == pytest.approx(3 * 2 / (4 * 3))
     rng = np.random.default_rng(0)
     p = rng.dirichlet(np.full(50, 0.5))
-    drawn = [concentration("c", pd.Series(rng.choice(50, size=size, p=p))) for size in [200] * 100]
+    drawn = [figures(concentration("c", pd.Series(rng.choice(50, size=size, p=p)))) for size in [200] * 100]
     values, variances = (np.array([each[name][0] for each in drawn]) for name in ("value", "variance"))
     assert np.exp(values).mean() == pytest.approx((p**2).sum(), rel=0.05)
     assert values.var() == pytest.approx(variances.mean() / 200, rel=0.5)
-    assert concentration("c", pd.Series(["a", "b"])).empty
+    assert concentration("c", pd.Series(["a", "b"])) == []
 
 
 def test_vectors_of_swapped_photographs_are_unlike_their_type() -> None:
@@ -174,8 +182,8 @@ def test_vectors_of_swapped_photographs_are_unlike_their_type() -> None:
 def test_projections_show_a_moved_mean() -> None:
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=(2, 400, 30))
-    usual = compare([(projections("v", first), projections("v", second))]).iloc[0]
-    moved = compare([(projections("v", first), projections("v", second + 0.5))]).iloc[0]
+    usual = compared(projections("v", first), projections("v", second))
+    moved = compared(projections("v", first), projections("v", second + 0.5))
     assert usual["df"] == 8
     assert stats.chi2.sf(usual["chi2"], 8) > 0.001
     assert stats.chi2.sf(moved["chi2"], 8) < 1e-9
@@ -221,7 +229,7 @@ def test_lists_are_compared_customer_by_customer() -> None:
 
 def test_shares_of_levels_are_compared_by_the_g_test() -> None:
     today, earlier = pd.Series(["a"] * 30 + ["b"] * 70), pd.Series(["a"] * 50 + ["b"] * 40 + ["c"] * 10)
-    found = compare([(shares("x", today), shares("x", earlier))]).iloc[0]
+    found = compared(shares("x", today), shares("x", earlier))
     expected = stats.chi2_contingency([[30, 70, 0], [50, 40, 10]], lambda_="log-likelihood", correction=False)
     assert found["chi2"] == pytest.approx(expected.statistic)
     assert found["df"] == expected.dof
@@ -232,7 +240,7 @@ def test_shares_of_levels_are_compared_by_the_g_test() -> None:
 def test_rare_levels_count_as_one() -> None:
     today = pd.Series(["a"] * 100 + list("bcdefghi"))
     earlier = pd.Series(["a"] * 100 + list("jklmnopq"))
-    found = compare([(shares("x", today), shares("x", earlier))]).iloc[0]
+    found = compared(shares("x", today), shares("x", earlier))
     assert found["df"] == 1
     assert found["chi2"] == pytest.approx(0, abs=1e-9)
 
@@ -240,15 +248,15 @@ def test_rare_levels_count_as_one() -> None:
 def test_means_are_compared_by_welch() -> None:
     rng = np.random.default_rng(1)
     first, second = rng.normal(0, 1, 50), rng.normal(0.5, 2, 80)
-    found = compare([(mean("x", first), mean("x", second))]).iloc[0]
+    found = compared(mean("x", first), mean("x", second))
     assert found["chi2"] == pytest.approx(stats.ttest_ind(first, second, equal_var=False).statistic ** 2)
 
 
 def test_a_mean_without_any_spread_may_differ() -> None:
-    found = compare([(mean("x", np.full(9, 2.0)), mean("x", np.full(9, 1.0)))]).iloc[0]
+    found = compared(mean("x", np.full(9, 2.0)), mean("x", np.full(9, 1.0)))
     assert np.isfinite(found["chi2"])
     assert found["chi2"] > 1e6
-    assert compare([(mean("x", np.full(9, 2.0)), mean("x", np.full(9, 2.0)))]).iloc[0]["chi2"] == 0
+    assert compared(mean("x", np.full(9, 2.0)), mean("x", np.full(9, 2.0)))["chi2"] == 0
 
 
 @settings(max_examples=8)
@@ -275,14 +283,14 @@ def test_shares_that_differ_by_chance_have_a_statistic_of_at_most_about_one(
 
 
 def test_only_figures_of_both_days_are_compared() -> None:
-    today = pd.concat([count("a", 1), count("b", 2)])
-    assert compare([(today, count("b", 2))])["what"].tolist() == ["b"]
+    today = figures([*count("a", 1), *count("b", 2)])
+    assert compare([(today, figures(count("b", 2)))])["what"].tolist() == ["b"]
     assert compare([(today, figures([]))]).empty
     assert compare([(figures([]), figures([]))]).empty
     assert compare([]).empty
 
 
 def test_a_share_that_was_always_nought_is_noticed() -> None:
-    found = compare([(share("x", 900, 1_000), share("x", 0, 1_000))]).iloc[0]
+    found = compared(share("x", 900, 1_000), share("x", 0, 1_000))
     assert found["chi2"] > 1_000
     assert found["effect"] == 0.9

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from atelier.monitoring.drift.figures import count, mean, together
+from atelier.monitoring.drift.figures import count, mean, stacked
 from atelier.monitoring.drift.figures import figures as figures_of_day
 from atelier.monitoring.drift.verdicts import FLAGGED, UNKNOWN, USUAL, DriftConfig, drift_of, trimmed_mean
 
@@ -45,7 +45,7 @@ def verdicts(figures: dict[date, pd.DataFrame], number: int, config: DriftConfig
 def test_quiet_days_are_usual_and_a_shifted_figure_alone_is_flagged() -> None:
     figures = quiet(36)
     assert set(verdicts(figures, 35).values()) == {USUAL}
-    figures[day(35)] = together([count("events", 1_000), figures[day(35)].query("what != 'events'")])
+    figures[day(35)] = stacked([figures_of_day(count("events", 1_000)), figures[day(35)].query("what != 'events'")])
     assert verdicts(figures, 35) == {"events": FLAGGED, "marked": USUAL, "price": USUAL}
 
 
@@ -53,7 +53,9 @@ def test_a_weekend_is_no_drift_and_half_of_a_weekend_is() -> None:
     figures = quiet(41, weekend=2.0)
     saturday = next(number for number in range(34, 41) if day(number).weekday() == 5)
     assert set(verdicts(figures, saturday).values()) == {USUAL}
-    figures[day(saturday)] = together([count("events", 900), figures[day(saturday)].query("what != 'events'")])
+    figures[day(saturday)] = stacked(
+        [figures_of_day(count("events", 900)), figures[day(saturday)].query("what != 'events'")]
+    )
     assert verdicts(figures, saturday)["events"] == FLAGGED
 
 
@@ -78,16 +80,16 @@ def test_an_earlier_fault_does_not_hide_the_next_one() -> None:
 
 def test_a_figure_that_is_always_restless_is_usual() -> None:
     rng = np.random.default_rng(3)
-    figures = {day(n): count("events", int(2_000 * np.exp(rng.normal(0, 0.5)))) for n in range(36)}
-    figures[day(34)] = figures[day(28)] = figures[day(21)] = count("events", 1_900)
-    figures[day(35)] = count("events", 3_600)
+    figures = {day(n): figures_of_day(count("events", int(2_000 * np.exp(rng.normal(0, 0.5))))) for n in range(36)}
+    figures[day(34)] = figures[day(28)] = figures[day(21)] = figures_of_day(count("events", 1_900))
+    figures[day(35)] = figures_of_day(count("events", 3_600))
     # With the chance of sampling alone, 1,900 and 3,600 are more than twenty standard errors apart.
     assert verdicts(figures, 35) == {"events": USUAL}
 
 
 def test_a_difference_that_is_sure_but_small_is_usual() -> None:
-    figures = {day(n): mean("price", np.array([2.9, 3.1] * 50_000)) for n in range(36)}
-    figures[day(35)] = mean("price", np.array([2.905, 3.105] * 50_000))
+    figures = {day(n): figures_of_day(mean("price", np.array([2.9, 3.1] * 50_000))) for n in range(36)}
+    figures[day(35)] = figures_of_day(mean("price", np.array([2.905, 3.105] * 50_000)))
     assert verdicts(figures, 35) == {"price": USUAL}
     assert verdicts(figures, 35, DriftConfig(least_mean=0.04)) == {"price": FLAGGED}
 
