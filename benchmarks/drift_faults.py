@@ -1,13 +1,14 @@
 """How many injected faults drift detection finds, and how many false alarms it raises on days without a fault.
 
     python -m benchmarks.drift_faults --folder FOLDER [--clean 100] [--lists 20] [--fault-days 3] [--articles 600]
-        [--customers 3000] [--seed 0]
+        [--customers 3000] [--sessions 0.046] [--seed 0]
 
 A sample retailer is generated under FOLDER, unless it is there, and its days are stored, measured and judged as the
 stage ``drift`` does. Whatever is done stays there, and a run that was stopped goes on where it was.
 
 - Clean days: the last ``--clean`` days but that of the change of taxonomy; raw tables, vectors of photographs and
   features on all, lists of two models on the last ``--lists`` of them and on the days that these are held against.
+  ``--sessions`` is how many a customer has on a day: what a test can see depends on how much happens.
 - The change of taxonomy, in the middle of the history, judged on its own day.
 - Faults (:mod:`benchmarks.injected_faults`), each on ``--fault-days`` of the last days. Its files are read by the
   landing zone's own validation. A file that it refuses is *stopped*; where it rejects more than the share at which the
@@ -21,7 +22,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--fault-days", type=int, default=3)
     parser.add_argument("--articles", type=int, default=600)
     parser.add_argument("--customers", type=int, default=3000)
+    parser.add_argument("--sessions", type=float, default=SampleConfig().sessions_per_customer)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(given)
 
@@ -74,7 +76,12 @@ class Retailer:
     def __init__(self, options: argparse.Namespace) -> None:
         days = options.clean + BEFORE + 1
         self.config = SampleConfig(
-            seed=options.seed, articles=options.articles, customers=options.customers, days=days, image_size=48
+            seed=options.seed,
+            articles=options.articles,
+            customers=options.customers,
+            days=days,
+            image_size=48,
+            sessions_per_customer=options.sessions,
         )
         self.folder: Path = options.folder
         self.root = self.folder / "retailer"
@@ -87,7 +94,8 @@ class Retailer:
         self.days = [self.config.first_day + timedelta(days=n) for n in range(days)]
         self.clean = [day for day in self.days[BEFORE:] if day != self.taxonomy]
         # Lists need a week and the fewest comparisons before the first judged day.
-        self.listed = self.days[-(options.lists + LAGS[1] + CONFIG.least_history) :]
+        listed = options.lists + LAGS[1] + CONFIG.least_history if options.lists else 0
+        self.listed = self.days[len(self.days) - listed :]
         self.faulty = [self.last - timedelta(days=3 * n + 1) for n in range(options.fault_days)]
 
     @cached_property
@@ -171,7 +179,7 @@ def _lists(retailer: Retailer, model: str, options: Mapping[str, Any], day: date
 
     with retailer.store.connect(as_of=day, tables=["interactions", "articles", "customers"]) as con:
         events = con.sql(
-            "SELECT customer_id, article_id, occurred_at, kind, price, channel FROM interactions WHERE kind <> 'view'"
+            "SELECT customer_id, article_id, occurred_at, kind, price, channel FROM interactions WHERE kind = 'purchase'"
         ).to_arrow_table()
         sold = Catalogue.from_frames(con.table("articles").order("article_id").df())
         customers = con.sql("SELECT customer_id FROM customers ORDER BY 1").df()
@@ -335,12 +343,18 @@ def main(given: Sequence[str] | None = None) -> None:
     store_raw(retailer)
     store_computed(retailer)
     figures = figures_of_days(retailer, retailer.days)
-    judge = partial(drift_of, figures, config=CONFIG)
-    print("taxonomy:", retailer.taxonomy, flagged(judge(retailer.taxonomy)), flush=True)
-    print(as_text(fault_table(retailer, figures)), flush=True)
+    changed = flagged(drift_of(figures, retailer.taxonomy, CONFIG))
+    print("change of taxonomy:", retailer.taxonomy, changed, flush=True)
+    if retailer.faulty:
+        print(as_text(fault_table(retailer, figures)), flush=True)
+    clean_days(retailer, figures)
+
+
+def clean_days(retailer: Retailer, figures: Mapping[date, pd.DataFrame]) -> None:
+    """Judge the days without a fault, and print the false alarms."""
     alarms, judged, unknown = {}, [], 0
     for day in progress(retailer.clean, "judging clean days", unit="day"):
-        verdicts = judge(day)
+        verdicts = drift_of(figures, day, CONFIG)
         judged.append(int((verdicts["verdict"] != UNKNOWN).sum()))
         unknown += int((verdicts["verdict"] == UNKNOWN).sum())
         if names := flagged(verdicts):
