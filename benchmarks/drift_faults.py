@@ -179,7 +179,8 @@ def _lists(retailer: Retailer, model: str, options: Mapping[str, Any], day: date
 
     with retailer.store.connect(as_of=day, tables=["interactions", "articles", "customers"]) as con:
         events = con.sql(
-            "SELECT customer_id, article_id, occurred_at, kind, price, channel FROM interactions WHERE kind = 'purchase'"
+            "SELECT customer_id, article_id, occurred_at, kind, price, channel FROM interactions "
+            "WHERE kind = 'purchase'"
         ).to_arrow_table()
         sold = Catalogue.from_frames(con.table("articles").order("article_id").df())
         customers = con.sql("SELECT customer_id FROM customers ORDER BY 1").df()
