@@ -30,6 +30,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from assets.raw import FEW
 from atelier import recommenders
@@ -51,6 +52,9 @@ SOURCE_TABLES = ("articles", "customers", "annotated_attributes", "images", "int
 FEATURES = {"article_features": "articles", "customer_features": "customers"}
 MODELS: dict[str, dict[str, Any]] = {"als": {"factors": 32, "iterations": 5, "seed": 0}, "popular": {}}
 K = 12
+#: The width of the small pictures that stand in for the vectors of a backbone, and what they are called.
+THUMBNAIL = 8
+ENCODER = f"thumbnail-{THUMBNAIL}"
 CONFIG = DriftConfig()
 #: Days before the first clean one; later ones have more, up to those that the config names.
 BEFORE = 3 * LAGS[1]
@@ -111,7 +115,7 @@ class Retailer:
 
 
 def store_raw(retailer: Retailer) -> None:
-    """Store the source's tables, and the vectors of all photographs by the backbone ``small``."""
+    """Store the source's tables, and a vector of each photograph."""
     for table in SOURCE_TABLES:
         wanted = retailer.missing(table, retailer.days)
         retailer.store.write_range(table, progress(_generated(retailer, table, wanted), f"storing {table}", unit="day"))
@@ -140,23 +144,40 @@ def _shaped(retailer: Retailer, table: str, rows: pa.Table) -> pd.DataFrame | pa
 
 
 def _store_vectors(retailer: Retailer) -> None:
-    from atelier.images import Encoder
+    """Store a vector of each photograph, and which photographs each day shows.
 
-    wanted = retailer.missing("image_embeddings", retailer.days)
-    if not wanted:
-        return
-    encoder = Encoder.build("small", None, device="cpu", threads=1)
-    digests = retailer.digests
-    new = set(retailer.cache.missing(list(digests.values()), encoder.encoder_id))
-    chosen = {name: digest for name, digest in digests.items() if digest in new}
+    The vector is the photograph itself, shrunk to :data:`THUMBNAIL`² colours: a backbone would take most of the time.
+    """
+    new = set(retailer.cache.missing(list(retailer.digests.values()), ENCODER))
+    chosen = {digest: name for name, digest in retailer.digests.items() if digest in new}
     if chosen:
-        found = encoder.encode(list(chosen), retailer.root / "photographs", list(chosen.values()))
-        retailer.cache.append(encoder.encoder_id, list(chosen.values()), found.vectors)
-    for day in progress(wanted, "storing image_embeddings", unit="day"):
-        shown = retailer.store.read("images", day).column("digest").unique().to_pandas()
-        norms = np.linalg.norm(retailer.cache.read(shown.tolist(), encoder.encoder_id), axis=1)
-        rows = {"digest": shown, "encoder_id": encoder.encoder_id, "dimension": encoder.dimension, "norm": norms}
-        retailer.store.write("image_embeddings", day, pd.DataFrame(rows))
+        photographs = [retailer.root / "photographs" / name for name in chosen.values()]
+        retailer.cache.append(ENCODER, list(chosen), np.stack([_thumbnail(each) for each in photographs]))
+    wanted = retailer.missing("image_embeddings", retailer.days)
+    days = progress(_shown(retailer, wanted), "storing image_embeddings", unit="day")
+    retailer.store.write_range("image_embeddings", days)
+
+
+def _shown(retailer: Retailer, days: Sequence[date]) -> Iterator[tuple[date, pd.DataFrame]]:
+    """The rows of ``image_embeddings``; the same object where a day shows the photographs of the day before."""
+    versions = {each.ds: each.data_version for each in retailer.store.pointers("images")}
+    held = ("", pd.DataFrame())
+    for day in days:
+        if held[0] != versions[day]:
+            digests = retailer.store.read("images", day).column("digest").unique().to_pandas()
+            vectors = retailer.cache.read(digests.tolist(), ENCODER)
+            rows = {"digest": digests, "encoder_id": ENCODER, "dimension": vectors.shape[1]}
+            held = versions[day], pd.DataFrame({**rows, "norm": np.linalg.norm(vectors, axis=1)})
+        yield day, held[1]
+
+
+def _thumbnail(file: Path) -> NDArray[np.float32]:
+    """The colours of a photograph, from −1 to 1."""
+    from PIL import Image
+
+    with Image.open(file) as photograph:
+        small = photograph.convert("RGB").resize((THUMBNAIL, THUMBNAIL))
+    return np.asarray(small, dtype=np.float32).ravel() / 127.5 - 1
 
 
 def store_computed(retailer: Retailer) -> None:

@@ -36,14 +36,16 @@ def compared(today: Rows, earlier: Rows) -> "pd.Series[Any]":
     return pd.Series(found)
 
 
-def shown(frame: pd.DataFrame) -> dict[str, tuple[float, int]]:
+def shown(frame: pd.DataFrame) -> dict[str, tuple[Any, Any]]:
     """Value and rows of figures without levels, by name."""
     single = frame[frame["level"] == ""]
-    return {row.what: (row.value, row.rows) for row in single.itertuples()}
+    return {str(row["what"]): (row["value"], row["rows"]) for row in single.to_dict("records")}
 
 
 def levels(frame: pd.DataFrame, what: str) -> dict[str, float]:
-    return frame[frame["what"] == what].set_index("level")["value"].to_dict()
+    """How many rows each level of a figure has."""
+    of = frame[frame["what"] == what]
+    return {str(level): float(value) for level, value in zip(of["level"], of["value"], strict=True)}
 
 
 def articles(**columns: object) -> pd.DataFrame:
@@ -216,7 +218,7 @@ def test_lists_are_compared_customer_by_customer() -> None:
     assert found.loc["u", "jaccard"] == pytest.approx(2 / 4)
     assert found.loc["u", "rank_change"] == pytest.approx((0 + 1) / 2 / 3)
     assert found.loc["v", "jaccard"] == 0
-    assert np.isnan(found.loc["v", "rank_change"])
+    assert found["rank_change"].isna().tolist() == [False, True]
     assert list(found.index) == ["u", "v"]
     single = shown(list_figures("als", after, before))
     assert single["lists of als"] == (3, 3)
