@@ -33,7 +33,8 @@ from atelier.studies.results_cache import ResultsCache
 SHOWN = ("recall", "ndcg")
 SEQUENCE_MODELS = ("transformer", "sequencer")
 #: What the protocol says of validation, and what is not there: content, kinds and times.
-PROTOCOL = {"mode": "collaborative", "validation_share": 1.0, "reads_kinds": False, "reads_gaps": False}
+PROTOCOL: dict[str, object] = {"mode": "collaborative", "reads_kinds": False, "reads_gaps": False}
+PROTOCOL |= {"validation_share": 1.0, "validation_customers": 10**9}
 
 
 def read(file: Path) -> Interactions:

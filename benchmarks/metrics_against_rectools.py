@@ -49,15 +49,15 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
-def environment(folder: Path) -> Path:
-    """The Python interpreter of an environment with the locked packages, which is made if it is missing."""
-    python, made = folder / "bin" / "python", folder / LOCK.name
-    lock = LOCK.read_text(encoding="utf-8")
-    if not made.exists() or made.read_text(encoding="utf-8") != lock:
+def environment(folder: Path, lock: Path = LOCK) -> Path:
+    """The Python interpreter of an environment with the packages of a lock, which is made if it is missing."""
+    python, made = folder / "bin" / "python", folder / lock.name
+    wanted = lock.read_text(encoding="utf-8")
+    if not made.exists() or made.read_text(encoding="utf-8") != wanted:
         uv = [sys.executable, "-m", "uv"]
         subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
-        subprocess.run([*uv, "pip", "sync", "--quiet", "--python", str(python), str(LOCK)], check=True)
-        made.write_text(lock, encoding="utf-8")
+        subprocess.run([*uv, "pip", "sync", "--quiet", "--python", str(python), str(lock)], check=True)
+        made.write_text(wanted, encoding="utf-8")
     return python
 
 

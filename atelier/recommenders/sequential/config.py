@@ -77,9 +77,9 @@ class SequenceConfig(ContentConfig):
         default=0.1,
         ge=0,
         le=1,
-        description="Share of the customers, 10,000 at most, whose last interaction is held out to decide when "
-        "training stops.",
+        description="Share of the customers whose last interaction is held out to decide when training stops.",
     )
+    validation_customers: PositiveInt = Field(default=10_000, description="Of how many customers it is, at most.")
     schedule: Literal["constant", "one_cycle"] = Field(
         default="constant",
         description="What happens to all steps in training: one_cycle lets them rise to what is said here within the "

@@ -28,8 +28,6 @@ from atelier.recommenders.training_data.negatives import SharedNegatives
 from atelier.recommenders.training_data.sequences import Histories, PaddedRows, Windows, batches, sampled
 from atelier.search.ragged import Indices
 
-MOST_HELD_OUT = 10_000
-"""Held-out interactions that decide when to stop, at most."""
 FEWEST_HELD_OUT = 3
 """Interactions of a customer whose last one may be held out: something to train on has to remain."""
 JUDGED_INTERACTIONS = 2048
@@ -56,7 +54,7 @@ class Examples(NamedTuple):
         """Hold out some customers' last interaction and cut the rest into windows."""
         lengths = np.diff(histories.starts)
         able = np.flatnonzero(lengths >= FEWEST_HELD_OUT)
-        count = min(int(config.validation_share * len(able)), MOST_HELD_OUT)
+        count = min(int(config.validation_share * len(able)), config.validation_customers)
         held_out = np.sort(np.random.default_rng([config.seed, 0]).permutation(able)[:count])
         ends = histories.starts[1:][held_out]
         starts = np.maximum(histories.starts[:-1][held_out], ends - config.history - 1)

@@ -237,3 +237,12 @@ def test_attention_is_a_share_of_every_interaction_that_is_read() -> None:
     known = model.attention()
     assert set(known.customer_id) == set(model.recommend(k=1).customer_id)
     assert known.groupby("customer_id").share.sum().to_numpy() == pytest.approx(1, rel=1e-5)
+
+
+def test_the_protocol_of_published_figures_trains_on_no_validation_interaction() -> None:
+    histories = Histories.of(Interactions.from_frame(circle(12_000, length=4)))
+    limited = Examples.of(histories, SequenceConfig(validation_share=1.0))
+    assert len(limited.judged.starts) == 10_000
+    everybody = Examples.of(histories, SequenceConfig(validation_share=1.0, validation_customers=10**9))
+    assert len(everybody.judged.starts) == 12_000
+    assert len(everybody.histories.articles) == 3 * 12_000

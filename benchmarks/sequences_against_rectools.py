@@ -1,0 +1,201 @@
+"""Our transformer against RecTools' SASRec and its settings as in eSASRec: quality, time to it, lists, memory.
+
+    python -m benchmarks.sequences_against_rectools --sequences beauty/Beauty.txt --kept FOLDER --plot PLOT.svg
+    python -m benchmarks.sequences_against_rectools --sequences hm_sequences --customers 10000 --repeats-allowed
+
+``--sequences`` is a file as :mod:`benchmarks.leave_one_out` reads it, or the folder of ``sequences.parquet``, whose
+consecutive repeats are dropped. Of each customer the last interaction is the truth; the last but one is never trained
+on and decides when training stops, and is an input of the lists that are judged by the truth. All articles are ranked,
+without those the customer had unless ``--repeats-allowed``.
+
+RecTools has an environment of its own, made from ``benchmarks/requirements-rectools-torch.lock`` when it is missing
+or the lock has changed. Each side is a process of its own, one after the other, with the same number of threads. After
+each epoch both write down the processor time of their training so far and NDCG@10 of the validation lists, which their
+public functions make; making them is not counted. Ours counts its own look at the held-out interactions, RecTools keeps
+the best weights free of charge. **Time to the same quality** is the processor time until RecTools' best epoch over that
+until our first epoch as good. A side whose next epoch would pass ``--limit`` ends there, and the table says so. With
+``--kept`` a side that was measured before, with the same options and data, is not run again.
+
+What belongs here: the data, the settings, running the sides, the table and the plot. What does not: the sides
+(``our_sequences_side``, ``rectools_sequences_side``) and what they share (``sequence_sides``).
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from atelier.interactions import Interactions
+from atelier.report.figures import line_plot, standalone
+from benchmarks.hm_recommenders import read_sequences, reference_purchases
+from benchmarks.leave_one_out import read
+from benchmarks.metrics_against_rectools import ROOT, environment
+from benchmarks.ratios import run
+from benchmarks.sequence_sides import Sequences, SideResult
+
+OURS = "transformer"
+LOCK = Path(__file__).with_name("requirements-rectools-torch.lock")
+ENVIRONMENT = ROOT / "var" / "benchmarks" / "rectools-torch"
+GOAL = 3.0
+"""How many times faster ours is to be to the same quality."""
+SETTINGS: Mapping[str, Any] = {"factors": 128, "dropout": 0.5, "embedding_learning_rate": 0.02}
+"""Of our side, by default: those of docs/sequence_models.md."""
+PEERS: Mapping[str, Mapping[str, Any]] = {
+    "sasrec": {"session_max_len": 50},
+    "sasrec_sampled": {"session_max_len": 50, "loss": "sampled_softmax", "n_negatives": 256},
+    "gsasrec": {"session_max_len": 50, "loss": "gBCE", "n_negatives": 256, "gbce_t": 0.75},
+    "esasrec": {"session_max_len": 50, "layers": "ligr", "loss": "sampled_softmax", "n_negatives": 256},
+    "esasrec_small": {
+        "session_max_len": 20,
+        "layers": "ligr",
+        "loss": "sampled_softmax",
+        "n_negatives": 32,
+        "n_factors": 64,
+    },
+}
+"""RecTools' settings, all else by its defaults (2 blocks, 4 heads, 256 factors, full softmax, dropout .2, Adam 1e-3,
+batches of 128). ``sasrec`` changes the length of histories only; ``esasrec`` has eSASRec's layers and loss (Tikhonovich
+and others 2025, 2508.06450: LiGR, sampled softmax), ``gsasrec`` the loss of Petrov and Macdonald (2023);
+``esasrec_small`` is cut to train fast on a processor."""
+
+
+def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """The parsed command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--sequences", type=Path, required=True, help="a file of lines, or a folder with a Parquet file"
+    )
+    parser.add_argument("--customers", type=int, help="so many drawn at random; all without it")
+    parser.add_argument("--peers", nargs="+", choices=tuple(PEERS), default=["sasrec", "esasrec"])
+    parser.add_argument("--ours", type=json.loads, default=SETTINGS, metavar="JSON", help="our transformer's settings")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=40, help="of either side, at most")
+    parser.add_argument("--patience", type=int, default=4, help="epochs without better lists that end training")
+    parser.add_argument("--limit", type=float, default=1500.0, help="processor seconds of a peer's training, at most")
+    parser.add_argument("--judged", type=int, default=10_000, help="customers whose validation lists make the curve")
+    parser.add_argument("--repeats-allowed", action="store_true", help="lists may hold what a customer had")
+    parser.add_argument("--environment", type=Path, default=ENVIRONMENT, help="where RecTools is, or will be")
+    parser.add_argument("--kept", type=Path, help="a folder for the sides' results")
+    parser.add_argument("--plot", type=Path, help="where the plot is written")
+    return parser.parse_args(given)
+
+
+def sequences_of(path: Path, customers: int | None) -> Sequences:
+    """The interactions of a file or folder, of all customers or so many drawn at random.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: --sequences is the file or folder of the data")
+    found: Interactions = reference_purchases(read_sequences(path)) if path.is_dir() else read(path)
+    whole = Sequences.of(found.customers, found.articles)
+    return whole if customers is None else whole.drawn(customers)
+
+
+def measured(name: str, settings: Mapping[str, Any], folder: Path, options: argparse.Namespace) -> SideResult:
+    """A side's result, which is read where it was kept.
+
+    Args:
+        name: ``OURS``, or one of ``PEERS``.
+        settings: of the model.
+        folder: has the sequences.
+        options: of the command line.
+    """
+    given = [f"--name={name}", f"--settings={json.dumps(settings)}"]
+    given += [f"--{key}={getattr(options, key)}" for key in ("threads", "epochs", "patience", "limit", "judged")]
+    given += ["--repeats-allowed"] if options.repeats_allowed else []
+    data = b"".join(np.ascontiguousarray(array).tobytes() for array in Sequences.load(folder))
+    digest = hashlib.sha256(data + json.dumps(given).encode()).hexdigest()[:16]
+    kept = None if options.kept is None else options.kept / f"{name}-{digest}.json"
+    if kept is not None and kept.exists():
+        return SideResult.model_validate_json(kept.read_text(encoding="utf-8"))
+    python = sys.executable if name == OURS else environment(options.environment, LOCK)
+    module = "benchmarks.our_sequences_side" if name == OURS else "benchmarks.rectools_sequences_side"
+    result = SideResult.model_validate_json(run(python, module, [str(folder), *given], cwd=ROOT).splitlines()[-1])
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return result
+
+
+def table(results: Sequence[SideResult]) -> pd.DataFrame:
+    """A row for each side; the first is ours.
+
+    Returns:
+        ``side, recall@10, ndcg@10, epochs`` (kept of trained), ``fit`` and ``an_epoch`` (processor seconds until the
+        kept epoch, and for one), ``lists`` (processor seconds for all customers), ``memory`` (MiB), ``ours_as_good``
+        (our processor seconds until the validation lists are as good as the side's best), ``faster`` (how many times
+        that is less than the side's own time), ``lists_faster``, ``ended`` (why).
+    """
+    ours = results[0]
+    rows = []
+    for side in results:
+        reached = ours.reaches(side.best.ndcg)
+        rows.append(
+            {
+                "side": side.name,
+                "recall@10": side.recall,
+                "ndcg@10": side.ndcg,
+                "epochs": f"{side.kept} of {len(side.curve)}",
+                "fit": side.fit.processor,
+                "an_epoch": side.curve[-1].processor / len(side.curve),
+                "lists": side.scoring_processor,
+                "memory": side.memory,
+                "ours_as_good": np.nan if reached is None else reached.processor,
+                "faster": ours.times_faster(side),
+                "lists_faster": side.scoring_processor / ours.scoring_processor,
+                "ended": side.ended,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def verdict(results: Sequence[SideResult]) -> str:
+    """Whether the goal was met, in words, for each side but the first, which is ours."""
+    ours, lines = results[0], []
+    for side in results[1:]:
+        faster, better = ours.times_faster(side), ours.ndcg >= side.ndcg
+        speed = "its best was never reached" if np.isnan(faster) else f"{faster:.1f} times faster to its best"
+        lines.append(
+            f"{side.name}: {speed}, NDCG@10 {'equal or better' if better else 'worse'}; "
+            f"goal ({GOAL:.0f} times, equal or better) {'met' if better and faster >= GOAL else 'missed'}"
+        )
+    return "\n".join(lines)
+
+
+def plot(results: Sequence[SideResult]) -> str:
+    """Validation NDCG@10 of each side by the processor time of its training; an SVG that stands alone."""
+    lines = {
+        side.name: (np.array([point.processor for point in side.curve]), np.array([point.ndcg for point in side.curve]))
+        for side in results
+    }
+    return standalone(line_plot(["NDCG@10 on validation"], [lines], "processor seconds of training", log_x=True))
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Measure, print, draw."""
+    options = arguments(given)
+    sequences = sequences_of(options.sequences, options.customers)
+    settings = {OURS: options.ours} | {name: PEERS[name] for name in options.peers}
+    with tempfile.TemporaryDirectory() as folder:
+        sequences.save(Path(folder))
+        results = [measured(name, chosen, Path(folder), options) for name, chosen in settings.items()]
+    rows = table(results)
+    size = f"{len(sequences.starts) - 1:,} customers, {sequences.articles.max() + 1:,} articles"
+    print(f"{size}, {len(sequences.articles):,} interactions, {options.threads} threads\n")
+    print(rows.to_string(index=False, float_format="{:.4g}".format))
+    print(f"\n{verdict(results)}")
+    if options.plot is not None:
+        options.plot.write_text(plot(results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

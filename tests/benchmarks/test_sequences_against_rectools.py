@@ -1,0 +1,221 @@
+"""The comparison with RecTools' sequence models on tiny data: protocol, clock, table, plot. RecTools is recorded.
+
+What RecTools itself gives is tested where its environment has been made, and skipped elsewhere.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atelier.recommenders.sequential.transformer import Transformer
+from atelier.recommenders.sequential.transformer_config import TransformerConfig
+from benchmarks import our_sequences_side, ratios, rectools_sequences_side, sequences_against_rectools
+from benchmarks.leave_one_out import PROTOCOL
+from benchmarks.our_sequences_side import Watched
+from benchmarks.ratios import Seconds
+from benchmarks.sequence_sides import (
+    FEWEST,
+    Clock,
+    Point,
+    Sequences,
+    SideResult,
+    quality,
+    reason_to_stop,
+    side_arguments,
+)
+
+RECORDED = Path(__file__).with_name("rectools_sequences_side.json")
+"""What ``rectools_sequences_side`` printed for :func:`cycles` with the options of :data:`OPTIONS`."""
+SETTINGS = {
+    "layers": "ligr",
+    "loss": "sampled_softmax",
+    "n_negatives": 8,
+    "n_factors": 16,
+    "session_max_len": 8,
+    "batch_size": 8,
+    "lr": 0.01,
+}
+OPTIONS = ("--threads=1", "--epochs=3", "--patience=3", "--limit=600", "--judged=50", "--repeats-allowed")
+
+
+def cycles() -> Sequences:
+    """60 customers who go round among 12 articles, each from another start: what comes next is never in doubt."""
+    customers = np.repeat(np.arange(60), 8)
+    return Sequences.of(customers, (customers + np.tile(np.arange(8), 60)) % 12)
+
+
+def result(name: str, curve: list[tuple[float, float]], kept: int, ndcg: float, lists: float = 1.0) -> SideResult:
+    """A side with this curve of processor seconds and NDCG."""
+    points = tuple(Point(wall=2 * seconds, processor=seconds, ndcg=value) for seconds, value in curve)
+    options = side_arguments("").parse_args(["folder", f"--name={name}", "--settings={}", *OPTIONS])
+    made = SideResult.of(options, points, kept, "told so", quality(*nobody_missed()), Seconds(lists, lists))
+    return made.model_copy(update={"ndcg": ndcg})
+
+
+def nobody_missed() -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """One customer whose list of one holds the truth."""
+    return pd.DataFrame({"customer": [0], "article": [5], "rank": [1]}), np.array([5]), np.array([0])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Holds :func:`cycles`."""
+    cycles().save(tmp_path)
+    return tmp_path
+
+
+@given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=8), min_size=1, max_size=6))
+def test_sequences_keep_the_order_and_leave_the_last_out(drawn: list[list[int]]) -> None:
+    customers = np.repeat(np.arange(len(drawn)), [len(each) for each in drawn])
+    sequences = Sequences.of(customers, np.array([article for each in drawn for article in each]))
+    long = [each for each in drawn if len(each) >= FEWEST]
+    names = np.unique(np.array([article for each in long for article in each], dtype=int))
+    assert len(sequences.starts) == len(long) + 1
+    for last in (1, 2):
+        frame = sequences.before(last)
+        found = [group["article"].tolist() for _, group in frame.groupby("customer")]
+        assert [[int(names[article]) for article in each] for each in found] == [each[:-last] for each in long]
+        assert frame["position"].tolist() == [place for each in long for place in range(len(each) - last)]
+        assert names[sequences.from_end(last - 1)].tolist() == [each[-last] for each in long]
+
+
+def test_some_customers_are_whole_and_always_the_same(folder: Path) -> None:
+    sequences = Sequences.load(folder)
+    few = sequences.drawn(7)
+    assert len(few.starts) == 8
+    assert len(few.articles) == 7 * 8
+    assert sequences.drawn(7).articles.tolist() == few.articles.tolist()
+    assert sequences.drawn(1000).articles.tolist() == sequences.articles.tolist()
+
+
+def test_quality_counts_those_without_a_list_as_missed() -> None:
+    lists = pd.DataFrame({"customer": [0, 0, 2, 2], "article": [7, 8, 9, 5], "rank": [1, 2, 1, 2]})
+    found = quality(lists, np.array([8, 1, 9, 5]), np.array([0, 1, 2, 3]))
+    assert found.recall == 0.5
+    assert found.ndcg == pytest.approx((1 / np.log2(3) + 1) / 4)
+    with pytest.raises(ValueError, match="ranks other than 1 to 10"):
+        quality(lists.assign(rank=11), np.array([8, 1, 9, 5]), np.arange(4))
+    with pytest.raises(ValueError, match="not asked for"):
+        quality(lists, np.array([8, 1, 9, 5]), np.array([0, 1]))
+
+
+def test_the_clock_stands_still_while_lists_are_judged() -> None:
+    times = iter([0.0, 5.0, 100.0, 107.0, 200.0, 201.0])
+    clock = Clock(lambda: Seconds(next(times), 0.0))
+    with clock.running(), clock.standing():
+        pass
+    assert clock.spent.wall == 5.0 + 7.0
+    with clock.running():
+        pass
+    assert clock.spent.wall == 5.0 + 7.0 + 1.0
+
+
+def test_training_ends_by_patience_epochs_or_limit() -> None:
+    points = [Point(wall=0, processor=10 * (epoch + 1), ndcg=value) for epoch, value in enumerate([0.1, 0.3, 0.2, 0.3])]
+    assert reason_to_stop(points[:2], 9, 2, 1000) is None
+    assert reason_to_stop(points[:2], 2, 2, 1000) == "2 epochs, the most allowed"
+    assert reason_to_stop(points[:2], 9, 2, 29) == "the limit of 29 processor seconds"
+    assert reason_to_stop(points[:2], 9, 2, 30) is None
+    assert reason_to_stop(points, 9, 2, 1000) == "2 epochs without better validation lists"
+
+
+def test_the_table_tells_the_time_to_the_same_quality() -> None:
+    ours = result("transformer", [(1.0, 0.02), (2.0, 0.05), (3.0, 0.07), (4.0, 0.06)], 3, 0.06, lists=2.0)
+    slow = result("slow", [(5.0, 0.01), (10.0, 0.05), (15.0, 0.04)], 2, 0.05, lists=6.0)
+    better = result("better", [(5.0, 0.08)], 1, 0.065)
+    rows = sequences_against_rectools.table([ours, slow, better])
+    assert rows["fit"].tolist() == [3.0, 10.0, 5.0]
+    assert rows["epochs"].tolist() == ["3 of 4", "2 of 3", "1 of 1"]
+    assert rows["ours_as_good"].tolist()[:2] == [3.0, 2.0]
+    assert rows["faster"].tolist()[:2] == [1.0, 5.0]
+    assert np.isnan(rows["faster"][2])
+    assert rows["lists_faster"].tolist() == [1.0, 3.0, 0.5]
+    first, second = sequences_against_rectools.verdict([ours, slow, better]).splitlines()
+    assert first == "slow: 5.0 times faster to its best, NDCG@10 equal or better; goal (3 times, equal or better) met"
+    assert second.startswith("better: its best was never reached, NDCG@10 worse;")
+    assert second.endswith("missed")
+    drawn = sequences_against_rectools.plot([ours, slow, better])
+    assert drawn.startswith("<svg")
+    assert all(name in drawn for name in ("slow", "better", "NDCG@10 on validation"))
+
+
+def test_our_side_learns_the_cycles(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = json.dumps({"factors": 16, "dropout": 0.0, "batch_interactions": 64, "embedding_learning_rate": 0.2})
+    options = ("--threads=1", "--epochs=12", "--patience=12", "--limit=1", "--judged=50", "--repeats-allowed")
+    our_sequences_side.main([str(folder), "--name=transformer", f"--settings={settings}", *options])
+    found = SideResult.model_validate_json(capsys.readouterr().out.splitlines()[-1])
+    assert len(found.curve) == 12
+    assert found.ndcg > 0.9  # by chance: the mean of 1 / log2(1 + rank) over 12 ranks is .38
+    assert found.fit.ndcg > 0.9
+    seconds = [point.processor for point in found.curve]
+    assert seconds == sorted(seconds)
+
+
+def test_what_is_judged_in_the_course_of_a_fit_is_the_model_of_that_moment() -> None:
+    sequences = cycles()
+    trained, whole = (our_sequences_side.interactions(sequences.before(last)) for last in (2, 1))
+    config = TransformerConfig.model_validate(PROTOCOL | {"factors": 16, "max_epochs": 1})
+    model, seen = Watched(config), list[pd.DataFrame]()
+    model.watch = lambda _: seen.append(model.as_it_is(trained).recommend(k=5))
+    model.fit(whole)
+    pd.testing.assert_frame_equal(seen[0], model.with_histories(trained).recommend(k=5))
+    unwatched = Transformer(config).fit(whole)
+    pd.testing.assert_frame_equal(model.recommend(k=5), unwatched.recommend(k=5))
+
+
+def test_a_side_that_was_measured_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    recorded = json.dumps(json.loads(RECORDED.read_text(encoding="utf-8")))
+
+    def run(python: Path | str, module: str, given: list[str], cwd: Path) -> str:
+        asked.append(module)
+        return f"some line\n{recorded}\n"
+
+    monkeypatch.setattr(sequences_against_rectools, "run", run)
+    monkeypatch.setattr(sequences_against_rectools, "environment", lambda folder, lock: folder / "bin" / "python")
+    file, plot = tmp_path / "data.txt", tmp_path / "plot.svg"
+    file.write_text("\n".join(f"{customer} 1 2 3 4 {customer}" for customer in range(1, 6)), encoding="utf-8")
+    given = ["--sequences", str(file), "--peers", "esasrec", "--kept", str(tmp_path / "kept"), "--plot", str(plot)]
+    for _ in range(2):
+        sequences_against_rectools.main(given)
+    assert asked == ["benchmarks.our_sequences_side", "benchmarks.rectools_sequences_side"]
+    assert plot.read_text(encoding="utf-8").startswith("<svg")
+    sequences_against_rectools.main([*given, "--limit=7"])
+    assert len(asked) == 4
+
+
+def test_data_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="--sequences is the file or folder"):
+        sequences_against_rectools.main(["--sequences", str(tmp_path / "nothing")])
+
+
+def test_the_record_is_a_result_of_rectools() -> None:
+    found = SideResult.model_validate_json(RECORDED.read_text(encoding="utf-8"))
+    assert json.loads(found.settings) == SETTINGS
+    assert found.fit.ndcg == max(point.ndcg for point in found.curve)
+
+
+def test_rectools_settings_are_words_it_knows() -> None:
+    """Its own arguments, by name, but for the layers."""
+    known = {"session_max_len", "loss", "n_negatives", "gbce_t", "n_factors", "layers"}
+    assert {name for peer in sequences_against_rectools.PEERS.values() for name in peer} <= known
+    assert "rectools==" in sequences_against_rectools.LOCK.read_text(encoding="utf-8")
+    assert "://" not in sequences_against_rectools.LOCK.read_text(encoding="utf-8")
+
+
+def test_rectools_gives_what_was_recorded(folder: Path) -> None:
+    python = Path(os.environ.get("RECTOOLS_PYTHON", sequences_against_rectools.ENVIRONMENT / "bin" / "python"))
+    if not python.exists():
+        pytest.skip("RecTools' environment is missing: benchmarks.sequences_against_rectools makes it")
+    given = [str(folder), "--name=esasrec", f"--settings={json.dumps(SETTINGS)}", *OPTIONS]
+    printed = ratios.run(python, rectools_sequences_side.__name__, given, cwd=Path(ratios.__file__).parents[1])
+    found = SideResult.model_validate_json(printed.splitlines()[-1])
+    recorded = SideResult.model_validate_json(RECORDED.read_text(encoding="utf-8"))
+    assert [point.ndcg for point in found.curve] == pytest.approx([point.ndcg for point in recorded.curve], abs=0.05)
+    assert (found.recall, found.ndcg) == pytest.approx((recorded.recall, recorded.ndcg), abs=0.05)
