@@ -18,7 +18,7 @@ endif
 export ATELIER_HOME
 override export DAGSTER_HOME = $(ATELIER_HOME)/dagster
 
-.PHONY: help setup demo test test-fast ui lint types format bench lock docs clean
+.PHONY: help setup demo test test-fast ui report serve lint types format bench lock docs clean
 
 help:            ## what there is
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -42,6 +42,12 @@ demo: setup      ## the sample retailer, two days of the daily job, the leaderbo
 ui: setup        ## Dagster on loopback, with the demo's runs and assets
 	@$(BIN)/atelier init --if-absent
 	@$(BIN)/python -m dagster_project.ui --port $${PORT:-3000}
+
+report:          ## open the newest daily page
+	@$(BIN)/atelier report
+
+serve:           ## read-only pages to look up customers, articles and figures by day, on loopback
+	@$(BIN)/atelier serve --port $${PORT:-3100}
 
 test: setup      ## all tests, a module at a time on each of $(WORKERS) processes
 	$(BIN)/pytest --numprocesses $(WORKERS) --durations=20

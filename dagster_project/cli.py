@@ -21,6 +21,8 @@ from dagster_project.commands.lineage import lineage
 from dagster_project.commands.pairs import pairs
 from dagster_project.commands.promote import promote
 from dagster_project.commands.recommend import recommend
+from dagster_project.commands.report import report
+from dagster_project.commands.serve import serve
 from dagster_project.commands.similar import similar
 from dagster_project.commands.together import together
 from dagster_project.terminal import clean
@@ -46,6 +48,8 @@ cli.add_command(lineage)
 cli.add_command(pairs)
 cli.add_command(promote)
 cli.add_command(recommend)
+cli.add_command(report)
+cli.add_command(serve)
 cli.add_command(similar)
 cli.add_command(together)
 

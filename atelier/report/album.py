@@ -54,6 +54,10 @@ class Album:
         name = self.name(article)
         return article if name == NONE else f"{name} ({article})"
 
+    def heading(self, article: str) -> str:
+        """What stands on the article's card as its name; Markup where it leads somewhere."""
+        return self.name(article)
+
     def picture(self, article: str) -> str | None:
         """The article's photograph as :func:`inline_picture` makes it; None where there is none, or it is refused."""
         if article not in self._pictures:
@@ -77,14 +81,14 @@ class Album:
         """
         name, picture = self.name(article), self.picture(article)
         inside = (
-            Markup('<img src="{}" alt="{}">').format(picture, f"{name}, article {article}")
+            Markup('<img src="{}" alt="{}" loading="lazy">').format(picture, f"{name}, article {article}")
             if picture
             else Markup("<span>no photograph</span>")
         )
         kind = Markup(' class="asked"') if asked else ""
         lines = Markup("").join(Markup("<span class=soft>{}</span>").format(line) for line in (article, *below))
         return Markup('<li{}><div class="photograph">{}</div>{}<span>{}</span>{}</li>').format(
-            kind, inside, above or "", name, lines
+            kind, inside, above or "", self.heading(article), lines
         )
 
 
@@ -95,20 +99,27 @@ def strip(cards: Iterable[Markup]) -> Markup:
 
 
 def inline_picture(path: Path | str | None, root: Path | None = None, size: tuple[int, int] = SIZE) -> str | None:
-    """The photograph made small, as a data URI; None where it is refused, as every stage that opens images refuses.
-
-    Args:
-        path: the file, or None.
-        root: the folder that must hold it.
-        size: its longest sides, in pixels.
-    """
-    if path is None:
-        return None
+    """The photograph as :func:`small_picture` makes it, as a data URI; None where there is none, or it is refused."""
     try:
-        small = decode(read(path, root), str(path), at_least=min(size))  # a JPEG is decoded at a fraction of its size
+        content = None if path is None else small_picture(path, root, size)
     except ImageRejected:
         return None  # shown as "no photograph"; the images table says why
+    return None if content is None else "data:image/jpeg;base64," + base64.b64encode(content).decode("ascii")
+
+
+def small_picture(path: Path | str, root: Path | None = None, size: tuple[int, int] = SIZE) -> bytes:
+    """The photograph made small, as a new JPEG: nothing of the file's own bytes is in it.
+
+    Args:
+        path: the file.
+        root: the folder that must hold it.
+        size: its longest sides, in pixels.
+
+    Raises:
+        ImageRejected: it is refused, as every stage that opens images refuses.
+    """
+    small = decode(read(path, root), str(path), at_least=min(size))  # a JPEG is decoded at a fraction of its size
     small.thumbnail(size)
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return buffer.getvalue()

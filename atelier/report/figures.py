@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import date
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -134,6 +135,30 @@ def line_plot(
                 axis.xaxis.set_minor_formatter("")
             axis.set_xlabel(xlabel)
         return _finished(plot, len(names) + bool(len(levels)))
+
+
+def days_plot(title: str, lines: Mapping[str, tuple[Sequence[date], Floats]]) -> str:
+    """Lines over days in one wide panel; the axis names a few days, y starts at 0.
+
+    Args:
+        title: says what y is.
+        lines: name → days and values, equally many; nan breaks a line.
+    """
+    days = sorted({day for of_line, _ in lines.values() for day in of_line})
+    named = [
+        days[place] for place in dict.fromkeys(np.linspace(0, len(days) - 1, min(len(days), 7)).round().astype(int))
+    ]
+    with styled():
+        plot, (axis,) = subplots(1, 7.4, 2.9)
+        for number, (name, (of_line, values)) in enumerate(lines.items()):
+            places = [day.toordinal() for day in of_line]
+            look = _look(number) | {"linestyle": DASHES[number // len(SERIES) % len(DASHES)]}
+            axis.plot(places, values, markersize=3, linewidth=1.4, label=name, **look)
+        axis.set_xticks([day.toordinal() for day in named], [day.isoformat() for day in named])
+        axis.set_title(title)
+        axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
+        axis.grid(axis="y")
+        return _finished(plot, len(lines))
 
 
 def bar_plot(rows: Sequence[str], series: Mapping[str, Floats], xlabel: str) -> str:

@@ -42,18 +42,27 @@ def render_page(
     Raises:
         ValueError: two sections have the same anchor, or one is not made of letters, digits and hyphens.
     """
-    anchors = [section.anchor for section in sections]
-    for anchor in anchors:
-        if not anchor.isascii() or not anchor.replace("-", "").isalnum() or anchors.count(anchor) > 1:
-            raise ValueError(f"the anchor {anchor!r} must be unique and made of letters, digits and hyphens")
     return (
         environment()
         .get_template("page.html.j2")
         .render(
             title=title,
             ds=str(ds),
-            sections=sections,
+            sections=checked(sections),
             links=links,
             footer=FOOTER.format(ds=ds) if footer is None else footer,
         )
     )
+
+
+def checked(sections: Sequence[Section]) -> Sequence[Section]:
+    """The sections of one page as they are.
+
+    Raises:
+        ValueError: two sections have the same anchor, or one is not made of letters, digits and hyphens.
+    """
+    anchors = [section.anchor for section in sections]
+    for anchor in anchors:
+        if not anchor.isascii() or not anchor.replace("-", "").isalnum() or anchors.count(anchor) > 1:
+            raise ValueError(f"the anchor {anchor!r} must be unique and made of letters, digits and hyphens")
+    return sections

@@ -186,6 +186,11 @@ def figure_text(value: Any, digits: int = 4) -> str:
     return f"{float(value):,.{shown}f}".replace("-", "−")
 
 
+def money_text(value: Any) -> str:
+    """A price or a sum of prices with two decimals; below 1, as where a retailer publishes scaled prices, with four."""
+    return NONE if _null(value) else f"{float(value):,.{2 if abs(value) >= 1 or not value else 4}f}".replace("-", "−")
+
+
 def interval_text(value: Any, error: Any, digits: int = 4) -> str:
     """A value with the half-width of its 95% interval, where it has one."""
     if _null(value) or _null(error):

@@ -20,6 +20,7 @@ from resources.forgetting.databases import forget_in_postgres
 from resources.forgetting.files import forget_in_files
 from resources.forgetting.mentions import Mentions
 from resources.forgetting.partitions import CustomerPartitions
+from resources.histories import histories_path, remove_histories
 from resources.retailer import Home
 from resources.suppression import add_requests, suppression_of
 from resources.usage_lock import HomeInUse, alone
@@ -87,6 +88,7 @@ def forget(
         done.learned = _learned(home, mentions.customers)
         done.places += _drop_results(home, min(first_days.values(), default=None))
         done.places += _in_bundles(bundles)
+        removed = remove_histories(home.root)
         for file in forget_in_files(home, _folders(home, instance), mentions):
             if file.done is None:
                 done.left.append(file.path)
@@ -101,6 +103,9 @@ def forget(
         bundles.remove_replaced()
         home.open_store().vacuum(timedelta(0))
         _publish(home)
+        # Once more after publishing: a server may have made it anew from the old database meanwhile.
+        if remove_histories(home.root) or removed:
+            done.places.append((histories_path(home.root).relative_to(home.root).as_posix(), "removed"))
     return done
 
 

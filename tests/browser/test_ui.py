@@ -1,11 +1,13 @@
-"""What people see, in a real headless browser: the page of a day, and our assets in Dagster's UI.
+"""What people see, in a real headless browser: the page of a day, a page for searches, our assets in Dagster's UI.
 
-The browser reaches loopback only: every other name is unknown to it.
+The browser reaches loopback only: every other name is unknown to it. Where ``ATELIER_PICTURES`` names a folder, what it
+saw is kept there: that is how the pictures of README are made.
 """
 
 import base64
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -23,6 +25,7 @@ from assets.report import report_path
 from atelier.report.index import INDEX
 from tests.end_to_end.house import House
 from tests.end_to_end.server import Server
+from tests.web.shop import serving
 
 pytestmark = pytest.mark.browser
 
@@ -42,6 +45,7 @@ FLAGS = (
     "--enable-logging=stderr",
 )
 CONSOLE = re.compile(r':CONSOLE:\d+\] "(.*)", source: ')
+PICTURE_HEIGHT = 900
 SECONDS = 180
 ATTEMPTS = 3
 
@@ -61,6 +65,12 @@ class Seen:
     console: Sequence[str]
     requests: Sequence[str]
     picture: Image.Image
+
+    def keep(self, name: str) -> None:
+        """Keep the upper part of the picture under that name, where the environment says in which folder."""
+        if folder := os.environ.get("ATELIER_PICTURES"):
+            upper = self.picture.crop((0, 0, self.picture.width, PICTURE_HEIGHT)).convert("RGB")
+            upper.quantize(128).save(Path(folder) / f"{name}.png", optimize=True)
 
 
 @dataclass(frozen=True)
@@ -173,6 +183,7 @@ def test_the_browser_notices_requests_and_errors(browser: Browser, tmp_path: Pat
 def test_the_page_of_a_day_shows_the_leaderboard_and_photographs(browser: Browser, house: House) -> None:
     path = report_path(house.home.reports, house.ds)
     seen = browser.look(path.as_uri())
+    seen.keep("report")
     page = Page()
     page.feed(seen.dom)
     assert page.tables.get("leaderboard")
@@ -261,16 +272,38 @@ def test_the_page_of_all_days_leads_to_the_days(browser: Browser, house: House) 
     assert {request for request in seen.requests if not request.startswith("data:")} <= {address}
 
 
+def test_an_article_is_served_with_its_photographs_and_where_its_attributes_come_from(
+    browser: Browser, house: House
+) -> None:
+    predicted = house.store.read("predicted_attributes", house.ds).to_pandas()
+    pictured = predicted[predicted["image_digests"].map(len) > 0].sort_values(["source", "article_id"])
+    article = pictured["article_id"].iloc[-1]  # "predicted" is the last source
+    with serving(house.home) as shop:
+        shop.upkeep.look()
+        here = f"http://127.0.0.1:{shop.port}"
+        seen = browser.look(f"{here}/article?id={article}", expecting=["</footer>"])
+    seen.keep("served_article")
+    assert article in seen.dom
+    assert any("/photograph?" in request for request in seen.requests)
+    assert seen.console == []
+
+
 @pytest.mark.parametrize(
-    ("path", "expected"),
+    ("name", "path", "expected"),
     [
-        ("/assets/recommendations/als", ["recommendations", "daily_retrain", "customer_id", "recommenders"]),
-        ("/locations/atelier/asset-groups/recommenders", ["recommendations", "als_model", "hybrid_model"]),
-        ("/overview/jobs", ["ingest", "daily_retrain", "judge"]),
+        ("asset", "/assets/recommendations/als", ["recommendations", "daily_retrain", "customer_id", "recommenders"]),
+        ("partitions", "/assets/als_model?view=partitions", ["als_model", "Partitions"]),
+        ("group", "/locations/atelier/asset-groups/recommenders", ["recommendations", "als_model", "hybrid_model"]),
+        ("lineage", "/assets/predicted_attributes?view=lineage&lineageScope=upstream", ["attribute_model"]),
+        ("jobs", "/overview/jobs", ["ingest", "daily_retrain", "judge"]),
+        ("schedules", "/automation", ["daily_retrain_nightly", "judge_nightly"]),
     ],
 )
-def test_dagster_shows_our_assets_and_jobs(browser: Browser, server: Server, path: str, expected: list[str]) -> None:
+def test_dagster_shows_our_assets_and_jobs(
+    browser: Browser, server: Server, name: str, path: str, expected: list[str]
+) -> None:
     seen = browser.look(server.url + path, expecting=expected, milliseconds=30_000)
+    seen.keep(name)
     for text in expected:
         assert text in seen.dom, text
     assert "Join the Dagster community" not in seen.dom

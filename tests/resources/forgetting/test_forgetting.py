@@ -26,6 +26,7 @@ from resources.feature_store import FeatureStore
 from resources.forgetting.databases import forget_in_sqlite
 from resources.forgetting.forgetting import Forgotten, forget
 from resources.forgetting.mentions import Mentions
+from resources.histories import histories_path, make_histories
 from resources.integrity import distrust
 from resources.model_store import ModelStore
 from resources.retailer import Home
@@ -211,6 +212,15 @@ def test_whoever_is_known_to_nothing_is_only_put_on_the_list(home: Home) -> None
     done = forgetting(home, ["never heard of"])
     assert (done.places, done.learned, done.free_from, done.added) == ([], {}, None, 1)
     assert named_files(home) == files
+
+
+def test_the_sorted_file_of_histories_is_removed(home: Home) -> None:
+    path = histories_path(home.root)
+    assert make_histories(home.database, path, threads=1, memory_limit="1GB") > 0
+    done = forgetting(home)
+    assert ("serve/histories.duckdb", "removed") in done.places
+    assert path not in done.left
+    assert not path.exists()
 
 
 # Again, killed, refused -------------------------------------------------------------------------------------------

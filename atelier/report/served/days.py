@@ -1,0 +1,219 @@
+"""The page of all days: every figure of recommenders, attributes and interactions as it moved; and the start page.
+
+What belongs here: lines over days, the choice of what they show, the newest day beside earlier ones. What does not: one
+day in full (:mod:`atelier.report.page`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from atelier.report import parts
+from atelier.report.served.frame import day
+from atelier.report.served.plots import days_plot
+
+SPANS = (30, 90, 365)
+"""How many days back a page may look."""
+COMPARED = {"the day before": 1, "a week before": 7}
+MOST_OPTIONS = 300
+"""Options of one choice, at most: segments can be many."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the page of all days shows.
+
+    Attributes:
+        metric: of the recommenders.
+        k: the length of their lists.
+        segment: of whom.
+        seen: which evaluation.
+        attribute_metric: of the attribute model.
+        span: how many days back.
+    """
+
+    metric: str = "recall"
+    k: int = 10
+    segment: str = "all"
+    seen: str = "excluded"
+    attribute_metric: str = "weighted_f1"
+    span: int = 90
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of the start page.
+
+    Attributes:
+        name: what it is.
+        by_day: its value on each day that has one; not empty.
+        text: how a value is written.
+    """
+
+    name: str
+    by_day: Mapping[date, float]
+    text: Callable[[Any], str] = parts.figure_text
+
+
+def figures_of(
+    frame: pd.DataFrame, series: str, column: str, name: str, text: Callable[[Any], str] = parts.figure_text
+) -> list[Figure]:
+    """A figure for each series of a frame that has a value.
+
+    Args:
+        frame: ds, the column of series, the column of values.
+        series: the name of the former.
+        column: the name of the latter.
+        name: what a figure is called, with {} for its series.
+        text: how a value is written.
+    """
+    known = frame[frame[column].notna()]
+    return [
+        Figure(
+            name.format(each),
+            {date.fromisoformat(day(ds)): float(v) for ds, v in zip(rows["ds"], rows[column], strict=True)},
+            text,
+        )
+        for each, rows in known.groupby(series, sort=True)
+    ]
+
+
+@parts.section("What to show", "choice", "", "", may_be_empty=True)
+def choice_section(there: pd.DataFrame, attribute_metrics: Sequence[str], choice: Choice) -> Iterator[str]:
+    """The choices as a form; what is chosen stands in the address.
+
+    Args:
+        there: metric, k, segment, seen: which figures of the recommenders there are.
+        attribute_metrics: which of the attribute model.
+        choice: what is shown now.
+    """
+    boxes = [
+        _select(name, label, options, now)
+        for name, label, options, now in (
+            ("metric", "Recommenders: metric", sorted(set(there["metric"])), choice.metric),
+            ("k", "at", sorted(set(there["k"].astype(int))), choice.k),
+            ("segment", "of", sorted(set(there["segment"]), key=lambda each: (each != "all", each)), choice.segment),
+            ("seen", "bought before", sorted(set(there["seen"])), choice.seen),
+            ("attribute_metric", "Attributes: metric", sorted(attribute_metrics), choice.attribute_metric),
+            ("span", "Days", SPANS, choice.span),
+        )
+    ]
+    yield Markup('<form action="/days" method="get">\n{}<button type="submit">Show</button>\n</form>\n').format(
+        parts.joined(*boxes)
+    )
+
+
+def _select(name: str, label: str, options: Sequence[object], now: object) -> Markup:
+    shown = list(dict.fromkeys([*list(options)[:MOST_OPTIONS], now]))
+    chosen = Markup(" selected")
+    inside = parts.joined(
+        *(Markup("<option{}>{}</option>").format(chosen if each == now else "", each) for each in shown)
+    )
+    return Markup('<label>{}<select name="{}">{}</select></label>\n').format(label, name, inside)
+
+
+@parts.section("Recommenders", "recommenders", "No list has been judged for what is chosen.", "judge")
+def recommenders_section(figures: pd.DataFrame, choice: Choice) -> Iterator[str]:
+    """One figure of each model over days.
+
+    Args:
+        figures: ds, model, value.
+        choice: says which figure.
+    """
+    title = f"{choice.metric}@{choice.k}, {choice.segment}, bought before {choice.seen}"
+    yield from _moved(figures, "model", title, 4)
+
+
+@parts.section("Attributes", "attributes", "No attribute model has been judged for what is chosen.")
+def attributes_section(figures: pd.DataFrame, choice: Choice) -> Iterator[str]:
+    """One figure of each attribute over days.
+
+    Args:
+        figures: ds, attribute, value.
+        choice: says which figure.
+    """
+    yield from _moved(figures, "attribute", choice.attribute_metric, 4)
+
+
+@parts.section("What customers did", "interactions", "No interaction is stored of these days.", "ingest")
+def interactions_section(figures: pd.DataFrame) -> Iterator[str]:
+    """Units, customers and sums of prices of each kind over days.
+
+    Args:
+        figures: ds, kind, units, customers, revenue.
+    """
+    for column, title in (("units", "rows"), ("customers", "customers"), ("revenue", "sum of prices of purchases")):
+        rows = figures[figures["kind"] == "purchase"] if column == "revenue" else figures
+        if rows[column].notna().any():
+            yield from _moved(rows.assign(value=rows[column].astype("float64")), "kind", title, 0)
+
+
+def _moved(figures: pd.DataFrame, series: str, title: str, digits: int) -> Iterator[Markup]:
+    """A line for each series, and folded away the numbers, the newest day first."""
+    wide = figures.assign(ds=pd.to_datetime(figures["ds"])).pivot_table(
+        index="ds", columns=series, values="value", aggfunc="first", dropna=False
+    )
+    days = [each.date() for each in wide.index]
+    names = [str(each) for each in wide.columns]
+    values = wide.to_numpy(dtype=np.float64)
+    rows = [
+        [str(of_day), *(parts.figure_text(value, digits) for value in line)]
+        for of_day, line in zip(reversed(days), values[::-1], strict=True)
+    ]
+    numbers = parts.table(f"{title}, by day, the newest first.", ["Day", *names], rows)
+    if len(days) > 1:
+        lines = {name: (days, values[:, place]) for place, name in enumerate(names)}
+        caption = f"{title}, {days[0]} … {days[-1]}."
+        alt = f"{title} of {', '.join(names)} on {len(days)} days; the table gives the numbers."
+        yield parts.figure(days_plot(title, lines), alt, caption)
+        yield parts.details(f"The numbers of {title}", numbers)
+    else:
+        yield numbers
+
+
+@parts.section("The newest day", "newest", "Nothing is stored yet.", "")
+def newest_section(figures: Sequence[Figure], newest: date) -> Iterator[str]:
+    """The newest day's figures beside those of the day before and of a week before.
+
+    Args:
+        figures: those that there are; the newest value of one may be of an earlier day, which is said.
+        newest: the newest day of all.
+    """
+    heads = ("Figure", "Day", "Value", *COMPARED)
+    rows = []
+    for each in figures:
+        last = max(each.by_day)
+        shown = (each.by_day.get(last - timedelta(days=back)) for back in (0, *COMPARED.values()))
+        rows.append([each.name, last.isoformat(), *map(each.text, shown)])
+    yield parts.table(f"The newest value of each figure up to {newest}, and the same before.", heads, rows, heads[:2])
+
+
+@parts.section("Leaderboard", "leaderboard", "No list has been judged yet.", "")
+def leaderboard_section(figures: pd.DataFrame, metrics: Sequence[str], k: int) -> Iterator[str]:
+    """Every model's figures on the newest judged day.
+
+    Args:
+        figures: ds, model, seen, metric, value, standard_error.
+        metrics: the columns.
+        k: the length of the lists.
+    """
+    for seen, rows in figures.sort_values("seen", ascending=False).groupby("seen", sort=False):
+        by_metric = rows.pivot_table(index="model", columns="metric", values=["value", "standard_error"], dropna=False)
+        by_metric = by_metric.reindex(columns=pd.MultiIndex.from_product([["value", "standard_error"], metrics]))
+        order = by_metric["value"][metrics[0]].sort_values(ascending=False, kind="stable").index
+        by_metric = by_metric.loc[order]
+        cells = parts.interval_cells(
+            by_metric["value"].to_numpy(dtype=np.float64),
+            by_metric["standard_error"].to_numpy(dtype=np.float64),
+            mark_best=len(order) > 1,
+        )
+        yield parts.table(
+            f"Articles bought before {seen}; judged on {day(rows['ds'].max())}; ± is half a 95% interval.",
+            ("Model", *(f"{name}@{k}" for name in metrics)),
+            [[str(model), *line] for model, line in zip(order, cells, strict=True)],
+        )

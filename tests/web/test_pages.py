@@ -1,0 +1,103 @@
+"""What each page says of a small home, and how the pages lead to each other."""
+
+import html
+import io
+
+import pytest
+from PIL import Image
+
+from atelier.report.self_contained import loaded_from_elsewhere
+from tests.web.shop import ODD, Shop
+
+PAGES = ["/", "/days", "/customer?id=c", "/article?id=a", "/search?q=coat", "/nothing"]
+
+
+def test_the_start_page_has_the_newest_figures_and_the_leaderboard(shop: Shop) -> None:
+    text = shop.page("").text
+    assert "2025-03-09" in text
+    assert "recall@10 of als" in text
+    assert "0.5000" in text  # the newest value
+    assert "0.2500" in text  # the day before
+    assert 'action="/search"' in text
+
+
+def test_a_customer_has_history_lists_and_reasons(shop: Shop) -> None:
+    text = html.unescape(shop.page("customer", id="c").text)
+    assert "The newest 10 rows" in text  # one purchase on each of ten days
+    assert "Served: als" in text
+    assert "because colour = red" in text
+    assert 'href="/article?id=b"' in text
+    assert 'src="/photograph?id=a"' in text
+
+
+def test_a_customer_sees_nothing_of_another(shop: Shop) -> None:
+    text = shop.page("customer", id="c2").text
+    assert 'href="/article?id=b"' in text
+    assert 'href="/article?id=a"' not in text
+    assert "No model has made a list" in text
+
+
+def test_an_article_has_lineage_sales_and_neighbours(shop: Shop) -> None:
+    text = html.unescape(shop.page("article", id="a").text)
+    for said in ("bundle1", "75.0%", "model", "Sales by week", "Looks alike", "People also bought", "12.50"):
+        assert said in text, said
+    assert "2025-02-24" in text  # Monday of the first of two weeks
+    assert 'href="/article?id=b"' in text
+
+
+def test_an_article_without_stock_names_its_replacement(shop: Shop) -> None:
+    text = shop.page("article", id="gone").text
+    assert "out of stock" in text
+    assert 'href="/article?id=a"' in text[text.index('id="replacements"') :]
+
+
+def test_all_days_are_drawn_and_what_is_chosen_is_shown(shop: Shop) -> None:
+    text = shop.page("days", metric="recall", span=30).text
+    assert text.count("<svg") >= 5
+    assert "<option selected>30</option>" in text
+    assert "No list has been judged" in shop.page("days", metric="none of these").text
+
+
+@pytest.mark.parametrize(("asked", "page"), [("a", "article"), ("c2", "customer"), ("gone", "article")])
+def test_an_exact_identifier_opens_its_page(shop: Shop, asked: str, page: str) -> None:
+    answer = shop.page("search", q=asked)
+    assert (answer.status, answer.headers["location"]) == (303, f"/{page}?id={asked}")
+
+
+def test_a_search_finds_beginnings_and_words(shop: Shop) -> None:
+    assert 'href="/article?id=gone"' in shop.page("search", q="go").text
+    text = shop.page("search", q="sold").text
+    assert "1 articles, best match first" in text
+    assert 'href="/article?id=gone"' in text
+    assert "No article has such words" in shop.page("search", q="zeppelin").text
+    assert shop.page("search", q=" ").headers["location"] == "/"
+
+
+def test_identifiers_of_any_characters_lead_to_their_pages(shop: Shop) -> None:
+    assert shop.page("article", id=ODD).status == 200
+    text = shop.page("customer", id=ODD).text
+    assert "The newest 10 rows" in text
+    (link,) = {part.split('"')[0] for part in text.split('href="/article?')[1:]}
+    assert shop.ask(f"/article?{html.unescape(link)}").status == 200
+
+
+@pytest.mark.parametrize("target", PAGES)
+def test_no_page_runs_a_script_or_loads_anything_but_its_photographs(shop: Shop, target: str) -> None:
+    loaded = loaded_from_elsewhere(shop.ask(target).text)
+    assert [each for each in loaded if not each.startswith("img /photograph?")] == []
+
+
+def test_a_photograph_is_a_new_small_jpeg(shop: Shop) -> None:
+    for size, longest in (("small", (150, 200)), ("large", (300, 400))):
+        answer = shop.page("photograph", id="a", size=size)
+        assert answer.headers["content-type"] == "image/jpeg"
+        with Image.open(io.BytesIO(answer.body)) as image:
+            assert (image.format, image.size) == ("JPEG", longest)
+
+
+def test_what_is_not_there_is_said(shop: Shop) -> None:
+    for page, identifier in (("customer", "nobody"), ("article", "nothing"), ("photograph", "gone")):
+        answer = shop.page(page, id=identifier)
+        assert answer.status == 404
+        assert identifier in answer.text
+    assert shop.ask("/nothing").status == 404
