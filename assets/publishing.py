@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
-from assets import complements, image_similarity, recommendations, retrieval
+from assets import complements, drift, image_similarity, recommendations, retrieval
 from assets.images import images
 from assets.raw import STAGES as RAW
 from assets.stage import stage
@@ -40,6 +40,7 @@ SHOWN = (
     "article_vectors",
     "catalogue_map",
     *(asset for each in LISTED for asset in each.produces),
+    *(asset for each in drift.STAGES for asset in each.produces),
     "gates",
     "champions",
     "business_figures",

@@ -137,6 +137,16 @@ def _ingest(step: Step) -> "Section":
     return ingest_section(counts, faults, empty)
 
 
+def _drift(step: Step) -> "Section":
+    from assets.drift import TABLE
+    from atelier.monitoring.drift.verdicts import DriftConfig
+    from atelier.report.drift import drift_section
+
+    earlier = [step.ds - timedelta(days=back) for back in reversed(range(1, DriftConfig().history + 1))]
+    history = [(day, frame) for day in earlier if (frame := partition(step, TABLE, day)) is not None]
+    return drift_section(partition(step, TABLE), history)
+
+
 def _checks(step: Step) -> "Section":
     from atelier.report.checks import checks_section
 
@@ -354,6 +364,7 @@ SECTIONS: tuple[Callable[[Step], "Section | None"], ...] = (
     _missing,
     _business,
     _gates,
+    _drift,
     _changes,
     _leaderboard,
     _recommendations,

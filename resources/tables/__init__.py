@@ -6,7 +6,17 @@ the Great Expectations suites and the data dictionary.
 """
 
 from resources.schema import Table
-from resources.tables import attributes, business, evaluation, features, gates, raw, recommendations, studies
+from resources.tables import (
+    attributes,
+    business,
+    evaluation,
+    features,
+    gates,
+    monitoring,
+    raw,
+    recommendations,
+    studies,
+)
 
 _MODULES = {
     "What the source delivers": raw,
@@ -16,6 +26,7 @@ _MODULES = {
     "Gates and champions": gates,
     "What a business asks": business,
     "Evaluation": evaluation,
+    "Monitoring": monitoring,
     "Studies": studies,
 }
 #: The tables of each group, in the order in which data flows.

@@ -66,6 +66,7 @@ GROUPS = {
     "gates": {"gates", "champions", "recipe_gates", "recipe_verdict"},
     "business": {"business_figures", "attribute_sales"},
     "evaluation": {"offline_metrics", "customer_metrics", "model_comparisons"},
+    "monitoring": {"day_figures", "drift"},
     "published": {"feature_store", "ingested_store", "report", "completeness"},
 }
 ASSETS = set().union(*GROUPS.values())
@@ -126,6 +127,7 @@ CHECKS = {
     "complementary_articles": {"contract", "articles_have_complements", "complements_can_be_offered", "made"},
     "offline_metrics": {"contract", "judged", "enough_customers"},
     "article_vectors": {"contract", "vectors_have_length"},
+    "day_figures": {"contract", "nothing_drifted"},
     "feature_store": {"shows_the_day"},
     "ingested_store": {"shows_the_day"},
     "report": {"stands_alone"},

@@ -87,6 +87,17 @@ def test_the_figures_are_those_of_the_lists_of_the_day_before_the_horizon(house:
     assert stored.loc["hit_rate", "value"] == pytest.approx(len(hits) / customers)
 
 
+def test_a_day_of_a_young_retailer_is_measured_and_has_no_verdict_yet(house: House) -> None:
+    figures = house.store.read("day_figures", house.ds).to_pandas().set_index("name")
+    verdicts = house.store.read("drift", house.ds).to_pandas().set_index("name")
+    assert figures.loc["interactions", "value"] == house.store.read("interactions", house.ds).num_rows
+    assert {"articles", "vectors: length", "lists of als", "predicted_attributes"} <= set(figures.index)
+    # Twelve days have four pairs of the same weekday; a verdict needs five.
+    assert set(verdicts["verdict"]) == {"too few days"}
+    assert verdicts["statistic"].isna().all()
+    assert verdicts.loc["interactions", "days"] == 4
+
+
 def test_the_database_shows_everything_and_opens_read_only(house: House) -> None:
     with duckdb.connect(str(house.home.database), read_only=True) as con:
         for table in PRODUCED:
@@ -100,6 +111,7 @@ def test_the_database_shows_everything_and_opens_read_only(house: House) -> None
 def test_the_page_has_every_section_and_asks_for_nothing_from_outside(house: House) -> None:
     page = report_path(house.home.reports, house.ds).read_text()
     for anchor in (
+        "drift",
         "leaderboard",
         "recommendations",
         "attributes",

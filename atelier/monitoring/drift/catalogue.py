@@ -1,0 +1,160 @@
+"""The figures of what a retailer sells: articles, texts, labels, photographs.
+
+What belongs here: which figures each of these tables has. What does not: the kinds of figure
+(:mod:`atelier.monitoring.drift.figures`), what customers do (:mod:`atelier.monitoring.drift.behaviour`).
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from atelier.monitoring.drift.figures import (
+    Rows,
+    bands,
+    by_level,
+    changed_rows,
+    count,
+    figures,
+    mean,
+    nulls,
+    projections,
+    share,
+    share_of,
+    shares,
+    together,
+    unknown_levels,
+)
+
+ARTICLE_COLUMNS = ("product_code", "name", "description", "product_type", "brand", "division", "price", "in_stock")
+WORDS = r"\w+"
+
+
+def article_figures(today: pd.DataFrame, yesterday: pd.DataFrame | None) -> pd.DataFrame:
+    """Figures of the table ``articles``.
+
+    Args:
+        today: article_id and :data:`ARTICLE_COLUMNS`.
+        yesterday: the same of the day before; None: what needs it is left out.
+    """
+    with np.errstate(divide="ignore"):
+        log_price = np.log(pd.to_numeric(today["price"]).astype("float64").clip(lower=0))
+    own = [
+        count("articles", len(today)),
+        nulls("articles", today, ARTICLE_COLUMNS),
+        by_level({f"articles: {name}": today[name] for name in ("product_type", "brand", "division")}),
+        shares("articles: price", bands(today["price"], 0.5, logarithmic=True)),
+        mean("articles: price, logarithm", log_price),
+        share_of("articles: in stock", today["in_stock"].fillna(False).astype(bool)),
+    ]
+    if yesterday is None:
+        return together(own)
+    return together(
+        [
+            *own,
+            changed_rows("articles", today, yesterday, ["article_id"], ARTICLE_COLUMNS),
+            *(
+                unknown_levels(f"articles: {name}s", today[name].dropna(), yesterday[name].dropna())
+                for name in ("product_type", "brand", "division")
+            ),
+            unseen_words(today, yesterday),
+        ]
+    )
+
+
+def unseen_words(today: pd.DataFrame, yesterday: pd.DataFrame) -> Rows:
+    """The share of words in names and descriptions that stood in none of yesterday's texts."""
+    words, known = _words(today), _words(yesterday)
+    return share_of("articles: words that were never read", ~words.isin(known.unique()))
+
+
+def _words(articles: pd.DataFrame) -> "pd.Series[str]":
+    text = articles["name"].fillna("").astype("str") + " " + articles["description"].fillna("").astype("str")
+    words: pd.Series[str] = text.str.lower().str.findall(WORDS).explode().dropna().reset_index(drop=True)
+    return words
+
+
+def label_figures(table: str, today: pd.DataFrame, yesterday: pd.DataFrame | None) -> pd.DataFrame:
+    """Figures of a table of attributes, ``annotated_attributes`` or ``predicted_attributes``.
+
+    Args:
+        table: its name.
+        today: article_id, attribute, value.
+        yesterday: the same of the day before; None: what needs it is left out.
+    """
+    own = [
+        count(table, len(today)),
+        *(shares(f"{table}: {attribute}", rows["value"]) for attribute, rows in today.groupby("attribute", sort=True)),
+    ]
+    if yesterday is None:
+        return together(own)
+    named, before = (frame["attribute"] + "=" + frame["value"].fillna("") for frame in (today, yesterday))
+    return together(
+        [
+            *own,
+            changed_rows(table, today, yesterday, ["article_id", "attribute"], ["value"]),
+            unknown_levels(f"{table}: values", named, before),
+        ]
+    )
+
+
+def image_figures(today: pd.DataFrame, yesterday: pd.DataFrame | None) -> pd.DataFrame:
+    """Figures of the table ``images``.
+
+    Args:
+        today: article_id, shot, digest.
+        yesterday: the same of the day before; None: what needs it is left out.
+    """
+    own = count("images", len(today))
+    if yesterday is None:
+        return together([own])
+    return together([own, changed_rows("images", today, yesterday, ["article_id", "shot"], ["digest"])])
+
+
+# Vectors of photographs ----------------------------------------------------------------------------------------------
+
+
+def vector_figures(today: pd.DataFrame, yesterday: pd.DataFrame | None) -> pd.DataFrame:
+    """Figures of the vectors of photographs.
+
+    Args:
+        today: article_id, product_type (null: none), vector (float [dimension]): the mean of the article's photographs.
+        yesterday: the same of the day before; None: what needs it is left out.
+    """
+    if today.empty:
+        return figures([])
+    vectors = np.stack(today["vector"].to_list()).astype(np.float64)
+    lengths = np.linalg.norm(vectors, axis=1)
+    unit = _unit(vectors)
+    own = [
+        share("vectors: of length 0", int((lengths == 0).sum()), len(lengths)),
+        mean("vectors: length", lengths),
+        projections("vectors: mean", unit),
+    ]
+    if yesterday is None or yesterday.empty:
+        return together(own)
+    before = np.stack(yesterday["vector"].to_list()).astype(np.float64)
+    if before.shape[1] != vectors.shape[1]:  # another encoder: the other figures say so
+        return together(own)
+    return together([*own, mean("vectors: likeness to their product type", _likeness(today, unit, yesterday, before))])
+
+
+def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0), dtype=np.float64)
+
+
+def _likeness(
+    today: pd.DataFrame, unit: NDArray[np.float64], yesterday: pd.DataFrame, before: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The cosine of each vector with yesterday's mean of its product type, both less yesterday's mean of all.
+
+    What all photographs have in common, such as a white background, would hide what a type has of its own.
+    """
+    known = _unit(before)
+    middle = known.mean(axis=0)
+    types, codes = np.unique(yesterday["product_type"].fillna("").to_numpy(str), return_inverse=True)
+    sums = np.zeros((len(types), known.shape[1]))
+    np.add.at(sums, codes, known - middle)
+    place = pd.Index(types).get_indexer(pd.Index(today["product_type"].fillna("").to_numpy(str)))
+    cosines = (_unit(unit - middle) * _unit(sums)[place]).sum(axis=1)
+    return np.asarray(np.where(place >= 0, cosines, np.nan))

@@ -1,0 +1,266 @@
+"""The figures of a day, measured from the store: what drift detection compares.
+
+What belongs here: which tables of which days each group of figures is measured from, and reading them. What does not:
+measuring (:mod:`atelier.monitoring.drift`), verdicts (:mod:`atelier.monitoring.drift.verdicts`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+from atelier.errors import PartitionMissing
+from resources.pointers import combined_version
+from sql import query
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from resources.embedding_cache import EmbeddingCache
+    from resources.feature_store import FeatureStore
+
+#: The columns that are read of each table; None: all.
+READ: dict[str, tuple[str, ...] | None] = {
+    "articles": (
+        *("article_id", "product_code", "name", "description", "product_type", "brand", "division", "price"),
+        "in_stock",
+    ),
+    "customers": ("customer_id", "age"),
+    "interactions": ("customer_id", "article_id", "occurred_at", "kind", "price", "channel", "session_id"),
+    "annotated_attributes": ("article_id", "attribute", "value"),
+    "predicted_attributes": ("article_id", "attribute", "value"),
+    "images": ("article_id", "shot", "digest"),
+    "article_features": None,
+    "customer_features": None,
+}
+LISTS, VECTORS = "recommendations", "vectors"
+#: Whose lists are compared: a sample of customers tells how far lists moved as well as all of them.
+CUSTOMERS = 20_000
+WEEK = 7
+#: How many tables of single days are held at once.
+HELD = 24
+
+
+class DayTables:
+    """The tables of single days as frames; a table that a day lacks is None.
+
+    Args:
+        store: the feature store.
+        vectors: the cache of the vectors of photographs.
+        customers: of how many the lists are read.
+    """
+
+    def __init__(self, store: "FeatureStore", vectors: "EmbeddingCache", customers: int = CUSTOMERS) -> None:
+        self._store, self._cache, self._customers = store, vectors, customers
+        self._held = lru_cache(maxsize=HELD)(self._read)
+        self._versions = cache(self._index)
+
+    def read(self, table: str, ds: date) -> "pd.DataFrame | None":
+        """A table of a day; ``vectors``: digest, embedding of its photographs."""
+        return self._held(table, ds)
+
+    def version(self, table: str, ds: date) -> str:
+        """The digest of what :meth:`read` reads; empty where there is nothing."""
+        stored = "image_embeddings" if table == VECTORS else table
+        return self._versions(stored).get(ds, "")
+
+    def _index(self, table: str) -> dict[date, str]:
+        """The version of each day of a table; pointers are read once."""
+        found: dict[date, list[str]] = {}
+        for each in self._store.pointers(table):
+            found.setdefault(each.ds, []).append(f"{each.part}/{each.data_version}")
+        return {day: combined_version(versions) for day, versions in found.items()}
+
+    def _read(self, table: str, ds: date) -> "pd.DataFrame | None":
+        try:
+            if table == LISTS:
+                return self._lists(ds)
+            if table == VECTORS:
+                return self._vectors(ds)
+            rows, columns = self._store.read(table, ds), READ[table]
+            frame: pd.DataFrame = (rows if columns is None else rows.select(list(columns))).to_pandas()
+        except PartitionMissing:
+            return None
+        return frame
+
+    def _lists(self, ds: date) -> "pd.DataFrame":
+        with self._store.connect(as_of=ds, tables=[LISTS, "customers"]) as con:
+            frame: pd.DataFrame = con.sql(query("drift_lists"), params={"customers": self._customers}).df()
+        return frame
+
+    def _vectors(self, ds: date) -> "pd.DataFrame":
+        import pandas as pd
+
+        rows = self._store.read("image_embeddings", ds).select(["digest", "encoder_id"]).to_pandas()
+        if rows.empty:
+            return pd.DataFrame({"digest": [], "embedding": []})
+        vectors = self._cache.read(rows["digest"].tolist(), rows["encoder_id"].iloc[0])
+        return pd.DataFrame({"digest": rows["digest"], "embedding": list(vectors)})
+
+
+@dataclass(frozen=True)
+class Group:
+    """Figures that are measured together.
+
+    Attributes:
+        reads: the tables that they are measured from, the first of the day itself, each with how many days back.
+        measure: measures them; the first table is there.
+    """
+
+    reads: Sequence[tuple[str, int]]
+    measure: "Callable[[DayTables, date], pd.DataFrame]"
+
+
+def measured(tables: DayTables, ds: date, kept: "pd.DataFrame | None" = None, code: str = "") -> "pd.DataFrame":
+    """The figures of a day, by group.
+
+    Args:
+        tables: the tables of all days.
+        ds: the day.
+        kept: what this function returned for the same day before; groups whose inputs are still the same are taken
+            from it.
+        code: the version of the code that measures.
+
+    Returns:
+        The columns of figures (:mod:`atelier.monitoring.drift.figures`) and ``made_from``, a digest of what they were
+        measured from. No rows where the day has none of the tables.
+    """
+    import pandas as pd
+
+    from atelier.monitoring.drift.figures import figures
+
+    parts = []
+    for name, group in GROUPS.items():
+        first, back = group.reads[0]
+        if not tables.version(first, ds - timedelta(days=back)):
+            continue
+        versions = [tables.version(table, ds - timedelta(days=n)) for table, n in group.reads]
+        made_from = combined_version([name, code, *versions])
+        same = None if kept is None else kept[kept["made_from"] == made_from]
+        parts.append(same if same is not None and len(same) else group.measure(tables, ds).assign(made_from=made_from))
+    kept_parts = [part for part in parts if len(part)]
+    return pd.concat(kept_parts, ignore_index=True) if kept_parts else figures([]).assign(made_from="")
+
+
+def _before(tables: DayTables, table: str, ds: date, back: int = 1) -> "pd.DataFrame | None":
+    return tables.read(table, ds - timedelta(days=back))
+
+
+def _there(tables: DayTables, table: str, ds: date) -> "pd.DataFrame":
+    frame = tables.read(table, ds)
+    if frame is None:
+        raise PartitionMissing(
+            f"partition ds={ds} of table {table} vanished while its figures were measured; run again"
+        )
+    return frame
+
+
+def _articles(tables: DayTables, ds: date) -> "pd.DataFrame":
+    from atelier.monitoring.drift.catalogue import article_figures
+
+    return article_figures(_there(tables, "articles", ds), _before(tables, "articles", ds))
+
+
+def _customers(tables: DayTables, ds: date) -> "pd.DataFrame":
+    from atelier.monitoring.drift.behaviour import customer_figures
+
+    return customer_figures(_there(tables, "customers", ds), _before(tables, "customers", ds))
+
+
+def _interactions(tables: DayTables, ds: date) -> "pd.DataFrame":
+    import pandas as pd
+
+    from atelier.monitoring.drift.behaviour import interaction_figures
+
+    week = [_before(tables, "interactions", ds, back) for back in range(1, WEEK + 1)]
+    known = [day[["customer_id", "article_id"]] for day in week if day is not None]
+    whole = len(known) == WEEK  # with fewer days less would be known, and days could not be compared
+    recent = pd.concat(known).drop_duplicates() if whole else None
+    return interaction_figures(_there(tables, "interactions", ds), week[0], tables.read("articles", ds), recent)
+
+
+def _labels(table: str) -> "Callable[[DayTables, date], pd.DataFrame]":
+    def measure(tables: DayTables, ds: date) -> "pd.DataFrame":
+        from atelier.monitoring.drift.catalogue import label_figures
+
+        return label_figures(table, _there(tables, table, ds), _before(tables, table, ds))
+
+    return measure
+
+
+def _images(tables: DayTables, ds: date) -> "pd.DataFrame":
+    from atelier.monitoring.drift.catalogue import image_figures
+
+    return image_figures(_there(tables, "images", ds), _before(tables, "images", ds))
+
+
+def _vectors(tables: DayTables, ds: date) -> "pd.DataFrame":
+    from atelier.monitoring.drift.catalogue import vector_figures
+    from atelier.monitoring.drift.figures import figures
+
+    today, yesterday = (_article_vectors(tables, day) for day in (ds, ds - timedelta(days=1)))
+    return figures([]) if today is None else vector_figures(today, yesterday)
+
+
+def _article_vectors(tables: DayTables, ds: date) -> "pd.DataFrame | None":
+    """Of each article with photographs its type and the mean vector: article_id, product_type, vector."""
+    import numpy as np
+    import pandas as pd
+
+    frames = [tables.read(table, ds) for table in (VECTORS, "images", "articles")]
+    if any(frame is None for frame in frames):
+        return None
+    vectors, images, articles = (frame for frame in frames if frame is not None)
+    shots = images.merge(articles[["article_id", "product_type"]], on="article_id").sort_values(["article_id", "shot"])
+    place = pd.Index(vectors["digest"]).get_indexer(pd.Index(shots["digest"]))
+    shots, place = shots[place >= 0], place[place >= 0]
+    if shots.empty:
+        return pd.DataFrame({"article_id": [], "product_type": [], "vector": []})
+    found = np.stack(vectors["embedding"].to_list())[place].astype(np.float64)
+    starts = np.flatnonzero(~shots["article_id"].duplicated().to_numpy())
+    means = np.add.reduceat(found, starts, axis=0) / np.diff(np.append(starts, len(shots)))[:, None]
+    rows = shots.iloc[starts]
+    return pd.DataFrame(
+        {
+            "article_id": rows["article_id"].to_numpy(),
+            "product_type": rows["product_type"].to_numpy(),
+            "vector": list(means),
+        }
+    )
+
+
+def _features(table: str, key: str) -> "Callable[[DayTables, date], pd.DataFrame]":
+    def measure(tables: DayTables, ds: date) -> "pd.DataFrame":
+        from atelier.monitoring.drift.models import feature_figures
+
+        return feature_figures(table, _there(tables, table, ds), key)
+
+    return measure
+
+
+def _lists(tables: DayTables, ds: date) -> "pd.DataFrame":
+    from atelier.monitoring.drift.figures import stacked
+    from atelier.monitoring.drift.models import list_figures
+
+    today, yesterday = _there(tables, LISTS, ds), _before(tables, LISTS, ds)
+    before = {} if yesterday is None else dict(iter(yesterday.groupby("model")))
+    return stacked(list_figures(str(model), own, before.get(model)) for model, own in today.groupby("model"))
+
+
+GROUPS: Mapping[str, Group] = {
+    "articles": Group((("articles", 0), ("articles", 1)), _articles),
+    "customers": Group((("customers", 0), ("customers", 1)), _customers),
+    "interactions": Group((*(("interactions", back) for back in range(WEEK + 1)), ("articles", 0)), _interactions),
+    "annotated_attributes": Group(
+        (("annotated_attributes", 0), ("annotated_attributes", 1)), _labels("annotated_attributes")
+    ),
+    "images": Group((("images", 0), ("images", 1)), _images),
+    VECTORS: Group(tuple((table, back) for table in (VECTORS, "images", "articles") for back in (0, 1)), _vectors),
+    "predicted_attributes": Group(
+        (("predicted_attributes", 0), ("predicted_attributes", 1)), _labels("predicted_attributes")
+    ),
+    "article_features": Group((("article_features", 0),), _features("article_features", "article_id")),
+    "customer_features": Group((("customer_features", 0),), _features("customer_features", "customer_id")),
+    LISTS: Group(((LISTS, 0), (LISTS, 1), ("customers", 0), ("customers", 1)), _lists),
+}
