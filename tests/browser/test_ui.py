@@ -218,7 +218,7 @@ FRAME = """
 const frame = document.getElementById("frame"), box = e => e.getBoundingClientRect();
 frame.style.width = "WIDTHpx";
 frame.onload = () => {
-  const page = frame.contentDocument, shown = [...page.querySelectorAll("td.verdict, svg")].filter(e => box(e).width);
+  const page = frame.contentDocument, shown = [...page.querySelectorAll("td.verdict, svg:not(.spark)")].filter(e => box(e).width);
   const verdicts = shown.filter(e => e.tagName == "TD"), plots = shown.filter(e => e.tagName == "svg");
   const cues = [...page.querySelectorAll(".scroll")].filter(e => e.scrollWidth > e.clientWidth);
   document.getElementById("found").textContent = JSON.stringify({
@@ -293,7 +293,11 @@ def test_an_article_is_served_with_its_photographs_and_where_its_attributes_come
     [
         ("asset", "/assets/recommendations/als", ["recommendations", "daily_retrain", "customer_id", "recommenders"]),
         ("partitions", "/assets/als_model?view=partitions", ["als_model", "Partitions"]),
-        ("group", "/locations/atelier/asset-groups/recommenders", ["recommendations", "als_model", "hybrid_model"]),
+        (
+            "group",
+            "/locations/atelier/asset-groups/recommenders/list",
+            ["recommendations", "als_model", "hybrid_model"],
+        ),
         ("lineage", "/assets/predicted_attributes?view=lineage&lineageScope=upstream", ["attribute_model"]),
         ("jobs", "/overview/jobs", ["ingest", "daily_retrain", "judge"]),
         ("schedules", "/automation", ["daily_retrain_nightly", "judge_nightly"]),
