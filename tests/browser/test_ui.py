@@ -218,7 +218,8 @@ FRAME = """
 const frame = document.getElementById("frame"), box = e => e.getBoundingClientRect();
 frame.style.width = "WIDTHpx";
 frame.onload = () => {
-  const page = frame.contentDocument, shown = [...page.querySelectorAll("td.verdict, svg:not(.spark)")].filter(e => box(e).width);
+  const page = frame.contentDocument, wanted = page.querySelectorAll("td.verdict, svg:not(.spark)");
+  const shown = [...wanted].filter(e => box(e).width);
   const verdicts = shown.filter(e => e.tagName == "TD"), plots = shown.filter(e => e.tagName == "svg");
   const cues = [...page.querySelectorAll(".scroll")].filter(e => e.scrollWidth > e.clientWidth);
   document.getElementById("found").textContent = JSON.stringify({
