@@ -41,7 +41,7 @@ def spoil(house: House) -> None:
         shutil.copytree(bundle.path, folder, dirs_exist_ok=True)
         (folder / "manifest.json").unlink()
         arrays = load_file(folder / "weights.safetensors")
-        name = next(each for each in sorted(arrays) if arrays[each].dtype == np.float32)
+        name = next(each for each in sorted(arrays) if each.startswith("weight.") and arrays[each].dtype == np.float32)
         arrays[name].flat[0] = np.nan
         save_file(arrays, folder / "weights.safetensors")
 
