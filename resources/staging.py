@@ -150,11 +150,22 @@ def write_rows(path: Path, table: Table, schema: "pa.Schema", batches: "Iterable
 
     wide = any(column.type.startswith("FLOAT[") for column in table.columns)
     rows = 0
-    with pq.ParquetWriter(path, schema, compression="zstd", version="2.6") as writer:
+    with pq.ParquetWriter(path, _plain_maps(schema), compression="zstd", version="2.6") as writer:
         for chunk in rechunk(batches, WIDE_ROW_GROUP if wide else ROW_GROUP):
             writer.write_table(pa.Table.from_batches(chunk, schema).combine_chunks(), row_group_size=ROW_GROUP)
             rows += sum(batch.num_rows for batch in chunk)
     return rows
+
+
+def _plain_maps(schema: "pa.Schema") -> "pa.Schema":
+    """The schema with Arrow's own names inside of maps: DuckDB's names differ from those that a file is read with."""
+    import pyarrow as pa
+
+    fields = [
+        field.with_type(pa.map_(field.type.key_type, field.type.item_type)) if pa.types.is_map(field.type) else field
+        for field in schema
+    ]
+    return pa.schema(fields, schema.metadata)
 
 
 def open_duckdb(
