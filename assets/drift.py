@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets.pictures import partition
 from assets.recommendations import STAGES as LISTED
 from assets.stage import stage
 from assets.step import Step
+from atelier.errors import PartitionMissing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,8 +105,11 @@ def figures_up_to(step: Step, history: int) -> "dict[date, pd.DataFrame]":
 
 def _kept(step: Step, day: date) -> "pd.DataFrame | None":
     """The figures that were stored for a day, if any."""
-    stored = partition(step, FIGURES, day)
-    return None if stored is None else stored.rename(columns={"name": "what", "sample_size": "rows"})
+    try:
+        stored = step.store.read(FIGURES, day).to_pandas()
+    except PartitionMissing:
+        return None
+    return stored.rename(columns={"name": "what", "sample_size": "rows"})
 
 
 def summary(flagged: "pd.DataFrame", known: int) -> str:
