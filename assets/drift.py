@@ -106,7 +106,7 @@ def figures_up_to(step: Step, history: int) -> "dict[date, pd.DataFrame]":
 def _kept(step: Step, day: date) -> "pd.DataFrame | None":
     """The figures that were stored for a day, if any."""
     try:
-        stored = step.store.read(FIGURES, day).to_pandas()
+        stored: pd.DataFrame = step.store.read(FIGURES, day).to_pandas()
     except PartitionMissing:
         return None
     return stored.rename(columns={"name": "what", "sample_size": "rows"})
