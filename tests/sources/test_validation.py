@@ -301,5 +301,5 @@ def test_every_row_has_the_fault_that_a_slow_reading_finds(rows: Rows) -> None:
 
 
 def test_landed_refuses_counts_that_do_not_add_up() -> None:
-    with pytest.raises(AtelierError, match="2 rows came in, but 1 are accepted and 0 rejected"):
+    with pytest.raises(AtelierError, match="2 rows came in, but 1 are accepted, 0 rejected and 0 suppressed"):
         Landed(pa.table({"x": [1]}), rows_in=2)
