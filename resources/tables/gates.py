@@ -72,7 +72,7 @@ RECIPE_GATES = Table(
     part="recipe",
     job="recipe_gate",
     columns=(
-        text("recipe", "The digest of the candidate's config and code.", pattern="^[0-9a-f]{12}$"),
+        text("recipe", "The digest of the candidate's config and code."),
         text("model", "The candidate: a recommender."),
         text("config", "The fields of its config that are not defaults, as JSON."),
         text("code_version", "The code that trained it."),

@@ -47,8 +47,9 @@ def valid(table: Table, column: Column) -> str:
     elif column.values is not None:
         made = f"{list(column.values)}[1 + i % {len(column.values)}]"
     elif column.pattern is not None:
-        assert column.pattern == DIGEST, f"teach this generator the pattern of {table.name}.{column.name}"
-        made = "sha256(CAST(i AS VARCHAR))"
+        matching = {DIGEST: "sha256(CAST(i AS VARCHAR))", "^[0-9a-f]{32}$": "md5(CAST(i AS VARCHAR))"}
+        assert column.pattern in matching, f"teach this generator the pattern of {table.name}.{column.name}"
+        made = matching[column.pattern]
     else:
         made = {
             "VARCHAR": f"'{column.name} ' || i",
@@ -57,6 +58,7 @@ def valid(table: Table, column: Column) -> str:
             "TIMESTAMP": "$ds + INTERVAL 1 DAY - INTERVAL 1 MICROSECOND",
             "VARCHAR[]": "['one', 'two']",
             "FLOAT[]": "[0.6, -0.8]",
+            "BIGINT[]": "[3, 4]",
             "DOUBLE": f"{low} + ({1 if column.high is None else column.high} - {low}) * i / 9",
             "MAP(VARCHAR, VARCHAR)": "MAP {'postcode': 'N1'}",
         }.get(column.type, "NULL" if column.type.startswith("STRUCT") else f"{low} + i")
