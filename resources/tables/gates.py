@@ -67,7 +67,7 @@ RECIPE_GATES = Table(
     "derived",
     "Recipes (config and code) judged on truth: candidate and champion, both trained up to ds − horizon, on the purchases"
     " of the same customers in (ds − horizon, ds].",
-    key=("recipe",),
+    key=("recipe", "metric"),
     upstreams=("interactions", "articles", "customers", "article_vectors"),
     part="recipe",
     job="recipe_gate",
