@@ -29,6 +29,7 @@ from assets.stage import Stage
 from assets.step import CheckResult, RunResources, Step
 from atelier.articles.vectors import ArticleVectors
 from atelier.attributes import AttributeConfig
+from atelier.monitoring.limits import GateLimits
 from atelier.report.attributes import attributes_section
 from resources.compute import Compute
 from resources.contracts import audit
@@ -107,7 +108,7 @@ class Run:
         self.predicted = self.store.read("predicted_attributes", DAY).to_pandas()
 
     def run(self, stage: Stage, arguments: Mapping[str, Any]) -> None:
-        home = cast("Any", SimpleNamespace(store=self.root))
+        home = cast("Any", SimpleNamespace(store=self.root, settings=SimpleNamespace(gates=GateLimits())))
         step = Step(RunResources(home, self.store, self.models, Compute("cpu", 1)), [DAY], "run", "1")
         stage.compute(step, **arguments)
         self.metadata |= {asset: step.outcome.notes[asset] for asset in stage.produces}

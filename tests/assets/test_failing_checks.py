@@ -12,6 +12,7 @@ from assets.presets import PRESET_CONFIGS
 from assets.recommenders import SERVES, fit_model
 from assets.step import RunResources, Step
 from atelier.report import page, this_day
+from atelier.report.album import Album
 from resources.compute import Compute
 from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
@@ -65,6 +66,7 @@ def test_a_page_that_loads_from_elsewhere_fails_its_check(
 ) -> None:
     monkeypatch.setattr(report, "SECTIONS", ())
     monkeypatch.setattr(report, "day_facts", lambda _: None)
+    monkeypatch.setattr(report, "album_of", lambda _: Album(None, {}, None))
     monkeypatch.setattr(this_day, "day_lines", lambda _: [])
     monkeypatch.setattr(page, "render_page", lambda *_, **__: f"<!DOCTYPE html><html><body>{body}</body></html>")
     report.report.compute(step)
