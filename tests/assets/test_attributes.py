@@ -227,6 +227,8 @@ def test_sizes_suit_the_labelled_articles_and_not_the_catalogue(
     step = MagicMock(ds=DAY, compute=Compute("cpu", 1))
     step.home.root = tmp_path
     step.read.return_value = pd.DataFrame({"article_id": some, "attribute": "colour", "value": "red"})
+    step.models.made_by.return_value = None  # no bundle of the same inputs is there
+    monkeypatch.setattr("assets.attributes._backbones", lambda _: [])
     for module in ("attributes", "attribute_study", "catalogue_errors"):
         monkeypatch.setattr(f"assets.{module}.article_inputs", lambda *_: catalogue)
     monkeypatch.setattr("assets.image_backbone.visible_articles", lambda _: catalogue)
