@@ -26,7 +26,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "sequencer": {"factors": 16, "cell": "gru"},
     "sequencer attention": {"factors": 16, "cell": "attention", "output": "untied", "schedule": "one_cycle"},
     "sequencer transformer": {"factors": 16, "cell": "transformer", "heads": 2, "customer_factors": 4}
-    | {"embedding_optimiser": "adam", "embedding_learning_rate": 0.01, "learning_rate": 0.002, "max_epochs": 40},
+    | {
+        "embedding_optimiser": "adam",
+        "embedding_learning_rate": 0.01,
+        "learning_rate": 0.002,
+        "adds_similarity": False,
+    },
 }
 LEARNS = {
     "mode": "collaborative",
