@@ -13,6 +13,7 @@ from assets.recommendations import STAGES as LISTED
 from assets.stage import stage
 from assets.step import Step
 from atelier.errors import PartitionMissing
+from resources.tables.monitoring import MEASURED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,16 +22,9 @@ if TYPE_CHECKING:
 
 FIGURES, TABLE = "day_figures", "drift"
 GROUP = "monitoring"
+#: What is measured; the lists are an asset for each model.
 READ = (
-    "articles",
-    "customers",
-    "interactions",
-    "annotated_attributes",
-    "images",
-    "image_embeddings",
-    "predicted_attributes",
-    "article_features",
-    "customer_features",
+    *(table for table in MEASURED if table != "recommendations"),
     *(asset for each in LISTED for asset in each.produces),
 )
 #: How many flagged figures the check names.

@@ -9,9 +9,10 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 # loaded before forking, so that each child starts at once
 import duckdb  # noqa: F401
@@ -73,8 +74,14 @@ ACTIONS: dict[str, Callable[[Path, int], None]] = {
 }
 
 
-def die_at(step: int) -> None:
-    """Have this process killed at its n-th step towards the disk: a file synced, or a name about to be replaced."""
+def die_at(step: int, calls: Sequence[tuple[Any, str]] = ((os, "fsync"), (Path, "replace"))) -> None:
+    """Have this process killed at its n-th step towards the disk.
+
+    Args:
+        step: n, from 1.
+        calls: what counts as a step, each a module or class and the name of its function. By default: a file is
+            synced, or a name is about to be replaced.
+    """
     count = 0
 
     def counted(original: Callable[..., object]) -> Callable[..., object]:
@@ -87,8 +94,8 @@ def die_at(step: int) -> None:
 
         return call
 
-    os.fsync = counted(os.fsync)  # type: ignore[assignment]
-    Path.replace = counted(Path.replace)  # type: ignore[method-assign, assignment]
+    for owner, name in calls:
+        setattr(owner, name, counted(getattr(owner, name)))
 
 
 def run_and_exit(work: Callable[[], None]) -> None:

@@ -5,9 +5,7 @@ another process ends the work. Prints a line for each home: killed or finished.
 """
 
 import os
-import signal
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -21,33 +19,19 @@ from atelier.recommenders.factorisation.als import ALS  # noqa: F401
 from resources.forgetting.forgetting import forget
 from resources.retailer import Home
 from tests.resources.forgetting.small_home import GONE
-from tests.resources.store_worker import in_child
+from tests.resources.store_worker import die_at, in_child
 
 assert recommenders.MODELS
 
 
-def die_at(step: int) -> None:
-    """Have this process killed at its n-th step towards the disk: a file about to be replaced or removed."""
-    count = 0
-
-    def counted(original: Callable[..., object]) -> Callable[..., object]:
-        def call(*args: object, **kwargs: object) -> object:
-            nonlocal count
-            count += 1
-            if count == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return original(*args, **kwargs)
-
-        return call
-
-    Path.replace = counted(Path.replace)  # type: ignore[method-assign, assignment]
-    Path.unlink = counted(Path.unlink)  # type: ignore[method-assign, assignment]
+#: A file is about to be replaced or removed.
+STEPS = ((Path, "replace"), (Path, "unlink"))
 
 
 def work(root: str, instance: dg.DagsterInstance, step: int | None) -> None:
     """Forget; where a step is given, die at it."""
     if step is not None:
-        die_at(step)
+        die_at(step, STEPS)
     forget(Home(Path(root)), instance, GONE)
 
 
