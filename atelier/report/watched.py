@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from atelier.monitoring.drift.verdicts import FLAGGED, UNKNOWN
 from atelier.report import parts
 from atelier.report.this_day import BAD, GOOD, NAMED, NONE, WARN, Line
 
-FLAGGED, UNKNOWN = "flagged", "too few days"
 #: What is said of a champion, by its action.
 ACTIONS = {"passed": "tonight's", "kept": "kept", "unproven": "tonight's, though it failed: there is none to keep"}
 _KINDS = {"passed": GOOD, "kept": BAD, "unproven": BAD}

@@ -61,7 +61,7 @@ def test_an_article_without_vector_and_filled_places_stay_finite() -> None:
 
 
 def test_its_weight_is_learned_and_raises_what_a_customer_has(model: SequenceRecommender[Any]) -> None:
-    assert float(model.weights["encoder.similarity.weight"]) * WEIGHT_STEPS > 0.5
+    assert model.weights["encoder.similarity.weight"].item() * WEIGHT_STEPS > 0.5
     newcomers = loyal(50, seed=2)
     recs = model.recommend(k=3, exclude_seen=False, histories=newcomers)
     own = set(zip(newcomers.customer_id, newcomers.article_id, strict=True))
