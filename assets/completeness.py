@@ -23,10 +23,13 @@ def missing_assets(step: Step) -> dict[str, str]:
     return dict(zip(absent["table"], absent["observed"], strict=True))
 
 
+#: What is made again after a missing asset: what judges the day by what it has, and what shows it.
+AFTERWARDS = ("gates", "champions", "day_figures", "drift", "feature_store", "report", "completeness")
+
+
 def remake_command(missing: Iterable[str], ds: date) -> str:
-    """The command that makes the missing assets of a day, and publishes again."""
-    published = ("feature_store", "report", "completeness")
-    return f'dg launch --assets "{",".join([*missing, *published])}" --partition {ds}'
+    """The command that makes the missing assets of a day, judges the day again, and publishes it."""
+    return f'dg launch --assets "{",".join([*missing, *AFTERWARDS])}" --partition {ds}'
 
 
 def failed_gates(step: Step) -> str | None:

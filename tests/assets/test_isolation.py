@@ -13,6 +13,7 @@ from typing import Any, cast
 import dagster as dg
 import pytest
 
+from assets.completeness import AFTERWARDS
 from assets.isolation import Failed, run_isolated
 from assets.on_demand import STAGES
 from assets.recommenders import fit_model
@@ -187,7 +188,7 @@ class TestADayWithoutThreeModels:
         assert "DivergedError" in text
         assert "own_articles: Input should be greater than or equal to 1" in text
         command = text.rpartition('dg launch --assets "')[2].partition('"')[0]
-        assert set(command.split(",")) == self.MISSING | {"feature_store", "report", "completeness"}
+        assert set(command.split(",")) == self.MISSING | set(AFTERWARDS)
 
     def test_the_others_are_there(self, crippled: tuple[House, dg.ExecuteInProcessResult]) -> None:
         house, _ = crippled
@@ -202,7 +203,7 @@ class TestADayWithoutThreeModels:
     def test_made_again_the_day_is_whole(self, crippled: tuple[House, dg.ExecuteInProcessResult]) -> None:
         house, _ = crippled
         day = house.ds - timedelta(days=1)
-        keys = [dg.AssetKey.from_user_string(asset) for asset in (*sorted(self.MISSING), "report", "completeness")]
+        keys = [dg.AssetKey.from_user_string(asset) for asset in (*sorted(self.MISSING), *AFTERWARDS)]
         job = build_defs(house.home).get_repository_def().get_job("daily_retrain")
         config = {name: {"config": values} for name, values in CONFIG.items() if name in self.MISSING}
         again = job.execute_in_process(
