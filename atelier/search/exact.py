@@ -12,7 +12,7 @@ from torch import Tensor
 
 from atelier.ids import Codes
 from atelier.search.exact_bounds import CPU, BFloat16Products, CandidateCells, Excluded, Float32Products
-from atelier.search.ragged import Pairs, Ranked, Scores, best, first_of_order, place_in_row
+from atelier.search.ragged import Mask, Pairs, Ranked, Scores, best, first_of_order, place_in_row
 
 BLOCK = 16 * 1024 * 1024
 """Products held at once on a processor: 32 MiB of bfloat16, or 64 MiB of float32."""
@@ -20,6 +20,9 @@ DEVICE_BLOCK = 64 * 1024 * 1024
 """Products held at once on any other device, 256 MiB, so that it has enough to do at a time."""
 ROWS = 256
 """Queries taken at once on a processor, at most: beyond it their products no longer stay in its cache."""
+PAIRED = 1024
+"""Queries whose pairs are scored at once."""
+NOBODY = np.zeros(0, np.int64)
 UNEVEN = 4
 """Rows of unequal length are sorted as a matrix where that has at most this many times as many cells."""
 
@@ -84,6 +87,26 @@ class ExactTopK:
             block = torch.from_numpy(np.array(queries[start:stop], dtype=np.float32))
             ranked.codes[start:stop], ranked.scores[start:stop] = self._lists(block, k, excluded.within(start, stop))
         return ranked
+
+    def holds(self, codes: Codes) -> Mask:
+        """Which articles are searched among, bool like ``codes``."""
+        found: Mask = self._place[codes] >= 0
+        return found
+
+    def scores_of(self, queries: Scores, pairs: Pairs) -> Scores:
+        """The scores of pairs of a query and an article, float32 like ``pairs``, the same that lists have.
+
+        Args:
+            queries: float32 [n, dim].
+            pairs: in order of rows, each article one that is searched among, ascending within a row.
+        """
+        scores = np.zeros(len(pairs.rows), dtype=np.float32)
+        for start in range(0, len(queries), PAIRED):
+            first, after = np.searchsorted(pairs.rows, [start, start + PAIRED])
+            some = torch.from_numpy(np.array(queries[start : start + PAIRED], dtype=np.float32))
+            cells = CandidateCells(pairs.rows[first:after] - start, self._place[pairs.codes[first:after]], NOBODY)
+            scores[first:after] = self._scores(some, cells)
+        return scores
 
     def _lists(self, queries: Tensor, k: int, excluded: Pairs) -> Ranked:
         """The lists of one block.

@@ -35,6 +35,15 @@ class SequenceConfig(ContentConfig):
         description="That weight before training. 5 learns faster where people choose again what they have, and slower "
         "where they never do.",
     )
+    adds_co_occurrence: bool = Field(
+        default=True,
+        description="Whether the score adds how often an article stands near those of the last interactions in "
+        "anybody's history, with weights fitted on the held-out interactions; where fewer than 100 of these say "
+        "something, nothing is added.",
+    )
+    neighbours: Annotated[int, Search(20, 300, log=True)] = Field(
+        default=100, ge=1, le=1000, description="How many articles that stand near an article are kept."
+    )
     drop_consecutive_repeats: bool = Field(
         default=False,
         description="Whether interactions with the article of the interaction before are left out, in training and in "

@@ -3,16 +3,19 @@
 What belongs here: the history's part of the score. What does not: the content's part
 (:mod:`atelier.recommenders.content_explanation`), the encoder.
 
-A sequence model's score is no sum over the history. An article's weight is how much the score falls when the customer
-is encoded without it, (x_u − x_u without h) · y_i: the same for every encoder, in units of the score. The articles of
-the last interactions are tried, since one more encoding is needed for each.
+A sequence model's score is no sum over the history. An article's weight is how much the score falls when the history
+is read without it, (x_u − x_u without h) · y_i and what counts added for it: the same for every encoder, in units of
+the score. The articles of the last interactions are tried, since one more encoding is needed for each.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from atelier.ids import Codes
+from atelier.recommenders.sequential.co_occurrence import entries
 from atelier.recommenders.training_data.sequences import Histories
 from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, Scores, best
 
@@ -20,8 +23,25 @@ TRIED = 5
 """Interactions, the last ones, whose articles are tried."""
 
 
+class Recommended(NamedTuple):
+    """n recommended articles.
+
+    Attributes:
+        codes: int32 [n], their numbers.
+        vectors: float32 [n, factors], their vectors y.
+    """
+
+    codes: Codes
+    vectors: Scores
+
+
 def from_history(
-    encode: Callable[[Histories, Indices], Scores], histories: Histories, owners: Indices, vectors: Scores, k: int
+    encode: Callable[[Histories, Indices], Scores],
+    histories: Histories,
+    owners: Indices,
+    recommended: Recommended,
+    k: int,
+    added: Callable[[Histories], csr_matrix] | None = None,
 ) -> Ranked:
     """The ``k`` articles of each history without which the score would fall most.
 
@@ -30,16 +50,22 @@ def from_history(
             zero for an empty one.
         histories: of m customers.
         owners: int64 [n], whose each recommendation is.
-        vectors: float32 [n, factors], y of the articles recommended.
+        recommended: the articles.
         k: number of reasons.
+        added: gives what scores have beside the product of vectors, [n, n_articles]; None: nothing.
     """
     customers, articles = _tried(histories)
     everybody = np.arange(len(histories.starts) - 1)
-    without = encode(_without(histories, customers, articles), customers)
+    shorter = _without(histories, customers, articles)
+    without = encode(shorter, customers)
     fall = encode(histories, everybody)[customers] - without  # [pairs, factors]
     numbered = Pairs(customers, np.arange(len(customers), dtype=np.int32))
     cells = RaggedLists.from_pairs(numbered, len(histories.starts) - 1).of(owners)
-    weights = np.einsum("pk,pk->p", fall[cells.codes], vectors[cells.rows]).astype(np.float32)
+    weights = np.einsum("pk,pk->p", fall[cells.codes], recommended.vectors[cells.rows]).astype(np.float32)
+    if added is not None:
+        codes = recommended.codes[cells.rows]
+        weights += entries(added(histories), Pairs(customers[cells.codes], codes))
+        weights -= entries(added(shorter), Pairs(cells.codes.astype(np.int64), codes))
     positive = weights > 0
     return best(cells.rows[positive], articles[cells.codes[positive]], weights[positive], len(owners), min(k, TRIED))
 

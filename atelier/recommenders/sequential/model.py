@@ -4,7 +4,8 @@ What belongs here: :class:`SequenceRecommender`. What does not: encoders, which 
 
 The score is x_u · y_i: x_u is what the encoder makes of the customer's last interactions, y_i the article's vector,
 which is also what the encoder reads of it (a tied output), unless the model has vectors of its own for that. A tied
-output adds the similarity to the last interactions by default (``RecentSimilarity``).
+output adds the similarity to the last interactions by default (``RecentSimilarity``). What counts of the histories add
+(:mod:`atelier.recommenders.sequential.co_occurrence`) is no product of vectors: lists have it, an index has not.
 """
 
 import math
@@ -28,10 +29,12 @@ from atelier.nn.embeddings import RowEmbedding
 from atelier.nn.layers import JoinedLayers
 from atelier.nn.training_loop import Epoch
 from atelier.nn.training_state import fingerprint
+from atelier.recommenders.base import Ranker
 from atelier.recommenders.content_model import ContentRecommender, style_weights
+from atelier.recommenders.sequential.co_occurrence import MOST_CHOICES, Choices, CoOccurrence, fitted, near, ranked_with
 from atelier.recommenders.sequential.config import SequenceConfig
 from atelier.recommenders.sequential.embedding_start import first_embeddings
-from atelier.recommenders.sequential.explanation import from_history
+from atelier.recommenders.sequential.explanation import Recommended, from_history
 from atelier.recommenders.sequential.network import (
     HistoryEncoder,
     RecentSimilarity,
@@ -43,7 +46,7 @@ from atelier.recommenders.sequential.training import Examples, Pool, Trainer, tr
 from atelier.recommenders.sequential.warm_start import start_from
 from atelier.recommenders.training_data.customer_features import AttributeSpace
 from atelier.recommenders.training_data.sequences import Histories, Windows, batches
-from atelier.search.ragged import Indices, Ranked, Scores
+from atelier.search.ragged import Indices, Pairs, Ranked, Scores
 
 SequenceConfigT = TypeVar("SequenceConfigT", bound=SequenceConfig)
 
@@ -112,12 +115,15 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             network = self._network(factors, described, attributes).to(self.torch_device)
             if (before := self.warm_start) is not None:
                 start_from(network, before.weights, before.article_ids, self.article_ids, self._vector_sets)
-            self._train(network, histories, first, attributes)
+            examples = self._train(network, histories, first, attributes)
         self.weights = {}
         for name, part in (("articles", network.articles), ("outputs", network.outputs)):
             if part is not None:
                 self.weights |= self._article_weights(name, part)
         self.weights |= _state("encoder.", network.encoder)
+        own = None if network.customers is None else network.customers.vectors()[0].cpu().numpy()
+        if examples is not None and self.config.adds_co_occurrence:
+            self.weights |= self._co_occurrence(histories, examples, own)
         if network.customers is None:
             return self._profile(train)
         vectors, unknown = (each.cpu().numpy() for each in network.customers.vectors())
@@ -126,6 +132,18 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             self.weights |= _state("customer.", network.customers.network)
             self.weights["customer_space"] = np.frombuffer(space.model_dump_json().encode(), dtype=np.uint8)
         return self._profile(train) | {"customer": vectors}
+
+    def _co_occurrence(self, histories: Histories, examples: Examples, own: Scores | None) -> dict[str, Array]:
+        """What counts add to the score: weights fitted on what was held out, and counts of everything."""
+        n, neighbours = len(self.article_ids), self.config.neighbours
+        before, articles, whose = examples.choices(MOST_CHOICES, self.config.history)
+        if not len(articles):
+            return {}
+        codes = np.unique(histories.articles)
+        customers = self._encoded(before, _rows_of(own, whose))
+        search = self.exact_search(self.article_vectors(codes), codes)
+        weights = fitted(near(examples.histories, n, neighbours), Choices(before, articles, customers), search)
+        return {} if weights is None else CoOccurrence(near(histories, n, neighbours), weights).arrays()
 
     def _article_weights(self, name: str, network: ArticleNetwork) -> dict[str, Array]:
         """The vectors of all articles, and the styles and the content network that they are made of."""
@@ -207,7 +225,10 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             similarity=RecentSimilarity(config.similarity_start) if self._adds_similarity else None,
         )
 
-    def _train(self, network: SequenceNetwork, histories: Histories, first: Scores | None, attributes: Array) -> None:
+    def _train(
+        self, network: SequenceNetwork, histories: Histories, first: Scores | None, attributes: Array
+    ) -> Examples | None:
+        """Train the network; what it was trained on, None where there is nothing."""
         examples = Examples.of(histories, self.config)
         if not len(examples.windows.starts):
             warnings.warn(
@@ -216,7 +237,7 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
                 stacklevel=5,
             )
             self.ranked[:] = False
-            return
+            return None
         pool = Pool.of(histories, len(self.article_ids))
         trainer = Trainer(network, self.config, pool, len(self.article_ids), self.torch_device)
         made_from = ""
@@ -231,6 +252,7 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
                 self.config.model_dump_json(), *read, *content, *styles, *start, *before, attributes
             )
         self.epochs = train(self.name, trainer, examples, self.config, self.training_state, made_from, self.watch)
+        return examples
 
     # Vectors
 
@@ -303,6 +325,17 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             vectors[some[places]] = last.cpu().numpy()
         return vectors
 
+    def _ranker(self, profiles: dict[str, Array], eligible: Codes, k: int) -> Ranker:
+        part = CoOccurrence.of_arrays(self.weights, len(self.article_ids))
+        if part is None:
+            return super()._ranker(profiles, eligible, k)
+        search, histories = self.exact_search(self.article_vectors(eligible), eligible), histories_of(profiles)
+
+        def rank(rows: Indices, excluded: Pairs) -> Ranked:
+            return ranked_with(part, histories.take(rows), search, self.customer_vectors(profiles, rows), k, excluded)
+
+        return rank
+
     # Reasons
 
     def _history_reasons(self, profiles: dict[str, Array], rows: Indices, codes: Codes, k: int) -> Ranked:
@@ -313,7 +346,9 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         def encode(some: Histories, whose: Indices) -> Scores:
             return self._encoded(some, _rows_of(own, whose))
 
-        return from_history(encode, histories, owners, self.article_vectors(codes), k)
+        part = CoOccurrence.of_arrays(self.weights, len(self.article_ids))
+        added = None if part is None else part.added
+        return from_history(encode, histories, owners, Recommended(codes, self.article_vectors(codes)), k, added)
 
 
 def histories_of(profiles: dict[str, Array]) -> Histories:

@@ -107,6 +107,7 @@ class SequencerConfig(SequenceConfig):
             "history": 20,
             "reads_kinds": False,
             "reads_gaps": False,
+            "adds_co_occurrence": False,
             "drop_consecutive_repeats": True,
             "train_kinds": ("view", "save", "bag", "purchase"),
             "loss": "full_softmax",

@@ -64,6 +64,19 @@ class Examples(NamedTuple):
         windows = training.windows(config.history + 1)
         return cls(training, windows, Windows(starts, ends - starts), histories)
 
+    def choices(self, most: int, history: int) -> tuple[Histories, Codes, Indices]:
+        """Held-out interactions: the histories before them, their articles, and whose they are, int64.
+
+        Args:
+            most: how many at most.
+            history: how many interactions before each are read.
+        """
+        count = len(self.judged.starts)
+        some = self.judged.of(np.unique(np.linspace(0, count - 1, min(most, count)).astype(np.int64)))
+        owners = np.searchsorted(self.whole.starts, some.starts, side="right") - 1
+        last = some.starts + some.lengths - 1
+        return self.histories.take(owners).last(history), self.whole.articles[last], owners
+
 
 @dataclass(frozen=True, eq=False)
 class Pool:

@@ -1,0 +1,253 @@
+"""A part of the score of sequence models from counts: which articles stand near one another in the histories.
+
+What belongs here: counting, what the counts say for a customer, the weights of that, ranking with it. What does not:
+the network, whose score this part is added to (:mod:`atelier.recommenders.sequential.model`).
+
+The score becomes x_u · y_i + a log(1 + c·n_u(i)) + b log(1 + d·o_u(i)). n_u(i) is the mean of cosines S_ki over the
+history's last interactions k, weighted by γ to the power of how many interactions ago k was. S_ki = C_ki / √(C_k C_i):
+C_ki is how often the two articles stand within :data:`WINDOW` places of one another in anybody's history, C_i the sum
+of C_ki over k. o_u(i) is the weight of the interactions with i itself. A network learns pairs of which there are few
+examples slowly, counts know them at once.
+
+Source: models that join factors with a neighbourhood (Koren, Factorization Meets the Neighborhood, KDD 2008, equation
+15), here with counts for learned similarities, and with weights fitted as those of a conditional logit model (McFadden,
+Conditional Logit Analysis of Qualitative Choice Behavior, 1974) on interactions that the network was not trained on.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.sparse import csr_matrix
+
+from atelier.bundles import Array
+from atelier.recommenders.training_data.sequences import Histories
+from atelier.search.exact import ExactTopK
+from atelier.search.ragged import Indices, Pairs, Ranked, Scores, best, without
+
+WINDOW = 5
+"""Places within which two interactions of one history are counted as a pair."""
+READ = 20
+"""How many of a customer's last interactions are read."""
+DECAY = 0.85
+"""γ, by which an interaction counts less than the next one."""
+OTHERS, OWN = 100.0, 1000.0
+"""c and d: where 1/c and 1/d are small against n_u and o_u, the logarithm counts orders of magnitude."""
+CANDIDATES = 150
+"""The best articles of the network that each choice is held against when the weights are fitted."""
+FEWEST_CHOICES = 100
+"""Held-out interactions that the weights are fitted on at least; with fewer there is no such part."""
+MOST_CHOICES = 5000
+"""Those that they are fitted on at most."""
+SMALLEST_SLOPE = 0.05
+"""Of the network's score in the fit, so that the other weights can be divided by it."""
+CELLS = 4_000_000
+"""Entries of the matrix that are sorted at once."""
+
+Floats = npt.NDArray[np.float64]
+
+
+class CoOccurrence(NamedTuple):
+    """The part of the score.
+
+    Attributes:
+        cosines: S, float32 [n_articles, n_articles]: of each article's nearest ones.
+        weights: float32 [2]: a and b.
+    """
+
+    cosines: csr_matrix
+    weights: Array
+
+    @classmethod
+    def of_arrays(cls, arrays: dict[str, Array], articles: int) -> Self | None:
+        """The part that a bundle keeps; None: it keeps none."""
+        if "near.weights" not in arrays:
+            return None
+        parts = (arrays[f"near.{name}"] for name in ("cosines", "codes", "starts"))
+        return cls(csr_matrix(tuple(parts), shape=(articles, articles)), arrays["near.weights"])
+
+    def arrays(self) -> dict[str, Array]:
+        """What a bundle keeps of it."""
+        return {
+            "near.starts": self.cosines.indptr.astype(np.int64),
+            "near.codes": self.cosines.indices.astype(np.int32),
+            "near.cosines": self.cosines.data.astype(np.float32),
+            "near.weights": self.weights,
+        }
+
+    def added(self, histories: Histories) -> csr_matrix:
+        """What the part adds to the scores of each of m customers, float32 [m, n_articles]; 0 where nothing is kept."""
+        others, own = evidence(self.cosines, histories)
+        a, b = self.weights
+        return logarithm(others, OTHERS) * a + logarithm(own, OWN) * b
+
+
+def near(histories: Histories, articles: int, neighbours: int) -> csr_matrix:
+    """S, the cosines of articles that stand near one another, float32 [articles, articles]; of each the largest.
+
+    Args:
+        histories: what is counted.
+        articles: how many articles numbers run over.
+        neighbours: how many of an article are kept; ties go to the smaller number.
+    """
+    owners = np.repeat(np.arange(len(histories.starts) - 1), np.diff(histories.starts))
+    counts = csr_matrix((articles, articles), dtype=np.float32)
+    for lag in range(1, WINDOW + 1):
+        same = owners[lag:] == owners[:-lag]
+        first, second = histories.articles[:-lag][same], histories.articles[lag:][same]
+        once = csr_matrix((np.ones(len(first), np.float32), (first, second)), shape=counts.shape)
+        counts = counts + once + once.T
+    parts = list(_largest_cosines(counts.tocsr(), neighbours))
+    rows, codes, cosines = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return csr_matrix((cosines, (rows, codes)), shape=counts.shape)
+
+
+def _largest_cosines(counts: csr_matrix, neighbours: int) -> Iterator[tuple[Indices, npt.NDArray[np.int32], Scores]]:
+    """The largest cosines of the rows of counts, some rows at a time: rows, columns, cosines."""
+    lengths, totals = np.diff(counts.indptr), np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
+    scale = 1 / np.sqrt(np.maximum(totals, 1))
+    cuts = np.flatnonzero(np.diff(np.cumsum(lengths) // CELLS) > 0) + 1
+    for first, after in pairwise([0, *cuts, len(lengths)]):
+        some = counts[first:after]
+        rows = np.repeat(np.arange(after - first), np.diff(some.indptr))
+        cosines = (some.data * scale[first + rows] * scale[some.indices]).astype(np.float32)
+        kept = best(rows, some.indices, cosines, after - first, neighbours)
+        there = kept.codes >= 0
+        yield np.nonzero(there)[0] + first, kept.codes[there], kept.scores[there]
+
+
+def evidence(cosines: csr_matrix, histories: Histories) -> tuple[csr_matrix, csr_matrix]:
+    """n_u(i) and o_u(i) of m customers, each float32 [m, n_articles]."""
+    last = histories.last(READ)
+    lengths = np.diff(last.starts)
+    owners = np.repeat(np.arange(len(lengths)), lengths)
+    weights = DECAY ** (last.starts[1:][owners] - 1 - np.arange(len(owners)))
+    weights /= np.bincount(owners, weights, minlength=len(lengths))[owners]
+    shape = (len(lengths), cosines.shape[0])
+    own = csr_matrix((weights.astype(np.float32), (owners, last.articles)), shape=shape)
+    return (own @ cosines).tocsr(), own
+
+
+def logarithm(matrix: csr_matrix, scale: float) -> csr_matrix:
+    """log(1 + scale · each entry), where there is one."""
+    return csr_matrix((np.log1p(np.float32(scale) * matrix.data), matrix.indices, matrix.indptr), matrix.shape)
+
+
+class Choices(NamedTuple):
+    """Held-out interactions, on which the weights are fitted; m customers, whose last interaction each is.
+
+    Attributes:
+        histories: before it, without it.
+        articles: int32 [m]: what was chosen.
+        customers: float32 [m, factors]: the customers' vectors x_u before it.
+    """
+
+    histories: Histories
+    articles: npt.NDArray[np.int32]
+    customers: Scores
+
+
+def fitted(cosines: csr_matrix, choices: Choices, search: ExactTopK) -> Array | None:
+    """The weights a and b under which the choices are likeliest, float32 [2]; None: there are too few choices.
+
+    A choice is held against the network's best articles and all that the counts name. A choice that is not among them
+    says nothing and is left out.
+
+    Args:
+        cosines: S, counted without the choices.
+        choices: see :class:`Choices`.
+        search: among the articles that can be chosen.
+    """
+    others, own = evidence(cosines, choices.histories)
+    listed = search(choices.customers, CANDIDATES, Pairs.none())
+    pairs = _candidates(listed, others, own)
+    pairs = pairs.where(search.holds(pairs.codes))
+    chosen = pairs.codes == choices.articles[pairs.rows]
+    known = np.zeros(len(choices.articles), dtype=bool)
+    known[pairs.rows[chosen]] = True
+    if known.sum() < FEWEST_CHOICES:
+        return None
+    kept = known[pairs.rows]
+    pairs, chosen = pairs.where(kept), chosen[kept]
+    counted = entries(logarithm(others, OTHERS), pairs), entries(logarithm(own, OWN), pairs)
+    columns = [search.scores_of(choices.customers, pairs), *counted]
+    return _likeliest(np.stack(columns, axis=1).astype(np.float64), pairs.rows, chosen)
+
+
+def _candidates(listed: Ranked, others: csr_matrix, own: csr_matrix) -> Pairs:
+    """All pairs that are listed or have evidence, in order, each once."""
+    rows, places = np.nonzero(listed.codes >= 0)
+    named, articles = (others + own).tocoo(), others.shape[1]
+    of_counts = named.row.astype(np.int64) * articles + named.col
+    distinct = np.unique(np.concatenate([rows * articles + listed.codes[rows, places], of_counts]))
+    return Pairs(distinct // articles, (distinct % articles).astype(np.int32))
+
+
+def entries(matrix: csr_matrix, pairs: Pairs) -> Scores:
+    """The entries of a matrix at the pairs, float32 [n]; 0 where nothing is kept."""
+    found: Scores = np.asarray(matrix[pairs.rows, pairs.codes], dtype=np.float32).ravel()
+    return found
+
+
+def _likeliest(features: Floats, rows: Indices, chosen: npt.NDArray[np.bool_]) -> Array:
+    """The weights of a conditional logit model, those of evidence in units of the network's score.
+
+    Args:
+        features: float64 [n, 3]: the network's score, and the logarithms of n_u and o_u.
+        rows: int64 [n], ascending: whose candidate each is.
+        chosen: bool [n]: one of each row.
+    """
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    lengths = np.diff(np.append(starts, len(rows)))
+    features = features - np.repeat(features[chosen], lengths, axis=0)  # what was chosen scores 0
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        scores = features @ weights
+        highest = np.maximum.reduceat(scores, starts)
+        terms = np.exp(scores - np.repeat(highest, lengths))
+        sums = np.add.reduceat(terms, starts)
+        shares = terms / np.repeat(sums, lengths)
+        value = (highest + np.log(sums)).mean()
+        return float(value), shares @ features / len(starts)
+
+    bounds = [(SMALLEST_SLOPE, None), (None, None), (None, None)]
+    slope, *weights = minimize(loss, np.array([1.0, 0.0, 0.0]), jac=True, bounds=bounds, method="L-BFGS-B").x
+    found: Array = (np.array(weights) / slope).astype(np.float32)
+    return found
+
+
+def ranked_with(
+    part: CoOccurrence, histories: Histories, search: ExactTopK, customers: Scores, k: int, excluded: Pairs
+) -> Ranked:
+    """The ``k`` best articles by the whole score, exactly; ties go to the smaller number.
+
+    An article to which the part adds nothing is in a list only if it is among the ``k`` best by the inner product;
+    those with less than nothing added are left out of that search and scored on their own, like all with more.
+
+    Args:
+        part: of the score.
+        histories: of n customers.
+        search: among the articles that may be recommended.
+        customers: float32 [n, factors], their vectors x_u.
+        k: length of the lists.
+        excluded: what each customer must not get.
+    """
+    n, articles = len(customers), part.cosines.shape[0]
+    added = part.added(histories).tocoo()
+    pairs = Pairs(added.row.astype(np.int64), added.col.astype(np.int32))
+    kept = search.holds(pairs.codes) & without(pairs, excluded, articles)
+    pairs, more = pairs.where(kept), added.data[kept]
+    order = np.lexsort((pairs.codes, pairs.rows))
+    pairs, more = Pairs(pairs.rows[order], pairs.codes[order]), more[order]
+    barred = excluded.joined(pairs.where(more < 0))
+    by_row = np.argsort(barred.rows, kind="stable")
+    listed = search(customers, k, Pairs(barred.rows[by_row], barred.codes[by_row]))
+    rows, places = np.nonzero(listed.codes >= 0)
+    first = Pairs(rows, listed.codes[rows, places])
+    alone = without(first, pairs, articles)
+    both = first.where(alone).joined(pairs)
+    scores = np.concatenate([listed.scores[rows, places][alone], search.scores_of(customers, pairs) + more])
+    return best(both.rows, both.codes, scores.astype(np.float32), n, k)
