@@ -84,8 +84,7 @@ def test_object_storage_is_a_service_without_rights_that_other_containers_alone_
 
 
 @pytest.mark.parametrize(
-    "files",
-    [(), *(("-f", "docker-compose.yml", "-f", f"deploy/{name}.yml") for name in ("gpu", "objects"))],
+    "files", [(), *(("-f", "docker-compose.yml", "-f", f"deploy/{name}.yml") for name in ("gpu", "objects"))]
 )
 def test_docker_compose_reads_the_files(files: tuple[str, ...]) -> None:
     command = ["docker-compose", *files, "config", "--quiet"]
