@@ -18,7 +18,7 @@ PASSING = frozenset(
 )
 
 #: What the client of object storage raises where it got no answer; named, because it is not always installed.
-LOST = "botocore.exceptions.HTTPClientError"
+LOST = frozenset({"botocore.exceptions.HTTPClientError", "botocore.exceptions.ConnectionError"})
 
 
 def is_transient(error: BaseException) -> bool:
@@ -29,7 +29,7 @@ def is_transient(error: BaseException) -> bool:
             return True
         if isinstance(cause, OSError) and cause.errno in PASSING:
             return True
-        if any(f"{kind.__module__}.{kind.__name__}" == LOST for kind in type(cause).__mro__):
+        if any(f"{kind.__module__}.{kind.__name__}" in LOST for kind in type(cause).__mro__):
             return True
         cause = cause.__cause__
     return False
