@@ -226,10 +226,21 @@ class ObjectStorage(Storage):
         return {path.lstrip("/").removeprefix(prefix): info for path, info in found.items()}
 
     def read_texts(self, names: Iterable[str]) -> dict[str, str]:
-        """The texts of those names that exist; fetched together where the file system can."""
+        """The texts of those names that exist; fetched together where the file system can.
+
+        Raises:
+            OSError: one cannot be read for another reason than that there is none.
+        """
         full = [self._full(name) for name in names]
-        found = self.fs.cat(full, on_error="omit") if full else {}
-        return {self._relative(path): as_text(content) for path, content in found.items()}
+        # They are small: nobody has to ask for their sizes first, in order to fetch them in several pieces.
+        whole = {"max_concurrency": 1} if self.protocol == "s3" else {}
+        texts = {}
+        for path, content in (self.fs.cat(full, on_error="return", **whole) if full else {}).items():
+            if isinstance(content, bytes):
+                texts[self._relative(path)] = as_text(content)
+            elif not isinstance(content, FileNotFoundError):
+                raise content
+        return texts
 
     def glob(self, pattern: str) -> list[str]:
         """The names that match, sorted."""

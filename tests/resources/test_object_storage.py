@@ -121,6 +121,20 @@ def test_promotions_and_records_are_found_again(any_storage: Storage) -> None:
     assert [each.stage for each in input_records(any_storage)] == ["als_model"]
 
 
+def test_a_file_that_cannot_be_read_is_not_taken_for_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = open_storage("memory://unreachable")
+    assert isinstance(storage, ObjectStorage)
+    storage.put_text("there", "file.json")
+
+    def refuse(*_: object, **__: object) -> bytes:
+        raise PermissionError("forbidden")
+
+    assert storage.read_texts(["file.json", "none.json"]) == {"file.json": "there"}
+    monkeypatch.setattr(storage.fs, "cat_file", refuse)
+    with pytest.raises(PermissionError, match="forbidden"):
+        storage.read_texts(["file.json"])
+
+
 # Copies -----------------------------------------------------------------------------------------------------------
 
 
