@@ -48,11 +48,12 @@ class ObjectStorage(Storage):
     is_local = False
 
     def __init__(self, url: str, local: Path | None = None) -> None:
-        from fsspec.core import url_to_fs
+        from fsspec.registry import get_filesystem_class
 
         self.url = url.rstrip("/")
-        self.base = str(url_to_fs(self.url, use_listings_cache=False)[1])
         self.protocol = url.split("://", 1)[0]
+        # Without a connection, which starts a thread: steps are forked from processes that have opened their store.
+        self.base = str(get_filesystem_class(self.protocol)._strip_protocol(self.url))
         self.temporary = (local or _among_temporary_files(self.url)).expanduser().absolute()
         self._trusted: set[str] = set()
 

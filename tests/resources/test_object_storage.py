@@ -4,8 +4,9 @@ What holds for folders too is asked of both in the tests of the model store, the
 """
 
 import json
+import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -119,6 +120,13 @@ def test_promotions_and_records_are_found_again(any_storage: Storage) -> None:
     assert list(records(any_storage)) == [ENCODER]
     put_record(any_storage, Record("als_model", DAY, ("als_model",), {"articles@2025-03-05": "1"}))
     assert [each.stage for each in input_records(any_storage)] == ["als_model"]
+
+
+def test_a_store_that_was_opened_can_be_used_in_a_forked_process(storage: ObjectStorage) -> None:
+    context = multiprocessing.get_context("fork")
+    storage.put_text("1", "number.json")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        assert pool.submit(storage.read_texts, ["number.json"]).result(timeout=60) == {"number.json": "1"}
 
 
 def test_a_file_that_cannot_be_read_is_not_taken_for_absent(monkeypatch: pytest.MonkeyPatch) -> None:
