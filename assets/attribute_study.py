@@ -55,7 +55,7 @@ class AttributeStudy(NetworkTraining):
     follow_every: int | None = None
 
 
-@stage(produces=[NAME, "attribute_confusions"], deps=READ, group=GROUP, pool=gpu_pool())
+@stage(produces=[NAME, "attribute_confusions"], deps=READ, group=GROUP, pool=gpu_pool(), keeps_files=True)
 def study_attributes(step: Step, config: AttributeStudy) -> None:
     """The attribute network by split, without a modality, by training step, and against linear classifiers."""
     from atelier.studies.attribute_study import confusions_of, run_study, scores_of

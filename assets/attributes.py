@@ -112,7 +112,7 @@ def _backbones(step: Step) -> "list[Bundle]":
     """The fine-tuned backbone that has read the day's photographs; none where they were read by another encoder."""
     from resources.encoders import BACKBONE, backbone_of
 
-    model_id = backbone_of(step.home.store, step.read("image_embeddings")["encoder_id"].unique())
+    model_id = backbone_of(step.home.storage, step.read("image_embeddings")["encoder_id"].unique())
     return [] if model_id is None else [step.models.bundle(BACKBONE, model_id)]
 
 

@@ -197,7 +197,7 @@ def champions(step: Step, by_model: Mapping[str, Sequence[Gate]], earlier: Champ
         found = _champion(step, model, failed(measurements), earlier.get((model, False)))
         if found is not None:
             yield found
-    serving, promotion = serving_model(step.home, step.ds), Promotions(step.home.store).serving(step.ds)
+    serving, promotion = serving_model(step.home, step.ds), Promotions(step.home.storage).serving(step.ds)
     shown = _champion(step, serving, failed(by_model[serving]), shown_champion(earlier))
     if shown is not None:
         shown = replace(shown, serving=True, promotion=promotion.number if promotion else None)

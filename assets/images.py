@@ -50,7 +50,7 @@ def images(step: Step) -> None:
     from resources.landing_zone import noted_files
 
     source, listed = step.home.open_source(), dict.fromkeys(step.days, 0)
-    with ImageMemory(step.home.store) as memory, noted_files(step.home, source, "images", step.days):
+    with ImageMemory(step.home.storage) as memory, noted_files(step.home, source, "images", step.days):
         ingest(step, "images", _inspected(land(step, source, "images"), source.image_root, memory, listed))
         step.note("images", files_read=memory.files_read)
     for day, rows in listed.items():
@@ -117,7 +117,7 @@ def image_embeddings(step: Step, config: EncoderConfig) -> None:
     for path in step.cache.mend(encoder.encoder_id):
         step.log.warning(f"{path} was damaged and was removed; the photographs that need its vectors are encoded again")
     if backbone is not None:
-        record_backbone(step.home.store, encoder.encoder_id, backbone.model_id)
+        record_backbone(step.home.storage, encoder.encoder_id, backbone.model_id)
         step.note("image_embeddings", image_backbone=backbone.model_id)
     missing = set(step.cache.missing(photographs["digest"].tolist(), encoder.encoder_id))
     new = photographs[photographs["digest"].isin(missing)].sort_values("digest")

@@ -23,7 +23,7 @@ def recorded_inputs(step: Step, reads: Reads) -> Iterator[None]:
     if not reads.deps and not reads.judged_deps:
         yield
         return
-    root, horizon = step.home.store, step.home.settings.horizon if reads.judged_deps else 0
+    root, horizon = step.home.storage, step.home.settings.horizon if reads.judged_deps else 0
     versions = InputVersions(root)
     inputs = {day: versions_read(versions, reads.inputs(day, horizon)) for day in step.days}
     yield

@@ -9,7 +9,6 @@ from datetime import date, timedelta
 import dagster as dg
 
 from assets.stage import Partitioning
-from resources.model_bundles import readable_manifest
 from resources.model_store import ModelStore
 from resources.retailer import Home, Settings
 
@@ -33,7 +32,7 @@ def promoted_day(home: Home) -> date | None:
     model_id = home.settings.encoder.promoted
     if model_id is None:
         return None
-    manifest = readable_manifest(ModelStore(home.store).path("image_backbone", model_id))
+    manifest = ModelStore(home.storage).readable_manifest("image_backbone", model_id)
     return None if manifest is None else date.fromisoformat(manifest.training_day)
 
 

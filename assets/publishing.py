@@ -111,6 +111,7 @@ def rows_not_shown(
             stored[pointer.ds, pointer.table] += pointer.rows
     tables = sorted({table for day, table in stored if day in set(days)})
     with duckdb.connect(str(database), read_only=True) as con:
+        store.storage.prepare(con)
         found = {
             table: dict(
                 con.execute(

@@ -111,7 +111,7 @@ def candidate_config(step: Step, config: RecipeGate, origin: date) -> "Recommend
         raise dg.Failure(
             f"there is no recommender {config.model!r}; there are {', '.join(MODELS)}", allow_retries=False
         )
-    presets, promotions = step.home.settings.presets, Promotions(step.home.store)
+    presets, promotions = step.home.settings.presets, Promotions(step.home.storage)
     try:
         told = PRESET_CONFIGS[config.model].model_validate({**config.settings, "preset": config.preset})
     except ValidationError as error:
@@ -136,7 +136,7 @@ def champion_of(step: Step, origin: date, device: str) -> "tuple[Recommender[Any
     """
     from atelier import recommenders
 
-    promotion, name = Promotions(step.home.store).serving(step.ds), serving_model(step.home, step.ds)
+    promotion, name = Promotions(step.home.storage).serving(step.ds), serving_model(step.home, step.ds)
     try:
         bundle = step.models.bundle(f"{name}_model", step.models.pointer(f"{name}_model", origin))
         recipe = recipe_of_bundle(bundle)

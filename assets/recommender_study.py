@@ -89,6 +89,7 @@ class Compared:
     deps=["interactions"],
     judged_deps=[*READ, "vector_space", "images"],
     group=GROUP,
+    keeps_files=True,
 )
 def compare_recommenders(step: Step, config: RecommenderStudy) -> None:
     """Popularity, collaborative, content, hybrid and als on the same data, over seeds and with fewer interactions."""

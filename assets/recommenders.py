@@ -127,7 +127,7 @@ def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
     """Fit and publish the model of that name."""
     from atelier import recommenders
 
-    promoted = Promotions(step.home.store).of_model(name, step.ds)
+    promoted = Promotions(step.home.storage).of_model(name, step.ds)
     config, preset = settled(name, config, step.home.settings.presets, promoted)
     device, asset = str(step.compute.apply()), f"{name}_model"
     bundle = _trained(asset, name, step, config, device)

@@ -48,6 +48,7 @@ INGESTED = (*(each.name for each in RAW), "images")
     group=GROUP,
     checks={"stands_alone": "Whether the page runs and loads nothing: it can be mailed, and read without a network."},
     awaited=True,
+    keeps_files=True,
 )
 def report(step: Step) -> None:
     """The page of the day, which opens with how the day went and what to do; and the page of all days."""
@@ -70,7 +71,7 @@ def report(step: Step) -> None:
     page = render_page(title, step.ds, [each for each in sections if each is not None], links)
     target = report_path(folder, step.ds)
     write_page(page, target)
-    index = write_index(folder, title, step.ds, lines, {each.ds for each in superseded(step.home.store)})
+    index = write_index(folder, title, step.ds, lines, {each.ds for each in superseded(step.home.storage)})
     loaded = loaded_from_elsewhere(page)
     step.check("stands_alone", not loaded, f"the page loads {', '.join(loaded)}" if loaded else "it loads nothing")
     step.note("report", path=str(target), bytes=len(page.encode()), index=str(index), status=status(lines))
@@ -286,7 +287,7 @@ def _fine_tuned(step: Step, ds: date) -> bool:
     from resources.encoders import backbone_of
 
     encoder_id = _encoder_of(step, ds)
-    return bool(encoder_id) and backbone_of(step.home.store, [encoder_id]) is not None
+    return bool(encoder_id) and backbone_of(step.home.storage, [encoder_id]) is not None
 
 
 def _missing(step: Step) -> "Section | None":

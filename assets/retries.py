@@ -17,6 +17,9 @@ PASSING = frozenset(
     {errno.EAGAIN, errno.EBUSY, errno.EHOSTUNREACH, errno.EINTR, errno.ENETDOWN, errno.ENETUNREACH, errno.ESTALE}
 )
 
+#: What the client of object storage raises where it got no answer; named, because it is not always installed.
+LOST = frozenset({"botocore.exceptions.HTTPClientError", "botocore.exceptions.ConnectionError"})
+
 
 def is_transient(error: BaseException) -> bool:
     """Whether a failure, or what caused it, may pass by itself: a lost connection, a timeout, a share that was away."""
@@ -25,6 +28,8 @@ def is_transient(error: BaseException) -> bool:
         if isinstance(cause, ConnectionError | TimeoutError):
             return True
         if isinstance(cause, OSError) and cause.errno in PASSING:
+            return True
+        if any(f"{kind.__module__}.{kind.__name__}" in LOST for kind in type(cause).__mro__):
             return True
         cause = cause.__cause__
     return False

@@ -56,7 +56,7 @@ class SequenceStudy(dg.Config):
     als: dict[str, Any] = {}
 
 
-@stage(produces=[NAME], deps=["interactions"], judged_deps=[*READ, "vector_space"], group=GROUP)
+@stage(produces=[NAME], deps=["interactions"], judged_deps=[*READ, "vector_space"], group=GROUP, keeps_files=True)
 def compare_sequence_models(step: Step, config: SequenceStudy) -> None:
     """Sequence models side by side, and what of them matters: lengths of vectors, order and length of a history."""
     from atelier.report.sequence_study import sequence_drawings

@@ -8,6 +8,7 @@ import inspect
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property, partial
@@ -25,6 +26,7 @@ from assets.step import RunResources, Step, days_of_run
 from atelier.code_version import code_version
 from atelier.errors import ContractViolation
 from atelier.progress import named
+from resources.kept_files import kept_files
 from resources.made_from import Reads
 from resources.tables import REGISTRY
 from resources.usage_lock import in_use
@@ -100,6 +102,7 @@ class Stage:
         pool: the concurrency pool in which it waits; None: no pool.
         recommender: the recommender that it belongs to; None: it belongs to none.
         code: modules that its work depends on besides those that the function's own module imports.
+        keeps_files: whether it writes pages, pictures or results into the home, which object storage gets a copy of.
     """
 
     name: str
@@ -118,6 +121,7 @@ class Stage:
     pool: str | None
     recommender: str | None
     code: tuple[str, ...]
+    keeps_files: bool = False
 
     @cached_property
     def code_version(self) -> str:
@@ -230,6 +234,7 @@ def stage(
     pool: str | None = None,
     recommender: str | None = None,
     code: Sequence[str] = (),
+    keeps_files: bool = False,
 ) -> Callable[[Callable[..., None]], Stage]:
     """Declare a stage: ``@stage(produces=["article_features"], deps=["articles"], group="features")``.
 
@@ -256,6 +261,7 @@ def stage(
             pool=pool,
             recommender=recommender,
             code=tuple(code),
+            keeps_files=keeps_files,
         )
 
     return declare
@@ -297,14 +303,20 @@ def _run(
         context,
     )
     reads = Reads(stage.name, stage.produces, stage.deps, stage.judged_deps)
-    work = partial(_work, reads, stage.compute, stage.config, values or {})
+    work = partial(_work, reads, stage.compute, stage.config, values or {}, stage.keeps_files)
     yield from (_run_isolated if stage.isolated else _run_here)(stage, step, work)
 
 
 def _work(
-    reads: Reads, compute: Callable[..., None], config: type[BaseModel] | None, values: dict[str, Any], step: Step
+    reads: Reads,
+    compute: Callable[..., None],
+    config: type[BaseModel] | None,
+    values: dict[str, Any],
+    keeps_files: bool,
+    step: Step,
 ) -> None:
-    with in_use(step.home), named(reads.stage), recorded_inputs(step, reads):
+    kept = kept_files(step.home) if keeps_files else nullcontext()
+    with in_use(step.home), named(reads.stage), recorded_inputs(step, reads), kept:
         compute(step, **({} if config is None else {"config": model_config(config, values, reads.stage)}))
 
 

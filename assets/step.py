@@ -160,7 +160,7 @@ class Step:
         """The vectors of photographs, which all days share."""
         from resources.embedding_cache import EmbeddingCache
 
-        return EmbeddingCache(self.home.store)
+        return EmbeddingCache(self.home.storage)
 
     # Reading -----------------------------------------------------------------------------------------------------
 
@@ -250,7 +250,7 @@ class Step:
             models: the models it reads.
             settings: its config, the device, and whatever else changes its result; values that JSON can hold.
         """
-        from resources.model_store import library_versions
+        from resources.bundle_manifest import library_versions
 
         made_of = {
             "upstreams": self._upstreams(tables, models),

@@ -101,6 +101,7 @@ class Validation:
     judged_deps=["articles", "article_vectors", "vector_space"],
     group=GROUP,
     pool=gpu_pool(),
+    keeps_files=True,
 )
 def tune_recommender(step: Step, config: TuneConfig) -> None:
     """Settings of one recommender tried on validation days; the best become a preset of atelier.toml."""

@@ -64,7 +64,7 @@ def build_defs(
     resources = RunResources(
         home,
         store,
-        models or ModelStore(home.store),
+        models or ModelStore(home.storage),
         compute or Compute(allowed.device, allowed.threads),
         tuple(key for each in (*assets, *checks) for key in each.check_keys),
     )

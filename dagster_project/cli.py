@@ -31,6 +31,13 @@ from resources.retailer import Home
 
 #: Libraries that read and write files, and have errors of their own for it.
 READERS = ("_duckdb", "duckdb", "pyarrow", "safetensors", "safetensors_rust")
+#: The client of object storage, whose errors are about addresses and credentials.
+OBJECTS = ("botocore", "aiobotocore", "aiohttp")
+DAMAGED = "A file is damaged, or cannot be read or written; `atelier doctor` names what is broken and what mends it."
+ASKED_IN_VAIN = (
+    "Object storage did not answer: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say who asks, AWS_ENDPOINT_URL says "
+    "whom (docs/object_storage.md)."
+)
 
 
 @click.group()
@@ -95,14 +102,12 @@ def main() -> None:
     except AtelierError as error:
         click.echo("\n".join(map(clean, f"atelier: {error}".splitlines())), err=True)
     except Exception as error:
-        if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in READERS:
+        library = type(error).__module__.partition(".")[0]
+        if not isinstance(error, OSError) and library not in (*READERS, *OBJECTS):
             raise
         said = str(error).strip().splitlines()
         click.echo(f"atelier: {type(error).__name__}: {clean(said[0]) if said else 'without a message'}", err=True)
-        click.echo(
-            "A file is damaged, or cannot be read or written; `atelier doctor` names what is broken and what mends it.",
-            err=True,
-        )
+        click.echo(ASKED_IN_VAIN if library in OBJECTS else DAMAGED, err=True)
     sys.exit(1)
 
 

@@ -137,9 +137,8 @@ def say(text: str) -> None:
 def tell(home: Home, ds: date, seconds: float) -> int:
     """Print the leaderboard, the attribute table and where everything is; 1 where a result makes no sense."""
     from atelier.report.text import attribute_text, leaderboard_text, values_text
-    from resources.feature_store import FeatureStore
 
-    store = FeatureStore(home.store)
+    store = home.open_store()
     origin = ds - timedelta(days=home.settings.horizon)
     say(f"\nRecommenders: lists made on {origin}, judged by purchases of {origin + timedelta(days=1)} … {ds}\n")
     say(leaderboard_text(store.read("offline_metrics", ds).to_pandas()))
@@ -170,7 +169,7 @@ def photographs_text(home: Home) -> str:
     if encoder.promoted is None:
         trained = "with seeded weights: it was not trained" if encoder.weights == "none" else f"({encoder.weights})"
         return f"Photographs are read by the backbone {encoder.backbone!r} {trained}."
-    bundle = ModelStore(home.store).bundle(BACKBONE, encoder.promoted)
+    bundle = ModelStore(home.storage).bundle(BACKBONE, encoder.promoted)
     name = json.loads((bundle.path / "config.json").read_text(encoding="utf-8"))["backbone"]
     return (
         f"Photographs are read by the backbone {name!r}. The job {BACKBONE} trained it on this retailer's own labels of"

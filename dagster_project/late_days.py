@@ -69,7 +69,7 @@ def late_days_sensor(jobs: Sequence["AssetJob"], home: Home, store: "FeatureStor
         # Whoever reads a day that is about to be ingested, or made again, would be superseded at once.
         if not requests and not busy:
             recent = recent_days(store.days("recommendations"), home.settings.horizon)
-            requests = asked.new("remake", remakes(superseded(home.store, recent)))
+            requests = asked.new("remake", remakes(superseded(home.storage, recent)))
         if requests:
             return dg.SensorResult(run_requests=requests, cursor=asked.cursor)
         context.update_cursor(asked.cursor)

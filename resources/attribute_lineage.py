@@ -18,7 +18,6 @@ from resources.article_of_day import INGESTED, ArticleOfDay, read_article
 from resources.embedding_cache import EmbeddingCache
 from resources.encoders import BACKBONE, backbone_of
 from resources.frames import rows_of
-from resources.model_bundles import readable_manifest
 from resources.model_store import ModelStore
 from resources.publishing import select_sql
 from resources.tables import REGISTRY
@@ -65,7 +64,7 @@ class Tracer:
     @classmethod
     def of_home(cls, home: "Home") -> "Tracer":
         """The tracer of a home."""
-        return cls(home.open_store(), ModelStore(home.store), EmbeddingCache(home.store), image_root(home))
+        return cls(home.open_store(), ModelStore(home.storage), EmbeddingCache(home.storage), image_root(home))
 
     def trace(
         self, article: str, attribute: str, ds: date | None = None, *, as_of: date | None = None
@@ -89,7 +88,7 @@ class Tracer:
         then = read_article(self._store, article, ds)
         now = then if newest == ds else read_article(self._store, article, newest)
         model = self._model(MODEL, row["model_id"])
-        backbone_id = backbone_of(self._models.root, then.encoders)
+        backbone_id = backbone_of(self._models.storage, then.encoders)
         explanation, unexplained = self._explain(row, then)
         return lineage.AttributeLineage(
             article_id=article,
@@ -174,7 +173,7 @@ class Tracer:
     # The bundle --------------------------------------------------------------------------------------------------
 
     def _model(self, name: str, model_id: str | None) -> lineage.TrainedModel | None:
-        manifest = readable_manifest(self._models.path(name, model_id)) if model_id else None
+        manifest = self._models.readable_manifest(name, model_id) if model_id else None
         if manifest is None:
             return None
         day = date.fromisoformat(manifest.training_day)
@@ -195,7 +194,7 @@ class Tracer:
         """Whether a table is as it was read on ``day``, or another model is still on disk."""
         if upstream in REGISTRY:
             return version == self._store.data_version(upstream, day)
-        return self._models.path(upstream, version).exists()
+        return self._models.exists(upstream, version)
 
     def _explain(self, row: Row, then: ArticleOfDay) -> "tuple[Explanation | None, str | None]":
         """The explanation of the recorded bundle's prediction; or the reason why there is none."""

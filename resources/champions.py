@@ -81,8 +81,8 @@ def served_bundles(home: "Home", ds: date, fallback: str) -> list[Bundle]:
         BundleError: one is damaged.
         PromotionError: a record of promotions cannot be read.
     """
-    models, champions = ModelStore(home.store), champions_of(home.open_store(), ds)
-    promoted, shown = Promotions(home.store).serving(ds), shown_champion(champions)
+    models, champions = ModelStore(home.storage), champions_of(home.open_store(), ds)
+    promoted, shown = Promotions(home.storage).serving(ds), shown_champion(champions)
     chosen = {model: each.model_id for (model, serving), each in champions.items() if not serving}
     serving = serving_model(home, ds)
     if shown is not None and shown.promotion == (promoted.number if promoted else None):

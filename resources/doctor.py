@@ -19,12 +19,14 @@ from atelier.errors import BundleError, DamagedFile
 from resources.embedding_cache import EmbeddingCache
 from resources.encoders import backbone_of
 from resources.encoders import records as encoder_records
+from resources.image_memory import FILE as MEMORY
 from resources.image_memory import read_memory
 from resources.model_store import ModelStore
 from resources.model_store import launch_command as train_command
 from resources.pointers import Pointer, PointerError, Pointers, launch_command
+from resources.publishing import COPY
 from resources.retailer import Home
-from resources.storage import STAGING, as_text, open_storage
+from resources.storage import STAGING, Storage, as_text
 from resources.tables import REGISTRY, table
 
 if TYPE_CHECKING:
@@ -97,14 +99,15 @@ def examine(home: Home, *, sizes_only: bool = False) -> Examination:
         SettingsError: atelier.toml cannot be read; without it nothing else means anything.
     """
     store, found = home.open_store(), Examination()
+    storage = store.storage
     found.findings += _dagster(home)
-    pointers = _readable_pointers(home, found)
+    pointers = _readable_pointers(storage, found)
     damaged = store.faults(pointers, sizes_only=sizes_only)
-    found.findings += _damaged_files(pointers, damaged)
-    found.findings += _unnamed_files(home, pointers, found)
-    _models(home, found, sizes_only)
-    _vectors(home, store, [each for each in pointers if each.file not in damaged], found, sizes_only)
-    found.findings += [*_memory(home, pointers), *_records(home), *_database(home, pointers)]
+    found.findings += _damaged_files(storage, pointers, damaged)
+    found.findings += _unnamed_files(storage, pointers, found)
+    _models(home, storage, found, sizes_only)
+    _vectors(store, [each for each in pointers if each.file not in damaged], found, sizes_only)
+    found.findings += [*_memory(home, storage, pointers), *_records(home), *_database(home, storage, pointers)]
     return found
 
 
@@ -127,9 +130,9 @@ def _dagster(home: Home) -> Iterator[Finding]:
         yield Finding("incomplete", _named(home, file), problem, remedy)
 
 
-def _readable_pointers(home: Home, found: Examination) -> list[Pointer]:
+def _readable_pointers(storage: Storage, found: Examination) -> list[Pointer]:
     """The pointers of every table; those that cannot be read become findings."""
-    pointers, readable = Pointers(open_storage(home.store)), []
+    pointers, readable = Pointers(storage), []
     for declared in REGISTRY.values():
         for name in pointers.names(declared):
             found.partitions += 1
@@ -138,11 +141,11 @@ def _readable_pointers(home: Home, found: Examination) -> list[Pointer]:
             except PointerError as error:
                 problem = _without_command(error, name)
                 again = launch_command(declared, name.partition("ds=")[2][:10])
-                found.findings.append(Finding("broken", f"store/{name}", problem, again))
+                found.findings.append(Finding("broken", _place(storage, name), problem, again))
     return readable
 
 
-def _damaged_files(pointers: list[Pointer], damaged: dict[str, str]) -> Iterator[Finding]:
+def _damaged_files(storage: Storage, pointers: list[Pointer], damaged: dict[str, str]) -> Iterator[Finding]:
     """The files that are gone or damaged, each once, with the days that read it."""
     days: dict[str, list[Pointer]] = defaultdict(list)
     for pointer in pointers:
@@ -152,81 +155,83 @@ def _damaged_files(pointers: list[Pointer], damaged: dict[str, str]) -> Iterator
         first = readers[0]
         shared = f"; {first.table} of {len(readers)} days reads it" if len(readers) > 1 else ""
         again = launch_command(table(first.table), first.ds)
-        yield Finding("broken", f"store/{file}", f"{damaged[file]}{shared}", again)
+        yield Finding("broken", _place(storage, file), f"{damaged[file]}{shared}", again)
 
 
-def _unnamed_files(home: Home, pointers: list[Pointer], found: Examination) -> Iterator[Finding]:
+def _unnamed_files(storage: Storage, pointers: list[Pointer], found: Examination) -> Iterator[Finding]:
     """What no pointer names, a line for each table; of a table with a broken pointer nobody can say it."""
     named = {pointer.file for pointer in pointers}
-    unreadable = {finding.file.split("/")[1] for finding in found.findings if finding.file.endswith(".json")}
+    broken = [finding.file for finding in found.findings if finding.file.endswith(".json")]
+    unreadable = {file.removeprefix(_place(storage, "")).split("/")[0] for file in broken}
     for declared in REGISTRY.values():
         if declared.name in unreadable:
             continue
-        files = (home.store / declared.name).glob(f"ds=*/{'part=*/' if declared.part else ''}*.parquet")
-        sizes = [path.stat().st_size for path in files if path.relative_to(home.store).as_posix() not in named]
+        files = storage.glob(f"{declared.name}/ds=*/{'part=*/' if declared.part else ''}*.parquet")
+        sizes = [storage.size(name) or 0 for name in files if name not in named]
         if sizes:
             problem = f"{_files(len(sizes))} that no pointer names, {sum(sizes) / 2**20:.1f} MiB"
-            yield Finding("left over", f"store/{declared.name}", problem, VACUUM)
-    staged = list((home.store / STAGING).glob("*"))
+            yield Finding("left over", _place(storage, declared.name), problem, VACUUM)
+    staged = list((storage.temporary / STAGING).glob("*"))
     if staged:
         yield Finding(
             "left over", f"store/{STAGING}", f"{_files(len(staged), 'unfinished ')}, unless a run is at work", VACUUM
         )
 
 
-def _models(home: Home, found: Examination, sizes_only: bool) -> None:
+def _models(home: Home, storage: Storage, found: Examination, sizes_only: bool) -> None:
     """The pointers of models, the bundles that they name, and the bundles that none names."""
-    models = ModelStore(home.store)
+    models = ModelStore(storage)
     for name in models.names():
-        folder, first_days = f"store/models/{name}", dict[str, date]()
+        folder, first_days = f"models/{name}", dict[str, date]()
         for day in models.days(name):
             try:
                 first_days.setdefault(models.pointer(name, day), day)
             except BundleError as error:
                 file = f"{folder}/ds={day}.json"
-                problem = _without_command(error, str(home.root / file))
-                found.findings.append(Finding("broken", file, problem, train_command(name, day)))
+                problem = _without_command(error, storage.location(file))
+                found.findings.append(Finding("broken", _place(storage, file), problem, train_command(name, day)))
         for identity in sorted({*models.ids(name), *first_days}):
             found.bundles += 1
             try:
                 models.bundle(name, identity, verify=not sizes_only)
             except BundleError as error:
-                place = f"{folder}/{identity}"
-                problem = _without_command(error, str(home.root / place))
+                file = f"{folder}/{identity}"
+                place, problem = _place(storage, file), _without_command(error, storage.location(file))
                 if identity in first_days:
                     again = train_command(name, first_days[identity])
                     found.findings.append(Finding("broken", place, problem, again))
                 else:
                     unread = f"{problem}; no day's pointer names it"
-                    found.findings.append(Finding("left over", place, unread, f"rm -r {home.root / place}"))
-    found.findings += _encoder_records(home)
+                    left = Finding("left over", place, unread, _removal(storage, file, folder=True))
+                    found.findings.append(left)
+    found.findings += _encoder_records(home, storage)
     promoted = home.settings.encoder.promoted
-    if promoted is not None and not models.path("image_backbone", promoted).is_dir():
-        place = f"store/models/image_backbone/{promoted}"
+    if promoted is not None and not models.exists("image_backbone", promoted):
+        place = _place(storage, f"models/image_backbone/{promoted}")
         problem = "is gone, and atelier.toml says that it encodes photographs"
         found.findings.append(Finding("broken", place, problem, "atelier promote image_backbone --undo"))
 
 
-def _encoder_records(home: Home) -> Iterator[Finding]:
+def _encoder_records(home: Home, storage: Storage) -> Iterator[Finding]:
     """From which fine-tuned backbone each encoder was made."""
-    for file in encoder_records(home.store):
+    for encoder, name in encoder_records(storage).items():
         try:
-            backbone_of(home.store, [file.stem])
+            backbone_of(storage, [encoder])
         except BundleError as error:
             newest = max(home.open_store().days("image_embeddings"), default=home.settings.first_day)
-            again = f"rm {file} && {launch_command(table('image_embeddings'), newest)}"
-            yield Finding("broken", _named(home, file), _without_command(error, str(file)), again)
+            again = f"{_removal(storage, name)} && {launch_command(table('image_embeddings'), newest)}"
+            yield Finding("broken", _place(storage, name), _without_command(error, storage.location(name)), again)
 
 
-def _vectors(home: Home, store: "FeatureStore", sound: list[Pointer], found: Examination, sizes_only: bool) -> None:
+def _vectors(store: "FeatureStore", sound: list[Pointer], found: Examination, sizes_only: bool) -> None:
     """The cache of image vectors, and the days that need one which it does not have."""
-    cache = EmbeddingCache(home.store)
+    storage = store.storage
+    cache = EmbeddingCache(storage)
     for encoder in cache.encoders():
-        files = list((home.store / "embedding_cache" / encoder).glob("*.parquet"))
-        found.vector_files += len(files)
-        for path in [] if sizes_only else cache.damaged(encoder):
+        found.vector_files += len(cache.files(encoder))
+        for name in [] if sizes_only else cache.damaged(encoder):
             problem = "is damaged: its bytes are not those that were written; its vectors count as absent"
-            found.findings.append(Finding("broken", _named(home, path), problem, PUBLISH))
+            found.findings.append(Finding("broken", _place(storage, name), problem, PUBLISH))
     if sizes_only:
         return
     known = {encoder: cache.digests(encoder) for encoder in cache.encoders()}
@@ -234,9 +239,9 @@ def _vectors(home: Home, store: "FeatureStore", sound: list[Pointer], found: Exa
     for pointer in days.values():  # days with the same photographs share a file
         absent = _without_vector(store.read("image_embeddings", pointer.ds), known)
         if absent:
-            problem = f"{absent} of its photographs have no vector in store/embedding_cache"
+            problem = f"{absent} of its photographs have no vector in {_place(storage, 'embedding_cache')}"
             again = launch_command(table("image_embeddings"), pointer.ds)
-            found.findings.append(Finding("broken", f"store/{pointer.file}", problem, again))
+            found.findings.append(Finding("broken", _place(storage, pointer.file), problem, again))
 
 
 def _without_vector(needed: "pa.Table", known: Mapping[str, "pa.Array"]) -> int:
@@ -250,17 +255,16 @@ def _without_vector(needed: "pa.Table", known: Mapping[str, "pa.Array"]) -> int:
     return absent
 
 
-def _memory(home: Home, pointers: list[Pointer]) -> Iterator[Finding]:
+def _memory(home: Home, storage: Storage, pointers: list[Pointer]) -> Iterator[Finding]:
     """What is remembered of photographs; it only saves work, and the next ``ingest`` makes it anew."""
-    file = home.store / "image_memory.parquet"
-    if not file.exists():
+    if not storage.exists(MEMORY):
         return
     try:
-        read_memory(file)
+        read_memory(storage)
     except DamagedFile as error:
         newest = max((each.ds for each in pointers if each.table == "images"), default=home.settings.first_day)
         again = launch_command(table("images"), newest)
-        yield Finding("broken", _named(home, file), _without_command(error, str(file)), again)
+        yield Finding("broken", _place(storage, MEMORY), _without_command(error, storage.location(MEMORY)), again)
 
 
 def _records(home: Home) -> Iterator[Finding]:
@@ -275,7 +279,7 @@ def _records(home: Home) -> Iterator[Finding]:
             yield Finding("broken", _named(home, file), _without_command(error, str(file)), again)
 
 
-def _database(home: Home, pointers: list[Pointer]) -> Iterator[Finding]:
+def _database(home: Home, storage: Storage, pointers: list[Pointer]) -> Iterator[Finding]:
     """The database that people open: whether it opens, and shows files that are there."""
     import duckdb
 
@@ -288,6 +292,8 @@ def _database(home: Home, pointers: list[Pointer]) -> Iterator[Finding]:
         if pointers:
             yield Finding("broken", file.name, "is gone", PUBLISH)
         return
+    if not storage.is_local and not storage.exists(COPY):
+        yield Finding("incomplete", storage.location(COPY), "is gone, for those who cannot reach the home", PUBLISH)
     try:
         with duckdb.connect(file, read_only=True) as connection:
             shown = connection.execute(READ_BY_VIEWS).fetchall()
@@ -295,7 +301,7 @@ def _database(home: Home, pointers: list[Pointer]) -> Iterator[Finding]:
         yield Finding("broken", file.name, f"cannot be opened ({str(error).splitlines()[0]})", PUBLISH)
         return
     named = {pointer.file for pointer in pointers}  # of these it was said already whether they are gone
-    gone = [name for (name,) in shown if name not in named and not (home.store / name).exists()]
+    gone = [name for (name,) in shown if name not in named and not storage.exists(name)]
     if gone:
         yield Finding(
             "broken",
@@ -303,6 +309,18 @@ def _database(home: Home, pointers: list[Pointer]) -> Iterator[Finding]:
             f"shows {_files(len(gone))} that {'is' if len(gone) == 1 else 'are'} gone, the first {gone[0]}",
             PUBLISH,
         )
+
+
+def _place(storage: Storage, name: str) -> str:
+    """What a finding calls a file of the store: its path within the home, or its URL."""
+    return f"store/{name}" if storage.is_local else storage.location(name)
+
+
+def _removal(storage: Storage, name: str, *, folder: bool = False) -> str:
+    """The command that removes a file or a folder of the store."""
+    if storage.is_local:
+        return f"rm {'-r ' if folder else ''}{storage.location(name)}"
+    return f"aws s3 rm {'--recursive ' if folder else ''}{storage.location(name)}"
 
 
 def _files(count: int, kind: str = "") -> str:

@@ -8,26 +8,30 @@ are only ever added, so readers need no lock. A digest that is there keeps its v
 
 A file whose bytes are no longer those that its name says counts as absent: its photographs have no vector, and are
 encoded again by the next run that needs them. :meth:`EmbeddingCache.mend` removes it.
+
+On object storage a file is copied to this machine when it is first read.
 """
 
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from atelier.errors import AtelierError
-from resources.integrity import Recorded, fault
+from resources.integrity import Recorded
 from resources.staging import digest_of
-from resources.storage import exclusive, local_folder, replace_file, staging_folder
+from resources.storage import Root, open_storage
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
     Vectors: TypeAlias = NDArray[np.float32]
 
+FOLDER = "embedding_cache"
 ENCODER_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 ROW_GROUP = 1_024  # of 2,048 floats are 8 MB: what a reader holds beside its result
 NAMED = 3
@@ -42,11 +46,11 @@ class EmbeddingCache:
     """The vectors of every encoder under one root.
 
     Args:
-        root: a local folder, ordinarily the feature store's.
+        root: the feature store's.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        self._root = local_folder(root, "vectors of photographs")
+    def __init__(self, root: Root) -> None:
+        self._storage = open_storage(root)
 
     def missing(self, digests: Sequence[str], encoder_id: str) -> list[str]:
         """The digests that have no vector yet, each once, in the order given."""
@@ -96,13 +100,14 @@ class EmbeddingCache:
         repeated = first[inverse] != np.arange(len(digests))
         if not np.array_equal(vectors[repeated], vectors[first[inverse][repeated]]):
             raise ValueError(f"encoder {encoder_id}: a digest comes twice with different vectors")
-        with exclusive(self._root, f"embedding_cache-{encoder_id}"), staging_folder(self._root) as folder:
+        with self._storage.lock(f"embedding_cache-{encoder_id}"), self._storage.staging() as folder:
             self._remove_damaged(encoder_id)
             new = np.isin(names, self.missing(names.tolist(), encoder_id))
             if new.any():
                 path = folder / "vectors.parquet"
                 _write(path, names[new], vectors[first[new]])
-                replace_file(path, self._folder(encoder_id) / f"{digest_of(path)}.parquet")
+                version = digest_of(path)
+                self._storage.put(path, f"{self._folder(encoder_id)}/{version}.parquet", version)
         return int(new.sum())
 
     def read(self, digests: Sequence[str], encoder_id: str) -> "Vectors":
@@ -139,33 +144,38 @@ class EmbeddingCache:
 
     def encoders(self) -> list[str]:
         """The encoders that have vectors."""
-        return sorted(path.name for path in (self._root / "embedding_cache").glob("*/"))
+        return self._storage.folders(FOLDER)
 
-    def damaged(self, encoder_id: str) -> list[Path]:
-        """The encoder's files whose bytes are not those that were written."""
-        return [path for path in self._paths(encoder_id) if fault(path, Recorded(path.stem))]
+    def files(self, encoder_id: str) -> list[str]:
+        """The encoder's files, sound or not, relative to the root."""
+        return self._storage.glob(f"{self._folder(encoder_id)}/*.parquet")
 
-    def mend(self, encoder_id: str) -> list[Path]:
+    def damaged(self, encoder_id: str) -> list[str]:
+        """The encoder's files whose bytes are not those that were written, relative to the root."""
+        return [name for name in self.files(encoder_id) if self._storage.fetch(name, _recorded(name))]
+
+    def mend(self, encoder_id: str) -> list[str]:
         """Remove the files whose bytes are not those that were written, so that their vectors are computed anew.
 
         Returns:
-            What was removed.
+            What was removed, relative to the root.
         """
-        with exclusive(self._root, f"embedding_cache-{encoder_id}"):
+        with self._storage.lock(f"embedding_cache-{encoder_id}"):
             return self._remove_damaged(encoder_id)
 
-    def _remove_damaged(self, encoder_id: str) -> list[Path]:
+    def _remove_damaged(self, encoder_id: str) -> list[str]:
         """As :meth:`mend`, for whoever holds the lock."""
         damaged = self.damaged(encoder_id)
-        for path in damaged:
-            warnings.warn(f"{path} is damaged and was removed; its vectors are computed anew", stacklevel=3)
-            path.unlink(missing_ok=True)
+        for name in damaged:
+            where = self._storage.location(name)
+            warnings.warn(f"{where} is damaged and was removed; its vectors are computed anew", stacklevel=3)
+            self._storage.remove(name)
         return damaged
 
     def _told(self, encoder_id: str) -> str:
         """A clause that names the encoder's damaged files; empty where there is none."""
-        damaged = self.damaged(encoder_id)
-        return f" (damaged: {', '.join(map(str, damaged[:NAMED]))})" if damaged else ""
+        damaged = [self._storage.location(name) for name in self.damaged(encoder_id)]
+        return f" (damaged: {', '.join(damaged[:NAMED])})" if damaged else ""
 
     def _check(self, encoder_id: str, digests: Sequence[str], vectors: "Vectors") -> None:
         import numpy as np
@@ -181,25 +191,27 @@ class EmbeddingCache:
         if known not in (None, vectors.shape[1]):
             raise ValueError(f"encoder {encoder_id} has vectors of {known} numbers, not {vectors.shape[1]}")
 
-    def _folder(self, encoder_id: str) -> Path:
+    def _folder(self, encoder_id: str) -> str:
         if not ENCODER_ID.fullmatch(encoder_id):
             raise ValueError(f"encoder id {encoder_id!r} may hold only letters, digits, '-', '_' and '.'")
-        return self._root / "embedding_cache" / encoder_id
-
-    def _paths(self, encoder_id: str) -> list[Path]:
-        return sorted(self._folder(encoder_id).glob("*.parquet"))
+        return f"{FOLDER}/{encoder_id}"
 
     def _files(self, encoder_id: str) -> Iterator[Any]:
         """The encoder's files that are sound, opened."""
         import pyarrow.parquet as pq
 
-        for path in self._paths(encoder_id):
-            if fault(path, Recorded(path.stem)) is None:
-                with pq.ParquetFile(path) as file:
+        for name in self.files(encoder_id):
+            if self._storage.fetch(name, _recorded(name)) is None:
+                with pq.ParquetFile(self._storage.local_path(name)) as file:
                     yield file
 
 
-def _write(path: Path, digests: "NDArray[np.str_]", vectors: "Vectors") -> None:
+def _recorded(name: str) -> Recorded:
+    """What a file's own name records of it."""
+    return Recorded(name.rpartition("/")[2].removesuffix(".parquet"))
+
+
+def _write(path: "Path", digests: "NDArray[np.str_]", vectors: "Vectors") -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

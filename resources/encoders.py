@@ -11,11 +11,10 @@ asks where a predicted value comes from wants to see it, whatever is promoted by
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from atelier.errors import AtelierError, BundleError
-from resources.storage import replace_text
+from resources.storage import Root, Storage, open_storage
 
 if TYPE_CHECKING:
     from atelier.images import Encoder, Preprocessing
@@ -84,32 +83,33 @@ def _backbone(home: "Home", models: "ModelStore", encoder_id: str) -> "Backbone"
     from atelier.images import FineTuned
     from atelier.images.backbones import build_backbone
 
-    model_id = backbone_of(home.store, [encoder_id])
+    model_id = backbone_of(home.storage, [encoder_id])
     if model_id is not None:
         return FineTuned.load(models.bundle(BACKBONE, model_id).path).backbone
     name, weights, preprocessing = chosen_backbone(home.settings.encoder)
     return build_backbone(name, weights, preprocessing=preprocessing)
 
 
-def record_backbone(root: Path, encoder_id: str, model_id: str) -> None:
+def record_backbone(root: Root, encoder_id: str, model_id: str) -> None:
     """Record that the encoder has the weights of a bundle; where that is known already, nothing is written.
 
     A damaged record is written again: it must not stop the photographs of every night.
 
     Args:
-        root: the store's folder.
+        root: the store's.
         encoder_id: the encoder.
         model_id: the id of the bundle of ``image_backbone``.
     """
+    storage = open_storage(root)
     try:
-        known = _read(root, encoder_id)
+        known = _read(storage, encoder_id)
     except BundleError:
         known = None
     if known != model_id:
-        replace_text(root, json.dumps({"model_id": model_id}) + "\n", _file(root, encoder_id))
+        storage.put_text(json.dumps({"model_id": model_id}) + "\n", _file(encoder_id))
 
 
-def backbone_of(root: Path, encoder_ids: Iterable[str]) -> str | None:
+def backbone_of(root: Root, encoder_ids: Iterable[str]) -> str | None:
     """The id of the bundle that the only one of ``encoder_ids`` was made from.
 
     Returns:
@@ -119,28 +119,30 @@ def backbone_of(root: Path, encoder_ids: Iterable[str]) -> str | None:
         BundleError: the record is damaged; the message names the file and the remedy.
     """
     found = list(encoder_ids)
-    return _read(root, found[0]) if len(found) == 1 else None
+    return _read(open_storage(root), found[0]) if len(found) == 1 else None
 
 
-def records(root: Path) -> list[Path]:
-    """The files that say from which backbone an encoder was made, readable or not."""
-    return sorted(_file(root, "any").parent.glob("*.json"))
+def records(root: Root) -> dict[str, str]:
+    """The files that say from which backbone an encoder was made, readable or not: by encoder, relative to the root."""
+    names = open_storage(root).glob(_file("*"))
+    return {name.rpartition("/")[2].removesuffix(".json"): name for name in names}
 
 
-def _file(root: Path, encoder_id: str) -> Path:
-    return root / "models" / BACKBONE / "encoders" / f"{encoder_id}.json"
+def _file(encoder_id: str) -> str:
+    return f"models/{BACKBONE}/encoders/{encoder_id}.json"
 
 
-def _read(root: Path, encoder_id: str) -> str | None:
-    path = _file(root, encoder_id)
+def _read(storage: Storage, encoder_id: str) -> str | None:
+    name = _file(encoder_id)
+    text = storage.read_texts([name]).get(name)
+    if text is None:
+        return None
     try:
-        model_id = json.loads(path.read_text(encoding="utf-8"))["model_id"]
+        model_id = json.loads(text)["model_id"]
         if not isinstance(model_id, str):
             raise TypeError(f"model_id is {model_id!r}")
         return model_id
-    except FileNotFoundError:
-        return None
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(
-            f"{path} does not name a backbone ({error}); delete it, and run image_embeddings again"
+            f"{storage.location(name)} does not name a backbone ({error}); delete it, and run image_embeddings again"
         ) from error

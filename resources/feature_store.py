@@ -23,7 +23,7 @@ from resources import tables as registry
 from resources.pointers import Pointer, Pointers, check_part, file_name, launch_command, shown_version
 from resources.schema import Table
 from resources.staging import Data, SchemaMismatch, StagedFile, Stager, open_duckdb
-from resources.storage import open_storage
+from resources.storage import Root, Storage, open_storage
 from resources.views import view_sql
 
 if TYPE_CHECKING:
@@ -61,20 +61,25 @@ class FeatureStore:
     """The partitions of every registered table under one root.
 
     Args:
-        root: a local folder, or an fsspec URL such as ``s3://bucket/atelier``.
+        root: a local folder, an fsspec URL such as ``s3://bucket/atelier``, or a storage that is open.
         threads: DuckDB's threads, for writing and for connections.
         memory_limit: what one DuckDB connection may hold before it spills.
         audit: audits staged files before they are published; None publishes whatever has the declared schema.
     """
 
     def __init__(
-        self, root: str | Path, *, threads: int = 2, memory_limit: str = "8GB", audit: Auditor | None = None
+        self, root: Root, *, threads: int = 2, memory_limit: str = "8GB", audit: Auditor | None = None
     ) -> None:
         self._storage = open_storage(root)
         self._pointers = Pointers(self._storage)
         self._threads = threads
         self._memory_limit = memory_limit
         self._audit = audit
+
+    @property
+    def storage(self) -> Storage:
+        """Where its files lie."""
+        return self._storage
 
     def write(self, table: str, ds: date, data: Data, part: str | None = None, run_id: str = "") -> Written:
         """Replace one partition (of one part): stage, audit, publish.

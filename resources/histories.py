@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -27,6 +28,9 @@ from resources.staging import open_duckdb
 from resources.storage import exclusive, replace_file
 from resources.views import sql_literal
 from sql import query
+
+if TYPE_CHECKING:
+    from resources.storage import Storage
 
 FOLDER = "serve"
 FILE = "histories.duckdb"
@@ -79,7 +83,9 @@ def coverage(connection: duckdb.DuckDBPyConnection) -> Coverage:
     )
 
 
-def make_histories(database: Path, target: Path, *, threads: int, memory_limit: str) -> int:
+def make_histories(
+    database: Path, target: Path, *, threads: int, memory_limit: str, storage: "Storage | None" = None
+) -> int:
     """Make the file from a published database, and put it in place as a whole; readers keep the one that they opened.
 
     Args:
@@ -87,6 +93,7 @@ def make_histories(database: Path, target: Path, *, threads: int, memory_limit: 
         target: the file; two that make it wait for each other.
         threads: DuckDB's threads.
         memory_limit: of DuckDB; beyond it, it spills beside the file.
+        storage: where the files lie that the database has views of; None: in a local folder.
 
     Returns:
         How many rows of interactions it holds.
@@ -97,6 +104,8 @@ def make_histories(database: Path, target: Path, *, threads: int, memory_limit: 
     with exclusive(folder, target.stem):
         _remove(building)  # of a process that was killed
         with open_duckdb(spill, threads=threads, memory_limit=memory_limit) as connection:
+            if storage is not None:
+                storage.prepare(connection)
             connection.execute(f"ATTACH {sql_literal(str(building))} AS histories")
             connection.execute(query("pages/histories_tables"))
             connection.execute(f"ATTACH {sql_literal(str(database))} AS shop (READ_ONLY)")

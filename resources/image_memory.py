@@ -4,18 +4,20 @@ What belongs here: the file ``image_memory.parquet`` beside the store and its us
 looking at a file (:mod:`atelier.images.manifest`), vectors (:mod:`resources.embedding_cache`).
 """
 
-import os
 import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from atelier.errors import DamagedFile
+from resources.staging import digest_of
+from resources.storage import Root, Storage, open_storage
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+FILE = "image_memory.parquet"
 LISTED = ["article_id", "shot", "path"]
 
 
@@ -29,17 +31,17 @@ class ImageMemory:
         files_read: files that were new or had changed.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._path = Path(root) / "image_memory.parquet"
+    def __init__(self, root: Root) -> None:
+        self._storage = open_storage(root)
         self._known: pd.DataFrame | None = None
         self._last: tuple[pa.Table, tuple[pa.Table, pa.Table]] | None = None
         self.files_read = 0
 
     def __enter__(self) -> Self:
         """Read what earlier runs learned; from a damaged file, with a warning, nothing."""
-        if self._path.exists():
+        if self._storage.exists(FILE):
             try:
-                self._known = read_memory(self._path)
+                self._known = read_memory(self._storage)
             except DamagedFile as error:
                 warnings.warn(str(error), stacklevel=2)
         return self
@@ -48,10 +50,10 @@ class ImageMemory:
         """Keep what this run learned; the last of two runs at the same time wins, which costs work but no result."""
         if self._known is None:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        staged = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        self._known.to_parquet(staged, index=False, write_page_checksum=True)
-        staged.replace(self._path)
+        with self._storage.staging() as folder:
+            staged = folder / FILE
+            self._known.to_parquet(staged, index=False, write_page_checksum=True)
+            self._storage.put(staged, FILE, digest_of(staged))
 
     def inspect(self, listing: "pa.Table", root: Path) -> "tuple[pa.Table, pa.Table]":
         """The manifest of ``listing``, and its rejected rows as the table ``rejected`` has them.
@@ -81,8 +83,11 @@ class ImageMemory:
         return accepted, _as_rejected(manifest.rejected, listing, root.name)
 
 
-def read_memory(path: Path) -> "pd.DataFrame":
+def read_memory(storage: Storage) -> "pd.DataFrame":
     """What earlier runs learned.
+
+    Args:
+        storage: the store's.
 
     Raises:
         DamagedFile: the file cannot be read.
@@ -93,9 +98,11 @@ def read_memory(path: Path) -> "pd.DataFrame":
     from atelier.images.manifest import KNOWN
 
     try:
-        return pd.read_parquet(path, page_checksum_verification=True)[KNOWN]
+        return pd.read_parquet(storage.parquet(FILE), page_checksum_verification=True)[KNOWN]
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise DamagedFile(f"{path} is damaged ({error}); every photograph is looked at again") from error
+        raise DamagedFile(
+            f"{storage.location(FILE)} is damaged ({error}); every photograph is looked at again"
+        ) from error
 
 
 def _as_rejected(refused: "pd.DataFrame", listing: "pa.Table", folder: str) -> "pa.Table":

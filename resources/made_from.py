@@ -14,14 +14,13 @@ from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 from atelier.errors import AtelierError, BundleError, PartitionMissing
 from resources.model_store import ModelStore, job_of
 from resources.pointers import Pointer, PointerError, Pointers, shown_version
 from resources.schema import Column, Table
-from resources.storage import open_storage
+from resources.storage import Root, open_storage
 from resources.tables import REGISTRY
 
 FOLDER = "_made_from"
@@ -148,12 +147,12 @@ class InputVersions:
     """The versions that assets have now. Each pointer is read once in the life of this object.
 
     Args:
-        root: the store's folder.
+        root: the store's.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        self._pointers = Pointers(open_storage(root))
-        self._models = ModelStore(root)
+    def __init__(self, root: Root) -> None:
+        storage = open_storage(root)
+        self._pointers, self._models = Pointers(storage), ModelStore(storage)
         self._read: dict[str, list[Pointer] | None] = {}
         self._of_day: dict[str, dict[date, list[Pointer]]] = {}
         self._known: dict[tuple[str, date], str] = {}
@@ -201,7 +200,7 @@ def versions_read(versions: InputVersions, inputs: Iterable[tuple[str, date]]) -
     return {_key(asset, day): versions.of(asset, day) for asset, day in inputs}
 
 
-def put_record(root: str | Path, record: Record) -> None:
+def put_record(root: Root, record: Record) -> None:
     """Write down what a stage made of a day from which inputs; a stage that made nothing has no record."""
     storage = open_storage(root)
     if record.assets:
@@ -210,7 +209,7 @@ def put_record(root: str | Path, record: Record) -> None:
         storage.remove(record.name)
 
 
-def records(root: str | Path, days: Collection[date] | None = None) -> list[Record]:
+def records(root: Root, days: Collection[date] | None = None) -> list[Record]:
     """All records of a store, or those of some days, by day and stage.
 
     Raises:
@@ -241,11 +240,11 @@ class Superseded:
         return REGISTRY[table].job if table in REGISTRY else job_of(self.asset)
 
 
-def superseded(root: str | Path, days: Collection[date] | None = None) -> list[Superseded]:
+def superseded(root: Root, days: Collection[date] | None = None) -> list[Superseded]:
     """What was made from data that have been replaced since, and what follows from that, by day and asset.
 
     Args:
-        root: the store's folder.
+        root: the store's.
         days: only what was made of these days; None: of all. What follows from another day's is then found only if
             that day is among them.
 
@@ -289,10 +288,11 @@ def _following(known: Sequence[Record], begun: Collection[tuple[str, date]]) -> 
     return found
 
 
-def _unrecorded(root: str | Path, known: Sequence[Record]) -> list[Superseded]:
+def _unrecorded(root: Root, known: Sequence[Record]) -> list[Superseded]:
     """What was made by an older version, or by a run that was killed before it wrote down what it had read."""
     covered = {(asset, record.ds) for record in known for asset in record.assets}
-    storage, models = open_storage(root), ModelStore(root)
+    storage = open_storage(root)
+    models = ModelStore(storage)
     there = {(name, day) for name in models.names() for day in models.days(name)}
     for table in REGISTRY.values():
         if table.kind == "derived" and table.job != "ingest":

@@ -4,15 +4,12 @@ What belongs here: the table ``model_bundles`` of ``atelier.duckdb``, read from 
 read from the pointers. What does not: writing and opening bundles (:mod:`resources.model_store`).
 """
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import date
-from pathlib import Path
 from typing import Any
 
-from atelier.errors import BundleError
-from resources.model_store import MANIFEST, BundleManifest, read_manifest
+from resources.bundle_manifest import BundleManifest
 from resources.schema import Column, Table
 
 MODEL_BUNDLES = Table(
@@ -30,21 +27,6 @@ MODEL_BUNDLES = Table(
         Column("libraries", "MAP(VARCHAR, VARCHAR)", "Versions of the libraries that were installed."),
     ),
 )
-
-
-def readable_manifest(bundle: Path) -> BundleManifest | None:
-    """The manifest in a bundle's folder; None where there is none. An unreadable one is a warning, and None."""
-    try:
-        return read_manifest(bundle)
-    except BundleError as error:
-        warnings.warn(str(error), stacklevel=2)
-        return None
-
-
-def manifests(root: str | Path) -> list[BundleManifest]:
-    """The manifests of all bundles under a model store's root, by name and id; unreadable ones are left out."""
-    found = (readable_manifest(path.parent) for path in sorted(Path(root).glob(f"models/*/*/{MANIFEST}")))
-    return [manifest for manifest in found if manifest is not None]
 
 
 def rows(bundles: Iterable[BundleManifest]) -> list[dict[str, Any]]:

@@ -2,75 +2,37 @@
 
 What belongs here: publishing a folder of model files under the digest of its content, a pointer per day and its
 withdrawal, opening and verifying a bundle. What does not: what the files mean, which each model's own ``save`` and
-``load`` know.
+``load`` know; the manifest (:mod:`resources.bundle_manifest`).
 
 A bundle is ``<root>/models/<name>/<model_id>/``; ``<root>/models/<name>/ds=<day>.json`` names the bundle of a day, and
 ``<root>/models/<name>/recipe=<digest>.json`` the one that came of a recipe: of all that the training depends on.
+
+Models are loaded from a folder: of a bundle on object storage, opening it makes a copy on this machine.
 """
 
-import hashlib
 import json
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
-from importlib import metadata
 from pathlib import Path
 
 from atelier.errors import BundleError, PartitionMissing
-from resources.integrity import Recorded, fault
-from resources.staging import digest_of
-from resources.storage import as_text, exclusive, local_folder, replace_text, staging_folder, sync
+from resources.bundle_manifest import MANIFEST, BundleManifest, file_digests, identity_of, library_versions
+from resources.integrity import Recorded
+from resources.storage import Root, Storage, open_storage
 
-MANIFEST = "manifest.json"
-SAFE_SUFFIXES = frozenset({".json", ".safetensors", ".parquet", ".ann"})  # none of them can run code when loaded
-LIBRARIES = (
-    "atelier",
-    "annoy",
-    "implicit",
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "scikit-learn",
-    "scipy",
-    "torch",
-    "torchvision",
-)
 OWN_JOBS = frozenset({"image_backbone"})  # models that a job of the same name makes; all others are made every day
 NAME = re.compile(r"[A-Za-z0-9_-]+")
+MODELS = "models"
 MODEL_ID = re.compile(r"[0-9a-f]{32}")
 RECIPE = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class BundleManifest:
-    """Where a bundle comes from.
-
-    Attributes:
-        name: the model's name.
-        model_id: digest of the files and of ``upstreams``.
-        training_day: the last day it has seen, ISO.
-        upstreams: by name, the data version of each table and the id of each model that it was made from.
-        code_version: of the code that trained it.
-        seed: of its training; None where nothing is random.
-        libraries: versions of the libraries that were installed.
-        files: SHA-256 of each file, by path relative to the bundle.
-    """
-
-    name: str
-    model_id: str
-    training_day: str
-    upstreams: dict[str, str]
-    code_version: str
-    seed: int | None
-    libraries: dict[str, str]
-    files: dict[str, str]
-
-
-@dataclass(frozen=True)
 class Bundle:
-    """A bundle on disk: its id, its folder, and where it comes from."""
+    """A bundle: its id, its folder on this machine, and where it comes from."""
 
     model_id: str
     path: Path
@@ -91,18 +53,18 @@ class ModelStore:
     """The bundles of every model under one root.
 
     Args:
-        root: a local folder, ordinarily the feature store's.
+        root: the feature store's.
         remedy: names the command that makes a missing bundle, from model name and day.
     """
 
-    def __init__(self, root: str | Path, *, remedy: Callable[[str, date | str], str] = launch_command) -> None:
-        self._root = local_folder(root, "model bundles")
+    def __init__(self, root: Root, *, remedy: Callable[[str, date | str], str] = launch_command) -> None:
+        self._storage = open_storage(root)
         self._remedy = remedy
 
     @property
-    def root(self) -> Path:
-        """The store's folder, which holds the bundles below ``models``."""
-        return self._root
+    def storage(self) -> Storage:
+        """The store's storage, which holds the bundles below ``models``."""
+        return self._storage
 
     def publish(
         self,
@@ -133,12 +95,12 @@ class ModelStore:
         Raises:
             BundleError: ``save`` wrote nothing, a link, ``manifest.json``, or a type of file that is not safe to load.
         """
-        self._folder(name)
-        with staging_folder(self._root) as staging:
+        _folder(name)
+        with self._storage.staging() as staging:
             folder = staging / "bundle"
             folder.mkdir()
             save(folder)
-            files = _digests(folder, name)
+            files = file_digests(folder, name)
             identity, read = identity_of(files, upstreams), dict(sorted(upstreams.items()))
             manifest = BundleManifest(
                 name, identity, ds.isoformat(), read, code_version, seed, library_versions(), files
@@ -147,7 +109,7 @@ class ModelStore:
             self._place(folder, name, manifest.model_id)
         if recipe is not None:
             text = json.dumps({"model_id": manifest.model_id}) + "\n"
-            replace_text(self._root, text, self._recipe_file(name, recipe))
+            self._storage.put_text(text, self._recipe_file(name, recipe))
         self._point(name, ds, manifest.model_id, run_id)
         return self.bundle(name, manifest.model_id, verify=False)
 
@@ -162,13 +124,15 @@ class ModelStore:
             recipe: as :meth:`publish` was given it.
         """
         file = self._recipe_file(name, recipe)
-        try:
-            identity = str(json.loads(as_text(file.read_bytes()))["model_id"])
-            return self.bundle(name, identity) if self.path(name, identity).is_dir() else None
-        except FileNotFoundError:
+        text = self._text(file)
+        if text is None:
             return None
+        try:
+            identity = str(json.loads(text)["model_id"])
+            return self.bundle(name, identity) if self.exists(name, identity) else None
         except (ValueError, KeyError, TypeError) as error:
-            warnings.warn(f"{file} is not the record of a recipe ({error}); it is written again now.", stacklevel=2)
+            where = self._storage.location(file)
+            warnings.warn(f"{where} is not the record of a recipe ({error}); it is written again now.", stacklevel=2)
         except BundleError as error:
             warnings.warn(f"{error}; it is trained again now.", stacklevel=2)
         return None
@@ -183,31 +147,28 @@ class ModelStore:
         """
         self._point(bundle.manifest.name, ds, bundle.model_id, run_id)
 
-    def _recipe_file(self, name: str, recipe: str) -> Path:
+    def _recipe_file(self, name: str, recipe: str) -> str:
         if not RECIPE.fullmatch(recipe):
             raise ValueError(f"{recipe!r} is not the digest of a recipe: 64 hexadecimal digits")
-        return self._folder(name) / f"recipe={recipe}.json"
+        return f"{_folder(name)}/recipe={recipe}.json"
 
     def _place(self, folder: Path, name: str, identity: str) -> None:
-        target = self.path(name, identity)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        for path in sorted(folder.rglob("*")):
-            sync(path)
-        sync(folder)
-        with exclusive(self._root, f"models-{name}"):
-            if target.exists():  # the same content was published before
+        with self._storage.lock(f"models-{name}"):
+            if self.exists(name, identity):  # the same content was published before
                 try:
                     self.bundle(name, identity)
                     return
                 except BundleError as error:
                     warnings.warn(f"{error} It is replaced now.", stacklevel=2)
-                target.replace(folder.with_name("damaged"))  # in staging, and removed with it
-            folder.replace(target)
-            sync(target.parent)
+            self._storage.put_folder(folder, _place(name, identity), MANIFEST)
 
     def _point(self, name: str, ds: date, identity: str, run_id: str) -> None:
         record = {"model_id": identity, "run_id": run_id, "written_at": datetime.now(UTC).isoformat()}
-        replace_text(self._root, json.dumps(record) + "\n", self._folder(name) / f"ds={ds}.json")
+        self._storage.put_text(json.dumps(record) + "\n", _pointer_file(name, ds))
+
+    def _text(self, file: str) -> str | None:
+        """The text of a small file; None where there is none."""
+        return self._storage.read_texts([file]).get(file)
 
     def replace(self, bundle: Bundle, save: Callable[[Path], None], models: Mapping[str, str] | None = None) -> Bundle:
         """Publish other files in the place of a bundle's, under the id that follows from them, for all of its days.
@@ -224,26 +185,25 @@ class ModelStore:
             BundleError: as :meth:`publish`.
         """
         name, upstreams = bundle.manifest.name, bundle.manifest.upstreams | dict(models or {})
-        with staging_folder(self._root) as staging:
+        with self._storage.staging() as staging:
             folder = staging / "bundle"
             folder.mkdir()
             save(folder)
-            files = _digests(folder, name)
+            files = file_digests(folder, name)
             identity = identity_of(files, upstreams)
             manifest = replace(bundle.manifest, model_id=identity, files=files, upstreams=upstreams)
             (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
             self._place(folder, name, identity)
         for ds in self.days(name):
             if self.pointer(name, ds) == bundle.model_id:
-                path = self._folder(name) / f"ds={ds}.json"
-                record = json.loads(path.read_text(encoding="utf-8")) | {"model_id": identity}
-                replace_text(self._root, json.dumps(record) + "\n", path)
+                file = _pointer_file(name, ds)
+                record = json.loads(self._text(file) or "") | {"model_id": identity}
+                self._storage.put_text(json.dumps(record) + "\n", file)
         return self.bundle(name, identity, verify=False)
 
     def remove(self, bundle: Bundle) -> None:
         """Remove a bundle that nothing names any more: as a whole, whenever the process is killed."""
-        with staging_folder(self._root) as staging:
-            bundle.path.replace(staging / "removed")
+        self._storage.remove_folder(_place(bundle.manifest.name, bundle.model_id), MANIFEST)
 
     def withdraw(self, name: str, ds: date) -> bool:
         """Make ``ds`` a day without a model; bundles stay, for those who recorded their ids.
@@ -251,11 +211,9 @@ class ModelStore:
         Returns:
             Whether the day had one.
         """
-        path = self._folder(name) / f"ds={ds}.json"
-        had = path.exists()
-        path.unlink(missing_ok=True)
-        if had:
-            sync(path.parent)
+        file = _pointer_file(name, ds)
+        had = self._storage.exists(file)
+        self._storage.remove(file)
         return had
 
     def pointer(self, name: str, ds: date) -> str:
@@ -265,21 +223,23 @@ class ModelStore:
             PartitionMissing: there is none; the message names the command that makes it.
             BundleError: it cannot be read; the message names the command that writes it again.
         """
-        path = self._folder(name) / f"ds={ds}.json"
-        try:
-            found = str(json.loads(as_text(path.read_bytes()))["model_id"])
-            self.path(name, found)
-        except FileNotFoundError:
+        file = _pointer_file(name, ds)
+        text = self._text(file)
+        if text is None:
             command = self._remedy(name, ds)
-            raise PartitionMissing(f"no model {name} of ds={ds} was ever trained; make it with: {command}") from None
+            raise PartitionMissing(f"no model {name} of ds={ds} was ever trained; make it with: {command}")
+        try:
+            found = str(json.loads(text)["model_id"])
+            _place(name, found)
         except (ValueError, KeyError, TypeError) as error:
-            raise BundleError(f"{path} is not a pointer ({error}); {self._again(name, ds)}") from error
+            where = self._storage.location(file)
+            raise BundleError(f"{where} is not a pointer ({error}); {self._again(name, ds)}") from error
         return found
 
     def days(self, name: str) -> list[date]:
         """The days on which ``name`` was trained, in order."""
-        found = sorted(path.stem.removeprefix("ds=") for path in self._folder(name).glob("ds=*.json"))
-        return [date.fromisoformat(day) for day in found]
+        files = self._storage.glob(f"{_folder(name)}/ds=*.json")
+        return sorted(date.fromisoformat(Path(file).stem.removeprefix("ds=")) for file in files)
 
     def last_day(self, name: str) -> date:
         """The newest day on which ``name`` was trained.
@@ -289,28 +249,71 @@ class ModelStore:
         """
         days = self.days(name)
         if not days:
-            raise PartitionMissing(
-                f"there is no model {name} yet in {self._root}; make it with: {self._remedy(name, 'DAY')}"
-            )
+            where, command = self._storage.location(""), self._remedy(name, "DAY")
+            raise PartitionMissing(f"there is no model {name} yet in {where}; make it with: {command}")
         return days[-1]
 
     def names(self) -> list[str]:
         """The models that were ever published."""
-        return sorted(path.name for path in (self._root / "models").glob("*/") if NAME.fullmatch(path.name))
+        return [name for name in self._storage.folders(MODELS) if NAME.fullmatch(name)]
 
     def ids(self, name: str) -> list[str]:
         """The ids of all bundles of ``name``, whether or not a day's pointer names them."""
-        return sorted(path.name for path in self._folder(name).glob("*/") if MODEL_ID.fullmatch(path.name))
+        return [identity for identity in self._storage.folders(_folder(name)) if MODEL_ID.fullmatch(identity)]
 
-    def path(self, name: str, model_id: str) -> Path:
-        """The bundle's folder, whether or not it exists.
+    def exists(self, name: str, model_id: str) -> bool:
+        """Whether there is anything of a bundle, sound or not.
 
         Raises:
             ValueError: name or id is not well formed.
         """
-        if not MODEL_ID.fullmatch(model_id):
-            raise ValueError(f"{model_id!r} is not a model id: 32 hexadecimal digits")
-        return self._folder(name) / model_id
+        return self._storage.exists(_place(name, model_id))
+
+    def location(self, name: str, model_id: str) -> str:
+        """Where a bundle lies, whether or not it exists: a folder, or a URL.
+
+        Raises:
+            ValueError: as :meth:`exists`.
+        """
+        return self._storage.location(_place(name, model_id))
+
+    def path(self, name: str, model_id: str) -> Path:
+        """The bundle's folder on this machine, whether or not it exists; :meth:`bundle` fills it.
+
+        Raises:
+            ValueError: as :meth:`exists`.
+        """
+        return self._storage.local_path(_place(name, model_id))
+
+    def manifest(self, name: str, model_id: str) -> BundleManifest | None:
+        """A bundle's manifest; None where there is none. Nothing else of the bundle is looked at.
+
+        Raises:
+            BundleError: there is one that cannot be read.
+            ValueError: as :meth:`exists`.
+        """
+        file = f"{_place(name, model_id)}/{MANIFEST}"
+        try:
+            text = self._text(file)
+            return None if text is None else BundleManifest(**json.loads(text))
+        except (IsADirectoryError, ValueError, TypeError) as error:
+            raise BundleError(f"{self._storage.location(file)} is not a manifest ({error})") from error
+
+    def readable_manifest(self, name: str, model_id: str) -> BundleManifest | None:
+        """As :meth:`manifest`; an unreadable one is a warning, and None."""
+        try:
+            return self.manifest(name, model_id)
+        except BundleError as error:
+            warnings.warn(str(error), stacklevel=2)
+            return None
+
+    def manifests(self) -> Iterator[BundleManifest]:
+        """The manifests of all bundles, by name and id; of an unreadable one there is a warning."""
+        for name in self.names():
+            for identity in self.ids(name):
+                found = self.readable_manifest(name, identity)
+                if found is not None:
+                    yield found
 
     def bundle(self, name: str, model_id: str, *, verify: bool = True) -> Bundle:
         """Open the bundle that a consumer recorded.
@@ -318,29 +321,53 @@ class ModelStore:
         Args:
             name: the model's name.
             model_id: its id.
-            verify: compare every file's digest with the manifest, once per process and file.
+            verify: compare every file's digest with the manifest, once per process and file; a bundle on object
+                storage is copied to this machine for it. Without, it is only looked whether the files are there, and
+                nothing is copied.
 
         Raises:
             BundleError: it is missing, incomplete, or its files are not those that were published; the message names
                 the command that trains it again.
         """
-        path = self.path(name, model_id)
+        place = _place(name, model_id)
+        where = self._storage.location(place)
         try:
-            manifest = read_manifest(path)
+            manifest = self.manifest(name, model_id)
         except BundleError as error:
             raise BundleError(f"{error}; {self._again(name, self._day(name, model_id))}") from error
         if manifest is None:
             again = self._again(name, self._day(name, model_id))
-            raise BundleError(f"no bundle {model_id} of model {name} under {self._folder(name)}; {again}")
+            raise BundleError(f"no bundle {model_id} of model {name} under {where.rpartition('/')[0]}; {again}")
         again = self._again(name, manifest.training_day)
         if (manifest.name, identity_of(manifest.files, manifest.upstreams)) != (name, model_id):
-            raise BundleError(f"{path / MANIFEST} is not what was published; {again}")
+            raise BundleError(f"{where}/{MANIFEST} is not what was published; {again}")
+        look = self._storage.fetch if verify else self._storage.fault
         for file, digest in manifest.files.items():
-            if not (path / file).is_file():
-                raise BundleError(f"bundle {path} lacks {file}; {again}")
-            if verify and fault(path / file, Recorded(digest)):
-                raise BundleError(f"bundle {path}: {file} is not what was published; {again}")
-        return Bundle(model_id, path, manifest)
+            wrong = look(f"{place}/{file}", Recorded(digest if verify else None))
+            if wrong == "is gone":
+                raise BundleError(f"bundle {where} lacks {file}; {again}")
+            if wrong:
+                raise BundleError(f"bundle {where}: {file} is not what was published; {again}")
+        return Bundle(model_id, self._storage.local_path(place), manifest)
+
+    def file(self, name: str, model_id: str, file: str) -> Path:
+        """One file of a bundle on this machine, without looking at the others.
+
+        Args:
+            name: the model's name.
+            model_id: its id.
+            file: the file, relative to the bundle.
+
+        Raises:
+            BundleError: the bundle is missing, or the file is not what was published.
+        """
+        place, manifest = _place(name, model_id), self.manifest(name, model_id)
+        digest = None if manifest is None else manifest.files.get(file)
+        wrong = "is gone" if digest is None else self._storage.fetch(f"{place}/{file}", Recorded(digest))
+        if wrong is not None:
+            again = self._again(name, self._day(name, model_id) if manifest is None else manifest.training_day)
+            raise BundleError(f"bundle {self._storage.location(place)}: {file} {wrong}; {again}")
+        return self._storage.local_path(f"{place}/{file}")
 
     def _day(self, name: str, model_id: str) -> date | str:
         """The first day whose pointer names a bundle that cannot say its day itself; DAY where none does."""
@@ -355,56 +382,20 @@ class ModelStore:
     def _again(self, name: str, ds: date | str) -> str:
         return f"train it again with: {self._remedy(name, ds)}"
 
-    def _folder(self, name: str) -> Path:
-        if not NAME.fullmatch(name):
-            raise ValueError(f"model name {name!r} may hold only letters, digits, - and _")
-        return self._root / "models" / name
+
+def _folder(name: str) -> str:
+    """The folder of a model, relative to the store's root."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"model name {name!r} may hold only letters, digits, - and _")
+    return f"{MODELS}/{name}"
 
 
-def read_manifest(bundle: Path) -> BundleManifest | None:
-    """The manifest in a bundle's folder; None where there is none.
-
-    Raises:
-        BundleError: there is one that cannot be read.
-    """
-    path = bundle / MANIFEST
-    try:
-        return BundleManifest(**json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError) as error:
-        raise BundleError(f"{path} is not a manifest ({error})") from error
+def _place(name: str, model_id: str) -> str:
+    """The folder of a bundle, relative to the store's root."""
+    if not MODEL_ID.fullmatch(model_id):
+        raise ValueError(f"{model_id!r} is not a model id: 32 hexadecimal digits")
+    return f"{_folder(name)}/{model_id}"
 
 
-def identity_of(files: Mapping[str, str], upstreams: Mapping[str, str]) -> str:
-    """The id of a model: 32 hexadecimal digits of the SHA-256 of its files' digests and its upstreams' versions.
-
-    Neither run id nor clock nor host enters, so the same training gives the same id.
-    """
-    content = json.dumps({"files": dict(files), "upstreams": dict(upstreams)}, sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:32]
-
-
-def _digests(folder: Path, name: str) -> dict[str, str]:
-    digests = {}
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder).as_posix()
-        if path.is_symlink() or (path.is_file() and path.suffix not in SAFE_SUFFIXES) or relative == MANIFEST:
-            allowed = ", ".join(sorted(SAFE_SUFFIXES))
-            raise BundleError(f"model {name} may not save {relative}: real files of {allowed}, and no {MANIFEST}")
-        if path.is_file():
-            digests[relative] = digest_of(path)
-    if not digests:
-        raise BundleError(f"model {name} saved no file")
-    return digests
-
-
-def library_versions() -> dict[str, str]:
-    """The versions of the libraries on which a training depends, of those that are installed."""
-    versions = {}
-    for library in LIBRARIES:
-        try:
-            versions[library] = metadata.version(library)
-        except metadata.PackageNotFoundError:
-            continue  # not every library is installed everywhere
-    return versions
+def _pointer_file(name: str, ds: date) -> str:
+    return f"{_folder(name)}/ds={ds}.json"

@@ -13,12 +13,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from atelier.errors import AtelierError
 from resources.schema import Column, Table
-from resources.storage import as_text, exclusive, replace_text
+from resources.storage import Root, Storage, open_storage
 
 if TYPE_CHECKING:
     from resources.recipes import Recipe
@@ -73,11 +72,11 @@ class Promotions:
     """The promotions of one store.
 
     Args:
-        root: the store's folder.
+        root: the store's.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Root) -> None:
+        self._storage = open_storage(root)
 
     def history(self) -> list[Promotion]:
         """Every record, in the order in which they were made.
@@ -85,14 +84,14 @@ class Promotions:
         Raises:
             PromotionError: one cannot be read, or is missing between others.
         """
-        folder = self._root / FOLDER
-        numbers = sorted(int(found[1]) for path in folder.glob("*.json") if (found := NAME.fullmatch(path.name)))
+        names = [name.rpartition("/")[2] for name in self._storage.glob(f"{FOLDER}/*.json")]
+        numbers = sorted(int(found[1]) for name in names if (found := NAME.fullmatch(name)))
         absent = sorted(set(range(1, len(numbers) + 1)) - set(numbers))
         if absent:
-            raise PromotionError(
-                f"{self._file(absent[0])} is gone, and later records rest on it; restore it from a backup"
-            )
-        return [_read(self._file(number), number) for number in numbers]
+            where = self._storage.location(_file(absent[0]))
+            raise PromotionError(f"{where} is gone, and later records rest on it; restore it from a backup")
+        texts = self._storage.read_texts([_file(number) for number in numbers])
+        return [_read(self._storage, texts.get(_file(number), ""), number) for number in numbers]
 
     def in_force(self) -> list[Promotion]:
         """The promotions that nobody took back, in the order in which they were made."""
@@ -117,8 +116,11 @@ class Promotions:
         Returns:
             The promotion, and whether it is new: the same recipe that serves on that day by the same day's promotion
             is not promoted twice.
+
+        Raises:
+            PromotionError: a record cannot be read, or another machine wrote one at the same moment.
         """
-        with exclusive(self._root, FOLDER):
+        with self._storage.lock(FOLDER):
             known = self.serving(day)
             if known is not None and (known.recipe, known.day) == (recipe.digest, day):
                 return known, False
@@ -143,7 +145,7 @@ class Promotions:
         Returns:
             The promotion that was taken back; None where none is in force, and nothing was written.
         """
-        with exclusive(self._root, FOLDER):
+        with self._storage.lock(FOLDER):
             standing = self.in_force()
             if not standing:
                 return None
@@ -154,10 +156,12 @@ class Promotions:
 
     def _write(self, record: Promotion) -> None:
         text = json.dumps(asdict(record) | {"day": record.day.isoformat()}, indent=1)
-        replace_text(self._root, text + "\n", self._file(record.number))
+        if not self._storage.create_text(text + "\n", _file(record.number)):
+            raise PromotionError("another machine recorded a promotion at the same moment; look at it, and try again")
 
-    def _file(self, number: int) -> Path:
-        return self._root / FOLDER / f"{number:06d}.json"
+
+def _file(number: int) -> str:
+    return f"{FOLDER}/{number:06d}.json"
 
 
 def serving_model(home: "Home", ds: date) -> str:
@@ -166,7 +170,7 @@ def serving_model(home: "Home", ds: date) -> str:
     Raises:
         PromotionError: a record of promotions cannot be read.
     """
-    promoted = Promotions(home.store).serving(ds)
+    promoted = Promotions(home.storage).serving(ds)
     return home.settings.serving_model if promoted is None else promoted.model
 
 
@@ -187,16 +191,16 @@ def _newest(records: Sequence[Promotion], ds: date) -> Promotion | None:
     return max(known, key=lambda record: (record.day, record.number), default=None)
 
 
-def _read(path: Path, number: int) -> Promotion:
+def _read(storage: Storage, text: str, number: int) -> Promotion:
     try:
-        found = json.loads(as_text(path.read_bytes()))
+        found = json.loads(text)
         record = Promotion(**found | {"day": date.fromisoformat(found["day"])})
         datetime.fromisoformat(record.written_at)
         if record.number != number or record.action not in ("promote", "undo") or not isinstance(record.config, dict):
             raise ValueError(f"it says {record.action} {record.number}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise PromotionError(
-            f"{path} is no record of a promotion ({error}); restore it from a backup, or where it is the newest one, "
-            "delete it and promote again"
+            f"{storage.location(_file(number))} is no record of a promotion ({error}); restore it from a backup, or "
+            "where it is the newest one, delete it and promote again"
         ) from error
     return record

@@ -18,6 +18,7 @@ import duckdb
 from atelier.errors import AtelierError
 from resources.frames import rows_of
 from resources.histories import Coverage, attach_histories, coverage
+from resources.storage import Root, open_storage
 from resources.views import sql_list, sql_literal
 from sql import query
 
@@ -103,7 +104,7 @@ class PublishedDatabase:
 
     Args:
         database: ``atelier.duckdb``.
-        store: the feature store's folder: the only one that queries may read files of.
+        store: the feature store's root: its files are the only ones that queries may read.
         histories: the sorted file; need not exist.
         threads: DuckDB's threads.
         memory_limit: of DuckDB, for all requests together.
@@ -113,7 +114,7 @@ class PublishedDatabase:
     def __init__(
         self,
         database: Path,
-        store: Path,
+        store: Root,
         histories: Path,
         *,
         threads: int = 2,
@@ -121,7 +122,7 @@ class PublishedDatabase:
         seconds: float = 20.0,
     ) -> None:
         self.database, self.histories = database.absolute(), histories.absolute()
-        self._store = store
+        self._storage = open_storage(store)
         self._config: dict[str, str | bool | int | float | list[str]] = {
             "threads": threads,
             "memory_limit": memory_limit,
@@ -185,10 +186,10 @@ class PublishedDatabase:
         # first one has open, though the file was replaced.
         connection = duckdb.connect(":memory:", config=self._config)
         try:
+            self._storage.prepare(connection)
             connection.execute(f"ATTACH {sql_literal(str(self.database))} AS shop (READ_ONLY)")
             attach_histories(connection, self.histories)
-            folders = sql_list({f"{folder}/" for folder in (self._store.absolute(), self._store.resolve())})
-            connection.execute(f"SET allowed_directories = {folders}")
+            connection.execute(f"SET allowed_directories = {sql_list(self._storage.allowed())}")
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
             connection.execute("USE shop")

@@ -17,6 +17,8 @@ It always shows the newest state of the whole store, whichever day asked for it:
 
 Views name their files by absolute path (or URL), so the file can be opened read-only from any folder; after moving
 ``ATELIER_HOME``, or a vacuum, publish again. A reader that has the old file open keeps it.
+
+A store on object storage gets a copy of the file, for whoever cannot reach the home.
 """
 
 from collections.abc import Sequence
@@ -29,12 +31,14 @@ import duckdb
 
 from atelier.errors import AtelierError
 from atelier.file_pattern import file_pattern
+from resources.embedding_cache import FOLDER as VECTORS
 from resources.embedding_cache import EmbeddingCache
 from resources.frames import empty_table
 from resources.made_from import SUPERSEDED, superseded
 from resources.made_from import rows as superseded_rows
-from resources.model_bundles import MODEL_BUNDLES, manifests
+from resources.model_bundles import MODEL_BUNDLES
 from resources.model_bundles import rows as bundle_rows
+from resources.model_store import ModelStore
 from resources.pointers import Pointer
 from resources.promotions import PROMOTIONS, Promotions
 from resources.promotions import rows as promotion_rows
@@ -49,6 +53,8 @@ if TYPE_CHECKING:
 
 #: A table with more rows than this over all its days becomes a view even where it is not declared large.
 COPY_ROWS = 2_000_000
+#: The name of its copy in a store on object storage.
+COPY = "atelier.duckdb"
 VIEWS = Path(__file__).resolve().parent.parent / "sql" / "views"
 
 MATERIALISATIONS = Table(
@@ -136,11 +142,13 @@ def publish(
             leftover.unlink()
         spill = target.with_name(f"{target.name}.spill")
         with open_duckdb(spill, threads=threads, memory_limit=memory_limit, database=building) as connection:
+            store.storage.prepare(connection)
             summary = _Publisher(store, connection).build(sorted(views.glob("*.sql")))
         # A client that wrote to the old file and was killed leaves its log beside it, which does not fit the new file
         # and would keep everybody from opening it. What it wrote goes with the old file.
         target.with_name(f"{target.name}.wal").unlink(missing_ok=True)
         replace_file(building, target)
+        store.storage.keep_file(target, COPY)
         return PublishedSummary(target, *summary, target.stat().st_size)
 
 
@@ -151,7 +159,7 @@ class _Publisher:
         self._store = store
         self._connection = connection
         self._pointers = store.pointers()
-        self._root = self._local_root()
+        self._storage = store.storage
         self._copied: dict[str, int] = {}
         self._views: list[str] = []
 
@@ -159,9 +167,9 @@ class _Publisher:
         """Create everything; returns partitions, rows copied, views, further views."""
         self._connection.begin()  # hundreds of statements: one write to disk, not one each
         self._small(MATERIALISATIONS, [asdict(pointer) for pointer in self._pointers])
-        self._small(MODEL_BUNDLES, bundle_rows(manifests(self._root) if self._root else []))
-        self._small(SUPERSEDED, superseded_rows(superseded(self._root) if self._root else []))
-        self._small(PROMOTIONS, promotion_rows(Promotions(self._root).history() if self._root else []))
+        self._small(MODEL_BUNDLES, bundle_rows(ModelStore(self._storage).manifests()))
+        self._small(SUPERSEDED, superseded_rows(superseded(self._storage)))
+        self._small(PROMOTIONS, promotion_rows(Promotions(self._storage).history()))
         for table in REGISTRY.values():
             pointers = [pointer for pointer in self._pointers if pointer.table == table.name]
             try:
@@ -230,30 +238,20 @@ class _Publisher:
             text = column.description + (f" Unit: {column.unit}." if column.unit else "")
             self._connection.execute(f'COMMENT ON COLUMN "{name}"."{column.name}" IS {sql_literal(text)}')
 
-    def _local_root(self) -> Path | None:
-        """The store's folder; None where it is no folder, or nothing was written to it."""
-        for pointer in self._pointers:
-            location = self._store.location(pointer)
-            return None if "://" in location else Path(location.removesuffix(pointer.file))
-        return None
-
     def _vectors(self) -> str | None:
         """A SELECT of digest, encoder_id and embedding over the whole cache; None while it is empty.
 
         It names folders, not files: the cache only ever grows, and what it gains is seen at once.
         """
-        if self._root is None:
-            return None
-        folders = sorted(self._root.glob("embedding_cache/*/"))
-        for folder in folders:  # a view opens every file, and a damaged one would be in everybody's way
-            EmbeddingCache(self._root).mend(folder.name)
-        cached = {folder: sql_literal(f"{file_pattern(folder.absolute())}/*.parquet") for folder in folders}
-        selects = [
-            f"SELECT digest, {sql_literal(folder.name)} AS encoder_id, CAST(embedding AS FLOAT[]) AS embedding"  # noqa: S608
-            f" FROM read_parquet({files}, hive_partitioning = false)"
-            for folder, files in cached.items()
-            if any(folder.glob("*.parquet"))
-        ]
+        cache, selects = EmbeddingCache(self._storage), []
+        for encoder in cache.encoders():
+            cache.mend(encoder)  # a view opens every file, and a damaged one would be in everybody's way
+            if cache.files(encoder):
+                files = f"{file_pattern(self._storage.location(f'{VECTORS}/{encoder}'))}/*.parquet"
+                selects.append(
+                    f"SELECT digest, {sql_literal(encoder)} AS encoder_id, CAST(embedding AS FLOAT[]) AS embedding"  # noqa: S608
+                    f" FROM read_parquet({sql_literal(files)}, hive_partitioning = false)"
+                )
         return " UNION ALL ".join(selects) if selects else None
 
     def _catalogue(self) -> None:

@@ -24,9 +24,12 @@ from resources.compute import Device
 if TYPE_CHECKING:
     from atelier.sources import Source
     from resources.feature_store import Auditor, FeatureStore
+    from resources.storage import Storage
 
 SourceKind = Literal["sample", "hm", "parquet"]
 PRESET_NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+#: A bucket or container and perhaps a prefix; the folders of the home are no store of this kind.
+STORE_URL = re.compile(r"(?!file:)[a-z][a-z0-9+]*://[^@/*?\[\]\s]+(/[^@*?\[\]]*)?")
 MEMORY = re.compile(r"[1-9]\d*(\.\d+)? ?[MGT]i?B", re.IGNORECASE)
 
 
@@ -127,6 +130,8 @@ class Settings(BaseModel):
         compute: how much of the machine a step may use.
         options: further options of the source, by name.
         presets: settings of recommenders that the job ``tune`` found, by name.
+        store: the URL of object storage, such as ``s3://bucket/atelier``, in which everything that is made is kept;
+            None: the home's own folder ``store``. Credentials come from the environment, never from here.
         gates: what a model has to satisfy before its results are shown, and a recipe before it is promoted; it may be
             edited at any time.
     """
@@ -141,6 +146,7 @@ class Settings(BaseModel):
     horizon: int = Field(default=7, ge=1)
     serving_model: str = "als"
     recommenders: tuple[str, ...] | None = None
+    store: str | None = None
     encoder: EncoderSettings = EncoderSettings()
     compute: ComputeSettings = ComputeSettings()
     options: dict[str, Any] = Field(default_factory=dict)
@@ -156,6 +162,16 @@ class Settings(BaseModel):
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a region alone is a folder
             raise ValueError(f"unknown time zone {value!r}; use a name such as Europe/London") from error
+        return value
+
+    @field_validator("store")
+    @classmethod
+    def _object_storage(cls, value: str | None) -> str | None:
+        if value is not None and not STORE_URL.fullmatch(value):
+            raise ValueError(
+                f"{value!r} is no URL of object storage: write s3://bucket/prefix, without a user, a password and any "
+                "of * ? [ ]; leave the key out to keep everything in the home's own folder"
+            )
         return value
 
     @field_validator("options")
@@ -251,8 +267,23 @@ class Home:
 
     @property
     def store(self) -> Path:
-        """The feature store: tables, models, the cache of image vectors."""
+        """The folder of the feature store: tables, models, the cache of image vectors.
+
+        Where the settings name object storage, it holds only what this machine needs for it: locks, unfinished files
+        and copies (:attr:`storage`).
+        """
         return self.root / "store"
+
+    @property
+    def storage(self) -> "Storage":
+        """Where the feature store lies: :attr:`store`, or the object storage that the settings name.
+
+        Raises:
+            SettingsError: the settings cannot be read.
+        """
+        from resources.storage import open_storage
+
+        return open_storage(self.settings.store or self.store, self.store)
 
     @property
     def dagster(self) -> Path:
@@ -287,7 +318,7 @@ class Home:
         from resources.feature_store import FeatureStore
 
         allowed = self.settings.compute
-        return FeatureStore(self.store, threads=allowed.threads, memory_limit=allowed.memory_limit, audit=audit)
+        return FeatureStore(self.storage, threads=allowed.threads, memory_limit=allowed.memory_limit, audit=audit)
 
     def open_source(self) -> "Source":
         """The retailer's source, opened.

@@ -1,19 +1,18 @@
-"""Where files lie: a local folder, or object storage behind fsspec.
+"""Where files lie: a local folder, or object storage (:mod:`resources.object_storage`).
 
-What belongs here: putting a file in place as a whole, reading it, listing, locking. What does not: what the files
-mean (:mod:`resources.pointers`, :mod:`resources.feature_store`). A local folder is the ordinary, fast case; every
-change there is one ``os.replace`` after ``fsync``. On object storage a PUT is the atomic step.
+What belongs here: putting a file in place as a whole, reading it, listing, locking, in a local folder. What does not:
+what the files mean (:mod:`resources.pointers`, :mod:`resources.feature_store`). A local folder is the ordinary, fast
+case; every change there is one ``os.replace`` after ``fsync``. On object storage a PUT is the atomic step.
 """
 
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from resources import integrity
 from resources.integrity import Recorded
@@ -25,34 +24,33 @@ STAGING = "_staging"
 LOCKS = "_locks"
 GLOB_CHARACTERS = frozenset("*?[]")
 
+Root: TypeAlias = Union[str, Path, "Storage"]
+"""What a store may be opened by: a local folder, the URL of object storage, or a storage that is open."""
 
-def open_storage(root: str | Path) -> "Storage":
-    """The storage at a local path or an fsspec URL such as ``s3://bucket/atelier``.
+
+def open_storage(root: Root, local: Path | None = None) -> "Storage":
+    """The storage at a local path or an fsspec URL such as ``s3://bucket/atelier``; one that is open is given back.
+
+    Args:
+        root: where the files lie.
+        local: with a URL, the folder of this machine for locks, unfinished files and copies; None: one among the
+            machine's temporary files.
 
     Raises:
         ValueError: the URL holds a character that fsspec would read as a pattern; a local folder may hold any.
     """
+    if isinstance(root, Storage):
+        return root
     text = str(root)
-    if "://" in text and GLOB_CHARACTERS & set(text):
-        raise ValueError(f"the store's URL {text!r} may not hold any of * ? [ ]: fsspec reads them as a pattern")
     if text.startswith("file://"):
         return Storage(Path(text.removeprefix("file://")))
-    return ObjectStorage(text) if "://" in text else Storage(Path(root))
+    if "://" not in text:
+        return Storage(Path(root))
+    from resources.object_storage import ObjectStorage
 
-
-def local_folder(root: str | Path, what: str) -> Path:
-    """The absolute path of a folder that must be local.
-
-    Args:
-        root: the folder.
-        what: what lies in it, for the message.
-
-    Raises:
-        ValueError: it is the URL of object storage.
-    """
-    if "://" in str(root):
-        raise ValueError(f"{what} need a local folder, not {root}")
-    return Path(root).expanduser().absolute()
+    if GLOB_CHARACTERS & set(text):
+        raise ValueError(f"the store's URL {text!r} may not hold any of * ? [ ]: fsspec reads them as a pattern")
+    return ObjectStorage(text, local)
 
 
 def sync(path: Path) -> None:
@@ -136,7 +134,13 @@ class Storage:
 
     Args:
         root: the folder.
+
+    Attributes:
+        is_local: whether the files lie in a folder, so that paths can be used instead of copies.
+        temporary: the local folder of locks and unfinished files.
     """
+
+    is_local = True
 
     def __init__(self, root: Path) -> None:
         # absolute: published views and spawned processes must not depend on anyone's working directory
@@ -176,9 +180,82 @@ class Storage:
         found = integrity.faults({self.root / name: recorded for name, recorded in files.items()}, threads)
         return {path.relative_to(self.root).as_posix(): wrong for path, wrong in found.items()}
 
+    def fault(self, name: str, recorded: Recorded) -> str | None:
+        """What is wrong with one file, as :meth:`faults` says it; None where it is sound."""
+        return integrity.fault(self.root / name, recorded)
+
+    def local_path(self, name: str) -> Path:
+        """The file or folder itself; on object storage the place of its copy, where :meth:`fetch` puts one."""
+        return self.root / name
+
+    def fetch(self, name: str, recorded: Recorded) -> str | None:
+        """Have a sound file at :meth:`local_path`; what is wrong with it where that cannot be, as :meth:`fault`.
+
+        Args:
+            name: the file.
+            recorded: what was recorded of it.
+        """
+        return self.fault(name, recorded)
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file or a folder of that name."""
+        return (self.root / name).exists()
+
+    def size(self, name: str) -> int | None:
+        """The bytes of a file; None where it is gone."""
+        try:
+            return (self.root / name).stat().st_size
+        except FileNotFoundError:
+            return None
+
     def put_text(self, text: str, name: str) -> None:
         """Put a small text in place as a whole, or replace it."""
         replace_text(self.root, text, self.root / name)
+
+    def create_text(self, text: str, name: str) -> bool:
+        """Put a small text in place as a whole, unless there is one of that name; whether it was put."""
+        target = self.root / name
+        with exclusive(self.root, "create"):
+            if target.exists():
+                return False
+            replace_text(self.root, text, target)
+        return True
+
+    def put_folder(self, source: Path, name: str, last: str) -> None:
+        """Put a finished folder from :meth:`staging` in place as a whole, or replace one; ``source`` is gone then.
+
+        Args:
+            source: the folder.
+            name: its place.
+            last: the file of it by which readers know that it is whole: on object storage it is put last.
+        """
+        target = self.root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for path in sorted(source.rglob("*")):
+            sync(path)
+        sync(source)
+        if target.exists():
+            target.replace(source.with_name("replaced"))  # in staging, and removed with it
+        source.replace(target)
+        sync(target.parent)
+
+    def remove_folder(self, name: str, last: str) -> None:
+        """Remove a folder as a whole, whenever the process is killed; ``last`` as for :meth:`put_folder`."""
+        with self.staging() as staging:
+            (self.root / name).replace(staging / "removed")
+
+    def folders(self, name: str) -> list[str]:
+        """The names of the folders within a folder, sorted; none where there is no such folder."""
+        return sorted(path.name for path in (self.root / name).glob("*/"))
+
+    def keep_file(self, path: Path, name: str) -> None:
+        """Keep a copy of a file of the home. A local store keeps none: the home does."""
+
+    def keep_folder(self, folder: Path, name: str) -> None:
+        """Make the copy of a folder of the home equal to it. A local store keeps none: the home does."""
+
+    def restore_folder(self, folder: Path, name: str) -> None:
+        """Bring back what a folder of the home lacks of its copy. A local store keeps none."""
 
     def read_texts(self, names: Iterable[str]) -> dict[str, str]:
         """The texts of those names that exist."""
@@ -205,9 +282,16 @@ class Storage:
     def prepare(self, connection: "duckdb.DuckDBPyConnection") -> None:
         """Let a DuckDB connection read from here. It reads local files by itself, so there is nothing to do."""
 
-    def lock(self, table: str) -> AbstractContextManager[None]:
-        """Held while files of a table are published or vacuumed; readers never ask for it."""
-        return exclusive(self.root, table)
+    def allowed(self) -> list[str]:
+        """What DuckDB has to be allowed to read for queries of this store's files: folders that end with a slash."""
+        return sorted({f"{folder}/" for folder in (self.root, self.root.resolve())})
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """Held while files of a table, model or encoder are published or vacuumed; readers never ask for it.
+
+        It excludes the processes of one machine: on object storage too, so that one home alone may write there.
+        """
+        return exclusive(self.temporary, name)
 
     def touch(self, name: str) -> None:
         """Count a file's age from now on."""
@@ -223,109 +307,12 @@ class Storage:
     def remove(self, name: str) -> None:
         """Remove a file, and the folder that it leaves empty; one already gone is no error."""
         path = self.root / name
-        path.unlink(missing_ok=True)
         try:
+            path.unlink()
+            sync(path.parent)
             path.parent.rmdir()
+        except FileNotFoundError:
+            return  # it was gone already
         except OSError:
-            return  # not empty, which is the ordinary case
-
-
-class ObjectStorage(Storage):
-    """Object storage through fsspec: a PUT of the file, then a PUT of the pointer.
-
-    It has no locks and no touch: run ``vacuum`` with an age that exceeds the longest run.
-
-    Args:
-        url: for example ``s3://bucket/atelier``.
-    """
-
-    def __init__(self, url: str) -> None:
-        from fsspec.core import url_to_fs
-
-        self.fs, self.base = url_to_fs(url.rstrip("/"))
-        self.protocol = url.split("://", 1)[0]
-        self.temporary = Path(tempfile.gettempdir()) / "atelier"
-        self._trusted: set[str] = set()
-
-    def _full(self, name: str) -> str:
-        return f"{self.base}/{name}"
-
-    def _relative(self, path: str) -> str:
-        return path.lstrip("/").removeprefix(f"{self.base.lstrip('/')}/")
-
-    def _folder_made(self, name: str) -> str:
-        """The full name of a file, in a folder that exists."""
-        self.fs.makedirs(self._full(name).rsplit("/", 1)[0], exist_ok=True)
-        return self._full(name)
-
-    def put(self, source: Path, name: str, digest: str) -> None:
-        """PUT a file."""
-        self.fs.put_file(str(source), self._folder_made(name))
-        self._trusted.add(name)
-
-    def faults(self, files: Mapping[str, Recorded], threads: int) -> dict[str, str]:
-        """What is wrong with each of several files: one that is gone, or of another size.
-
-        The bytes are not compared: that would fetch every file as a whole, and object storage compares digests of its
-        own. A file is looked at once in the life of this object.
-        """
-        unknown = {name: recorded for name, recorded in files.items() if name not in self._trusted}
-        found = {name: self._fault(name, recorded) for name, recorded in unknown.items()}
-        return {name: wrong for name, wrong in found.items() if wrong is not None}
-
-    def _fault(self, name: str, recorded: Recorded) -> str | None:
-        try:
-            size = int(self.fs.info(self._full(name))["size"])
-        except FileNotFoundError:
-            return "is gone"
-        if recorded.size is not None and size != recorded.size:
-            return f"is damaged: it has {size:,} bytes and not {recorded.size:,}"
-        self._trusted.add(name)
-        return None
-
-    def put_text(self, text: str, name: str) -> None:
-        """PUT a small text."""
-        self.fs.pipe_file(self._folder_made(name), text.encode())
-
-    def read_texts(self, names: Iterable[str]) -> dict[str, str]:
-        """The texts of those names that exist; fetched together where the file system can."""
-        full = [self._full(name) for name in names]
-        found = self.fs.cat(full, on_error="omit") if full else {}
-        return {self._relative(path): as_text(content) for path, content in found.items()}
-
-    def glob(self, pattern: str) -> list[str]:
-        """The names that match, sorted."""
-        self.fs.invalidate_cache()
-        return sorted(self._relative(str(path)) for path in self.fs.glob(self._full(pattern)))
-
-    def parquet(self, name: str) -> Any:
-        """An open file of the fsspec file system."""
-        return self.fs.open(self._full(name), "rb")
-
-    def location(self, name: str) -> str:
-        """The URL."""
-        return f"{self.protocol}://{self._full(name)}"
-
-    def prepare(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        """Let DuckDB read through the same fsspec file system."""
-        connection.register_filesystem(self.fs)
-
-    def lock(self, table: str) -> AbstractContextManager[None]:
-        """Nothing is locked: object storage has no locks."""
-        return nullcontext()
-
-    def touch(self, name: str) -> None:
-        """Nothing happens: on object storage a file's age cannot be changed."""
-
-    def modified(self, name: str) -> datetime | None:
-        """When a file was put (UTC); None where it is gone."""
-        try:
-            moment: datetime = self.fs.modified(self._full(name))
-        except FileNotFoundError:
-            return None
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-    def remove(self, name: str) -> None:
-        """DELETE a file; one already gone is no error."""
-        if self.fs.exists(self._full(name)):
-            self.fs.rm_file(self._full(name))
+            if path.exists():  # else its folder is not empty, which is the ordinary case
+                raise

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from atelier.errors import AtelierError
 from resources.retailer import Home
 from resources.storage import LOCKS
+from resources.store_owner import own_store
 
 FILE = "home.db"
 
@@ -22,10 +23,15 @@ class HomeInUse(AtelierError):
 
 @contextmanager
 def in_use(home: Home) -> Iterator[None]:
-    """Write into a home beside others; waits while somebody has it :func:`alone`."""
+    """Write into a home beside others; waits while somebody has it :func:`alone`.
+
+    Raises:
+        StoreTaken: another home writes into the same object storage.
+    """
     from filelock import ReadWriteLock
 
     with ReadWriteLock(_path(home), is_singleton=False).read_lock():
+        own_store(home)
         yield
 
 
@@ -35,11 +41,13 @@ def alone(home: Home) -> Iterator[None]:
 
     Raises:
         HomeInUse: a step of a run, or another command, is at work.
+        StoreTaken: another home writes into the same object storage.
     """
     from filelock import ReadWriteLock, Timeout
 
     try:
         with ReadWriteLock(_path(home), blocking=False, is_singleton=False).write_lock():
+            own_store(home)
             yield
     except Timeout as error:
         raise HomeInUse(

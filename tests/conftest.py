@@ -18,8 +18,8 @@ from xdist.scheduler import LoadScopeScheduling
 settings.register_profile("atelier", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("atelier")
 
-#: Made once for all tests that need them: a small retailer through the whole DAG, and Dagster's services.
-pytest_plugins = ["tests.end_to_end.fixtures", "tests.end_to_end.server"]
+#: Made once for all tests that need them: a small retailer through the whole DAG, Dagster's services, an S3 server.
+pytest_plugins = ["tests.end_to_end.fixtures", "tests.end_to_end.server", "tests.objects"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -30,7 +30,7 @@ HOUSE = frozenset(
         "assets": "day_facts image_backbone isolation recommendations recommender_study sequence_study",
         "browser": "ui",
         "end_to_end": "broken_contracts check_history daily_dag documentation forgotten_customer gates killed_run "
-        "lineage",
+        "lineage object_store",
     }.items()
     for name in names.split()
 )

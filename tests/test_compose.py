@@ -61,10 +61,35 @@ def test_the_file_for_cards_changes_the_code_location_alone() -> None:
 
 
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
-@pytest.mark.parametrize("files", [(), ("-f", "docker-compose.yml", "-f", "deploy/gpu.yml")])
+def test_object_storage_is_a_service_without_rights_that_other_containers_alone_can_reach() -> None:
+    added = yaml.safe_load((REPOSITORY / "deploy" / "objects.yml").read_text(encoding="utf-8"))["services"]
+    assert set(added) == {"objects-volume", "objects", *OURS}
+    server, prepared = added["objects"], added["objects-volume"]
+    assert server["user"] == "10001"
+    assert server["restart"] == "unless-stopped"
+    assert server["healthcheck"]["test"][0] == "CMD"
+    for each in (server, prepared):
+        assert each["read_only"] is True
+        assert each["cap_drop"] == ["ALL"]
+        assert each["security_opt"] == ["no-new-privileges:true"]
+        assert set(each["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
+        assert "ports" not in each
+        assert each["image"].rpartition(":")[2].startswith("v"), "a version, and not whatever is the latest"
+    assert prepared["cap_add"] == ["CHOWN"]
+    assert prepared["network_mode"] == "none"
+    for name in OURS:
+        assert {"ATELIER_STORE", "AWS_ENDPOINT_URL"} <= added[name]["environment"].keys()
+        for secret in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            assert added[name]["environment"][secret].startswith(f"${{{secret}:?"), "it has no default"
+
+
+@pytest.mark.parametrize(
+    "files", [(), *(("-f", "docker-compose.yml", "-f", f"deploy/{name}.yml") for name in ("gpu", "objects"))]
+)
 def test_docker_compose_reads_the_files(files: tuple[str, ...]) -> None:
     command = ["docker-compose", *files, "config", "--quiet"]
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "POSTGRES_PASSWORD": "secret"}
+    environment |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     del environment["POSTGRES_PASSWORD"]

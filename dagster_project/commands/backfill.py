@@ -74,7 +74,7 @@ def superseded_days(home: Home, job: str, days: Collection[date]) -> Sequence[da
     """Which of some days a job has to make again, because their data have been replaced since."""
     from resources.made_from import superseded as find
 
-    return [day for day in days_of(job, find(home.store)) if day in set(days)]
+    return [day for day in days_of(job, find(home.storage)) if day in set(days)]
 
 
 def days_between(settings: Settings, first: str, last: str) -> Sequence[date]:

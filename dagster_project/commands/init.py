@@ -105,6 +105,12 @@ SAMPLE_SIZES = ("articles", "customers", "days")
     help="Memory of one DuckDB; up to four run at once.",
 )
 @click.option(
+    "--store",
+    envvar="ATELIER_STORE",
+    metavar="URL",
+    help="Object storage for all that is made, for example s3://bucket/atelier; default: the home's folder store.",
+)
+@click.option(
     "--option", "options", multiple=True, metavar="NAME=VALUE", help="A further option of the source; JSON or text."
 )
 @click.option("--articles", type=int, help="Sample retailer: how many articles.")
@@ -133,6 +139,7 @@ def init(if_absent: bool, **arguments: Any) -> None:
         settings, sample = _of_files(home, arguments), None
     if not check_settings(home, settings):
         check_names(settings)
+        check_store(settings)
     if sample is not None:
         _generate(home.root / settings.path, sample)
     write_settings(home, settings)
@@ -191,6 +198,20 @@ def check_names(settings: Settings) -> None:
         raise click.UsageError(f"--weights: no .safetensors file {weights}; give one that exists, DEFAULT, or none")
 
 
+def check_store(settings: Settings) -> None:
+    """Make sure that object storage can be written to before a home is begun that needs it.
+
+    Raises:
+        OSError: it cannot; credentials that are missing are an error of the storage's own client.
+    """
+    from resources.storage import open_storage
+
+    if settings.store is not None:
+        storage, name = open_storage(settings.store), "_written_by_init"
+        storage.put_text("", name)
+        storage.remove(name)
+
+
 def _of_sample(home: Home, arguments: dict[str, Any], sizes: dict[str, int]) -> "tuple[Settings, SampleConfig]":
     """The settings of a sample retailer, and the config of its generator; nothing is read from disk."""
     from atelier.sources.parquet import ParquetOptions
@@ -230,6 +251,7 @@ def _settings(
             last_day=last.date() if last else held[1],
             time_zone=arguments["time_zone"],
             horizon=arguments["horizon"],
+            store=arguments["store"],
             serving_model=arguments["serving_model"],
             encoder=EncoderSettings(
                 backbone=arguments["backbone"],

@@ -128,7 +128,7 @@ def promote_backbone(home: Home, day: date | None = None, anyway: bool = False) 
 def _bundle(home: Home, day: date | None) -> "Bundle":
     from resources.model_store import ModelStore
 
-    models = ModelStore(home.store)
+    models = ModelStore(home.storage)
     days = [day] if day else models.days(BACKBONE)
     if not days:
         raise AtelierError(f"no {BACKBONE} was ever trained; make one with: dg launch --job {BACKBONE} --partition DAY")

@@ -111,13 +111,13 @@ def promote_recommender(home: Home, asked: Request) -> list[str]:
             f"not promoted: the daily job does not fit {asked.model}, so that it has no lists; add it to recommenders "
             f"in {home.toml} (now: {', '.join(daily)})"
         )
-    store, models, name = home.open_store(), ModelStore(home.store), f"{asked.model}_model"
+    store, models, name = home.open_store(), ModelStore(home.storage), f"{asked.model}_model"
     day = asked.day or models.last_day(name)
     bundle = models.bundle(name, models.pointer(name, day))  # a bundle that is damaged must not serve
     recipe, judged = recipe_of_bundle(bundle), newest_verdict(store, asked.recipe or recipe_of_bundle(bundle).digest)
     if asked.recipe is not None and asked.recipe != recipe.digest:
         recipe = _judged_recipe(store, asked, judged)
-    promotions, before = Promotions(home.store), serving_model(home, day)
+    promotions, before = Promotions(home.storage), serving_model(home, day)
     shown = (shown_champion(champions_of(store, day)), promotions.serving(day))
     serves_already = recipe.digest in [each.recipe for each in shown if each is not None]
     if not (asked.anyway or serves_already):
@@ -180,7 +180,7 @@ def undo_promotion(home: Home, who: str, why: str | None) -> list[str]:
     Raises:
         PromotionError: a record of promotions cannot be read.
     """
-    promotions = Promotions(home.store)
+    promotions = Promotions(home.storage)
     gone = promotions.undo(who=who, why=why or "taken back")
     if gone is None:
         return [f"nothing to take back: {home.settings.serving_model} serves, as {home.toml} says"]
@@ -200,7 +200,7 @@ def told_history(home: Home) -> list[str]:
         PromotionError: a record of promotions cannot be read.
     """
     lines = []
-    for each in Promotions(home.store).history():
+    for each in Promotions(home.storage).history():
         what = f"takes {each.undoes} back" if each.action == "undo" else f"{each.model} by {each.recipe}"
         lines.append(f"{each.number:4d}  {each.written_at[:19]}  from {each.day}  {what}  {each.who}: {each.why}")
     return [*lines, f"{serving_model(home, date.max)} serves"]

@@ -177,6 +177,6 @@ def _write_page(home: Home, ds: date, customer: str, lists: "pd.DataFrame", page
     shown = lists.assign(customer_id=customer, reasons=lists["reasons"].map(_listed))
     page.parent.mkdir(parents=True, exist_ok=True)
     columns = ["model", "customer_id", "rank", "article_id", "reasons"]
-    attention = attention_of(ModelStore(home.store), ds, [customer])
+    attention = attention_of(ModelStore(home.storage), ds, [customer])
     section = recommendations_section(shown[columns], album(home, home.open_store(), ds), attention)
     page.write_text(render_page(f"Recommendations for {customer}", ds, [section]), encoding="utf-8")

@@ -9,6 +9,7 @@ import webbrowser
 import click
 
 from atelier.errors import AtelierError
+from resources.kept_files import restore_files
 from resources.retailer import Home
 
 
@@ -19,7 +20,9 @@ def report(only_print: bool) -> None:
     from assets.report import report_path
     from assets.report_index import days_with_page
 
-    folder = Home.initialised().reports
+    home = Home.initialised()
+    restore_files(home)  # with a store on object storage, another machine may have written them
+    folder = home.reports
     days = days_with_page(folder)
     if not days:
         raise AtelierError(f"{folder} has no page yet; the job daily_retrain writes one, for example in `make demo`")

@@ -63,7 +63,11 @@ def make_server(home: Home, listen: str, port: int, names: tuple[str, ...] = ())
 
     allowed = home.settings.compute
     database = PublishedDatabase(
-        home.database, home.store, histories_path(home.root), threads=allowed.threads, memory_limit=allowed.memory_limit
+        home.database,
+        home.storage,
+        histories_path(home.root),
+        threads=allowed.threads,
+        memory_limit=allowed.memory_limit,
     )
 
     def tell(said: str) -> None:

@@ -33,7 +33,7 @@ def served_day(home: "Home", day: datetime | None) -> date:
     """
     from resources.model_store import ModelStore
 
-    models, name = ModelStore(home.store), f"{serving_model(home, day.date() if day else date.max)}_model"
+    models, name = ModelStore(home.storage), f"{serving_model(home, day.date() if day else date.max)}_model"
     ds = day.date() if day else models.last_day(name)
     models.pointer(name, ds)
     return ds

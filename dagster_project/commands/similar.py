@@ -84,7 +84,7 @@ def _print_like(
     from resources.encoders import encoder_of
     from resources.model_store import ModelStore
 
-    models = ModelStore(home.store)
+    models = ModelStore(home.storage)
     name = f"{IMAGE}_index"
     ds = day.date() if day else models.last_day(name)
     index = ImageIndex.load(models.bundle(name, models.pointer(name, ds)).path)
@@ -136,7 +136,7 @@ def _more(home: Home, model: str, article: str, k: int, stored: "pd.DataFrame") 
 
     name = f"{model}_index" if model == IMAGE else f"{model}_model"
     try:
-        bundle = ModelStore(home.store).bundle(name, str(stored["model_id"].iloc[0]))
+        bundle = ModelStore(home.storage).bundle(name, str(stored["model_id"].iloc[0]))
     except BundleError as error:
         click.echo(f"only {len(stored)} neighbours are stored, and more cannot be computed: {error}", err=True)
         return stored

@@ -27,7 +27,7 @@ def superseded() -> None:
     from resources.made_from import superseded as find
 
     home = Home.initialised()
-    found = find(home.store)
+    found = find(home.storage)
     for line in lines(found):
         click.echo(line)
     if not found:

@@ -73,7 +73,7 @@ def open_outfit_model(home: Home, ds: date) -> "OutfitModel":
     from atelier.outfits import OutfitModel
     from resources.model_store import ModelStore
 
-    models = ModelStore(home.store)
+    models = ModelStore(home.storage)
     try:
         champion = champions_of(home.open_store(), ds).get((MODEL, False))
         pointer = champion.model_id if champion else models.pointer(MODEL, ds)

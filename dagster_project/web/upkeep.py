@@ -88,7 +88,11 @@ class Upkeep:
             allowed = self._home.settings.compute
             path = self._database.histories
             rows = make_histories(
-                self._database.database, path, threads=allowed.threads, memory_limit=allowed.memory_limit
+                self._database.database,
+                path,
+                threads=allowed.threads,
+                memory_limit=allowed.memory_limit,
+                storage=self._home.storage,
             )
             self._tell(f"{path}: {rows:,} interactions sorted by customer, {path.stat().st_size / 2**20:,.1f} MiB")
 

@@ -17,8 +17,9 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
+from resources.bundle_manifest import MANIFEST, BundleManifest
 from resources.forgetting.partitions import EVIDENCE
-from resources.model_store import MANIFEST, Bundle, BundleManifest, ModelStore, read_manifest
+from resources.model_store import Bundle, ModelStore
 from resources.retailer import Home
 from resources.tables import REGISTRY
 
@@ -50,7 +51,7 @@ class CustomerBundles:
     """
 
     def __init__(self, home: Home, customers: Sequence[str]) -> None:
-        self._models = ModelStore(home.store)
+        self._models = ModelStore(home.storage)
         self._replaced: list[Bundle] = []
         self._visited: set[tuple[str, str]] = set()
         self.renamed: dict[str, str] = {}
@@ -58,7 +59,7 @@ class CustomerBundles:
         self._manifests: dict[tuple[str, str], BundleManifest] = {}
         for name in self._models.names():
             for identity in self._models.ids(name):
-                if (manifest := read_manifest(self._models.path(name, identity))) is not None:
+                if (manifest := self._models.manifest(name, identity)) is not None:
                     self._manifests[name, identity] = manifest
 
     def learned(self, first_days: Mapping[str, date]) -> dict[str, dict[str, date]]:
@@ -107,7 +108,7 @@ class CustomerBundles:
 
         if CUSTOMERS not in self._manifests[key].files:
             return []
-        ids = IdMap.load(self._models.path(*key) / CUSTOMERS)
+        ids = IdMap.load(self._models.file(*key, CUSTOMERS))
         wanted = pa.array(self._customers, pa.large_string())
         kept: list[str] = wanted.filter(pc.is_in(wanted, value_set=ids.values)).to_pylist()
         return kept

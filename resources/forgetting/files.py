@@ -15,8 +15,10 @@ from pathlib import Path
 
 from resources.forgetting.databases import forget_in_sqlite, is_sqlite
 from resources.forgetting.mentions import Mentions
+from resources.object_storage import COPIES
+from resources.promotions import FOLDER as PROMOTIONS
 from resources.retailer import Home
-from resources.storage import LOCKS, STAGING, replace_file, scratch_name
+from resources.storage import LOCKS, STAGING, Storage, replace_file, scratch_name
 from resources.suppression import KEY, LIST
 from resources.tables import REGISTRY
 
@@ -25,8 +27,8 @@ OF_DAY = re.compile(r"ds=(\d{4}-\d{2}-\d{2})")
 NOTE = """
 <p class="note none">Taken out, because it named a customer who was forgotten on request. Run <code>{again}</code>.</p>
 """
-#: What holds columns or numbers alone, and no text; such a file cannot name anybody.
-WITHOUT_NAMES = {"embedding_cache", "image_memory.parquet", LOCKS, STAGING}
+#: What holds columns or numbers alone, and no text; such a file cannot name anybody. Copies are removed as a whole.
+WITHOUT_NAMES = {"embedding_cache", "image_memory.parquet", LOCKS, STAGING, COPIES}
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,19 @@ def forget_in_files(home: Home, folders: list[Path], mentions: Mentions) -> Iter
         done = _clean(home, path, mentions)
         if done is not None:
             yield Cleaned(path, done or None)
+
+
+def forget_in_objects(storage: Storage, mentions: Mentions) -> Iterator[str]:
+    """Take customers out of the texts that a store on object storage holds beside its tables and models.
+
+    Yields the name of each that named one. In a local store they are files of the home, as all others.
+    """
+    if storage.is_local:
+        return
+    for name, text in storage.read_texts(storage.glob(f"{PROMOTIONS}/*.json")).items():
+        if mentions.within(text):
+            storage.put_text(mentions.redacted(text), name)
+            yield name
 
 
 def _files(home: Home, folder: Path) -> Iterator[Path]:

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 from resources.forgetting.bundles import CustomerBundles
 from resources.forgetting.databases import forget_in_postgres
-from resources.forgetting.files import forget_in_files
+from resources.forgetting.files import forget_in_files, forget_in_objects
 from resources.forgetting.mentions import Mentions
 from resources.forgetting.partitions import CustomerPartitions
 from resources.histories import histories_path, remove_histories
+from resources.kept_files import kept_files
 from resources.retailer import Home
 from resources.suppression import add_requests, suppression_of
 from resources.usage_lock import HomeInUse, alone
@@ -78,7 +79,7 @@ def forget(
         BundleError: likewise a bundle.
         SuppressionError: the list of earlier requests cannot be read.
     """
-    with alone(home):
+    with alone(home), kept_files(home):
         _refuse_runs(instance, is_at_work)
         done, mentions = Forgotten(), Mentions(customers)
         bundles = CustomerBundles(home, mentions.customers)
@@ -94,6 +95,7 @@ def forget(
                 done.left.append(file.path)
             else:
                 done.places.append((_named(home, file.path), file.done))
+        done.places += [(home.storage.location(name), "redacted") for name in forget_in_objects(home.storage, mentions)]
         done.places += [
             (f"Dagster's database {name}", f"{rows} rows redacted")
             for name, rows in forget_in_postgres(instance, mentions)
@@ -173,8 +175,9 @@ def _named(home: Home, path: Path) -> str:
 
 def _publish(home: Home) -> None:
     """Build ``atelier.duckdb`` anew: rows deleted from a file of DuckDB would stay in its free blocks."""
-    from resources.publishing import publish
+    from resources.publishing import COPY, publish
 
-    if any(home.root.glob(f"{home.database.name}*")):  # a publisher that was killed leaves an unfinished one
+    published = any(home.root.glob(f"{home.database.name}*")) or home.storage.exists(COPY)
+    if published:  # a publisher that was killed leaves an unfinished one
         allowed = home.settings.compute
         publish(home.open_store(), home.database, threads=allowed.threads, memory_limit=allowed.memory_limit)

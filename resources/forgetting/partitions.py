@@ -62,7 +62,7 @@ class CustomerPartitions:
     def __init__(self, home: Home, customers: Sequence[str], renamed: Mapping[str, str] | None = None) -> None:
         self._renamed = dict(renamed or {})
         self._store = home.open_store()
-        self._storage = open_storage(home.store)
+        self._storage = open_storage(home.storage)
         self._pointers = Pointers(self._storage)
         self._customers = list(customers)
         self._compute = home.settings.compute

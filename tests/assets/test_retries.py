@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import dagster as dg
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 import assets.stage
 from assets.isolation import Failed, run_isolated
@@ -30,6 +31,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
         TimeoutError("nobody answers"),
         OSError(errno.ESTALE, "stale file handle"),
         caused(AtelierError("cannot read"), OSError(errno.EBUSY, "busy")),
+        EndpointConnectionError(endpoint_url="http://objects"),
     ],
 )
 def test_what_may_pass_is_worth_another_attempt(error: Exception) -> None:

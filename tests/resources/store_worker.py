@@ -21,15 +21,20 @@ import numpy as np
 import pandas as pd  # noqa: F401 - pyarrow asks for it
 import pyarrow as pa
 import pyarrow.parquet
+import s3fs  # noqa: F401
 
 from resources.embedding_cache import EmbeddingCache
 from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
+from resources.object_storage import ObjectStorage
 
 FIRST = date(2020, 9, 20)
 DAYS = [FIRST + timedelta(days=i) for i in range(3)]
 ROWS = 2_000
 ENCODER = "tiny-0"
+#: What changes a folder, and what changes object storage.
+STEPS: Sequence[tuple[Any, str]] = ((os, "fsync"), (Path, "replace"))
+PUTS: Sequence[tuple[Any, str]] = ((ObjectStorage, "keep_file"), (ObjectStorage, "put_text"))
 
 
 def rows_of(version: int, rows: int = ROWS) -> pa.Table:
@@ -48,11 +53,11 @@ def rows_of(version: int, rows: int = ROWS) -> pa.Table:
     )
 
 
-def write_days(root: Path, version: int) -> None:
+def write_days(root: str, version: int) -> None:
     FeatureStore(root, threads=1).write_range("interactions", [(ds, rows_of(version)) for ds in DAYS])
 
 
-def publish_model(root: Path, version: int) -> None:
+def publish_model(root: str, version: int) -> None:
     def save(folder: Path) -> None:
         (folder / "config.json").write_text(str(version))
         (folder / "maps").mkdir()
@@ -61,21 +66,21 @@ def publish_model(root: Path, version: int) -> None:
     ModelStore(root).publish("als", FIRST, save, {"interactions": str(version)})
 
 
-def append_vectors(root: Path, version: int) -> None:
+def append_vectors(root: str, version: int) -> None:
     digests = [f"{i:064x}" for i in range(version * 10, version * 10 + 20)]
     vectors = np.repeat(np.array([int(d, 16) for d in digests], np.float32)[:, None], 4, axis=1)
     EmbeddingCache(root).append(ENCODER, digests, vectors)
 
 
-ACTIONS: dict[str, Callable[[Path, int], None]] = {
+ACTIONS: dict[str, Callable[[str, int], None]] = {
     "write": write_days,
     "model": publish_model,
     "vectors": append_vectors,
 }
 
 
-def die_at(step: int, calls: Sequence[tuple[Any, str]] = ((os, "fsync"), (Path, "replace"))) -> None:
-    """Have this process killed at its n-th step towards the disk.
+def die_at(step: int, calls: Sequence[tuple[Any, str]] = STEPS) -> None:
+    """Have this process killed at its n-th step towards the disk, or the storage.
 
     Args:
         step: n, from 1.
@@ -124,8 +129,8 @@ def killed(action: str, roots: list[str]) -> None:
     for step, root in enumerate(roots, 1):
 
         def work(step: int = step, root: str = root) -> None:
-            die_at(step)
-            ACTIONS[action](Path(root), 2)
+            die_at(step, PUTS if "://" in root else STEPS)
+            ACTIONS[action](root, 2)
 
         status = in_child(work)
         if os.WIFSIGNALED(status):
@@ -154,11 +159,11 @@ def meet(root: str, seconds: str) -> None:
     """Two processes write the same two days, one the third, while two read; prints what each one did."""
     deadline = time.monotonic() + float(seconds)
     works = [
-        lambda: keep_writing(Path(root), deadline, 3, [0, 1]),
-        lambda: keep_writing(Path(root), deadline, 4, [1, 0]),
-        lambda: keep_writing(Path(root), deadline, 5, [2]),
-        lambda: keep_reading(Path(root), deadline),
-        lambda: keep_reading(Path(root), deadline),
+        lambda: keep_writing(root, deadline, 3, [0, 1]),
+        lambda: keep_writing(root, deadline, 4, [1, 0]),
+        lambda: keep_writing(root, deadline, 5, [2]),
+        lambda: keep_reading(root, deadline),
+        lambda: keep_reading(root, deadline),
     ]
     children = []
     for work in works:
@@ -171,7 +176,7 @@ def meet(root: str, seconds: str) -> None:
         raise SystemExit(f"processes failed: {statuses}")
 
 
-def keep_writing(root: Path, deadline: float, first: int, days: list[int]) -> None:
+def keep_writing(root: str, deadline: float, first: int, days: list[int]) -> None:
     """Write those days again and again, each time as another version."""
     store = FeatureStore(root, threads=1)
     count = 0
@@ -182,7 +187,7 @@ def keep_writing(root: Path, deadline: float, first: int, days: list[int]) -> No
     os.write(1, f"wrote {count}\n".encode())  # one system call: the processes share the pipe
 
 
-def keep_reading(root: Path, deadline: float) -> None:
+def keep_reading(root: str, deadline: float) -> None:
     """Connect and query again and again: every day whole and of one version, twice the same within a connection."""
     store = FeatureStore(root, threads=1)
     count = 0

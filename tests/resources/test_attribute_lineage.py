@@ -23,7 +23,6 @@ from resources.attribute_lineage import MODEL, TABLE, LineageError, Tracer
 from resources.embedding_cache import EmbeddingCache
 from resources.encoders import BACKBONE, backbone_of, record_backbone
 from resources.feature_store import FeatureStore
-from resources.model_bundles import manifests
 from resources.model_store import ModelStore
 from resources.publishing import publish
 from resources.tables import REGISTRY
@@ -454,7 +453,7 @@ def test_the_view_keeps_the_rows_of_a_bundle_that_is_gone(
 def test_the_bundles_are_a_table(shop: Shop, database: Callable[[str], list[tuple[object, ...]]]) -> None:
     found = database("SELECT name, model_id, training_day, seed, code_version FROM model_bundles ORDER BY training_day")
     assert found == [(MODEL, shop.models.pointer(MODEL, ds), ds, 0, "abc") for ds in DAYS[:2]]
-    assert [m.model_id for m in manifests(shop.root / "store")] == sorted(str(row[1]) for row in found)
+    assert [m.model_id for m in shop.models.manifests()] == sorted(str(row[1]) for row in found)
     libraries = database("SELECT DISTINCT libraries['torch'] FROM model_bundles")
     assert libraries[0][0]
 

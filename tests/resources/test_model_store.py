@@ -10,6 +10,7 @@ import pytest
 
 from atelier.errors import BundleError, PartitionMissing
 from resources.model_store import ModelStore
+from resources.storage import Storage
 
 DAY = date(2020, 9, 22)
 UPSTREAMS = {"interactions/ds=2020-09-22": "ab", "articles/ds=2020-09-22": "cd"}
@@ -25,14 +26,21 @@ def saving(**files: str) -> Callable[[Path], None]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> ModelStore:
+def store(any_storage: Storage) -> ModelStore:
+    return ModelStore(any_storage)
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> ModelStore:
     return ModelStore(tmp_path)
 
 
-def test_a_bundle_is_found_by_its_recorded_id_and_by_its_day(store: ModelStore, tmp_path: Path) -> None:
+def test_a_bundle_is_found_by_its_recorded_id_and_by_its_day(store: ModelStore) -> None:
     bundle = store.publish("als", DAY, saving(), UPSTREAMS, seed=7, code_version="3", run_id="run-1")
 
-    assert bundle.path == tmp_path / "models" / "als" / bundle.model_id == store.path("als", bundle.model_id)
+    assert bundle.path == store.path("als", bundle.model_id)
+    assert store.exists("als", bundle.model_id)
+    assert (store.names(), store.ids("als"), store.days("als")) == (["als"], [bundle.model_id], [DAY])
     assert store.pointer("als", DAY) == bundle.model_id
     assert store.bundle("als", bundle.model_id) == bundle
     assert (bundle.path / "sub" / "weights.safetensors").read_text() == "w"
@@ -42,7 +50,7 @@ def test_a_bundle_is_found_by_its_recorded_id_and_by_its_day(store: ModelStore, 
     assert set(manifest.files) == {"config.json", "sub/weights.safetensors"}
     assert "numpy" in manifest.libraries
     assert "run-1" not in (bundle.path / "manifest.json").read_text()
-    pointer = (tmp_path / "models" / "als" / "ds=2020-09-22.json").read_text()
+    (pointer,) = store.storage.read_texts(["models/als/ds=2020-09-22.json"]).values()
     assert pointer.count("\n") == 1
     assert json.loads(pointer)["run_id"] == "run-1"
 
@@ -97,25 +105,24 @@ def test_what_is_missing_is_named_with_its_remedy(store: ModelStore, tmp_path: P
     for name, identity in (("../als", "0" * 32), ("als", "../../etc"), ("als", "latest")):
         with pytest.raises(ValueError, match=r"letters, digits|not a model id"):
             store.bundle(name, identity)
-    with pytest.raises(ValueError, match="local folder"):
-        ModelStore("s3://bucket")
 
 
 @pytest.mark.parametrize("unsafe", ["weights.pkl", "model.pt", "weights.npy", "code.py", "noext", "manifest.json"])
-def test_files_that_are_unsafe_to_load_are_refused(store: ModelStore, tmp_path: Path, unsafe: str) -> None:
+def test_files_that_are_unsafe_to_load_are_refused(local: ModelStore, tmp_path: Path, unsafe: str) -> None:
     with pytest.raises(BundleError, match=f"may not save {unsafe}"):
-        store.publish("als", DAY, saving(**{"config.json": "{}", unsafe: "x"}), UPSTREAMS)
+        local.publish("als", DAY, saving(**{"config.json": "{}", unsafe: "x"}), UPSTREAMS)
     assert not (tmp_path / "models").exists()
 
 
-def test_links_and_empty_bundles_are_refused(store: ModelStore) -> None:
+def test_links_and_empty_bundles_are_refused(local: ModelStore) -> None:
     with pytest.raises(BundleError, match="saved no file"):
-        store.publish("als", DAY, lambda folder: None, UPSTREAMS)
+        local.publish("als", DAY, lambda folder: None, UPSTREAMS)
     with pytest.raises(BundleError, match=r"may not save link\.json"):
-        store.publish("als", DAY, lambda folder: (folder / "link.json").symlink_to("/etc/hostname"), UPSTREAMS)
+        local.publish("als", DAY, lambda folder: (folder / "link.json").symlink_to("/etc/hostname"), UPSTREAMS)
 
 
-def test_a_damaged_bundle_is_not_opened(store: ModelStore, tmp_path: Path) -> None:
+def test_a_damaged_bundle_is_not_opened(local: ModelStore, tmp_path: Path) -> None:
+    store = local
     bundle = store.publish("als", DAY, saving(), UPSTREAMS)
     weights = bundle.path / "sub" / "weights.safetensors"
     weights.write_text("v")

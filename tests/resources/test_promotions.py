@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.model_store import Bundle, BundleManifest
+from resources.bundle_manifest import BundleManifest
+from resources.model_store import Bundle
 from resources.promotions import FOLDER, PromotionError, Promotions, rows, serving_model
 from resources.recipes import Recipe, recipe_of, recipe_of_bundle
 from resources.retailer import Home, Settings, write_settings

@@ -42,14 +42,14 @@ def finish(process: subprocess.Popen[str]) -> str:
     return out
 
 
-def act(action: str, version: int, root: Path) -> None:
+def act(action: str, version: int, root: Path | str) -> None:
     """Do the worker's action here, undisturbed."""
     spec = importlib.util.spec_from_file_location("store_worker", WORKER)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.ACTIONS[action](root, version)
+    module.ACTIONS[action](str(root), version)
 
 
 def killed_at_every_step(action: str, tmp_path: Path, steps: int) -> list[Path]:
@@ -155,3 +155,42 @@ def test_writers_and_readers_meet(tmp_path: Path) -> None:
     versions(store)
     store.vacuum(NOW)
     assert len(list(root.rglob("*.parquet"))) == 3
+
+
+def test_on_object_storage_a_write_killed_between_two_puts_leaves_whole_partitions(store_url: str) -> None:
+    roots = [f"{store_url}/killed-{i}" for i in range(7)]
+    for root in roots:
+        act("write", 1, root)
+    outcomes = finish(start("killed", "write", *roots)).split()
+    assert outcomes == ["killed"] * 6 + ["finished"]
+    # each day is the PUT of a file, and then that of its pointer
+    seen = [versions(FeatureStore(root, threads=1)) for root in roots]
+    assert [found.count("v2") for found in seen] == [0, 0, 1, 1, 2, 2, 3]
+    act("write", 2, roots[1])
+    assert versions(FeatureStore(roots[1])) == ["v2"] * 3
+    removed = FeatureStore(roots[1]).vacuum(NOW)
+    assert sum(name.endswith(".parquet") for name in removed) == 3, "the files of the first version"
+    assert sum(name.startswith("_staging/") for name in removed) == 1, "what the killed process left on this machine"
+
+
+def test_on_object_storage_a_model_killed_between_two_puts_leaves_the_old_one(store_url: str) -> None:
+    roots = [f"{store_url}/killed-{i}" for i in range(5)]
+    for root in roots:
+        act("model", 1, root)
+    assert finish(start("killed", "model", *roots)).split() == ["killed"] * 4 + ["finished"]
+    stores = [ModelStore(root) for root in roots]
+    models = [store.pointer("als", FIRST) for store in stores]
+    assert models[:4] == [models[0]] * 4 != models[4:]
+    # the manifest is the third file that is put: before it the new folder is no bundle
+    assert [len(list(store.manifests())) for store in stores] == [1, 1, 1, 2, 2]
+    act("model", 2, roots[1])
+    assert stores[1].pointer("als", FIRST) == models[4]
+    assert (stores[1].bundle("als", models[4]).path / "config.json").read_text() == "2"
+
+
+def test_on_object_storage_writers_and_readers_meet(store_url: str) -> None:
+    act("write", 1, store_url)
+    done = finish(start("meet", store_url, 2)).split()
+    assert sorted(done[::2]) == ["read"] * 2 + ["wrote"] * 3
+    assert min(map(int, done[1::2])) > 0
+    assert len(set(versions(FeatureStore(store_url)))) > 1, "the days were written by different processes"

@@ -79,22 +79,22 @@ def lists(model: Recommender[Any], model_id: str) -> pd.DataFrame:
     return found.assign(reasons=reasons)
 
 
-def make(root: Path) -> Home:
-    """Make the home."""
+def make(root: Path, store: str | None = None) -> Home:
+    """Make the home; with the URL of object storage, its store lies there."""
     home = Home(root)
-    write_settings(home, Settings(source="sample", path="retailer", first_day=FIRST, last_day=THIRD))
+    write_settings(home, Settings(source="sample", path="retailer", first_day=FIRST, last_day=THIRD, store=store))
     write_dagster_yaml(home)
-    store, models = FeatureStore(home.store, threads=1), ModelStore(home.store)
+    tables, models = FeatureStore(home.storage, threads=1), ModelStore(home.storage)
     people = pd.DataFrame({"customer_id": CUSTOMERS, "age": 30, "profile": None})
     later = people.assign(age=31)
-    store.write_range("customers", [(FIRST, people), (SECOND, people), (THIRD, later)])
-    store.write_range("interactions", [(ds, interactions(ds)) for ds in DAYS])
-    store.write("rejected", FIRST, rejected(), part="customers")
+    tables.write_range("customers", [(FIRST, people), (SECOND, people), (THIRD, later)])
+    tables.write_range("interactions", [(ds, interactions(ds)) for ds in DAYS])
+    tables.write("rejected", FIRST, rejected(), part="customers")
     for ds in (SECOND, THIRD):
-        _train(store, models, ds)
-    store.write("interactions", THIRD, interactions(THIRD))
+        _train(tables, models, ds)
+    tables.write("interactions", THIRD, interactions(THIRD))
     _others(home)
-    publish(store, home.database, threads=1)
+    publish(tables, home.database, threads=1)
     return home
 
 
@@ -119,7 +119,7 @@ def _index(folder: Path) -> None:
 
 def _others(home: Home) -> None:
     """Pages, logs, results of studies, and a database as Dagster keeps it."""
-    shown = FeatureStore(home.store).read("recommendations", THIRD).to_pandas()
+    shown = FeatureStore(home.storage).read("recommendations", THIRD).to_pandas()
     who = {"both": [GONE[0], OTHERS[0]], "others": OTHERS[:2]}
     home.reports.mkdir()
     for name, customers in who.items():
