@@ -91,7 +91,7 @@ def steps_in_processes(preload: Preload) -> dg.ExecutorDefinition:
         preload: what the server of the steps imports.
     """
 
-    @dg.executor(name="steps_in_processes", requirements=dg.multiple_process_executor_requirements())
+    @dg.executor(name="multiprocess", requirements=dg.multiple_process_executor_requirements())
     def executor(_context: dg.InitExecutorContext) -> dg.Executor:
         return StepsInProcesses(preload)
 

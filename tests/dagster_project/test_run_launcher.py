@@ -1,9 +1,8 @@
 """A run whose process was killed ends, and holds the queue no longer."""
 
 import logging
+import multiprocessing
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +13,11 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 
-import dagster_project
 from dagster_project import run_locks
 from dagster_project.commands.init import write_dagster_yaml
 from dagster_project.run_launcher import OneMachineRunLauncher
 from dagster_project.run_locks import held, hold, process_is_gone
 from resources.retailer import Home
-
-REPOSITORY = Path(dagster_project.__file__).resolve().parent.parent
 
 
 @dg.job
@@ -38,15 +34,6 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
         yield made
 
 
-HOLD = """
-import sys
-import dagster as dg
-from dagster_project.run_locks import hold
-with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
-    hold(instance, sys.argv[2])
-"""
-
-
 def started(instance: dg.DagsterInstance) -> dg.DagsterRun:
     """A run as it is in the storage before its executor has taken its lock."""
     return instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED)
@@ -55,7 +42,10 @@ def started(instance: dg.DagsterInstance) -> dg.DagsterRun:
 def killed_run(instance: dg.DagsterInstance) -> dg.DagsterRun:
     """A run as one that was killed leaves it: another process has held its lock, and has ended."""
     run = started(instance)
-    subprocess.run([sys.executable, "-c", HOLD, instance.root_directory, run.run_id], cwd=REPOSITORY, check=True)
+    process = multiprocessing.get_context("fork").Process(target=hold, args=(instance, run.run_id))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
     return run
 
 
