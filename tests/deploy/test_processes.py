@@ -30,8 +30,8 @@ pytestmark = [
 
 DAYS = [date(2025, 3, 3) + timedelta(days=n) for n in range(3)]
 QUEUED_FIRST, INTERRUPTED, LAST = DAYS
-#: What most runs ingest; the last one ingests all of a day.
-TABLES = ("articles", "customers", "interactions")
+#: What most runs ingest, with a step that has a slot of a pool; the last one ingests all of a day.
+SOME = ("articles", "customers", "interactions", "ingested_store")
 SECONDS = 240
 
 EVENTS = """query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events {
@@ -177,7 +177,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 
 def test_a_day_waits_for_a_killed_daemon_and_outlives_a_killed_database(deployment: Deployment) -> None:
     deployment.containers.kill("daemon")
-    run_id = deployment.server.launch("ingest", QUEUED_FIRST, *TABLES)
+    run_id = deployment.server.launch("ingest", QUEUED_FIRST, *SOME)
     assert deployment.until_run(run_id, "QUEUED") == "QUEUED"
     deployment.containers.start("daemon")
     assert deployment.until_run(run_id, "STARTED") == "STARTED"
@@ -185,7 +185,7 @@ def test_a_day_waits_for_a_killed_daemon_and_outlives_a_killed_database(deployme
     deployment.restart("postgres")
     ended = deployment.until_run(run_id)
     if ended != "SUCCESS":  # it could not write an event, and has ended: nothing holds the queue
-        run_id = deployment.server.launch("ingest", QUEUED_FIRST, *TABLES)
+        run_id = deployment.server.launch("ingest", QUEUED_FIRST, *SOME)
         assert deployment.until_run(run_id) == "SUCCESS", deployment.containers.said()
     kinds = [event.get("eventType") for event in deployment.events(run_id)]
     assert {"RUN_ENQUEUED", "RUN_STARTING", "RUN_SUCCESS"} <= set(kinds)
@@ -195,7 +195,7 @@ def test_a_day_waits_for_a_killed_daemon_and_outlives_a_killed_database(deployme
 
 
 def test_a_run_whose_code_location_was_killed_fails_is_told_of_and_can_be_run_again(deployment: Deployment) -> None:
-    killed, again = (deployment.server.launch("ingest", INTERRUPTED, *TABLES) for _ in range(2))
+    killed, again = (deployment.server.launch("ingest", INTERRUPTED, *SOME) for _ in range(2))
     assert deployment.until_run(killed, "STARTED") == "STARTED"
     deployment.containers.kill("code-location")
     assert deployment.until_run(killed) == "FAILURE"
