@@ -16,6 +16,8 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import InProcessExecutor
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
+from dagster_project.run_locks import hold
+
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import PlanOrchestrationContext
     from dagster._core.execution.plan.plan import ExecutionPlan
@@ -31,7 +33,7 @@ FORKS = sys.platform == "linux"
 Preload = Literal["tables", "models"]
 
 
-def steps_in_processes(preload: Preload) -> dg.ExecutorDefinition:
+class StepsInProcesses(MultiprocessExecutor):
     """Two steps at once, each in a process of its own: a step that is killed takes no other with it.
 
     Where :data:`FORKS` holds, a step is forked from a server that has imported a module of
@@ -40,35 +42,66 @@ def steps_in_processes(preload: Preload) -> dg.ExecutorDefinition:
     Args:
         preload: what the server imports: what every step needs, or what models need as well.
     """
-    start_method = {"forkserver": {"preload_modules": _modules(preload)}} if FORKS else {"spawn": {}}
-    return dg.multiprocess_executor.configured({"max_concurrent": STEPS_AT_ONCE, "start_method": start_method})
 
-
-class IngestExecutor(MultiprocessExecutor):
-    """A range of days in processes, as :func:`steps_in_processes` has it, and a single day in the run's own process.
-
-    The steps of a single day take about a second each. To import everything a second time, in the server, would cost
-    more than all of them together, and a day that is lost to a killed step is read again as quickly.
-    """
+    def __init__(self, preload: Preload) -> None:
+        super().__init__(
+            RetryMode.ENABLED,
+            STEPS_AT_ONCE,
+            start_method="forkserver" if FORKS else "spawn",
+            explicit_forkserver_preload=_modules(preload),
+        )
 
     def execute(
         self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
     ) -> Iterator[dg.DagsterEvent]:
         """Execute the steps of a run; yields Dagster's events."""
+        hold(plan_context.instance, plan_context.run_id)
+        return self.execute_steps(plan_context, execution_plan)
+
+    def execute_steps(
+        self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
+    ) -> Iterator[dg.DagsterEvent]:
+        """Where the steps of a run are executed."""
+        return super().execute(plan_context, execution_plan)
+
+
+class IngestExecutor(StepsInProcesses):
+    """A range of days as :class:`StepsInProcesses` has it, and a single day in the run's own process.
+
+    The steps of a single day take about a second each. To import everything a second time, in the server, would cost
+    more than all of them together, and a day that is lost to a killed step is read again as quickly.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("tables")
+
+    def execute_steps(
+        self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
+    ) -> Iterator[dg.DagsterEvent]:
+        """A single day here, a range in processes."""
         if ONE_DAY in plan_context.dagster_run.tags:
             return InProcessExecutor(self.retries).execute(plan_context, execution_plan)
-        return super().execute(plan_context, execution_plan)
+        return super().execute_steps(plan_context, execution_plan)
+
+
+def steps_in_processes(preload: Preload) -> dg.ExecutorDefinition:
+    """The executor of the code location and of jobs, see :class:`StepsInProcesses`.
+
+    Args:
+        preload: what the server of the steps imports.
+    """
+
+    @dg.executor(name="multiprocess", requirements=dg.multiple_process_executor_requirements())
+    def executor(_context: dg.InitExecutorContext) -> dg.Executor:
+        return StepsInProcesses(preload)
+
+    return executor
 
 
 @dg.executor(name="ingest", requirements=dg.multiple_process_executor_requirements())
 def ingest_executor(_context: dg.InitExecutorContext) -> dg.Executor:
     """The executor of the job ``ingest``, see :class:`IngestExecutor`."""
-    return IngestExecutor(
-        RetryMode.ENABLED,
-        STEPS_AT_ONCE,
-        start_method="forkserver" if FORKS else "spawn",
-        explicit_forkserver_preload=_modules("tables"),
-    )
+    return IngestExecutor()
 
 
 @contextmanager

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.utils import make_new_run_id
 
 from assets.on_demand import STAGES
 from assets.stage import Stage
 from atelier.errors import AtelierError
 from dagster_project.build import build_defs
+from dagster_project.run_locks import held
 from resources.retailer import Home
 
 #: Typed config of stages, by stage.
@@ -56,10 +58,10 @@ def run_job(
         raise_on_error: whether a failed step raises.
     """
     days: dict[str, Any] = {"partition_key": first.isoformat()} if last is None else {"tags": _range(first, last)}
-    found = definitions.get_repository_def().get_job(job)
-    return found.execute_in_process(
-        instance=instance, raise_on_error=raise_on_error, run_config=_run_config(config, log_level), **days
-    )
+    found, run_id = definitions.get_repository_def().get_job(job), make_new_run_id()
+    options: dict[str, Any] = {"run_config": _run_config(config, log_level), "run_id": run_id, **days}
+    with held(instance, run_id):
+        return found.execute_in_process(instance=instance, raise_on_error=raise_on_error, **options)
 
 
 def run_job_in_processes(

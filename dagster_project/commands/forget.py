@@ -14,8 +14,6 @@ from dagster_project.terminal import clean
 from resources.retailer import Home
 
 if TYPE_CHECKING:
-    import dagster as dg
-
     from resources.forgetting.forgetting import Forgotten
 
 
@@ -41,13 +39,14 @@ def forget(customers: tuple[str, ...], file: Path | None, yes: bool) -> None:
     if not yes:
         click.confirm(f"Remove {len(named):,} customer(s) from {home.root}? This cannot be undone", abort=True)
     from dagster_project.commands.backfill import name_dagster
+    from dagster_project.run_locks import process_is_gone
     from resources.forgetting.forgetting import forget as forget_customers
 
     name_dagster(home)
     import dagster as dg
 
     with dg.DagsterInstance.get() as instance:
-        done = forget_customers(home, instance, named, is_at_work=lambda run: is_at_work(instance, run))
+        done = forget_customers(home, instance, named, is_at_work=lambda run: not process_is_gone(instance, run.run_id))
     for line in lines(home, done, len(named)):
         click.echo(clean(line))
     if done.left:
@@ -68,14 +67,6 @@ def named_customers(customers: tuple[str, ...], file: Path | None) -> list[str]:
     if not found:
         raise NobodyNamed("no customer is named: give identifiers, or --from a file with one a line")
     return found
-
-
-def is_at_work(instance: "dg.DagsterInstance", run: "dg.DagsterRun") -> bool:
-    """Whether the process of a run that has not ended is there; one that has not noted its process counts as such."""
-    from dagster_project.run_launcher import is_alive, process_of
-
-    pid = process_of(instance, run.run_id)
-    return pid is None or is_alive(pid)
 
 
 def lines(home: Home, done: "Forgotten", customers: int) -> Iterator[str]:

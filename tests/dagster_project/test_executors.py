@@ -21,6 +21,7 @@ from atelier.errors import AtelierError
 from dagster_project.build import build_defs
 from dagster_project.commands.init import write_dagster_yaml
 from dagster_project.run import run_job_in_processes
+from dagster_project.run_locks import process_is_gone
 from resources.feature_store import FeatureStore
 from resources.retailer import Home, Settings, write_settings
 
@@ -62,6 +63,7 @@ def launched(home: Home, *options: str) -> Iterator[tuple[dg.DagsterRun, list[dg
     assert ran.returncode == 0, ran.stderr[-3000:]
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         (run,) = instance.get_runs()
+        assert process_is_gone(instance, run.run_id), "its executor has held no lock"
         yield run, instance.all_logs(run.run_id)
 
 

@@ -19,7 +19,7 @@ from dagster_shared.error import SerializableErrorInfo
 from dagster_shared.serdes import serialize_value
 
 import dagster_project
-from dagster_project import ui
+from dagster_project import code_server, ui
 from dagster_project.commands.init import write_dagster_yaml
 from resources.retailer import Home, Settings, write_settings
 
@@ -46,7 +46,7 @@ def children(pid: int) -> list[int]:
     ]
 
 
-def until(done: Callable[[], bool], code: ui.CodeServer) -> None:
+def until(done: Callable[[], bool], code: code_server.CodeServer) -> None:
     """Look after the code server, as `make ui` does, until something is so."""
     deadline = time.monotonic() + SECONDS
     while not done():
@@ -58,7 +58,7 @@ def until(done: Callable[[], bool], code: ui.CodeServer) -> None:
 @pytest.mark.end_to_end
 @pytest.mark.skipif(sys.platform != "linux", reason="the processes are found in /proc")
 def test_a_code_server_comes_back_whichever_of_its_processes_is_killed(home: Home) -> None:
-    with ui.CodeServer() as code:
+    with code_server.CodeServer() as code:
         until(code.is_ready, code)
         outer = code._process.pid
         (inner,) = children(outer)
@@ -75,7 +75,7 @@ def test_a_code_server_comes_back_whichever_of_its_processes_is_killed(home: Hom
 
 def test_a_port_in_use_is_named_and_nothing_is_started(home: Home) -> None:
     with socket.socket() as taken:
-        taken.bind((ui.HOST, 0))
+        taken.bind((code_server.HOST, 0))
         taken.listen()
         port = taken.getsockname()[1]
         done = subprocess.run(
@@ -92,14 +92,14 @@ def test_a_port_in_use_is_named_and_nothing_is_started(home: Home) -> None:
 
 
 def test_a_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ui, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(code_server, "GRACE_SECONDS", 0.2)
     ignoring = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
     process = subprocess.Popen([sys.executable, "-c", ignoring], stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
     process.stdout.readline()
-    ui.end(process)
+    code_server.end(process)
     assert process.returncode == -signal.SIGKILL
-    ui.end(process)  # it has ended already
+    code_server.end(process)  # it has ended already
 
 
 def test_no_other_port_is_offered_where_dagster_serves_the_home_already(home: Home) -> None:
@@ -108,7 +108,7 @@ def test_no_other_port_is_offered_where_dagster_serves_the_home_already(home: Ho
     with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
         instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), "SCHEDULER", "1", []))
     with socket.socket() as taken:
-        taken.bind((ui.HOST, 0))
+        taken.bind((code_server.HOST, 0))
         taken.listen()
         with pytest.raises(ui.PortInUse, match=rf"and Dagster runs on {home.dagster} already: end it") as refused:
             ui.check_port(taken.getsockname()[1], home.dagster)
@@ -142,13 +142,13 @@ def test_definitions_that_cannot_be_loaded_are_told_once_and_tried_again_ever_la
 ) -> None:
     now, client = [1000.0], Broken()
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(ui.CodeServer, "_start", lambda _: SimpleNamespace(poll=lambda: None))
-    code = ui.CodeServer()
+    monkeypatch.setattr(code_server.CodeServer, "_start", lambda _: SimpleNamespace(poll=lambda: None))
+    code = code_server.CodeServer()
     monkeypatch.setattr(code, "_client", client)
     monkeypatch.setattr(code, "_ready", True)  # it was loaded before
     for _ in range(400):
         code.look()
-        now[0] += ui.LOOK_SECONDS
+        now[0] += code_server.LOOK_SECONDS
     assert 5 <= client.reloads <= 12, "in twenty minutes"
     said = capsys.readouterr().err
     assert said.count("SyntaxError: line 7") == 1
