@@ -31,7 +31,19 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.full_size_figures import WHOLE, Row, append, days_table, plot, read, shares_table, stage_table, summed
+from benchmarks.full_size_figures import (
+    DAYS,
+    WHOLE,
+    Row,
+    append,
+    conditions,
+    days_table,
+    plot,
+    read,
+    shares_table,
+    stage_table,
+    summed,
+)
 from benchmarks.full_size_retailer import FIRST_DAY, LATER, history_ends
 from benchmarks.processes import Use, Watch, sample_until_all_ended, start
 
@@ -215,8 +227,8 @@ def report(rows: Sequence[Row]) -> str:
         for name in stages():
             found = [row for row in own if row.stage == name]
             if found:
-                parts.append(f"## {share:.0%}: {name}\n\n{stage_table(found)}")
-        days = [[row for row in own if row.stage == day] for day in ("day1", "day2")]
+                parts.append(f"## {share:.0%}: {name}\n\n{stage_table(found)}\n\n{conditions(found)}")
+        days = [[row for row in own if row.stage == day] for day in DAYS]
         if all(days):
             parts.append(f"## {share:.0%}: the day after beside the first\n\n{days_table(*days)}")
     for name in stages():

@@ -18,6 +18,10 @@ WHOLE = "the whole run"
 #: Steps below this many seconds are told together in tables of shares, and not judged: they are start-up.
 SMALL = 10.0
 DRAWN = 5
+#: The stages that are a day of the daily job.
+DAYS = ("day1", "day2")
+#: Of the daily job at the full size, on two cores.
+MOST_SECONDS, MOST_MEMORY = 3600.0, 12 * GIB
 
 
 class Row(BaseModel, frozen=True, extra="forbid"):
@@ -98,6 +102,18 @@ def stage_table(rows: Sequence[Row]) -> str:
             f"| {_shown(row.read, GB, 2)} | {_shown(row.written, GB, 2)} |"
         )
     return "\n".join(lines)
+
+
+def conditions(rows: Sequence[Row]) -> str:
+    """How busy the machine was when the stage began, and at the full size whether a day keeps its goals."""
+    (whole,) = [row for row in rows if row.step == WHOLE]
+    said = [] if whole.complete else ["Not complete."]
+    if whole.load is not None:
+        said.append(f"The machine's load average was {whole.load:.1f} when it began.")
+    if whole.share == 1 and whole.stage in DAYS:
+        kept = whole.wall < MOST_SECONDS and (whole.peak or 0) <= MOST_MEMORY
+        said.append(f"Under {MOST_SECONDS / 60:.0f} minutes, no process above 12 GiB: {'yes' if kept else 'no'}.")
+    return " ".join(said)
 
 
 def _shown(value: float | None, unit: float, digits: int) -> str:

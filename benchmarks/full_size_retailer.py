@@ -301,7 +301,8 @@ def rows_of_days(interactions: int) -> Ints:
     days = np.arange(HISTORY + LATER)
     weights = (1.0 + 0.25 * ((days + 3) % 7 >= 5)) * (1.0 + 0.2 * np.sin(2 * np.pi * days / 365.25))
     ends = np.round(np.cumsum(weights) / weights[:HISTORY].sum() * interactions).astype(np.int64)
-    return np.diff(ends, prepend=0)
+    rows: Ints = np.diff(ends, prepend=0)
+    return rows
 
 
 class _OnSale:

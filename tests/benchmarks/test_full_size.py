@@ -181,6 +181,15 @@ def test_the_day_after_beside_the_first() -> None:
     assert table[2:] == ["| als_model | 60.0 | 30.0 | 30.0 | 15.0 | 0.50 |"]
 
 
+def test_goals_are_those_of_a_day_at_the_full_size() -> None:
+    whole = row(1, WHOLE, 100.0, wall=3599.0, peak=12 * 2**30)
+    assert figures.conditions([whole]) == "Under 60 minutes, no process above 12 GiB: yes."
+    for worse in ({"wall": 3600.0}, {"peak": 12 * 2**30 + 1}):
+        assert figures.conditions([whole.model_copy(update=worse)]).endswith("no.")
+    smaller = whole.model_copy(update={"share": 0.1, "load": 2.5, "complete": False})
+    assert figures.conditions([smaller]) == "Not complete. The machine's load average was 2.5 when it began."
+
+
 def test_the_plot_shows_the_line() -> None:
     drawn = figures.plot(ROWS)
     assert drawn.startswith("<svg")
