@@ -182,7 +182,12 @@ def _steps(folder: Path, attempt: Attempt) -> list[Row]:
             run_id = record.dagster_run.run_id
             processes = {step: pid for pid, step in steps_of_run(instance, run_id).items()}
             for each in sorted(instance.get_run_step_stats(run_id), key=lambda each: each.end_time or 0.0):
-                if each.start_time is None or each.end_time is None or each.status != dg.StepEventStatus.SUCCESS:
+                if (
+                    each.start_time is None
+                    or each.end_time is None
+                    or each.status is None
+                    or each.status.value != "SUCCESS"
+                ):
                     continue
                 use = attempt.uses.get(processes.get(each.step_key, 0))
                 figures = asdict(use) if use else {}

@@ -5,6 +5,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import dagster as dg
@@ -21,6 +22,7 @@ from benchmarks import full_size_retailer as retailer
 from benchmarks.full_size_figures import WHOLE, Row
 from benchmarks.full_size_job import home_in, not_made
 from benchmarks.processes import Use
+from dagster_project.commands.init import write_dagster_yaml
 from resources.retailer import Settings, write_settings
 
 SIZE = retailer.Size(articles=300, customers=200, interactions=12_000)
@@ -240,6 +242,37 @@ def test_an_attempt_is_kept_and_found_again(tmp_path: Path) -> None:
     assert bench.Attempt.load_from(tmp_path / "running.json") == attempt
     (whole,) = bench.collect(tmp_path, attempt, complete=False)
     assert (whole.step, whole.wall, whole.processor, whole.complete) == (WHOLE, 10.0, 2.0, False)
+
+
+@dg.op
+def works() -> None:
+    """A step that succeeds."""
+
+
+@dg.op
+def fails() -> None:
+    """A step that does not."""
+    raise ValueError("on purpose")
+
+
+@dg.job
+def two_steps() -> None:
+    """One step of each kind."""
+    works()
+    fails()
+
+
+def test_steps_that_succeeded_are_told(tmp_path: Path) -> None:
+    """Of the runs that an attempt began; figures of processes are those of the step's, where it had one."""
+    home = home_in(tmp_path)
+    write_dagster_yaml(home)
+    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+        two_steps.execute_in_process(instance=instance, raise_on_error=False)
+        began = time.time()
+        two_steps.execute_in_process(instance=instance, raise_on_error=False)
+    step, whole = bench.collect(tmp_path, bench.Attempt(1, "day1", began, time.time(), 5, 1.5, {}), complete=False)
+    assert (step.step, step.processor, whole.step) == ("works", None, WHOLE)
+    assert 0 < step.wall < whole.wall
 
 
 def test_complete_stages_are_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
