@@ -18,7 +18,7 @@ endif
 export ATELIER_HOME
 override export DAGSTER_HOME = $(ATELIER_HOME)/dagster
 
-.PHONY: help setup demo test test-fast ui report serve lint types format bench lock docs clean
+.PHONY: help setup demo test test-fast ui report serve lint types format bench bench-full-size lock docs clean
 
 help:            ## what there is
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
