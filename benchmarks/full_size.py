@@ -1,6 +1,7 @@
 """A retailer of H&M's size through the whole daily job: what every step takes.
 
-    python -m benchmarks.full_size FOLDER --share 0.01 [--stages make ingest] [--plot docs/full_size.svg]
+    python -m benchmarks.full_size FOLDER --share 0.01 [--stages make ingest] [--epochs 5]
+        [--plot docs/full_size.svg]
 
 ``FOLDER`` keeps the generated files, a home for each share, and the figures (``figures.jsonl``). Whoever runs it again
 goes on where it was: a stage that is complete is not run again, and of a job that was interrupted only that is made
@@ -13,7 +14,9 @@ which a day does not have. Tables of every share that was measured are printed a
 * ``later``: ``ingest`` of the days up to the one on which the first day's lists can be judged;
 * ``judge``: these lists judged.
 
-Jobs run as they do every night, two steps at once, each in a process of its own. Linux only.
+Jobs run as they do every night, two steps at once, each in a process of its own. hybrid and transformer train until
+their lists get no better, which is after another number of epochs for each share; ``--epochs`` bounds it, for who
+compares shares. Linux only.
 
 What belongs here: the stages, watching their processes, what is printed. What does not: what is made of the figures
 (:mod:`benchmarks.full_size_figures`), what is done in each stage (:mod:`benchmarks.full_size_job`).
@@ -69,9 +72,10 @@ class Stage:
     first: date
     last: date | None = None
 
-    def command(self, folder: Path, share: float) -> list[str | Path]:
+    def command(self, folder: Path, share: float, epochs: int | None = None) -> list[str | Path]:
         """The process that does it."""
-        given = [f"--share={share}", f"--first={self.first}", *([f"--last={self.last}"] if self.last else [])]
+        options = {"share": share, "first": self.first, "last": self.last, "epochs": epochs}
+        given = [f"--{name}={value}" for name, value in options.items() if value is not None]
         return [sys.executable, "-m", "benchmarks.full_size_job", folder, self.job, *given]
 
 
@@ -101,6 +105,7 @@ class Attempt:
         ended: the same, when it was last looked at.
         root: the id of its process.
         load: the load average when it began.
+        epochs: of models that train in epochs, at most; None: as by default.
         uses: by process id.
     """
 
@@ -110,6 +115,7 @@ class Attempt:
     ended: float
     root: int
     load: float
+    epochs: int | None
     uses: dict[int, Use]
 
     def save(self, file: Path) -> None:
@@ -126,8 +132,8 @@ class Attempt:
         return cls(uses=uses, **told)
 
 
-def run(folder: Path, stage: Stage, share: float) -> Attempt:
-    """Run a stage and watch its processes.
+def run(folder: Path, stage: Stage, share: float, epochs: int | None) -> None:
+    """Run a stage and watch its processes; the attempt is kept in the folder.
 
     Raises:
         CalledProcessError: it failed; its figures up to then are kept.
@@ -135,9 +141,9 @@ def run(folder: Path, stage: Stage, share: float) -> Attempt:
     environment = os.environ | {"DAGSTER_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1"}
     folder.mkdir(parents=True, exist_ok=True)
     log, watch, load = folder / f"{stage.name}.log", Watch(), os.getloadavg()[0]
-    command, began = stage.command(folder, share), time.time()
+    command, began = stage.command(folder, share, epochs), time.time()
     process = start(command, REPOSITORY, environment, log)
-    attempt = Attempt(share, stage.name, began, began, process.pid, load, watch.uses)
+    attempt = Attempt(share, stage.name, began, began, process.pid, load, epochs, watch.uses)
 
     def look() -> None:
         watch.look()
@@ -151,7 +157,6 @@ def run(folder: Path, stage: Stage, share: float) -> Attempt:
     if status:
         sys.stderr.write(log.read_text(encoding="utf-8", errors="replace")[-TAIL:])
         raise subprocess.CalledProcessError(status, [str(word) for word in command])
-    return attempt
 
 
 def collect(folder: Path, attempt: Attempt, *, complete: bool) -> list[Row]:
@@ -164,6 +169,7 @@ def collect(folder: Path, attempt: Attempt, *, complete: bool) -> list[Row]:
         wall=attempt.ended - attempt.began,
         complete=complete,
         load=attempt.load,
+        epochs=attempt.epochs,
         **asdict(attempt.uses.get(attempt.root, Use())),
     )
     return [*rows, whole]
@@ -196,7 +202,7 @@ def _steps(folder: Path, attempt: Attempt) -> list[Row]:
     return rows
 
 
-def measure(root: Path, share: float, names: Sequence[str]) -> None:
+def measure(root: Path, share: float, names: Sequence[str], epochs: int | None = None) -> None:
     """Run the stages that are not complete yet, one after the other.
 
     Raises:
@@ -212,7 +218,7 @@ def measure(root: Path, share: float, names: Sequence[str]) -> None:
             continue
         print(f"{time.strftime('%H:%M:%S')} {name} of {share:.0%}", flush=True)
         try:
-            run(folder, stages()[name], share)
+            run(folder, stages()[name], share, epochs)
         except subprocess.CalledProcessError:
             _keep(file, folder, running, complete=False)
             raise
@@ -249,10 +255,12 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--share", type=float, help="of the full size; without it the tables are printed again")
     parser.add_argument("--stages", nargs="+", choices=tuple(stages()), default=list(stages()))
+    parser.add_argument("--epochs", type=int, help="of hybrid and transformer, at most; by default as they are set")
     parser.add_argument("--plot", type=Path, help="where the plot of the first day by share is written")
     options = parser.parse_args(given)
     if options.share is not None:
-        measure(options.folder, options.share, [name for name in stages() if name in options.stages])
+        names = [name for name in stages() if name in options.stages]
+        measure(options.folder, options.share, names, options.epochs)
     rows = summed(read(options.folder / "figures.jsonl"))
     print(report(rows))
     if options.plot:

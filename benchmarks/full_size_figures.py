@@ -38,6 +38,7 @@ class Row(BaseModel, frozen=True, extra="forbid"):
         written: bytes that were written; None as above.
         complete: of a whole run, whether it ended well.
         load: of a whole run, the machine's load average when it began.
+        epochs: of a whole run, the most that models which train in epochs were allowed; None: as by default.
     """
 
     share: float
@@ -50,6 +51,7 @@ class Row(BaseModel, frozen=True, extra="forbid"):
     written: int | None = None
     complete: bool = True
     load: float | None = None
+    epochs: int | None = None
 
 
 def read(file: Path) -> list[Row]:
@@ -85,7 +87,7 @@ def _sum(one: Row, other: Row) -> Row:
         for name in ("wall", "processor", "read", "written")
     }
     peaks = [row.peak for row in (one, other) if row.peak is not None]
-    changed = {"peak": max(peaks, default=None), "complete": one.complete or other.complete}
+    changed = {"peak": max(peaks, default=None), "complete": one.complete or other.complete, "epochs": other.epochs}
     return one.model_copy(update=added | changed)
 
 
@@ -110,6 +112,8 @@ def conditions(rows: Sequence[Row]) -> str:
     said = [] if whole.complete else ["Not complete."]
     if whole.load is not None:
         said.append(f"The machine's load average was {whole.load:.1f} when it began.")
+    if whole.epochs is not None:
+        said.append(f"Networks of recommenders trained for {whole.epochs} epochs at most.")
     if whole.share == 1 and whole.stage in DAYS:
         kept = whole.wall < MOST_SECONDS and (whole.peak or 0) <= MOST_MEMORY
         said.append(f"Under {MOST_SECONDS / 60:.0f} minutes, no process above 12 GiB: {'yes' if kept else 'no'}.")

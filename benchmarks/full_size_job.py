@@ -37,6 +37,8 @@ RECOMMENDERS = ("popular", "als", "hybrid", "transformer", "two_stage")
 #: Its vectors have 2,048 numbers, as those of a catalogue that is read by it.
 BACKBONE = "resnet50"
 APPENDED = 4096
+#: The steps that train networks in epochs until their lists get no better.
+TRAINED = ("hybrid_model", "transformer_model")
 
 
 def home_in(folder: Path) -> Home:
@@ -77,8 +79,15 @@ def fill_vectors(home: Home, size: Size) -> None:
         cache.append(encoder.encoder_id, digests, vectors_of(articles, rows, encoder.dimension))
 
 
-def run(home: Home, job: str, first: date, last: date | None) -> None:
+def run(home: Home, job: str, first: date, last: date | None, epochs: int | None = None) -> None:
     """Run what is not made yet of a job; nothing where all is.
+
+    Args:
+        home: whose job.
+        job: its name.
+        first: the day, or the first of a range.
+        last: the last of a range.
+        epochs: of :data:`TRAINED`, at most; None: as by default.
 
     Raises:
         AtelierError: steps have failed.
@@ -87,8 +96,12 @@ def run(home: Home, job: str, first: date, last: date | None) -> None:
     with dg.DagsterInstance.get() as instance:
         assets = not_made(home, instance, job, last or first)
         if assets:
+            made = {key.to_user_string() for key in assets}
+            config = {step: {"max_epochs": epochs} for step in TRAINED if epochs and step in made}
             with step_server("models"):
-                run_job_in_processes(home, instance, job, first, last, assets=assets, log_level="WARNING")
+                run_job_in_processes(
+                    home, instance, job, first, last, assets=assets, config=config, log_level="WARNING"
+                )
 
 
 def not_made(home: Home, instance: dg.DagsterInstance, job: str, day: date) -> list[dg.AssetKey]:
@@ -110,11 +123,12 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--share", type=float)
     parser.add_argument("--first", type=date.fromisoformat)
     parser.add_argument("--last", type=date.fromisoformat)
+    parser.add_argument("--epochs", type=int)
     options = parser.parse_args(given)
     if options.job == MAKE:
         make(options.folder, Size.of_share(options.share))
     else:
-        run(home_in(options.folder), options.job, options.first, options.last)
+        run(home_in(options.folder), options.job, options.first, options.last, options.epochs)
 
 
 if __name__ == "__main__":

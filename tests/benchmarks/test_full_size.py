@@ -189,6 +189,8 @@ def test_goals_are_those_of_a_day_at_the_full_size() -> None:
     for worse in ({"wall": 3600.0}, {"peak": 12 * 2**30 + 1}):
         assert figures.conditions([whole.model_copy(update=worse)]).endswith("no.")
     smaller = whole.model_copy(update={"share": 0.1, "load": 2.5, "complete": False})
+    short = figures.conditions([smaller.model_copy(update={"epochs": 5})])
+    assert short.endswith("began. Networks of recommenders trained for 5 epochs at most.")
     assert figures.conditions([smaller]) == "Not complete. The machine's load average was 2.5 when it began."
 
 
@@ -237,11 +239,11 @@ def test_a_process_is_seen_with_what_it_starts(tmp_path: Path) -> None:
 
 
 def test_an_attempt_is_kept_and_found_again(tmp_path: Path) -> None:
-    attempt = bench.Attempt(0.01, "day1", 10.0, 20.0, 5, 1.5, {5: Use(2.0, 3, 4, 5)})
+    attempt = bench.Attempt(0.01, "day1", 10.0, 20.0, 5, 1.5, 8, {5: Use(2.0, 3, 4, 5)})
     attempt.save(tmp_path / "running.json")
     assert bench.Attempt.load_from(tmp_path / "running.json") == attempt
     (whole,) = bench.collect(tmp_path, attempt, complete=False)
-    assert (whole.step, whole.wall, whole.processor, whole.complete) == (WHOLE, 10.0, 2.0, False)
+    assert (whole.step, whole.wall, whole.processor, whole.complete, whole.epochs) == (WHOLE, 10.0, 2.0, False, 8)
 
 
 @dg.op
@@ -270,7 +272,9 @@ def test_steps_that_succeeded_are_told(tmp_path: Path) -> None:
         two_steps.execute_in_process(instance=instance, raise_on_error=False)
         began = time.time()
         two_steps.execute_in_process(instance=instance, raise_on_error=False)
-    step, whole = bench.collect(tmp_path, bench.Attempt(1, "day1", began, time.time(), 5, 1.5, {}), complete=False)
+    step, whole = bench.collect(
+        tmp_path, bench.Attempt(1, "day1", began, time.time(), 5, 1.5, None, {}), complete=False
+    )
     assert (step.step, step.processor, whole.step) == ("works", None, WHOLE)
     assert 0 < step.wall < whole.wall
 
@@ -279,10 +283,10 @@ def test_complete_stages_are_not_run_again(tmp_path: Path, monkeypatch: pytest.M
     """A stage that fails leaves its figures, and the next time only what is not complete is run."""
     ran: list[str] = []
 
-    def run(folder: Path, stage: bench.Stage, share: float) -> None:
+    def run(folder: Path, stage: bench.Stage, share: float, epochs: int | None) -> None:
         ran.append(stage.name)
         folder.mkdir(exist_ok=True)
-        bench.Attempt(share, stage.name, 0.0, 1.0, 1, 0.0, {}).save(folder / "running.json")
+        bench.Attempt(share, stage.name, 0.0, 1.0, 1, 0.0, epochs, {}).save(folder / "running.json")
         if ran == ["make", "ingest"]:
             raise subprocess.CalledProcessError(1, stage.name)
 
@@ -305,6 +309,7 @@ def test_stages_meet_the_days_that_they_need() -> None:
     assert days["ingest"].last == DAY - pd.Timedelta(days=1), "the daily job reads its own day"
     assert days["judge"].first == DAY + pd.Timedelta(days=retailer.LATER)
     assert json.dumps([str(word) for word in days["day1"].command(Path("x"), 0.1)]).count("--last") == 0
+    assert "--epochs=5" in days["day1"].command(Path("x"), 0.1, 5)
     assert dataclasses.asdict(days["make"])["job"] == "make"
 
 
