@@ -125,14 +125,14 @@ def _shown(value: float | None, unit: float, digits: int) -> str:
 
 
 def days_table(first: Sequence[Row], second: Sequence[Row]) -> str:
-    """Each step of the first day beside the same step of the day after it."""
+    """Each step of the first day beside the same step of the day after it; the whole where both are complete."""
     lines = [
         "| step | day 1 (s) | day 2 (s) | day 1, processor (s) | day 2, processor (s) | day 2 / day 1 |",
         "|---|---|---|---|---|---|",
     ]
-    after = {row.step: row for row in second}
+    after = {row.step: row for row in second if row.complete}
     for row in sorted(first, key=lambda row: row.step == WHOLE):
-        if row.step in after:
+        if row.step in after and row.complete:
             other = after[row.step]
             processors = f"{_shown(row.processor, 1, 1)} | {_shown(other.processor, 1, 1)}"
             ratio = "" if not row.processor or other.processor is None else f"{other.processor / row.processor:.2f}"

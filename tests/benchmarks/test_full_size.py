@@ -181,6 +181,8 @@ def test_the_day_after_beside_the_first() -> None:
     second = [row(0.1, "als_model", 15.0), row(0.1, "new", 1.0)]
     table = figures.days_table(ROWS[3:], second).splitlines()
     assert table[2:] == ["| als_model | 60.0 | 30.0 | 30.0 | 15.0 | 0.50 |"]
+    interrupted = [*second, row(0.1, WHOLE, 9.0).model_copy(update={"complete": False})]
+    assert figures.days_table(ROWS[3:], interrupted).splitlines() == table, "half a day is no day"
 
 
 def test_goals_are_those_of_a_day_at_the_full_size() -> None:
