@@ -8,33 +8,34 @@ launch`` or ``python -m dagster_project.demo``, in a home of its own in a tempor
 and system of all processes, also of those that outlive the one that started them. They grow when others use the
 machine, so that each table is also told in units of ``import dagster``, measured just before. Linux only.
 
-What belongs here: the runs, sampling their processes, the table. What does not: tracing imports
-(:mod:`benchmarks.import_trace.sitecustomize`), what is run.
+What belongs here: the runs, which process did what, the table. What does not: sampling processes
+(:mod:`benchmarks.processes`), tracing imports (:mod:`benchmarks.import_trace.sitecustomize`), what is run.
 """
 
 import argparse
-import ctypes
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.processes import children_seconds, descendants, sample_until_all_ended, start
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 BIN = Path(sys.executable).parent
 REPOSITORY = Path(__file__).resolve().parents[1]
 TRACER = Path(__file__).parent / "import_trace"
 SAMPLED_EVERY = 0.1
-PR_SET_CHILD_SUBREAPER = 36
-TICKS = os.sysconf("SC_CLK_TCK")
 DAY = date(2025, 3, 3)
 SMALL = ("--articles=120", "--customers=300", "--days=12")
 
@@ -83,18 +84,16 @@ def record(command: Sequence[str | Path], environment: dict[str, str]) -> Record
     Raises:
         CalledProcessError: it failed.
     """
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # orphans become ours, so that their time is told
     with tempfile.TemporaryDirectory() as folder:
         trace, output = Path(folder) / "imports.jsonl", Path(folder) / "output.txt"
         trace.touch()
         paths = [str(TRACER), str(REPOSITORY), *filter(None, [environment.get("PYTHONPATH")])]
         environment = environment | {"IMPORT_TRACE": str(trace), "PYTHONPATH": os.pathsep.join(paths)}
-        before, started = _children(), time.perf_counter()
-        with output.open("wb") as log:
-            process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=log, stderr=log)
+        before, started = children_seconds(), time.perf_counter()
         processes: dict[int, Process] = defaultdict(lambda: Process(0))
-        status = _sample_until_all_ended(process.pid, processes)
-        recorded = Recorded(time.perf_counter() - started, _children() - before, process.pid, processes)
+        root = start(command, REPOSITORY, environment, output)
+        status = sample_until_all_ended(root, SAMPLED_EVERY, lambda: _look(processes))
+        recorded = Recorded(time.perf_counter() - started, children_seconds() - before, root.pid, processes)
         if status != 0:
             sys.stderr.write(output.read_text(errors="replace")[-5000:])
             raise subprocess.CalledProcessError(status, [str(word) for word in command])
@@ -102,43 +101,9 @@ def record(command: Sequence[str | Path], environment: dict[str, str]) -> Record
     return recorded
 
 
-def _children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def _sample_until_all_ended(root: int, processes: dict[int, Process]) -> int:
-    """Sample all descendants of this process until none is left; the exit status of ``root``."""
-    status = 0
-    while True:
-        for pid, own, waited in _descendants():
-            processes[pid].pid, processes[pid].own, processes[pid].waited = pid, own, waited
-        try:
-            ended, code = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return status
-        if ended == root:
-            status = os.waitstatus_to_exitcode(code)
-        if not ended:
-            time.sleep(SAMPLED_EVERY)
-
-
-def _descendants() -> Iterator[tuple[int, float, float]]:
-    """Id, own and waited-for processor seconds of each process below this one."""
-    stats: dict[int, list[str]] = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                text = (folder / "stat").read_text()
-            except OSError:  # it has ended
-                continue
-            stats[int(folder.name)] = text.rpartition(")")[2].split()
-    known = {os.getpid()}
-    while more := {pid for pid, stat in stats.items() if int(stat[1]) in known} - known:
-        known |= more
-    for pid in known - {os.getpid()}:
-        user, system, user_waited, system_waited = (int(ticks) / TICKS for ticks in stats[pid][11:15])
-        yield pid, user + system, user_waited + system_waited
+def _look(processes: dict[int, Process]) -> None:
+    for seen in descendants():
+        processes[seen.pid].pid, processes[seen.pid].own, processes[seen.pid].waited = seen.pid, seen.own, seen.waited
 
 
 def _add_imports(processes: dict[int, Process], trace: Path) -> None:
@@ -162,9 +127,19 @@ def steps_of(home: Path) -> dict[int, str]:
     with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
         for run in instance.get_runs():
             day = run.tags.get("dagster/partition", "")
-            for event in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_WORKER_STARTED):
-                metadata: Any = event.get_dagster_event().event_specific_data
-                steps[int(metadata.metadata["pid"].value)] = f"{event.step_key} {day}".strip()
+            for pid, step in steps_of_run(instance, run.run_id).items():
+                steps[pid] = f"{step} {day}".strip()
+    return steps
+
+
+def steps_of_run(instance: "dg.DagsterInstance", run_id: str) -> dict[int, str]:
+    """The name of the step that each process of a run has executed."""
+    import dagster as dg
+
+    steps = {}
+    for event in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_WORKER_STARTED):
+        metadata: Any = event.get_dagster_event().event_specific_data
+        steps[int(metadata.metadata["pid"].value)] = str(event.step_key)
     return steps
 
 
@@ -217,9 +192,9 @@ def import_dagster(times: int = 3) -> float:
     """Processor seconds of a Python that imports dagster and ends: the median."""
     seconds = []
     for _ in range(times):
-        before = _children()
+        before = children_seconds()
         subprocess.run([sys.executable, "-c", "import dagster"], check=True, stderr=subprocess.DEVNULL)
-        seconds.append(_children() - before)
+        seconds.append(children_seconds() - before)
     return statistics.median(seconds)
 
 

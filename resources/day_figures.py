@@ -4,13 +4,14 @@ What belongs here: which tables of which days each group of figures is measured 
 measuring (:mod:`atelier.monitoring.drift`), verdicts (:mod:`atelier.monitoring.drift.verdicts`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from atelier.errors import PartitionMissing
+from resources.frames import dictionary_table
 from resources.pointers import combined_version
 from sql import query
 
@@ -86,7 +87,8 @@ class DayTables:
 
     def _lists(self, ds: date) -> "pd.DataFrame":
         with self._store.connect(as_of=ds, tables=[LISTS, "customers"]) as con:
-            frame: pd.DataFrame = con.sql(query("drift_lists"), params={"customers": self._customers}).df()
+            lists = con.sql(query("drift_lists"), params={"customers": self._customers})
+            frame: pd.DataFrame = dictionary_table(lists).to_pandas()
         return frame
 
     def _vectors(self, ds: date) -> "pd.DataFrame":
@@ -244,8 +246,22 @@ def _lists(tables: DayTables, ds: date) -> "pd.DataFrame":
     from atelier.monitoring.drift.models import list_figures
 
     today, yesterday = _there(tables, LISTS, ds), _before(tables, LISTS, ds)
-    before = {} if yesterday is None else dict(iter(yesterday.groupby("model")))
-    return stacked(list_figures(str(model), own, before.get(model)) for model, own in today.groupby("model"))
+    before = {} if yesterday is None else dict(_by_model(yesterday))
+    # One model after the other: the lists of all of them as texts would be gigabytes.
+    return stacked(
+        list_figures(model, _as_texts(own), _as_texts(before[model]) if model in before else None)
+        for model, own in _by_model(today)
+    )
+
+
+def _by_model(lists: "pd.DataFrame") -> "Iterator[tuple[str, pd.DataFrame]]":
+    """Each model, in the order of names, with its lists."""
+    for model in sorted(map(str, lists["model"].unique())):
+        yield model, lists[lists["model"] == model]
+
+
+def _as_texts(lists: "pd.DataFrame") -> "pd.DataFrame":
+    return lists.astype({"customer_id": "str", "article_id": "str"})
 
 
 GROUPS: Mapping[str, Group] = {

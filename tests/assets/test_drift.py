@@ -11,6 +11,7 @@ from assets.drift import FIGURES, TABLE, DriftSettings, drift, drift_config, fig
 from assets.step import RunResources, Step
 from resources import day_figures
 from resources.compute import Compute
+from resources.embedding_cache import EmbeddingCache
 from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
 from resources.retailer import Home, Settings, write_settings
@@ -131,3 +132,33 @@ def test_a_config_out_of_range_names_the_field() -> None:
 
     with pytest.raises(dg.Failure, match="false_alarm"):
         drift_config(DriftSettings(false_alarm=2.0))
+
+
+def lists(model: str, articles: dict[str, list[str]]) -> pd.DataFrame:
+    """The lists of a model, as the store has them."""
+    rows = [(customer, n + 1, article) for customer, own in articles.items() for n, article in enumerate(own)]
+    frame = pd.DataFrame(rows, columns=["customer_id", "rank", "article_id"])
+    return frame.assign(
+        model=model, seen="excluded", score=1.0, fallback=False, model_id="m", served=model == "als", reasons=None
+    )
+
+
+def test_lists_of_each_model_are_held_against_its_own_of_yesterday(home: Home) -> None:
+    """Of als one customer's list of two changed by one article, and of hybrid, which is new, nothing can be said."""
+    store = FeatureStore(home.store, threads=1)
+    store.write_range(
+        "customers",
+        [(day(n), pd.DataFrame({"customer_id": ["b", "c"]}).assign(age=None, profile=None)) for n in (0, 1)],
+    )
+    store.write("recommendations", day(0), lists("als", {"b": ["x", "y"], "c": ["x", "y"]}), part="als")
+    store.write("recommendations", day(1), lists("als", {"b": ["x", "y"], "c": ["z", "y"]}), part="als")
+    store.write("recommendations", day(1), lists("hybrid", {"c": ["z", "x"]}), part="hybrid")
+    tables = day_figures.DayTables(store, EmbeddingCache(home.store))
+    found = day_figures.GROUPS[day_figures.LISTS].measure(tables, day(1)).set_index("what")["value"]
+    assert found["lists of als: Jaccard with yesterday's"] == pytest.approx((1 + 1 / 3) / 2)
+    assert found["lists of als"] == 2
+    assert found["lists of hybrid"] == 1
+    assert "lists of hybrid: Jaccard with yesterday's" not in found
+    held = tables.read(day_figures.LISTS, day(1))
+    assert held is not None
+    assert all(isinstance(held[name].dtype, pd.CategoricalDtype) for name in ("customer_id", "article_id", "model"))

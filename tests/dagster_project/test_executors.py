@@ -95,6 +95,10 @@ def test_each_step_of_a_range_is_a_process(home: Home) -> None:
     with launched(home, "--job", "ingest", "--partition-range", f"{DAY}...{DAY + timedelta(days=1)}") as (run, events):
         assert run.is_success
         processes = processes_of_steps(events)
+    planned = [
+        event for event in events if event.dagster_event_type == dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+    ]
+    assert len(planned) == len({event.step_key for event in planned}), "an event for each asset, not for each day"
     assert processes.keys() >= TABLES
     assert len(set(processes.values())) == len(processes)
     store = FeatureStore(home.store)
