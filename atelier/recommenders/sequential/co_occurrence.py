@@ -44,6 +44,8 @@ MOST_CHOICES = 5000
 """Those that they are fitted on at most."""
 SMALLEST_SLOPE = 0.05
 """Of the network's score in the fit, so that the other weights can be divided by it."""
+LENGTHS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0)
+"""What the likeliest weights are multiplied by, to find those that rank best."""
 CELLS = 4_000_000
 """Entries of the matrix that are sorted at once."""
 
@@ -151,10 +153,11 @@ class Choices(NamedTuple):
 
 
 def fitted(cosines: csr_matrix, choices: Choices, search: ExactTopK) -> Array | None:
-    """The weights a and b under which the choices are likeliest, float32 [2]; None: there are too few choices.
+    """The weights a and b, float32 [2]; None: there are too few choices, or the lists of the choices get no better.
 
     A choice is held against the network's best articles and all that the counts name. A choice that is not among them
-    says nothing and is left out.
+    says nothing and is left out. The weights under which the choices are likeliest are tried at several lengths, and
+    those are taken that rank the choices best, by the mean of 1 / log2(1 + rank).
 
     Args:
         cosines: S, counted without the choices.
@@ -174,7 +177,19 @@ def fitted(cosines: csr_matrix, choices: Choices, search: ExactTopK) -> Array | 
     pairs, chosen = pairs.where(kept), chosen[kept]
     counted = entries(logarithm(others, OTHERS), pairs), entries(logarithm(own, OWN), pairs)
     columns = [search.scores_of(choices.customers, pairs), *counted]
-    return _likeliest(np.stack(columns, axis=1).astype(np.float64), pairs.rows, chosen)
+    features = np.stack(columns, axis=1).astype(np.float64)
+    weights = _likeliest(features, pairs.rows, chosen)
+    gains = [_gain(features @ [1.0, *(length * weights)], pairs.rows, chosen) for length in LENGTHS]
+    longest = int(np.argmax(gains))  # the first of the best
+    return np.float32(LENGTHS[longest]) * weights if longest else None
+
+
+def _gain(scores: Floats, rows: Indices, chosen: npt.NDArray[np.bool_]) -> float:
+    """The mean of 1 / log2(1 + rank) of what was chosen, one of each row; ties rank behind."""
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    lengths = np.diff(np.append(starts, len(rows)))
+    ranks = np.add.reduceat(scores >= np.repeat(scores[chosen], lengths), starts)
+    return float((1 / np.log2(1 + ranks)).mean())
 
 
 def _candidates(listed: Ranked, others: csr_matrix, own: csr_matrix) -> Pairs:

@@ -212,3 +212,17 @@ def test_the_article_that_led_there_is_the_reason(model: SequenceRecommender[Any
 def test_without_held_out_interactions_nothing_is_added(train: pd.DataFrame) -> None:
     model = build("transformer", **{**CONFIG, "validation_share": 0, "max_epochs": 1}).fit(train)
     assert not any(name.startswith("near.") for name in model.weights)
+
+
+def test_counts_that_make_no_list_better_are_left_out() -> None:
+    """The network knows every choice; the counts name others."""
+    histories_before = histories([[row % 6] for row in range(300)])
+    chosen = np.array([6 + row % 6 for row in range(300)], dtype=np.int32)
+    cosines = near(histories([[0, 1], [2, 3], [4, 5]]), ARTICLES, 5)
+    search = ExactTopK(np.eye(ARTICLES, dtype=np.float32), np.arange(ARTICLES, dtype=np.int32), ARTICLES)
+    knows = Choices(histories_before, chosen, 9 * np.eye(ARTICLES, dtype=np.float32)[chosen])
+    assert fitted(cosines, knows, search) is None
+    knows_nothing = Choices(histories_before, chosen - 6 ^ 1, np.full((300, ARTICLES), 0.1, np.float32))
+    weights = fitted(cosines, knows_nothing, search)
+    assert weights is not None
+    assert weights[0] > 0
