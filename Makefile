@@ -20,7 +20,7 @@ endif
 export ATELIER_HOME
 override export DAGSTER_HOME = $(ATELIER_HOME)/dagster
 
-.PHONY: help setup demo test test-fast ui report serve lint types format bench bench-full-size lock docs clean
+.PHONY: help setup demo test test-all test-fast ui report serve lint types format bench bench-full-size lock docs clean
 
 help:            ## what there is
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -51,11 +51,14 @@ report:          ## open the newest daily page
 serve:           ## read-only pages to look up customers, articles and figures by day, on loopback
 	@$(BIN)/atelier serve --port $${PORT:-3100}
 
-test: setup      ## all tests, a module at a time on each of $(WORKERS) processes
-	$(BIN)/pytest --numprocesses $(WORKERS) --durations=20
+test: setup      ## the tests, a module at a time on each of $(WORKERS) processes; without the longest (test-all)
+	$(BIN)/pytest --numprocesses $(WORKERS) -m "not nightly" --durations=40
+
+test-all: setup  ## also whole nights that are killed, kept in object storage, or deployed with PostgreSQL
+	$(BIN)/pytest --numprocesses $(WORKERS) --durations=40
 
 test-fast: setup ## the tests for people at work: without the whole DAG, servers, browsers and kills
-	$(BIN)/pytest --numprocesses $(WORKERS) -m "not slow"
+	$(BIN)/pytest --numprocesses $(WORKERS) -m "not slow and not nightly"
 
 lint: setup      ## ruff, and the strict type checker
 	$(BIN)/ruff check .

@@ -24,6 +24,7 @@ from tests.deploy.containers import Containers
 from tests.end_to_end.server import CODE, FINISHED, Server
 
 pytestmark = [
+    pytest.mark.nightly,
     pytest.mark.end_to_end,
     pytest.mark.skipif(sys.platform != "linux", reason="the processes of a container are found in /proc"),
 ]

@@ -23,7 +23,7 @@ from resources.retailer import Home
 from tests.end_to_end.house import HORIZON, House
 from tests.resources.forgetting.small_home import texts
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.nightly]
 
 
 @pytest.fixture

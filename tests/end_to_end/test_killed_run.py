@@ -33,7 +33,7 @@ from resources.embedding_cache import EmbeddingCache
 from resources.retailer import Home
 from tests.end_to_end.house import House
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.nightly]
 
 REPOSITORY = Path(dagster_project.__file__).resolve().parent.parent
 PRODUCED = {asset for stage in STAGES if stage.name != "offline_metrics" for asset in stage.produces}

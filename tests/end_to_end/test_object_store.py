@@ -22,7 +22,7 @@ from resources.usage_lock import in_use
 from tests.end_to_end.house import House
 from tests.end_to_end.night_on_objects import RECOMMENDERS
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.nightly]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: What depends neither on days that were made before (as does what an attribute champion predicted, and what follows
