@@ -3,11 +3,12 @@
 What belongs here: counting, what the counts say for a customer, the weights of that, ranking with it. What does not:
 the network, whose score this part is added to (:mod:`atelier.recommenders.sequential.model`).
 
-The score becomes x_u · y_i + a log(1 + c·n_u(i)) + b log(1 + d·o_u(i)). n_u(i) is the mean of cosines S_ki over the
-history's last interactions k, weighted by γ to the power of how many interactions ago k was. S_ki = C_ki / √(C_k C_i):
-C_ki is how often the two articles stand within :data:`WINDOW` places of one another in anybody's history, C_i the sum
-of C_ki over k. o_u(i) is the weight of the interactions with i itself. A network learns pairs of which there are few
-examples slowly, counts know them at once.
+The score becomes x_u · y_i + a log(1 + c·n_u(i)) + b log(1 + d·o_u(i)) + e·l_u(i). n_u(i) is the mean of cosines S_ki
+over the history's last interactions k, weighted by γ to the power of how many interactions ago k was. S_ki = C_ki /
+√(C_k C_i): C_ki is how often the two articles stand within :data:`WINDOW` places of one another in anybody's history,
+C_i the sum of C_ki over k. l_u(i) is 1 for the article of the last interaction, else 0; o_u(i) is the weight of the
+interactions with i where i is another one. A network learns pairs of which there are few examples slowly, counts know
+them at once; and what was chosen last is chosen again, or not, by another rule than what was chosen before.
 
 Source: models that join factors with a neighbourhood (Koren, Factorization Meets the Neighborhood, KDD 2008, equation
 15), here with counts for learned similarities, and with weights fitted as those of a conditional logit model (McFadden,
@@ -16,12 +17,12 @@ Conditional Logit Analysis of Qualitative Choice Behavior, 1974) on interactions
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
-from scipy.sparse import csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 
 from atelier.bundles import Array
 from atelier.recommenders.training_data.sequences import Histories
@@ -57,7 +58,7 @@ class CoOccurrence(NamedTuple):
 
     Attributes:
         cosines: S, float32 [n_articles, n_articles]: of each article's nearest ones.
-        weights: float32 [2]: a and b.
+        weights: float32 [3]: a, b and e.
     """
 
     cosines: csr_matrix
@@ -82,9 +83,10 @@ class CoOccurrence(NamedTuple):
 
     def added(self, histories: Histories) -> csr_matrix:
         """What the part adds to the scores of each of m customers, float32 [m, n_articles]; 0 where nothing is kept."""
-        others, own = evidence(self.cosines, histories)
-        a, b = self.weights
-        return logarithm(others, OTHERS) * a + logarithm(own, OWN) * b
+        first, *others = (
+            part * weight for part, weight in zip(evidence(self.cosines, histories), self.weights, strict=True)
+        )
+        return sum(others, first)
 
 
 def near(histories: Histories, articles: int, neighbours: int) -> csr_matrix:
@@ -121,16 +123,24 @@ def _largest_cosines(counts: csr_matrix, neighbours: int) -> Iterator[tuple[Indi
         yield np.nonzero(there)[0] + first, kept.codes[there], kept.scores[there]
 
 
-def evidence(cosines: csr_matrix, histories: Histories) -> tuple[csr_matrix, csr_matrix]:
-    """n_u(i) and o_u(i) of m customers, each float32 [m, n_articles]."""
-    last = histories.last(READ)
-    lengths = np.diff(last.starts)
-    owners = np.repeat(np.arange(len(lengths)), lengths)
-    weights = DECAY ** (last.starts[1:][owners] - 1 - np.arange(len(owners)))
+def evidence(cosines: csr_matrix, histories: Histories) -> tuple[csr_matrix, csr_matrix, csr_matrix]:
+    """log(1 + c·n_u(i)), log(1 + d·o_u(i)) and l_u(i) of m customers, each float32 [m, n_articles]."""
+    recent = histories.last(READ)
+    lengths = np.diff(recent.starts)
+    owners, ends = np.repeat(np.arange(len(lengths)), lengths), recent.starts[1:]
+    weights = DECAY ** (ends[owners] - 1 - np.arange(len(owners)))
     weights /= np.bincount(owners, weights, minlength=len(lengths))[owners]
+
     shape = (len(lengths), cosines.shape[0])
-    own = csr_matrix((weights.astype(np.float32), (owners, last.articles)), shape=shape)
-    return (own @ cosines).tocsr(), own
+
+    def own(which: npt.NDArray[Any], values: npt.NDArray[Any]) -> csr_matrix:
+        return csr_matrix((values.astype(np.float32), (owners[which], recent.articles[which])), shape=shape)
+
+    last = ends[lengths > 0] - 1
+    earlier = np.flatnonzero(recent.articles != recent.articles[ends[owners] - 1])
+    every = own(np.arange(len(owners)), weights)
+    near_them = (every @ cosines).tocsr()
+    return logarithm(near_them, OTHERS), logarithm(own(earlier, weights[earlier]), OWN), own(last, np.ones(len(last)))
 
 
 def logarithm(matrix: csr_matrix, scale: float) -> csr_matrix:
@@ -153,7 +163,7 @@ class Choices(NamedTuple):
 
 
 def fitted(cosines: csr_matrix, choices: Choices, search: ExactTopK) -> Array | None:
-    """The weights a and b, float32 [2]; None: there are too few choices, or the lists of the choices get no better.
+    """The weights a, b and e, float32 [3]; None: there are too few choices, or the lists of the choices get no better.
 
     A choice is held against the network's best articles and all that the counts name. A choice that is not among them
     says nothing and is left out. The weights under which the choices are likeliest are tried at several lengths, and
@@ -164,9 +174,9 @@ def fitted(cosines: csr_matrix, choices: Choices, search: ExactTopK) -> Array | 
         choices: see :class:`Choices`.
         search: among the articles that can be chosen.
     """
-    others, own = evidence(cosines, choices.histories)
+    counted = evidence(cosines, choices.histories)
     listed = search(choices.customers, CANDIDATES, Pairs.none())
-    pairs = _candidates(listed, others, own)
+    pairs = _candidates(listed, sum(counted[1:], counted[0]).tocoo())
     pairs = pairs.where(search.holds(pairs.codes))
     chosen = pairs.codes == choices.articles[pairs.rows]
     known = np.zeros(len(choices.articles), dtype=bool)
@@ -175,8 +185,7 @@ def fitted(cosines: csr_matrix, choices: Choices, search: ExactTopK) -> Array | 
         return None
     kept = known[pairs.rows]
     pairs, chosen = pairs.where(kept), chosen[kept]
-    counted = entries(logarithm(others, OTHERS), pairs), entries(logarithm(own, OWN), pairs)
-    columns = [search.scores_of(choices.customers, pairs), *counted]
+    columns = [search.scores_of(choices.customers, pairs), *(entries(each, pairs) for each in counted)]
     features = np.stack(columns, axis=1).astype(np.float64)
     weights = _likeliest(features, pairs.rows, chosen)
     gains = [_gain(features @ [1.0, *(length * weights)], pairs.rows, chosen) for length in LENGTHS]
@@ -192,10 +201,10 @@ def _gain(scores: Floats, rows: Indices, chosen: npt.NDArray[np.bool_]) -> float
     return float((1 / np.log2(1 + ranks)).mean())
 
 
-def _candidates(listed: Ranked, others: csr_matrix, own: csr_matrix) -> Pairs:
-    """All pairs that are listed or have evidence, in order, each once."""
+def _candidates(listed: Ranked, named: coo_matrix) -> Pairs:
+    """All pairs that are listed or named by counts, in order, each once."""
     rows, places = np.nonzero(listed.codes >= 0)
-    named, articles = (others + own).tocoo(), others.shape[1]
+    articles = named.shape[1]
     of_counts = named.row.astype(np.int64) * articles + named.col
     distinct = np.unique(np.concatenate([rows * articles + listed.codes[rows, places], of_counts]))
     return Pairs(distinct // articles, (distinct % articles).astype(np.int32))
@@ -211,7 +220,7 @@ def _likeliest(features: Floats, rows: Indices, chosen: npt.NDArray[np.bool_]) -
     """The weights of a conditional logit model, those of evidence in units of the network's score.
 
     Args:
-        features: float64 [n, 3]: the network's score, and the logarithms of n_u and o_u.
+        features: float64 [n, 1 + p]: the network's score, and p kinds of evidence.
         rows: int64 [n], ascending: whose candidate each is.
         chosen: bool [n]: one of each row.
     """
@@ -228,8 +237,9 @@ def _likeliest(features: Floats, rows: Indices, chosen: npt.NDArray[np.bool_]) -
         value = (highest + np.log(sums)).mean()
         return float(value), shares @ features / len(starts)
 
-    bounds = [(SMALLEST_SLOPE, None), (None, None), (None, None)]
-    slope, *weights = minimize(loss, np.array([1.0, 0.0, 0.0]), jac=True, bounds=bounds, method="L-BFGS-B").x
+    kinds = features.shape[1] - 1
+    start, bounds = np.array([1.0, *[0.0] * kinds]), [(SMALLEST_SLOPE, None), *[(None, None)] * kinds]
+    slope, *weights = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
     found: Array = (np.array(weights) / slope).astype(np.float32)
     return found
 

@@ -52,14 +52,17 @@ def slow_cosines(lists: list[list[int]]) -> np.ndarray[Any, Any]:
     return found
 
 
-def slow_evidence(cosines: np.ndarray[Any, Any], history: list[int]) -> tuple[Any, Any]:
-    others, own = np.zeros(ARTICLES), np.zeros(ARTICLES)
+def slow_evidence(cosines: np.ndarray[Any, Any], history: list[int]) -> tuple[Any, Any, Any]:
+    others, own, newest = np.zeros(ARTICLES), np.zeros(ARTICLES), np.zeros(ARTICLES)
     last = history[::-1][:READ]
     total = sum(DECAY**age for age in range(len(last)))
     for age, article in enumerate(last):
-        own[article] += DECAY**age / total
+        if article == last[0]:
+            newest[article] = 1
+        else:
+            own[article] += DECAY**age / total
         others += cosines[article] * DECAY**age / total
-    return others, own
+    return np.log1p(OTHERS * others), np.log1p(OWN * own), newest
 
 
 @given(histories_strategy)
@@ -79,21 +82,20 @@ def test_only_the_largest_cosines_are_kept_ties_go_to_the_smaller_number() -> No
 @given(histories_strategy)
 def test_evidence_is_that_of_adding_up_one_by_one(lists: list[list[int]]) -> None:
     cosines = slow_cosines([[0, 1, 2, 3, 1], [4, 5, 0], [7, 7, 8]])
-    others, own = evidence(csr_matrix(cosines.astype(np.float32)), histories(lists))
+    found = [each.toarray() for each in evidence(csr_matrix(cosines.astype(np.float32)), histories(lists))]
     for row, history in enumerate(lists):
-        expected = slow_evidence(cosines, history)
-        np.testing.assert_allclose(others.toarray()[row], expected[0], rtol=1e-5, atol=1e-8)
-        np.testing.assert_allclose(own.toarray()[row], expected[1], rtol=1e-5, atol=1e-8)
+        for part, expected in zip(found, slow_evidence(cosines, history), strict=True):
+            np.testing.assert_allclose(part[row], expected, rtol=1e-5, atol=1e-6)
 
 
 @given(
     lists=histories_strategy,
-    weights=st.tuples(st.floats(-3, 3, width=32), st.floats(-3, 3, width=32)),
+    weights=st.tuples(*[st.floats(-3, 3, width=32)] * 3),
     seed=st.integers(0, 1000),
     k=st.integers(1, ARTICLES + 2),
 )
 def test_lists_are_those_of_sorting_all_scores(
-    lists: list[list[int]], weights: tuple[float, float], seed: int, k: int
+    lists: list[list[int]], weights: tuple[float, ...], seed: int, k: int
 ) -> None:
     random = np.random.default_rng(seed)
     eligible = np.sort(random.permutation(ARTICLES)[:9]).astype(np.int32)
@@ -113,13 +115,13 @@ def test_lists_are_those_of_sorting_all_scores(
         np.testing.assert_array_equal(found.scores[row, : len(expected)], whole[row, expected])
 
 
-def test_what_counts_add_is_the_sum_of_two_logarithms() -> None:
-    lists = [[0, 1, 2], [2, 0]]
-    part = CoOccurrence(near(histories(lists), ARTICLES, ARTICLES), np.array([1.5, -0.5], np.float32))
+def test_what_counts_add_is_a_weighted_sum() -> None:
+    lists = [[0, 1, 2, 0, 1], [2, 0], []]
+    part = CoOccurrence(near(histories(lists), ARTICLES, ARTICLES), np.array([1.5, -0.5, -2], np.float32))
     added = part.added(histories(lists)).toarray()
     for row, history in enumerate(lists):
-        others, own = slow_evidence(slow_cosines(lists), history)
-        np.testing.assert_allclose(added[row], 1.5 * np.log1p(OTHERS * others) - 0.5 * np.log1p(OWN * own), rtol=1e-5)
+        others, own, newest = slow_evidence(slow_cosines(lists), history)
+        np.testing.assert_allclose(added[row], 1.5 * others - 0.5 * own - 2 * newest, rtol=1e-5, atol=1e-5)
 
 
 def test_the_likeliest_weights_are_found() -> None:
