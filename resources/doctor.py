@@ -1,7 +1,7 @@
 """What is broken in a home, file by file, and the command that mends each.
 
-What belongs here: looking at what a home holds: pointers and their files, bundles, vectors, what is remembered of
-photographs and of days, the database, Dagster's settings. What does not: mending (runs and the commands that are named
+What belongs here: looking at what a home holds: pointers and their files, bundles, vectors, promotions, records of
+inputs, what is remembered of photographs and of days, the database, Dagster's settings. What does not: mending (runs and the commands that are named
 do that), printing (:mod:`dagster_project.commands.doctor`).
 
 Nothing is written.
@@ -21,9 +21,14 @@ from resources.encoders import backbone_of
 from resources.encoders import records as encoder_records
 from resources.image_memory import FILE as MEMORY
 from resources.image_memory import read_memory
+from resources.made_from import FOLDER as MADE_FROM
+from resources.made_from import Record as InputRecord
+from resources.made_from import RecordError
 from resources.model_store import ModelStore
 from resources.model_store import launch_command as train_command
 from resources.pointers import Pointer, PointerError, Pointers, launch_command
+from resources.promotions import FOLDER as PROMOTIONS
+from resources.promotions import PromotionError, Promotions
 from resources.publishing import COPY
 from resources.retailer import Home
 from resources.storage import STAGING, Storage, as_text
@@ -107,7 +112,8 @@ def examine(home: Home, *, sizes_only: bool = False) -> Examination:
     found.findings += _unnamed_files(storage, pointers, found)
     _models(home, storage, found, sizes_only)
     _vectors(store, [each for each in pointers if each.file not in damaged], found, sizes_only)
-    found.findings += [*_memory(home, storage, pointers), *_records(home), *_database(home, storage, pointers)]
+    found.findings += [*_memory(home, storage, pointers), *_promotions(storage), *_inputs(storage)]
+    found.findings += [*_records(home), *_database(home, storage, pointers)]
     return found
 
 
@@ -265,6 +271,23 @@ def _memory(home: Home, storage: Storage, pointers: list[Pointer]) -> Iterator[F
         newest = max((each.ds for each in pointers if each.table == "images"), default=home.settings.first_day)
         again = launch_command(table("images"), newest)
         yield Finding("broken", _place(storage, MEMORY), _without_command(error, storage.location(MEMORY)), again)
+
+
+def _promotions(storage: Storage) -> Iterator[Finding]:
+    """What people promoted; it was typed once, and no run makes it again."""
+    try:
+        Promotions(storage).history()
+    except PromotionError as error:
+        yield Finding("broken", _place(storage, PROMOTIONS), str(error), "restore that record from a backup")
+
+
+def _inputs(storage: Storage) -> Iterator[Finding]:
+    """What each stage recorded of its inputs; without it a stage counts as made from superseded data."""
+    for name, text in storage.read_texts(storage.glob(f"{MADE_FROM}/*/ds=*.json")).items():
+        try:
+            InputRecord.from_json(text, name)
+        except RecordError as error:
+            yield Finding("broken", _place(storage, name), _without_command(error, name), _removal(storage, name))
 
 
 def _records(home: Home) -> Iterator[Finding]:

@@ -27,8 +27,11 @@ from resources.embedding_cache import EmbeddingCache
 from resources.encoders import record_backbone
 from resources.feature_store import FeatureStore
 from resources.image_memory import ImageMemory
+from resources.made_from import Record, put_record
 from resources.model_store import ModelStore
+from resources.promotions import Promotions
 from resources.publishing import publish
+from resources.recipes import Recipe
 from resources.retailer import Home, Settings, promote_encoder, write_settings
 
 DAYS = [date(2025, 3, 3) + timedelta(days=n) for n in range(3)]
@@ -378,3 +381,19 @@ def test_a_damaged_record_of_an_encoder_is_named(shop: Shop) -> None:
     assert finding.problem.startswith("does not name a backbone")
     assert finding.command.startswith(f"rm {file} && dg launch ")
     assert finding.command.endswith(f"--partition {THIRD}")
+
+
+def test_a_damaged_promotion_and_a_damaged_record_of_inputs_are_named(shop: Shop) -> None:
+    Promotions(shop.root / "store").promote(Recipe("als", {}, "code"), THIRD, who="ann", why="better")
+    put_record(shop.root / "store", Record("articles", THIRD, ("articles",), {}))
+    assert examine(shop.home).findings == []
+    promotion, inputs = shop.one("promotions/*.json"), shop.one("_made_from/articles/*.json")
+    promotion.write_text("{")
+    inputs.write_text("{}")
+    promoted, recorded = examine(shop.home).broken
+    assert promoted.file == "store/promotions"
+    assert str(promotion) in promoted.problem
+    assert promoted.command == "restore that record from a backup"
+    assert recorded.file == f"store/_made_from/articles/ds={THIRD}.json"
+    assert recorded.problem.startswith("in the store is no record of inputs")
+    assert recorded.command == f"rm {inputs}"
