@@ -1,8 +1,8 @@
 """What is broken in a home, file by file, and the command that mends each.
 
 What belongs here: looking at what a home holds: pointers and their files, bundles, vectors, promotions, records of
-inputs, what is remembered of photographs and of days, the database, Dagster's settings. What does not: mending (runs and
-the commands that are named do that), printing (:mod:`dagster_project.commands.doctor`).
+inputs, what is remembered of photographs and of days, the database, Dagster's settings. What does not: mending (runs
+and the commands that are named do that), printing (:mod:`dagster_project.commands.doctor`).
 
 Nothing is written.
 """
