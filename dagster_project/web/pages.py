@@ -112,6 +112,8 @@ class Pages:
                 segment=choice.segment,
                 seen=choice.seen,
             )
+            business = reader.frame("days_business", from_day=since)
+            drift = reader.frame("days_drift", from_day=since)
             attributes = reader.frame("days_attributes", from_day=since, metric=choice.attribute_metric)
             happened = reader.histories("days_interactions", from_day=since)
         sections = [
@@ -119,6 +121,8 @@ class Pages:
             of_days.recommenders_section(judged, choice),
             of_days.attributes_section(attributes, choice),
             of_days.interactions_section(happened),
+            of_days.business_section(business),
+            of_days.drift_section(drift),
         ]
         return _answer("All days", newest, sections)
 

@@ -133,6 +133,10 @@ def _write_lists(home: Home) -> None:
         store.write("offline_metrics", day, filled("offline_metrics", [metric | {"customers": 7}]), part="als")
         figure = {"model_id": "bundle1", "attribute": "mean", "metric": "weighted_f1", "value": value}
         store.write("attribute_metrics", day, filled("attribute_metrics", [figure]))
+        week = {"day": day, "window_days": 7, "active_customers": 3, "revenue_per_customer": 20.5, "conversion": value}
+        store.write("business_figures", day, filled("business_figures", [week]))
+        verdicts = [{"name": "articles: rows", "verdict": "usual"}, {"name": "brands", "verdict": "flagged"}]
+        store.write("drift", day, filled("drift", verdicts))
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,9 @@ def test_all_days_are_drawn_and_what_is_chosen_is_shown(shop: Shop) -> None:
     text = shop.page("days", metric="recall", span=30).text
     assert text.count("<svg") >= 5
     assert "<option selected>30</option>" in text
+    assert "revenue per active customer in 7 days" in text
+    assert "customers of the 7 days before who came again" not in text, "it is not known"
+    assert "figures by verdict of flagged, usual on 2 days" in text
     assert "No list has been judged" in shop.page("days", metric="none of these").text
 
 

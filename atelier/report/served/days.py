@@ -19,6 +19,13 @@ from atelier.report.served.plots import days_plot
 
 SPANS = (30, 90, 365)
 """How many days back a page may look."""
+BUSINESS = {
+    "active_customers": ("active customers in 7 days", 0),
+    "revenue_per_customer": ("revenue per active customer in 7 days", 4),
+    "conversion": ("views that led to a purchase within 7 days", 4),
+    "retention": ("customers of the 7 days before who came again", 4),
+}
+"""Figures of a week: what each is called, and the digits that are shown."""
 COMPARED = {"the day before": 1, "a week before": 7}
 MOST_OPTIONS = 300
 """Options of one choice, at most: segments can be many."""
@@ -151,6 +158,29 @@ def interactions_section(figures: pd.DataFrame) -> Iterator[str]:
         rows = figures[figures["kind"] == "purchase"] if column == "revenue" else figures
         if rows[column].notna().any():
             yield from _moved(rows.assign(value=rows[column].astype("float64")), "kind", title, 0)
+
+
+@parts.section("Customers and revenue", "business", "No week that is stored whole ends in these days.")
+def business_section(figures: pd.DataFrame) -> Iterator[str]:
+    """What a business asks for over days, each of the week that ends with the day.
+
+    Args:
+        figures: ds, and a column for each of :data:`BUSINESS`.
+    """
+    for column, (title, digits) in BUSINESS.items():
+        if figures[column].notna().any():
+            value = figures[column].astype("float64")
+            yield from _moved(figures.assign(value=value, name=title), "name", title, digits)
+
+
+@parts.section("Drift", "drift", "No figure of these days was held against earlier days.")
+def drift_section(figures: pd.DataFrame) -> Iterator[str]:
+    """How many figures of each day are unlike those of the days before.
+
+    Args:
+        figures: ds, verdict, value.
+    """
+    yield from _moved(figures.assign(value=figures["value"].astype("float64")), "verdict", "figures by verdict", 0)
 
 
 def _moved(figures: pd.DataFrame, series: str, title: str, digits: int) -> Iterator[Markup]:
