@@ -35,6 +35,7 @@ from resources.compute import Compute
 from resources.contracts import audit
 from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
+from resources.storage import open_storage
 from resources.tables import REGISTRY
 
 DAY = date(2026, 3, 1)
@@ -108,7 +109,9 @@ class Run:
         self.predicted = self.store.read("predicted_attributes", DAY).to_pandas()
 
     def run(self, stage: Stage, arguments: Mapping[str, Any]) -> None:
-        home = cast("Any", SimpleNamespace(store=self.root, settings=SimpleNamespace(gates=GateLimits())))
+        home = cast(
+            "Any", SimpleNamespace(storage=open_storage(self.root), settings=SimpleNamespace(gates=GateLimits()))
+        )
         step = Step(RunResources(home, self.store, self.models, Compute("cpu", 1)), [DAY], "run", "1")
         stage.compute(step, **arguments)
         self.metadata |= {asset: step.outcome.notes[asset] for asset in stage.produces}

@@ -25,6 +25,7 @@ from resources.contracts import audit
 from resources.feature_store import FeatureStore
 from resources.model_store import Bundle, ModelStore
 from resources.retailer import Home
+from resources.storage import open_storage
 from tests.assets.test_attributes import empty, filled
 
 DAY = date(2026, 3, 1)
@@ -88,7 +89,7 @@ class Run:
         answers: pd.DataFrame | None = None,
         home: Home | None = None,
     ) -> None:
-        self.home = cast("Any", home or SimpleNamespace(store=root))
+        self.home = cast("Any", home or SimpleNamespace(storage=open_storage(root)))
         self.store = FeatureStore(root, threads=1, audit=audit)
         self.models = ModelStore(root)
         inputs = FeatureStore(root, threads=1)  # what comes in is not what is tested: no audit

@@ -24,6 +24,7 @@ from resources.pointers import Pointers
 from resources.retailer import Home
 from resources.schema import Table
 from resources.staging import StagedFile
+from resources.storage import open_storage
 from resources.suppression import add_requests
 
 DAY = date(2026, 3, 1)
@@ -49,7 +50,9 @@ def auditor(broken: str) -> Callable[[Table, Sequence[StagedFile]], Audit]:
 
 def step_of(home: Path, days: Sequence[date] = DAYS, broken: str = "") -> Step:
     store = FeatureStore(home, threads=1, audit=auditor(broken))
-    resources = RunResources(cast("Any", SimpleNamespace(store=home)), store, cast("Any", None), cast("Any", None))
+    resources = RunResources(
+        cast("Any", SimpleNamespace(storage=open_storage(home))), store, cast("Any", None), cast("Any", None)
+    )
     return Step(resources, days, "run", "1")
 
 
@@ -228,7 +231,7 @@ def test_a_damaged_yesterday_gives_no_norm_and_stops_nobody(tmp_path: Path, file
     step = step_of(tmp_path, [DAYS[1]])
     step.cache.append(ENCODER, [digest(1), digest(2)], vectors([1, 2]))
     step.store.write("image_embeddings", DAY, embeddings([digest(1), digest(2)], [7.0, 7.0]))
-    (path,) = step.home.store.glob(f"image_embeddings/{file}")
+    (path,) = tmp_path.glob(f"image_embeddings/{file}")
     path.write_bytes(path.read_bytes()[:40])
     found = norms_of(step, [digest(1), digest(2)], ENCODER, new=set())
     assert np.array_equal(found, np.linalg.norm(vectors([1, 2]), axis=1))

@@ -14,7 +14,6 @@ from assets.daily import STAGES
 from assets.report import report_path
 from assets.results import table_of
 from dagster_project.build import build_defs
-from resources.made_from import superseded
 from tests.end_to_end.house import HORIZON, House
 
 pytestmark = pytest.mark.end_to_end
@@ -126,10 +125,6 @@ def test_the_page_has_every_section_and_asks_for_nothing_from_outside(house: Hou
     assert "data:image" in page
     assert "<script" not in page
     assert 'src="http' not in page
-
-
-def test_nothing_of_a_night_was_made_from_superseded_data(house: House) -> None:
-    assert superseded(house.home.store) == []
 
 
 def test_the_same_day_again_gives_the_same_bytes(house: House, make_house: Callable[..., House]) -> None:
