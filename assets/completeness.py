@@ -15,16 +15,15 @@ from assets.results import MADE
 from assets.stage import stage
 from assets.step import Step
 
+#: What is made again after a missing asset: what judges the day by what it has, and what shows it.
+AFTERWARDS = ("gates", "champions", "day_figures", "drift", "feature_store", "report", "completeness")
+
 
 def missing_assets(step: Step) -> dict[str, str]:
     """The assets that were not made on the step's day, each with the reason."""
     history = step.check_history()
     absent = history[(history["check"] == MADE) & ~history["success"]]
     return dict(zip(absent["table"], absent["observed"], strict=True))
-
-
-#: What is made again after a missing asset: what judges the day by what it has, and what shows it.
-AFTERWARDS = ("gates", "champions", "day_figures", "drift", "feature_store", "report", "completeness")
 
 
 def remake_command(missing: Iterable[str], ds: date) -> str:

@@ -23,6 +23,7 @@ ROWS = 256
 PAIRED = 1024
 """Queries whose pairs are scored at once."""
 NOBODY = np.zeros(0, np.int64)
+"""No query about which nothing is proven, where pairs are given and nothing has to be."""
 UNEVEN = 4
 """Rows of unequal length are sorted as a matrix where that has at most this many times as many cells."""
 

@@ -85,6 +85,11 @@ class RaggedLists:
         return Pairs(np.repeat(np.arange(len(lengths)), lengths), self.codes[places])
 
 
+def cuts(work: npt.NDArray[np.number], most: int) -> npt.NDArray[np.intp]:
+    """Where to cut a row of tasks so that no part has more than ``most`` work, as far as a single task has not."""
+    return np.flatnonzero(np.diff(np.cumsum(work) // most) > 0) + 1
+
+
 def check_k(k: int) -> None:
     """Refuse a length of lists that is not a whole number of at least 1.
 

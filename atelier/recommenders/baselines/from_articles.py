@@ -18,8 +18,8 @@ from atelier.interactions import Interactions
 from atelier.recommenders.base import Ranker
 from atelier.recommenders.baselines.item_knn_config import ItemKNNConfig
 from atelier.recommenders.baselines.markov_config import MarkovConfig
-from atelier.recommenders.baselines.popular import CountingRecommender, cuts
-from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, best, first_of_order, followed, without
+from atelier.recommenders.baselines.popular import CountingRecommender
+from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, best, cuts, first_of_order, followed, without
 
 CELLS = 4_000_000
 """Scores of an article that one of a history leads to, added up at once."""

@@ -7,7 +7,6 @@ What does not: anything personal except the filter of seen articles.
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from atelier.bundles import Array
@@ -16,7 +15,7 @@ from atelier.ids import Codes
 from atelier.interactions import Interactions
 from atelier.recommenders.base import NeighbourRanker, Ranker, Recommender
 from atelier.recommenders.baselines.popular_config import DECLARATION, PopularConfig
-from atelier.search.ragged import Indices, Mask, Pairs, RaggedLists, Ranked, Scores, best, first_of_order
+from atelier.search.ragged import Indices, Mask, Pairs, RaggedLists, Ranked, Scores, best, cuts, first_of_order
 
 PAIRS = 4_000_000
 """Products of two articles of a customer taken at once: a customer with thousands of articles has millions of them."""
@@ -93,11 +92,6 @@ def _can_be_listed(rows: Indices, columns: Indices, scores: Scores, shape: tuple
     least = np.partition(cells, shape[1] - k, axis=1)[:, shape[1] - k]
     high: Mask = scores >= least[rows]
     return high
-
-
-def cuts(work: npt.NDArray[np.number], most: int) -> npt.NDArray[np.intp]:
-    """Where to cut a row of tasks so that no part has more than ``most`` work, as far as a single task has not."""
-    return np.flatnonzero(np.diff(np.cumsum(work) // most) > 0) + 1
 
 
 class Popular(CountingRecommender[PopularConfig]):

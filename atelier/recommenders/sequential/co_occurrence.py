@@ -27,7 +27,7 @@ from scipy.sparse import coo_matrix, csr_matrix
 from atelier.bundles import Array
 from atelier.recommenders.training_data.sequences import Histories
 from atelier.search.exact import ExactTopK
-from atelier.search.ragged import Indices, Pairs, Ranked, Scores, best, without
+from atelier.search.ragged import Indices, Pairs, Ranked, Scores, best, cuts, without
 
 WINDOW = 5
 """Places within which two interactions of one history are counted as a pair."""
@@ -113,8 +113,7 @@ def _largest_cosines(counts: csr_matrix, neighbours: int) -> Iterator[tuple[Indi
     """The largest cosines of the rows of counts, some rows at a time: rows, columns, cosines."""
     lengths, totals = np.diff(counts.indptr), np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
     scale = 1 / np.sqrt(np.maximum(totals, 1))
-    cuts = np.flatnonzero(np.diff(np.cumsum(lengths) // CELLS) > 0) + 1
-    for first, after in pairwise([0, *cuts, len(lengths)]):
+    for first, after in pairwise([0, *cuts(lengths, CELLS), len(lengths)]):
         some = counts[first:after]
         rows = np.repeat(np.arange(after - first), np.diff(some.indptr))
         cosines = (some.data * scale[first + rows] * scale[some.indices]).astype(np.float32)
