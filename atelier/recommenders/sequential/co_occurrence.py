@@ -194,10 +194,15 @@ def fitted(cosines: csr_matrix, choices: Choices, search: ExactTopK) -> Array | 
 
 def _gain(scores: Floats, rows: Indices, chosen: npt.NDArray[np.bool_]) -> float:
     """The mean of 1 / log2(1 + rank) of what was chosen, one of each row; ties rank behind."""
-    starts = np.flatnonzero(np.diff(rows, prepend=-1))
-    lengths = np.diff(np.append(starts, len(rows)))
+    starts, lengths = _runs(rows)
     ranks = np.add.reduceat(scores >= np.repeat(scores[chosen], lengths), starts)
     return float((1 / np.log2(1 + ranks)).mean())
+
+
+def _runs(rows: Indices) -> tuple[Indices, Indices]:
+    """Where the pairs of each row start, and how many they are; ``rows`` ascends."""
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    return starts, np.diff(np.append(starts, len(rows)))
 
 
 def _candidates(listed: Ranked, named: coo_matrix) -> Pairs:
@@ -223,8 +228,7 @@ def _likeliest(features: Floats, rows: Indices, chosen: npt.NDArray[np.bool_]) -
         rows: int64 [n], ascending: whose candidate each is.
         chosen: bool [n]: one of each row.
     """
-    starts = np.flatnonzero(np.diff(rows, prepend=-1))
-    lengths = np.diff(np.append(starts, len(rows)))
+    starts, lengths = _runs(rows)
     features = features - np.repeat(features[chosen], lengths, axis=0)  # what was chosen scores 0
 
     def loss(weights: Floats) -> tuple[float, Floats]:

@@ -9,6 +9,7 @@ Nothing later than the moment is seen: :func:`snapshot` refuses interactions tha
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -21,7 +22,7 @@ from atelier.ids import Codes, IdMap
 from atelier.interactions import Interactions, InteractionsError
 from atelier.recommenders.two_stage.histories import MICROSECONDS_A_DAY, UNKNOWN, channels_of, days_between, mean_by
 from atelier.search.exact import ExactTopK
-from atelier.search.ragged import Indices, Pairs, RaggedLists, place_in_row
+from atelier.search.ragged import Indices, Pairs, RaggedLists, cuts, place_in_row
 
 WINDOWS = (1, 3, 7, 30)
 """Days over which sales are counted, ending with the moment."""
@@ -362,11 +363,9 @@ def _edges(customers: Indices, codes: Codes, times: Indices, *, undated: bool, n
     ends = np.cumsum(counts)
     # A customer counts for so many pairs that a part's largest key, customers · n², stays below 2⁶³.
     fewest = -(-PAIRS * n * n // KEYS)
-    work = np.cumsum(np.maximum(counts.astype(np.int64) ** 2, fewest))
-    cuts = [*(np.flatnonzero(np.diff(work // PAIRS) > 0) + 1), m]
-    first = 0
-    for cut in cuts:
-        start, stop = (int(ends[first - 1]) if first else 0), (int(ends[cut - 1]) if cut else 0)
+    work = np.maximum(counts.astype(np.int64) ** 2, fewest)
+    for first, after in pairwise([0, *cuts(work, PAIRS), m]):
+        start, stop = (int(ends[first - 1]) if first else 0), (int(ends[after - 1]) if after else 0)
         size = counts[customers[start:stop]]
         left = np.repeat(np.arange(start, stop), size)
         begin = (ends - counts)[customers[left]]
@@ -379,7 +378,6 @@ def _edges(customers: Indices, codes: Codes, times: Indices, *, undated: bool, n
         pairs = np.unique(keys) % (np.int64(n) * n)
         ones = np.ones(len(pairs), dtype=np.float32)
         yield csr_matrix((ones, (pairs // n, pairs % n)), shape=(n, n))
-        first = cut
 
 
 def log_rate(rates: Float32s) -> Float64s:
