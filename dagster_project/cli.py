@@ -6,7 +6,7 @@ that are more (:mod:`dagster_project.commands`), the work itself. Heavy imports 
 """
 
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import click
 
@@ -88,8 +88,20 @@ def publish() -> None:
     help="Only files older than so many days: longer than any run or query takes.",
 )
 def vacuum(older_than: int) -> None:
-    """Remove the files of the store that no pointer names, and what killed runs left. Models are kept."""
-    removed = Home.initialised().open_store().vacuum(timedelta(days=older_than))
+    """Remove the files of the store that no pointer names, and what killed runs left. Models are kept.
+
+    Of a store that another home writes into, only the copies on this machine are removed.
+    """
+    from resources.store_owner import StoreTaken
+    from resources.usage_lock import in_use
+
+    home, age = Home.initialised(), timedelta(days=older_than)
+    try:
+        with in_use(home):
+            removed = home.open_store().vacuum(age)
+    except StoreTaken:  # a file that no pointer names yet may be of a run of that home
+        removed = home.storage.sweep(datetime.now(UTC) - age)
+        click.echo("another home writes into the store: only copies on this machine are removed", err=True)
     for name in removed:
         click.echo(name)
     click.echo(f"removed {len(removed)} that no pointer names, older than {older_than} days")

@@ -235,6 +235,24 @@ def test_one_home_writes_into_a_store(make_home: Callable[[str], Home]) -> None:
         pytest.fail("it was let in")
 
 
+def test_only_the_home_that_writes_into_a_store_removes_what_no_pointer_names(
+    make_home: Callable[[str], Home], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = make_home("first"), make_home("second")
+    unnamed = "articles/ds=2025-03-05/of a run that has not ended.parquet"
+    with in_use(first):
+        first.storage.put_text("rows", unnamed)
+    monkeypatch.setattr(ObjectStorage, "modified", lambda *_: datetime.now(UTC) - timedelta(days=30))
+    monkeypatch.setenv("ATELIER_HOME", str(second.root))
+    done = CliRunner().invoke(cli.cli, ["vacuum"])
+    assert done.exit_code == 0
+    assert "another home writes into the store" in done.output
+    assert first.storage.exists(unnamed)
+    monkeypatch.setenv("ATELIER_HOME", str(first.root))
+    assert unnamed in CliRunner().invoke(cli.cli, ["vacuum"]).output
+    assert not first.storage.exists(unnamed)
+
+
 def test_two_machines_that_promote_at_once_do_not_overwrite_each_other(storage: ObjectStorage) -> None:
     promotions = Promotions(storage)
     promotions.promote(Recipe("als", {}, "1"), DAY, who="ann", why="-")
