@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 UNBOUNDED = ("DOUBLE", "FLOAT", "DATE", "TIMESTAMP")
 UNBOUNDED_LISTS = ("DOUBLE[]", "FLOAT[]")
 DUPLICATES = "duplicate_keys"
+#: The column of the profile that counts a partition's rows.
+ROWS = "rows"
 ABSENT = "absent"
 EXAMPLE_LENGTH = 200
 
@@ -213,6 +215,16 @@ class StagedTable:
         frame = self._connection.execute(sql, {"files": self._patterns, **parameters}).df()
         frame[DUPLICATES] = self._duplicates(frame) if int(frame["suspects"].sum()) else 0
         return frame.drop(columns="suspects")
+
+    def broken(self, profile: "pd.DataFrame") -> "pd.DataFrame":
+        """One row per staged partition and rule of a :meth:`profile`: ``broken``, how many rows break it.
+
+        No rows where there have to be some are a broken rule too, and so is a count that the profile lacks.
+        """
+        counts = profile.reindex(columns=[rule.name for rule in self.rules], fill_value=1)
+        if not may_be_empty(self.table):
+            counts[ROWS] = (profile[ROWS] == 0).astype("int64")
+        return counts.melt(value_name="broken")
 
     def _duplicates(self, profile: "pd.DataFrame") -> "pd.Series[int]":
         import pandas as pd

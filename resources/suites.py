@@ -1,6 +1,6 @@
 """Great Expectations suites, made from the registry.
 
-What belongs here: the three suites of a :class:`~resources.schema.Table` (types, counts, rows), and the faults that a
+What belongs here: the suites of a :class:`~resources.schema.Table` (types, counts, rows), and the faults that a
 declaration itself may have. What does not: their evaluation (:mod:`resources.contracts`), and any expectation that is
 not declared in the registry. Every expectation carries ``meta``: name, about (the column at fault), expected (text).
 """
@@ -75,6 +75,12 @@ def count_suite(table: Table) -> "gx.ExpectationSuite":
         for rule in rules(table)
     ]
     return _suite(table, "counts", [rows, *counts])
+
+
+def nothing_broken_suite(table: Table) -> "gx.ExpectationSuite":
+    """That no rule is broken: a single expectation, on a frame with a row per partition and rule (``broken``)."""
+    bounds = {"column": "broken", "min_value": 0, "max_value": 0}
+    return _suite(table, "nothing_broken", [_expectation("ValuesToBeBetween", "counts", None, "none broken", **bounds)])
 
 
 def row_suite(table: Table) -> "gx.ExpectationSuite":

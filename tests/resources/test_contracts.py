@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from atelier.errors import ContractViolation
-from resources.contracts import ROW_LIMIT, Audit, ExpectationResult, _evaluate, _rows_observed, audit
+from resources.contracts import ROW_LIMIT, Audit, ExpectationResult, _counts_observed, _evaluate, _rows_observed, audit
 from resources.feature_store import FeatureStore
 from resources.profile import StagedTable, may_be_empty, row_columns
 from resources.schema import Column, Table
@@ -372,6 +373,17 @@ def test_faults_of_a_declaration_are_found(change: dict[str, object], fault: str
     faults = declaration_faults(replace(sound, **change), registry)  # type: ignore[arg-type]
     assert len(faults) == 1
     assert fault in faults[0]
+
+
+@pytest.mark.parametrize("table", [REGISTRY[name] for name in ("articles", "interactions", "recommendations")])
+def test_what_is_found_all_at_once_is_what_great_expectations_finds_of_each(table: Table, tmp_path: Path) -> None:
+    staged = [stage(table, tmp_path / f"{n}.parquet", DAY + timedelta(days=n), rows=ROWS * n) for n in (1, 2)]
+    names = [one.meta["name"] for one in count_suite(table).expectations]
+    with StagedTable(table, staged) as files:
+        profile = files.profile()
+        each = _evaluate(profile, count_suite(table), partial(_counts_observed, files, 3 * ROWS))
+    assert [result for result in audit(table, staged).results if result.name in names] == each
+    assert [result.name for result in each] == names
 
 
 def test_no_rows_have_the_results_that_great_expectations_finds(tmp_path: Path) -> None:
