@@ -211,8 +211,14 @@ def _first_model(lists: pd.DataFrame) -> "pd.Series[bool]":
     return first
 
 
+def _lists(day: Day) -> pd.DataFrame:
+    """The lists of the day, with texts where they are read as categories."""
+    lists = day.today["recommendations"]
+    return lists.astype(dict.fromkeys(("model", "customer_id", "article_id"), "str"))
+
+
 def _lists_constant(day: Day) -> dict[str, pd.DataFrame]:
-    lists = day.today["recommendations"].copy()
+    lists = _lists(day)
     rows = _first_model(lists)
     own = lists[rows]
     someone = own["customer_id"].min()
@@ -222,7 +228,7 @@ def _lists_constant(day: Day) -> dict[str, pd.DataFrame]:
 
 
 def _lists_permuted(day: Day) -> dict[str, pd.DataFrame]:
-    lists = day.today["recommendations"].copy()
+    lists = _lists(day)
     rows = _first_model(lists)
     ids = np.sort(lists.loc[rows, "customer_id"].unique())
     others = dict(zip(ids, day.rng.permutation(ids), strict=True))
