@@ -91,7 +91,8 @@ class SequenceConfig(ContentConfig):
         default=0.1,
         ge=0,
         le=1,
-        description="Share of the customers whose last interaction is held out to decide when training stops.",
+        description="Share of the customers of whom an interaction is held out to decide when training stops: the "
+        "first of their last visit where 1,000 customers have come twice, otherwise their last.",
     )
     validation_customers: PositiveInt = Field(default=10_000, description="Of how many customers it is, at most.")
     schedule: Literal["constant", "one_cycle"] = Field(

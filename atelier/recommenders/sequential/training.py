@@ -29,7 +29,9 @@ from atelier.recommenders.training_data.sequences import Histories, PaddedRows, 
 from atelier.search.ragged import Indices
 
 FEWEST_HELD_OUT = 3
-"""Interactions of a customer whose last one may be held out: something to train on has to remain."""
+"""Interactions of a customer up to the one that is held out: something to train on has to remain."""
+FEWEST_VISITORS = 1000
+"""Customers with two visits, from which interactions are held out; with fewer, they are held out from everybody."""
 JUDGED_INTERACTIONS = 2048
 """Interactions judged at once: at most half as many customers, whose scores of all articles lie in memory together."""
 
@@ -51,16 +53,24 @@ class Examples(NamedTuple):
 
     @classmethod
     def of(cls, histories: Histories, config: SequenceConfig) -> Self:
-        """Hold out some customers' last interaction and cut the rest into windows."""
-        lengths = np.diff(histories.starts)
-        able = np.flatnonzero(lengths >= FEWEST_HELD_OUT)
+        """Hold out an interaction of some customers, with all that came after it, and cut the rest into windows.
+
+        It is the first of a customer's last visit, since recommendations are for the next visit: what is chosen
+        within one follows other rules, nearly nothing twice for example. Where few customers have come twice, or it
+        is not known when, it is the last interaction.
+        """
+        places = histories.last_visits()
+        able = np.flatnonzero(places - histories.starts[:-1] >= FEWEST_HELD_OUT - 1)
+        if len(able) < FEWEST_VISITORS:
+            places = histories.starts[1:] - 1
+            able = np.flatnonzero(places - histories.starts[:-1] >= FEWEST_HELD_OUT - 1)
         count = min(int(config.validation_share * len(able)), config.validation_customers)
         held_out = np.sort(np.random.default_rng([config.seed, 0]).permutation(able)[:count])
-        ends = histories.starts[1:][held_out]
+        ends = places[held_out] + 1
         starts = np.maximum(histories.starts[:-1][held_out], ends - config.history - 1)
-        kept = np.ones(len(histories.articles), dtype=bool)
-        kept[ends - 1] = False
-        training = histories.keep(kept)
+        stops = histories.starts[1:].copy()
+        stops[held_out] = places[held_out]
+        training = histories.keep(np.arange(len(histories.articles)) < np.repeat(stops, np.diff(histories.starts)))
         windows = training.windows(config.history + 1)
         return cls(training, windows, Windows(starts, ends - starts), histories)
 

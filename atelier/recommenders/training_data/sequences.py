@@ -23,6 +23,8 @@ GAPS = 16
 """Numbers of gaps: 1 is under an hour, each further one covers twice as long, the last begins at 16,383 hours."""
 HOUR = 3_600_000_000
 """In microseconds."""
+VISIT = 4
+"""The number of a gap, and of all longer ones, after which a new visit begins: seven hours and more."""
 
 
 class Windows(NamedTuple):
@@ -97,6 +99,21 @@ class Histories:
         before = np.zeros(len(chosen) + 1, dtype=np.int64)
         np.cumsum(chosen, out=before[1:])
         return type(self)(before[self.starts], self.articles[chosen], self.kinds[chosen], self.gaps[chosen])
+
+    def last_visits(self) -> Indices:
+        """The place of the first interaction of each customer's last visit, int64 [n].
+
+        Where it is not known when interactions were, the last one is a visit of its own. Of a customer with a single
+        visit, and of one without interactions, it is where the history starts.
+        """
+        new = self.gaps >= VISIT
+        if not self.gaps.any():
+            new[self.starts[1:][np.diff(self.starts) > 0] - 1] = True
+        begins = np.flatnonzero(new)
+        before = np.searchsorted(begins, self.starts[1:]) - 1
+        last = np.append(begins, -1)[before]  # before is -1 where no visit begins so early
+        places: Indices = np.maximum(last, self.starts[:-1])
+        return places
 
     def without_repeats(self) -> Self:
         """The same without interactions with the article of the interaction before: the first of each run is kept."""

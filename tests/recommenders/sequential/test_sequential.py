@@ -131,6 +131,29 @@ def test_what_is_held_out_is_neither_an_input_nor_a_target() -> None:
     assert (np.diff(examples.histories.starts)[owners] == np.diff(histories.starts)[owners] - 1).all()
 
 
+def test_of_dated_histories_the_last_visit_is_held_out() -> None:
+    """Its first interaction is to be predicted; nothing of the visit is trained on."""
+    frame = circle(1_200, length=6)
+    days = np.tile([0, 0, 0, 1, 1, 1], 1_200)
+    frame["occurred_at"] = pd.Timestamp("2020-09-01") + pd.to_timedelta(days, unit="D")
+    histories = Histories.of(Interactions.from_frame(frame))
+    examples = Examples.of(histories, SequenceConfig(validation_share=1.0))
+    assert np.diff(examples.histories.starts).tolist() == [3] * 1_200
+    assert examples.judged.lengths.tolist() == [4] * 1_200
+    _, articles, whose = examples.choices(5_000, 50)
+    assert articles.tolist() == histories.articles[histories.starts[:-1] + 3].tolist()
+    assert whose.tolist() == list(range(1_200))
+
+
+def test_with_few_customers_who_came_twice_the_last_interaction_is_held_out() -> None:
+    frame = circle(1_200, length=6)
+    twice = frame["customer_id"].rank(method="dense") <= 100
+    late = twice & (np.tile(np.arange(6), 1_200) >= 3)
+    frame["occurred_at"] = pd.Timestamp("2020-09-01") + pd.to_timedelta(late.astype(int), unit="D")
+    examples = Examples.of(Histories.of(Interactions.from_frame(frame)), SequenceConfig(validation_share=1.0))
+    assert np.diff(examples.histories.starts).tolist() == [5] * 1_200
+
+
 def test_figures_of_a_fit_are_those_of_the_epoch_that_is_kept() -> None:
     judged = fitted("transformer", max_epochs=3)
     best = max(judged.epochs, key=lambda epoch: epoch.validation["ndcg"])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atelier.interactions import Interactions
-from atelier.recommenders.training_data.sequences import GAPS, UNKNOWN, Histories, Windows, batches, sampled
+from atelier.recommenders.training_data.sequences import GAPS, UNKNOWN, VISIT, Histories, Windows, batches, sampled
 
 FRAME = pd.DataFrame(
     {
@@ -47,6 +47,27 @@ def test_without_dates_and_kinds_both_are_unknown() -> None:
     histories = Histories.of(Interactions.from_frame(FRAME[["customer_id", "article_id"]]))
     assert not histories.kinds.any()
     assert not histories.gaps.any()
+
+
+def test_a_visit_begins_after_seven_hours_and_without_dates_with_each_interaction() -> None:
+    dated = Histories.of(Interactions.from_frame(FRAME))
+    assert dated.last_visits().tolist() == [2, 3, 5]  # two days later; a single interaction; four years later
+    within = Histories.of(Interactions.from_frame(FRAME[FRAME.customer_id != "c"].head(2)))
+    assert within.last_visits().tolist() == [0]
+    undated = Histories.of(Interactions.from_frame(FRAME[["customer_id", "article_id"]]))
+    assert undated.last_visits().tolist() == [2, 3, 5]
+
+
+@given(st.lists(st.lists(st.integers(1, GAPS - 1), max_size=4), max_size=6))
+def test_last_visits_are_those_of_a_slow_search(gaps: list[list[int]]) -> None:
+    starts = np.concatenate([[0], np.cumsum([len(each) for each in gaps])]).astype(np.int64)
+    n, known = int(starts[-1]), [gap for each in gaps for gap in each]
+    histories = Histories(starts, np.zeros(n, np.int32), np.ones(n, np.uint8), np.array(known, np.uint8))
+    slow = [
+        first + max((place for place, gap in enumerate(each) if gap >= VISIT), default=0)
+        for first, each in zip(starts.tolist(), gaps, strict=False)
+    ]
+    assert not any(known) or histories.last_visits().tolist() == slow
 
 
 def test_last_take_and_keep() -> None:
