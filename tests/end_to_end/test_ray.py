@@ -6,10 +6,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from benchmarks.loopback_cluster import loopback_cluster
 from dagster_project.build import build_defs
 from resources.embedding_cache import EmbeddingCache
 from resources.retailer import Home
-from tests.cluster import loopback_cluster
 from tests.end_to_end.house import House
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.nightly]

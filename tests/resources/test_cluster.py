@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 
 from assets.retries import is_transient
+from benchmarks.loopback_cluster import REPOSITORY, free_port
 from resources import cluster
 from resources.cluster import ClusterError, ClusterUnreachable, Loaded, over_blocks, room
 from resources.compute import Compute
 from resources.compute_settings import ComputeSettings, compute_of
-from tests.cluster import REPOSITORY, free_port
 
 
 @pytest.fixture(autouse=True)

@@ -17,13 +17,13 @@ from atelier import recommenders
 from atelier.images import blocks
 from atelier.images.embedding import Encoder
 from atelier.images.preprocessing import Preprocessing
+from benchmarks.loopback_cluster import LoopbackCluster, loopback_cluster
 from resources.cluster import over_blocks
 from resources.compute import Compute
 from resources.embedding_cache import EmbeddingCache
 from resources.image_worker import encoded_chunks
 from resources.list_worker import SharedLists, request_of
 from resources.model_store import Bundle, ModelStore
-from tests.cluster import LoopbackCluster, loopback_cluster
 from tests.resources.waiting_worker import PATIENCE, Broken, WaitingEncoder
 
 pytestmark = pytest.mark.nightly

@@ -1,4 +1,4 @@
-"""A Ray cluster of several nodes on this machine's loopback, for the tests and benchmarks that need a real one.
+"""A Ray cluster of several nodes on loopback, for the tests and benchmarks that need a real one.
 
 What belongs here: starting its head and further nodes as processes, killing one, ending all. What does not: what is
 computed on it.
