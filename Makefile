@@ -85,7 +85,7 @@ docs: setup      ## what the code writes of itself
 	$(BIN)/python -m resources.recommender_settings_page
 
 lock:            ## resolve the dependencies anew
-	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --group dev --extra deploy pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --group dev --extra deploy --extra kubernetes --extra ray pyproject.toml -o requirements.lock
 
 clean:           ## remove the environment and the demo's home
 	rm -rf $(VENV) var

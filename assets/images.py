@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from atelier.images import Encoder
+    from atelier.images.embedding import EncodedImages
     from atelier.sources import Landed
     from resources.image_memory import ImageMemory
     from resources.model_store import Bundle
@@ -36,6 +37,8 @@ GROUP = "images"
 
 #: The share of the listed photographs that has to be usable.
 USABLE = 0.99
+#: Photographs whose vectors are kept together: what a killed run loses at most.
+KEPT = 4096
 
 
 @stage(
@@ -224,16 +227,23 @@ def encode_new(step: Step, encoder: "Encoder", new: "pd.DataFrame") -> set[str]:
     Returns:
         The digests that could not be encoded.
     """
-    root = step.home.open_source().image_root
     failed: set[str] = set()
-    for start in range(0, len(new), 4096):
-        chunk = new.iloc[start : start + 4096]
-        encoded = encoder.encode(chunk["path"].tolist(), root, chunk["digest"].tolist())
-        step.cache.append(encoder.encoder_id, chunk["digest"][encoded.ok].tolist(), encoded.vectors)
-        failed |= set(chunk["digest"][~encoded.ok])
+    for digests, encoded in _encoded(step, encoder, new):
+        step.cache.append(encoder.encoder_id, digests[encoded.ok].tolist(), encoded.vectors)
+        failed |= set(digests[~encoded.ok])
         for error in encoded.errors:
             step.log.warning(f"not encoded: {error}")
     return failed
+
+
+def _encoded(step: Step, encoder: "Encoder", new: "pd.DataFrame") -> "Iterator[tuple[pd.Series[str], EncodedImages]]":
+    """The digests of :data:`KEPT` photographs at a time with their vectors, by this process or by a cluster's."""
+    from resources.image_worker import encoded_chunks
+
+    root = step.home.open_source().image_root
+    made = encoded_chunks(encoder, root, new["path"].tolist(), new["digest"].tolist(), KEPT, step.compute)
+    for start, encoded in zip(range(0, len(new), KEPT), made, strict=True):
+        yield new["digest"].iloc[start : start + KEPT], encoded
 
 
 STAGES = (images, image_embeddings)

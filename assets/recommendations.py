@@ -1,7 +1,8 @@
 """Recommendations: what the models recommend to customers, and why.
 
 What belongs here: which model's lists are written for which customers. What does not: fitting
-(:mod:`assets.recommenders`), ranking and reasons (:mod:`atelier.recommenders`).
+(:mod:`assets.recommenders`), ranking and reasons (:mod:`atelier.recommenders`), on which machines
+(:mod:`resources.list_worker`).
 """
 
 from collections.abc import Iterator
@@ -63,17 +64,16 @@ def lists_of(model: str) -> str:
 
 def write_lists(name: str, step: Step, config: RecommendationsConfig) -> None:
     """Write the lists of a model with reasons: for all customers if it is served, else for the evaluation sample."""
-    device = str(step.compute.apply())
     sample = evaluation_sample(step, config.judged_sample)
     serves = name == serving_model(step.home, step.ds)
     customers = known_customers(step) if serves else sample
     explains = config.explained_ranks and declared(name).reads_content
     lists = _Lists(
+        step,
         step.bundle(f"{name}_model"),
         step.bundle(f"{FALLBACK}_model"),
         config,
         catalogue(step, content=True) if explains else None,
-        device,
         serves,
     )
     step.write(TABLE, lists.reader(customers, sample), part=name)
@@ -97,19 +97,20 @@ class _Lists:
 
     def __init__(
         self,
+        step: Step,
         model: "Bundle",
         fallback: "Bundle",
         config: RecommendationsConfig,
         catalogue: "Catalogue | None",
-        device: str,
         serves: bool,
     ) -> None:
-        from atelier import recommenders
+        from resources.list_worker import SharedLists, request_of
 
-        self._model, self._fallback = (recommenders.load(each.path, device) for each in (model, fallback))
+        ranks = config.explained_ranks
+        request = request_of(step.models, model, fallback, catalogue, k=config.k, explained_ranks=ranks)
+        self._lists = SharedLists(request, step.compute)
         self._ids = {False: model.model_id, True: fallback.model_id}
-        self._config = config
-        self._catalogue = catalogue
+        self._exclude_seen = config.exclude_seen
         self._serves = serves
         self.served = 0
         self.fallback = 0
@@ -130,16 +131,12 @@ class _Lists:
     def _batches(
         self, schema: "pa.Schema", customers: "pd.DataFrame", sample: "pd.DataFrame"
     ) -> "Iterator[pa.RecordBatch]":
-        from atelier.recommenders.fallback import serve
-
-        served_policy = self._config.exclude_seen
-        for exclude_seen, group in ((served_policy, customers), (not served_policy, sample)):
+        for exclude_seen, group in ((self._exclude_seen, customers), (not self._exclude_seen, sample)):
             seen = "excluded" if exclude_seen else "allowed"
-            lists = serve(self._model, self._fallback, group, k=self._config.k, exclude_seen=exclude_seen)
-            for batch in lists:
-                if exclude_seen == served_policy:
+            for batch in self._lists.lists(group, exclude_seen):
+                if exclude_seen == self._exclude_seen:
                     self._count(batch)
-                served = self._serves and exclude_seen == served_policy
+                served = self._serves and exclude_seen == self._exclude_seen
                 yield self._labelled(batch, seen, served, schema)
 
     def _count(self, batch: "pa.RecordBatch") -> None:
@@ -150,19 +147,16 @@ class _Lists:
         self.fallback += pc.sum(pc.and_(first, batch["fallback"])).as_py() or 0
 
     def _labelled(self, batch: "pa.RecordBatch", seen: str, served: bool, schema: "pa.Schema") -> "pa.RecordBatch":
-        """The batch with reasons and with the columns that are constant in it, as one model made all its rows."""
+        """The batch with the columns that are constant in it, as one model made all its rows."""
         import pyarrow as pa
-
-        from atelier.recommenders.explanations import explained
 
         rows = batch.num_rows
         is_fallback = bool(rows and batch["fallback"][0].as_py())
-        maker = self._fallback if is_fallback else self._model
-        reasons = explained(maker, batch, self._catalogue, ranks=self._config.explained_ranks)
+        *columns, reasons = batch.columns
         self.explained += rows - reasons.null_count
-        values = (self._model.name, seen, self._ids[is_fallback], served)
+        values = (self._lists.model.name, seen, self._ids[is_fallback], served)
         model, policy, model_id, shown = (pa.repeat(pa.scalar(value), rows) for value in values)
-        return pa.RecordBatch.from_arrays([model, policy, *batch.columns, model_id, shown, reasons], schema=schema)
+        return pa.RecordBatch.from_arrays([model, policy, *columns, model_id, shown, reasons], schema=schema)
 
 
 def lists_stage(model: Declaration) -> Stage:

@@ -20,6 +20,7 @@ from dagster_project.jobs import build_jobs
 from dagster_project.late_days import late_days_sensor
 from dagster_project.schedules import NIGHTLY, nightly
 from resources.compute import Compute
+from resources.compute_settings import compute_of
 from resources.contracts import audit
 from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
@@ -65,7 +66,7 @@ def build_defs(
         home,
         store,
         models or ModelStore(home.storage),
-        compute or Compute(allowed.device, allowed.threads),
+        compute or compute_of(allowed),
         tuple(key for each in (*assets, *checks) for key in each.check_keys),
     )
     return dg.Definitions(

@@ -1,8 +1,8 @@
-"""What a step computes on: the device and the number of threads.
+"""What a step computes on: the device, the number of threads, this machine alone or a cluster.
 
-What belongs here: choosing and recording both, so that a figure's record says what it was computed on. What does not:
-any computation. Neither NumPy nor torch is imported at the top: ``pin_threads`` must run before the first, and the
-code location must not wait for the second.
+What belongs here: choosing and recording them, so that a figure's record says what it was computed on. What does not:
+any computation, the cluster (:mod:`resources.cluster`). Neither NumPy nor torch is imported at the top:
+``pin_threads`` must run before the first, and the code location must not wait for the second.
 """
 
 import os
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import torch
 
 Device = Literal["auto", "cpu", "cuda"]
+ExecutorName = Literal["local", "ray"]
+
+ADDRESS = "127.0.0.1:6379"
+"""Where the head of a Ray cluster is looked for that no setting names: on this machine, at Ray's own port."""
 
 BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 GPU_POOL = "gpu"
@@ -47,15 +51,22 @@ def gpu_pool(device: Device = "auto") -> str | None:
 
 @dataclass(frozen=True)
 class Compute:
-    """The device and the threads for embedding and training.
+    """The device and the threads for embedding and training, and where what can be shared out is computed.
 
     Attributes:
         device: ``cpu``, ``cuda``, or ``auto``: CUDA where torch finds one, else the CPU.
         threads: torch's threads on the CPU. torch repeats its numbers at a fixed count, so it is config, not guessed.
+        executor: ``local``: in the step's own process; ``ray``: by processes of a Ray cluster, each with as many
+            threads, on the same kind of device.
+        address: host and port of the cluster's head.
+        workers: how many processes of the cluster at most; None: as many as it has room for.
     """
 
     device: Device = "auto"
     threads: int = 2
+    executor: ExecutorName = "local"
+    address: str = ADDRESS
+    workers: int | None = None
 
     def __post_init__(self) -> None:
         """Check the two.
@@ -95,6 +106,7 @@ class Compute:
             "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
             "torch_threads": torch.get_num_threads(),
             "blas_threads": os.environ.get(BLAS_THREADS, "unset"),
+            "executor": self.executor,
             "torch_version": torch.__version__,
         }
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from atelier.errors import AtelierError
 from atelier.monitoring.limits import GateLimits
-from resources.compute import Device
+from resources.compute_settings import ComputeSettings
 
 if TYPE_CHECKING:
     from atelier.sources import Source
@@ -30,7 +30,6 @@ SourceKind = Literal["sample", "hm", "parquet"]
 PRESET_NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 #: A bucket or container and perhaps a prefix; the folders of the home are no store of this kind.
 STORE_URL = re.compile(r"(?!file:)[a-z][a-z0-9+]*://[^@/*?\[\]\s]+(/[^@*?\[\]]*)?")
-MEMORY = re.compile(r"[1-9]\d*(\.\d+)? ?[MGT]i?B", re.IGNORECASE)
 
 
 class SettingsError(AtelierError):
@@ -54,31 +53,6 @@ class EncoderSettings(BaseModel):
     weights: str = "none"
     preprocessing: dict[str, Any] | None = None
     promoted: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
-
-
-class ComputeSettings(BaseModel):
-    """How much of the machine a step may use. It may be edited at any time, because no data depend on it.
-
-    Two steps may run at once, and a step that builds features holds two DuckDBs: four limits must fit in memory.
-
-    Attributes:
-        device: for embedding and training: ``cpu``, ``cuda``, or ``auto``, which is CUDA where torch finds one.
-        threads: of torch and ALS on the CPU, and of each DuckDB. torch repeats its numbers at a fixed count only.
-        memory_limit: what one DuckDB may hold before it spills to disk, for example ``4GB``.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    device: Device = "auto"
-    threads: int = Field(default=2, ge=1)
-    memory_limit: str = "4GB"
-
-    @field_validator("memory_limit")
-    @classmethod
-    def _with_unit(cls, value: str) -> str:
-        if not MEMORY.fullmatch(value):
-            raise ValueError(f"{value!r} is not an amount of memory; write a number and MB, GB or GiB, such as 4GB")
-        return value
 
 
 class Preset(BaseModel):
@@ -372,7 +346,9 @@ def check_settings(home: Home, settings: Settings) -> bool:
     existing = read_settings(home.toml)
     # What was promoted, tuned or chosen since is no other request: init knows nothing of it.
     encoder = settings.encoder.model_copy(update={"promoted": existing.encoder.promoted})
-    since = {"encoder": encoder} | {name: getattr(existing, name) for name in ("presets", "recommenders", "gates")}
+    cluster = {name: getattr(existing.compute, name) for name in ("executor", "address", "workers")}
+    since: dict[str, Any] = {"encoder": encoder, "compute": settings.compute.model_copy(update=cluster)}
+    since |= {name: getattr(existing, name) for name in ("presets", "recommenders", "gates")}
     asked = settings.model_copy(update=since)
     different = list(_differences(existing.model_dump(), asked.model_dump()))
     if not different:

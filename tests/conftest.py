@@ -30,7 +30,7 @@ HOUSE = frozenset(
         "assets": "day_facts image_backbone isolation recommendations recommender_study sequence_study",
         "browser": "ui",
         "end_to_end": "broken_contracts check_history daily_dag documentation forgotten_customer gates killed_run "
-        "lineage object_store",
+        "lineage object_store ray",
     }.items()
     for name in names.split()
 )

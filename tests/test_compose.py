@@ -96,3 +96,94 @@ def test_docker_compose_reads_the_files(files: tuple[str, ...]) -> None:
     refused = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
     assert refused.returncode != 0
     assert "POSTGRES_PASSWORD" in refused.stderr
+
+
+#: What a deployment of Dagster's chart may say (its schema, `UserDeployment`, and what its template reads beside).
+CHART = {
+    *("name", "image", "port", "dagsterApiGrpcArgs", "includeConfigInLaunchedRuns", "env", "envSecrets", "volumes"),
+    *("volumeMounts", "initContainers", "podSecurityContext", "securityContext", "resources"),
+}
+
+
+@pytest.fixture(scope="module")
+def kubernetes() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((REPOSITORY / "deploy" / "kubernetes-values.yaml").read_text("utf-8"))
+    return found
+
+
+def test_on_kubernetes_the_code_location_is_that_of_compose(
+    kubernetes: dict[str, Any], services: dict[str, Any]
+) -> None:
+    [deployment] = kubernetes["dagster-user-deployments"]["deployments"]
+    assert set(deployment) <= CHART
+    composed = services["code-location"]
+    assert deployment["image"]["repository"] == composed["image"]
+    assert deployment["port"] == int(composed["command"][-1].rpartition(" ")[2])
+    workspace = yaml.safe_load((REPOSITORY / "workspace.yaml").read_text(encoding="utf-8"))
+    [location] = workspace["load_from"]
+    named = location["python_module"]["module_name"]
+    assert deployment["dagsterApiGrpcArgs"] == ["--module-name", named]
+    assert "atelier init --if-absent" in composed["command"][-1]
+    assert "atelier init --if-absent" in deployment["initContainers"][0]["command"][-1]
+    names = {each["name"] for each in deployment["env"]}
+    assert {name for name in composed["environment"] if not name.startswith("POSTGRES")} <= names
+    values = {each["name"]: each["value"] for each in deployment["env"]}
+    assert values["TMPDIR"] == composed["environment"]["TMPDIR"]
+    mounts = {mount["mountPath"] for mount in deployment["volumeMounts"]}
+    assert composed["volumes"][0].split(":")[1] in mounts
+    assert values["ATELIER_HOME"] in mounts
+
+
+def test_on_kubernetes_pods_have_no_rights_and_no_password_stands_in_the_file(kubernetes: dict[str, Any]) -> None:
+    [deployment] = kubernetes["dagster-user-deployments"]["deployments"]
+    for each in (deployment, *deployment["initContainers"]):
+        rights = each["securityContext"]
+        assert rights["readOnlyRootFilesystem"] is True
+        assert rights["allowPrivilegeEscalation"] is False
+        assert rights["capabilities"] == {"drop": ["ALL"]}
+        assert f"--uid {rights['runAsUser']}" in (REPOSITORY / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    assert kubernetes["generatePostgresqlPasswordSecret"] is False
+    assert "postgresqlPassword" not in kubernetes["postgresql"]
+    assert kubernetes["dagsterWebserver"]["service"]["type"] == "ClusterIP"
+
+
+def test_on_kubernetes_runs_queue_as_they_do_elsewhere(kubernetes: dict[str, Any]) -> None:
+    dagster = yaml.safe_load((REPOSITORY / "deploy" / "dagster.yaml").read_text(encoding="utf-8"))
+    ours, theirs = kubernetes["concurrency"], dagster["concurrency"]
+    assert ours["runs"]["maxConcurrentRuns"] == theirs["runs"]["max_concurrent_runs"]
+    assert ours["runs"]["tagConcurrencyLimits"] == theirs["runs"]["tag_concurrency_limits"]
+    assert ours["pools"] == {"defaultLimit": theirs["pools"]["default_limit"], "granularity": "op"}
+    assert (
+        kubernetes["postgresql"]["postgresqlScheme"] == dagster["storage"]["custom"]["config"]["postgres_db"]["scheme"]
+    )
+    assert kubernetes["runLauncher"]["type"] == "K8sRunLauncher"
+
+
+def test_dagster_makes_a_pod_of_these_values(kubernetes: dict[str, Any]) -> None:
+    """What the chart passes on to launched runs, through Dagster's own construction of a Kubernetes job."""
+    from dagster_k8s import K8sRunLauncher
+    from dagster_k8s.container_context import K8sContainerContext
+    from dagster_k8s.job import DagsterK8sJobConfig, construct_dagster_k8s_job
+
+    [deployment] = kubernetes["dagster-user-deployments"]["deployments"]
+    passed = {
+        "env": deployment["env"],
+        "volumes": deployment["volumes"],
+        "volume_mounts": deployment["volumeMounts"],
+        "resources": deployment["resources"],
+        "security_context": deployment["securityContext"],
+        "image_pull_policy": kubernetes["runLauncher"]["config"]["k8sRunLauncher"]["imagePullPolicy"],
+    }
+    context = K8sContainerContext.create_from_config({"k8s": passed})
+    config = DagsterK8sJobConfig(job_image="atelier:latest", dagster_home="/opt/dagster/dagster_home")
+    arguments = ["dagster", "api", "execute_run"]
+    job = construct_dagster_k8s_job(
+        config, arguments, "a-run", user_defined_k8s_config=context.run_k8s_config
+    ).to_dict()
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == arguments
+    assert {mount["mount_path"] for mount in container["volume_mounts"]} >= {"/var/lib/atelier", "/tmp"}  # noqa: S108
+    assert {each["name"] for each in container["env"]} >= {"ATELIER_HOME", "TMPDIR", "DAGSTER_HOME"}
+    assert container["security_context"]["read_only_root_filesystem"] is True
+    assert container["resources"]["limits"] == {"cpu": "2", "memory": "20Gi"}
+    assert "job_image" in K8sRunLauncher.config_type()

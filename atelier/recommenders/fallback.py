@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from atelier.ids import column, texts
-from atelier.recommenders.base import RECOMMENDED, Recommender
+from atelier.recommenders.base import BATCH, RECOMMENDED, Recommender
 
 SERVED: pa.Schema = RECOMMENDED.append(pa.field("fallback", pa.bool_()))
 
@@ -24,6 +24,7 @@ def serve(
     k: int,
     exclude_seen: bool = True,
     candidates: Any = None,
+    batch_size: int = BATCH,
 ) -> Iterator[pa.RecordBatch]:
     """Lists of ``k`` articles for all ``customers``, batch by batch.
 
@@ -34,6 +35,7 @@ def serve(
         k: length of the lists.
         exclude_seen: whether lists leave out what the customer has seen.
         candidates: the articles that may be recommended, known to both models; None: all in stock.
+        batch_size: customers ranked for at once.
 
     Yields:
         Batches of customer_id, article_id (dictionary-encoded), score, rank and ``fallback``, in the order of
@@ -47,7 +49,7 @@ def serve(
     own = model.can_serve(ids)
     for chosen, server, is_fallback in ((own, model, False), (~own, fallback, True)):
         if chosen.any():
-            for batch in server.recommend_batches(ids[chosen], k, exclude_seen, candidates):
+            for batch in server.recommend_batches(ids[chosen], k, exclude_seen, candidates, batch_size=batch_size):
                 yield _marked(batch, is_fallback)
 
 

@@ -12,16 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import ValidationError
 
-from resources.retailer import (
-    ComputeSettings,
-    EncoderSettings,
-    Home,
-    Settings,
-    SettingsError,
-    check_settings,
-    faults,
-    write_settings,
-)
+from resources.compute_settings import ComputeSettings
+from resources.retailer import EncoderSettings, Home, Settings, SettingsError, check_settings, faults, write_settings
 
 if TYPE_CHECKING:
     from atelier.sources.sample import SampleConfig

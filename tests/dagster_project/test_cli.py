@@ -21,9 +21,10 @@ from dagster_project import cli
 from dagster_project.build import build_defs
 from dagster_project.commands.init import check_names, init_home
 from resources.compute import Compute
+from resources.compute_settings import ComputeSettings
 from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
-from resources.retailer import ComputeSettings, Home, SettingsError
+from resources.retailer import Home, SettingsError
 from resources.tables import REGISTRY
 
 SIZES = ("--articles", "20", "--customers", "10", "--days", "3")

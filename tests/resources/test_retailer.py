@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from atelier.errors import SourceError
 from atelier.sources.sample import SampleConfig, generate
+from resources.compute_settings import ComputeSettings
 from resources.retailer import (
     UNINITIALISED,
-    ComputeSettings,
     EncoderSettings,
     Home,
     Preset,
@@ -97,6 +97,10 @@ def test_a_file_from_before_compute_was_a_setting_is_read(tmp_path: Path) -> Non
         ("[compute]\nthreads = 0", "compute.threads: .*greater than or equal to 1"),
         ('[compute]\nmemory_limit = "80%"', "compute.memory_limit: '80%' is not an amount of memory.*4GB"),
         ('[compute]\nmemory_limit = "4"', "compute.memory_limit: '4' is not"),
+        ('[compute]\nexecutor = "spark"', "compute.executor: .*'local' or 'ray'"),
+        ('[compute]\naddress = "ray://head:10001"', "compute.address: 'ray://head:10001' is no host and port.*joins"),
+        ('[compute]\naddress = "head"', "compute.address: 'head' is no host and port"),
+        ("[compute]\nworkers = 0", "compute.workers: .*greater than or equal to 1"),
         ('[compute]\nmemory_limit = "0GB"', "compute.memory_limit: '0GB' is not"),
         ("[options]\nlast_day = 2020-02-01", "options: last_day is a setting of its own"),
         ("[encoder]\nbackbone = 3", "encoder.backbone: "),
@@ -160,6 +164,15 @@ def test_other_compute_is_to_be_edited(tmp_path: Path) -> None:
     write_settings(Home(tmp_path), some_settings())
     with pytest.raises(SettingsError, match=r"compute.device is 'auto', asked for 'cpu'; edit its section \[compute\]"):
         write_settings(Home(tmp_path), some_settings(compute={"device": "cpu"}))
+
+
+def test_a_cluster_that_was_written_by_hand_is_no_other_request(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    write_settings(home, some_settings())
+    text = home.toml.read_text()
+    home.toml.write_text(text.replace('executor = "local"', 'executor = "ray"\naddress = "10.0.0.7:6379"'))
+    assert home.settings.compute == ComputeSettings(executor="ray", address="10.0.0.7:6379")
+    assert check_settings(home, some_settings())
 
 
 def test_a_home_that_cannot_be_written_says_so(tmp_path: Path) -> None:

@@ -1,0 +1,174 @@
+"""Photographs encoded and customers ranked for in a second: in one process, and by 1 and 2 workers of a Ray cluster.
+
+Run it as ``python -m benchmarks.ray_scaling`` on a machine with at least as many free cores as workers: the nodes of
+the cluster are processes of this machine. Each worker has one thread, and so has the one process. A rate counts from
+the first block that came back; starting the workers is a column of its own. Vectors and lists are compared, and
+the run fails where they differ.
+
+What belongs here: made-up photographs and customers, and the table. What does not: the cluster
+(:mod:`benchmarks.loopback_cluster`), the work itself.
+"""
+
+import argparse
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.image_embedding import drawn
+from benchmarks.loopback_cluster import loopback_cluster
+from resources.compute import Compute
+
+WORKERS = (1, 2)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How fast a piece of work was.
+
+    Attributes:
+        first: seconds until the first part came back.
+        whole: seconds until the last did.
+        rows: rows a second between the two.
+        digest: of what was made.
+    """
+
+    first: float
+    whole: float
+    rows: float
+    digest: str
+
+
+def arguments() -> argparse.Namespace:
+    """The parsed command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photographs", type=int, default=640)
+    parser.add_argument("--backbone", default="mobilenet_v2", help="with seeded weights")
+    parser.add_argument("--customers", type=int, default=200_000)
+    parser.add_argument("--articles", type=int, default=20_000)
+    parser.add_argument("--factors", type=int, default=128)
+    return parser.parse_args()
+
+
+def timed(parts: Iterator[Any], rows_of: Callable[[Any], int], content: Callable[[Any], bytes]) -> Rate:
+    """The rate of work that comes in parts; they are digested when all have come, outside of what is measured.
+
+    Args:
+        parts: what is made, part by part.
+        rows_of: how many photographs or customers a part is of.
+        content: what of a part has to be the same.
+    """
+    start = time.perf_counter()
+    ends, made = [], []
+    for part in parts:
+        ends.append(time.perf_counter() - start)
+        made.append(part)
+    between = ends[-1] - ends[0]
+    digest = hashlib.sha256(b"".join(map(content, made))).hexdigest()
+    return Rate(ends[0], ends[-1], sum(map(rows_of, made[1:])) / between if between else float("nan"), digest)
+
+
+def photographs(options: argparse.Namespace, folder: Path) -> Callable[[Compute], Rate]:
+    """Encodes photographs, 64 at a time."""
+    from atelier.images import Encoder
+    from resources.image_worker import encoded_chunks
+
+    paths = [path.name for path in drawn(folder, options.photographs)]
+    digests = [hashlib.sha256((folder / path).read_bytes()).hexdigest() for path in paths]
+    encoder = Encoder.build(options.backbone, None, device="cpu", precision="float32", batch_size=8)
+
+    def measure(compute: Compute) -> Rate:
+        chunks = encoded_chunks(encoder, folder, paths, digests, 64, compute)
+        return timed(chunks, lambda chunk: len(chunk.ok), lambda chunk: bytes(chunk.vectors.tobytes()))
+
+    return measure
+
+
+def customers(options: argparse.Namespace, folder: Path) -> Callable[[Compute], Rate]:
+    """Ranks for all customers by als, in batches of 4,096."""
+    from atelier import recommenders
+    from resources.list_worker import SharedLists, request_of
+    from resources.model_store import ModelStore
+
+    random = np.random.default_rng(0)
+    rows = 10 * options.customers
+    frame = pd.DataFrame(
+        {
+            "customer_id": [f"c{number:08d}" for number in random.integers(0, options.customers, rows)],
+            "article_id": [f"a{number:06d}" for number in random.integers(0, options.articles, rows)],
+            "occurred_at": pd.Timestamp("2020-03-01"),
+            "kind": "purchase",
+        }
+    )
+    models = ModelStore(folder)
+    configs: dict[str, dict[str, Any]] = {
+        "als": {"factors": options.factors, "iterations": 1, "threads": 1},
+        "popular": {},
+    }
+    model, fallback = (
+        models.publish(
+            f"{name}_model",
+            date(2020, 3, 1),
+            recommenders.build(name, **config).fit(frame).save,
+            {},
+            seed=0,
+            code_version="",
+            run_id="",
+        )
+        for name, config in configs.items()
+    )
+    request = replace(request_of(models, model, fallback, None, k=30, explained_ranks=0), batch_size=4096)
+    asked = pd.Series(frame["customer_id"].unique()).sort_values()
+
+    def measure(compute: Compute) -> Rate:
+        lists = SharedLists(request, compute).lists(asked, True)
+        return timed(lists, lambda batch: int(batch["customer_id"].indices.to_numpy().max()) + 1, _plain)
+
+    return measure
+
+
+def _plain(batch: Any) -> bytes:
+    """Articles and scores of a batch, whatever its dictionaries."""
+    columns = (batch["article_id"].cast("string"), batch["score"])
+    return b"".join(column.to_numpy(zero_copy_only=False).astype(str).tobytes() for column in columns)
+
+
+def main() -> None:
+    """Measure, compare and print."""
+    options = arguments()
+    with tempfile.TemporaryDirectory() as folder:
+        work = {"photographs": photographs, "customers": customers}
+        measures = {name: make(options, _made(Path(folder) / name)) for name, make in work.items()}
+        found = {name: {0: measure(Compute("cpu", 1))} for name, measure in measures.items()}
+        for workers in WORKERS:
+            with loopback_cluster(nodes=workers, processors=1) as cluster:
+                for name, measure in measures.items():
+                    found[name][workers] = measure(Compute("cpu", 1, "ray", cluster.address, workers))
+    print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}")
+    print(f"{'':<14}{'workers':>8}{'first (s)':>11}{'whole (s)':>11}{'rows/s':>10}{'ratio':>8}")
+    for name, rates in found.items():
+        for number, rate in rates.items():
+            ratio = rate.rows / rates[0].rows
+            print(
+                f"{name:<14}{number or 'local':>8}{rate.first:>11.1f}{rate.whole:>11.1f}{rate.rows:>10.1f}{ratio:>8.2f}"
+            )
+        if len({rate.digest for rate in rates.values()}) > 1:
+            raise SystemExit(f"{name}: what the cluster made is not what one process made")
+    print("vectors and lists are the same, byte for byte")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""A home whose steps share their work out on a Ray cluster: the same days, vectors and lists, byte for byte."""
+
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from benchmarks.loopback_cluster import loopback_cluster
+from dagster_project.build import build_defs
+from resources.embedding_cache import EmbeddingCache
+from resources.retailer import Home
+from tests.end_to_end.house import House
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.nightly]
+
+LISTED = ("als", "hybrid", "transformer", "two_stage")
+MADE = ["image_embeddings", *(f"recommendations/{name}" for name in LISTED)]
+
+
+def test_what_the_cluster_makes_is_what_one_machine_makes(house: House, tmp_path: Path) -> None:
+    shutil.copytree(house.home.root, tmp_path / "home")
+    home = Home(tmp_path / "home")
+    shutil.rmtree(home.store / "embedding_cache")
+    with loopback_cluster(nodes=2, processors=2) as cluster:
+        text = home.toml.read_text()
+        home.toml.write_text(text.replace('executor = "local"', f'executor = "ray"\naddress = "{cluster.address}"'))
+        result = (
+            build_defs(home)
+            .get_repository_def()
+            .get_job("daily_retrain")
+            .execute_in_process(
+                instance=house.instance,
+                partition_key=house.ds.isoformat(),
+                asset_selection=[dg.AssetKey.from_user_string(asset) for asset in MADE],
+            )
+        )
+    assert result.success
+    events = result.get_asset_materialization_events()
+    executors = {
+        event.materialization.asset_key.to_user_string(): event.materialization.metadata.get("executor")
+        for event in events
+    }
+    assert set(executors) == set(MADE)
+    assert executors["image_embeddings"].value == "ray"  # type: ignore[union-attr]
+    now = House(home, house.instance, house.ds)
+    for table in ("image_embeddings", "recommendations"):
+        assert now.files(house.ds, table) == house.files(house.ds, table)
+    used = house.store.read("image_embeddings", house.ds).to_pandas()
+    [encoder_id], digests = used["encoder_id"].unique(), used["digest"].tolist()
+    here, there = (EmbeddingCache(each.store).read(digests, encoder_id) for each in (house.home, home))
+    assert len(there) > 100
+    assert here.tobytes() == there.tobytes()
