@@ -25,7 +25,15 @@ from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop
 from atelier.recommenders.sequential.config import SequenceConfig
 from atelier.recommenders.sequential.network import SequenceNetwork, inputs_of
 from atelier.recommenders.training_data.negatives import SharedNegatives
-from atelier.recommenders.training_data.sequences import Histories, PaddedRows, Windows, batches, sampled
+from atelier.recommenders.training_data.sequences import (
+    Histories,
+    Moments,
+    PaddedRows,
+    Windows,
+    batches,
+    newest,
+    sampled,
+)
 from atelier.search.ragged import Indices
 
 FEWEST_HELD_OUT = 3
@@ -50,10 +58,18 @@ class Examples(NamedTuple):
     whole: Histories
 
     @classmethod
-    def of(cls, histories: Histories, config: SequenceConfig) -> Self:
-        """Hold out some customers' last interaction and cut the rest into windows."""
+    def of(cls, histories: Histories, config: SequenceConfig, last: Moments | None = None) -> Self:
+        """Hold out some customers' last interaction and cut the rest into windows.
+
+        Args:
+            histories: of all customers.
+            config: see :class:`SequenceConfig`.
+            last: when each customer's last interaction was (:func:`last_moments`); None: nobody knows, and nothing is
+                left out for being old.
+        """
         lengths = np.diff(histories.starts)
-        able = np.flatnonzero(lengths >= FEWEST_HELD_OUT)
+        recent = None if last is None else newest(histories, config.history + 1, config.newest_interactions, last)
+        able = np.flatnonzero(lengths >= FEWEST_HELD_OUT if recent is None else recent & (lengths >= FEWEST_HELD_OUT))
         count = min(int(config.validation_share * len(able)), config.validation_customers)
         held_out = np.sort(np.random.default_rng([config.seed, 0]).permutation(able)[:count])
         ends = histories.starts[1:][held_out]
@@ -62,6 +78,8 @@ class Examples(NamedTuple):
         kept[ends - 1] = False
         training = histories.keep(kept)
         windows = training.windows(config.history + 1)
+        if recent is not None:
+            windows = windows.of(training.last_windows(windows, recent))
         return cls(training, windows, Windows(starts, ends - starts), histories)
 
     def choices(self, most: int, history: int) -> tuple[Histories, Codes, Indices]:
@@ -316,8 +334,9 @@ def train(
         TrainingStateError: ``state`` is unreadable, or of another training.
     """
     order, draws = (np.random.default_rng([config.seed, stream]) for stream in (1, 2))
-    an_epoch = len(_one_pass(examples.windows, config, np.random.default_rng(0)))
-    passes = Passes(lambda: _one_pass(examples.windows, config, order))
+    amount = config.amount(int(examples.windows.lengths.sum()))
+    an_epoch = len(_one_pass(examples.windows, amount.epoch, config, np.random.default_rng(0)))
+    passes = Passes(lambda: _one_pass(examples.windows, amount.epoch, config, order))
     judged = list(_judged(examples))
     rows = examples.histories.rows
     return TrainingLoop(
@@ -326,7 +345,7 @@ def train(
         lambda: trainer.step(rows(examples.windows.of(passes.next())), draws),
         {"order": order, "draws": draws, "passes": passes, **trainer.parts},
         trainer.device,
-        steps=config.max_epochs * an_epoch,
+        steps=amount.epochs * an_epoch,
         every=an_epoch,
         patience=config.patience,
         learning_rates=config.model_dump(include={"learning_rate", "embedding_learning_rate"}),
@@ -340,9 +359,9 @@ def train(
     ).run()
 
 
-def _one_pass(windows: Windows, config: SequenceConfig, random: np.random.Generator) -> list[Indices]:
-    """The batches of an epoch, as places among the windows; each pass has about as many."""
-    chosen = sampled(windows, config.epoch_interactions, random)
+def _one_pass(windows: Windows, most: int, config: SequenceConfig, random: np.random.Generator) -> list[Indices]:
+    """The batches of an epoch of ``most`` interactions, as places among the windows; each pass has about as many."""
+    chosen = sampled(windows, most, random)
     return [chosen[places] for places in batches(windows.of(chosen), config.batch_interactions, random)]
 
 
