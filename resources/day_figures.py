@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from atelier.errors import PartitionMissing
 from resources.frames import dictionary_table
@@ -16,10 +16,16 @@ from resources.pointers import combined_version
 from sql import query
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
+    from atelier.monitoring.drift.photographs import TypedVectors
     from resources.embedding_cache import EmbeddingCache
     from resources.feature_store import FeatureStore
+
+    Ints = NDArray[np.int64]
+    Floats = NDArray[np.float64]
 
 #: The columns that are read of each table; None: all.
 READ: dict[str, tuple[str, ...] | None] = {
@@ -41,6 +47,8 @@ CUSTOMERS = 20_000
 WEEK = 7
 #: How many tables of single days are held at once.
 HELD = 24
+#: Articles whose vectors are computed with at once.
+BLOCK = 4096
 
 
 class DayTables:
@@ -58,8 +66,8 @@ class DayTables:
         self._versions = cache(self._index)
 
     def read(self, table: str, ds: date) -> "pd.DataFrame | None":
-        """A table of a day; ``vectors``: digest, embedding of its photographs."""
-        return self._held(table, ds)
+        """A table of a day; ``vectors``: digest, embedding of its photographs, read anew each time: they are large."""
+        return self._read(table, ds) if table == VECTORS else self._held(table, ds)
 
     def version(self, table: str, ds: date) -> str:
         """The digest of what :meth:`read` reads; empty where there is nothing."""
@@ -198,17 +206,23 @@ def _images(tables: DayTables, ds: date) -> "pd.DataFrame":
 
 
 def _vectors(tables: DayTables, ds: date) -> "pd.DataFrame":
-    from atelier.monitoring.drift.catalogue import vector_figures
     from atelier.monitoring.drift.figures import figures
+    from atelier.monitoring.drift.photographs import centres, vector_figures
 
-    today, yesterday = (_article_vectors(tables, day) for day in (ds, ds - timedelta(days=1)))
-    return figures([]) if today is None else vector_figures(today, yesterday)
+    # One day after the other: what is kept of yesterday is small, and its vectors are gone before today's are read.
+    yesterday = _typed_vectors(tables, ds - timedelta(days=1))
+    before = None if yesterday is None else centres(yesterday)
+    del yesterday
+    today = _typed_vectors(tables, ds)
+    return figures([]) if today is None else vector_figures(today, before)
 
 
-def _article_vectors(tables: DayTables, ds: date) -> "pd.DataFrame | None":
-    """Of each article with photographs its type and the mean vector: article_id, product_type, vector."""
+def _typed_vectors(tables: DayTables, ds: date) -> "TypedVectors | None":
+    """Of each article with photographs its type and, in blocks, the mean vector."""
     import numpy as np
     import pandas as pd
+
+    from atelier.monitoring.drift.photographs import TypedVectors
 
     frames = [tables.read(table, ds) for table in (VECTORS, "images", "articles")]
     if any(frame is None for frame in frames):
@@ -217,19 +231,25 @@ def _article_vectors(tables: DayTables, ds: date) -> "pd.DataFrame | None":
     shots = images.merge(articles[["article_id", "product_type"]], on="article_id").sort_values(["article_id", "shot"])
     place = pd.Index(vectors["digest"]).get_indexer(pd.Index(shots["digest"]))
     shots, place = shots[place >= 0], place[place >= 0]
-    if shots.empty:
-        return pd.DataFrame({"article_id": [], "product_type": [], "vector": []})
-    found = np.stack(vectors["embedding"].to_list())[place].astype(np.float64)
-    starts = np.flatnonzero(~shots["article_id"].duplicated().to_numpy())
-    means = np.add.reduceat(found, starts, axis=0) / np.diff(np.append(starts, len(shots)))[:, None]
-    rows = shots.iloc[starts]
-    return pd.DataFrame(
-        {
-            "article_id": rows["article_id"].to_numpy(),
-            "product_type": rows["product_type"].to_numpy(),
-            "vector": list(means),
-        }
-    )
+    firsts = np.flatnonzero(~shots["article_id"].duplicated().to_numpy())
+    types = shots["product_type"].iloc[firsts].fillna("").to_numpy(str)
+    return TypedVectors(types, _means(vectors["embedding"], place, np.append(firsts, len(shots))))
+
+
+def _means(vectors: "pd.Series[Any]", place: "Ints", starts: "Ints") -> "Iterator[Floats]":
+    """The mean vectors of articles, in blocks of :data:`BLOCK`.
+
+    Args:
+        vectors: of photographs, each float32 [dimension].
+        place: of each article's photographs, article after article, which vector it has.
+        starts: int [articles + 1], where each article's photographs begin.
+    """
+    import numpy as np
+
+    for first in range(0, len(starts) - 1, BLOCK):
+        ends = starts[first : first + BLOCK + 1]
+        shots = np.stack(vectors.iloc[place[ends[0] : ends[-1]]].to_list()).astype(np.float64)
+        yield np.add.reduceat(shots, ends[:-1] - ends[0], axis=0) / np.diff(ends)[:, None]
 
 
 def _features(table: str, key: str) -> "Callable[[DayTables, date], pd.DataFrame]":

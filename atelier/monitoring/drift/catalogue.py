@@ -1,12 +1,12 @@
 """The figures of what a retailer sells: articles, texts, labels, photographs.
 
 What belongs here: which figures each of these tables has. What does not: the kinds of figure
-(:mod:`atelier.monitoring.drift.figures`), what customers do (:mod:`atelier.monitoring.drift.behaviour`).
+(:mod:`atelier.monitoring.drift.figures`), what customers do (:mod:`atelier.monitoring.drift.behaviour`), the vectors of
+photographs (:mod:`atelier.monitoring.drift.photographs`).
 """
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from atelier.monitoring.drift.figures import (
     Rows,
@@ -14,11 +14,8 @@ from atelier.monitoring.drift.figures import (
     by_level,
     changed_rows,
     count,
-    figures,
     mean,
     nulls,
-    projections,
-    share,
     share_of,
     shares,
     together,
@@ -108,53 +105,3 @@ def image_figures(today: pd.DataFrame, yesterday: pd.DataFrame | None) -> pd.Dat
     if yesterday is None:
         return together([own])
     return together([own, changed_rows("images", today, yesterday, ["article_id", "shot"], ["digest"])])
-
-
-# Vectors of photographs ----------------------------------------------------------------------------------------------
-
-
-def vector_figures(today: pd.DataFrame, yesterday: pd.DataFrame | None) -> pd.DataFrame:
-    """Figures of the vectors of photographs.
-
-    Args:
-        today: article_id, product_type (null: none), vector (float [dimension]): the mean of the article's photographs.
-        yesterday: the same of the day before; None: what needs it is left out.
-    """
-    if today.empty:
-        return figures([])
-    vectors = np.stack(today["vector"].to_list()).astype(np.float64)
-    lengths = np.linalg.norm(vectors, axis=1)
-    unit = _unit(vectors)
-    own = [
-        share("vectors: of length 0", int((lengths == 0).sum()), len(lengths)),
-        mean("vectors: length", lengths),
-        projections("vectors: mean", unit),
-    ]
-    if yesterday is None or yesterday.empty:
-        return together(own)
-    before = np.stack(yesterday["vector"].to_list()).astype(np.float64)
-    if before.shape[1] != vectors.shape[1]:  # another encoder: the other figures say so
-        return together(own)
-    return together([*own, mean("vectors: likeness to their product type", _likeness(today, unit, yesterday, before))])
-
-
-def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0), dtype=np.float64)
-
-
-def _likeness(
-    today: pd.DataFrame, unit: NDArray[np.float64], yesterday: pd.DataFrame, before: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The cosine of each vector with yesterday's mean of its product type, both less yesterday's mean of all.
-
-    What all photographs have in common, such as a white background, would hide what a type has of its own.
-    """
-    known = _unit(before)
-    middle = known.mean(axis=0)
-    types, codes = np.unique(yesterday["product_type"].fillna("").to_numpy(str), return_inverse=True)
-    sums = np.zeros((len(types), known.shape[1]))
-    np.add.at(sums, codes, known - middle)
-    place = pd.Index(types).get_indexer(pd.Index(today["product_type"].fillna("").to_numpy(str)))
-    cosines = (_unit(unit - middle) * _unit(sums)[place]).sum(axis=1)
-    return np.asarray(np.where(place >= 0, cosines, np.nan))

@@ -110,23 +110,25 @@ def concentration(what: str, things: "pd.Series[Any]") -> Rows:
     return [(what, "mean", "", float(np.log(simpson)), variance, int(n))]
 
 
-def projections(what: str, vectors: NDArray[np.float64], directions: int = 8, seed: int = 0) -> Rows:
+def directions(dimension: int, count: int = 8, seed: int = 0) -> NDArray[np.float64]:
+    """Random directions, float64 [dimension, count]; with the same seed they are the same every day."""
+    drawn = np.random.default_rng(seed).standard_normal((dimension, count))
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=0))
+
+
+def projections(what: str, along: NDArray[np.float64]) -> Rows:
     """The mean of vectors, seen along some random directions: a difference of means shows along nearly all of them.
 
     Args:
         what: the name of the figure.
-        vectors: float [n, dimension].
-        directions: how many.
-        seed: of the directions, which have to be the same every day.
+        along: float [n, directions], where each vector lies along :func:`directions`.
     """
-    if len(vectors) < 2:
+    if len(along) < 2:
         return []
-    drawn = np.random.default_rng(seed).standard_normal((vectors.shape[1], directions))
-    along = vectors @ (drawn / np.linalg.norm(drawn, axis=0))
     means, variances = along.mean(axis=0), along.var(axis=0, ddof=1)
     return [
-        (what, "projections", f"{number:02d}", float(means[number]), float(variances[number]), len(vectors))
-        for number in range(directions)
+        (what, "projections", f"{number:02d}", float(means[number]), float(variances[number]), len(along))
+        for number in range(along.shape[1])
     ]
 
 

@@ -11,6 +11,10 @@ from atelier.nn.loss_names import LossName
 from atelier.recommenders.config import Search, factors_for
 from atelier.recommenders.content_config import ContentConfig
 from atelier.recommenders.declaration import Declaration
+from atelier.recommenders.training_data.amount import MANY, Amount, OfMany
+
+OF_MANY = OfMany(epoch=250_000, most=3_000_000)
+"""What is passed of many positives where the config does not say."""
 
 
 class HybridConfig(ContentConfig):
@@ -52,8 +56,20 @@ class HybridConfig(ContentConfig):
         description="How large the last part is, of the window's days or of each customer's interactions; 1: every "
         "interaction that something precedes.",
     )
-    epoch_positives: PositiveInt = Field(
-        default=1_000_000, description="How many positives an epoch passes at most, chosen anew each time."
+    newest_positives: PositiveInt | None = Field(
+        default=None,
+        description="How many positives are learned from at most: the newest, in whole days. What is older remains an "
+        "input. Empty, or without dates: all; on a week of real purchases fewer gave worse lists.",
+    )
+    epoch_positives: PositiveInt | None = Field(
+        default=None,
+        description="How many positives an epoch passes at most, chosen anew each time; empty: all where there are up "
+        f"to {MANY:,}, and {OF_MANY.epoch:,} where there are more.",
+    )
+    max_positives: PositiveInt | None = Field(
+        default=None,
+        description="How many positives training passes at most, in whole epochs; empty: as max_epochs says where "
+        f"there are up to {MANY:,}, and {OF_MANY.most:,} where there are more.",
     )
     min_window_days: PositiveInt = Field(default=30, description="See positives.")
     repeat_positives: bool = Field(
@@ -122,6 +138,12 @@ class HybridConfig(ContentConfig):
         numbers: dict[str, object] = {"inputs_drawn": "last", "inputs": 5, "history": 5, "negative_popularity": 1.0}
         return cls.model_validate(numbers | changes)
 
+    def amount(self, positives: int) -> Amount:
+        """How many of so many positives an epoch passes, and how many epochs there are at most."""
+        return Amount.of(
+            positives, epoch=self.epoch_positives, most=self.max_positives, of_many=OF_MANY, max_epochs=self.max_epochs
+        )
+
     @property
     def customer_columns(self) -> tuple[str, ...]:
         """The columns of the frame of customers that it reads."""
@@ -160,7 +182,9 @@ class HybridConfig(ContentConfig):
             "dropout": 0.0,
             "hidden": (256,),
             "repeat_positives": True,
+            "newest_positives": None,
             "epoch_positives": 1_000_000_000,
+            "max_positives": 100_000_000_000,
             "patience": 5,
             "learning_rate": 1e-3,
             "embedding_learning_rate": 0.05,

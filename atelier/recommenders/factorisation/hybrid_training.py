@@ -27,7 +27,7 @@ from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
 from atelier.recommenders.factorisation.hybrid_network import Factorisation
 from atelier.recommenders.training_data.negatives import Sampler, TrainingBatch, negative_pool
-from atelier.recommenders.training_data.positives import last_part, positive_rows, window_of
+from atelier.recommenders.training_data.positives import last_part, newest, positive_rows, window_of
 from atelier.search.ragged import Indices, Mask
 
 MOST_HELD_OUT = 20_000
@@ -77,6 +77,7 @@ class Examples:
         )
         if not len(rows):
             return None
+        rows = newest(interactions, rows, config.newest_positives)
         on_sale = {"ever": None, "window": window, "positives": recent or window}[config.negatives_on_sale]
         pool = negative_pool(interactions, catalogue, on_sale, ranked, config.negatives)
         sampler = Sampler(
@@ -277,8 +278,9 @@ def train(
     if len(held_out) > MOST_HELD_OUT:
         held_out = np.sort(draws.choice(held_out, MOST_HELD_OUT, replace=False))
     judged = [sampler.batch(part, draws) for part in _parts(held_out, config.batch_size)]
-    passes = Passes(lambda: _parts(random.permutation(rows)[: config.epoch_positives], config.batch_size))
-    an_epoch = -(-min(len(rows), config.epoch_positives) // config.batch_size)
+    amount = config.amount(len(rows))
+    passes = Passes(lambda: _parts(random.permutation(rows)[: amount.epoch], config.batch_size))
+    an_epoch = -(-amount.epoch // config.batch_size)
     # Drawn by a generator of their own: training is the same whether or not somebody watches.
     own = np.random.default_rng([config.seed, 3])
     few = np.sort(own.permutation(held_out)[: MOST_RANKED if watch is not None else 0])
@@ -290,7 +292,7 @@ def train(
         lambda: StepLoss(trainer.step(sampler.batch(passes.next(), random))),
         {"random": random, "passes": passes, **trainer.parts},
         trainer.device,
-        steps=config.max_epochs * an_epoch,
+        steps=amount.epochs * an_epoch,
         every=an_epoch,
         patience=config.patience,
         learning_rates=rates,

@@ -10,6 +10,10 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from atelier.nn.loss_names import SequenceLossName
 from atelier.recommenders.config import Search
 from atelier.recommenders.content_config import ContentConfig
+from atelier.recommenders.training_data.amount import MANY, Amount, OfMany
+
+OF_MANY = OfMany(epoch=500_000, most=4_000_000)
+"""What is passed of many interactions where the config does not say."""
 
 
 class SequenceConfig(ContentConfig):
@@ -80,8 +84,20 @@ class SequenceConfig(ContentConfig):
         default=0.3, ge=0, lt=1, description="Share of the content network's hidden units dropped in training."
     )
     batch_interactions: PositiveInt = Field(default=4096, description="Interactions per step, about.")
-    epoch_interactions: PositiveInt = Field(
-        default=1_000_000, description="How many interactions an epoch passes at most, chosen anew each time."
+    newest_interactions: PositiveInt | None = Field(
+        default=5_000_000,
+        description="How many interactions are learned from at most: where histories hold more, the last ones of the "
+        "customers who were there last. Empty, or without dates: all.",
+    )
+    epoch_interactions: PositiveInt | None = Field(
+        default=None,
+        description="How many interactions an epoch passes at most, chosen anew each time; empty: all where there are "
+        f"up to {MANY:,}, and {OF_MANY.epoch:,} where there are more.",
+    )
+    max_interactions: PositiveInt | None = Field(
+        default=None,
+        description="How many interactions training passes at most, in whole epochs; empty: as max_epochs says where "
+        f"there are up to {MANY:,}, and {OF_MANY.most:,} where there are more.",
     )
     max_epochs: PositiveInt = Field(default=40, description="Passes over the histories at most.")
     patience: PositiveInt = Field(
@@ -115,6 +131,16 @@ class SequenceConfig(ContentConfig):
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="Of the products of matrices in training; vectors and scores are always float32."
     )
+
+    def amount(self, interactions: int) -> Amount:
+        """How many of so many interactions an epoch passes, and how many epochs there are at most."""
+        return Amount.of(
+            interactions,
+            epoch=self.epoch_interactions,
+            most=self.max_interactions,
+            of_many=OF_MANY,
+            max_epochs=self.max_epochs,
+        )
 
     @property
     def reads_content(self) -> bool:

@@ -45,7 +45,7 @@ from atelier.recommenders.sequential.network import (
 from atelier.recommenders.sequential.training import Examples, Pool, Trainer, train
 from atelier.recommenders.sequential.warm_start import start_from
 from atelier.recommenders.training_data.customer_features import AttributeSpace
-from atelier.recommenders.training_data.sequences import Histories, Windows, batches
+from atelier.recommenders.training_data.sequences import Histories, Windows, batches, last_moments
 from atelier.search.ragged import Indices, Pairs, Ranked, Scores
 
 SequenceConfigT = TypeVar("SequenceConfigT", bound=SequenceConfig)
@@ -115,7 +115,7 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             network = self._network(factors, described, attributes).to(self.torch_device)
             if (before := self.warm_start) is not None:
                 start_from(network, before.weights, before.article_ids, self.article_ids, self._vector_sets)
-            examples = self._train(network, histories, first, attributes)
+            examples = self._train(network, Examples.of(histories, self.config, last_moments(train)), first, attributes)
         self.weights = {}
         for name, part in (("articles", network.articles), ("outputs", network.outputs)):
             if part is not None:
@@ -226,10 +226,10 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         )
 
     def _train(
-        self, network: SequenceNetwork, histories: Histories, first: Scores | None, attributes: Array
+        self, network: SequenceNetwork, examples: Examples, first: Scores | None, attributes: Array
     ) -> Examples | None:
         """Train the network; what it was trained on, None where there is nothing."""
-        examples = Examples.of(histories, self.config)
+        histories = examples.whole
         if not len(examples.windows.starts):
             warnings.warn(
                 f"{self.name} has no examples: nobody has two interactions. It ranks nothing and serves nobody; train "
@@ -244,7 +244,7 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         if self.training_state is not None:
             features = network.articles.features
             content = () if features is None else features.tensors()
-            read = histories.starts, histories.articles, histories.kinds, histories.gaps
+            read = histories.starts, histories.articles, histories.kinds, histories.gaps, examples.windows.starts
             styles = () if network.articles.styles is None else (network.articles.styles,)
             start = [] if first is None else [first]
             before = [] if self.warm_start is None else list(self.warm_start.weights.values())

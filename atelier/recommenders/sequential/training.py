@@ -25,8 +25,16 @@ from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop
 from atelier.recommenders.sequential.config import SequenceConfig
 from atelier.recommenders.sequential.network import SequenceNetwork, inputs_of
 from atelier.recommenders.training_data.negatives import SharedNegatives
-from atelier.recommenders.training_data.sequences import Histories, PaddedRows, Windows, batches, sampled
-from atelier.search.ragged import Indices
+from atelier.recommenders.training_data.sequences import (
+    Histories,
+    Moments,
+    PaddedRows,
+    Windows,
+    batches,
+    newest,
+    sampled,
+)
+from atelier.search.ragged import Indices, Mask
 
 FEWEST_HELD_OUT = 3
 """Interactions of a customer up to the one that is held out: something to train on has to remain."""
@@ -52,18 +60,17 @@ class Examples(NamedTuple):
     whole: Histories
 
     @classmethod
-    def of(cls, histories: Histories, config: SequenceConfig) -> Self:
+    def of(cls, histories: Histories, config: SequenceConfig, last: Moments | None = None) -> Self:
         """Hold out an interaction of some customers, with all that came after it, and cut the rest into windows.
 
-        It is the first of a customer's last visit, since recommendations are for the next visit: what is chosen
-        within one follows other rules, nearly nothing twice for example. Where few customers have come twice, or it
-        is not known when, it is the last interaction.
+        Args:
+            histories: of all customers.
+            config: see :class:`SequenceConfig`.
+            last: when each customer's last interaction was (:func:`last_moments`); None: nobody knows, and nothing is
+                left out for being old.
         """
-        places = histories.last_visits()
-        able = np.flatnonzero(places - histories.starts[:-1] >= FEWEST_HELD_OUT - 1)
-        if len(able) < FEWEST_VISITORS:
-            places = histories.starts[1:] - 1
-            able = np.flatnonzero(places - histories.starts[:-1] >= FEWEST_HELD_OUT - 1)
+        recent = None if last is None else newest(histories, config.history + 1, config.newest_interactions, last)
+        places, able = to_hold_out(histories, recent)
         count = min(int(config.validation_share * len(able)), config.validation_customers)
         held_out = np.sort(np.random.default_rng([config.seed, 0]).permutation(able)[:count])
         ends = places[held_out] + 1
@@ -72,6 +79,8 @@ class Examples(NamedTuple):
         stops[held_out] = places[held_out]
         training = histories.keep(np.arange(len(histories.articles)) < np.repeat(stops, np.diff(histories.starts)))
         windows = training.windows(config.history + 1)
+        if recent is not None:
+            windows = windows.of(training.last_windows(windows, recent))
         return cls(training, windows, Windows(starts, ends - starts), histories)
 
     def choices(self, most: int, history: int) -> tuple[Histories, Codes, Indices]:
@@ -86,6 +95,28 @@ class Examples(NamedTuple):
         owners = np.searchsorted(self.whole.starts, some.starts, side="right") - 1
         last = some.starts + some.lengths - 1
         return self.histories.take(owners).last(history), self.whole.articles[last], owners
+
+
+def to_hold_out(histories: Histories, of: Mask | None) -> tuple[Indices, Indices]:
+    """Which interaction of each customer is held out, and of which customers one can be.
+
+    It is the first of the last visit, since recommendations are for the next visit: what is chosen within one follows
+    other rules, nearly nothing twice for example. Where few customers have come twice, or it is not known when, it is
+    the last interaction.
+
+    Args:
+        histories: of n customers.
+        of: bool [n], of which customers; None: of all.
+
+    Returns:
+        The places of the interactions, int64 [n], and the customers, int64, ascending.
+    """
+    for places in (histories.last_visits(), histories.starts[1:] - 1):
+        enough = places - histories.starts[:-1] >= FEWEST_HELD_OUT - 1
+        able = np.flatnonzero(enough if of is None else enough & of)
+        if len(able) >= FEWEST_VISITORS:
+            break
+    return places, able
 
 
 @dataclass(frozen=True, eq=False)
@@ -326,8 +357,9 @@ def train(
         TrainingStateError: ``state`` is unreadable, or of another training.
     """
     order, draws = (np.random.default_rng([config.seed, stream]) for stream in (1, 2))
-    an_epoch = len(_one_pass(examples.windows, config, np.random.default_rng(0)))
-    passes = Passes(lambda: _one_pass(examples.windows, config, order))
+    amount = config.amount(int(examples.windows.lengths.sum()))
+    an_epoch = len(_one_pass(examples.windows, amount.epoch, config, np.random.default_rng(0)))
+    passes = Passes(lambda: _one_pass(examples.windows, amount.epoch, config, order))
     judged = list(_judged(examples))
     rows = examples.histories.rows
     return TrainingLoop(
@@ -336,7 +368,7 @@ def train(
         lambda: trainer.step(rows(examples.windows.of(passes.next())), draws),
         {"order": order, "draws": draws, "passes": passes, **trainer.parts},
         trainer.device,
-        steps=config.max_epochs * an_epoch,
+        steps=amount.epochs * an_epoch,
         every=an_epoch,
         patience=config.patience,
         learning_rates=config.model_dump(include={"learning_rate", "embedding_learning_rate"}),
@@ -350,9 +382,9 @@ def train(
     ).run()
 
 
-def _one_pass(windows: Windows, config: SequenceConfig, random: np.random.Generator) -> list[Indices]:
-    """The batches of an epoch, as places among the windows; each pass has about as many."""
-    chosen = sampled(windows, config.epoch_interactions, random)
+def _one_pass(windows: Windows, most: int, config: SequenceConfig, random: np.random.Generator) -> list[Indices]:
+    """The batches of an epoch of ``most`` interactions, as places among the windows; each pass has about as many."""
+    chosen = sampled(windows, most, random)
     return [chosen[places] for places in batches(windows.of(chosen), config.batch_interactions, random)]
 
 

@@ -77,6 +77,23 @@ def positive_rows(
     return np.flatnonzero(chosen)
 
 
+def newest(interactions: Interactions, rows: Indices, most: int | None) -> Indices:
+    """The newest of some rows: those of as many whole last days as have ``most`` of them or fewer, but of one at least.
+
+    Args:
+        interactions: the training interactions.
+        rows: int64, ascending.
+        most: None: all of them. Without dates all of them are given, too.
+    """
+    if most is None or len(rows) <= most or not interactions.dated:
+        return rows
+    days = interactions.occurred_at[rows].astype("datetime64[D]").astype(np.int64)
+    back = days.max() - days  # of each row, from the last day
+    whole = max(1, int(np.searchsorted(np.cumsum(np.bincount(back)), most, side="right")))
+    chosen: Indices = rows[back < whole]
+    return chosen
+
+
 def _first_times(interactions: Interactions) -> Mask:
     """Which rows are the customer's first interaction with the article: bool [rows]."""
     keys = interactions.customers.astype(np.int64) * len(interactions.article_ids) + interactions.articles

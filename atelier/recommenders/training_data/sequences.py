@@ -16,6 +16,8 @@ from atelier.kinds import KINDS
 from atelier.search.ragged import Indices, Mask
 
 Bytes = npt.NDArray[np.uint8]
+Moments = npt.NDArray[np.datetime64]
+"""Times, by customer."""
 
 UNKNOWN = 0
 """The number of a kind or a gap that is not known; that of a history's first interaction, before which none lies."""
@@ -148,6 +150,16 @@ class Histories:
         starts = np.maximum(ends - length, self.starts[:-1][owner])
         return Windows(starts, ends - starts)
 
+    def last_windows(self, windows: Windows, customers: Mask) -> Indices:
+        """The places of those windows that are the last ones of some customers.
+
+        Args:
+            windows: of :meth:`windows`.
+            customers: bool [n], whose.
+        """
+        owners = np.searchsorted(self.starts, windows.starts, side="right") - 1
+        return np.flatnonzero(customers[owners] & (windows.starts + windows.lengths == self.starts[1:][owners]))
+
     def rows(self, windows: Windows) -> PaddedRows:
         """The windows as a matrix, as wide as the longest; for no windows it has no columns."""
         longest = int(windows.lengths.max()) if len(windows.lengths) else 0
@@ -193,6 +205,36 @@ def sampled(windows: Windows, most: int, random: np.random.Generator) -> Indices
     order = random.permutation(len(windows.lengths))
     fitting = max(1, int(np.searchsorted(np.cumsum(windows.lengths[order]), most, side="right")))
     return np.sort(order[:fitting])
+
+
+def last_moments(interactions: Interactions) -> Moments | None:
+    """When each customer's last interaction was, datetime64[us] [customers]; None without dates."""
+    if not interactions.dated or not len(interactions):
+        return None
+    counts = np.bincount(interactions.customers, minlength=len(interactions.customer_ids))
+    moments: Moments = interactions.occurred_at[np.cumsum(counts) - 1]
+    return moments
+
+
+def newest(histories: Histories, length: int, most: int | None, last: Moments) -> Mask | None:
+    """The customers who were there last and whose last interactions together are ``most`` or fewer, one at least.
+
+    Args:
+        histories: of all customers.
+        length: how many last interactions of each customer count.
+        most: None: all customers.
+        last: when each customer's last interaction was.
+
+    Returns:
+        bool [customers]; None where that is everybody, because all windows of the histories together hold no more.
+    """
+    if most is None or len(histories.articles) <= most:
+        return None
+    counts = np.minimum(np.diff(histories.starts), length)
+    order = np.argsort(last, kind="stable")[::-1]
+    chosen = np.zeros(len(counts), dtype=bool)
+    chosen[order[: max(1, int(np.searchsorted(np.cumsum(counts[order]), most, side="right")))]] = True
+    return chosen
 
 
 def _kinds(interactions: Interactions) -> Bytes:
