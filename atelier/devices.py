@@ -6,7 +6,7 @@ not: the number of threads (:mod:`resources.compute`), any computation.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -62,6 +62,28 @@ def own_random_state(device: torch.device, seed: int | None = None) -> Iterator[
                 with torch.cuda.device(device):
                     torch.cuda.manual_seed(seed)
         yield
+
+
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Let a processor give the same bits every time, at a fixed number of threads; a GPU is left as it is.
+
+    Without it PyTorch adds up the gradients of rows that were read several times (``vectors[rows]``) in whatever order
+    its threads come, so that weights differ from one training to the next.
+    """
+    if device.type != "cpu":
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    settings: Any = torch.utils.deterministic  # its attribute is not in the stubs
+    filled = settings.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    settings.fill_uninitialized_memory = False  # nothing here reads what it has not written
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        settings.fill_uninitialized_memory = filled
 
 
 @contextmanager

@@ -1,9 +1,10 @@
 """Which device is chosen and what it can do, whatever this machine has; its random numbers and its precision."""
 
+import numpy as np
 import pytest
 import torch
 
-from atelier.devices import autocast, choose_device, copied, has_bfloat16, own_random_state
+from atelier.devices import autocast, choose_device, copied, has_bfloat16, own_random_state, repeatable
 from atelier.errors import AtelierError
 from tests.devices import DEVICES
 
@@ -91,3 +92,25 @@ def test_a_gpu_that_would_emulate_it_does_not_have_it(
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
     assert has_bfloat16(torch.device("cuda")) == expected
+
+
+def test_gradients_of_rows_that_are_read_often_are_the_same_bits_each_time() -> None:
+    rows = torch.from_numpy(np.random.default_rng(0).zipf(1.3, 200_000) % 50)
+    gradients = torch.randn(len(rows), 8, generator=torch.Generator().manual_seed(0))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with repeatable(torch.device("cpu")):
+            assert torch.are_deterministic_algorithms_enabled()
+            found = [_gradient(rows, gradients) for _ in range(5)]
+    finally:
+        torch.set_num_threads(threads)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert all(torch.equal(found[0], other) for other in found[1:])
+
+
+def _gradient(rows: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
+    vectors = torch.zeros(50, 8, requires_grad=True)
+    vectors[rows].backward(gradients)
+    assert vectors.grad is not None
+    return vectors.grad

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from atelier.devices import own_random_state
+from atelier.devices import own_random_state, repeatable
 from atelier.errors import AtelierError
 from atelier.nn.training_state import TrainingStateError, read_state, write_state
 from atelier.progress import progress
@@ -206,7 +206,7 @@ class TrainingLoop(Generic[NetworkT]):
                 Where one was, training ends with its weights and a warning.
             TrainingStateError: the file cannot be read, or belongs to another training.
         """
-        with own_random_state(self.device):
+        with own_random_state(self.device), repeatable(self.device):
             if self.state is not None and self.state.exists():
                 self._resume(self.state)
             else:

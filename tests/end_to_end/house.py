@@ -16,7 +16,7 @@ HORIZON = 4
 #: Small and quick: what is tested here is the plumbing.
 CONFIG: dict[str, dict[str, Any]] = {
     "attribute_model": {"max_epochs": 2, "preset": "small"},
-    "catalogue_errors": {"folds": 2, "max_epochs": 2, "least_error_probability": 0.05},
+    "catalogue_errors": {"folds": 2},
     "als_model": {"factors": 8, "iterations": 3},
     "hybrid_model": {"factors": 8, "max_epochs": 5},
     "transformer_model": {"factors": 8, "max_epochs": 2},

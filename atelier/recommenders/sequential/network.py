@@ -57,7 +57,7 @@ def inputs_of(
     def there(array: npt.NDArray[np.integer]) -> Tensor:
         return copied(torch.from_numpy(array.astype(np.int64)), device)
 
-    return Inputs(vectors[there(places)], there(rows.kinds), there(rows.gaps), customers)
+    return Inputs(functional.embedding(there(places), vectors), there(rows.kinds), there(rows.gaps), customers)
 
 
 class RecentSimilarity(nn.Module):

@@ -277,13 +277,14 @@ class Trainer:
         targets = rows.articles[:, 1:][is_target]
         places = self._there(vectors.outputs.places(targets))
         if self._config.loss == "in_batch":
-            scores = customers @ articles[places].T
+            scores = customers @ functional.embedding(places, articles).T
             return in_batch(scores.float(), self._there(targets), self._there(self._often[targets])).mean()
         others = self._pool.articles[negatives]
-        scores = (customers @ articles[self._there(vectors.outputs.places(others))].T).float()  # [t, n]
+        held_against = functional.embedding(self._there(vectors.outputs.places(others)), articles)
+        scores = (customers @ held_against.T).float()  # [t, n]
         if self._config.loss == "full_softmax":
             return full_softmax(scores, self._there(np.searchsorted(others, targets))).mean()
-        positive = (customers * articles[places]).sum(1).float()
+        positive = (customers * functional.embedding(places, articles)).sum(1).float()
         counts = self._there(targets[:, None] != others[None, :])
         return self._sampled()(positive, scores, counts, self._there(self._negatives.importance[negatives])).mean()
 

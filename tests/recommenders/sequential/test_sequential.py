@@ -131,6 +131,26 @@ def test_what_is_held_out_is_neither_an_input_nor_a_target() -> None:
     assert (np.diff(examples.histories.starts)[owners] == np.diff(histories.starts)[owners] - 1).all()
 
 
+@pytest.mark.parametrize("name", ["transformer", "sequencer"])
+def test_two_threads_give_the_same_weights_each_time(name: str) -> None:
+    random, n = np.random.default_rng(0), 6_000
+    owners, articles = random.integers(0, 300, n), random.zipf(1.3, n) % 120  # some articles are read very often
+    train = Interactions.from_frame(
+        pd.DataFrame({"customer_id": owners.astype(str), "article_id": articles.astype(str)})
+    )
+    config = LEARNS | SMALL[name] | {"max_epochs": 2, "batch_interactions": 4_096, "history": 50}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        models = [recommenders.build(name, "cpu", **config).fit(train) for _ in range(2)]
+    finally:
+        torch.set_num_threads(threads)
+    first, second = (model.weights for model in models if isinstance(model, SequenceRecommender))
+    assert first.keys() == second.keys()
+    for key in first:
+        np.testing.assert_array_equal(first[key], second[key])
+
+
 def test_of_dated_histories_the_last_visit_is_held_out() -> None:
     """Its first interaction is to be predicted; nothing of the visit is trained on."""
     frame = circle(1_200, length=6)
