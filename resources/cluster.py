@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -29,6 +30,8 @@ MADE = "made"
 AUTHENTICATION = "RAY_AUTH_MODE"
 #: Seconds within which the head of the cluster has to take a connection.
 PATIENCE = 5.0
+#: How often a worker may be lost, and a block with it, before the step fails; Ray Data would go on for ever.
+LOST = 3
 
 
 class ClusterError(AtelierError):
@@ -96,13 +99,28 @@ def connected(compute: Compute) -> Iterator[ModuleType]:
         yield ray
         return
     _knock(compute.address)
-    terminated = signal.getsignal(signal.SIGTERM)
     try:
-        _join(ray, compute.address)
-        signal.signal(signal.SIGTERM, terminated)  # Ray has its own, and Dagster ends a step by this signal
+        with _own_termination():
+            _join(ray, compute.address)
         yield ray
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_termination() -> Iterator[None]:
+    """Keep what this process does on SIGTERM, by which Dagster ends a step; Ray puts its own in that place.
+
+    Both only happen in the main thread; lists are asked for by a thread of DuckDB's.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def room(ray: ModuleType, compute: Compute) -> int:
@@ -187,6 +205,8 @@ def _streamed(
         compute=pool,
         num_cpus=compute.threads,
         num_gpus=1 if compute.torch_device().type == "cuda" else None,
+        max_restarts=LOST,
+        max_task_retries=LOST,
     )
     for table in made.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
         for row in table[MADE]:
@@ -231,6 +251,8 @@ def _join(ray: ModuleType, address: str) -> None:
         ray.init(address=address, configure_logging=False, log_to_driver=True)
     except (ConnectionError, ray.exceptions.AuthenticationError) as error:
         raise ClusterUnreachable(f"{_unreachable(address)} ({error})") from error
+    except RuntimeError as error:  # this machine has no node of the cluster, or something else listens there
+        raise ClusterError(f"{_unreachable(address)} ({error})") from error
 
 
 def _check_token(address: str) -> None:

@@ -1,8 +1,10 @@
 """Work on a cluster, as far as it can be tested without one: what is refused and why, what is sent, when Ray loads."""
 
 import re
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,6 +55,41 @@ def test_the_settings_say_where_the_cluster_is() -> None:
     assert compute_of(ComputeSettings()) == Compute("auto", 2, "local", "127.0.0.1:6379", None)
     settings = ComputeSettings(threads=1, executor="ray", address="10.0.0.7:6379", workers=3)
     assert compute_of(settings) == Compute("auto", 1, "ray", "10.0.0.7:6379", 3)
+
+
+def test_a_thread_that_is_not_the_main_one_connects_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB pulls lists from whichever of its threads is free, and only the main one may say what a signal does."""
+    closed: list[bool] = []
+    found = SimpleNamespace(
+        is_initialized=lambda: False, init=lambda **_: None, shutdown=lambda: closed.append(True), exceptions=None
+    )
+    monkeypatch.setitem(sys.modules, "ray", found)
+    monkeypatch.setattr(cluster, "_knock", lambda _: None)
+
+    def connect() -> bool:
+        with cluster.connected(Compute("cpu", 1, "ray")) as ray:
+            return ray is found  # type: ignore[comparison-overlap]
+
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(connect).result()
+    assert closed == [True]
+
+
+def test_ray_leaves_what_ends_this_process_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    found = SimpleNamespace(
+        is_initialized=lambda: False,
+        init=lambda **_: signal.signal(signal.SIGTERM, lambda *_: None),
+        shutdown=lambda: None,
+        exceptions=None,
+    )
+    monkeypatch.setitem(sys.modules, "ray", found)
+    monkeypatch.setattr(cluster, "_knock", lambda _: None)
+    try:
+        with cluster.connected(Compute("cpu", 1, "ray")):
+            assert signal.getsignal(signal.SIGTERM) is before
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
