@@ -30,8 +30,6 @@ MADE = "made"
 AUTHENTICATION = "RAY_AUTH_MODE"
 #: Seconds within which the head of the cluster has to take a connection.
 PATIENCE = 5.0
-#: How often a worker may be lost, and a block with it, before the step fails; Ray Data would go on for ever.
-LOST = 3
 
 
 class ClusterError(AtelierError):
@@ -205,8 +203,6 @@ def _streamed(
         compute=pool,
         num_cpus=compute.threads,
         num_gpus=1 if compute.torch_device().type == "cuda" else None,
-        max_restarts=LOST,
-        max_task_retries=LOST,
     )
     for table in made.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
         for row in table[MADE]:
