@@ -9,6 +9,7 @@ import pytest
 from atelier.interactions import Interactions
 from atelier.recommenders.factorisation.hybrid_config import OF_MANY, HybridConfig
 from atelier.recommenders.sequential.config import SequenceConfig
+from atelier.recommenders.sequential.sequencer_config import SequencerConfig
 from atelier.recommenders.sequential.training import Examples
 from atelier.recommenders.training_data.amount import MANY, Amount, OfMany
 from atelier.recommenders.training_data.positives import newest as newest_rows
@@ -39,6 +40,11 @@ def test_the_published_training_of_hybrid_has_no_bound() -> None:
     assert HybridConfig().amount(30_000_000) == Amount(OF_MANY.epoch, OF_MANY.most // OF_MANY.epoch)
     assert HybridConfig.published().amount(30_000_000) == Amount(30_000_000, 100)
     assert HybridConfig.published().newest_positives is None
+
+
+def test_the_published_training_of_sequencers_has_no_bound() -> None:
+    assert SequencerConfig.published().amount(30_000_000) == Amount(30_000_000, 20)
+    assert SequencerConfig.published().newest_interactions is None
 
 
 def days(rows: list[tuple[int, int]]) -> Interactions:
