@@ -103,12 +103,17 @@ class SequenceConfig(ContentConfig):
     patience: PositiveInt = Field(
         default=3, description="Epochs without better lists of the held-out interactions before training stops."
     )
+    held_out: Literal["visit", "interaction"] = Field(
+        default="visit",
+        description="What of a customer decides when training stops: visit, the first interaction of the last visit "
+        "(what came with it is left out), where 1,000 customers have two interactions or more before their last "
+        "visit, otherwise the last interaction; interaction, always that.",
+    )
     validation_share: float = Field(
         default=0.1,
         ge=0,
         le=1,
-        description="Share of the customers of whom an interaction is held out to decide when training stops: the "
-        "first of their last visit where 1,000 customers have come twice, otherwise their last.",
+        description="Share of the customers of whom an interaction is held out to decide when training stops.",
     )
     validation_customers: PositiveInt = Field(default=10_000, description="Of how many customers it is, at most.")
     schedule: Literal["constant", "one_cycle"] = Field(

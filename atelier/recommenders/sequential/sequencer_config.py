@@ -124,6 +124,7 @@ class SequencerConfig(SequenceConfig):
             "max_epochs": 20,
             "patience": 3,
             "validation_share": 1.0,
+            "held_out": "interaction",
         }
         return cls.model_validate(numbers | changes)
 

@@ -39,7 +39,7 @@ from atelier.search.ragged import Indices, Mask
 FEWEST_HELD_OUT = 3
 """Interactions of a customer up to the one that is held out: something to train on has to remain."""
 FEWEST_VISITORS = 1000
-"""Customers with two visits, from which interactions are held out; with fewer, they are held out from everybody."""
+"""Customers with enough before their last visit, so that these alone are held out from; with fewer, all customers."""
 JUDGED_INTERACTIONS = 2048
 """Interactions judged at once: at most half as many customers, whose scores of all articles lie in memory together."""
 
@@ -70,7 +70,7 @@ class Examples(NamedTuple):
                 left out for being old.
         """
         recent = None if last is None else newest(histories, config.history + 1, config.newest_interactions, last)
-        places, able = to_hold_out(histories, recent)
+        places, able = to_hold_out(histories, recent, visits=config.held_out == "visit")
         count = min(int(config.validation_share * len(able)), config.validation_customers)
         held_out = np.sort(np.random.default_rng([config.seed, 0]).permutation(able)[:count])
         ends = places[held_out] + 1
@@ -97,7 +97,7 @@ class Examples(NamedTuple):
         return self.histories.take(owners).last(history), self.whole.articles[last], owners
 
 
-def to_hold_out(histories: Histories, of: Mask | None) -> tuple[Indices, Indices]:
+def to_hold_out(histories: Histories, of: Mask | None, *, visits: bool) -> tuple[Indices, Indices]:
     """Which interaction of each customer is held out, and of which customers one can be.
 
     It is the first of the last visit, since recommendations are for the next visit: what is chosen within one follows
@@ -107,16 +107,24 @@ def to_hold_out(histories: Histories, of: Mask | None) -> tuple[Indices, Indices
     Args:
         histories: of n customers.
         of: bool [n], of which customers; None: of all.
+        visits: whether the last visit is asked for; otherwise it is the last interaction of everybody.
 
     Returns:
         The places of the interactions, int64 [n], and the customers, int64, ascending.
     """
-    for places in (histories.last_visits(), histories.starts[1:] - 1):
-        enough = places - histories.starts[:-1] >= FEWEST_HELD_OUT - 1
-        able = np.flatnonzero(enough if of is None else enough & of)
+    if visits:
+        places = histories.last_visits()
+        able = _with_enough_before(places, histories, of)
         if len(able) >= FEWEST_VISITORS:
-            break
-    return places, able
+            return places, able
+    places = histories.starts[1:] - 1
+    return places, _with_enough_before(places, histories, of)
+
+
+def _with_enough_before(places: Indices, histories: Histories, of: Mask | None) -> Indices:
+    """The customers with something to train on before these places of theirs."""
+    enough = places - histories.starts[:-1] >= FEWEST_HELD_OUT - 1
+    return np.flatnonzero(enough if of is None else enough & of)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from atelier.nn.training_loop import TrainingLoop
 from atelier.recommenders.sequential.config import SequenceConfig
 from atelier.recommenders.sequential.explanation import TRIED
 from atelier.recommenders.sequential.model import SequenceRecommender, histories_of
+from atelier.recommenders.sequential.sequencer_config import SequencerConfig
 from atelier.recommenders.sequential.training import Examples
 from atelier.recommenders.sequential.transformer import Transformer
 from atelier.recommenders.training_data.sequences import Histories
@@ -163,6 +164,9 @@ def test_of_dated_histories_the_last_visit_is_held_out() -> None:
     _, articles, whose = examples.choices(5_000, 50)
     assert articles.tolist() == histories.articles[histories.starts[:-1] + 3].tolist()
     assert whose.tolist() == list(range(1_200))
+    single = Examples.of(histories, SequenceConfig(validation_share=1.0, held_out="interaction"))
+    assert np.diff(single.histories.starts).tolist() == [5] * 1_200
+    assert SequencerConfig.published().held_out == "interaction"  # as in the thesis
 
 
 def test_with_few_customers_who_came_twice_the_last_interaction_is_held_out() -> None:
