@@ -90,21 +90,21 @@ def publish() -> None:
 def vacuum(older_than: int) -> None:
     """Remove the files of the store that no pointer names, and what killed runs left. Models are kept.
 
-    Of a store that another home writes into, only the copies on this machine are removed.
+    Of a store that this home does not write into, only the copies on this machine are removed.
     """
-    from resources.store_owner import StoreTaken
+    from resources.store_owner import owns_store
     from resources.usage_lock import in_use
 
     home, age = Home.initialised(), timedelta(days=older_than)
-    try:
+    if owns_store(home):
         with in_use(home):
-            removed = home.open_store().vacuum(age)
-    except StoreTaken:  # a file that no pointer names yet may be of a run of that home
-        removed = home.storage.sweep(datetime.now(UTC) - age)
-        click.echo("another home writes into the store: only copies on this machine are removed", err=True)
+            removed, what = home.open_store().vacuum(age), "that no pointer names"
+    else:  # a file that no pointer names yet may be of a run of the home that writes
+        click.echo("this home does not write into the store: only copies on this machine are removed", err=True)
+        removed, what = home.storage.sweep(datetime.now(UTC) - age), "copies on this machine"
     for name in removed:
         click.echo(name)
-    click.echo(f"removed {len(removed)} that no pointer names, older than {older_than} days")
+    click.echo(f"removed {len(removed)} {what}, older than {older_than} days")
 
 
 def main() -> None:

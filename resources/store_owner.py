@@ -32,14 +32,13 @@ def own_store(home: "Home") -> None:
     Raises:
         StoreTaken: another one does.
     """
-    storage = home.storage
-    if storage.is_local:
-        return
-    name = _name_of(home)
-    if storage.read_texts([MARK]).get(MARK) == name:
-        return
-    if not storage.create_text(name, MARK):
-        raise StoreTaken(_refusal(home, storage))
+    if not owns_store(home) and not home.storage.create_text(_name_of(home), MARK):
+        raise StoreTaken(_refusal(home, home.storage))
+
+
+def owns_store(home: "Home") -> bool:
+    """Whether this home writes into its store; a store that no home has written into yet is nobody's."""
+    return home.storage.is_local or home.storage.read_texts([MARK]).get(MARK) == _name_of(home)
 
 
 def _name_of(home: "Home") -> str:
