@@ -134,7 +134,8 @@ def image_embeddings(step: Step, config: EncoderConfig) -> None:
         ).astype({"digest": "str", "encoder_id": "str"}),
     )
     step.note("image_embeddings", encoded=len(new) - len(failed), already_cached=len(photographs) - len(new))
-    step.note("image_embeddings", encoder_id=encoder.encoder_id, **step.compute.describe())
+    computed_on = {"executor": step.compute.executor, **step.compute.describe()}
+    step.note("image_embeddings", encoder_id=encoder.encoder_id, **computed_on)
     _check_vectors(step, failed, norms)
     _check_encoder(step, backbone)
 

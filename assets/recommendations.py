@@ -79,6 +79,7 @@ def write_lists(name: str, step: Step, config: RecommendationsConfig) -> None:
     step.write(TABLE, lists.reader(customers, sample), part=name)
     share = lists.fallback / max(lists.served, 1)
     step.note(lists_of(name), customers=len(customers), fallback_share=share, explained_rows=lists.explained)
+    step.note(lists_of(name), executor=step.compute.executor)
     step.check(
         "every_customer_is_served",
         lists.served == len(customers),

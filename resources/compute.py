@@ -106,7 +106,6 @@ class Compute:
             "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
             "torch_threads": torch.get_num_threads(),
             "blas_threads": os.environ.get(BLAS_THREADS, "unset"),
-            "executor": self.executor,
             "torch_version": torch.__version__,
         }
 
