@@ -69,7 +69,7 @@ class HybridConfig(ContentConfig):
     max_positives: PositiveInt | None = Field(
         default=None,
         description="How many positives training passes at most, in whole epochs; empty: as max_epochs says where "
-        f"there are up to {MANY:,}, and {OF_MANY.most:,} where there are more.",
+        f"there are up to {MANY:,} or epoch_positives is given, otherwise {OF_MANY.most:,}.",
     )
     min_window_days: PositiveInt = Field(default=30, description="See positives.")
     repeat_positives: bool = Field(
@@ -184,7 +184,6 @@ class HybridConfig(ContentConfig):
             "repeat_positives": True,
             "newest_positives": None,
             "epoch_positives": 1_000_000_000,
-            "max_positives": 100_000_000_000,
             "patience": 5,
             "learning_rate": 1e-3,
             "embedding_learning_rate": 0.05,

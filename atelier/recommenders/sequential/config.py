@@ -97,7 +97,7 @@ class SequenceConfig(ContentConfig):
     max_interactions: PositiveInt | None = Field(
         default=None,
         description="How many interactions training passes at most, in whole epochs; empty: as max_epochs says where "
-        f"there are up to {MANY:,}, and {OF_MANY.most:,} where there are more.",
+        f"there are up to {MANY:,} or epoch_interactions is given, otherwise {OF_MANY.most:,}.",
     )
     max_epochs: PositiveInt = Field(default=40, description="Passes over the histories at most.")
     patience: PositiveInt = Field(

@@ -119,7 +119,6 @@ class SequencerConfig(SequenceConfig):
             "weight_decay": 0.0,
             "batch_interactions": 2048,
             "epoch_interactions": 1_000_000_000,
-            "max_interactions": 100_000_000_000,
             "newest_interactions": None,
             "max_epochs": 20,
             "patience": 3,

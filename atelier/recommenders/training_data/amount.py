@@ -46,12 +46,12 @@ class Amount:
             examples: how many there are.
             epoch: how many an epoch passes at most; None: all, and of many as ``of_many`` says.
             most: how many are passed in all at most, rounded to whole epochs and at least one; None: as ``max_epochs``
-                says, and of many as ``of_many`` says too.
+                says, and of many as ``of_many`` says too where ``epoch`` does not say anything.
             of_many: see the others.
             max_epochs: epochs at most.
         """
         many = examples > MANY
         each = min(examples, epoch or (of_many.epoch if many else examples))
-        bound = most or (of_many.most if many else None)
+        bound = most or (of_many.most if many and epoch is None else None)
         epochs = max_epochs if bound is None else min(max_epochs, max(1, bound // max(each, 1)))
         return cls(each, epochs)

@@ -24,7 +24,7 @@ GIVEN: dict[str, Any] = {"epoch": None, "most": None, "of_many": OfMany(epoch=20
         (MANY, {}, Amount(MANY, 40)),
         (MANY + 1, {}, Amount(200, 5)),
         (MANY + 1, {"max_epochs": 2}, Amount(200, 2)),
-        (MANY + 1, {"epoch": 5000}, Amount(5000, 1)),
+        (MANY + 1, {"epoch": 5000}, Amount(5000, 40)),  # who says one says that it is not to be bounded
         (MANY + 1, {"epoch": 10 * MANY, "most": 10**12}, Amount(MANY + 1, 40)),
         (500, {"most": 1700}, Amount(500, 3)),
         (500, {"epoch": 100}, Amount(100, 40)),
