@@ -70,8 +70,8 @@ class Examples(NamedTuple):
                 left out for being old.
         """
         recent = None if last is None else newest(histories, config.history + 1, config.newest_interactions, last)
-        places, able = to_hold_out(histories, recent, visits=config.held_out == "visit")
-        count = min(int(config.validation_share * len(able)), config.validation_customers)
+        places, able, most = to_hold_out(histories, recent, config)
+        count = min(most, config.validation_customers)
         held_out = np.sort(np.random.default_rng([config.seed, 0]).permutation(able)[:count])
         ends = places[held_out] + 1
         starts = np.maximum(histories.starts[:-1][held_out], ends - config.history - 1)
@@ -97,28 +97,31 @@ class Examples(NamedTuple):
         return self.histories.take(owners).last(history), self.whole.articles[last], owners
 
 
-def to_hold_out(histories: Histories, of: Mask | None, *, visits: bool) -> tuple[Indices, Indices]:
-    """Which interaction of each customer is held out, and of which customers one can be.
+def to_hold_out(histories: Histories, of: Mask | None, config: SequenceConfig) -> tuple[Indices, Indices, int]:
+    """Which interaction of each customer is held out, of which customers one can be, and of how many.
 
     It is the first of the last visit, since recommendations are for the next visit: what is chosen within one follows
     other rules, nearly nothing twice for example. Where few customers have come twice, or it is not known when, it is
-    the last interaction.
+    the last interaction. A share of all customers is held out either way, as far as half of those who came twice are
+    enough for it: from the others the network has to learn what a next visit brings.
 
     Args:
         histories: of n customers.
         of: bool [n], of which customers; None: of all.
-        visits: whether the last visit is asked for; otherwise it is the last interaction of everybody.
+        config: see :class:`SequenceConfig`.
 
     Returns:
-        The places of the interactions, int64 [n], and the customers, int64, ascending.
+        The places of the interactions, int64 [n], the customers, int64, ascending, and a number of them.
     """
-    if visits:
+    ends = histories.starts[1:] - 1
+    everybody = _with_enough_before(ends, histories, of)
+    count = int(config.validation_share * len(everybody))
+    if config.held_out == "visit":
         places = histories.last_visits()
-        able = _with_enough_before(places, histories, of)
-        if len(able) >= FEWEST_VISITORS:
-            return places, able
-    places = histories.starts[1:] - 1
-    return places, _with_enough_before(places, histories, of)
+        visitors = _with_enough_before(places, histories, of)
+        if len(visitors) >= FEWEST_VISITORS:
+            return places, visitors, min(count, len(visitors) // 2)
+    return ends, everybody, count
 
 
 def _with_enough_before(places: Indices, histories: Histories, of: Mask | None) -> Indices:

@@ -105,13 +105,10 @@ class Histories:
     def last_visits(self) -> Indices:
         """The place of the first interaction of each customer's last visit, int64 [n].
 
-        Where it is not known when interactions were, the last one is a visit of its own. Of a customer with a single
-        visit, and of one without interactions, it is where the history starts.
+        Of a customer with a single visit, or without interactions, and where it is not known when these were, it is
+        where the history starts.
         """
-        new = self.gaps >= VISIT
-        if not self.gaps.any():
-            new[self.starts[1:][np.diff(self.starts) > 0] - 1] = True
-        begins = np.flatnonzero(new)
+        begins = np.flatnonzero(self.gaps >= VISIT)
         before = np.searchsorted(begins, self.starts[1:]) - 1
         last = np.append(begins, -1)[before]  # before is -1 where no visit begins so early
         places: Indices = np.maximum(last, self.starts[:-1])

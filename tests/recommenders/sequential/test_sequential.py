@@ -158,12 +158,16 @@ def test_of_dated_histories_the_last_visit_is_held_out() -> None:
     days = np.tile([0, 0, 0, 1, 1, 1], 1_200)
     frame["occurred_at"] = pd.Timestamp("2020-09-01") + pd.to_timedelta(days, unit="D")
     histories = Histories.of(Interactions.from_frame(frame))
-    examples = Examples.of(histories, SequenceConfig(validation_share=1.0))
-    assert np.diff(examples.histories.starts).tolist() == [3] * 1_200
-    assert examples.judged.lengths.tolist() == [4] * 1_200
+    examples = Examples.of(histories, SequenceConfig(validation_share=0.25))
     _, articles, whose = examples.choices(5_000, 50)
-    assert articles.tolist() == histories.articles[histories.starts[:-1] + 3].tolist()
-    assert whose.tolist() == list(range(1_200))
+    left = np.full(1_200, 6)
+    left[whose] = 3
+    assert len(whose) == 300
+    assert np.diff(examples.histories.starts).tolist() == left.tolist()
+    assert examples.judged.lengths.tolist() == [4] * 300
+    assert articles.tolist() == histories.articles[histories.starts[whose] + 3].tolist()
+    half = Examples.of(histories, SequenceConfig(validation_share=1.0))
+    assert len(half.judged.starts) == 600, "from half of those who came twice the network learns what a visit brings"
     single = Examples.of(histories, SequenceConfig(validation_share=1.0, held_out="interaction"))
     assert np.diff(single.histories.starts).tolist() == [5] * 1_200
     assert SequencerConfig.published().held_out == "interaction"  # as in the thesis
