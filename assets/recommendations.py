@@ -39,12 +39,15 @@ class RecommendationsConfig(dg.Config):
         judged_sample: how many customers get the lists of every model, for evaluation; chosen by a fixed hash.
         exclude_seen: whether the served lists leave out what the customer purchased.
         explained_ranks: how many of the first ranks of a list get reasons; 0: none.
+        explained_sample: how many customers of the judged sample get reasons in lists that are not served, by the same
+            hash. Served lists have reasons for all customers.
     """
 
     k: int = 30
     judged_sample: int = 100_000
     exclude_seen: bool = True
     explained_ranks: int = 10
+    explained_sample: int = 10_000
 
 
 def evaluation_sample(step: Step, size: int, day: date | None = None) -> "pd.DataFrame":
@@ -65,6 +68,7 @@ def lists_of(model: str) -> str:
 def write_lists(name: str, step: Step, config: RecommendationsConfig) -> None:
     """Write the lists of a model with reasons: for all customers if it is served, else for the evaluation sample."""
     sample = evaluation_sample(step, config.judged_sample)
+    explained = evaluation_sample(step, min(config.explained_sample, config.judged_sample))
     serves = name == serving_model(step.home, step.ds)
     customers = known_customers(step) if serves else sample
     explains = config.explained_ranks and declared(name).reads_content
@@ -76,7 +80,7 @@ def write_lists(name: str, step: Step, config: RecommendationsConfig) -> None:
         catalogue(step, content=True) if explains else None,
         serves,
     )
-    step.write(TABLE, lists.reader(customers, sample), part=name)
+    step.write(TABLE, lists.reader(customers, sample, explained), part=name)
     share = lists.fallback / max(lists.served, 1)
     step.note(lists_of(name), customers=len(customers), fallback_share=share, explained_rows=lists.explained)
     step.note(lists_of(name), executor=step.compute.executor)
@@ -117,8 +121,13 @@ class _Lists:
         self.fallback = 0
         self.explained = 0
 
-    def reader(self, customers: "pd.DataFrame", sample: "pd.DataFrame") -> "pa.RecordBatchReader":
-        """Lists under the served policy for ``customers``, under the other policy for ``sample``."""
+    def reader(
+        self, customers: "pd.DataFrame", sample: "pd.DataFrame", explained: "pd.DataFrame"
+    ) -> "pa.RecordBatchReader":
+        """Lists under the served policy for ``customers``, under the other policy for ``sample``.
+
+        Reasons are made for served lists, and of the others for those of the customers ``explained``.
+        """
         import pyarrow as pa
 
         from atelier.recommenders.fallback import SERVED
@@ -127,18 +136,20 @@ class _Lists:
         columns = [pa.field("model", pa.string()), pa.field("seen", pa.string()), *SERVED]
         constants = [pa.field("model_id", pa.string()), pa.field("served", pa.bool_())]
         schema = pa.schema([*columns, *constants, pa.field("reasons", REASONS)])
-        return pa.RecordBatchReader.from_batches(schema, self._batches(schema, customers, sample))
+        return pa.RecordBatchReader.from_batches(schema, self._batches(schema, customers, sample, explained))
 
     def _batches(
-        self, schema: "pa.Schema", customers: "pd.DataFrame", sample: "pd.DataFrame"
+        self, schema: "pa.Schema", customers: "pd.DataFrame", sample: "pd.DataFrame", explained: "pd.DataFrame"
     ) -> "Iterator[pa.RecordBatch]":
         for exclude_seen, group in ((self._exclude_seen, customers), (not self._exclude_seen, sample)):
-            seen = "excluded" if exclude_seen else "allowed"
-            for batch in self._lists.lists(group, exclude_seen):
-                if exclude_seen == self._exclude_seen:
-                    self._count(batch)
-                served = self._serves and exclude_seen == self._exclude_seen
-                yield self._labelled(batch, seen, served, schema)
+            seen, policy = "excluded" if exclude_seen else "allowed", exclude_seen == self._exclude_seen
+            served = self._serves and policy
+            chosen = group["customer_id"].isin((group if served else explained)["customer_id"])
+            for with_reasons, some in ((True, group[chosen]), (False, group[~chosen])):
+                for batch in self._lists.lists(some, exclude_seen, with_reasons=with_reasons) if len(some) else ():
+                    if policy:
+                        self._count(batch)
+                    yield self._labelled(batch, seen, served, schema)
 
     def _count(self, batch: "pa.RecordBatch") -> None:
         import pyarrow.compute as pc

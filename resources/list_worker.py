@@ -87,15 +87,15 @@ class SharedLists:
         """The model."""
         return self._maker.model
 
-    def lists(self, customers: Any, exclude_seen: bool) -> "Iterator[pa.RecordBatch]":
+    def lists(self, customers: Any, exclude_seen: bool, *, with_reasons: bool = True) -> "Iterator[pa.RecordBatch]":
         """The lists of ``customers``, in order; see :meth:`ListMaker.lists`."""
         if self._compute.executor == "local":
-            yield from self._maker.lists(customers, exclude_seen)
+            yield from self._maker.lists(customers, exclude_seen, with_reasons=with_reasons)
             return
         from atelier.progress import progress
         from resources.cluster import over_blocks
 
-        blocks = self._maker.blocks(customers, exclude_seen)
+        blocks = self._maker.blocks(customers, exclude_seen, with_reasons=with_reasons)
         given = {"request": self._request, "device": self._device.partition(":")[0]}
         made = over_blocks(self._compute, load_maker, given, blocks)
         for batches in progress(made, f"{self.model.name}: recommending", total=len(blocks), unit="block"):

@@ -25,7 +25,7 @@ from atelier.recommenders.schemas import REASONS
 EXPLAINED: pa.Schema = SERVED.append(pa.field("reasons", REASONS))
 #: Batches of a block.
 BATCHES = 2
-CUSTOMERS = pa.schema({"customer_id": pa.large_string(), "exclude_seen": pa.bool_()})
+CUSTOMERS = pa.schema({"customer_id": pa.large_string(), "exclude_seen": pa.bool_(), "with_reasons": pa.bool_()})
 
 
 class ListMaker:
@@ -53,42 +53,48 @@ class ListMaker:
         self.model, self.fallback = model, fallback
         self._catalogue, self._k, self._ranks, self._batch_size = catalogue, k, explained_ranks, batch_size
 
-    def lists(self, customers: Any, exclude_seen: bool) -> Iterator[pa.RecordBatch]:
-        """The lists of ``customers`` as :func:`~atelier.recommenders.fallback.serve` gives them, with ``reasons``."""
+    def lists(self, customers: Any, exclude_seen: bool, *, with_reasons: bool = True) -> Iterator[pa.RecordBatch]:
+        """The lists of ``customers`` as :func:`~atelier.recommenders.fallback.serve` gives them, with ``reasons``.
+
+        Without ``with_reasons`` all reasons are null: they cost more than the lists.
+        """
+        ranks = self._ranks if with_reasons else 0
         lists = serve(
             self.model, self.fallback, customers, k=self._k, exclude_seen=exclude_seen, batch_size=self._batch_size
         )
         for batch in lists:
             is_fallback = bool(batch.num_rows and batch["fallback"][0].as_py())
             maker = self.fallback if is_fallback else self.model
-            reasons = explained(maker, batch, self._catalogue, ranks=self._ranks)
+            reasons = explained(maker, batch, self._catalogue, ranks=ranks)
             yield pa.RecordBatch.from_arrays([*batch.columns, reasons], schema=EXPLAINED)
 
-    def blocks(self, customers: Any, exclude_seen: bool) -> list[pa.RecordBatch]:
+    def blocks(self, customers: Any, exclude_seen: bool, *, with_reasons: bool = True) -> list[pa.RecordBatch]:
         """Customers cut into blocks, whose lists one after another are those of :meth:`lists`.
 
         Args:
             customers: distinct; texts, or a frame with ``customer_id``.
             exclude_seen: whether lists leave out what the customer has seen.
+            with_reasons: whether the lists get reasons.
         """
         size = BATCHES * self._batch_size
         ids = texts(column(customers, "customer_id"), "customer_id").to_pandas()
         own = self.model.can_serve(ids)
         return [
-            _block(group.iloc[start : start + size], exclude_seen)
+            _block(group.iloc[start : start + size], exclude_seen, with_reasons)
             for group in (ids[own], ids[~own])
             for start in range(0, len(group), size)
         ]
 
     def __call__(self, block: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """The lists of one of :meth:`blocks`; of each dictionary only what the batch reads."""
-        exclude_seen = bool(block["exclude_seen"][0].as_py())
-        for batch in self.lists(block["customer_id"].to_pandas(), exclude_seen):
+        exclude_seen, with_reasons = (bool(block[name][0].as_py()) for name in ("exclude_seen", "with_reasons"))
+        for batch in self.lists(block["customer_id"].to_pandas(), exclude_seen, with_reasons=with_reasons):
             yield _compact(batch)
 
 
-def _block(ids: "pd.Series[str]", exclude_seen: bool) -> pa.RecordBatch:
-    columns = [pa.array(ids, pa.large_string()), pa.array(np.full(len(ids), exclude_seen))]
+def _block(ids: "pd.Series[str]", exclude_seen: bool, with_reasons: bool) -> pa.RecordBatch:
+    flags = (pa.array(np.full(len(ids), flag)) for flag in (exclude_seen, with_reasons))
+    columns = [pa.array(ids, pa.large_string()), *flags]
     return pa.record_batch(columns, schema=CUSTOMERS)
 
 

@@ -143,7 +143,7 @@ def test_hybrid_can_serve_everybody(house: House, tmp_path: Path) -> None:
     shutil.copytree(house.home.root, tmp_path / "home")
     home = Home(tmp_path / "home")
     home.toml.write_text(home.toml.read_text().replace('serving_model = "als"', 'serving_model = "hybrid"'))
-    config = {"k": 7, "judged_sample": 100, "explained_ranks": 3}
+    config = {"k": 7, "judged_sample": 100, "explained_ranks": 3, "explained_sample": 40}
     result = (
         build_defs(home)
         .get_repository_def()
@@ -167,7 +167,16 @@ def test_hybrid_can_serve_everybody(house: House, tmp_path: Path) -> None:
     assert {len(whom[name]) for name in DAILY if name != "hybrid"} == {100}
     hybrid = lists[lists["model"] == "hybrid"]
     assert hybrid.groupby(["seen", "customer_id"]).size().eq(7).all()
-    assert (hybrid["reasons"].notna() == ((hybrid["rank"] <= 3) & ~hybrid["fallback"])).all()
+    explained = lists[lists["reasons"].notna()]
+    served = hybrid[hybrid["served"]]
+    assert (served["reasons"].notna() == ((served["rank"] <= 3) & ~served["fallback"])).all()
+    sample = set(explained.loc[explained["model"] == "als", "customer_id"])
+    assert 0 < len(sample) <= 40
+    others = explained[~explained["served"]]
+    assert others["rank"].max() == 3
+    assert set(others.loc[others["model"] == "hybrid", "seen"]) == {"allowed"}
+    assert set(others.loc[others["model"] == "hybrid", "customer_id"]) >= sample
+    assert others["customer_id"].nunique() <= 40
     stock = store.read("articles", house.ds).to_pandas().set_index("article_id")["in_stock"]
     assert stock[hybrid["article_id"]].all()
 
