@@ -47,6 +47,24 @@ class CausalSelfAttention(nn.Module):
             attended = _weights(queries, keys) @ values
         return cast(Tensor, self.output(attended.transpose(1, 2).reshape(x.shape)))
 
+    def at(self, x: Tensor, places: Tensor) -> Tensor:
+        """What :meth:`forward` gives at one place of each sequence, from its query alone: [b, width].
+
+        Args:
+            x: [b, length, width].
+            places: int64 [b].
+        """
+        b, length, width = x.shape
+        rows = torch.arange(b, device=x.device)
+        weight, bias = self.inputs.weight, self.inputs.bias
+        queries = functional.linear(x[rows, places], weight[:width], bias[:width]).view(b, self.heads, 1, -1)
+        parts = functional.linear(x, weight[width:], bias[width:]).view(b, length, 2, self.heads, width // self.heads)
+        keys, values = parts.permute(2, 0, 3, 1, 4).unbind()
+        later = torch.arange(length, device=x.device) > places[:, None]
+        scores = queries @ keys.transpose(2, 3) / queries.shape[3] ** 0.5  # [b, heads, 1, length]
+        attended = scores.masked_fill(later[:, None, None], float("-inf")).softmax(3) @ values
+        return cast(Tensor, self.output(attended.reshape(b, width)))
+
     def weights(self, x: Tensor) -> Tensor:
         """How much each place attends to each other: [b, heads, length, length], rows sum to 1."""
         queries, keys, _ = self._parts(x)
@@ -86,6 +104,12 @@ class CausalBlock(nn.Module):
         """Apply the block to [b, length, width]."""
         x = self._added(x, self.attention(self.attention_norm(x)), 0)
         return self._added(x, self.feed(self.feed_norm(x)), 1)
+
+    def at(self, x: Tensor, places: Tensor) -> Tensor:
+        """The block's output at one place of each sequence (int64 [b]): [b, width]."""
+        y = x[torch.arange(len(x), device=x.device), places]
+        y = self._added(y, self.attention.at(self.attention_norm(x), places), 0)
+        return self._added(y, self.feed(self.feed_norm(y)), 1)
 
     def _added(self, x: Tensor, more: Tensor, place: int) -> Tensor:
         if self.gates is not None:
@@ -158,6 +182,14 @@ class CausalTransformer(nn.Module):
         for block in self.blocks:
             x = block(x)
         return cast(Tensor, self.norm(x))
+
+    def at(self, x: Tensor, places: Tensor) -> Tensor:
+        """The output at one place of each sequence (int64 [b]): [b, width]. The last block computes no other place."""
+        x = x + self.positions.weight[: x.shape[1]]
+        *others, last = self.blocks
+        for block in others:
+            x = block(x)
+        return cast(Tensor, self.norm(cast(CausalBlock, last).at(x, places)))
 
     def weights(self, x: Tensor, places: Tensor) -> Tensor:
         """What one place of each sequence attends to, mean over blocks and heads: [b, length], 0 for later places.

@@ -31,8 +31,26 @@ from atelier.search.ragged import Indices, Ranked, Scores, best
 ROWS = 4096
 """Recommendations explained at once."""
 
-HistoryReasons = Callable[[dict[str, Array], Indices, Codes, int], Ranked]
-"""(profiles, rows of them [n], articles recommended [n], k) → the k articles of each history that weighed most."""
+
+@dataclass(frozen=True, eq=False)
+class Recommended:
+    """n recommendations to m customers.
+
+    Attributes:
+        customers: int64 [m], ascending: their rows of the profiles.
+        vectors: float32 [m, factors], their vectors x_u.
+        owners: int64 [n]: the place of each recommendation's customer among these.
+        codes: int32 [n], the articles.
+    """
+
+    customers: Indices
+    vectors: Scores
+    owners: Indices
+    codes: Codes
+
+
+HistoryReasons = Callable[[dict[str, Array], Recommended, int], Ranked]
+"""(profiles, n recommendations, k) → the k articles of each history that weighed most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +60,15 @@ class ScoreParts:
     Attributes:
         ids: n articles.
         history: gives the articles of histories that weighed most.
-        customers: gives what the content's part of articles' vectors is multiplied by, of rows of profiles, float32
-            [rows, factors].
+        customers: gives the vectors x_u of rows of profiles, float32 [rows, factors].
+        queries: gives what of these vectors the content's part of articles' vectors is multiplied by.
         network: the content network, in evaluation mode; None where the model reads no content.
     """
 
     ids: IdMap
     history: HistoryReasons
     customers: Callable[[dict[str, Array], Indices], Scores]
+    queries: Callable[[Scores], Scores]
     network: ContentNetwork | None
 
 
@@ -82,10 +101,10 @@ def explain(
     reasons = []
     for start in range(0, len(served), ROWS):
         rows = served[start : start + ROWS]
-        own = parts.history(profiles, places[rows], codes[rows], articles)
-        distinct, owner = np.unique(places[rows], return_inverse=True)
-        customers = parts.customers(profiles, distinct)[owner]
-        reasons.append((own, contents.reasons(customers, codes[rows], attributes)))
+        distinct, owners = np.unique(places[rows], return_inverse=True)
+        vectors = parts.customers(profiles, distinct)
+        own = parts.history(profiles, Recommended(distinct, vectors, owners, codes[rows]), articles)
+        reasons.append((own, contents.reasons(parts.queries(vectors)[owners], codes[rows], attributes)))
     names = pa.concat_arrays([parts.ids.values, contents.labels])
     return assembled(places >= 0, reasons, names, len(parts.ids))
 

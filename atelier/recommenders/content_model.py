@@ -22,10 +22,10 @@ from atelier.nn.article_network import ArticleNetwork, ContentNetwork
 from atelier.nn.content_features import CHUNK, Content
 from atelier.recommenders import content_explanation
 from atelier.recommenders.content_config import ContentConfig
-from atelier.recommenders.content_explanation import ScoreParts
+from atelier.recommenders.content_explanation import Recommended, ScoreParts
 from atelier.recommenders.eligibility import in_stock_mask
 from atelier.recommenders.vector_model import VectorRecommender
-from atelier.search.ragged import Indices, Mask, RaggedLists, Ranked, Scores
+from atelier.search.ragged import Mask, RaggedLists, Ranked, Scores
 
 ContentConfigT = TypeVar("ContentConfigT", bound=ContentConfig)
 
@@ -94,9 +94,9 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
         vectors: Scores = self.weights[self._ranking_set][codes]
         return vectors
 
-    def content_queries(self, profiles: dict[str, Array], rows: Indices) -> Scores:
-        """What the content's part of an article's vector is multiplied by in the score, float32 [n, factors]: x_u."""
-        return self.customer_vectors(profiles, rows)
+    def content_queries(self, customers: Scores) -> Scores:
+        """What of customers' vectors the content's part of an article's vector is multiplied by: all of x_u."""
+        return customers
 
     # Articles that come later
 
@@ -226,12 +226,14 @@ class ContentRecommender(VectorRecommender[ContentConfigT]):
         self._check_fitted()
         customer_profiles = self.customer_profiles if histories is None else self._new_profiles(histories, None)
         network = self.content_network(catalogue)
-        parts = ScoreParts(self.article_ids, self._history_reasons, self.content_queries, network)
+        parts = ScoreParts(
+            self.article_ids, self._history_reasons, self.customer_vectors, self.content_queries, network
+        )
         return content_explanation.explain(parts, customer_profiles, recs, catalogue, articles, attributes)
 
     @abstractmethod
-    def _history_reasons(self, profiles: dict[str, Array], rows: Indices, codes: Codes, k: int) -> Ranked:
-        """The ``k`` articles of each history (``rows`` of the profiles) that raised the score of ``codes`` most."""
+    def _history_reasons(self, profiles: dict[str, Array], recommended: Recommended, k: int) -> Ranked:
+        """The ``k`` articles of each history that raised the score of a recommendation most."""
 
 
 def style_weights(network: ArticleNetwork, prefix: str = "") -> dict[str, Array]:

@@ -144,8 +144,12 @@ def followed(first: Ranked, second: Ranked) -> Ranked:
 
 def without(pairs: Pairs, excluded: Pairs, n_articles: int) -> Mask:
     """Which of ``pairs`` are not among ``excluded``; both over ``n_articles`` articles."""
-    keys = pairs.rows * n_articles + pairs.codes
-    return ~np.isin(keys, excluded.rows * n_articles + excluded.codes)
+    keys, barred = pairs.rows * n_articles + pairs.codes, np.sort(excluded.rows * n_articles + excluded.codes)
+    if not len(barred):
+        return np.ones(len(keys), dtype=bool)
+    # Pairs come nearly in order, so that neighbouring searches read the same cache lines; np.isin sorts both sides.
+    found: Mask = barred[np.minimum(np.searchsorted(barred, keys), len(barred) - 1)] != keys
+    return found
 
 
 def first_of_order(order: Codes, scores: Scores, excluded: Pairs, n: int, k: int, n_articles: int) -> Ranked:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 import torch
@@ -49,6 +50,14 @@ def test_one_pass_gives_what_a_pass_for_each_prefix_gives(stack: nn.Module) -> N
     assert whole.shape == (3, 6, 8)
     for length in range(1, 7):
         torch.testing.assert_close(stack(x[:, :length])[:, -1], whole[:, length - 1])
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_one_place_is_what_the_whole_pass_gives_there(gated: bool) -> None:
+    torch.manual_seed(0)
+    stack, x = cast(CausalTransformer, transformer(gated=gated)).double().eval(), sequences()
+    places = torch.tensor([0, 3, 5])
+    torch.testing.assert_close(stack.at(x, places), stack(x)[torch.arange(3), places])
 
 
 def test_what_comes_later_changes_nothing(stack: nn.Module) -> None:

@@ -17,11 +17,11 @@ from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue
 from atelier.devices import own_random_state
 from atelier.errors import UndatedWarning
-from atelier.ids import Codes
 from atelier.interactions import Interactions
 from atelier.nn.customer_network import CustomerNetwork
 from atelier.nn.training_loop import Epoch
 from atelier.nn.training_state import fingerprint
+from atelier.recommenders.content_explanation import Recommended
 from atelier.recommenders.content_model import ContentRecommender, style_weights
 from atelier.recommenders.factorisation.hybrid_config import DECLARATION, HybridConfig
 from atelier.recommenders.factorisation.hybrid_explanation import from_history
@@ -173,5 +173,6 @@ class Hybrid(ContentRecommender[HybridConfig]):
 
     # Reasons
 
-    def _history_reasons(self, profiles: dict[str, Array], rows: Indices, codes: Codes, k: int) -> Ranked:
-        return from_history(self.weights["articles"], profiles, rows, codes, k)
+    def _history_reasons(self, profiles: dict[str, Array], recommended: Recommended, k: int) -> Ranked:
+        rows = recommended.customers[recommended.owners]
+        return from_history(self.weights["articles"], profiles, rows, recommended.codes, k)

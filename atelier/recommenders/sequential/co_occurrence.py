@@ -264,12 +264,12 @@ def ranked_with(
         excluded: what each customer must not get.
     """
     n, articles = len(customers), part.cosines.shape[0]
-    added = part.added(histories).tocoo()
+    matrix = part.added(histories)
+    matrix.sort_indices()
+    added = matrix.tocoo()
     pairs = Pairs(added.row.astype(np.int64), added.col.astype(np.int32))
     kept = search.holds(pairs.codes) & without(pairs, excluded, articles)
     pairs, more = pairs.where(kept), added.data[kept]
-    order = np.lexsort((pairs.codes, pairs.rows))
-    pairs, more = Pairs(pairs.rows[order], pairs.codes[order]), more[order]
     barred = excluded.joined(pairs.where(more < 0))
     by_row = np.argsort(barred.rows, kind="stable")
     listed = search(customers, k, Pairs(barred.rows[by_row], barred.codes[by_row]))

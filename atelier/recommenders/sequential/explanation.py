@@ -9,12 +9,12 @@ the score. The articles of the last interactions are tried, since one more encod
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from atelier.ids import Codes
+from atelier.recommenders.content_explanation import Recommended
 from atelier.recommenders.sequential.co_occurrence import entries
 from atelier.recommenders.training_data.sequences import Histories
 from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, Scores, best
@@ -23,23 +23,11 @@ TRIED = 5
 """Interactions, the last ones, whose articles are tried."""
 
 
-class Recommended(NamedTuple):
-    """n recommended articles.
-
-    Attributes:
-        codes: int32 [n], their numbers.
-        vectors: float32 [n, factors], their vectors y.
-    """
-
-    codes: Codes
-    vectors: Scores
-
-
 def from_history(
     encode: Callable[[Histories, Indices], Scores],
     histories: Histories,
-    owners: Indices,
     recommended: Recommended,
+    articles: Scores,
     k: int,
     added: Callable[[Histories], csr_matrix] | None = None,
 ) -> Ranked:
@@ -48,26 +36,25 @@ def from_history(
     Args:
         encode: gives the vectors x_u of histories, each of one of the m customers (int64 [n]), float32 [n, factors];
             zero for an empty one.
-        histories: of m customers.
-        owners: int64 [n], whose each recommendation is.
-        recommended: the articles.
+        histories: of the m customers.
+        recommended: n recommendations to them.
+        articles: float32 [n, factors], the vectors y of what is recommended.
         k: number of reasons.
         added: gives what scores have beside the product of vectors, [n, n_articles]; None: nothing.
     """
-    customers, articles = _tried(histories)
-    everybody = np.arange(len(histories.starts) - 1)
-    shorter = _without(histories, customers, articles)
-    without = encode(shorter, customers)
-    fall = encode(histories, everybody)[customers] - without  # [pairs, factors]
+    customers, tried = _tried(histories)
+    shorter = _without(histories, customers, tried)
+    fall = recommended.vectors[customers] - encode(shorter, customers)  # [pairs, factors]
     numbered = Pairs(customers, np.arange(len(customers), dtype=np.int32))
-    cells = RaggedLists.from_pairs(numbered, len(histories.starts) - 1).of(owners)
-    weights = np.einsum("pk,pk->p", fall[cells.codes], recommended.vectors[cells.rows]).astype(np.float32)
+    cells = RaggedLists.from_pairs(numbered, len(histories.starts) - 1).of(recommended.owners)
+    weights = np.einsum("pk,pk->p", fall[cells.codes], articles[cells.rows]).astype(np.float32)
     if added is not None:
         codes = recommended.codes[cells.rows]
         weights += entries(added(histories), Pairs(customers[cells.codes], codes))
         weights -= entries(added(shorter), Pairs(cells.codes.astype(np.int64), codes))
     positive = weights > 0
-    return best(cells.rows[positive], articles[cells.codes[positive]], weights[positive], len(owners), min(k, TRIED))
+    n = len(recommended.codes)
+    return best(cells.rows[positive], tried[cells.codes[positive]], weights[positive], n, min(k, TRIED))
 
 
 def _tried(histories: Histories) -> tuple[Indices, Codes]:

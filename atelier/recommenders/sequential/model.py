@@ -30,11 +30,12 @@ from atelier.nn.layers import JoinedLayers
 from atelier.nn.training_loop import Epoch
 from atelier.nn.training_state import fingerprint
 from atelier.recommenders.base import Ranker
+from atelier.recommenders.content_explanation import Recommended
 from atelier.recommenders.content_model import ContentRecommender, style_weights
 from atelier.recommenders.sequential.co_occurrence import MOST_CHOICES, Choices, CoOccurrence, fitted, near, ranked_with
 from atelier.recommenders.sequential.config import SequenceConfig
 from atelier.recommenders.sequential.embedding_start import first_embeddings
-from atelier.recommenders.sequential.explanation import Recommended, from_history
+from atelier.recommenders.sequential.explanation import from_history
 from atelier.recommenders.sequential.network import (
     HistoryEncoder,
     RecentSimilarity,
@@ -297,9 +298,9 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         """The articles' own vectors, float32 [n, factors], by whose cosine they are compared."""
         return super().article_vectors(codes)
 
-    def content_queries(self, profiles: dict[str, Array], rows: Indices) -> Scores:
+    def content_queries(self, customers: Scores) -> Scores:
         """The part of customers' vectors that articles' own vectors are multiplied by, float32 [n, factors]."""
-        return self.customer_vectors(profiles, rows)[:, : self.weights[self._ranking_set].shape[1]]
+        return customers[:, : self.weights[self._ranking_set].shape[1]]
 
     def customer_vectors(self, profiles: dict[str, Array], rows: Indices) -> Scores:
         """The vectors x_u of rows of the profiles, as long as :meth:`article_vectors`; zero without history."""
@@ -319,10 +320,9 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             padded = histories.rows(windows.of(places))
             own = _rows_of(customers, padded.owners)
             there = None if own is None else torch.from_numpy(own).to(self.torch_device)
-            states = encoder(inputs_of(padded, articles, padded.articles.astype(np.int64), there))
+            given = inputs_of(padded, articles, padded.articles.astype(np.int64), there)
             ends = torch.from_numpy(windows.lengths[places] - 1).to(self.torch_device)
-            last = states[torch.arange(len(places), device=self.torch_device), ends]
-            vectors[some[places]] = last.cpu().numpy()
+            vectors[some[places]] = encoder.at(given, ends).cpu().numpy()
         return vectors
 
     def _ranker(self, profiles: dict[str, Array], eligible: Codes, k: int) -> Ranker:
@@ -338,17 +338,16 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
 
     # Reasons
 
-    def _history_reasons(self, profiles: dict[str, Array], rows: Indices, codes: Codes, k: int) -> Ranked:
-        customers, owners = np.unique(rows, return_inverse=True)
-        histories = histories_of(profiles).take(customers)
-        own = _rows_of(profiles.get("customer"), customers)
+    def _history_reasons(self, profiles: dict[str, Array], recommended: Recommended, k: int) -> Ranked:
+        histories = histories_of(profiles).take(recommended.customers)
+        own = _rows_of(profiles.get("customer"), recommended.customers)
 
         def encode(some: Histories, whose: Indices) -> Scores:
             return self._encoded(some, _rows_of(own, whose))
 
         part = CoOccurrence.of_arrays(self.weights, len(self.article_ids))
         added = None if part is None else part.added
-        return from_history(encode, histories, owners, Recommended(codes, self.article_vectors(codes)), k, added)
+        return from_history(encode, histories, recommended, self.article_vectors(recommended.codes), k, added)
 
 
 def histories_of(profiles: dict[str, Array]) -> Histories:

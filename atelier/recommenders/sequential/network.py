@@ -15,6 +15,7 @@ from torch.nn import functional
 from atelier.devices import copied
 from atelier.kinds import KINDS
 from atelier.nn.article_network import ArticleNetwork
+from atelier.nn.attention import CausalTransformer
 from atelier.nn.customer_network import CustomerVectors
 from atelier.nn.layers import FastDropout, JoinedLayers
 from atelier.recommenders.training_data.sequences import GAPS, PaddedRows
@@ -88,10 +89,25 @@ class RecentSimilarity(nn.Module):
             vectors: float [b, length, factors], y_k of the interactions.
         """
         places = torch.arange(vectors.shape[1], device=vectors.device)
-        ages = places[:, None] - places[None, :]  # how many interactions ago; below 0 where it is yet to come
-        weights = torch.where(ages >= 0, torch.sigmoid(self.decay) ** ages.clamp(min=0), 0.0)
-        recent = (weights / weights.sum(1, keepdim=True)) @ functional.normalize(vectors, dim=-1)
+        recent = self._weights(places[:, None] - places[None, :]) @ functional.normalize(vectors, dim=-1)
         return torch.cat((states, WEIGHT_STEPS * self.weight * recent), dim=-1)
+
+    def customers_at(self, states: Tensor, vectors: Tensor, places: Tensor) -> Tensor:
+        """Customers' vectors after one interaction each, [b, 2 factors].
+
+        Args:
+            states: float [b, factors], x_u.
+            vectors: float [b, length, factors], y_k of the interactions.
+            places: int64 [b], after which.
+        """
+        weights = self._weights(places[:, None] - torch.arange(vectors.shape[1], device=vectors.device))
+        recent = (weights[:, None] @ functional.normalize(vectors, dim=-1))[:, 0]
+        return torch.cat((states, WEIGHT_STEPS * self.weight * recent), dim=-1)
+
+    def _weights(self, ages: Tensor) -> Tensor:
+        """W of interactions so many interactions ago, [n, length]; 0 for those yet to come, whose age is below 0."""
+        weights = torch.where(ages >= 0, torch.sigmoid(self.decay) ** ages.clamp(min=0), 0.0)
+        return weights / weights.sum(1, keepdim=True)
 
 
 def with_directions(vectors: Tensor) -> Tensor:
@@ -144,6 +160,20 @@ class HistoryEncoder(nn.Module):
         states = cast(Tensor, self.layers(self.inputs(given)))
         states = states if self.head is None else cast(Tensor, self.head(states, given.customers))
         return states if self.similarity is None else self.similarity.customers(states, given.vectors)
+
+    def at(self, given: Inputs, places: Tensor) -> Tensor:
+        """The customer's vector after one interaction of each sequence (int64 [b]), [b, outputs].
+
+        It is what :meth:`forward` has at that place but for the last bits, and costs less.
+        """
+        x = self.inputs(given)
+        if isinstance(self.layers, CausalTransformer):
+            states = self.layers.at(x, places)
+        else:
+            states = cast(Tensor, self.layers(x))[torch.arange(len(x), device=x.device), places]
+        if self.head is not None:
+            states = cast(Tensor, self.head(states[:, None], given.customers))[:, 0]
+        return states if self.similarity is None else self.similarity.customers_at(states, given.vectors, places)
 
     def ranked(self, vectors: Tensor) -> Tensor:
         """The vectors whose inner products with customers' are the scores, of articles' own vectors [n, factors]."""

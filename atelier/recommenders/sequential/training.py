@@ -327,8 +327,7 @@ class Trainer:
             before = rows.before()
             own_vectors = None if customers_own is None else customers_own[self._there(rows.owners)]
             given = inputs_of(before, vectors, before.articles.astype(np.int64), own_vectors)
-            states = self.network.encoder(given)
-            customers = states[torch.arange(len(ends), device=self.device), self._there(ends - 1)]
+            customers = self.network.encoder.at(given, self._there(ends - 1))
             targets = self._there(np.searchsorted(self._pool.articles, rows.articles[np.arange(len(ends)), ends]))
             scores = customers @ pool.T
             own = scores.gather(1, targets[:, None])

@@ -52,6 +52,14 @@ def test_it_is_the_weighted_mean_of_cosines_with_what_came_before() -> None:
                 assert float(found[row, place, article]) == pytest.approx(expected, abs=1e-5)
 
 
+def test_after_one_place_it_is_what_it_is_after_all() -> None:
+    part, (states, vectors) = RecentSimilarity(0.7), torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    places = torch.tensor([0, 2, 3])
+    rows = torch.arange(3)
+    found = part.customers_at(states[rows, places], vectors, places)
+    torch.testing.assert_close(found, part.customers(states, vectors)[rows, places])
+
+
 def test_an_article_without_vector_and_filled_places_stay_finite() -> None:
     part = RecentSimilarity()
     vectors = torch.zeros(1, 3, 4, requires_grad=True)
@@ -101,7 +109,8 @@ def test_reasons_of_content_are_those_of_the_articles_own_vectors() -> None:
     (reasons,) = model.explain(recs, catalogue).to_pylist()
     told = [reason["weight"] for reason in reasons if reason["kind"] == "attribute"]
     code = model.article_ids.encode(list(recs.article_id))[0]
-    x = model.content_queries(model.customer_profiles.profiles, model._places(model.customer_profiles, ["c0000"]))[0]
+    rows = model._places(model.customer_profiles, ["c0000"])
+    x = model.content_queries(model.customer_vectors(model.customer_profiles.profiles, rows))[0]
     network = model.content_network(catalogue)
     assert network is not None
     position = int(np.argmax(vectors[int(recs.article_id.iloc[0][1:])]))
