@@ -23,6 +23,7 @@ import torch
 from atelier.interactions import Interactions
 from atelier.nn.training_loop import Epoch
 from atelier.recommenders.sequential.network import SequenceNetwork
+from atelier.recommenders.sequential.training import Examples
 from atelier.recommenders.sequential.transformer import Transformer
 from atelier.recommenders.sequential.transformer_config import TransformerConfig
 from benchmarks.leave_one_out import PROTOCOL
@@ -35,9 +36,9 @@ class Watched(Transformer):
 
     network: SequenceNetwork
 
-    def _train(self, network: SequenceNetwork, *given: Any) -> None:
+    def _train(self, network: SequenceNetwork, *given: Any) -> Examples | None:
         self.network = network
-        super()._train(network, *given)
+        return super()._train(network, *given)
 
     def as_it_is(self, histories: Interactions) -> "Watched":
         """The model with the weights of this moment, which knows customers by these histories."""

@@ -169,6 +169,17 @@ def test_what_is_judged_in_the_course_of_a_fit_is_the_model_of_that_moment() -> 
     pd.testing.assert_frame_equal(model.recommend(k=5), unwatched.recommend(k=5))
 
 
+def test_a_watched_fit_has_what_counts_add() -> None:
+    random = np.random.default_rng(0)
+    codes = random.integers(0, 12, (300, 1)) + 3 * np.arange(5)  # every third of a circle of twelve: the next is known
+    frame = pd.DataFrame({"customer": np.repeat(np.arange(300), 5), "article": (codes % 12).ravel()})
+    config = TransformerConfig.model_validate(PROTOCOL | {"factors": 16, "max_epochs": 1})
+    watched = Watched(config).fit(our_sequences_side.interactions(frame))
+    assert "near.weights" in watched.weights
+    unwatched = Transformer(config).fit(our_sequences_side.interactions(frame))
+    np.testing.assert_array_equal(watched.weights["near.weights"], unwatched.weights["near.weights"])
+
+
 def test_a_side_that_was_measured_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     recorded = json.dumps(json.loads(RECORDED.read_text(encoding="utf-8")))
