@@ -147,7 +147,7 @@ class Tuning:
         generator = torch.Generator().manual_seed(recipe.seed)
         passes = Passes(lambda: self._draw(an_epoch, generator))
         groups = [{"params": list(module.parameters())} for module in (self.tail, self.classifier)]
-        optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        optimiser = torch.optim.AdamW(groups, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser,
             [recipe.learning_rate * recipe.backbone_rate, recipe.learning_rate],

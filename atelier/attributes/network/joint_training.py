@@ -49,7 +49,7 @@ class JointTraining:
         self.generator = torch.Generator().manual_seed(config.seed)
         self.loss = JointLoss(config, heads, len(training)).to(targets.device)
         self.steps_per_epoch = max(1, round(len(training) / config.batch_size))
-        self.optimiser = torch.optim.AdamW(_groups(network, config.weight_decay), lr=config.learning_rate)
+        self.optimiser = torch.optim.AdamW(_groups(network, config.weight_decay), config.learning_rate, fused=True)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser,
             config.learning_rate,

@@ -95,7 +95,7 @@ class NetworkRanker:
         scaler = Scaler.of(examples.features)
         features, labels = torch.from_numpy(scaler(examples.features)), torch.from_numpy(examples.labels).float()
         network = RankingNetwork(names, torch.Generator().manual_seed(config.seed))
-        adam = torch.optim.Adam(network.parameters(), config.network_learning_rate)
+        adam = torch.optim.Adam(network.parameters(), config.network_learning_rate, fused=True)
         random = np.random.default_rng(config.seed)
         passes = Passes(lambda: _epoch(examples, config.negatives, random))
 
