@@ -276,6 +276,10 @@ def ranked_with(
     rows, places = np.nonzero(listed.codes >= 0)
     first = Pairs(rows, listed.codes[rows, places])
     alone = without(first, pairs, articles)
-    both = first.where(alone).joined(pairs)
-    scores = np.concatenate([listed.scores[rows, places][alone], search.scores_of(customers, pairs) + more])
+    whole = search.scores_of(customers, pairs) + more
+    # What is below the k-th best inner product is in no list: to none of those k less than nothing is added.
+    least = np.where(listed.codes[:, -1] >= 0, listed.scores[:, -1], -np.inf)
+    enough = whole >= least[pairs.rows]
+    both = first.where(alone).joined(pairs.where(enough))
+    scores = np.concatenate([listed.scores[rows, places][alone], whole[enough]])
     return best(both.rows, both.codes, scores.astype(np.float32), n, k)
