@@ -71,7 +71,7 @@ def write_lists(name: str, step: Step, config: RecommendationsConfig) -> None:
     explained = evaluation_sample(step, min(config.explained_sample, config.judged_sample))
     serves = name == serving_model(step.home, step.ds)
     customers = known_customers(step) if serves else sample
-    explains = config.explained_ranks and declared(name).reads_content
+    explains = config.explained_ranks and declared(name).reasons_from_content
     lists = _Lists(
         step,
         step.bundle(f"{name}_model"),
@@ -180,7 +180,7 @@ def lists_stage(model: Declaration) -> Stage:
         deps=[
             "customers",
             "articles",
-            *(CONTENT if model.reads_content else ()),
+            *(CONTENT if model.reasons_from_content else ()),
             *dict.fromkeys([f"{model.name}_model", f"{FALLBACK}_model"]),
         ],
         group=GROUP,

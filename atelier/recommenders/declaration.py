@@ -20,6 +20,7 @@ class Declaration:
         config: its config, each field with its description and bounds.
         implementation: where its class is, ``module:class``; it is imported when the model is first used.
         reads_content: whether it can read the vectors of articles; its config says whether it does.
+        reasons_from_content: whether its reasons are read from these vectors, so that its lists need them too.
         has_vectors: whether it has a vector for an article, and can compare articles by it.
         serves_anyone: whether it can rank for a customer of whom nothing is known.
         daily: whether the daily job fits it; the others can be built by name and studied.
@@ -30,6 +31,7 @@ class Declaration:
     config: type[RecommenderConfig]
     implementation: str
     reads_content: bool = False
+    reasons_from_content: bool = False
     has_vectors: bool = False
     serves_anyone: bool = False
     daily: bool = True

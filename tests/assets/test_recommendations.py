@@ -39,6 +39,7 @@ def test_every_declared_model_has_its_stages() -> None:
         assert issubclass(fit.config, declared.config)
         assert fit.description == declared.summary
         assert ("article_vectors" in fit.deps) == declared.reads_content
+        assert ("article_vectors" in lists.deps) == declared.reasons_from_content
         assert {f"{name}_model", "popular_model"} <= set(lists.deps)
         assert (f"similar_articles_{name}" in by_name) == declared.has_vectors
 

@@ -197,5 +197,6 @@ DECLARATION = Declaration(
     config=HybridConfig,
     implementation="atelier.recommenders.factorisation.hybrid:Hybrid",
     reads_content=True,
+    reasons_from_content=True,
     has_vectors=True,
 )

@@ -134,6 +134,7 @@ DECLARATION = Declaration(
     config=SequencerConfig,
     implementation="atelier.recommenders.sequential.sequencer:Sequencer",
     reads_content=True,
+    reasons_from_content=True,
     has_vectors=True,
     daily=False,
 )

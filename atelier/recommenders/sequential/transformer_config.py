@@ -42,5 +42,6 @@ DECLARATION = Declaration(
     config=TransformerConfig,
     implementation="atelier.recommenders.sequential.transformer:Transformer",
     reads_content=True,
+    reasons_from_content=True,
     has_vectors=True,
 )

@@ -1,14 +1,16 @@
 """The ranker by boosted trees: LightGBM's LambdaRank over the features of candidates.
 
-What belongs here: training, predicting and contributions, and the trees as text for a bundle. What does not: features
+What belongs here: training and predicting, and the trees as text for a bundle. What does not: features
 (:mod:`~atelier.recommenders.two_stage.ranking_features`), the choice of examples
-(:mod:`~atelier.recommenders.two_stage.two_stage`).
+(:mod:`~atelier.recommenders.two_stage.two_stage`), contributions of many rows
+(:mod:`~atelier.recommenders.two_stage.contributions`).
 
 Sources: C. Burges, From RankNet to LambdaRank to LambdaMART, Microsoft Research 2010; G. Ke and others, LightGBM: A
 Highly Efficient Gradient Boosting Decision Tree, NeurIPS 2017.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from hashlib import sha256
 from itertools import pairwise
 from typing import Any, Protocol
@@ -21,12 +23,15 @@ from atelier.arrays import Float32s, Float64s
 from atelier.bundles import Array
 from atelier.errors import BundleError
 from atelier.progress import progress
+from atelier.recommenders.two_stage.contributions import TreeContributions
 from atelier.recommenders.two_stage.examples import Examples
 from atelier.recommenders.two_stage.training_curves import curve, look
 from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
 
 LOOKS = 15
 """Numbers of trees at which the training curve has its figures."""
+MANY = 4096
+"""Rows whose contributions are the same but dearer where LightGBM makes them one by one."""
 
 
 class Ranker(Protocol):
@@ -115,8 +120,14 @@ class BoostedRanker:
         """
         if not len(features):
             return np.zeros((0, features.shape[1]))
+        if len(features) >= MANY:
+            return self._contributions(features)
         found = self._booster.predict(features, pred_contrib=True, num_threads=self._threads)
         return np.asarray(found, dtype=np.float64)[:, :-1]
+
+    @cached_property
+    def _contributions(self) -> TreeContributions:
+        return TreeContributions(self._booster)
 
     def curve(self, parts: Mapping[str, Examples]) -> pd.DataFrame:
         """The training curve by the number of trees: what lists would be worth if training had ended with these.

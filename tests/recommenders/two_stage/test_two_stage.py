@@ -18,6 +18,7 @@ from atelier.recommenders.two_stage.examples import held_out
 from atelier.recommenders.two_stage.explanation import ListParts, explain
 from atelier.recommenders.two_stage.histories import MOST_CHANNELS, channels_of
 from atelier.recommenders.two_stage.moment import Moment, source_names
+from atelier.recommenders.two_stage.ranking_features import tells
 from atelier.recommenders.two_stage.training_days import TrainingDay, TrainingRows
 from atelier.recommenders.two_stage.two_stage import TwoStage
 from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
@@ -309,6 +310,47 @@ def test_reasons_name_the_source_and_the_features_that_raised_the_score(model: T
     assert [r[0]["value"] for r in reasons[10:12]] == ["popular"] * 2
     unknown = pd.DataFrame({"customer_id": ["nobody"], "article_id": ["sock1"]})
     assert model.explain(unknown).to_pylist() == [None]
+
+
+def reasons_one_by_one(parts: ListParts, customer: int, article: int, most: int) -> list[dict[str, Any]]:
+    """The reasons of one candidate, by its definition."""
+    rows = np.array([customer])
+    candidates = parts.moment.candidates(rows)
+    own = candidates.where(candidates.codes == article)
+    if not len(own):
+        return [{"kind": "source", "value": "popular", "weight": 0.0}]
+    assert parts.ranker is not None
+    features = parts.moment.features(rows, own)
+    added = dict(zip(parts.names, parts.ranker.contributions(features)[0], strict=True))
+    said = dict(zip(parts.names, tells(parts.names, features)[0], strict=True))
+    source = own.names[int(np.nanargmin(own.ranks[0]))]
+    weight = max(added[f"rank_{source}"] + added[f"score_{source}"], 0.0)
+    of_sources = {f"{what}_{name}" for what in ("rank", "score") for name in own.names}
+    raised = [(name, added[name]) for name in parts.names if said[name] and added[name] > 0 and name not in of_sources]
+    first = sorted(raised, key=lambda each: -each[1])[:most]
+    return [
+        {"kind": "source", "value": source, "weight": weight},
+        *({"kind": "feature", "value": name, "weight": value} for name, value in first),
+    ]
+
+
+@pytest.mark.parametrize("most", [0, 2, 100])
+def test_reasons_of_many_rows_are_those_of_each(model: TwoStage, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("atelier.recommenders.two_stage.explanation.CUSTOMERS", 3)
+    monkeypatch.setattr("atelier.recommenders.two_stage.explanation.ROWS", 5)
+    recs = model.recommend([f"c{n:02d}" for n in range(8)], k=12, exclude_seen=False).sample(frac=1, random_state=0)
+    strangers = pd.DataFrame({"customer_id": ["nobody"], "article_id": ["sock1"]})
+    recs = pd.concat([recs, strangers, recs.head(3)])
+    parts = ListParts(model.moment(), model.trained_ranker, model._feature_names, model.article_ids)
+    found = explain(parts, model.customer_profiles, recs, most).to_pylist()
+    articles = model.article_ids.encode(recs["article_id"])
+    for customer, article, reasons in zip(recs["customer_id"], articles, found, strict=True):
+        if customer == "nobody":
+            assert reasons is None
+            continue
+        expected = reasons_one_by_one(parts, int(customer[1:]), int(article), most)
+        assert [(each["kind"], each["value"]) for each in reasons] == [(e["kind"], e["value"]) for e in expected]
+        np.testing.assert_allclose([e["weight"] for e in reasons], [e["weight"] for e in expected], rtol=1e-12)
 
 
 class EveryFeature:
