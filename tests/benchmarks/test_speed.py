@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from benchmarks import als_against_implicit, hybrid_against_dense, metrics_against_rectools, ratios, speed
+from benchmarks import als_against_implicit, environments, hybrid_against_dense, metrics_against_rectools, ratios, speed
 from benchmarks.ratios import Row, Seconds
 
 ROWS = [
@@ -191,16 +191,20 @@ def test_the_peers_environment_is_made_once_for_a_lock(tmp_path: Path, monkeypat
         commands.append(command)
         (tmp_path / "peer").mkdir(exist_ok=True)
 
-    monkeypatch.setattr(metrics_against_rectools.subprocess, "run", run)
+    monkeypatch.setattr(environments.subprocess, "run", run)
     for _ in range(2):
-        assert metrics_against_rectools.environment(tmp_path / "peer") == tmp_path / "peer" / "bin" / "python"
+        assert environments.peers(tmp_path / "peer") == tmp_path / "peer" / "bin" / "python"
     assert ["venv" in command for command in commands] == [True, False]
-    (tmp_path / "peer" / metrics_against_rectools.LOCK.name).write_text("another")
-    metrics_against_rectools.environment(tmp_path / "peer")
+    (tmp_path / "peer" / environments.PEERS.name).write_text("another")
+    environments.peers(tmp_path / "peer")
     assert len(commands) == 4
 
 
-def test_the_lock_names_no_index() -> None:
-    text = metrics_against_rectools.LOCK.read_text()
+@pytest.mark.parametrize(
+    ("lock", "peers"),
+    [(metrics_against_rectools.LOCK, ["rectools"]), (environments.PEERS, ["faiss-cpu", "usearch", "polars", "pandas"])],
+)
+def test_a_lock_names_its_peers_and_no_index(lock: Path, peers: list[str]) -> None:
+    text = lock.read_text()
     assert "://" not in text
-    assert "rectools==" in text
+    assert all(f"\n{peer}==" in text for peer in peers)
