@@ -49,6 +49,12 @@ def test_turns_are_taken_and_the_last_results_returned(monkeypatch: pytest.Monke
     assert [one.wall for one in seconds] == [2.0, 1.0]
 
 
+def test_processor_time_is_that_of_children_too() -> None:
+    busy = "import time\nwhile time.process_time() < 0.3: pass"
+    (here,), _ = ratios.in_turns(1, lambda: subprocess.run([sys.executable, "-c", busy], check=True))
+    assert here.processor >= 0.3
+
+
 def test_a_benchmark_that_fails_is_no_result() -> None:
     with pytest.raises(RuntimeError, match="ended with"):
         ratios.run(sys.executable, "benchmarks.there_is_none", [], cwd=speed.PLOT.parents[1])
