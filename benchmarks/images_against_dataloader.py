@@ -22,6 +22,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as atelier says, which is imported too late here
+
 import numpy as np
 import numpy.typing as npt
 import torch
