@@ -14,6 +14,7 @@ fails where a figure differs by more than ``TOLERANCE``, which is what sums of f
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -46,7 +47,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--customers", type=int, default=130_000)
     parser.add_argument("--articles", type=int, default=20_000)
     parser.add_argument("--days", type=int, default=365)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=0, help="0: one for each core")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--environment", type=Path, default=ENVIRONMENTS / "peers", help="where the peers are")
     parser.add_argument("--out", type=Path, help="where the rows are written as JSON")
@@ -128,6 +129,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
         RuntimeError: a figure of a peer differs from ours.
     """
     rows = []
+    options.threads = options.threads or os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         file = make(folder, options.rows, options.customers, options.articles, options.days)

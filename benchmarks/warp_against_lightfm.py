@@ -1,8 +1,8 @@
 """Collaborative factorisation to the same precision: ``hybrid`` without content, and LightFM with the WARP loss.
 
-Run it as ``python -m benchmarks.warp_against_lightfm``. The last release of LightFM itself is from 2023; measured is
-its fork by the maintainers of RecTools (rectools-lightfm), in an environment and a process of its own
-(:mod:`benchmarks.environments`, :mod:`benchmarks.lightfm_side`).
+Run it as ``python -m benchmarks.warp_against_lightfm``. LightFM itself, last released in 2023, does not build with
+today's setuptools; measured is its fork by the maintainers of RecTools (rectools-lightfm), in an environment and a
+process of its own (:mod:`benchmarks.environments`, :mod:`benchmarks.lightfm_side`).
 
 Customers and articles are drawn with tastes, so that there is something to learn: a customer chooses by the inner
 product of both tastes and by an article's popularity, never the same article twice. The last ``HELD`` choices of each

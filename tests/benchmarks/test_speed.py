@@ -10,7 +10,19 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from benchmarks import als_against_implicit, environments, hybrid_against_dense, metrics_against_rectools, ratios, speed
+from benchmarks import (
+    als_against_implicit,
+    environments,
+    features_against_peers,
+    hybrid_against_dense,
+    images_against_dataloader,
+    metrics_against_rectools,
+    pca_against_sklearn,
+    ratios,
+    search_against_peers,
+    speed,
+    warp_against_lightfm,
+)
 from benchmarks.ratios import Row, Seconds
 
 ROWS = [
@@ -105,15 +117,24 @@ def test_threads_are_for_those_that_take_them(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(speed, "run", run)
     speed.main(["--threads", "3", "--plot", str(tmp_path / "speed.svg")])
-    assert told == {
-        "als_against_implicit": ["--threads=3"],
-        "hybrid_against_dense": ["--threads=3"],
-        "metrics_against_rectools": [],
-    }
+    without = {"metrics_against_rectools", "pca_against_sklearn"}
+    assert {module for module, given in told.items() if not given} == without
+    assert all(given == ["--threads=3"] for module, given in told.items() if module not in without)
+    assert set(told) == {module for module, _ in speed.BENCHMARKS.values()}
 
 
 def test_every_option_that_speed_gives_is_known() -> None:
-    modules = {module.NAME: module for module in (als_against_implicit, hybrid_against_dense, metrics_against_rectools)}
+    compared = (
+        als_against_implicit,
+        features_against_peers,
+        hybrid_against_dense,
+        images_against_dataloader,
+        metrics_against_rectools,
+        pca_against_sklearn,
+        search_against_peers,
+        warp_against_lightfm,
+    )
+    modules = {module.NAME: module for module in compared}
     assert all("threads" in modules[speed.BENCHMARKS[name][0]].arguments([]) for name in speed.THREADED)
     for name, (module, options) in speed.BENCHMARKS.items():
         for given in (options, (*options, *speed.SMALL[name])):
