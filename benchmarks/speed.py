@@ -30,10 +30,11 @@ BENCHMARKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "features": ("features_against_peers", ("--repeats=2",)),
     "images": ("images_against_dataloader", ()),
     "pca": ("pca_against_sklearn", ("--articles=8000", "--repeats=1")),
+    "attributes": ("attributes_against_linear", ()),
     "warp": ("warp_against_lightfm", ()),
 }
 """The module of each benchmark, and its options."""
-THREADED = ("als", "als_full", "hybrid", "search", "features", "images", "warp")
+THREADED = ("als", "als_full", "hybrid", "search", "features", "images", "attributes", "warp")
 """The benchmarks with an option for the number of threads; metrics and PCA use one on either side."""
 SMALL: Mapping[str, tuple[str, ...]] = {
     "als": ("--customers=2000", "--articles=800", "--interactions=8000", "--factors=16", "--repeats=1"),
@@ -51,6 +52,7 @@ SMALL: Mapping[str, tuple[str, ...]] = {
     "features": ("--rows=5000", "--customers=500", "--articles=100", "--repeats=1"),
     "images": ("--backbone=mobilenet_v2", "--count=4", "--batch-size=2", "--repeats=1"),
     "pca": ("--articles=300", "--dimension=64", "--components=8"),
+    "attributes": ("--articles=120",),
     "warp": ("--customers=300", "--articles=100", "--factors=8", "--epochs=2", "--judged=300"),
 }
 

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import (
     als_against_implicit,
+    attributes_against_linear,
     environments,
     features_against_peers,
     hybrid_against_dense,
@@ -126,6 +127,7 @@ def test_threads_are_for_those_that_take_them(tmp_path: Path, monkeypatch: pytes
 def test_every_option_that_speed_gives_is_known() -> None:
     compared = (
         als_against_implicit,
+        attributes_against_linear,
         features_against_peers,
         hybrid_against_dense,
         images_against_dataloader,
