@@ -15,8 +15,6 @@ in another.
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -26,12 +24,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from benchmarks.environments import ENVIRONMENTS, ROOT, environment
 from benchmarks.ratios import Row, Seconds, in_turns, run, table, write
 
 NAME = "metrics_against_rectools"
-ROOT = Path(__file__).parents[1]
 LOCK = Path(__file__).with_name("requirements-rectools.lock")
-ENVIRONMENT = ROOT / "var" / "benchmarks" / "rectools"
+ENVIRONMENT = ENVIRONMENTS / "rectools"
 TOLERANCE = 1e-6
 
 
@@ -47,18 +45,6 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--environment", type=Path, default=ENVIRONMENT, help="where RecTools is, or will be")
     parser.add_argument("--out", type=Path, help="where the rows are written as JSON")
     return parser.parse_args(given)
-
-
-def environment(folder: Path, lock: Path = LOCK) -> Path:
-    """The Python interpreter of an environment with the packages of a lock, which is made if it is missing."""
-    python, made = folder / "bin" / "python", folder / lock.name
-    wanted = lock.read_text(encoding="utf-8")
-    if not made.exists() or made.read_text(encoding="utf-8") != wanted:
-        uv = [sys.executable, "-m", "uv"]
-        subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
-        subprocess.run([*uv, "pip", "sync", "--quiet", "--python", str(python), str(lock)], check=True)
-        made.write_text(wanted, encoding="utf-8")
-    return python
 
 
 def draw(options: argparse.Namespace, texts: bool) -> dict[str, pa.Table]:
@@ -119,7 +105,7 @@ def theirs(folder: Path, options: argparse.Namespace) -> tuple[Seconds, dict[str
     """RecTools' seconds and values, by ``metric@k``."""
     given = [str(folder), f"--repeats={options.repeats}", "--k", *map(str, options.k)]
     printed: dict[str, Any] = json.loads(
-        run(environment(options.environment), "benchmarks.rectools_side", given, cwd=ROOT).splitlines()[-1]
+        run(environment(options.environment, LOCK), "benchmarks.rectools_side", given, cwd=ROOT).splitlines()[-1]
     )
     return Seconds(*printed["seconds"]), printed["values"]
 

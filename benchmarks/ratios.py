@@ -76,6 +76,12 @@ class Row(BaseModel, frozen=True, extra="forbid"):
         return self.ours_processor / self.theirs_processor
 
 
+def processor_seconds() -> float:
+    """What this process has used so far, with those of its children that have ended."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
 def in_turns(repeats: int, *actions: Callable[[], Any]) -> tuple[list[Seconds], list[Any]]:
     """The fastest of ``repeats`` runs of each action, by wall and by processor, and what each returned last.
 
@@ -86,9 +92,9 @@ def in_turns(repeats: int, *actions: Callable[[], Any]) -> tuple[list[Seconds], 
     for _ in range(repeats):
         for index, action in enumerate(actions):
             results[index] = None
-            wall, processor = time.perf_counter(), time.process_time()
+            wall, processor = time.perf_counter(), processor_seconds()
             results[index] = action()
-            spent = time.perf_counter() - wall, time.process_time() - processor
+            spent = time.perf_counter() - wall, processor_seconds() - processor
             seconds[index] = Seconds(min(seconds[index].wall, spent[0]), min(seconds[index].processor, spent[1]))
     return seconds, results
 

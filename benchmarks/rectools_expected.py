@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.metrics_against_rectools import ENVIRONMENT, ROOT, environment
+from benchmarks.environments import ROOT, environment
+from benchmarks.metrics_against_rectools import ENVIRONMENT, LOCK
 from benchmarks.ratios import run
 
 EXPECTED = ROOT / "tests" / "metrics" / "rectools_expected.json"
@@ -55,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--environment", type=Path, default=ENVIRONMENT, help="where RecTools is, or will be")
     options = parser.parse_args()
-    EXPECTED.write_text(json.dumps(expected(environment(options.environment)), indent=1) + "\n", encoding="utf-8")
+    EXPECTED.write_text(json.dumps(expected(environment(options.environment, LOCK)), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -34,15 +34,15 @@ import pandas as pd
 
 from atelier.interactions import Interactions
 from atelier.report.figures import line_plot, standalone
+from benchmarks.environments import ENVIRONMENTS, ROOT, environment
 from benchmarks.hm_recommenders import read_sequences, reference_purchases
 from benchmarks.leave_one_out import read
-from benchmarks.metrics_against_rectools import ROOT, environment
 from benchmarks.ratios import run
 from benchmarks.sequence_sides import Sequences, SideResult
 
 OURS = "transformer"
 LOCK = Path(__file__).with_name("requirements-rectools-torch.lock")
-ENVIRONMENT = ROOT / "var" / "benchmarks" / "rectools-torch"
+ENVIRONMENT = ENVIRONMENTS / "rectools-torch"
 GOAL = 3.0
 """How many times faster ours is to be to the same quality."""
 SETTINGS: Mapping[str, Any] = {"factors": 128, "dropout": 0.5, "embedding_learning_rate": 0.02}

@@ -26,10 +26,16 @@ BENCHMARKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "als_full": ("als_against_implicit", (*FULL, "--sample-customers=50000", "--iterations=3", "--repeats=1")),
     "hybrid": ("hybrid_against_dense", ()),
     "metrics": ("metrics_against_rectools", ("--repeats=5",)),
+    "search": ("search_against_peers", ()),
+    "features": ("features_against_peers", ("--repeats=2",)),
+    "images": ("images_against_dataloader", ()),
+    "pca": ("pca_against_sklearn", ("--articles=8000", "--repeats=1")),
+    "attributes": ("attributes_against_linear", ()),
+    "warp": ("warp_against_lightfm", ()),
 }
 """The module of each benchmark, and its options."""
-THREADED = ("als", "als_full", "hybrid")
-"""The benchmarks with an option for the number of threads; metrics use one on either side."""
+THREADED = ("als", "als_full", "hybrid", "search", "features", "images", "attributes", "warp")
+"""The benchmarks with an option for the number of threads; metrics and PCA use one on either side."""
 SMALL: Mapping[str, tuple[str, ...]] = {
     "als": ("--customers=2000", "--articles=800", "--interactions=8000", "--factors=16", "--repeats=1"),
     "als_full": ("--articles=2000", "--sample-customers=500", "--factors=16", "--iterations=1"),
@@ -42,6 +48,12 @@ SMALL: Mapping[str, tuple[str, ...]] = {
         "--repeats=1",
     ),
     "metrics": ("--customers=1000", "--articles=500", "--repeats=1"),
+    "search": ("--articles=2000", "--queries=50", "--lists=100", "--repeats=1"),
+    "features": ("--rows=5000", "--customers=500", "--articles=100", "--repeats=1"),
+    "images": ("--backbone=mobilenet_v2", "--count=4", "--batch-size=2", "--repeats=1"),
+    "pca": ("--articles=300", "--dimension=64", "--components=8"),
+    "attributes": ("--articles=120",),
+    "warp": ("--customers=300", "--articles=100", "--factors=8", "--epochs=2", "--judged=300"),
 }
 
 

@@ -10,7 +10,20 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from benchmarks import als_against_implicit, hybrid_against_dense, metrics_against_rectools, ratios, speed
+from benchmarks import (
+    als_against_implicit,
+    attributes_against_linear,
+    environments,
+    features_against_peers,
+    hybrid_against_dense,
+    images_against_dataloader,
+    metrics_against_rectools,
+    pca_against_sklearn,
+    ratios,
+    search_against_peers,
+    speed,
+    warp_against_lightfm,
+)
 from benchmarks.ratios import Row, Seconds
 
 ROWS = [
@@ -47,6 +60,12 @@ def test_turns_are_taken_and_the_last_results_returned(monkeypatch: pytest.Monke
     assert order == ["a", "b", "a", "b"]
     assert results == [3, "b"]
     assert [one.wall for one in seconds] == [2.0, 1.0]
+
+
+def test_processor_time_is_that_of_children_too() -> None:
+    busy = "import time\nwhile time.process_time() < 0.3: pass"
+    (here,), _ = ratios.in_turns(1, lambda: subprocess.run([sys.executable, "-c", busy], check=True))
+    assert here.processor >= 0.3
 
 
 def test_a_benchmark_that_fails_is_no_result() -> None:
@@ -99,15 +118,25 @@ def test_threads_are_for_those_that_take_them(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(speed, "run", run)
     speed.main(["--threads", "3", "--plot", str(tmp_path / "speed.svg")])
-    assert told == {
-        "als_against_implicit": ["--threads=3"],
-        "hybrid_against_dense": ["--threads=3"],
-        "metrics_against_rectools": [],
-    }
+    without = {"metrics_against_rectools", "pca_against_sklearn"}
+    assert {module for module, given in told.items() if not given} == without
+    assert all(given == ["--threads=3"] for module, given in told.items() if module not in without)
+    assert set(told) == {module for module, _ in speed.BENCHMARKS.values()}
 
 
 def test_every_option_that_speed_gives_is_known() -> None:
-    modules = {module.NAME: module for module in (als_against_implicit, hybrid_against_dense, metrics_against_rectools)}
+    compared = (
+        als_against_implicit,
+        attributes_against_linear,
+        features_against_peers,
+        hybrid_against_dense,
+        images_against_dataloader,
+        metrics_against_rectools,
+        pca_against_sklearn,
+        search_against_peers,
+        warp_against_lightfm,
+    )
+    modules = {module.NAME: module for module in compared}
     assert all("threads" in modules[speed.BENCHMARKS[name][0]].arguments([]) for name in speed.THREADED)
     for name, (module, options) in speed.BENCHMARKS.items():
         for given in (options, (*options, *speed.SMALL[name])):
@@ -191,16 +220,20 @@ def test_the_peers_environment_is_made_once_for_a_lock(tmp_path: Path, monkeypat
         commands.append(command)
         (tmp_path / "peer").mkdir(exist_ok=True)
 
-    monkeypatch.setattr(metrics_against_rectools.subprocess, "run", run)
+    monkeypatch.setattr(environments.subprocess, "run", run)
     for _ in range(2):
-        assert metrics_against_rectools.environment(tmp_path / "peer") == tmp_path / "peer" / "bin" / "python"
+        assert environments.peers(tmp_path / "peer") == tmp_path / "peer" / "bin" / "python"
     assert ["venv" in command for command in commands] == [True, False]
-    (tmp_path / "peer" / metrics_against_rectools.LOCK.name).write_text("another")
-    metrics_against_rectools.environment(tmp_path / "peer")
+    (tmp_path / "peer" / environments.PEERS.name).write_text("another")
+    environments.peers(tmp_path / "peer")
     assert len(commands) == 4
 
 
-def test_the_lock_names_no_index() -> None:
-    text = metrics_against_rectools.LOCK.read_text()
+@pytest.mark.parametrize(
+    ("lock", "peers"),
+    [(metrics_against_rectools.LOCK, ["rectools"]), (environments.PEERS, ["faiss-cpu", "usearch", "polars", "pandas"])],
+)
+def test_a_lock_names_its_peers_and_no_index(lock: Path, peers: list[str]) -> None:
+    text = lock.read_text()
     assert "://" not in text
-    assert "rectools==" in text
+    assert all(f"\n{peer}==" in text for peer in peers)
