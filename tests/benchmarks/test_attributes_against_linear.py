@@ -17,6 +17,8 @@ def test_the_linear_side_reads_the_texts() -> None:
     found = attributes_against_linear.linear(articles, labels.head(8), articles.tail(4))
     assert found["value"].tolist() == ["red", "blue", "red", "blue"]
     assert attributes_against_linear.weighted_f1(found, labels.tail(4)) == 1
+    once = attributes_against_linear.linear(articles, values(("00", "material", "cotton")), articles.tail(1))
+    assert once["value"].tolist() == ["cotton"]
 
 
 def test_what_was_not_predicted_is_wrong() -> None:
