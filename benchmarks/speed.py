@@ -1,8 +1,8 @@
 """Every comparison of speed in one run: one table of ratios, one plot.
 
 Run it as ``make bench`` or ``python -m benchmarks.speed``. Each benchmark is a process of its own, one after the other;
-run it on an idle machine. ``--small`` shrinks all of them to a minute in total, to test that they run: its ratios have
-no meaning. ``--only`` selects some; the plot then holds only these. ``--threads`` applies to those with such an option.
+run it on an idle machine. ``--small`` shrinks all of them to a few minutes at most, to test that they run: its ratios
+have no meaning. ``--only`` selects some; the plot then holds only these. ``--threads`` is for those that have it.
 
 What belongs here: which benchmarks there are, their sizes, the table and the plot. What does not: what they measure.
 """
