@@ -21,6 +21,7 @@ from assets.step import Step
 from atelier.code_version import code_version
 from atelier.recommenders import MODELS, declared
 from resources.compute import gpu_pool
+from resources.trial_worker import trial_workers
 
 if TYPE_CHECKING:
     from atelier.catalogue import Catalogue
@@ -54,6 +55,8 @@ class TuneConfig(dg.Config):
         sampler: tpe learns from earlier trials, random does not.
         prune: whether a trial ends early whose epochs are worse than the median of the others'.
         seed: of the search and of every fit.
+        at_once: how many trials are under way at once, which makes them other trials; empty: one, or on a cluster as
+            many as it has room for.
         preset: the name under which the best settings are written into atelier.toml; empty: <model>_tuned.
         write_preset: whether they are written.
     """
@@ -72,6 +75,7 @@ class TuneConfig(dg.Config):
     sampler: Literal["tpe", "random"] = "tpe"
     prune: bool = True
     seed: int = 0
+    at_once: int | None = None
     preset: str | None = None
     write_preset: bool = True
 
@@ -113,15 +117,17 @@ def tune_recommender(step: Step, config: TuneConfig) -> None:
     device = str(step.compute.apply())
     data = read(step, config.validation_days, content=_reads_content(plan))
     try:
-        found = tune(
-            data.train,
-            data.truth,
-            plan,
-            catalogue=data.catalogue,
-            storage=results_folder(step.home.root, NAME, step.ds) / FILE,
-            data=data.versions,
-            device=device,
-        )
+        with trial_workers(step.compute) as workers:
+            found = tune(
+                data.train,
+                data.truth,
+                plan if config.at_once or workers is None else plan.model_copy(update={"at_once": workers.room}),
+                catalogue=data.catalogue,
+                storage=results_folder(step.home.root, NAME, step.ds) / FILE,
+                data=data.versions,
+                device=device,
+                workers=workers,
+            )
     except SearchSpaceError as error:
         raise dg.Failure(f"{NAME}: {error}", allow_retries=False) from error
     trials, parameters = trials_of(found), parameters_of(found)
@@ -150,7 +156,7 @@ def tuning_plan(config: TuneConfig) -> "TuningPlan":
             f"{NAME}: {config.preset!r} is no name of a preset: take letters, digits, hyphens and underscores",
             allow_retries=False,
         )
-    own = {"preset", "write_preset", "validation_days"}
+    own = {"preset", "write_preset", "validation_days", *(["at_once"] if config.at_once is None else [])}
     try:
         return TuningPlan.model_validate(_with_nulls(config.model_dump(exclude=own)))
     except ValidationError as error:
@@ -226,6 +232,9 @@ def _note(step: Step, data: Validation, found: "Tuning") -> None:
         trials=len(states),
         pruned=states.count("pruned"),
         diverged=states.count("diverged"),
+        lost=states.count("lost"),
+        at_once=plan.at_once,
+        executor=step.compute.executor,
         customers=found.best.customers,
         validation=f"{data.origin + timedelta(days=1)} … {step.ds}",
         settings=found.best.settings,

@@ -1,7 +1,8 @@
 """A Ray cluster, where one machine is not enough: blocks of rows through a pool of workers on many machines.
 
 What belongs here: connecting to the cluster, its room, handing out blocks and taking back in order what was made of
-them. What does not: any computation; whoever hands out blocks says which function of :mod:`atelier` is to be called.
+them. What does not: single calls (:mod:`resources.cluster_calls`), any computation; whoever hands out blocks says
+which function of :mod:`atelier` is to be called.
 
 Ray is imported where a setting asks for it and nowhere else: it is an extra of the package. Ray sends functions and
 data between its own processes as pickles, so whoever reaches its ports may run code there (SECURITY.md); nothing that
@@ -153,17 +154,7 @@ class Loaded:
     """
 
     def __init__(self, make: Callable[..., Worker], arguments: Any, compute: Compute, code: str) -> None:
-        own = _code()
-        if own != code:
-            raise ClusterError(
-                f"{socket.gethostname()} has another version of Atelier ({own}) than the machine that hands out the "
-                f"work ({code}): install the same on all machines of the cluster"
-            )
-        import ray
-
-        pin_threads()
-        compute.apply()
-        [given] = ray.get(arguments)
+        [given] = arrived(arguments, compute, code)
         self._worker = make(**given)
 
     def __call__(self, rows: "pa.Table") -> "pa.Table":
@@ -172,6 +163,26 @@ class Loaded:
 
         made = [[_bytes(each) for each in self._worker(_batch(block.as_py()))] for block in rows.column(0)]
         return pa.table({MADE: pa.array(made, pa.list_(pa.large_binary()))})
+
+
+def arrived(references: Any, compute: Compute, code: str) -> list[Any]:
+    """What was sent to this process of the cluster, which from here on computes like the one that sent it.
+
+    Raises:
+        ClusterError: the code of this machine has another version than ``code``.
+    """
+    own = workers_code()
+    if own != code:
+        raise ClusterError(
+            f"{socket.gethostname()} has another version of Atelier ({own}) than the machine that hands out the "
+            f"work ({code}): install the same on all machines of the cluster"
+        )
+    import ray
+
+    pin_threads()
+    compute.apply()
+    found: list[Any] = ray.get(references)
+    return found
 
 
 def _streamed(
@@ -197,7 +208,7 @@ def _streamed(
     pool = ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers)
     made = data.map_batches(
         Loaded,
-        fn_constructor_args=(make, [sent], compute, _code()),
+        fn_constructor_args=(make, [sent], compute, workers_code()),
         batch_size=None,
         batch_format="pyarrow",
         compute=pool,
@@ -209,7 +220,7 @@ def _streamed(
             yield [_batch(each) for each in row.as_py()]
 
 
-def _code() -> str:
+def workers_code() -> str:
     """The version of everything that a worker may call: models are found by name, so that imports do not tell."""
     from atelier.code_version import packages_version
 

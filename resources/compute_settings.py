@@ -24,7 +24,8 @@ class ComputeSettings(BaseModel):
         device: for embedding and training: ``cpu``, ``cuda``, or ``auto``, which is CUDA where torch finds one.
         threads: of torch and ALS on the CPU, and of each DuckDB. torch repeats its numbers at a fixed count only.
         memory_limit: what one DuckDB may hold before it spills to disk, for example ``4GB``.
-        executor: ``local``, or ``ray``: photographs are encoded and customers ranked for on a Ray cluster.
+        executor: ``local``, or ``ray``: photographs are encoded, customers ranked for, and trials of ``tune`` run on a
+            Ray cluster.
         address: host and port of the cluster's head; absent: this machine's own, :data:`~resources.compute.ADDRESS`.
         workers: how many processes of the cluster work on one step at most; absent: as many as it has room for.
     """

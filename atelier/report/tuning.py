@@ -58,7 +58,7 @@ def summary(trials: pd.DataFrame, presets: Mapping[str, str]) -> str:
     states = trials["state"].astype(str).value_counts()
     metric, best = _metric(trials), trials[trials["best"].astype(bool)].iloc[0]
     default = trials.loc[trials["trial"] == 0, "value"].astype("float64").iloc[0]
-    ended = "".join(f", {states[name]:,} {name}" for name in ("pruned", "diverged") if name in states)
+    ended = "".join(f", {states[name]:,} {name}" for name in ("pruned", "diverged", "lost") if name in states)
     found = f"the best is trial {best['trial']}: {metric} {parts.interval_text(best['value'], best['standard_error'])}"
     if best["trial"] == 0:
         found = f"none was better than the default settings: {metric} {parts.figure_text(default)}"
@@ -93,7 +93,7 @@ def _over_time(trials: pd.DataFrame) -> Drawing:
     lines = {"complete trial": (number, value), "best so far": (number, np.maximum.accumulate(value))}
     plot = line_plot([metric], [lines], "trial", default, "default settings")
     without = len(trials) - len(complete)
-    rest = f" {without:,} trials without a point were pruned or diverged." if without else ""
+    rest = f" {without:,} trials without a point were pruned, diverged or lost." if without else ""
     caption = f"{metric} of each trial of {model} on the validation days, and of the best so far.{rest}"
     return Drawing("trials", plot, f"{metric} of the trials of {model} over time.", caption)
 

@@ -1,58 +1,60 @@
 """The search for a recommender's settings on validation days, by Optuna.
 
-What belongs here: drawing settings, fitting and judging them, ending poor trials early, keeping all of it in a file so
-that a killed search goes on. What does not: what is searched (:mod:`~atelier.studies.tuning_plan`), tables
-(:mod:`~atelier.studies.tuning_tables`), pictures (:mod:`atelier.report`), where presets are kept.
+What belongs here: drawing settings, having them tried here or by other processes, keeping all of it in a file so that a
+killed search goes on. What does not: what is searched (:mod:`~atelier.studies.tuning_plan`), one trial
+(:mod:`~atelier.studies.tuning_trial`), tables (:mod:`~atelier.studies.tuning_tables`), pictures
+(:mod:`atelier.report`), where presets are kept.
 
 Sources: Akiba and others, "Optuna: A Next-generation Hyperparameter Optimization Framework" (KDD 2019); Bergstra and
 others, "Algorithms for Hyper-Parameter Optimization" (NeurIPS 2011), the estimator TPE.
 """
 
 import json
-import math
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-import torch
 from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import URL
 
 from atelier.catalogue import Catalogue
-from atelier.errors import AtelierError
 from atelier.interactions import Interactions
-from atelier.metrics.segments import ALL
-from atelier.nn.training_loop import DivergedError, Epoch
 from atelier.progress import progress
 from atelier.recommenders import FALLBACK, declared
-from atelier.studies.recommender_plan import RecommenderFit, RecommenderStudyPlan, StudiedModel
+from atelier.studies.recommender_plan import RecommenderStudyPlan, StudiedModel
 from atelier.studies.recommender_study import Study
 from atelier.studies.results_cache import digest, made_with
 from atelier.studies.search_space import Parameter
 from atelier.studies.tuning_plan import Settings, Trial, Tuning, TuningPlan
+from atelier.studies.tuning_trial import (
+    Begin,
+    Judge,
+    Outcome,
+    Request,
+    TrialLostError,
+    TuningError,
+    Wait,
+    Workers,
+    in_memory,
+    quiet,
+)
 
 STARTUP = 8
 """Complete trials before the sampler learns from them; until then it draws at random."""
-PRUNED_AFTER = 5
-"""Complete trials before a trial can be pruned."""
-WARM_UP = 2
-"""Epochs of a trial that are never a reason to prune it."""
 FEWEST_FOR_IMPORTANCE = 8
 """Complete drawn trials below which the importance of parameters would be a matter of chance."""
-CURVE = "ndcg"
-"""The figure of an epoch by which trials are compared while they run: it does not depend on their losses."""
 
-_KEPT = ("origin", "settings", "standard_error", "customers", "epochs", "reason", "seconds")
-
-
-class TuningError(AtelierError, ValueError):
-    """A search cannot be run, or found nothing."""
+_KEPT = ("state", "origin", "settings", "standard_error", "customers", "epochs", "reason", "seconds")
+_ENDS = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
+"""What Optuna calls how a trial ended; all else is a failure to it."""
 
 
 def tune(
@@ -66,12 +68,15 @@ def tune(
     storage: Path | None = None,
     data: Mapping[str, str] | None = None,
     device: str = "cpu",
+    workers: Workers | None = None,
 ) -> Tuning:
     """Try settings of a recommender: fit it on ``train``, judge its lists by ``truth``, and say which were best.
 
     Trial 0 has the model's default settings and is never pruned, so that the best is never worse than they are on
     these data. Each trial's draws depend on the seed, its number and the trials before it alone: a search that was
-    killed and is run again with the same arguments ends with the same trials; the one in progress is begun anew.
+    killed and is run again with the same arguments ends with the same trials; those in progress are begun anew.
+    Where ``plan.at_once`` trials are under way at once, a trial knows nothing of the ``at_once - 1`` before it, whether
+    they have ended or not: so the trials do not depend on where they run, how fast, and how many really did at once.
 
     A model that is trained in epochs tells how well it predicts interactions that it held out of ``train`` itself; a
     trial that is then worse than the median of the others at that epoch is pruned. ``truth`` is read only when a
@@ -88,6 +93,8 @@ def tune(
         storage: an SQLite file in which the trials are kept; its folder is made. None: they are kept in memory.
         data: identifies ``train``, ``truth`` and ``catalogue``, for example by the versions of their tables.
         device: where models compute, as PyTorch names it.
+        workers: other processes that run the trials, on the same kind of device with as many threads; None: this one
+            does, one after another. The file is read and written by this process alone.
 
     Raises:
         StudyError: no customer can be evaluated.
@@ -106,9 +113,9 @@ def tune(
     study_id = (
         f"{plan.model}-{digest({**identity, 'data': dict(data or {}), 'made_by': _made_by(plan), 'device': device})}"
     )
-    with _quiet(), _alone(storage, study_id):
+    with quiet(), _alone(storage, study_id):
         study = _open(storage, study_id)
-        _Search(plan, space, task, study).run()
+        _Search(plan, space, Judge(plan, task), study, workers).run()
         trials = tuple(_trials(study))
         if all(trial.value is None for trial in trials):
             raise TuningError(
@@ -151,103 +158,114 @@ class _Search:
 
     plan: TuningPlan
     space: tuple[Parameter, ...]
-    task: Study
+    judge: Judge
     study: optuna.Study
+    workers: Workers | None = None
 
     def run(self) -> None:
         """Run the trials that are not there yet, as far as time allows; the first is run in any case."""
         self._end_interrupted()
-        started, done = time.monotonic(), len(_finished(self.study))
-        for number in progress(range(done, self.plan.trials), f"tuning {self.plan.model}", unit="trial"):
-            late = self.plan.seconds is not None and time.monotonic() - started >= self.plan.seconds
-            if late and number:
-                break
-            self._run_trial(number)
+        done = len(_finished(self.study))
+        left = self.plan.trials - done
+        if left <= 0:
+            return
+        for _ in progress(self._ended(done), f"tuning {self.plan.model}", total=left, unit="trial"):
+            pass
 
     def _end_interrupted(self) -> None:
-        """Set aside what a killed process left: a trial that it was running, or was about to."""
+        """Set aside what a killed process left: trials that it was running, or was about to."""
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             self.study.tell(trial.number, state=TrialState.FAIL)
         while self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             self.study.tell(self.study.ask(), state=TrialState.FAIL)
 
-    def _run_trial(self, number: int) -> None:
-        """Draw, fit, judge; an interruption leaves the trial as running, and the next process sets it aside."""
+    def _ended(self, done: int) -> Iterator[int]:
+        """The numbers of the trials, each when it has ended and is kept; they end in their order, whichever is ready.
+
+        Only so do the trials that another one knows not depend on which of them was quick.
+        """
+        started, number = time.monotonic(), done
+        begin = None if self.workers is None else self.workers.share(self.judge.ready())
+        at_once = 1 if self.workers is None else min(self.plan.at_once, self.workers.room)
+        begun: deque[tuple[int, optuna.Trial, Wait]] = deque()
+        while True:
+            while number < self.plan.trials and len(begun) < at_once and not self._late(number, started):
+                begun.append((number, *self._begin(number, begin)))
+                number += 1
+            if not begun:
+                return
+            ended, trial, wait = begun.popleft()
+            self._end(trial, wait, told=begin is None)
+            yield ended
+
+    def _late(self, number: int, started: float) -> bool:
+        """Whether the time is over in which trials are begun; the first one is begun in any case."""
+        late = self.plan.seconds is not None and time.monotonic() - started >= self.plan.seconds
+        return late and number > 0
+
+    def _begin(self, number: int, begin: Begin | None) -> tuple[optuna.Trial, Wait]:
+        """Draw a trial and begin it; an interruption leaves it as running, and the next process sets it aside.
+
+        Args:
+            number: of the trial.
+            begin: begins a trial elsewhere; None: it is run by this process when it is waited for.
+        """
         given, origin = self.plan.given(number)
-        trial, drawn = self._ask(number, given if origin != "drawn" else None)
+        known = _finished(self.study)[: max(0, number - self.plan.at_once + 1)]
+        trial, drawn = self._ask(number, given if origin != "drawn" else None, known)
         settings = {**given, **drawn} if origin == "drawn" else given
         trial.set_user_attr("origin", origin)
         trial.set_user_attr("settings", settings)
-        start = time.process_time()
-        try:
-            found = self._judged(trial, settings, prunes=self.plan.prune and number > 0)
-        except optuna.TrialPruned:
-            trial.set_user_attr("seconds", time.process_time() - start)
-            self.study.tell(trial, state=TrialState.PRUNED)
-        except (
-            DivergedError
-        ) as error:  # an ordinary outcome of settings that do not suit: the trial is recorded as such
-            trial.set_user_attr("reason", str(error))
-            trial.set_user_attr("seconds", time.process_time() - start)
-            self.study.tell(trial, state=TrialState.FAIL)
-        else:
-            value = found.pop("value")
-            for name, figure in found.items():
-                trial.set_user_attr(name, figure)
-            trial.set_user_attr("seconds", time.process_time() - start)
-            self.study.tell(trial, value)
+        prunes = self.plan.prune and number > 0
+        request = Request(settings, prunes, tuple(known) if prunes else ())
+        return trial, partial(self.judge, request, trial.report) if begin is None else begin(request)
 
-    def _ask(self, number: int, known: Settings | None) -> tuple[optuna.Trial, Settings]:
-        """A new trial and what was drawn for it; ``known``: settings that are not drawn."""
-        seed = int(np.random.SeedSequence([self.plan.seed, number]).generate_state(1)[0])
-        self.study.sampler = (
-            optuna.samplers.RandomSampler(seed)
-            if self.plan.sampler == "random"
-            else optuna.samplers.TPESampler(n_startup_trials=STARTUP, seed=seed)
-        )
-        if known is None:
-            trial = self.study.ask({each.name: each.distribution for each in self.space})
-            return trial, dict(trial.params)
-        config = declared(self.plan.model).config.model_validate(known).model_dump()
-        inside = [each for each in self.space if each.holds(config[each.name])]
-        # The sampler learns from these trials as far as it could have drawn them.
-        self.study.enqueue_trial({each.name: config[each.name] for each in inside})
-        trial = self.study.ask({each.name: each.distribution for each in inside})
+    def _end(self, trial: optuna.Trial, wait: Wait, *, told: bool) -> None:
+        """Keep how a trial ended.
+
+        Args:
+            trial: the trial.
+            wait: gives its outcome.
+            told: whether its epochs were kept while it ran.
+        """
+        try:
+            outcome = wait()
+        except TrialLostError as error:
+            outcome = Outcome("lost", kept={"reason": str(error)})
+        for epoch, figure in () if told else outcome.curve.items():
+            trial.report(figure, epoch)
+        for name, value in outcome.kept.items():
+            trial.set_user_attr(name, value)
+        state = _ENDS.get(outcome.state, TrialState.FAIL)
+        if state == TrialState.FAIL:
+            trial.set_user_attr("state", outcome.state)
+        self.study.tell(trial, outcome.value, state=state)
+
+    def _ask(self, number: int, given: Settings | None, known: Sequence[FrozenTrial]) -> tuple[optuna.Trial, Settings]:
+        """A new trial and what was drawn for it.
+
+        Args:
+            number: of the trial.
+            given: settings that are not drawn; None: they are.
+            known: the trials that the sampler learns from.
+        """
+        if given is None:
+            distributions = {each.name: each.distribution for each in self.space}
+            values = dict(in_memory(known, self._sampler(number)).ask(distributions).params)
+        else:
+            config = declared(self.plan.model).config.model_validate(given).model_dump()
+            # The sampler learns from these trials as far as it could have drawn them.
+            values = {each.name: config[each.name] for each in self.space if each.holds(config[each.name])}
+            distributions = {each.name: each.distribution for each in self.space if each.name in values}
+        self.study.enqueue_trial(values)
+        trial = self.study.ask(distributions)
         return trial, dict(trial.params)
 
-    def _judged(self, trial: optuna.Trial, settings: Settings, *, prunes: bool) -> dict[str, Any]:
-        """The metric of the lists of a model with these settings, and what is kept beside it."""
-
-        def watch(epoch: Epoch) -> None:
-            figure = epoch.validation.get(CURVE, math.nan)
-            if math.isnan(figure):
-                return
-            trial.report(figure, epoch.epoch)
-            if prunes and trial.should_prune():
-                raise optuna.TrialPruned
-
-        plan, config = self.plan, declared(self.plan.model).config.model_validate(settings)
-        # How many threads make no difference to the result: the step's, like torch's.
-        threads = {"threads": torch.get_num_threads()} if "threads" in type(config).model_fields else {}
-        studied = StudiedModel(recommender=plan.model, config=settings | threads, reads_content=config.reads_content)
-        fit = RecommenderFit(plan.model, 1.0, plan.seed)
-        model = self.task.sample(fit).fit(studied, plan.seed, watch)
-        lists, _ = self.task.lists(model, fit)
-        epochs = getattr(model, "epochs", None)
-        return {**_figure(self.task.task.scores(lists), plan), "epochs": None if epochs is None else len(epochs)}
-
-
-def _figure(scores: Mapping[str, Sequence[Any]], plan: TuningPlan) -> dict[str, Any]:
-    """The metric over all customers, with its standard error."""
-    names = ("segment", "metric", "k", "value", "standard_error", "customers")
-    for segment, metric, k, value, error, customers in zip(*(scores[name] for name in names), strict=True):
-        if (segment, metric, k) == (ALL, plan.metric, plan.k):
-            return {
-                "value": float(value),
-                "standard_error": None if error is None else float(error),
-                "customers": int(customers),
-            }
-    raise TuningError(f"{plan.metric}@{plan.k} is undefined on these validation days: take longer ones")
+    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        seed = int(np.random.SeedSequence([self.plan.seed, number]).generate_state(1)[0])
+        if self.plan.sampler == "random":
+            return optuna.samplers.RandomSampler(seed)
+        return optuna.samplers.TPESampler(n_startup_trials=STARTUP, seed=seed)
 
 
 # ---- the study
@@ -262,10 +280,7 @@ def _open(storage: Path | None, study_id: str) -> optuna.Study:
     if storage is not None:
         url = URL.create("sqlite", database=str(storage)).render_as_string(hide_password=False)
         kept = optuna.storages.RDBStorage(url.replace("{", "{{").replace("}", "}}"))  # it fills in a template
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=PRUNED_AFTER, n_warmup_steps=WARM_UP + 1)
-    return optuna.create_study(
-        storage=kept, study_name=study_id, direction="maximize", load_if_exists=True, pruner=pruner
-    )
+    return optuna.create_study(storage=kept, study_name=study_id, direction="maximize", load_if_exists=True)
 
 
 @contextmanager
@@ -286,17 +301,6 @@ def _alone(storage: Path | None, study_id: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Optuna's line for each trial: the progress bar and the table say it."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)
 
 
 def _finished(study: optuna.Study) -> list[FrozenTrial]:

@@ -15,7 +15,7 @@ from atelier.recommenders.config import HIGHEST_SEED, Choice
 from atelier.studies.search_space import Parameter, search_space
 
 Settings = dict[str, JsonValue]
-State = Literal["complete", "pruned", "diverged"]
+State = Literal["complete", "pruned", "diverged", "lost"]
 Origin = Literal["default", "given", "drawn"]
 
 
@@ -36,6 +36,8 @@ class TuningPlan(BaseModel):
         sampler: tpe (Bergstra and others 2011) learns from earlier trials; random does not.
         prune: whether a trial ends early whose epochs are worse than the median of the others'.
         seed: of the search and of every fit.
+        at_once: trials that are under way at once: a trial is drawn and pruned by what is known of all trials but the
+            ``at_once - 1`` before it. They are other trials than one after another, wherever they run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +55,7 @@ class TuningPlan(BaseModel):
     sampler: Literal["tpe", "random"] = "tpe"
     prune: bool = True
     seed: int = Field(default=0, ge=0, le=HIGHEST_SEED)
+    at_once: PositiveInt = 1
 
     @model_validator(mode="after")
     def _allowed(self) -> Self:
@@ -95,7 +98,8 @@ class Trial(BaseModel):
 
     Attributes:
         number: its place among the trials, from 0, which has the default settings.
-        state: complete, pruned (ended early), or diverged (its numbers became infinite).
+        state: complete, pruned (ended early), diverged (its numbers became infinite), or lost (each process of a
+            cluster that ran it died).
         origin: default, given (``tried_first``), or drawn.
         settings: what the model's config was told; everything else is its default.
         parameters: those of ``settings`` that are searched, and of the defaults where a search could draw them.
@@ -104,7 +108,7 @@ class Trial(BaseModel):
         customers: evaluated customers.
         epochs: passes over the data; None for a model without epochs.
         curve: by epoch, from 1, the figure that a trial is pruned by; empty for a model without epochs.
-        reason: why it diverged.
+        reason: why it diverged or was lost.
         seconds: processor seconds.
     """
 

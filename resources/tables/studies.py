@@ -181,8 +181,8 @@ TUNING_TRIALS = Table(
         count("trial", "Number of the trial; 0 has the default settings."),
         text(
             "state",
-            "complete; pruned: ended early, because its epochs were worse than the median of the others'; diverged: its numbers became infinite.",
-            values=("complete", "pruned", "diverged"),
+            "complete; pruned: ended early, because its epochs were worse than the median of the others'; diverged: its numbers became infinite; lost: each process of a cluster that ran it died.",
+            values=("complete", "pruned", "diverged", "lost"),
         ),
         text(
             "origin",

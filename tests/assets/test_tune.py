@@ -122,13 +122,13 @@ def test_a_second_run_fits_nothing_and_more_trials_continue(
     before = house.files(house.ds, *tables)
     assert (results_folder(house.home.root, NAME, house.ds) / FILE).exists()
     numbers: list[int] = []
-    run = tuning._Search._run_trial
+    run = tuning._Search._begin
 
-    def counted(search: Any, number: int) -> None:
+    def counted(search: Any, number: int, begin: Any) -> Any:
         numbers.append(number)
-        run(search, number)
+        return run(search, number, begin)
 
-    monkeypatch.setattr(tuning._Search, "_run_trial", counted)
+    monkeypatch.setattr(tuning._Search, "_begin", counted)
     text = house.home.toml.read_text()
     tune(house)
     assert numbers == []
@@ -239,6 +239,7 @@ def test_without_a_preset_the_config_is_the_models_own(name: str) -> None:
         ({"fixed": {"mode": "wrong"}}, "mode"),
         ({"parameters": ["hidden"]}, "hidden is neither a number nor a choice: name its values in choices"),
         ({"trials": 0}, "trials"),
+        ({"at_once": 0}, "at_once"),
     ],
 )
 def test_a_config_that_cannot_be_used_is_said(changes: dict[str, Any], message: str) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from benchmarks.loopback_cluster import loopback_cluster
 from dagster_project.build import build_defs
+from dagster_project.run import run_job
+from resources.compute import Compute
 from resources.embedding_cache import EmbeddingCache
 from resources.retailer import Home
 from tests.end_to_end.house import House
@@ -51,3 +53,18 @@ def test_what_the_cluster_makes_is_what_one_machine_makes(house: House, tmp_path
     here, there = (EmbeddingCache(each.store).read(digests, encoder_id) for each in (house.home, home))
     assert len(there) > 100
     assert here.tobytes() == there.tobytes()
+
+
+def test_a_search_on_the_cluster_leaves_what_one_machine_leaves(house: House, tmp_path: Path) -> None:
+    config = {"model": "als", "trials": 5, "fixed": {"iterations": 2}, "parameters": ["regularization"], "k": 5}
+    tables = ("tuning_trials", "tuning_parameters")
+
+    def tuned(name: str, compute: Compute, at_once: int | None) -> dict[str, str]:
+        home = Home(shutil.copytree(house.home.root, tmp_path / name))
+        run_config = {"tune_recommender": config | {"at_once": at_once}}
+        run_job(build_defs(home, compute=compute), house.instance, "tune", house.ds, config=run_config)
+        return House(home, house.instance, house.ds).files(house.ds, *tables)
+
+    with loopback_cluster(nodes=2, processors=1) as cluster:
+        there = tuned("there", Compute("cpu", 1, "ray", cluster.address), None)
+    assert there == tuned("here", Compute("cpu", 1), 2), "the room of the cluster, at once"

@@ -4,19 +4,25 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import torch
 from PIL import Image
 
 from atelier import recommenders
 from atelier.images import blocks
 from atelier.images.embedding import Encoder
 from atelier.images.preprocessing import Preprocessing
+from atelier.studies.tuning import tune
+from atelier.studies.tuning_plan import Tuning, TuningPlan
+from atelier.studies.tuning_trial import Workers
 from benchmarks.loopback_cluster import LoopbackCluster, loopback_cluster
 from resources.cluster import over_blocks
 from resources.compute import Compute
@@ -24,7 +30,9 @@ from resources.embedding_cache import EmbeddingCache
 from resources.image_worker import encoded_chunks
 from resources.list_worker import SharedLists, request_of
 from resources.model_store import Bundle, ModelStore
-from tests.resources.waiting_worker import PATIENCE, Broken, WaitingEncoder
+from resources.trial_worker import trial_workers
+from tests.resources.waiting_worker import PATIENCE, Broken, WaitingEncoder, WaitingJudge
+from tests.studies.tuning_worker import DATA, PLAN, purchases
 
 pytestmark = pytest.mark.nightly
 
@@ -139,26 +147,81 @@ def test_what_is_wrong_with_a_block_is_said_as_it_is(nodes: LoopbackCluster) -> 
         list(over_blocks(Compute("cpu", 1, "ray", nodes.address), Broken, {}, [block]))
 
 
-def test_a_killed_node_costs_time_and_nothing_else(listing: Listing, encoder: Encoder, tmp_path: Path) -> None:
-    folder, paths, digests = listing
-    expected = encoder.encode(paths, folder, digests)
-    cut = blocks.blocks_of(paths, digests, encoder.batch_size)
-    given = {"folder": tmp_path, "given": blocks.arguments(encoder, folder)}
+@contextmanager
+def second_node_dies(folder: Path) -> Iterator[LoopbackCluster]:
+    """A cluster whose second node is killed once it is at work; only then the workers, which wait for it, go on."""
     with loopback_cluster(nodes=2, processors=1) as cluster:
         second = cluster.nodes[1]
 
         def kill() -> None:
             until = time.monotonic() + PATIENCE
-            while not list(tmp_path.glob("at work on 127.0.0.3 *")) and time.monotonic() < until:
+            while not list(folder.glob("at work on 127.0.0.3 *")) and time.monotonic() < until:
                 time.sleep(0.1)
             cluster.kill(second)
-            (tmp_path / "go").touch()
+            (folder / "go").touch()
 
         killer = threading.Thread(target=kill)
         killer.start()
-        made = list(over_blocks(Compute("cpu", 1, "ray", cluster.address), WaitingEncoder, given, cut))
+        yield cluster
         killer.join()
+
+
+def test_a_killed_node_costs_time_and_nothing_else(listing: Listing, encoder: Encoder, tmp_path: Path) -> None:
+    folder, paths, digests = listing
+    expected = encoder.encode(paths, folder, digests)
+    cut = blocks.blocks_of(paths, digests, encoder.batch_size)
+    given = {"folder": tmp_path, "given": blocks.arguments(encoder, folder)}
+    with second_node_dies(tmp_path) as cluster:
+        made = list(over_blocks(Compute("cpu", 1, "ray", cluster.address), WaitingEncoder, given, cut))
     assert list(tmp_path.glob("at work on 127.0.0.3 *")), "the second node was at work when it was killed"
     found = blocks.joined(paths, (batch for each in made for batch in each))
     assert found.vectors.tobytes() == expected.vectors.tobytes()
     assert list(map(str, found.errors)) == list(map(str, expected.errors))
+
+
+# ---- trials of tune
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def told(found: Tuning) -> list[dict[str, Any]]:
+    return [trial.model_dump(exclude={"seconds"}) for trial in found.trials]
+
+
+def tuned(plan: TuningPlan, workers: Workers | None, storage: Path) -> Tuning:
+    return tune(*purchases(), plan, workers=workers, storage=storage, data=DATA)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_trials_are_those_of_one_process(nodes: LoopbackCluster, tmp_path: Path, at_once: int) -> None:
+    """Nine trials: some are pruned, so that epochs are known to the search as well."""
+    plan = PLAN.model_copy(update={"at_once": at_once, "trials": 9})
+    with trial_workers(Compute("cpu", 1, "ray", nodes.address)) as workers:
+        assert workers is not None
+        assert workers.room == 2
+        there = tuned(plan, workers, tmp_path / "there.db")
+    here = tuned(plan, None, tmp_path / "here.db")
+    assert there.study == here.study
+    assert "pruned" in {trial.state for trial in here.trials}
+    assert there.best == here.best.model_copy(update={"seconds": there.best.seconds})
+    assert told(there) == told(here)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_killed_node_costs_a_search_no_trial(tmp_path: Path) -> None:
+    plan = PLAN.model_copy(update={"at_once": 2, "trials": 4})
+    expected = tuned(plan, None, tmp_path / "here.db")
+    with second_node_dies(tmp_path) as cluster, trial_workers(Compute("cpu", 1, "ray", cluster.address)) as workers:
+        assert workers is not None
+        share = workers.share
+        waiting = replace(workers, share=lambda judge: share(WaitingJudge(judge.plan, judge.task, tmp_path)))
+        found = tuned(plan, waiting, tmp_path / "there.db")
+    assert list(tmp_path.glob("at work on 127.0.0.3 *")), "the second node was at work when it was killed"
+    assert told(found) == told(expected)

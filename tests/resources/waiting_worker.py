@@ -1,4 +1,4 @@
-"""A worker for tests: it encodes photographs, and can be made to wait until the test has killed a node.
+"""Workers for tests: they encode photographs or run trials, and wait until the test has killed a node.
 
 What belongs here: what a process of the cluster runs. What does not: the tests.
 """
@@ -6,15 +6,33 @@ What belongs here: what a process of the cluster runs. What does not: the tests.
 import os
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from atelier.images.blocks import BlockEncoder
+from atelier.studies.tuning_trial import Judge, Outcome, Request, Tell
 
 #: Seconds after which a test is over anyway.
 PATIENCE = 300.0
+
+
+def wait(folder: Path) -> None:
+    """Say in a file of the folder on which node this process is, and wait for the file ``go``.
+
+    Raises:
+        TimeoutError: the file did not appear.
+    """
+    import ray
+
+    (folder / f"at work on {ray.util.get_node_ip_address()} {os.getpid()}").touch()
+    until = time.monotonic() + PATIENCE
+    while not (folder / "go").exists():
+        if time.monotonic() > until:
+            raise TimeoutError("the test did not let the worker go on")
+        time.sleep(0.1)
 
 
 class WaitingEncoder:
@@ -34,15 +52,28 @@ class WaitingEncoder:
         Raises:
             TimeoutError: the file did not appear.
         """
-        import ray
-
-        (self._folder / f"at work on {ray.util.get_node_ip_address()} {os.getpid()}").touch()
-        until = time.monotonic() + PATIENCE
-        while not (self._folder / "go").exists():
-            if time.monotonic() > until:
-                raise TimeoutError("the test did not let the worker go on")
-            time.sleep(0.1)
+        wait(self._folder)
         return self._encoder(block)
+
+
+@dataclass(frozen=True)
+class WaitingJudge(Judge):
+    """A :class:`Judge` that waits likewise before each trial.
+
+    Attributes:
+        folder: as of :class:`WaitingEncoder`.
+    """
+
+    folder: Path = Path()
+
+    def __call__(self, request: Request, tell: Tell | None = None) -> Outcome:
+        """Run the trial.
+
+        Raises:
+            TimeoutError: the file did not appear.
+        """
+        wait(self.folder)
+        return super().__call__(request, tell)
 
 
 class Broken:

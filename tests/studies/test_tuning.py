@@ -22,9 +22,10 @@ from atelier.recommenders.factorisation.hybrid import Hybrid
 from atelier.studies import tuning
 from atelier.studies.recommender_plan import RecommenderStudyPlan, StudiedModel
 from atelier.studies.recommender_study import run_study
-from atelier.studies.tuning import TuningError, changed, tune
+from atelier.studies.tuning import changed, tune
 from atelier.studies.tuning_plan import Trial, Tuning, TuningPlan
 from atelier.studies.tuning_tables import parameters_of, trials_of
+from atelier.studies.tuning_trial import Judge, TuningError
 from tests.studies.tuning_worker import DATA, FIXED, PLAN, purchases, tuned
 
 FIT = Recommender.fit
@@ -57,11 +58,11 @@ def with_values(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> list[di
     """Let trial n be worth values[n] instead of what its lists are; returns the settings that were judged."""
     told: list[dict[str, Any]] = []
 
-    def judged(search: Any, trial: optuna.Trial, settings: dict[str, Any], *, prunes: bool) -> dict[str, Any]:
+    def judged(judge: Any, settings: dict[str, Any], watch: Any) -> dict[str, Any]:
         told.append(settings)
         return {"value": values[len(told) - 1], "standard_error": 0.01, "customers": 60, "epochs": None}
 
-    monkeypatch.setattr(tuning._Search, "_judged", judged)
+    monkeypatch.setattr(Judge, "_judged", judged)
     return told
 
 
@@ -120,9 +121,9 @@ def test_a_search_that_was_killed_ends_with_the_same_trials(tmp_path: Path, whol
         states = [state for (state,) in kept.execute("SELECT state FROM trials ORDER BY number")]
     assert states == [*["COMPLETE"] * killed_in, "RUNNING"], "it died within a trial"
     run: list[int] = []
-    trial = tuning._Search._run_trial
+    trial = tuning._Search._begin
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tuning._Search, "_run_trial", lambda search, n: (run.append(n), trial(search, n))[1])
+        patch.setattr(tuning._Search, "_begin", lambda search, n, begin: (run.append(n), trial(search, n, begin))[1])
         found = tuned(storage)
     assert run == list(range(killed_in, 5)), "what was finished is not done again"
     assert without_seconds(found) == without_seconds(whole)
@@ -245,14 +246,14 @@ def test_sequence_models_tell_their_epochs_too(model: str) -> None:
 def test_diverged_settings_are_recorded_and_the_search_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     told = 0
 
-    def judged(search: Any, trial: optuna.Trial, settings: dict[str, Any], *, prunes: bool) -> dict[str, Any]:
+    def judged(judge: Any, settings: dict[str, Any], watch: Any) -> dict[str, Any]:
         nonlocal told
         told += 1
         if told == 2:
             raise DivergedError("the loss is nan; lower learning_rate")
         return {"value": 0.1, "standard_error": None, "customers": 3, "epochs": None}
 
-    monkeypatch.setattr(tuning._Search, "_judged", judged)
+    monkeypatch.setattr(Judge, "_judged", judged)
     found = tune(*purchases(), ALS.model_copy(update={"trials": 3}))
     assert [trial.state for trial in found.trials] == ["complete", "diverged", "complete"]
     assert found.trials[1].reason == "the loss is nan; lower learning_rate"
@@ -265,7 +266,7 @@ def test_another_error_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None
     def judged(*_: object, **__: object) -> dict[str, Any]:
         raise MemoryError("no memory")
 
-    monkeypatch.setattr(tuning._Search, "_judged", judged)
+    monkeypatch.setattr(Judge, "_judged", judged)
     with pytest.raises(MemoryError):
         tune(*purchases(), ALS)
 
@@ -324,10 +325,10 @@ def test_tables_of_trials_and_parameters(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_what_decides_is_important(monkeypatch: pytest.MonkeyPatch) -> None:
-    def judged(search: Any, trial: optuna.Trial, settings: dict[str, Any], *, prunes: bool) -> dict[str, Any]:
+    def judged(judge: Any, settings: dict[str, Any], watch: Any) -> dict[str, Any]:
         return {"value": settings.get("factors", 0) / 10, "standard_error": None, "customers": 3, "epochs": None}
 
-    monkeypatch.setattr(tuning._Search, "_judged", judged)
+    monkeypatch.setattr(Judge, "_judged", judged)
     found = tune(*purchases(), ALS)
     assert sum(found.importances.values()) == pytest.approx(1)
     assert found.importances["factors"] > 0.9

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from atelier.nn.training_loop import Epoch
 from atelier.recommenders.base import Recommender
 from atelier.studies import tuning
 from atelier.studies.tuning_plan import Tuning, TuningPlan
+from atelier.studies.tuning_trial import Begin
 
 DATA = {"version": "1"}
 FIXED = {"mode": "collaborative", "max_epochs": 4, "negatives": 20}
@@ -52,9 +54,9 @@ def main() -> None:
     """Tune; die in the second epoch of a trial."""
     storage, last = Path(sys.argv[1]), int(sys.argv[2])
     torch.set_num_threads(1)
-    run = tuning._Search._run_trial
+    begin_trial = tuning._Search._begin
 
-    def run_trial(search: tuning._Search, number: int) -> None:
+    def begun(search: tuning._Search, number: int, begin: Begin | None) -> Any:
         if number == last:
             fit = Recommender.fit
 
@@ -71,9 +73,9 @@ def main() -> None:
                 return fit(model, *args, **options)
 
             Recommender.fit = deadly  # type: ignore[method-assign, assignment]
-        run(search, number)
+        return begin_trial(search, number, begin)
 
-    tuning._Search._run_trial = run_trial  # type: ignore[method-assign]
+    tuning._Search._begin = begun  # type: ignore[method-assign]
     tuned(storage)
 
 
