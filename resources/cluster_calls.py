@@ -64,6 +64,8 @@ class Calls:
 
         Args:
             function: is sent once to each machine, with all the data that it holds; arrays arrive read-only.
+
+        Where no machine of the cluster has room any more, both raise ClusterError.
         """
         cards = 1 if self._compute.torch_device().type == "cuda" else None
         # Ray's own repetitions have no end where a process is killed for its memory: calls are repeated here.
@@ -71,7 +73,11 @@ class Calls:
         sent = [self._ray.put(function)]
 
         def begin(given: Given) -> Callable[[], Made]:
-            call: Call[Made] = Call(self._ray, partial(remote.remote, sent, self._compute, workers_code(), given))
+            def started() -> Any:
+                room(self._ray, self._compute)  # where the last machine was lost, a call would wait for ever
+                return remote.remote(sent, self._compute, workers_code(), given)
+
+            call: Call[Made] = Call(self._ray, started)
             self._open.add(call)
             return partial(self._waited, call)
 

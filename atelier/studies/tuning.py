@@ -234,11 +234,11 @@ class _Search:
             outcome = Outcome("lost", kept={"reason": str(error)})
         for epoch, figure in () if told else outcome.curve.items():
             trial.report(figure, epoch)
+        state = _ENDS.get(outcome.state, TrialState.FAIL)
+        if state == TrialState.FAIL:  # first: a trial that has a reason counts as ended, also after a kill right here
+            trial.set_user_attr("state", outcome.state)
         for name, value in outcome.kept.items():
             trial.set_user_attr(name, value)
-        state = _ENDS.get(outcome.state, TrialState.FAIL)
-        if state == TrialState.FAIL:
-            trial.set_user_attr("state", outcome.state)
         self.study.tell(trial, outcome.value, state=state)
 
     def _ask(self, number: int, given: Settings | None, known: Sequence[FrozenTrial]) -> tuple[optuna.Trial, Settings]:

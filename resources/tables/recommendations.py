@@ -35,7 +35,8 @@ RECOMMENDATIONS = Table(
             'STRUCT(kind VARCHAR, "value" VARCHAR, weight DOUBLE)[]',
             "Why, for the first 10 places of lists by models that can tell (als: articles of the history; hybrid and"
             " transformer: those and attributes of the article; two_stage: the source of the candidate and its features):"
-            " what raised the score most, weight in units of the score, of two_stage of its ranker's. Else null.",
+            " what raised the score most, weight in units of the score, of two_stage of its ranker's. Else null, and null"
+            " where a list is not served and the customer is not one of the 10,000 whose other lists have reasons.",
             nullable=True,
             lineage=("interactions.article_id", "article_vectors.vector"),
         ),

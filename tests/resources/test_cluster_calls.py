@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from resources.cluster import ClusterError
 from resources.cluster_calls import TRIES, Call, CallLost, Calls
 from resources.compute import Compute
 from resources.trial_worker import trial_workers
@@ -28,12 +29,13 @@ class StandIn:
     def __init__(self, *ends: Any) -> None:
         self.ends, self.begun, self.put_down, self.cancelled = list(ends), 0, 0, list[int]()
         self.options: dict[str, Any] = {}
+        self.alive = True
         self.exceptions = SimpleNamespace(
             RayTaskError=TaskError, WorkerCrashedError=Crashed, NodeDiedError=Crashed, OutOfMemoryError=Crashed
         )
 
     def nodes(self) -> list[dict[str, Any]]:
-        return [{"Alive": True, "Resources": {"CPU": 1.0}}]
+        return [{"Alive": self.alive, "Resources": {"CPU": 1.0}}]
 
     def put(self, _: object) -> int:
         self.put_down += 1
@@ -65,6 +67,15 @@ def test_a_call_whose_process_died_is_begun_anew() -> None:
     ray = StandIn(Crashed(), Crashed(), "made")
     assert call(ray).result() == "made"
     assert ray.begun == TRIES == 3
+
+
+def test_a_call_whose_last_machine_is_lost_does_not_wait_for_another() -> None:
+    ray = StandIn(Crashed())
+    wait = Calls(ray, Compute("cpu", 1)).share(str)(1)  # type: ignore[arg-type]
+    ray.alive = False
+    with pytest.raises(ClusterError, match="no machine of the cluster"):
+        wait()
+    assert ray.begun == 1
 
 
 def test_a_call_that_every_process_dies_of_is_given_up() -> None:

@@ -29,6 +29,8 @@ from atelier.recommenders.two_stage.training_curves import curve, look
 from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
 from atelier.search.ragged import Indices
 
+EXPLAINED = 8192
+"""Rows that are taken apart at once: a network keeps all that it computed of them."""
 BATCH = 512
 """Rows of a step."""
 CPU = torch.device("cpu")
@@ -161,9 +163,12 @@ class NetworkRanker:
 
         Source: M. Ancona and others, Towards Better Understanding of Gradient-Based Attribution Methods, ICLR 2018.
         """
-        inputs = torch.from_numpy(self._scaler(features)).requires_grad_()
-        (gradient,) = torch.autograd.grad(self._network(inputs).sum(), inputs)
-        return (gradient * inputs.detach()).numpy().astype(np.float64)
+        added = np.empty(features.shape)
+        for start in range(0, len(features), EXPLAINED):
+            inputs = torch.from_numpy(self._scaler(features[start : start + EXPLAINED])).requires_grad_()
+            (gradient,) = torch.autograd.grad(self._network(inputs).sum(), inputs)
+            added[start : start + EXPLAINED] = (gradient * inputs.detach()).numpy()
+        return added
 
     def arrays(self) -> dict[str, Array]:
         """What :meth:`from_arrays` reads, for a bundle."""
