@@ -229,9 +229,7 @@ class FeatureStore:
         for pointer in found:
             with pq.ParquetFile(self._storage.parquet(pointer.file)) as file:
                 frames.append(file.read())
-        whole = pa.concat_tables(frames)
-        # Of a file without rows Arrow makes columns of no chunk at all, on which a merge of pandas fails.
-        return whole if whole.num_rows else whole.schema.empty_table()
+        return pa.concat_tables(frames)
 
     def connect(self, as_of: date, tables: Sequence[str] | None = None) -> duckdb.DuckDBPyConnection:
         """An in-memory DuckDB with a view per table, showing nothing later than ``as_of``.

@@ -164,11 +164,7 @@ def test_a_reader_is_consumed_batch_by_batch(store: FeatureStore) -> None:
 
 def test_an_empty_partition_is_a_partition(store: FeatureStore) -> None:
     assert store.write("interactions", DAY, interactions(0)).pointer.rows == 0
-    none = store.read("interactions", DAY)
-    assert none.num_rows == 0
-    assert len(none.to_pandas().merge(none.to_pandas(), on="article_id")) == 0, (
-        "pandas cannot merge columns of no chunk"
-    )
+    assert store.read("interactions", DAY).num_rows == 0
     assert store.connect(DAY).sql("SELECT count(*) FROM interactions").fetchall() == [(0,)]
 
 

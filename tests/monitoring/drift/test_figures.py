@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -130,6 +131,16 @@ def test_figures_of_customers_and_labels_and_images() -> None:
     assert found["annotated_attributes: values that are gone"] == (1, 2)
     image = pd.DataFrame({"article_id": ["a", "b"], "shot": [0, 0], "digest": ["1", "2"]})
     assert shown(image_figures(image.assign(digest=["2", "1"]), image))["images: digest changed"] == (2, 2)
+
+
+def test_two_days_without_photographs_are_compared() -> None:
+    """As a store gives them: pandas reads a file without rows as columns of no chunk, which it cannot merge."""
+    none = pa.schema({"article_id": pa.string(), "shot": pa.int32(), "digest": pa.string()}).empty_table().to_pandas()
+    found = shown(image_figures(none, none))
+    assert not {"images: new", "images: gone", "images: digest changed"} & set(found), "nothing is no share of nothing"
+    some = pd.DataFrame({"article_id": ["a"], "shot": [0], "digest": ["1"]})
+    assert shown(image_figures(some, none))["images: new"] == (1, 1)
+    assert shown(image_figures(none, some))["images: gone"] == (1, 1)
 
 
 def test_figures_of_interactions() -> None:
