@@ -14,18 +14,8 @@ from atelier.studies.tuning import tune
 from atelier.studies.tuning_plan import Tuning, TuningPlan
 from atelier.studies.tuning_tables import trials_of
 from atelier.studies.tuning_trial import Begin, Judge, Outcome, Request, TrialLostError, Wait, Workers
+from tests.studies.tuning_worker import ALS as PLAN
 from tests.studies.tuning_worker import DATA, purchases
-
-PLAN = TuningPlan(
-    model="als",
-    fixed={"iterations": 2},
-    choices={"factors": (2, 4, 8)},
-    parameters=("alpha", "regularization"),
-    trials=12,
-    k=5,
-    exclude_seen=False,
-    metric="hit_rate",
-)
 
 
 def known_by_its_settings(judge: Judge, settings: dict[str, Any], watch: Callable[[Epoch], None]) -> dict[str, Any]:

@@ -26,20 +26,10 @@ from atelier.studies.tuning import changed, tune
 from atelier.studies.tuning_plan import Trial, Tuning, TuningPlan
 from atelier.studies.tuning_tables import parameters_of, trials_of
 from atelier.studies.tuning_trial import Judge, TuningError
-from tests.studies.tuning_worker import DATA, FIXED, PLAN, purchases, tuned
+from tests.studies.tuning_worker import ALS, DATA, FIXED, PLAN, purchases, tuned
 
 FIT = Recommender.fit
 ROOT = Path(__file__).resolve().parent.parent.parent
-ALS = TuningPlan(
-    model="als",
-    fixed={"iterations": 2},
-    choices={"factors": (2, 4, 8)},
-    parameters=("alpha", "regularization"),
-    trials=12,
-    k=5,
-    exclude_seen=False,
-    metric="hit_rate",
-)
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,16 @@ from atelier.studies.tuning_trial import Begin
 
 DATA = {"version": "1"}
 FIXED = {"mode": "collaborative", "max_epochs": 4, "negatives": 20}
+ALS = TuningPlan(
+    model="als",
+    fixed={"iterations": 2},
+    choices={"factors": (2, 4, 8)},
+    parameters=("alpha", "regularization"),
+    trials=12,
+    k=5,
+    exclude_seen=False,
+    metric="hit_rate",
+)
 PLAN = TuningPlan(
     model="hybrid",
     fixed=FIXED,
