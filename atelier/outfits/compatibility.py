@@ -27,6 +27,7 @@ from atelier.outfits.evaluation import outfit_scores
 from atelier.outfits.feedback import Feedback, rejected_pairs
 from atelier.outfits.network import Batch, Ensemble
 from atelier.outfits.outfits import FEWEST, Outfits, OutfitsError
+from atelier.outfits.pair_scores import PairScores
 from atelier.outfits.pair_statistics import PairStatistics
 from atelier.outfits.questions import FamilyDraw
 from atelier.outfits.training import Lessons, similar_articles, statistics_of, train
@@ -194,13 +195,7 @@ class OutfitModel:
         A softmax leaves a constant open for each outfit and family. Here the score of an article is held against the
         mean likelihood of articles of its family, drawn by popularity once and for all.
         """
-        fitted, plain = self.fitted, self.scorer()
-        families = fitted.inputs.families
-        weights = fitted.counted.frequency + ABSENT
-        draw = FamilyDraw(families, weights.astype(np.float64))
-        kinds = np.unique(families)
-        table = np.zeros((int(kinds.max()) + 1, REFERENCES), np.int64)
-        table[kinds] = draw(kinds, REFERENCES, np.random.default_rng([self.config.seed, 2]))
+        plain, table, families = self.scorer(), self._references(), self.fitted.inputs.families
 
         def score(rest: Int64s, candidates: Int64s) -> Float64s:
             references = plain(rest, table[families[candidates[:, 0]]])
@@ -209,6 +204,20 @@ class OutfitModel:
             return plain(rest, candidates) - level
 
         return score
+
+    def pair_scores(self) -> PairScores:
+        """The scores of :meth:`comparable_scorer` for single articles that all have the same candidates."""
+        fitted = self.fitted
+        return PairScores.of(fitted.network, fitted.counted, fitted.inputs.families, self._references())
+
+    def _references(self) -> Int64s:
+        """Articles of each family, drawn by popularity: int64 [families, :data:`REFERENCES`]."""
+        fitted = self.fitted
+        families, weights = fitted.inputs.families, fitted.counted.frequency + ABSENT
+        draw, kinds = FamilyDraw(families, weights.astype(np.float64)), np.unique(families)
+        table = np.zeros((int(kinds.max()) + 1, REFERENCES), np.int64)
+        table[kinds] = draw(kinds, REFERENCES, np.random.default_rng([self.config.seed, 2]))
+        return table
 
     def score(self, outfits: Frame) -> pd.DataFrame:
         """How well the articles of each outfit go together.

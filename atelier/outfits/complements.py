@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from atelier.arrays import Float64s, Int64s, Mask
 from atelier.outfits.article_inputs import UNKNOWN
 from atelier.outfits.compatibility import OutfitModel
-from atelier.outfits.controls import Scorer
 from atelier.outfits.feedback import rejected_pairs
+from atelier.outfits.pair_scores import PairScores
 from atelier.outfits.pair_statistics import combined, log_lift
 
-AT_ONCE = 100_000
+AT_ONCE = 400_000
 """Pairs of an article and a candidate that are scored at once."""
 
 
@@ -94,9 +94,9 @@ def complete_looks(
     joint = combined(fitted.counted.together, families)
     chosen = _candidates(offered, families, frequency, config.candidates)
     apart = _Apart(styles, families if roles is None else roles, rejected_pairs(fitted.rejected))
-    scorer = model.comparable_scorer()
+    scores = model.pair_scores()
     parts = [
-        _of_family(scorer, family, _companions(joint, family, config), families, chosen, apart)
+        _of_family(scores, family, _companions(joint, family, config), families, chosen, apart)
         for family in np.unique(families)  # a loop over families, of which there are dozens
     ]
     parts = [part for part in parts if len(part)]
@@ -131,7 +131,7 @@ def _companions(joint: Float64s, family: int, config: LookConfig) -> _Companions
 
 
 def _of_family(
-    scorer: Scorer, family: int, companions: _Companions, families: Int64s, chosen: Mask, apart: _Apart
+    pair_scores: PairScores, family: int, companions: _Companions, families: Int64s, chosen: Mask, apart: _Apart
 ) -> pd.DataFrame:
     """The best candidate of each companion family for every article of one family: article, complement, score."""
     queries = np.flatnonzero(families == family)
@@ -140,7 +140,7 @@ def _of_family(
         candidates = np.flatnonzero(chosen & (families == other))
         if not len(candidates):
             continue
-        best, scores = _best(scorer, queries, candidates, apart)
+        best, scores = _best(pair_scores, queries, candidates, apart)
         found = np.isfinite(scores)
         parts.append(
             pd.DataFrame({"article": queries[found], "complement": best[found], "score": scores[found] + lift})
@@ -148,13 +148,13 @@ def _of_family(
     return pd.concat(parts) if parts else pd.DataFrame()
 
 
-def _best(scorer: Scorer, queries: Int64s, candidates: Int64s, apart: _Apart) -> tuple[Int64s, Float64s]:
+def _best(pair_scores: PairScores, queries: Int64s, candidates: Int64s, apart: _Apart) -> tuple[Int64s, Float64s]:
     """The best candidate of one family for each of some articles, and its score; −∞ where there is none to name."""
     best, scores = np.empty(len(queries), np.int64), np.empty(len(queries))
     step = max(1, AT_ONCE // len(candidates))
     for at in range(0, len(queries), step):  # block by block
         block = queries[at : at + step]
-        found = scorer(block[:, None], np.broadcast_to(candidates, (len(block), len(candidates))).copy())
+        found = pair_scores(block, candidates)
         for same in (apart.styles, apart.roles):
             found[same[block][:, None] == same[candidates][None, :]] = -np.inf
         found[apart.rejected[block][:, candidates].toarray() > 0] = -np.inf

@@ -120,6 +120,13 @@ class PairHead(nn.Module):
         scores = self.layers(merged)[..., 0] * mask[:, None]  # [b, c, s]
         return cast(Tensor, scores.sum(dim=2) / mask.sum(dim=1, keepdim=True).clamp(min=1))
 
+    def beside(self, articles: Tensor, candidates: Tensor, family: int) -> Tensor:
+        """Scores [q, c] of candidates [c, factors] of one family, each with each of single articles [q, factors]."""
+        every = candidates[None].expand(len(articles), -1, -1)
+        alone = articles.new_ones(len(articles), 1, dtype=torch.bool)
+        families = torch.full((len(articles),), family, device=articles.device)
+        return cast(Tensor, self(articles[:, None], alone, every, families))
+
 
 class SetHead(nn.Module):
     """Asks the whole outfit, by attention, for the vector of what is missing from it, and compares it with candidates.
@@ -149,12 +156,23 @@ class SetHead(nn.Module):
 
     def forward(self, rest: Tensor, mask: Tensor, candidates: Tensor, families: Tensor) -> Tensor:
         """Scores [b, c] of candidates [b, c, factors] for outfits [b, s, factors], of which ``mask`` [b, s] is real."""
+        wanted = self._wanted(rest, mask, families)
+        return cast(Tensor, (wanted[:, None] * self.candidates(candidates)).sum(dim=2) / wanted.shape[1] ** 0.5)
+
+    def beside(self, articles: Tensor, candidates: Tensor, family: int) -> Tensor:
+        """Scores [q, c] of candidates [c, factors] of one family, each with each of single articles [q, factors]."""
+        alone = articles.new_ones(len(articles), 1, dtype=torch.bool)
+        families = torch.full((len(articles),), family, device=articles.device)
+        wanted = self._wanted(articles[:, None], alone, families)
+        return cast(Tensor, wanted @ self.candidates(candidates).T / wanted.shape[1] ** 0.5)
+
+    def _wanted(self, rest: Tensor, mask: Tensor, families: Tensor) -> Tensor:
+        """The vector [b, factors] that each outfit asks its missing article to have."""
         tokens = torch.cat((self.families(families)[:, None], rest), dim=1)
         hidden = torch.cat((torch.zeros_like(mask[:, :1]), ~mask), dim=1)
         wanted = self.attention(tokens, src_key_padding_mask=hidden)[:, 0]
         pairs = self.pairs(rest) * (1 + self.roles(families))[:, None] * mask[..., None]
-        wanted = wanted + pairs.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1).sqrt()
-        return cast(Tensor, (wanted[:, None] * self.candidates(candidates)).sum(dim=2) / wanted.shape[1] ** 0.5)
+        return cast(Tensor, wanted + pairs.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1).sqrt())
 
 
 class OutfitNetwork(nn.Module):
@@ -172,7 +190,7 @@ class OutfitNetwork(nn.Module):
     def __init__(self, inputs: Inputs, values: tuple[int, ...], families: int, config: OutfitConfig) -> None:
         super().__init__()
         self.leg = Leg(inputs, values, config)
-        self.head = (SetHead if config.head == "set" else PairHead)(families, config)
+        self.head: SetHead | PairHead = (SetHead if config.head == "set" else PairHead)(families, config)
         self.register_buffer("families", torch.from_numpy(inputs.families), persistent=False)
         self.statistics = nn.Linear(STATISTICS, 1, bias=False) if config.statistics else None
         if self.statistics is not None:

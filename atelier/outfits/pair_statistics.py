@@ -109,6 +109,27 @@ class PairStatistics:
             total += table[mine[..., attribute], theirs[..., attribute]]
         return np.asarray((total * inside).sum(axis=2) / np.maximum(inside.sum(axis=2), 1), np.float32)
 
+    def beside(self, articles: Int64s, candidates: Int64s) -> tuple[Float32s, Float32s]:
+        """The log lift and the mutual information of values of each candidate with each of single articles.
+
+        As :meth:`lift` and :meth:`value_pmi` of outfits of one article, all of which have the same candidates.
+
+        Args:
+            articles: int64 [q].
+            candidates: int64 [c].
+
+        Returns:
+            float32 [q, c] each.
+        """
+        often = self.frequency.astype(np.float32)
+        by_chance = np.outer(often[articles] / np.float32(max(self.outfits, 1)), often[candidates])
+        counts = self.together[articles][:, candidates].toarray()
+        lift = np.log((counts + np.float32(SMOOTHING)) / (by_chance + np.float32(SMOOTHING)))
+        information = np.zeros_like(lift)
+        for attribute, table in enumerate(self.pmi):
+            information += table[:, self.codes[candidates, attribute]][self.codes[articles, attribute]]
+        return lift, information
+
 
 def combined(together: sp.csr_array, codes: Int64s) -> Float64s:
     """How often articles of two values were combined, symmetric, float64 [values, values].

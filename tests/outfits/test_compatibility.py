@@ -236,3 +236,23 @@ def test_an_outfit_of_one_article_has_no_score_and_no_outfits_have_none() -> Non
     empty = model.score(real.head(0))
     assert (empty.columns.tolist(), len(empty)) == (["outfit_id", "score"], 0)
     assert model.score(real)["score"].notna().all()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        OutfitConfig(**SMALL | {"members": 2}),
+        OutfitConfig(**SMALL | {"head": "pair", "merge": "concatenation"}),
+        OutfitConfig(**SMALL | {"statistics": False}),
+    ],
+    ids=["two members", "pairs", "nothing counted"],
+)
+def test_scores_beside_single_articles_are_those_of_outfits_of_one(config: OutfitConfig) -> None:
+    model = OutfitModel(config).fit(outfits(), articles())
+    families, comparable = model.fitted.inputs.families, model.comparable_scorer()
+    rows = np.arange(len(families))
+    for family in np.unique(families):
+        candidates = np.flatnonzero(families == family)
+        expected = comparable(rows[:, None], np.broadcast_to(candidates, (len(rows), len(candidates))).copy())
+        assert np.ptp(expected) > 0.1
+        np.testing.assert_allclose(model.pair_scores()(rows, candidates), expected, atol=1e-5)
