@@ -51,7 +51,8 @@ def replacements(neighbours: ImageNeighbours, k: int = 5, price_range: tuple[flo
     found = found.drop_duplicates(["article_id", "replacement_article_id"])
     found = found.assign(rank=found.groupby("article_id").cumcount().astype(np.int32) + 1)
     found = found[found["rank"] <= k]
-    none = np.setdiff1d(_names(pictured, absent), found["article_id"].to_numpy(dtype=object))
+    asked = pd.Series(_names(pictured, absent))
+    none = asked[~asked.isin(found["article_id"])].to_numpy(dtype=object)
     gaps = pd.DataFrame({"article_id": none, "rank": 1, "replacement_article_id": None, "basis": "nothing"})
     listed = pd.concat([found, gaps.assign(similarity=np.nan)], ignore_index=True) if len(none) else found
     listed = listed.assign(price_ratio=_price_ratios(pictured, listed), reason=listed["basis"].map(REASONS))

@@ -73,8 +73,9 @@ class Leg(nn.Module):
         if width:  # else the learned embedding is all that is read
             layers = (nn.Linear(width, config.hidden), nn.GELU(), FastDropout(config.dropout))
             self.fusion = nn.Sequential(*layers, nn.Linear(config.hidden, config.factors))
-        self.own = nn.Embedding(len(inputs.codes), config.factors) if "embedding" in reads else None
-        if self.own is not None:
+        self.own = None
+        if "embedding" in reads:  # its gradient has rows for the articles of a batch alone
+            self.own = nn.Embedding(len(inputs.codes), config.factors, sparse=True)
             nn.init.zeros_(self.own.weight)  # an article that is never trained keeps a vector of zeros
         self.dropout = FastDropout(config.dropout)
 

@@ -23,7 +23,7 @@ from atelier.outfits.pair_statistics import PairStatistics, weighted_sum
 from atelier.outfits.questions import FamilyDraw, Questions, masked
 
 LARGEST_NORM = 1.0
-"""Of a step's gradient."""
+"""Of a step's gradient, that of the articles' own vectors left out."""
 NEVER = -1e4
 """The score of a candidate that is no wrong answer: it is in the outfit, or stands there twice."""
 
@@ -124,11 +124,15 @@ class Steps:
         groups = np.zeros_like(families) if config.draw == "random" else families
         self._groups, self._draw = groups, FamilyDraw(groups, weights.astype(np.float64))
         self._random = np.random.default_rng([config.seed, 1])
-        self._adam = torch.optim.AdamW(
-            network.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
+        rows = [] if network.leg.own is None else [network.leg.own.weight]
+        self._dense = [weight for weight in network.parameters() if all(weight is not each for each in rows)]
+        self._adam = torch.optim.AdamW(self._dense, config.learning_rate, weight_decay=config.weight_decay, fused=True)
+        # The articles' own vectors are nearly all weights of a large catalogue, and a batch moves few of them.
+        self._rows = torch.optim.SparseAdam(rows, config.learning_rate) if rows else None
         self._batches = Passes(self._shuffled)
         self.parts: dict[str, Part] = {"adam": self._adam, "random": self._random, "batches": self._batches}
+        if self._rows is not None:
+            self.parts["rows"] = self._rows
 
     @property
     def each_pass(self) -> int:
@@ -153,10 +157,12 @@ class Steps:
         if (weights < 0).any():
             losses = torch.where(weights < 0, _rejection_losses(scores, wrong), losses)
         loss = (losses * weights.abs()).sum() / weights.abs().sum()
-        self._adam.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_NORM)
+        torch.nn.utils.clip_grad_norm_(self._dense, LARGEST_NORM)
         self._adam.step()
+        if self._rows is not None:
+            self._rows.step()  # type: ignore[no-untyped-call]
         return StepLoss(loss.detach() * len(scores), len(scores))
 
     def _batch(self, questions: Questions, weights: Int64s) -> tuple[Batch, Tensor]:
