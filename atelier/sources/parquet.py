@@ -5,6 +5,7 @@ day. What does not: what is right in a row (:mod:`atelier.sources.columns`, :mod
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -27,9 +28,9 @@ _ALWAYS = ("articles", "customers")  # without a snapshot of these a day cannot 
 # read might have ended the sale, so that article is not in stock.
 _UNREADABLE = """len(list_filter(coalesce(value_faults, []),
     lambda fault: fault.column_name IN ('available_from', 'available_until'))) > 0"""
-_ARTICLES = f"""* EXCLUDE ({CHECK_COLUMNS}) REPLACE (
-    in_stock AND coalesce(available_from <= $day, true) AND coalesce(available_until >= $day, true)
-    AND NOT {_UNREADABLE} AS in_stock)"""
+_IN_STOCK = f"""in_stock AND coalesce(available_from <= $day, true) AND coalesce(available_until >= $day, true)
+    AND NOT {_UNREADABLE} AS in_stock"""
+_ARTICLES = f"* EXCLUDE ({CHECK_COLUMNS}) REPLACE ({_IN_STOCK})"
 _INTERACTIONS = f"{ROW} - 1 AS ordinal, * EXCLUDE ({CHECK_COLUMNS})"
 
 
@@ -175,14 +176,27 @@ class _Reader:
         if self.landed is not None and same and table != "articles":
             return self.landed[1]
         checked = self._check(table, day)
-        if table == "articles":
-            landed = land(self.connection, checked, _ARTICLES, {"day": day})
-        else:
+        if table != "articles":
             landed = land(self.connection, checked)
-        if self.landed is not None and same and landed.accepted.equals(self.landed[1].accepted):
-            return self.landed[1]
+        elif self.landed is not None and same:
+            landed = self._restocked(self.landed[1], checked, day)
+        else:
+            landed = land(self.connection, checked, _ARTICLES, {"day": day})
         self.landed = (files, landed)
         return landed
+
+    def _restocked(self, landed: Landed, checked: Checked, day: date) -> Landed:
+        """Articles that were landed for another day, with what is in stock on this one; the same object if it is equal.
+
+        Nothing else of articles depends on the day.
+        """
+        rows = f"FROM {checked.relation} WHERE reason IS NULL ORDER BY {ROW}"
+        in_stock = self.connection.sql(f"SELECT {_IN_STOCK} {rows}", params={"day": day}).to_arrow_table().column(0)
+        place = landed.accepted.schema.get_field_index("in_stock")
+        if in_stock.equals(landed.accepted.column(place)):
+            return landed
+        field = landed.accepted.schema.field(place)
+        return replace(landed, accepted=landed.accepted.set_column(place, field, in_stock))
 
     def _files(self, table: str, day: date) -> _Files:
         """The files that a snapshot of that day is read from: its own, then those of the tables it refers to."""
