@@ -5,7 +5,10 @@ What belongs here: what a reason is called, on the page and in the terminal. Wha
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BLOCKS = {
     "image": "its photograph",
@@ -56,6 +59,19 @@ FEATURES = {
     "content_nearest": "how like one article that you chose it is",
 }
 """What a feature of a ranking is called; those of sales windows are made up from their names."""
+WITHOUT_REASONS = (
+    "No reasons were made for this list: served lists have them, and of the others those of a part of the judged "
+    "customers (explained_sample)."
+)
+
+
+def are_without_reasons(lists: "pd.DataFrame") -> bool:
+    """Whether no place of some lists has a reason, and none of the lists is served.
+
+    Args:
+        lists: served, reasons (a list of kind, value and weight, or null).
+    """
+    return not (lists["served"].any() or lists["reasons"].str.len().gt(0).any())
 
 
 def sentences(article: str, reasons: Sequence[Mapping[str, Any]], name_of: Callable[[str], str]) -> list[str]:

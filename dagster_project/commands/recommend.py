@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atelier.errors import AtelierError
-from atelier.report.reasons import sentences
+from atelier.report.reasons import WITHOUT_REASONS, are_without_reasons, sentences
 from dagster_project.commands.find import open_search
 from dagster_project.commands.serving import rank_for, served_day
 from dagster_project.terminal import clean
@@ -86,6 +86,8 @@ def recommend(
         names = _names(connection, found)
     for name, rows in found.groupby("model", sort=False):
         _print(str(name), rows, names, f"{clean(customer)}, {ds}, purchased articles {seen}")
+        if are_without_reasons(rows):
+            click.echo(WITHOUT_REASONS)
     shown = shown_champion(champions_of(store, ds))
     if shown is not None and shown.made_on != ds:
         click.echo(f"customers are shown the lists of {shown.model} of {shown.made_on}: {clean(shown.why)}")

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from atelier import recommenders
 from atelier.errors import AtelierError
 from atelier.interactions import Interactions
+from atelier.report.reasons import WITHOUT_REASONS
 from dagster_project import cli
 from dagster_project.build import build_defs
 from dagster_project.commands.init import check_names, init_home
@@ -355,7 +356,9 @@ def test_recommend_shows_the_served_list_first_with_its_reasons(listed: Home, ru
     assert lines[2].strip() == "because you chose Cape (b) (+0.5000)"
     assert lines[4] == "popular: u, 2025-03-04, purchased articles excluded"
     assert "Recommendations for u" in page.read_text(encoding="utf-8")
-    assert run("recommend", "u", "--model", "popular", "-k", 1).output.splitlines() == [lines[4], lines[5]]
+    assert lines[7:] == [WITHOUT_REASONS, f"{page}"], "of the list that is not served alone"
+    popular = run("recommend", "u", "--model", "popular", "-k", 1)
+    assert popular.output.splitlines() == [lines[4], lines[5], WITHOUT_REASONS]
 
 
 def test_recommend_says_what_is_missing(listed: Home, run: Run) -> None:

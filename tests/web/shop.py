@@ -109,6 +109,8 @@ def _write_lists(home: Home) -> None:
         for rank, article in enumerate(("b", ODD), 1)
     ]
     store.write("recommendations", DAY, filled("recommendations", lists), part="als")
+    unexplained = of_list | {"model": "hybrid", "rank": 1, "served": False, "article_id": "b", "reasons": None}
+    store.write("recommendations", DAY, filled("recommendations", [unexplained]), part="hybrid")
     near = {
         "model": "image",
         "article_id": "a",

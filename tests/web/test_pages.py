@@ -6,6 +6,7 @@ import io
 import pytest
 from PIL import Image
 
+from atelier.report.reasons import WITHOUT_REASONS
 from atelier.report.self_contained import loaded_from_elsewhere
 from tests.web.shop import ODD, Shop
 
@@ -28,6 +29,8 @@ def test_a_customer_has_history_lists_and_reasons(shop: Shop) -> None:
     assert "because colour = red" in text
     assert 'href="/article?id=b"' in text
     assert 'src="/photograph?id=a"' in text
+    assert text.index("hybrid, ") < text.index(WITHOUT_REASONS), "of the list that is not served alone"
+    assert text.count(WITHOUT_REASONS) == 1
 
 
 def test_a_customer_sees_nothing_of_another(shop: Shop) -> None:

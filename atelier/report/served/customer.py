@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from atelier.report import parts
 from atelier.report.album import Album, strip
-from atelier.report.reasons import sentences
+from atelier.report.reasons import WITHOUT_REASONS, are_without_reasons, sentences
 from atelier.report.served.frame import article_link, day, facts
 
 CARDS = 12
@@ -95,6 +95,7 @@ def lists_section(lists: pd.DataFrame, album: Album) -> Iterator[str]:
         said = f"{model}, {day(rows['ds'].iloc[0])}, articles bought before {seen}"
         fallback = [parts.note("The model knows too little of this customer: the list is popular's.", "none")]
         told = fallback if rows["fallback"].any() else []
+        told += [parts.note(WITHOUT_REASONS, "none")] if are_without_reasons(rows) else []
         if rows["served"].any():
             yield parts.heading(f"Served: {said}")
             yield from (*told, cards)
