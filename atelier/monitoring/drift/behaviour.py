@@ -57,13 +57,15 @@ def interaction_figures(
     """
     moments = today["occurred_at"]
     hours = moments.dt.hour.map("{:02d}".format)
-    time_of_day = (moments - moments.dt.normalize()).dt.total_seconds() / 3600
+    # What a customer does at one sitting says no more of the clock than its beginning.
+    first = moments.groupby(today["customer_id"]).min()
+    time_of_day = (first - first.dt.normalize()).dt.total_seconds() / 3600
     with np.errstate(divide="ignore"):
         log_price = np.log(pd.to_numeric(today["price"]).astype("float64").clip(lower=0))
     parts = [
         count("interactions", len(today)),
         by_level({"interactions: hour": hours, "interactions: kind": today["kind"]}),
-        mean("interactions: time of day, in hours", time_of_day),
+        mean("interactions: time of day of each customer's first, in hours", time_of_day),
         by_level({"interactions: channel": today["channel"]}),
         shares("interactions: price", bands(today["price"], 0.5, logarithmic=True)),
         mean("interactions: price, logarithm", log_price),

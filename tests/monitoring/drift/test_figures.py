@@ -154,7 +154,7 @@ def test_figures_of_interactions() -> None:
     assert single["interactions: customers of the week before"] == (1, 2)
     assert single["interactions: articles of the week before"] == (1, 2)
     assert single["interactions: articles that the same customer had in the week before"] == (1, 3)
-    assert single["interactions: time of day, in hours"] == ((8 + 8.5 + 21 + 21) / 4, 4)
+    assert single["interactions: time of day of each customer's first, in hours"] == ((8 + 21) / 2, 2)
     assert levels(found, "interactions: hour") == {"08": 2, "21": 2}
     assert levels(found, "interactions: channel") == {"web": 2, "app": 1, ABSENT: 1}
 
