@@ -1,8 +1,13 @@
 """What every test may use: the folder of real data, quiet and repeatable libraries."""
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+# Until all tests are collected, nearly everything that is made is kept: to look for garbage took a third of that time.
+gc.disable()
 
 from resources.compute import pin_threads
 
@@ -51,6 +56,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
 
 #: Whoever uses one of these waits for a run of the whole DAG, or for Dagster's services.
 SLOW_FIXTURES = frozenset({"house", "make_house", "server"})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Once the tests are collected, spare what there is to the collector of garbage: modules and tests stay to the end."""
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
