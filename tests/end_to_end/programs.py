@@ -13,9 +13,15 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import IO
 
+#: What the pages' programs load, directly or not. None of it starts a thread, which a fork would lose.
+LIBRARIES = (
+    *("duckdb", "implicit.als", "matplotlib.pyplot", "optuna", "pandas", "pyarrow.parquet", "sklearn"),
+    *("torch._dynamo", "torchvision"),
+)
 #: What a fork must find in its parent: no thread of pyarrow's, and threads of OpenMP that will not spin.
 ENVIRONMENT = {"JE_ARROW_MALLOC_CONF": "background_thread:false", "OMP_WAIT_POLICY": "passive"}
 
@@ -64,16 +70,8 @@ def programs(folder: Path, environment: dict[str, str]) -> Iterator[Programs]:
 
 def main() -> None:
     """Import the libraries and run programs until there are no more."""
-    import duckdb
-    import implicit.als
-    import matplotlib.pyplot
-    import optuna
-    import pandas
-    import pyarrow.parquet
-    import sklearn
-    import torch._dynamo
-    import torchvision  # noqa: F401
-
+    for library in LIBRARIES:
+        import_module(library)
     for line in sys.stdin:
         path = Path(line.rstrip("\n"))
         child = os.fork()
