@@ -1,14 +1,17 @@
 """A small retailer, and a home through which the whole DAG has run once."""
 
+import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from multiprocessing import forkserver
 from pathlib import Path
 
 import dagster as dg
 import pandas as pd
 import pytest
 
+from assets.isolation import PRELOADED
 from atelier.sources.sample import SampleConfig, generate
 from resources.retailer import Home, Settings, write_settings
 from tests.end_to_end.house import HORIZON, House
@@ -63,6 +66,9 @@ def make_house(
 @pytest.fixture(scope="session")
 def ingested(make_house: Callable[..., House]) -> House:
     """A home in which history is ingested. Do not change it: make one like it."""
+    # The processes of isolated stages come from a server, which imports its libraries while this process goes on.
+    multiprocessing.set_forkserver_preload([PRELOADED])
+    forkserver.ensure_running()
     made = make_house()
     made.run("ingest", made.home.settings.first_day, made.ds)
     return made
