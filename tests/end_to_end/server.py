@@ -162,7 +162,7 @@ class Server:
         deadline = time.monotonic() + seconds
         while not done(seen := look()):
             assert time.monotonic() < deadline, (seen, self._last_words())
-            time.sleep(0.5)
+            time.sleep(1)  # each look costs the web server as much as a small page
         return seen
 
     def wait_until_ready(self, alive: Callable[[], bool]) -> None:
