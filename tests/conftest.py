@@ -1,8 +1,13 @@
 """What every test may use: the folder of real data, quiet and repeatable libraries."""
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+# Until all tests are collected, nearly everything that is made is kept: to look for garbage took a third of that time.
+gc.disable()
 
 from resources.compute import pin_threads
 
@@ -23,11 +28,12 @@ pytest_plugins = ["tests.end_to_end.fixtures", "tests.end_to_end.server", "tests
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-#: The modules that use ``house``. They run in one process, so that it is made once: it takes two minutes.
+#: The modules that use ``house`` or ``ingested``. They run in one process, so that these are made once: they take two
+#: minutes.
 HOUSE = frozenset(
     f"tests/{folder}/test_{name}.py"
     for folder, names in {
-        "assets": "day_facts image_backbone isolation recommendations recommender_study sequence_study",
+        "assets": "day_facts image_backbone isolation recommendations recommender_study sequence_study tune",
         "browser": "ui",
         "end_to_end": "broken_contracts check_history daily_dag documentation forgotten_customer gates killed_run "
         "lineage object_store ray",
@@ -50,15 +56,25 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByModule:
 
 
 #: Whoever uses one of these waits for a run of the whole DAG, or for Dagster's services.
-SLOW_FIXTURES = frozenset({"house", "make_house", "server"})
+SLOW_FIXTURES = frozenset({"house", "ingested", "make_house", "server"})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Spare modules and tests to the collector of garbage, once they are there: they stay to the end."""
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as slow what `make test-fast` leaves out: tests of the whole DAG, of servers and of browsers."""
     for item in items:
         module = item.nodeid.split("::", 1)[0]
-        if "house" in getattr(item, "fixturenames", ()) and module not in HOUSE:
-            raise pytest.UsageError(f"{module} uses the fixture house: name it in HOUSE of tests/conftest.py")
+        if {"house", "ingested"} & set(getattr(item, "fixturenames", ())) and module not in HOUSE:
+            raise pytest.UsageError(f"{module} uses house or ingested: name it in HOUSE of tests/conftest.py")
         whole = any(item.get_closest_marker(name) for name in ("end_to_end", "browser"))
         if whole or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("slow")

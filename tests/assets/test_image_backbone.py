@@ -26,10 +26,9 @@ QUICK = {"fine_tune_backbone": {"epochs": 1, "views": 1}}
 
 
 @pytest.fixture(scope="module")
-def trained(make_house: Callable[..., House]) -> House:
+def trained(make_house: Callable[..., House], ingested: House) -> House:
     """A home with its raw tables, and a backbone of the last day but one. Its settings may be changed and put back."""
-    made = make_house()
-    made.run("ingest", made.ds - timedelta(days=1), made.ds)
+    made = make_house(like=ingested)
     train(made, made.ds - timedelta(days=1))
     return made
 

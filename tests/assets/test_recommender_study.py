@@ -61,10 +61,9 @@ def metadata(result: dg.ExecuteInProcessResult, asset: str) -> Mapping[str, Any]
 
 
 @pytest.fixture(scope="module")
-def ready(make_house: Callable[..., House]) -> House:
+def ready(make_house: Callable[..., House], ingested: House) -> House:
     """A home with everything that the study of its last day reads."""
-    house = make_house()
-    house.run("ingest", house.ds - timedelta(days=HORIZON + 3), house.ds)
+    house = make_house(like=ingested)
     make_vectors(house, house.ds - timedelta(days=HORIZON))
     return house
 

@@ -47,10 +47,9 @@ def metadata(result: dg.ExecuteInProcessResult, asset: str) -> Mapping[str, Any]
 
 
 @pytest.fixture(scope="module")
-def tuned(make_house: Callable[..., House]) -> tuple[House, dg.ExecuteInProcessResult]:
+def tuned(make_house: Callable[..., House], ingested: House) -> tuple[House, dg.ExecuteInProcessResult]:
     """A home whose last day was tuned; models that read no content need the raw tables alone."""
-    house = make_house()
-    house.run("ingest", house.home.settings.first_day, house.ds)
+    house = make_house(like=ingested)
     return house, tune(house)
 
 

@@ -1,14 +1,17 @@
 """A small retailer, and a home through which the whole DAG has run once."""
 
+import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from multiprocessing import forkserver
 from pathlib import Path
 
 import dagster as dg
 import pandas as pd
 import pytest
 
+from assets.isolation import PRELOADED
 from atelier.sources.sample import SampleConfig, generate
 from resources.retailer import Home, Settings, write_settings
 from tests.end_to_end.house import HORIZON, House
@@ -38,12 +41,15 @@ def answer(folder: Path, config: SampleConfig) -> None:
 def make_house(
     retailer: tuple[Path, SampleConfig], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., House]]:
-    """Makes homes that serve the small retailer, or a copy of its files that a test may spoil."""
+    """Makes homes that serve the small retailer, or a copy of its files to spoil, and homes like another."""
     folder, config = retailer
     with dg.DagsterInstance.ephemeral() as instance:
 
-        def make(copy: bool = False, path: Path | None = None) -> House:
+        def make(copy: bool = False, path: Path | None = None, like: House | None = None) -> House:
             home = Home(tmp_path_factory.mktemp("home"))
+            if like:
+                shutil.copytree(like.home.root, home.root, dirs_exist_ok=True)
+                return House(home, instance, like.ds)
             files = path or folder
             if copy:
                 files = home.root / "files"
@@ -58,10 +64,20 @@ def make_house(
 
 
 @pytest.fixture(scope="session")
-def house(make_house: Callable[..., House]) -> House:
-    """A home in which history is ingested, two days are complete, and the first of them is judged. Do not change it."""
+def ingested(make_house: Callable[..., House]) -> House:
+    """A home in which history is ingested. Do not change it: make one like it."""
+    # The processes of isolated stages come from a server, which imports its libraries while this process goes on.
+    multiprocessing.set_forkserver_preload([PRELOADED])
+    forkserver.ensure_running()
     made = make_house()
     made.run("ingest", made.home.settings.first_day, made.ds)
+    return made
+
+
+@pytest.fixture(scope="session")
+def house(make_house: Callable[..., House], ingested: House) -> House:
+    """A home in which history is ingested, two days are complete, and the first of them is judged. Do not change it."""
+    made = make_house(like=ingested)
     made.run("daily_retrain", made.ds - timedelta(days=HORIZON))
     made.run("daily_retrain", made.ds)
     made.run("judge", made.ds)

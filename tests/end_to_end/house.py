@@ -6,6 +6,8 @@ from typing import Any
 
 import dagster as dg
 
+from assets.daily import STAGES
+from assets.results import table_of
 from dagster_project.build import build_defs
 from dagster_project.run import run_job
 from resources.feature_store import FeatureStore
@@ -13,6 +15,10 @@ from resources.model_store import ModelStore
 from resources.retailer import Home
 
 HORIZON = 4
+#: The tables that a day has when it is made and judged, what the judge writes, and the rest.
+PRODUCED = sorted({table for stage in STAGES for asset in stage.produces if (table := table_of(asset))})
+JUDGED = {"offline_metrics", "customer_metrics", "model_comparisons"}
+DAILY_TABLES = sorted(set(PRODUCED) - JUDGED)
 #: Small and quick: what is tested here is the plumbing.
 CONFIG: dict[str, dict[str, Any]] = {
     "attribute_model": {"max_epochs": 2, "preset": "small"},

@@ -162,7 +162,7 @@ class Server:
         deadline = time.monotonic() + seconds
         while not done(seen := look()):
             assert time.monotonic() < deadline, (seen, self._last_words())
-            time.sleep(0.5)
+            time.sleep(1)  # each look costs the web server as much as a small page
         return seen
 
     def wait_until_ready(self, alive: Callable[[], bool]) -> None:
@@ -251,9 +251,13 @@ def serve(home: Home) -> Iterator[Server]:
             end(process)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Dagster on a small retailer whose first three days are in the store: what `make demo`, `make ui` is in large."""
+    """Dagster on a small retailer whose first three days are in the store: what `make demo`, `make ui` is in large.
+
+    It ends with the module that uses it: an idle daemon evaluates sensors and loads the code location anew each minute,
+    at the expense of all tests that come after.
+    """
     home = Home(tmp_path_factory.mktemp("served"))
     config = SampleConfig(articles=60, customers=120, days=8, image_size=32, sessions_per_customer=0.3)
     generate(home.root / "retailer", config)

@@ -3,8 +3,7 @@
 import os
 import re
 import shutil
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -13,6 +12,7 @@ import pytest
 from resources.publishing import publish
 from tests.conftest import REPOSITORY
 from tests.end_to_end.house import House
+from tests.end_to_end.programs import Programs, programs
 
 pytestmark = pytest.mark.end_to_end
 
@@ -40,6 +40,14 @@ def folder(house: House, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def readers(folder: Path) -> Iterator[Programs]:
+    """People who run what they have read, in that folder."""
+    environment = os.environ | {"ATELIER_HOME": str(folder / "var"), "PYTHONPATH": str(REPOSITORY)}
+    with programs(folder, environment) as started:
+        yield started
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_language_of_every_block_is_named(page: Path) -> None:
     fences = re.findall(r"^```(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
@@ -48,13 +56,9 @@ def test_the_language_of_every_block_is_named(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", pages_with("python"), ids=lambda page: page.name)
-def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, folder: Path) -> None:
-    code = "\n\n".join(blocks(page, "python"))
-    environment = os.environ | {"ATELIER_HOME": str(folder / "var"), "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{page.name}\n{done.stderr[-3000:]}"
+def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path, readers: Programs) -> None:
+    status, said = readers.run(page.stem, "\n\n".join(blocks(page, "python")))
+    assert status == 0, f"{page.name}\n{said[-3000:]}"
 
 
 @pytest.mark.parametrize("page", pages_with("sql"), ids=lambda page: page.name)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import duckdb
@@ -82,9 +82,14 @@ def stage(table: Table, path: Path, ds: date = DAY, change: dict[str, str] | Non
     )
 
 
+@cache
+def connection() -> duckdb.DuckDBPyConnection:
+    """One for the thousand small files of this module; to open each its own would cost more than to write them."""
+    return duckdb.connect(config={"threads": 1})
+
+
 def write(path: Path, select: str, ds: date, part: str | None) -> Staged:
-    with duckdb.connect() as connection:
-        connection.sql(select, params={"ds": ds} if "$ds" in select else None).write_parquet(str(path))
+    connection().sql(select, params={"ds": ds} if "$ds" in select else None).write_parquet(str(path))
     return Staged(ds, part, path)
 
 

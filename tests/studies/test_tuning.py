@@ -100,13 +100,24 @@ def test_given_settings_are_tried_right_after_the_defaults(monkeypatch: pytest.M
     assert found.trials[1].parameters == {"factors": 4, "alpha": 2.0, "regularization": 10.0}, "what TPE may learn from"
 
 
-@pytest.mark.parametrize("killed_in", [0, 2])
-def test_a_search_that_was_killed_ends_with_the_same_trials(tmp_path: Path, whole: Tuning, killed_in: int) -> None:
-    storage = tmp_path / "studies" / "trials.db"
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """What searches have kept that were killed in a trial, by the number of the trial."""
+    folder = tmp_path_factory.mktemp("killed")
+    storages = {trial: folder / str(trial) / "trials.db" for trial in (0, 2)}
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.studies.tuning_worker", str(storage), str(killed_in)]
+    asked = [str(each) for trial, storage in storages.items() for each in (storage, trial)]
+    command = [sys.executable, "-m", "tests.studies.tuning_worker", *asked]
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert done.stdout.split() == [str(-signal.SIGKILL)] * len(storages), done.stderr
+    return storages
+
+
+@pytest.mark.parametrize("killed_in", [0, 2])
+def test_a_search_that_was_killed_ends_with_the_same_trials(
+    killed: dict[int, Path], whole: Tuning, killed_in: int
+) -> None:
+    storage = killed[killed_in]
     with sqlite3.connect(storage) as kept:
         states = [state for (state,) in kept.execute("SELECT state FROM trials ORDER BY number")]
     assert states == [*["COMPLETE"] * killed_in, "RUNNING"], "it died within a trial"

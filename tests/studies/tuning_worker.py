@@ -1,11 +1,14 @@
-"""A process that tunes and kills itself in the middle of a trial; and the data of the tests of tuning.
+"""Processes that tune and kill themselves in the middle of a trial; and the data of the tests of tuning.
 
-python -m tests.studies.tuning_worker STORAGE TRIAL
+Each is forked from this one, which has imported what they need and computed nothing, and its exit status is printed:
+
+python -m tests.studies.tuning_worker STORAGE TRIAL STORAGE TRIAL …
 """
 
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +63,8 @@ def tuned(storage: Path | None, plan: TuningPlan = PLAN) -> Tuning:
     return tuning.tune(train, truth, plan, storage=storage, data=DATA)
 
 
-def main() -> None:
+def tune_and_die(storage: Path, last: int) -> None:
     """Tune; die in the second epoch of a trial."""
-    storage, last = Path(sys.argv[1]), int(sys.argv[2])
     torch.set_num_threads(1)
     begin_trial = tuning._Search._begin
 
@@ -90,4 +92,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from tests.resources.store_worker import in_child
+
+    for storage, last in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        print(os.waitstatus_to_exitcode(in_child(partial(tune_and_die, Path(storage), int(last)))), flush=True)
