@@ -22,7 +22,6 @@ from atelier.recommenders.declaration import Declaration
 from resources.compute import gpu_pool
 from resources.promotions import Promotions
 from resources.retailer import SettingsError
-from sql import query
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,12 +63,9 @@ def fitted_daily(settings: "Settings") -> tuple[str, ...]:
 
 def training_interactions(step: Step, kinds: Sequence[str], day: date | None = None) -> "Interactions":
     """The interactions of ``kinds`` up to and including a day, the step's by default."""
-    from atelier.interactions import Interactions
-    from resources.frames import dictionary_table
+    from resources import training_interactions as stored
 
-    with step.store.connect(as_of=day or step.ds, tables=["interactions"]) as con:
-        rows = con.sql(query("training_interactions"), params={"kinds": list(kinds)})
-        return Interactions.from_frame(dictionary_table(rows))
+    return stored.training_interactions(step.store, kinds, day or step.ds)
 
 
 def catalogue(step: Step, day: date | None = None, *, content: bool = False) -> "Catalogue":

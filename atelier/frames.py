@@ -116,8 +116,20 @@ def whole(array: Any) -> Any:
     """An Arrow array without chunks; the dictionaries of its chunks become one."""
     if not isinstance(array, pa.ChunkedArray):
         return array
-    array = array.unify_dictionaries().combine_chunks()
+    if pa.types.is_dictionary(array.type) and array.num_chunks > 1:
+        # Arrow compares the texts of all chunks' dictionaries, also where these are one and the same.
+        if len({_place(chunk.dictionary) for chunk in array.chunks}) > 1:
+            array = array.unify_dictionaries()
+        indices = pa.concat_arrays([chunk.indices for chunk in array.chunks])
+        return pa.DictionaryArray.from_arrays(indices, array.chunk(0).dictionary, ordered=array.type.ordered)
+    array = array.combine_chunks()
     return array.chunk(0) if isinstance(array, pa.ChunkedArray) else array  # pyarrow 18 leaves the one chunk wrapped
+
+
+def _place(array: Any) -> tuple[int, ...]:
+    """Where an Arrow array lies in memory."""
+    buffers = (0 if buffer is None else buffer.address for buffer in array.buffers())
+    return (array.offset, len(array), *buffers)
 
 
 def cast(values: Any, kind: Any, name: str, error: type[AtelierError], *, safe: bool = True) -> Any:

@@ -30,8 +30,8 @@ from atelier.studies.recommender_plan import RecommenderStudyPlan, StudiedModel
 from atelier.studies.recommender_scores import RecommenderFitResult, evaluated_customers
 from atelier.studies.recommender_study import evaluate_lists, run_study
 from atelier.studies.recommender_tables import scores_of
-from resources.frames import dictionary_table
 from resources.retailer import Home
+from resources.training_interactions import training_interactions
 from sql import query
 
 
@@ -67,9 +67,8 @@ def study_data(home: Home, day: date) -> StudyData:
     if settings.source != "sample":
         raise SystemExit(f"error: {home.root} serves {settings.source}, whose choice probabilities are not known")
     origin, store = day - timedelta(days=settings.horizon), home.open_store()
-    with store.connect(as_of=origin, tables=["interactions", "articles"]) as con:
-        known = con.sql(query("training_interactions"), params={"kinds": list(TRAIN_KINDS)})
-        train = Interactions.from_frame(dictionary_table(known))
+    train = training_interactions(store, TRAIN_KINDS, origin)
+    with store.connect(as_of=origin, tables=["articles"]) as con:
         sold = Catalogue.from_frames(con.table("articles").order("article_id").df())
     with store.connect(as_of=day, tables=["interactions"]) as con:
         truth = con.sql(query("truth"), params={"origin": origin, "kinds": list(PURCHASE)}).df()

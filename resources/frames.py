@@ -43,7 +43,10 @@ def dictionary_table(relation: duckdb.DuckDBPyRelation) -> "pa.Table":
 def _encode(table: "pa.Table") -> "pa.Table":
     import pyarrow as pa
 
-    for index, column in enumerate(table.schema):
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            table = table.set_column(index, column.name, table.column(index).dictionary_encode())
-    return table
+    columns = []
+    for values in table.columns:
+        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+            columns.append(values.dictionary_encode())
+        else:  # a copy: the column of a batch that DuckDB made keeps all others of that batch in memory, texts too
+            columns.append(pa.chunked_array([pa.concat_arrays(values.chunks)], values.type))
+    return pa.table(columns, table.schema.names)
