@@ -34,8 +34,8 @@ def training_interactions(store: "FeatureStore", kinds: Sequence[str], last: dat
 def as_they_came(rows: "pa.Table") -> "pa.Table":
     """The rows in the order of ``ds`` and ``ordinal``, without these columns.
 
-    The store's files have that order, and are nearly always read in it. To have DuckDB sort them takes several times the
-    memory of the whole history.
+    The store's files have that order, and are nearly always read in it. To have DuckDB sort them takes several times
+    the memory of the whole history.
     """
     import numpy as np
     import pyarrow as pa

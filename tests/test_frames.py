@@ -46,6 +46,15 @@ def test_dictionaries_of_chunks_become_one() -> None:
     assert isinstance(values, pa.DictionaryArray)
     assert column(FRAMES[4], "x", pa.string(), OddError).to_pylist() == ["a", "_", "b"]
     assert whole(pa.chunked_array([], pa.string())).to_pylist() == []
+    parts = [pa.array(["b", None, "a"]).dictionary_encode(), pa.array(["c", "a"]).dictionary_encode()]
+    apart = pa.chunked_array([*parts, parts[0].slice(1)])
+    for array in (apart, apart.unify_dictionaries()):
+        found = whole(array)
+        assert found.to_pylist() == ["b", None, "a", "c", "a", None, "a"]
+        assert sorted(found.dictionary.to_pylist()) == ["a", "b", "c"]
+    again = whole(pa.chunked_array([parts[0], parts[0].slice(2), parts[0]]))
+    assert again.to_pylist() == ["b", None, "a", "a", "b", None, "a"]
+    assert again.dictionary.equals(parts[0].dictionary)
 
 
 def test_any_iterable_is_a_column() -> None:
