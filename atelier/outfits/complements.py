@@ -17,13 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from atelier.arrays import Float64s, Int64s, Mask
 from atelier.outfits.article_inputs import UNKNOWN
-from atelier.outfits.compatibility import OutfitModel
+from atelier.outfits.compatibility import REFERENCES, OutfitModel
 from atelier.outfits.feedback import rejected_pairs
 from atelier.outfits.pair_scores import PairScores
 from atelier.outfits.pair_statistics import combined, log_lift
 
-AT_ONCE = 400_000
-"""Pairs of an article and a candidate that are scored at once."""
+AT_ONCE = 100_000
+"""Pairs of an article and a candidate, or an article that it is held against, that are scored at once."""
 
 
 class LookConfig(BaseModel):
@@ -151,7 +151,7 @@ def _of_family(
 def _best(pair_scores: PairScores, queries: Int64s, candidates: Int64s, apart: _Apart) -> tuple[Int64s, Float64s]:
     """The best candidate of one family for each of some articles, and its score; −∞ where there is none to name."""
     best, scores = np.empty(len(queries), np.int64), np.empty(len(queries))
-    step = max(1, AT_ONCE // len(candidates))
+    step = max(1, AT_ONCE // (len(candidates) + REFERENCES))
     for at in range(0, len(queries), step):  # block by block
         block = queries[at : at + step]
         found = pair_scores(block, candidates)

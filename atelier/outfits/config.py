@@ -40,7 +40,7 @@ class OutfitConfig(BaseModel):
         epochs: passes over the training outfits, each of whose articles is masked once in a pass.
         batch_size: masked articles in a step.
         learning_rate: the highest of the cycle.
-        weight_decay: of AdamW.
+        weight_decay: of AdamW; the articles' own vectors have none.
         seed: of all that is drawn.
     """
 

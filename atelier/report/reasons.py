@@ -60,8 +60,8 @@ FEATURES = {
 }
 """What a feature of a ranking is called; those of sales windows are made up from their names."""
 WITHOUT_REASONS = (
-    "No reasons were made for this list: served lists have them, and of the others those of a part of the judged "
-    "customers (explained_sample)."
+    "No reasons were made for this list: some models, such as popular, give none, and a list that is not served has "
+    "them for a part of the judged customers only (explained_sample)."
 )
 
 

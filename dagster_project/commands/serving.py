@@ -114,9 +114,7 @@ def _with_history(
 
 def _candidates(model: "Recommender[Any]", candidates: Sequence[str] | None, bag: Sequence[str]) -> list[str]:
     """The articles that may be listed: known to the model, and not in the bag."""
-    import numpy as np
-
-    known = model.article_ids.values.to_numpy(zero_copy_only=False)
-    chosen = known if candidates is None else known[np.isin(known, np.asarray(candidates, dtype=object))]
-    kept: list[str] = chosen[~np.isin(chosen, np.asarray(bag, dtype=object))].tolist()
+    known = model.article_ids.values.to_pandas()
+    chosen = known if candidates is None else known[known.isin(list(candidates))]
+    kept: list[str] = chosen[~chosen.isin(list(bag))].tolist()
     return kept

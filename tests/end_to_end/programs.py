@@ -2,8 +2,8 @@
 
 What belongs here: running them. What does not: anything of Atelier's. A program starts with no name defined and imports
 what it needs itself; of a library it finds at once what another process has loaded, which takes longer than most
-programs do. Run as a script it reads paths of programs and answers each with its exit status; what a program says lies
-beside it.
+programs do. Exit handlers do not run, and ``sys.exit`` counts as a failure. Run as a script it reads paths of programs
+and answers each with its exit status; what a program says lies beside it.
 """
 
 import os
@@ -64,8 +64,12 @@ def programs(folder: Path, environment: dict[str, str]) -> Iterator[Programs]:
     with process:
         assert process.stdin is not None
         assert process.stdout is not None
-        yield Programs(folder, process.stdin, process.stdout)
-        process.stdin.close()
+        try:
+            yield Programs(folder, process.stdin, process.stdout)
+            process.stdin.close()
+        except BaseException:  # a program that hangs would be waited for
+            process.kill()
+            raise
 
 
 def main() -> None:
@@ -83,6 +87,7 @@ def main() -> None:
 def _become(path: Path) -> None:
     """Run a program as an interpreter does, and end."""
     log = os.open(path.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
     status = 0

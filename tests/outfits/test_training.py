@@ -75,6 +75,22 @@ def test_a_step_moves_the_weights_and_leaves_untrained_embeddings_at_zero() -> N
     assert (made.network.leg.own.weight[[3, 7, 8]] == 0).all()
 
 
+def test_a_step_leaves_the_vectors_of_other_articles_where_they_are() -> None:
+    """As nothing else may cost what the catalogue has articles: not the gradient, not the momentum, not a decay."""
+    made = steps(modalities=("attributes", "embedding"))
+    own = made.network.leg.own
+    assert own is not None
+    own.weight.data.fill_(1.0)
+    made.step()
+    assert own.weight.grad is not None
+    assert own.weight.grad.is_sparse
+    read = own.weight.grad.coalesce().indices()[0].tolist()
+    others = sorted(set(range(len(own.weight))) - set(read))
+    assert others
+    assert (own.weight[others] == 1.0).all()
+    assert (own.weight[read] != 1.0).any()
+
+
 def test_similar_articles_are_the_nearest_known_ones_of_the_family() -> None:
     vectors = np.array([[1, 0], [1, 0.1], [0, 1], [1, 0.03], [1, 0], [0, 1], [0, 2], [1, 1], [1, 0]], np.float32)
     known = np.arange(9) != 3

@@ -66,15 +66,17 @@ def test_what_a_snapshot_says_of_later_days_is_applied_on_them(zone: Any) -> Non
     rows = [
         {"article_id": "gone", "in_stock": True, "available_from": None, "available_until": first},
         {"article_id": "comes", "in_stock": True, "available_from": second, "available_until": None},
+        {"article_id": "", "in_stock": True, "available_from": None, "available_until": None},
         {"article_id": "sold out", "in_stock": False, "available_from": first, "available_until": None},
+        {"article_id": "stays", "in_stock": True, "available_from": None, "available_until": None},
     ]
     zone.put("articles", first, rows)
     stock = [
         dict(zip(ids(landed), landed.accepted.column("in_stock").to_pylist(), strict=True))
         for _, landed in open_source("parquet", zone.root).land("articles", zone.days)
     ]
-    assert stock[0] == {"gone": True, "comes": False, "sold out": False}
-    assert stock[1] == stock[2] == {"gone": False, "comes": True, "sold out": False}
+    assert stock[0] == {"gone": True, "comes": False, "sold out": False, "stays": True}
+    assert stock[1] == stock[2] == {"gone": False, "comes": True, "sold out": False, "stays": True}
 
 
 def test_interactions_keep_identical_rows_and_their_place_in_the_file(zone: Any, on: Land) -> None:
