@@ -315,10 +315,11 @@ def _named(connection: duckdb.DuckDBPyConnection, raw: Raw, layout: Layout, know
     for name, table in layout.references:
         if table in known:
             named[table] = f"{layout.table}_{table}_named"
-            values = f"SELECT {_final(fields[name], None)} FROM (SELECT {_parsed(fields[name], raw)} AS {name} FROM {raw.relation})"  # noqa: S608,E501 — declared columns, and the file's own, quoted
+            final, parsed = _final(fields[name], None), _parsed(fields[name], raw)
             connection.execute(f"""
                 CREATE OR REPLACE TEMP TABLE {named[table]} AS
-                SELECT {name} FROM {known[table]} WHERE {name} IN ({values})""")  # noqa: S608 — our names, and values
+                SELECT {name} FROM {known[table]} WHERE {name} IN (
+                    SELECT {final} FROM (SELECT {parsed} AS {name} FROM {raw.relation}))""")  # noqa: S608 — as above
     return named
 
 

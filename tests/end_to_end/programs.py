@@ -7,6 +7,7 @@ and answers each with its exit status; what a program says lies beside it.
 """
 
 import os
+import runpy
 import subprocess
 import sys
 import traceback
@@ -92,7 +93,7 @@ def _become(path: Path) -> None:
     os.dup2(log, 2)
     status = 0
     try:
-        exec(compile(path.read_bytes(), path, "exec"), {"__name__": "__main__"})  # noqa: S102 - it is a page of ours
+        runpy.run_path(str(path), run_name="__main__")
     except BaseException:
         traceback.print_exc()
         status = 1
