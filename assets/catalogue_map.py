@@ -35,22 +35,23 @@ class CatalogueMapConfig(dg.Config):
 
 def write_map(step: Step, config: CatalogueMapConfig) -> None:
     """Map the articles of the day that have photographs."""
+    import numpy as np
     import pandas as pd
+    import pyarrow as pa
 
     from atelier.articles.catalogue_map import catalogue_map
     from atelier.articles.table import Articles
 
     step.compute.apply()
-    inputs = article_inputs(step.store, step.cache, step.ds)
+    articles = Articles.from_frame(article_inputs(step.store, step.cache, step.ds))
+    pictures = articles.image_vectors
     with step.connect("articles") as con:
-        con.register("photographed", inputs.loc[inputs["embeddings"].map(len) > 0, ["article_id"]])
+        con.register("photographed", pa.table({"article_id": articles.ids.filter(pa.array(pictures.counts > 0))}))
         chosen = con.sql(query("mapped_articles"), params={"most": config.articles}).df()
-    shown = inputs[inputs["article_id"].isin(chosen["article_id"])].sort_values("article_id")
-    vectors = Articles.from_frame(shown.reset_index(drop=True)).image_vectors.mean()
+    names = np.sort(chosen["article_id"].to_numpy(dtype=object))
+    vectors = pictures.take(articles.find(names)).mean()
     made = catalogue_map(vectors, components=config.components, perplexity=config.perplexity, seed=config.seed)
-    places = pd.DataFrame(
-        {"article_id": shown["article_id"].to_numpy(), "x": made.places[:, 0], "y": made.places[:, 1]}
-    )
+    places = pd.DataFrame({"article_id": names, "x": made.places[:, 0], "y": made.places[:, 1]})
     step.write(TABLE, places)
     step.note(TABLE, articles=len(places), dimension=int(vectors.shape[1]))
     step.note(TABLE, components=made.components)

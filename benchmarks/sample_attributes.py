@@ -27,7 +27,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
+from atelier.articles.table import Articles
 from atelier.attributes import AttributeConfig, complete, fit_and_evaluate, group_image_vectors
 from atelier.attributes.label_errors import (
     config_for,
@@ -83,15 +85,16 @@ def sample(folder: Path, config: SampleConfig, threads: int) -> tuple[Path, pd.D
     if not is_complete(root, config):
         generate(root, config)
     articles, labels = snapshot(root, "articles"), snapshot(root, "annotated_attributes")
-    vectors: list[Any] = [[] for _ in range(len(articles))]
+    vectors: Any = [[] for _ in range(len(articles))]
     if config.photographs:
         images = snapshot(root, "images").sort_values(["article_id", "shot"])
         images = images[images["article_id"].isin(articles["article_id"])]
         files = [root / "photographs" / path for path in images["path"]]
         found = embed_images(files, "small", None, device="cpu", threads=threads)
-        vectors = list(group_image_vectors(articles["article_id"], images["article_id"], found))
-    articles = articles.assign(embeddings=pd.Series(vectors, index=articles.index, dtype=object))
-    articles["photographed"] = articles["embeddings"].map(len) > 0
+        grouped = group_image_vectors(articles["article_id"], images["article_id"], found)
+        vectors = pd.arrays.ArrowExtensionArray(pa.chunked_array([grouped]))
+    articles = articles.assign(embeddings=vectors)
+    articles["photographed"] = Articles.from_frame(articles).image_vectors.counts > 0
     return root, articles, labels[labels["article_id"].isin(articles["article_id"])].reset_index(drop=True)
 
 

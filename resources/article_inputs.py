@@ -31,8 +31,12 @@ def article_inputs(store: "FeatureStore", cache: "EmbeddingCache", ds: date) -> 
 
 
 def _embeddings(cache: "EmbeddingCache", inputs: "pd.DataFrame", encoders: list[str]) -> "pd.Series":
-    """The image vectors of each article, [its shots, dimension], in the order of its digests."""
+    """The image vectors of each article, lists of vectors, in the order of its digests.
+
+    The column is Arrow's, so that no reader of it copies the vectors of all photographs.
+    """
     import pandas as pd
+    import pyarrow as pa
 
     from atelier.attributes import group_image_vectors
 
@@ -42,4 +46,4 @@ def _embeddings(cache: "EmbeddingCache", inputs: "pd.DataFrame", encoders: list[
     # A day is encoded with one encoder: another one is another config, and another partition.
     vectors = cache.read(shots["image_digests"].tolist(), encoders[0])
     grouped = group_image_vectors(inputs["article_id"], shots["article_id"], vectors)
-    return pd.Series(grouped, index=inputs.index, dtype=object)
+    return pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([grouped])), index=inputs.index)

@@ -14,12 +14,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atelier.arrays import Float32s, Int64s
+from atelier.arrays import Float32s, Float64s, Int64s
 from atelier.articles.errors import ArticlesError
 from atelier.frames import Frame, columns, is_list, matrix, read, warn_nothing_in_common, whole
 from atelier.ids import texts
 
 COLUMN = "embeddings"
+CHUNK = 8192
+"""Vectors of which copies in double precision lie in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,9 @@ class ImageVectors:
         return np.where(numbers < self.counts[:, None], self.starts[:, None] + numbers, -1)
 
     def mean(self) -> Float32s:
-        """float32 [n, dim]: the mean over each article's shots; zero for an article without any."""
+        """float32 [n, dim]: the mean over each article's shots; zero for an article without any. Not to be changed."""
+        if (self.counts == 1).all():
+            return self.vectors
         means = np.zeros((len(self.counts), self.dimension), dtype=np.float32)
         some = self.counts > 0
         if some.any():
@@ -84,15 +88,23 @@ class ImageVectors:
         return ImageVectors(self.vectors[np.repeat(self.starts[chosen], counts) + offsets], counts)
 
 
+def moments(vectors: Float32s) -> tuple[Float64s, Float64s]:
+    """Mean and standard deviation of each position of vectors [m, dim], m > 0, float64 [dim] each."""
+    parts = range(0, len(vectors), CHUNK)
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    squares = sum(np.square(vectors[start : start + CHUNK] - mean).sum(axis=0) for start in parts)
+    return mean, np.sqrt(squares / len(vectors))
+
+
 def standardisation(vectors: Float32s) -> tuple[Float32s, Float32s]:
     """Mean and scale of each position of vectors [m, dim], float32 [dim] each; the scale of a constant one is 1."""
     if not len(vectors):
         return np.zeros(vectors.shape[1], np.float32), np.ones(vectors.shape[1], np.float32)
-    mean, scale = vectors.mean(axis=0, dtype=np.float64), vectors.std(axis=0, dtype=np.float64)
+    mean, scale = moments(vectors)
     return mean.astype(np.float32), np.where(scale > 1e-12, scale, 1.0).astype(np.float32)
 
 
-def group_image_vectors(article_ids: Any, image_article_ids: Any, vectors: npt.NDArray[Any]) -> list[Float32s]:
+def group_image_vectors(article_ids: Any, image_article_ids: Any, vectors: npt.NDArray[Any]) -> Any:
     """Make the column ``embeddings`` from one row for each photograph.
 
     Args:
@@ -101,23 +113,26 @@ def group_image_vectors(article_ids: Any, image_article_ids: Any, vectors: npt.N
         vectors: [shots, dim], within an article in the order of its shots.
 
     Returns:
-        For each article a float32 matrix [its shots, dim].
+        An Arrow array [n] of lists of vectors. Float32 vectors that are sorted by article already are not copied.
 
     Raises:
         ArticlesError: an identifier is not text.
     """
     names = [texts(ids, "article_id", ArticlesError, nulls=True) for ids in (article_ids, image_article_ids)]
     owners = pd.Index(names[0].to_pandas()).get_indexer(pd.Index(names[1].to_pandas()))
-    known = owners >= 0
-    if len(owners) and len(names[0]) and not known.any():
+    known = np.flatnonzero(owners >= 0)
+    if len(owners) and len(names[0]) and not len(known):
         warn_nothing_in_common(
             f"no photograph is of any of the articles (the one is for example of {names[1][0].as_py()!r}, an article "
             f"{names[0][0].as_py()!r}): look at how the identifiers are written"
         )
-    order = np.argsort(owners[known], kind="stable")
-    sorted_vectors = np.asarray(vectors, dtype=np.float32)[known][order]
-    counts = np.bincount(owners[known], minlength=len(article_ids))
-    return np.split(sorted_vectors, np.cumsum(counts)[:-1]) if len(counts) else []
+    order = known[np.argsort(owners[known], kind="stable")]
+    kept = np.asarray(vectors, dtype=np.float32)
+    if not np.array_equal(order, np.arange(len(kept))):
+        kept = kept[order]
+    ends = np.concatenate([[0], np.cumsum(np.bincount(owners[known], minlength=len(names[0])))])
+    each = pa.FixedSizeListArray.from_arrays(pa.array(kept.reshape(-1)), kept.shape[1])
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), each)
 
 
 def read_image_vectors(articles: Frame, ids: Any) -> ImageVectors:

@@ -44,6 +44,7 @@ class Articles:
     frame: Frame
     ids: Any
     _words: Callable[[], Words] | None = field(default=None, repr=False)
+    _images: Callable[[], ImageVectors] | None = field(default=None, repr=False)
 
     @classmethod
     def from_frame(cls, articles: "Frame | Articles") -> "Articles":
@@ -94,7 +95,7 @@ class Articles:
         Raises:
             ArticlesError: vectors of different lengths, or with values that are not finite.
         """
-        return read_image_vectors(self.frame, self.ids)
+        return self._images() if self._images else read_image_vectors(self.frame, self.ids)
 
     @cached_property
     def categories(self) -> Mapping[str, Any]:
@@ -122,12 +123,22 @@ class Articles:
         return pd.Index(self.names).get_indexer(pd.Index(article_ids)).astype(np.int64)
 
     def rows(self, chosen: Mask) -> "Articles":
-        """The chosen articles, bool [n]. Their texts are not split into words again."""
-        ids = self.ids.filter(pa.array(chosen))
-        return Articles(where(self.frame, chosen), ids, lambda: self.words.where(chosen))
+        """The chosen articles, bool [n]. Their texts are not split into words again, nor their vectors read again."""
+        frame = select(self.frame, [name for name in columns(self.frame) if name not in MODALITIES["images"]])
+        return Articles(
+            where(frame, chosen),
+            self.ids.filter(pa.array(chosen)),
+            lambda: self.words.where(chosen),
+            lambda: self.image_vectors.take(np.flatnonzero(chosen)),
+        )
 
     def without(self, *hidden: Modality) -> "Articles":
         """The same articles as if nothing were known of the hidden modalities."""
         gone = {name for modality in hidden for name in MODALITIES[modality]}
         frame = select(self.frame, [name for name in columns(self.frame) if name not in gone])
-        return Articles(frame, self.ids, None if "text" in hidden else lambda: self.words)
+        return Articles(
+            frame,
+            self.ids,
+            None if "text" in hidden else lambda: self.words,
+            None if "images" in hidden else lambda: self.image_vectors,
+        )

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atelier.arrays import Float32s, Int64s, Mask
+from atelier.articles.image_vectors import CHUNK, moments
 from atelier.articles.table import Articles
 from atelier.frames import columns
 from atelier.ids import preview
@@ -60,10 +61,12 @@ class Projection:
     @classmethod
     def fit(cls, vectors: Float32s, components: int) -> Self:
         """Principal components of standardised vectors [n, dim], at most n − 1 and dim of them."""
-        mean = vectors.mean(axis=0, dtype=np.float64)
-        scale = 1 / (vectors.std(axis=0, dtype=np.float64) + ROOM)
-        standard = ((vectors - mean) * scale).astype(np.float64)
-        values, axes = np.linalg.eigh(standard.T @ standard / max(len(vectors), 1))
+        mean, deviations = moments(vectors)
+        scale, products = 1 / (deviations + ROOM), np.zeros((vectors.shape[1],) * 2)
+        for start in range(0, len(vectors), CHUNK):
+            standard = (vectors[start : start + CHUNK] - mean) * scale
+            products += standard.T @ standard
+        values, axes = np.linalg.eigh(products / len(vectors))
         count = max(1, min(components, len(vectors) - 1, len(values)))
         best = axes[:, ::-1][:, :count]
         best = best * np.sign(best[np.abs(best).argmax(axis=0), np.arange(count)])  # the sign of an axis is free

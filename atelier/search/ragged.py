@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from atelier.ids import Codes
 
@@ -71,8 +72,10 @@ class RaggedLists:
     @classmethod
     def distinct(cls, rows: npt.NDArray[np.integer], codes: Codes, shape: tuple[int, int]) -> Self:
         """The distinct articles of each of ``shape[0]`` rows, ascending; ``shape[1]`` is the number of articles."""
-        keys = np.unique(rows.astype(np.int64) * shape[1] + codes)
-        return cls.from_pairs(Pairs(keys // max(shape[1], 1), (keys % max(shape[1], 1)).astype(np.int32)), shape[0])
+        # Pairs get to their rows by counting; sorting all of them would take many times as long.
+        there = np.ones(len(rows), dtype=bool)
+        matrix = sparse.coo_array((there, (rows, codes)), shape).tocsr()
+        return cls(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False))
 
     def __len__(self) -> int:
         return len(self.starts) - 1

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from atelier.articles import image_vectors
 from atelier.articles.errors import ArticlesError
 from atelier.articles.image_vectors import ImageVectors, standardisation
 from atelier.articles.table import Articles
@@ -74,9 +75,35 @@ def test_no_photographs_at_all() -> None:
 def test_grouping_keeps_the_order_of_shots_and_leaves_strangers_out() -> None:
     vectors = np.arange(10.0).reshape(5, 2)
     grouped = group_image_vectors(["a", "b", "c"], ["c", "a", "x", "c", "a"], vectors)
-    assert [matrix.tolist() for matrix in grouped] == [[[2, 3], [8, 9]], [], [[0, 1], [6, 7]]]
-    assert read_shots(pd.DataFrame({"article_id": ["a", "b", "c"], "embeddings": grouped})).counts.tolist() == [2, 0, 2]
-    assert group_image_vectors([], [], np.zeros((0, 2))) == []
+    assert grouped.to_pylist() == [[[2, 3], [8, 9]], [], [[0, 1], [6, 7]]]
+    shots = read_shots(
+        pd.DataFrame({"article_id": ["a", "b", "c"], "embeddings": pd.arrays.ArrowExtensionArray(grouped)})
+    )
+    assert (shots.counts.tolist(), shots.vectors.tolist()) == ([2, 0, 2], [[2, 3], [8, 9], [0, 1], [6, 7]])
+    assert len(group_image_vectors([], [], np.zeros((0, 2)))) == 0
+
+
+def test_vectors_in_order_are_grouped_and_read_without_a_copy() -> None:
+    vectors = np.arange(6, dtype=np.float32).reshape(3, 2)
+    grouped = group_image_vectors(["a", "b"], ["a", "a", "b"], vectors)
+    shots = read_shots(pd.DataFrame({"article_id": ["a", "b"], "embeddings": pd.arrays.ArrowExtensionArray(grouped)}))
+    assert np.shares_memory(shots.vectors, vectors)
+
+
+def test_moments_equal_those_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_vectors, "CHUNK", 7)
+    vectors = np.random.default_rng(2).normal(3, 2, size=(50, 4)).astype(np.float32)
+    mean, deviation = image_vectors.moments(vectors)
+    np.testing.assert_allclose(mean, vectors.mean(axis=0, dtype=np.float64), rtol=1e-12)
+    np.testing.assert_allclose(deviation, vectors.std(axis=0, dtype=np.float64), rtol=1e-12)
+
+
+def test_chosen_articles_keep_their_vectors() -> None:
+    frame = pd.DataFrame({"article_id": ["a", "b", "c"], "embeddings": [[[1.0, 2.0]], [], [[3.0, 4.0], [5.0, 6.0]]]})
+    chosen = Articles.from_frame(frame).rows(np.array([False, True, True]))
+    assert chosen.image_vectors.counts.tolist() == [0, 2]
+    assert chosen.without("text").image_vectors.vectors.tolist() == [[3, 4], [5, 6]]
+    assert chosen.without("images").image_vectors.dimension == 0
 
 
 @pytest.mark.parametrize("lists", [[[[1.0, 2.0]], [[1.0]]], [[[1.0, 2.0], [1.0]]], [[1.0, 2.0]]])

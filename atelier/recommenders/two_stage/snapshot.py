@@ -282,22 +282,37 @@ def repurchase_rate(interactions: Interactions, group: Codes, groups: int) -> Fl
         group: int [m], the group of each row; −1 for none.
         groups: the number of groups.
     """
-    days = interactions.occurred_at.astype(np.int64) // MICROSECONDS_A_DAY
-    if not interactions.dated:
-        days = np.arange(len(days))
-    known = group >= 0
-    keys = interactions.customers[known].astype(np.int64) * max(groups, 1) + group[known]
-    order = np.lexsort((days[known], keys))
-    keys, days = keys[order], days[known][order]
-    new = np.ones(len(keys), dtype=bool)
-    new[1:] = (keys[1:] != keys[:-1]) | (days[1:] != days[:-1])
-    pairs, distinct = np.unique(keys[new], return_counts=True)
-    owner = pairs % max(groups, 1)
+    owner, several = _on_several_days(interactions, np.flatnonzero(group >= 0), group, groups)
     buyers = np.bincount(owner, minlength=groups)
-    again = np.bincount(owner[distinct > 1], minlength=groups)
+    again = np.bincount(owner[several], minlength=groups)
     mean = again.sum() / max(buyers.sum(), 1)
     rate: Float32s = ((again + SMOOTHING * mean) / (buyers + SMOOTHING)).astype(np.float32)
     return rate
+
+
+def _on_several_days(interactions: Interactions, rows: Indices, group: Codes, groups: int) -> tuple[Codes, Mask]:
+    """The group of each distinct pair of a customer and a group, and whether it has rows of two days or more.
+
+    Args:
+        interactions: in order of customers.
+        rows: int64, the rows that count.
+        group: int [m], the group of each row of the interactions.
+        groups: the number of groups.
+    """
+    customers, days = interactions.customers[rows], interactions.occurred_at.astype(np.int64)[rows]
+    days = days // MICROSECONDS_A_DAY if interactions.dated else np.arange(len(rows))
+    counts = np.bincount(customers, minlength=len(interactions.customer_ids))
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    # Customers are in order already, so that only each one's own rows are sorted.
+    matrix = csr_matrix((days, group[rows], starts), shape=(len(counts), groups))
+    matrix.sort_indices()
+    first = np.ones(len(rows), dtype=bool)
+    first[1:] = matrix.indices[1:] != matrix.indices[:-1]
+    first[starts[:-1][counts > 0]] = True
+    another = ~first
+    another[1:] &= matrix.data[1:] != matrix.data[:-1]
+    pairs = np.flatnonzero(first)
+    return matrix.indices[pairs], np.logical_or.reduceat(another, pairs) if len(pairs) else another
 
 
 def _by_type(interactions: Interactions, kind: Int32s) -> Float32s:

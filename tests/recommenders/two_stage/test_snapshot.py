@@ -19,6 +19,7 @@ from atelier.recommenders.two_stage.snapshot import (
     follow_graph,
     moment_after,
     projected,
+    repurchase_rate,
     snapshot,
 )
 from tests.recommenders.two_stage.worlds import AGES, CHANNELS, ROWS, groups, inputs, interactions
@@ -70,6 +71,32 @@ def test_repurchase_is_smoothed_by_the_mean(seen: Snapshot) -> None:
     np.testing.assert_allclose(seen.repurchase, [5 / 22, 0.2, 4 / 21, 4 / 21, 4 / 21, 0.2], rtol=1e-6)
     dress, shirt = 12 / 22, 10 / 22
     np.testing.assert_allclose(seen.type_repurchase, [dress, dress, dress, shirt, shirt, np.nan], rtol=1e-6)
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(1, 4)), min_size=1, max_size=40),
+    groups=st.lists(st.integers(-1, 2), min_size=3, max_size=3),
+)
+def test_repurchase_equals_the_slow_version(rows: list[tuple[int, int, int]], groups: list[int]) -> None:
+    frame = pd.DataFrame(
+        {
+            "customer_id": [f"u{customer}" for customer, _, _ in rows],
+            "article_id": [f"a{article}" for _, article, _ in rows],
+            "occurred_at": [pd.Timestamp(2020, 3, number, article) for _, article, number in rows],
+        }
+    )
+    known = Interactions.from_frame(frame).aligned(article_ids=IdMap.from_values(["a0", "a1", "a2"]))
+    days: dict[tuple[int, int], set[int]] = {}
+    for customer, article, number in rows:
+        if groups[article] >= 0:
+            days.setdefault((customer, groups[article]), set()).add(number)
+    mean = sum(len(each) > 1 for each in days.values()) / max(len(days), 1)
+    expected = []
+    for group in range(3):
+        mine = [each for (_, theirs), each in days.items() if theirs == group]
+        expected.append((sum(len(each) > 1 for each in mine) + 20 * mean) / (len(mine) + 20))
+    found = repurchase_rate(known, np.array(groups, np.int32)[known.articles], 3)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_the_graph_follows_time(seen: Snapshot) -> None:
