@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from atelier.arrays import distinct_values
 from atelier.errors import AtelierError, BundleError, UnknownIdentifier
 from atelier.frames import decoded, is_frame, is_text, read, require, warn_nothing_in_common, whole
 
@@ -181,7 +182,7 @@ class IdMap:
         dictionary, indices = factorise(ids, what)
         codes: Codes = (self._bisected if FEW * len(dictionary) < len(self) else self._hashed)(dictionary)[indices]
         if unknown == "raise" and (codes < 0).any():
-            missing = np.unique(indices[codes < 0])
+            missing = distinct_values(indices[codes < 0])
             names = sorted(dictionary.take(pa.array(missing)).to_pylist())
             raise UnknownIdentifier(
                 f"{len(names):,} unknown {what}{'s' * (len(names) > 1)}: {preview(names, len(names))}"

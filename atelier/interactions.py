@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from atelier.arrays import distinct_values
 from atelier.errors import AtelierError, UnknownIdentifier
 from atelier.frames import (
     categories,
@@ -271,7 +272,7 @@ def _categories(values: Any, name: str, *, nulls: bool = False) -> "pd.Categoric
     array = _channels(values, name) if nulls else categories(values, name, InteractionsError)
     texts = array.dictionary.cast(pa.large_string()).to_pylist()
     codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    names = sorted({texts[code] for code in np.unique(codes[codes >= 0])})
+    names = sorted({texts[code] for code in distinct_values(codes[codes >= 0])})
     place = np.array([names.index(text) if text in names else -1 for text in texts] + [-1], dtype=np.int64)
     return pd.Categorical.from_codes(place[codes], categories=pd.Index(names, dtype=object))
 

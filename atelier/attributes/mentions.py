@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.sparse import csr_array
 
-from atelier.arrays import Int64s, Mask
+from atelier.arrays import Int64s, Mask, distinct_values
 from atelier.articles.errors import ArticlesError
 from atelier.articles.table import Articles
 from atelier.attributes.labels import Heads
@@ -281,7 +281,7 @@ class ValueNames:
         Returns:
             bool ``csr_array [texts, classes]``.
         """
-        found = [self._matches(words, length) for length in np.unique(self.lengths).tolist()]
+        found = [self._matches(words, length) for length in distinct_values(self.lengths).tolist()]
         names, places = (
             np.concatenate([each[part] for each in found]) if found else np.zeros(0, np.int64) for part in (0, 1)
         )

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from atelier.arrays import distinct_values
 from atelier.frames import read
 from atelier.metrics.encoding import (
     TRAIN_KINDS,
@@ -88,7 +89,7 @@ def customers_with_history(train: Any, train_kinds: Sequence[str] | None = TRAIN
         MetricsError: a column is missing or an identifier null.
     """
     found = pairs(train, train_kinds, "train", "train_kinds").customers
-    present = Coded(np.arange(len(found.values)), found.values.take(pa.array(np.unique(found.codes))))
+    present = Coded(np.arange(len(found.values)), found.values.take(pa.array(distinct_values(found.codes))))
     return [str(name) for name in universe(present).to_pylist()]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from atelier.arrays import distinct_values
 from atelier.metrics.encoding import Floats, Ints, MetricsError, Universe, coded, column, identifiers, universe
 
 COLUMNS = ("metric", "k", "model", "baseline", "difference", "standard_error", "p_value", "p_holm", "customers")
@@ -77,10 +78,10 @@ def _matrices(values: Mapping[str, Any], customers: Iterable[Any] | None) -> tup
         chosen = identifiers(customers)
         chosen.warn_strangers(ids, "the customers of the models")
         wanted = chosen.within(ids)
-        ids = Universe(ids.take(np.unique(wanted[wanted >= 0])), ids.form, ids.what)
+        ids = Universe(ids.take(distinct_values(wanted[wanted >= 0])), ids.form, ids.what)
     keys = {model: np.asarray(column(frame, "k", model), np.int64) * len(metrics) for model, frame in values.items()}
     keys = {model: key + what[model].within(metrics) for model, key in keys.items()}
-    distinct = np.unique(np.concatenate(list(keys.values()))) if keys else np.empty(0, np.int64)
+    distinct = distinct_values(np.concatenate(list(keys.values()))) if keys else np.empty(0, np.int64)
     tables = {}
     for model, frame in values.items():
         # The last row takes the customers who are not compared (code −1).

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from atelier.arrays import Float64s, Int64s
+from atelier.arrays import Float64s, Int64s, distinct_values
 from atelier.articles.table import Articles
 from atelier.devices import own_random_state
 from atelier.errors import AtelierError
@@ -214,7 +214,7 @@ class OutfitModel:
         """Articles of each family, drawn by popularity: int64 [families, :data:`REFERENCES`]."""
         fitted = self.fitted
         families, weights = fitted.inputs.families, fitted.counted.frequency + ABSENT
-        draw, kinds = FamilyDraw(families, weights.astype(np.float64)), np.unique(families)
+        draw, kinds = FamilyDraw(families, weights.astype(np.float64)), distinct_values(families)
         table = np.zeros((int(kinds.max()) + 1, REFERENCES), np.int64)
         table[kinds] = draw(kinds, REFERENCES, np.random.default_rng([self.config.seed, 2]))
         return table

@@ -15,7 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 from pydantic import BaseModel, ConfigDict, Field
 
-from atelier.arrays import Float64s, Int64s, Mask
+from atelier.arrays import Float64s, Int64s, Mask, distinct_values
 from atelier.outfits.article_inputs import UNKNOWN
 from atelier.outfits.compatibility import REFERENCES, OutfitModel
 from atelier.outfits.feedback import rejected_pairs
@@ -97,7 +97,7 @@ def complete_looks(
     scores = model.pair_scores()
     parts = [
         _of_family(scores, family, _companions(joint, family, config), families, chosen, apart)
-        for family in np.unique(families)  # a loop over families, of which there are dozens
+        for family in distinct_values(families)  # a loop over families, of which there are dozens
     ]
     parts = [part for part in parts if len(part)]
     columns = ["article", "complement", "score"]
@@ -108,7 +108,7 @@ def complete_looks(
 def _candidates(offered: Mask, families: Int64s, frequency: Int64s, most: int) -> Mask:
     """Which articles are compared: of each family half those in most outfits, half spread evenly over the others."""
     chosen: Mask = offered & (families != UNKNOWN)
-    for family in np.unique(families[chosen]):  # a loop over families
+    for family in distinct_values(families[chosen]):  # a loop over families
         rows = np.flatnonzero(chosen & (families == family))
         if len(rows) > most:
             order = rows[np.argsort(-frequency[rows], kind="stable")]

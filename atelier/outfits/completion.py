@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from atelier.arrays import Float64s, Int64s
+from atelier.arrays import Float64s, Int64s, distinct_values
 from atelier.errors import UnknownIdentifier
 from atelier.ids import IdMap, preview
 from atelier.outfits.article_inputs import UNKNOWN
@@ -150,7 +150,7 @@ def ranked(model: OutfitModel, outfit: Int64s, pool: Int64s) -> tuple[Int64s, Fl
     usable = (families[pool] != UNKNOWN) & ~np.isin(families[pool], families[outfit])
     left = np.setdiff1d(pool[usable], forbidden(model.fitted.rejected, outfit))
     scorer, scores = model.comparable_scorer(), np.empty(len(left))
-    for family in np.unique(families[left]):  # a loop over families: a row of scores is about one of them
+    for family in distinct_values(families[left]):  # a loop over families: a row of scores is about one of them
         rows = np.flatnonzero(families[left] == family)
         scores[rows] = scorer(outfit[None, :], left[rows][None, :])[0]
     names = model.fitted.articles.names

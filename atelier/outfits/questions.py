@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atelier.arrays import Float64s, Int64s, Mask
+from atelier.arrays import Float64s, Int64s, Mask, distinct_values
 from atelier.outfits.names import Draw
 from atelier.outfits.outfits import Outfits, OutfitsError
 from atelier.search.ragged import place_in_row
@@ -149,7 +149,7 @@ def _wrong_answers(
     with np.errstate(divide="ignore"):
         logs = np.log(weights)
     of_truth = groups[truth.candidates[:, 0]]
-    for group in np.unique(of_truth):  # a loop over families, of which there are dozens
+    for group in distinct_values(of_truth):  # a loop over families, of which there are dozens
         rows, articles = np.flatnonzero(of_truth == group), np.flatnonzero(groups == group)
         for part in np.array_split(rows, max(1, len(rows) * len(articles) // 4_000_000)):
             noisy = logs[articles] + random.gumbel(size=(len(part), len(articles)))

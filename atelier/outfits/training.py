@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from atelier.arrays import Float32s, Int64s, Mask
+from atelier.arrays import Float32s, Int64s, Mask, distinct_values
 from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop
 from atelier.outfits.config import OutfitConfig
 from atelier.outfits.feedback import Feedback
@@ -259,7 +259,7 @@ def similar_articles(vectors: Float32s, families: Int64s, known: Mask, count: in
     lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     unit = vectors / lengths
     found = np.repeat(np.arange(len(families))[:, None], count, axis=1)
-    for family in np.unique(families):  # a loop over families, of which there are dozens
+    for family in distinct_values(families):  # a loop over families, of which there are dozens
         rows, pool = np.flatnonzero(families == family), np.flatnonzero((families == family) & known)
         near = unit[rows] @ unit[pool].T
         near[rows[:, None] == pool[None, :]] = -np.inf

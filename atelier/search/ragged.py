@@ -13,6 +13,8 @@ from scipy import sparse
 
 from atelier.ids import Codes
 
+FEW = 4
+"""Where rows have more than this many times as many pairs as are kept, the others are left out before sorting."""
 Indices = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -119,9 +121,28 @@ def best(rows: Indices, codes: Codes, scores: Scores, n: int, k: int) -> Ranked:
         n: number of rows.
         k: length of the lists.
     """
+    if len(rows) > FEW * n * k and not np.isnan(scores).any():
+        kept = _as_good_as_the_kth(rows, scores, n, k)
+        rows, codes, scores = rows[kept], codes[kept], scores[kept]
     order = np.lexsort((codes, -scores, rows))
     rows, codes, scores = rows[order], codes[order], scores[order]
     return padded(Pairs(rows, codes), scores, n, k)
+
+
+def _as_good_as_the_kth(rows: Indices, scores: Scores, n: int, k: int) -> Mask:
+    """Which pairs have a score that is not below their row's ``k``-th best.
+
+    Sorting numbers alone is many times as fast as sorting where pairs go. A number holds the row in its upper half and
+    in its lower half the score's bits, arranged so that the best score is the smallest number.
+    """
+    bits = (scores.astype(np.float32) + np.float32(0)).view(np.uint32)  # −0 becomes 0
+    falling = np.where(bits >> 31, bits, ~bits & np.uint32(0x7FFFFFFF))
+    keys = (rows.astype(np.uint64) << np.uint64(32)) | falling
+    counts = np.bincount(rows, minlength=n)
+    places = np.cumsum(counts) - counts + np.minimum(counts, k) - 1
+    worst = np.sort(keys)[np.maximum(places, 0)]
+    kept: Mask = keys <= worst[rows]
+    return kept
 
 
 def padded(pairs: Pairs, scores: Scores, n: int, k: int) -> Ranked:

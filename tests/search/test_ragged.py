@@ -3,9 +3,11 @@
 import tracemalloc
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from atelier.search import ragged
 from atelier.search.ragged import Pairs, RaggedLists, best, first_of_order, padded, without
 
 ROWS, ARTICLES = 4, 7
@@ -55,6 +57,23 @@ def test_best_sorts_by_score_then_article(listed: set[tuple[int, int]], k: int, 
     for row, found in enumerate(unpadded(ranked.codes)):
         assert found == sorted((code for r, code in listed if r == row), key=lambda code: (-(code % 3), code))[:k]
         assert ranked.scores[row, : len(found)].tolist() == [code % 3 for code in found]
+
+
+SCORES = st.sampled_from([-np.inf, -3.5, -1e-30, -0.0, 0.0, 1e-30, 2.0, 2.0000002, 7.0, np.inf, np.nan])
+
+
+@settings(max_examples=100)
+@given(st.lists(st.tuples(st.integers(0, ROWS - 1), SCORES), min_size=1, max_size=40), st.integers(1, 3))
+def test_leaving_pairs_out_before_sorting_changes_nothing(listed: list[tuple[int, float]], k: int) -> None:
+    rows, scores = np.array([row for row, _ in listed], np.int64), np.array([s for _, s in listed], np.float32)
+    codes = np.arange(len(rows), dtype=np.int32)[::-1].copy()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ragged, "FEW", 0)
+        some = best(rows, codes, scores, ROWS, k)
+        patch.setattr(ragged, "FEW", 1_000)
+        everything = best(rows, codes, scores, ROWS, k)
+    np.testing.assert_array_equal(some.codes, everything.codes)
+    np.testing.assert_array_equal(some.scores, everything.scores)
 
 
 @settings(max_examples=50)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
+from atelier.arrays import distinct_values
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue
 from atelier.devices import own_random_state
@@ -69,7 +70,7 @@ class Hybrid(ContentRecommender[HybridConfig]):
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
         self._warn_of_defaults(train)
         n_articles = len(self.article_ids)
-        config = self.config.sized(len(np.unique(train.articles)))
+        config = self.config.sized(len(distinct_values(train.articles)))
         content = self._content(catalogue)
         attributes = attribute_matrix(customers, config.customer_attributes, train.customer_ids)
         random = torch.Generator().manual_seed(config.seed)

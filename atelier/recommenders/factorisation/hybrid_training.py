@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from atelier.arrays import distinct_values
 from atelier.catalogue import Catalogue
 from atelier.devices import autocast, copied
 from atelier.ids import Codes
@@ -101,7 +102,7 @@ def held_out_split(customers: npt.NDArray[np.integer], share: float, seed: int) 
         share: of the distinct customers, rounded down.
         seed: decides who.
     """
-    distinct = np.unique(customers)
+    distinct = distinct_values(customers)
     chosen = np.random.default_rng([seed, 0]).permutation(distinct)[: int(share * len(distinct))]
     return np.isin(customers, chosen)
 

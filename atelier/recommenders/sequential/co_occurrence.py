@@ -27,7 +27,7 @@ from scipy.sparse import coo_matrix, csr_matrix
 from atelier.bundles import Array
 from atelier.recommenders.training_data.sequences import Histories
 from atelier.search.exact import ExactTopK
-from atelier.search.ragged import Indices, Pairs, Ranked, Scores, best, cuts, without
+from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, Scores, best, cuts, without
 
 WINDOW = 5
 """Places within which two interactions of one history are counted as a pair."""
@@ -208,10 +208,8 @@ def _runs(rows: Indices) -> tuple[Indices, Indices]:
 def _candidates(listed: Ranked, named: coo_matrix) -> Pairs:
     """All pairs that are listed or named by counts, in order, each once."""
     rows, places = np.nonzero(listed.codes >= 0)
-    articles = named.shape[1]
-    of_counts = named.row.astype(np.int64) * articles + named.col
-    distinct = np.unique(np.concatenate([rows * articles + listed.codes[rows, places], of_counts]))
-    return Pairs(distinct // articles, (distinct % articles).astype(np.int32))
+    both = np.concatenate([rows, named.row]), np.concatenate([listed.codes[rows, places], named.col])
+    return RaggedLists.distinct(*both, named.shape).of(np.arange(named.shape[0]))
 
 
 def entries(matrix: csr_matrix, pairs: Pairs) -> Scores:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from atelier.arrays import distinct_values
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue
 from atelier.devices import own_random_state
@@ -106,7 +107,7 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
     # Learning
 
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
-        factors = self._factors(len(np.unique(train.articles)))
+        factors = self._factors(len(distinct_values(train.articles)))
         histories = self._histories(train)
         space = AttributeSpace.fit(customers, self.config.customer_columns, train.customer_ids)
         attributes = space.matrix(customers, train.customer_ids)
@@ -140,7 +141,7 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         before, articles, whose = examples.choices(MOST_CHOICES, self.config.history)
         if not len(articles):
             return {}
-        codes = np.unique(histories.articles)
+        codes = distinct_values(histories.articles)
         customers = self._encoded(before, _rows_of(own, whose))
         search = self.exact_search(self.article_vectors(codes), codes)
         weights = fitted(near(examples.histories, n, neighbours), Choices(before, articles, customers), search)

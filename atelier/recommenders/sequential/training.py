@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from atelier.arrays import distinct_values
 from atelier.devices import autocast, copied
 from atelier.ids import Codes
 from atelier.nn.article_network import ArticleNetwork
@@ -163,7 +164,7 @@ class ArticlesInUse:
     """
 
     def __init__(self, network: ArticleNetwork, read: Sequence[npt.NDArray[Any]]) -> None:
-        self.distinct = np.unique(np.concatenate([np.ravel(each) for each in read])).astype(np.int64)
+        self.distinct = distinct_values(np.concatenate([np.ravel(each) for each in read])).astype(np.int64)
         self._network, self.embedded = network, network.embedded(torch.from_numpy(self.distinct))
 
     def places(self, articles: npt.NDArray[Any]) -> Indices:

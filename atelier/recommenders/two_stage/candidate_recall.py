@@ -6,7 +6,7 @@ What belongs here: recall of candidates and the oracle. What does not: the metri
 import numpy as np
 import pandas as pd
 
-from atelier.arrays import Mask
+from atelier.arrays import Mask, distinct_values
 from atelier.ids import IdMap
 from atelier.interactions import Interactions
 from atelier.recommenders.two_stage.candidates import Candidates
@@ -33,7 +33,7 @@ def candidate_recall(moment: Moment, truth: Interactions, customer_ids: IdMap, a
         share of the distinct articles that they chose), ``oracle`` (MAP@12 of a list that begins with the hits),
         ``candidates`` (how many there are).
     """
-    pairs = np.unique(truth.customers.astype(np.int64) * len(truth.article_ids) + truth.articles)
+    pairs = distinct_values(truth.customers.astype(np.int64) * len(truth.article_ids) + truth.articles)
     who, what = np.divmod(pairs, max(len(truth.article_ids), 1))
     relevant = np.bincount(who, minlength=len(truth.customer_ids))
     place = customer_ids.encode(truth.customer_ids.values, unknown="minus_one")

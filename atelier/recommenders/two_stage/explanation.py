@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from atelier.arrays import Float32s, Float64s, Mask
+from atelier.arrays import Float32s, Float64s, Mask, distinct_values
 from atelier.ids import IdMap, column
 from atelier.recommenders.customer_profiles import CustomerProfiles
 from atelier.recommenders.explanations import places_of
@@ -62,7 +62,7 @@ def explain(parts: ListParts, known: CustomerProfiles, recs: Any, most: int) -> 
     places = places_of(known, recs)
     n = len(parts.article_ids)
     wanted = np.where(places >= 0, places * n + codes, -1)
-    customers = np.unique(places[places >= 0])
+    customers = distinct_values(places[places >= 0])
     found = _found(parts, customers[parts.moment.ranks_for(customers)], wanted)
     made = _reasons(parts, found, most)
     order = np.argsort(found.keys)

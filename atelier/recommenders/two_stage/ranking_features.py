@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from atelier.arrays import Float32s, Mask
+from atelier.arrays import Float32s, Mask, distinct_values
 from atelier.ids import Codes
 from atelier.recommenders.two_stage.candidates import Candidates
 from atelier.recommenders.two_stage.histories import Histories, Owned, Rows, days_between, mean_by
@@ -149,11 +149,11 @@ class _Pairs:
         """How active the customer is."""
         n, owner = self.history.customers, self.history.owner
         yield "customer_times", self.total[self.owner].astype(np.float32)
-        distinct = np.unique(owner * self.n + self.history.codes) // self.n
+        distinct = distinct_values(owner * self.n + self.history.codes) // self.n
         yield "customer_articles", np.bincount(distinct, minlength=n)[self.owner].astype(np.float32)
         yield "customer_days", _extreme(owner, self.back, n, np.fmin)[self.owner]
         yield "customer_since", _extreme(owner, self.back, n, np.fmax)[self.owner]
-        active = np.unique(owner * np.int64(1 << 20) + self.day) >> 20
+        active = distinct_values(owner * np.int64(1 << 20) + self.day) >> 20
         yield "customer_active_days", np.bincount(active, minlength=n)[self.owner].astype(np.float32)
 
     def popularity(self) -> Named:

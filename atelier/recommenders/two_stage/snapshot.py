@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 
-from atelier.arrays import Float32s, Float64s, Int32s, Mask
+from atelier.arrays import Float32s, Float64s, Int32s, Mask, distinct_values
 from atelier.bundles import Array
 from atelier.catalogue import Catalogue
 from atelier.ids import Codes, IdMap
@@ -368,7 +368,7 @@ def follow_counts(interactions: Interactions, recent: Array) -> tuple[coo_matrix
     total = csr_matrix((n, n), dtype=np.float32)
     for edges in _edges(customers, codes, times, undated=not interactions.dated, n=n):
         total = total + edges
-    return total.tocoo(), np.bincount(np.unique(customers * n + codes) % n, minlength=n)
+    return total.tocoo(), np.bincount(distinct_values(customers * n + codes) % n, minlength=n)
 
 
 def _edges(customers: Indices, codes: Codes, times: Indices, *, undated: bool, n: int) -> Iterator[csr_matrix]:
@@ -390,7 +390,7 @@ def _edges(customers: Indices, codes: Codes, times: Indices, *, undated: bool, n
         follows &= codes[left] != codes[right]
         left, right = left[follows], right[follows]
         keys = (customers[left] - first) * np.int64(n) * n + codes[left].astype(np.int64) * n + codes[right]
-        pairs = np.unique(keys) % (np.int64(n) * n)
+        pairs = distinct_values(keys) % (np.int64(n) * n)
         ones = np.ones(len(pairs), dtype=np.float32)
         yield csr_matrix((ones, (pairs // n, pairs % n)), shape=(n, n))
 

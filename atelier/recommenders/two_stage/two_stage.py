@@ -28,7 +28,7 @@ import pandas as pd
 import pyarrow as pa
 from scipy.special import expit
 
-from atelier.arrays import Float32s, Float64s
+from atelier.arrays import Float32s, Float64s, distinct_values
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue
 from atelier.errors import BundleError
@@ -94,7 +94,7 @@ class TwoStage(Recommender[TwoStageConfig]):
             return groups
         new, chosen = self.in_stock & self.ranked, past.rows.articles
         new[chosen[past.oldest(self.config)]] = False
-        return groups.with_nearest(np.unique(chosen), new, self.config.per_article)
+        return groups.with_nearest(distinct_values(chosen), new, self.config.per_article)
 
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
         return self._fit_with_returns(train, train, catalogue, customers)
@@ -170,7 +170,7 @@ class TwoStage(Recommender[TwoStageConfig]):
         if not len(known) or not label.any():
             return nothing
         then, _ = moment(known, day.as_of, situation, np.ones(len(self.article_ids), dtype=bool), self.device)
-        rows = self._learned_from(known, np.unique(train.customers[label]))
+        rows = self._learned_from(known, distinct_values(train.customers[label]))
         if day is newest:
             regulars = rows[then.inputs.histories.lengths[rows] > 0]
             truth = train.rows(label & np.isin(train.customers, regulars))

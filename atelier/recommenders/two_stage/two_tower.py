@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from atelier.arrays import Float32s
+from atelier.arrays import Float32s, distinct_values
 from atelier.bundles import Array, under
 from atelier.catalogue import Catalogue
 from atelier.devices import copied, own_random_state
@@ -170,7 +170,7 @@ class TowerLists:
         """Lists of at most ``SAMPLE`` of the rows, by a seeded choice."""
         random = np.random.default_rng(config.seed)
         chosen = np.sort(random.permutation(rows)[:SAMPLE])
-        known, mine = np.unique(train.articles), train.articles[chosen][:, None]
+        known, mine = distinct_values(train.articles), train.articles[chosen][:, None]
         if len(known) == 1:
             return cls(chosen, place[chosen], mine.astype(np.int64))
         drawn = random.integers(len(known) - 1, size=(len(chosen), LISTED))
@@ -233,7 +233,7 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
         groups = ArticleGroups.of_catalogue(catalogue, self.article_ids, config.content_length, config.seed)
         if config.reads_content and not groups.content.any():
             warnings.warn("two_tower was given no article vectors: it learns embeddings only", stacklevel=4)
-        trained_on = IdMap.from_values(train.customer_ids.take(np.unique(train.customers)))
+        trained_on = IdMap.from_values(train.customer_ids.take(distinct_values(train.customers)))
         space = AttributeSpace.fit(customers, config.customer_attributes, trained_on)
         attributes = space.matrix(customers, train.customer_ids)
         towers = self._towers(groups.content, attributes.shape[1])
@@ -258,7 +258,7 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
         rows = np.flatnonzero(~away)
         often = torch.from_numpy(np.bincount(train.articles, minlength=len(self.article_ids)) / len(train)).float()
         often = often.to(self.torch_device)
-        sold, random = np.unique(train.articles).astype(np.int64), np.random.default_rng(config.seed)
+        sold, random = distinct_values(train.articles).astype(np.int64), np.random.default_rng(config.seed)
         adam = torch.optim.Adam(towers.parameters(), config.learning_rate, fused=True)
         passes = Passes(lambda: _parts(random.permutation(rows)[: config.epoch_positives], config.batch_size))
 
