@@ -22,6 +22,8 @@ from resources.compute import Compute
 if TYPE_CHECKING:
     from atelier.attributes.encoding import EncodedArticles
     from atelier.attributes.labels import Heads
+    from atelier.attributes.network.joint_training import JointTraining
+    from atelier.attributes.network.per_attribute_training import PerAttributeTraining
 
 # As many photographs, product types and attributes as published, and as many labels missing: 13 to 99% (at 99.9% of
 # 105,000 articles no value would have the 500 labels that it needs). Numbers of words, brands and classes are ours.
@@ -78,8 +80,10 @@ def measure(
     return costs
 
 
-def cost(config: AttributeConfig, articles: int, steps: int, compute: Compute) -> Cost:
-    """Time steps in this process."""
+def prepared(
+    config: AttributeConfig, articles: int, compute: Compute
+) -> "tuple[JointTraining | PerAttributeTraining, int]":
+    """A network in training on synthetic articles, and how many labels they have."""
     import torch
 
     from atelier.attributes.network.architecture import AttributeNetwork, Sizes
@@ -94,7 +98,16 @@ def cost(config: AttributeConfig, articles: int, steps: int, compute: Compute) -
     labelled = targets >= 0
     rows = torch.from_numpy(np.flatnonzero(labelled.any(axis=1))).to(device)
     feed = ArticleBatches(encoded, network, device)
-    training = TRAINERS[config.training](network, feed, torch.from_numpy(targets).to(device), heads, config, rows)
+    train = TRAINERS[config.training]
+    return train(network, feed, torch.from_numpy(targets).to(device), heads, config, rows), int(labelled.sum())
+
+
+def cost(config: AttributeConfig, articles: int, steps: int, compute: Compute) -> Cost:
+    """Time steps in this process."""
+    import torch
+
+    training, labels = prepared(config, articles, compute)
+    device = compute.torch_device()
     epoch = training.steps_per_epoch
     before, times = peak_memory(), []
     for _ in range(steps + WARM_UP):
@@ -104,7 +117,7 @@ def cost(config: AttributeConfig, articles: int, steps: int, compute: Compute) -
     seconds, busy = np.diff(times, axis=0)[WARM_UP - 1 :].mean(axis=0).tolist()
     gpu = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
     before, peak = (int(mib * 2**20) for mib in (before, peak_memory()))
-    return Cost(config.training, config.batch_size, steps, seconds, busy, epoch, int(labelled.sum()), before, peak, gpu)
+    return Cost(config.training, config.batch_size, steps, seconds, busy, epoch, labels, before, peak, gpu)
 
 
 def synthetic(articles: int, tokens: int) -> "tuple[EncodedArticles, npt.NDArray[np.int64], Heads]":

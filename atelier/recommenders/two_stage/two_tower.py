@@ -131,7 +131,8 @@ class Towers(nn.Module):
 
     def articles(self, codes: Tensor) -> Tensor:
         """The vectors of articles, int64 [n] → [n, factors]."""
-        known = torch.cat([cast(Tensor, self.content)[codes], functional.embedding(codes, self.embedding)], dim=1)
+        own = functional.embedding(codes, self.embedding, sparse=True)
+        known = torch.cat([cast(Tensor, self.content)[codes], own], dim=1)
         return cast(Tensor, self.article(known))
 
     def customers(self, seen: Seen) -> Tensor:
@@ -142,7 +143,7 @@ class Towers(nn.Module):
         )
         content = cast(Tensor, self.content)
         means = [
-            functional.embedding_bag(codes, table, starts, mode="mean")
+            functional.embedding_bag(codes, table, starts, mode="mean", sparse=table is self.embedding)
             for table in (content, self.embedding)
             if table.shape[1]
         ]
@@ -259,7 +260,10 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
         often = torch.from_numpy(np.bincount(train.articles, minlength=len(self.article_ids)) / len(train)).float()
         often = often.to(self.torch_device)
         sold, random = distinct_values(train.articles).astype(np.int64), np.random.default_rng(config.seed)
-        adam = torch.optim.Adam(towers.parameters(), config.learning_rate, fused=True)
+        dense = [weight for weight in towers.parameters() if weight is not towers.embedding]
+        adam = torch.optim.Adam(dense, config.learning_rate, fused=True)
+        # Nearly all weights of a large catalogue are what is learned of each article, and a batch moves few of them.
+        rows_adam = torch.optim.SparseAdam([towers.embedding], config.learning_rate) if config.embedding else None
         passes = Passes(lambda: _parts(random.permutation(rows)[: config.epoch_positives], config.batch_size))
 
         def step() -> StepLoss:
@@ -273,9 +277,11 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
                 drawn = sold[random.integers(0, len(sold), (len(chosen), config.ranking_negatives))]
                 others = towers.articles(copied(torch.from_numpy(drawn), self.torch_device).flatten())
                 loss = loss + ranking_loss(towers.ranking, customers, articles, others)
-            adam.zero_grad(set_to_none=True)
+            towers.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             adam.step()
+            if rows_adam is not None:
+                rows_adam.step()  # type: ignore[no-untyped-call]
             return StepLoss(loss.detach())
 
         every = len(_parts(rows[: config.epoch_positives], config.batch_size))
@@ -296,7 +302,7 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
                 "two_tower: fitting",
                 towers,
                 step,
-                {"random": random, "passes": passes, "adam": adam},
+                {"random": random, "passes": passes, "adam": adam, **({"rows": rows_adam} if rows_adam else {})},
                 self.torch_device,
                 steps=config.max_epochs * every,
                 every=every,
