@@ -108,10 +108,7 @@ def fits(options: argparse.Namespace) -> Iterable[tuple[str, Callable[[], object
     catalogue = Catalogue.from_frames(pd.DataFrame({"article_id": names}), content)
     for what, (name, settings) in FITS.items():
         if what in options.only:
-            yield (
-                f"{what}, fit",
-                lambda name=name, settings=settings: recommenders.build(name, **settings).fit(train, catalogue),
-            )
+            yield f"{what}, fit", partial(fit, name, settings, train, catalogue)
 
 
 def trainings(options: argparse.Namespace) -> Iterable[tuple[str, Callable[[], object]]]:

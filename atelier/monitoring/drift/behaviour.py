@@ -121,4 +121,4 @@ def _familiar(today: pd.DataFrame, recent: pd.DataFrame) -> Rows:
 
 
 def _known(pairs: pd.DataFrame, recent: pd.DataFrame, column: str) -> "pd.Series[bool]":
-    return pairs[column].drop_duplicates().isin(recent[column])
+    return pairs[column].drop_duplicates().isin(recent[column].unique())

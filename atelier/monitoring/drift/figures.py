@@ -189,9 +189,10 @@ def _differ(after: "pd.Series[Any]", before: "pd.Series[Any]") -> NDArray[np.boo
 
 def unknown_levels(what: str, today: "pd.Series[Any]", yesterday: "pd.Series[Any]") -> Rows:
     """The share of rows whose level did not exist yesterday, and of yesterday's rows whose level is gone."""
+    # pandas goes through the texts that it looks among one by one: there are few distinct ones.
     return [
-        *share_of(f"{what} that are new", ~today.isin(yesterday)),
-        *share_of(f"{what} that are gone", ~yesterday.isin(today)),
+        *share_of(f"{what} that are new", ~today.isin(yesterday.unique())),
+        *share_of(f"{what} that are gone", ~yesterday.isin(today.unique())),
     ]
 
 
