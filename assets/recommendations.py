@@ -39,8 +39,8 @@ class RecommendationsConfig(dg.Config):
         judged_sample: how many customers get the lists of every model, for evaluation; chosen by a fixed hash.
         exclude_seen: whether the served lists leave out what the customer purchased.
         explained_ranks: how many of the first ranks of a list get reasons; 0: none.
-        explained_sample: how many customers of the judged sample get reasons in lists that are not served, by the same
-            hash. Served lists have reasons for all customers.
+        explained_sample: how many customers of the judged sample get reasons in lists of a model that is not served, by
+            the same hash. Served lists have reasons for all customers, those under the other policy for nobody.
     """
 
     k: int = 30
@@ -126,7 +126,7 @@ class _Lists:
     ) -> "pa.RecordBatchReader":
         """Lists under the served policy for ``customers``, under the other policy for ``sample``.
 
-        Reasons are made for served lists, and of the others for those of the customers ``explained``.
+        Reasons are made under the served policy alone: for all if the model is served, else for ``explained``.
         """
         import pyarrow as pa
 
@@ -144,7 +144,8 @@ class _Lists:
         for exclude_seen, group in ((self._exclude_seen, customers), (not self._exclude_seen, sample)):
             seen, policy = "excluded" if exclude_seen else "allowed", exclude_seen == self._exclude_seen
             served = self._serves and policy
-            chosen = group["customer_id"].isin((group if served else explained)["customer_id"])
+            told = group if served else explained if policy else group.iloc[:0]
+            chosen = group["customer_id"].isin(told["customer_id"])
             for with_reasons, some in ((True, group[chosen]), (False, group[~chosen])):
                 for batch in self._lists.lists(some, exclude_seen, with_reasons=with_reasons) if len(some) else ():
                     if policy:

@@ -72,10 +72,13 @@ class Stage:
     first: date
     last: date | None = None
 
-    def command(self, folder: Path, share: float, epochs: int | None = None) -> list[str | Path]:
+    def command(
+        self, folder: Path, share: float, epochs: int | None = None, *, again: bool = False
+    ) -> list[str | Path]:
         """The process that does it."""
         options = {"share": share, "first": self.first, "last": self.last, "epochs": epochs}
         given = [f"--{name}={value}" for name, value in options.items() if value is not None]
+        given += ["--again"] if again else []
         return [sys.executable, "-m", "benchmarks.full_size_job", folder, self.job, *given]
 
 
@@ -132,7 +135,7 @@ class Attempt:
         return cls(uses=uses, **told)
 
 
-def run(folder: Path, stage: Stage, share: float, epochs: int | None) -> None:
+def run(folder: Path, stage: Stage, share: float, epochs: int | None, *, again: bool = False) -> None:
     """Run a stage and watch its processes; the attempt is kept in the folder.
 
     Raises:
@@ -141,7 +144,7 @@ def run(folder: Path, stage: Stage, share: float, epochs: int | None) -> None:
     environment = os.environ | {"DAGSTER_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1"}
     folder.mkdir(parents=True, exist_ok=True)
     log, watch, load = folder / f"{stage.name}.log", Watch(), os.getloadavg()[0]
-    command, began = stage.command(folder, share, epochs), time.time()
+    command, began = stage.command(folder, share, epochs, again=again), time.time()
     process = start(command, REPOSITORY, environment, log)
     attempt = Attempt(share, stage.name, began, began, process.pid, load, epochs, watch.uses)
 
@@ -202,8 +205,10 @@ def _steps(folder: Path, attempt: Attempt) -> list[Row]:
     return rows
 
 
-def measure(root: Path, share: float, names: Sequence[str], epochs: int | None = None) -> None:
+def measure(root: Path, share: float, names: Sequence[str], epochs: int | None = None, *, again: bool = False) -> None:
     """Run the stages that are not complete yet, one after the other.
+
+    With ``again`` all of them are run, whole, and the figures that there are of them go.
 
     Raises:
         CalledProcessError: a stage failed.
@@ -212,13 +217,17 @@ def measure(root: Path, share: float, names: Sequence[str], epochs: int | None =
     running = folder / "running.json"
     if running.exists():
         _keep(file, folder, running, complete=False)
+    if again:
+        others = [row for row in read(file) if (row.share, row.stage) not in {(share, name) for name in names}]
+        file.unlink(missing_ok=True)
+        append(file, others)
     done = {(row.share, row.stage) for row in read(file) if row.step == WHOLE and row.complete}
     for name in names:
         if (share, name) in done:
             continue
         print(f"{time.strftime('%H:%M:%S')} {name} of {share:.0%}", flush=True)
         try:
-            run(folder, stages()[name], share, epochs)
+            run(folder, stages()[name], share, epochs, again=again)
         except subprocess.CalledProcessError:
             _keep(file, folder, running, complete=False)
             raise
@@ -256,11 +265,12 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--share", type=float, help="of the full size; without it the tables are printed again")
     parser.add_argument("--stages", nargs="+", choices=tuple(stages()), default=list(stages()))
     parser.add_argument("--epochs", type=int, help="of hybrid and transformer, at most; by default as they are set")
+    parser.add_argument("--again", action="store_true", help="run whole stages again, and forget their figures")
     parser.add_argument("--plot", type=Path, help="where the plot of the first day by share is written")
     options = parser.parse_args(given)
     if options.share is not None:
         names = [name for name in stages() if name in options.stages]
-        measure(options.folder, options.share, names, options.epochs)
+        measure(options.folder, options.share, names, options.epochs, again=options.again)
     rows = summed(read(options.folder / "figures.jsonl"))
     print(report(rows))
     if options.plot:

@@ -79,7 +79,9 @@ def fill_vectors(home: Home, size: Size) -> None:
         cache.append(encoder.encoder_id, digests, vectors_of(articles, rows, encoder.dimension))
 
 
-def run(home: Home, job: str, first: date, last: date | None, epochs: int | None = None) -> None:
+def run(
+    home: Home, job: str, first: date, last: date | None, epochs: int | None = None, *, again: bool = False
+) -> None:
     """Run what is not made yet of a job; nothing where all is.
 
     Args:
@@ -88,13 +90,17 @@ def run(home: Home, job: str, first: date, last: date | None, epochs: int | None
         first: the day, or the first of a range.
         last: the last of a range.
         epochs: of :data:`TRAINED`, at most; None: as by default.
+        again: all of the job is run, and no model is reused.
 
     Raises:
         AtelierError: steps have failed.
     """
     os.environ["DAGSTER_HOME"] = str(home.dagster)
+    if again:
+        for recipe in (home.store / "models").glob("*/recipe=*.json"):
+            recipe.unlink()
     with dg.DagsterInstance.get() as instance:
-        assets = not_made(home, instance, job, last or first)
+        assets = not_made(home, instance, job, last or first, again=again)
         if assets:
             made = {key.to_user_string() for key in assets}
             config = {step: {"max_epochs": epochs} for step in TRAINED if epochs and step in made}
@@ -104,11 +110,16 @@ def run(home: Home, job: str, first: date, last: date | None, epochs: int | None
                 )
 
 
-def not_made(home: Home, instance: dg.DagsterInstance, job: str, day: date) -> list[dg.AssetKey]:
-    """The assets of a job that a day does not have; where it has some, what judges and shows it is made again too."""
+def not_made(
+    home: Home, instance: dg.DagsterInstance, job: str, day: date, *, again: bool = False
+) -> list[dg.AssetKey]:
+    """The assets of a job that a day does not have; where it has some, what judges and shows it is made again too.
+
+    With ``again`` all assets of the job.
+    """
     repository = build_defs(home).get_repository_def()
     wanted = set(repository.get_job(job).asset_layer.executable_asset_keys)
-    absent = {key for key in wanted if f"{day}" not in instance.get_materialized_partitions(key)}
+    absent = {key for key in wanted if again or f"{day}" not in instance.get_materialized_partitions(key)}
     if absent and absent != wanted:
         absent |= {dg.AssetKey([name]) for name in AFTERWARDS} & wanted
     selection = dg.AssetSelection.assets(*absent).required_multi_asset_neighbors()
@@ -124,11 +135,13 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--first", type=date.fromisoformat)
     parser.add_argument("--last", type=date.fromisoformat)
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--again", action="store_true")
     options = parser.parse_args(given)
     if options.job == MAKE:
         make(options.folder, Size.of_share(options.share))
     else:
-        run(home_in(options.folder), options.job, options.first, options.last, options.epochs)
+        home = home_in(options.folder)
+        run(home, options.job, options.first, options.last, options.epochs, again=options.again)
 
 
 if __name__ == "__main__":

@@ -74,10 +74,10 @@ class Limit(NamedTuple):
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """The parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--customers", type=int, default=20_000)
+    parser.add_argument("--customers", type=int, default=5_000)
     parser.add_argument("--articles", type=int, default=20_000)
-    parser.add_argument("--interactions", type=int, default=200_000)
-    parser.add_argument("--steps", type=int, default=20, help="of the attribute network")
+    parser.add_argument("--interactions", type=int, default=50_000)
+    parser.add_argument("--steps", type=int, default=10, help="of the attribute network")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", nargs="*", default=[*FITS, "attributes"])
     return parser.parse_args(given)

@@ -60,8 +60,9 @@ FEATURES = {
 }
 """What a feature of a ranking is called; those of sales windows are made up from their names."""
 WITHOUT_REASONS = (
-    "No reasons were made for this list: some models, such as popular, give none, and a list that is not served has "
-    "them for a part of the judged customers only (explained_sample)."
+    "No reasons were made for this list: some models, such as popular, give none. Where a model is not served, reasons "
+    "are made for a part of the judged customers only (explained_sample); where lists leave out what a customer has, "
+    "none are made for the lists that do not, and the other way round."
 )
 
 

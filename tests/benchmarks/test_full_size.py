@@ -285,7 +285,7 @@ def test_complete_stages_are_not_run_again(tmp_path: Path, monkeypatch: pytest.M
     """A stage that fails leaves its figures, and the next time only what is not complete is run."""
     ran: list[str] = []
 
-    def run(folder: Path, stage: bench.Stage, share: float, epochs: int | None) -> None:
+    def run(folder: Path, stage: bench.Stage, share: float, epochs: int | None, *, again: bool) -> None:
         ran.append(stage.name)
         folder.mkdir(exist_ok=True)
         bench.Attempt(share, stage.name, 0.0, 1.0, 1, 0.0, epochs, {}).save(folder / "running.json")
@@ -304,6 +304,10 @@ def test_complete_stages_are_not_run_again(tmp_path: Path, monkeypatch: pytest.M
         ("ingest", True),
         ("day1", True),
     ]
+    bench.measure(tmp_path, 0.01, ["ingest"], again=True)
+    assert ran[4:] == ["ingest"]
+    again = figures.read(tmp_path / "figures.jsonl")
+    assert [(each.stage, each.complete) for each in again] == [("make", True), ("day1", True), ("ingest", True)]
 
 
 def test_stages_meet_the_days_that_they_need() -> None:
@@ -312,6 +316,8 @@ def test_stages_meet_the_days_that_they_need() -> None:
     assert days["judge"].first == DAY + pd.Timedelta(days=retailer.LATER)
     assert json.dumps([str(word) for word in days["day1"].command(Path("x"), 0.1)]).count("--last") == 0
     assert "--epochs=5" in days["day1"].command(Path("x"), 0.1, 5)
+    assert "--again" not in days["day1"].command(Path("x"), 0.1)
+    assert "--again" in days["day1"].command(Path("x"), 0.1, again=True)
     assert dataclasses.asdict(days["make"])["job"] == "make"
 
 
@@ -329,3 +335,4 @@ def test_what_a_day_has_is_not_made_again(tmp_path: Path) -> None:
         assert not_made(home, instance, "daily_retrain", DAY + pd.Timedelta(days=1)) == wanted
         instance.report_runless_asset_event(dg.AssetMaterialization("articles", partition=f"{DAY}"))
         assert not not_made(home, instance, "daily_retrain", DAY)
+        assert not_made(home, instance, "daily_retrain", DAY, again=True) == wanted

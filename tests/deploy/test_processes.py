@@ -3,25 +3,18 @@
 No container engine is needed: see :mod:`tests.deploy.containers` for what stands in for it.
 """
 
-import json
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import requests
 
-from resources.retailer import Home
 from tests.deploy.containers import Containers
-from tests.end_to_end.server import CODE, FINISHED, Server
+from tests.deploy.deployment import SLOTS, Deployment, deployed
 
 pytestmark = [
     pytest.mark.nightly,
@@ -33,20 +26,7 @@ DAYS = [date(2025, 3, 3) + timedelta(days=n) for n in range(3)]
 QUEUED_FIRST, INTERRUPTED, LAST = DAYS
 #: What most runs ingest, with a step that has a slot of a pool; the last one ingests all of a day.
 SOME = ("articles", "customers", "interactions", "ingested_store")
-SECONDS = 240
 
-EVENTS = """query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events {
-    ... on MessageEvent { message eventType } } } } }"""
-START_SENSOR = """mutation($selector: SensorSelector!) { startSensor(sensorSelector: $selector) { __typename
-    ... on Error { message } } }"""
-START_SCHEDULE = """mutation($selector: ScheduleSelector!) { startSchedule(scheduleSelector: $selector) { __typename
-    ... on Error { message } } }"""
-TICKS = """query($selector: InstigationSelector!) { instigationStateOrError(instigationSelector: $selector) {
-    __typename
-    ... on InstigationState { ticks(limit: 20) { status skipReason error { message } runIds } }
-    ... on Error { message }
-} }"""
-SLOTS = "{ instance { concurrencyLimits { concurrencyKey activeSlotCount pendingStepCount } } }"
 #: As if the schedules had been turned on two days ago and no daemon had run since.
 TURNED_ON_EARLIER = """
 import time
@@ -57,77 +37,6 @@ with dg.DagsterInstance.get() as instance:
             data = state.instigator_data._replace(start_timestamp=time.time() - 2 * 24 * 3600)
             instance.update_instigator_state(state.with_data(data))
 """
-
-
-class Webhook(HTTPServer):
-    """A chat program's incoming webhook.
-
-    Attributes:
-        said: the messages.
-    """
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        said = self.said
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                said.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-
-@dataclass
-class Deployment:
-    """The services, what they serve, and who is told of failures."""
-
-    containers: Containers
-    server: Server
-    webhook: Webhook
-
-    def until(self, look: Callable[[], Any], wanted: Callable[[Any], bool]) -> Any:
-        """Look until it is as wanted; a server whose database is away answers with an error, and is asked again."""
-        deadline, seen = time.monotonic() + SECONDS, None
-        while time.monotonic() < deadline:
-            try:
-                if wanted(seen := look()):
-                    return seen
-            except (requests.RequestException, AssertionError) as error:
-                seen = error
-            time.sleep(0.2)
-        raise AssertionError((seen, self.containers.said()))
-
-    def until_run(self, run_id: str, *statuses: str) -> str:
-        """Wait until a run has one of the statuses, or has ended; its status."""
-        wanted = FINISHED | set(statuses)
-        return str(self.until(lambda: self.server._run(run_id)["status"], lambda status: status in wanted))
-
-    def events(self, run_id: str) -> list[Any]:
-        """The events of a run."""
-        told: list[Any] = self.server.ask(EVENTS, id=run_id)["logsForRun"]["events"]
-        return told
-
-    def ticks(self, name: str) -> list[Any]:
-        """The ticks of a sensor or a schedule, newest first."""
-        told = self.server.ask(TICKS, selector={**CODE, "name": name})["instigationStateOrError"]
-        assert "ticks" in told, told
-        return list(told["ticks"])
-
-    def turn_on(self, kind: str, name: str) -> None:
-        """Turn on a sensor or a schedule, as people do in the UI."""
-        query, selector = (START_SENSOR, "sensorName") if kind == "sensor" else (START_SCHEDULE, "scheduleName")
-        (told,) = self.server.ask(query, selector={**CODE, selector: name}).values()
-        assert told["__typename"] in ("Sensor", "ScheduleStateResult"), told
-
-    def restart(self, service: str) -> None:
-        """Start a killed service again, and wait until it is healthy."""
-        self.containers.start(service)
-        self.containers.wait_until_healthy(service)
 
 
 def put(zone: Path, day: date, interactions: int) -> None:
@@ -148,32 +57,13 @@ def put(zone: Path, day: date, interactions: int) -> None:
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """All services, on a retailer of a few rows, started in the order and with the checks that compose has."""
-    webhook = Webhook()
-    threading.Thread(target=webhook.serve_forever, daemon=True).start()
-    containers = Containers(tmp_path_factory.mktemp("deployment"))
-    containers.variables["ATELIER_ALERT_WEBHOOK"] = f"http://127.0.0.1:{webhook.server_port}/hook"
-    try:
-        containers.make_cluster()
-        containers.start("postgres")
-        zone = containers.home / "zone"
-        for day in DAYS:
-            put(zone, day, 2)
-        init = ("atelier", "init", "--source", "parquet", "--path", str(zone), "--last-day", str(LAST))
-        made = containers.run("code-location", *init)
-        assert made.returncode == 0, made.stderr
-        containers.wait_until_healthy("postgres")
-        containers.start("code-location")
-        containers.wait_until_healthy("code-location")
-        containers.start("webserver")
-        containers.start("daemon")
-        containers.wait_until_healthy("webserver", "daemon")
-        server = Server(f"http://127.0.0.1:{containers.port['3000']}", Home(containers.home), containers.logs)
-        yield Deployment(containers, server, webhook)
-    finally:
-        containers.end()
-        webhook.shutdown()
-        webhook.server_close()
+    """All services, on a retailer of a few rows."""
+    folder = tmp_path_factory.mktemp("deployment")
+    zone = folder / "atelier" / "zone"
+    for day in DAYS:
+        put(zone, day, 2)
+    with deployed(folder, "--source", "parquet", "--path", str(zone), "--last-day", str(LAST)) as found:
+        yield found
 
 
 def test_a_day_waits_for_a_killed_daemon_and_outlives_a_killed_database(deployment: Deployment) -> None:
