@@ -5,8 +5,10 @@ What belongs here: making outfits of purchases. What does not: outfits that peop
 """
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from atelier.arrays import Int64s
 from atelier.interactions import Interactions
 
 LARGEST = 8
@@ -26,24 +28,42 @@ def baskets(purchases: Interactions, kinds: pd.Series, most: int) -> pd.DataFram
         ``outfit_id`` (the customer and the day), ``article_id``; of baskets of 2 to 8 product types, in the order of
         the days.
     """
-    columns = ["outfit_id", "article_id"]
     if not purchases.dated:
-        return pd.DataFrame({name: pd.array([], "str") for name in columns})
-    rows = pd.DataFrame(
-        {
-            "customer": purchases.customer_ids.values.to_pandas().to_numpy(object)[purchases.customers],
-            "day": purchases.occurred_at.astype("datetime64[D]").astype(np.int64),
-            "article_id": purchases.article_ids.values.to_pandas().to_numpy(object)[purchases.articles],
-        }
-    )
-    rows["kind"] = kinds.reindex(rows["article_id"]).to_numpy(object)
-    rows = rows[rows["kind"].notna()].drop_duplicates(["customer", "day", "kind"])
-    sizes = rows.groupby(["customer", "day"])["kind"].transform("size")
-    rows = rows[(sizes >= 2) & (sizes <= LARGEST)].sort_values(["day", "customer"], kind="stable", ignore_index=True)
-    basket = rows.groupby(["day", "customer"], sort=True).ngroup()
-    rows = rows[basket > basket.max() - most]
-    dates = np.datetime_as_string(rows["day"].to_numpy(np.int64).astype("datetime64[D]"))
-    named = rows["customer"].astype(str) + " " + pd.Series(dates, index=rows.index)
-    return pd.DataFrame({"outfit_id": named.astype("str"), "article_id": rows["article_id"].astype("str")}).reset_index(
-        drop=True
-    )
+        return pd.DataFrame({name: pd.array([], "str") for name in ("outfit_id", "article_id")})
+    kind = pd.factorize(kinds.reindex(purchases.article_ids.values.to_pandas().to_numpy(object)))[0]  # −1: none
+    days = purchases.occurred_at.astype("datetime64[D]")
+    rows = _in_baskets(purchases, days, kind)
+    rows = rows[np.lexsort((purchases.customers[rows], days[rows]))]
+    basket = _runs(purchases.customers[rows], days[rows])
+    rows = rows[basket > basket.max(initial=0) - most]
+    customers, articles = purchases.customer_ids.take(purchases.customers[rows]), purchases.articles[rows]
+    dates = pd.Series(np.datetime_as_string(days[rows]), dtype="str")
+    named = customers.to_pandas().astype("str") + " " + dates
+    bought = purchases.article_ids.take(articles).to_pandas().astype("str")
+    return pd.DataFrame({"outfit_id": named, "article_id": bought})
+
+
+def _in_baskets(purchases: Interactions, days: npt.NDArray[np.datetime64], kind: Int64s) -> Int64s:
+    """The rows of the first article of each type in baskets of 2 to :data:`LARGEST` types, int64, ascending.
+
+    Args:
+        purchases: in order of customers and of time, so that the rows of a basket stand together.
+        days: of the rows.
+        kind: int64 [articles], the type of each article; −1 where it has none.
+    """
+    rows = np.flatnonzero(kind[purchases.articles] >= 0)
+    basket = _runs(purchases.customers[rows], days[rows])
+    several = np.bincount(basket)[basket] >= 2
+    rows, basket = rows[several], basket[several]
+    types = basket * (kind.max(initial=0) + 1) + kind[purchases.articles[rows]]
+    first = np.sort(np.unique(types, return_index=True)[1])
+    rows, basket = rows[first], basket[first]
+    sizes = np.bincount(basket)[basket]
+    return rows[(sizes >= 2) & (sizes <= LARGEST)]
+
+
+def _runs(customers: npt.NDArray[np.int32], days: npt.NDArray[np.datetime64]) -> Int64s:
+    """The number of the run of equal customers and days that each row is in, int64, from 0."""
+    begins = np.zeros(len(customers), dtype=np.int64)
+    begins[1:] = (customers[1:] != customers[:-1]) | (days[1:] != days[:-1])
+    return np.cumsum(begins)
