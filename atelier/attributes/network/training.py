@@ -68,7 +68,7 @@ def train(
     share_statistics(network, replicas)
     tensors = (*vars(batches).values(), targets, training, validation)
     data = [each for each in tensors if isinstance(each, Tensor)]
-    return TrainingLoop(
+    history = TrainingLoop(
         "training attributes",
         network,
         way.step,
@@ -86,6 +86,8 @@ def train(
         made_from=fingerprint(config.model_dump_json(), *data) if state else "",
         replicas=replicas,
     ).run()
+    share_statistics(network, ALONE)
+    return history
 
 
 def validation_scores(
