@@ -82,19 +82,29 @@ def attribute_model(step: Step, config: AttributeTraining) -> None:
 
 def _trained(step: Step, config: AttributeTraining, articles: "pd.DataFrame", labels: "pd.DataFrame") -> "pd.DataFrame":
     """Train and publish the day's network, unless the same inputs made one before; the rows of its metrics."""
-    from atelier.attributes import fit_and_evaluate
+    from resources.fit_worker import fitted_and_evaluated
 
     chosen, device = attribute_config(config, labelled(articles, labels)), str(step.compute.apply())
     tables, models = [*INPUTS, "annotated_attributes"], _backbones(step)
+    together = step.compute.training_workers
+    replicas = {} if together == 1 else {"replicas": together}  # they differ in the last bits
     recipe = step.recipe(
-        tables, models, config=chosen.model_dump(mode="json"), test_share=config.test_share, device=device
+        tables, models, config=chosen.model_dump(mode="json"), test_share=config.test_share, device=device, **replicas
     )
     known = _metrics_of(step, recipe)
     if known is not None and step.reused(MODEL, recipe) is not None:
         return known
-    model, metrics = fit_and_evaluate(
-        articles, labels, chosen, test_share=config.test_share, seed=config.seed, device=device
+    model, metrics = fitted_and_evaluated(
+        articles,
+        labels,
+        chosen,
+        step.compute,
+        test_share=config.test_share,
+        seed=config.seed,
+        device=device,
+        state=step.training_state(recipe),
     )
+    step.note(MODEL, **replicas)
     bundle = step.save_model(MODEL, model.save, tables=tables, seed=config.seed, models=models, recipe=recipe)
     return metrics.assign(model_id=bundle.model_id)
 

@@ -99,24 +99,39 @@ def known_customers(step: Step, columns: Sequence[str] = (), day: date | None = 
 
 
 def fitted(
-    name: str, step: Step, config: RecommenderConfig, device: str, day: date | None = None
+    name: str, step: Step, config: RecommenderConfig, device: str, day: date | None = None, recipe: str | None = None
 ) -> "tuple[Recommender[Any], Interactions, pd.DataFrame]":
     """A model of a config, fitted on what was known on a day, the step's by default; with its data.
+
+    Args:
+        name: of the model.
+        step: whose stores and machines are used.
+        config: of the model.
+        device: where to compute.
+        day: up to which everything is read.
+        recipe: of the model, under which a training by a cluster is kept until its end; None: it is not kept.
 
     Returns:
         The model, the interactions that it was fitted on, and the customers of the day.
     """
-    from atelier import recommenders
+    from resources.fit_worker import RecommenderFit
+    from resources.fit_worker import fitted as trained
 
-    chosen = {field: getattr(config, field) for field in type(config).model_fields}
-    if "threads" in chosen:
-        chosen["threads"] = step.compute.threads
-    model: Recommender[Any] = recommenders.build(name, device, **chosen)
     # Lists leave out articles that count as seen, so those interactions are read even if they are not trained on.
     train = training_interactions(step, sorted({*config.train_kinds, *config.seen_kinds}), day)
     customers = known_customers(step, config.customer_columns, day)
-    model.fit(train, catalogue=catalogue(step, day, content=config.reads_content), customers=customers)
+    data = train, catalogue(step, day, content=config.reads_content), customers
+    state = None if recipe is None else step.training_state(recipe)
+    model = trained(RecommenderFit(name, _chosen(step, config), device, data, state), step.compute)
     return model, train, customers
+
+
+def _chosen(step: Step, config: RecommenderConfig) -> dict[str, Any]:
+    """The fields of a config, with the threads that the step may use."""
+    chosen = {field: getattr(config, field) for field in type(config).model_fields}
+    if "threads" in chosen:
+        chosen["threads"] = step.compute.threads
+    return chosen
 
 
 def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
@@ -139,14 +154,20 @@ def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
 
 def _trained(asset: str, name: str, step: Step, config: RecommenderConfig, device: str) -> "Bundle":
     """The model of the day: the bundle that the same recipe has made before, else one that is trained now."""
+    from atelier import recommenders
+    from resources.fit_worker import replicas_of
+
     tables = [*READ, "article_vectors"] if config.reads_content else READ
     models = [step.bundle("vector_space")] if config.reads_content else []
     own = {field: value for field, value in config.model_dump(mode="json").items() if field != "preset"}
-    recipe = step.recipe(tables, models, model=name, config=own, device=device)
+    together = replicas_of(recommenders.build(name, device, **_chosen(step, config)), step.compute)
+    replicas = {} if together == 1 else {"replicas": together}  # they differ in the last bits
+    recipe = step.recipe(tables, models, model=name, config=own, device=device, **replicas)
     bundle = step.reused(asset, recipe)
     if bundle is not None:
         return bundle
-    model, train, _ = fitted(name, step, config, device)
+    model, train, _ = fitted(name, step, config, device, None, recipe)
+    step.note(asset, **replicas)
     step.note(asset, interactions=len(train), customers=len(train.customer_ids), articles=len(train.article_ids))
     step.note(asset, **model.training_figures())
     return step.save_model(asset, model.save, tables=tables, seed=config.seed, models=models, recipe=recipe)

@@ -260,6 +260,10 @@ class Step:
         }
         return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
+    def training_state(self, recipe: str) -> Path:
+        """The file in which several processes keep a training by a recipe, so that others can go on with it."""
+        return self.home.storage.resumable(f"training-{recipe}.safetensors")
+
     def reused(self, name: str, recipe: str) -> "Bundle | None":
         """Make the bundle that came of a recipe before the model of this day; None: it has to be trained."""
         bundle = self.models.made_by(name, recipe)

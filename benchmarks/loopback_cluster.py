@@ -27,6 +27,7 @@ PATIENCE = 120.0
 STARTED = "Ray runtime started"
 #: What the ports of every node ask for: they listen on more than loopback.
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex()}
+os.environ.update(TOKEN)  # for good, before Ray is imported, which reads them once, and before processes are forked
 
 
 @dataclass
@@ -92,7 +93,6 @@ def loopback_cluster(nodes: int = 2, processors: int = 1) -> Iterator[LoopbackCl
         nodes: how many, the head counted.
         processors: how many each says it has.
     """
-    os.environ.update(TOKEN)  # for good, and before Ray is imported: it reads them once
     cluster = LoopbackCluster(f"127.0.0.2:{free_port()}", Path(tempfile.mkdtemp(prefix="ray", dir="/tmp")))
     try:
         for _ in range(nodes):

@@ -1,12 +1,13 @@
-"""Photographs encoded and customers ranked for in a second: in one process, and by 1 and 2 workers of a Ray cluster.
+"""Photographs encoded, customers ranked for and interactions trained on in a second, here and on a Ray cluster.
 
 Run it as ``python -m benchmarks.ray_scaling`` on a machine with at least as many free cores as workers: the nodes of
-the cluster are processes of this machine. Each worker has one thread, and so has the one process. A rate counts from
-the first block that came back; starting the workers is a column of its own. Vectors and lists are compared, and
-the run fails where they differ.
+the cluster are processes of this machine. The same work is done by one process, and by 1 and 2 workers; each has one
+thread. A rate counts from the first block that came back, or from the end of the first epoch; starting the workers is
+a column of its own. Vectors and lists are compared, and the run fails where they differ; so it does where one worker
+trains another network than one process.
 
 What belongs here: made-up photographs and customers, and the table. What does not: the cluster
-(:mod:`benchmarks.loopback_cluster`), the work itself.
+(:mod:`benchmarks.loopback_cluster`), the fits (:mod:`benchmarks.timed_fit`), the work itself.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +41,14 @@ class Rate:
         whole: seconds until the last did.
         rows: rows a second between the two.
         digest: of what was made.
+        ndcg: of a network that was trained, on held-out interactions.
     """
 
     first: float
     whole: float
     rows: float
     digest: str
+    ndcg: float | None = None
 
 
 def arguments() -> argparse.Namespace:
@@ -55,6 +59,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--customers", type=int, default=200_000)
     parser.add_argument("--articles", type=int, default=20_000)
     parser.add_argument("--factors", type=int, default=128)
+    parser.add_argument("--training-customers", type=int, default=20_000)
+    parser.add_argument("--only", nargs="*", choices=[*WORK, *TRAINED], default=[*WORK, *TRAINED])
     return parser.parse_args()
 
 
@@ -135,6 +141,32 @@ def customers(options: argparse.Namespace, folder: Path) -> Callable[[Compute], 
     return measure
 
 
+def training(name: str, options: argparse.Namespace) -> Callable[[Compute], Rate]:
+    """Trains a network for four epochs."""
+    import torch
+
+    from atelier.nn.replicas import ALONE
+    from benchmarks.timed_fit import EPOCHS, timed_fit
+    from resources.cluster_training import fit_on_cluster
+
+    fit = timed_fit(name, options.training_customers, options.articles)
+    interactions = len(fit.fit.data[0])
+
+    def measure(compute: Compute) -> Rate:
+        start, before = time.perf_counter(), torch.get_num_threads()
+        if compute.executor == "ray":
+            made = fit_on_cluster(replace(compute, training_workers=compute.workers or 1), fit)
+        else:
+            compute.apply()
+            made = fit(ALONE)
+            torch.set_num_threads(before)
+        whole = time.perf_counter() - start
+        rate = (EPOCHS - 1) * interactions / made.between
+        return Rate(whole - made.between, whole, rate, made.digest, made.ndcg)
+
+    return measure
+
+
 def _plain(batch: Any) -> bytes:
     """Articles and scores of a batch, whatever its dictionaries."""
     columns = (batch["article_id"].cast("string"), batch["score"])
@@ -145,29 +177,35 @@ def main() -> None:
     """Measure, compare and print."""
     options = arguments()
     with tempfile.TemporaryDirectory() as folder:
-        work = {"photographs": photographs, "customers": customers}
-        measures = {name: make(options, _made(Path(folder) / name)) for name, make in work.items()}
+        makers = {name: partial(make, options, _made(Path(folder) / name)) for name, make in WORK.items()}
+        makers |= {name: partial(training, name, options) for name in TRAINED}
+        measures = {name: makers[name]() for name in options.only}
         found = {name: {0: measure(Compute("cpu", 1))} for name, measure in measures.items()}
         for workers in WORKERS:
             with loopback_cluster(nodes=workers, processors=1) as cluster:
                 for name, measure in measures.items():
                     found[name][workers] = measure(Compute("cpu", 1, "ray", cluster.address, workers))
     print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}")
-    print(f"{'':<14}{'workers':>8}{'first (s)':>11}{'whole (s)':>11}{'rows/s':>10}{'ratio':>8}")
+    print(f"{'':<14}{'workers':>8}{'first (s)':>11}{'whole (s)':>11}{'rows/s':>10}{'ratio':>8}{'ndcg':>9}")
     for name, rates in found.items():
         for number, rate in rates.items():
-            ratio = rate.rows / rates[0].rows
             print(
-                f"{name:<14}{number or 'local':>8}{rate.first:>11.1f}{rate.whole:>11.1f}{rate.rows:>10.1f}{ratio:>8.2f}"
+                f"{name:<14}{number or 'local':>8}{rate.first:>11.1f}{rate.whole:>11.1f}{rate.rows:>10.1f}"
+                f"{rate.rows / rates[0].rows:>8.2f}{'' if rate.ndcg is None else f'{rate.ndcg:9.4f}'}"
             )
-        if len({rate.digest for rate in rates.values()}) > 1:
+        exact = [rate.digest for number, rate in rates.items() if name not in TRAINED or number < 2]
+        if len(set(exact)) > 1:
             raise SystemExit(f"{name}: what the cluster made is not what one process made")
-    print("vectors and lists are the same, byte for byte")
+    print("vectors, lists and what one worker trains are the same, byte for byte")
 
 
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+WORK = {"photographs": photographs, "customers": customers}
+TRAINED = ("hybrid", "transformer")
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def connected(compute: Compute) -> Iterator[ModuleType]:
         return
     _knock(compute.address)
     try:
-        with _own_termination():
+        with own_signals(signal.SIGTERM):
             _join(ray, compute.address)
         yield ray
     finally:
@@ -107,19 +107,20 @@ def connected(compute: Compute) -> Iterator[ModuleType]:
 
 
 @contextmanager
-def _own_termination() -> Iterator[None]:
-    """Keep what this process does on SIGTERM, by which Dagster ends a step; Ray puts its own in that place.
+def own_signals(*numbers: signal.Signals) -> Iterator[None]:
+    """Keep what this process does on signals, SIGTERM for example, by which Dagster ends a step; Ray sets its own.
 
     Both only happen in the main thread; lists are asked for by a thread of DuckDB's.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def room(ray: ModuleType, compute: Compute) -> int:
@@ -128,16 +129,26 @@ def room(ray: ModuleType, compute: Compute) -> int:
     Raises:
         ClusterError: no machine has as many processors as a worker has threads, or a card where it computes on one.
     """
+    found = places(ray, compute)
+    return min(found, compute.workers or found)
+
+
+def places(ray: ModuleType, compute: Compute) -> int:
+    """How many processes the machines of the cluster have room for, each with a worker's threads or its card.
+
+    Raises:
+        ClusterError: there is room for none.
+    """
     cards = compute.torch_device().type == "cuda"
     found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    places = [int(min(each.get("CPU", 0) // compute.threads, each.get("GPU", 0) if cards else 1e9)) for each in found]
-    if not sum(places):
+    each = [int(min(one.get("CPU", 0) // compute.threads, one.get("GPU", 0) if cards else 1e9)) for one in found]
+    if not sum(each):
         raise ClusterError(
             f"no machine of the cluster at {compute.address} has {compute.threads} processors"
             f"{' and a card' if cards else ''} for a worker; start nodes that have (`ray start --num-cpus`), or lower "
             "compute.threads"
         )
-    return min(sum(places), compute.workers or sum(places))
+    return sum(each)
 
 
 class Loaded:

@@ -60,6 +60,7 @@ class Compute:
             threads, on the same kind of device.
         address: host and port of the cluster's head.
         workers: how many processes of the cluster at most; None: as many as it has room for.
+        training_workers: how many processes of the cluster train one network together; 1: the step's own does.
     """
 
     device: Device = "auto"
@@ -67,17 +68,22 @@ class Compute:
     executor: ExecutorName = "local"
     address: str = ADDRESS
     workers: int | None = None
+    training_workers: int = 1
 
     def __post_init__(self) -> None:
-        """Check the two.
+        """Check device, threads, and that there is a cluster where several processes are to train.
 
         Raises:
-            ValueError: an unknown device or no threads.
+            ValueError: an unknown device, no threads, or several processes that train without a cluster.
         """
         if self.device not in ("auto", "cpu", "cuda"):
             raise ValueError(f"device must be auto, cpu or cuda, not {self.device!r}")
         if self.threads < 1:
             raise ValueError(f"threads must be at least 1, not {self.threads}")
+        if self.training_workers < 1 or (self.training_workers > 1 and self.executor == "local"):
+            raise ValueError(
+                f"training_workers must be 1 where the executor is local, and at least 1, not {self.training_workers}"
+            )
 
     def torch_device(self) -> "torch.device":
         """The device to put tensors on.

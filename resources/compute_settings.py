@@ -6,8 +6,9 @@ settings (:mod:`resources.retailer`), what a step computes on (:mod:`resources.c
 """
 
 import re
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from resources.compute import ADDRESS, Compute, Device, ExecutorName
 
@@ -28,6 +29,8 @@ class ComputeSettings(BaseModel):
             Ray cluster.
         address: host and port of the cluster's head; absent: this machine's own, :data:`~resources.compute.ADDRESS`.
         workers: how many processes of the cluster work on one step at most; absent: as many as it has room for.
+        training_workers: how many processes of the cluster train one network together, each on its share of every
+            batch; absent, or 1: networks are trained by the step's own process, also with the executor ``ray``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,6 +41,7 @@ class ComputeSettings(BaseModel):
     executor: ExecutorName = "local"
     address: str | None = None
     workers: int | None = Field(default=None, ge=1)
+    training_workers: int | None = Field(default=None, ge=1)
 
     @field_validator("memory_limit")
     @classmethod
@@ -56,8 +60,19 @@ class ComputeSettings(BaseModel):
             )
         return value
 
+    @model_validator(mode="after")
+    def _cluster_to_train_on(self) -> Self:
+        if (self.training_workers or 1) > 1 and self.executor == "local":
+            raise ValueError(
+                f'training_workers is {self.training_workers}, and executor is "local": processes train together on a '
+                'Ray cluster only; write executor = "ray", or remove training_workers'
+            )
+        return self
+
 
 def compute_of(settings: ComputeSettings) -> Compute:
     """What a step computes on, as the settings say."""
     address = settings.address or ADDRESS
-    return Compute(settings.device, settings.threads, settings.executor, address, settings.workers)
+    return Compute(
+        settings.device, settings.threads, settings.executor, address, settings.workers, settings.training_workers or 1
+    )

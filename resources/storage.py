@@ -155,6 +155,10 @@ class Storage:
         """A local path, not created, where a DuckDB connection may spill; :meth:`sweep` finds what is left there."""
         return scratch_name(self.temporary)
 
+    def resumable(self, name: str) -> Path:
+        """The local path of unfinished work that another process may go on with; :meth:`sweep` removes old ones."""
+        return self.temporary / STAGING / name
+
     def sweep(self, before: datetime) -> list[str]:
         """Remove what killed processes left in staging before that moment (UTC); returns the names."""
         return sweep_staging(self.temporary, before)

@@ -4,6 +4,8 @@ What belongs here: the table of figures per attribute, its baseline, and the dai
 arithmetic (:mod:`atelier.attributes.scores`), studies that train several models.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -16,6 +18,7 @@ from atelier.attributes.prediction_sets import decided, set_figures
 from atelier.attributes.scores import AGAINST_MAJORITY, MEAN, Reliability, figures_table, label_figures, positions_of
 from atelier.attributes.temperature import uncalibrated
 from atelier.frames import Frame
+from atelier.nn.replicas import ALONE, Replicas
 
 COUNTS = ("samples", "classes", "calibration_samples")
 AVERAGED = (
@@ -112,6 +115,8 @@ def fit_and_evaluate(
     test_share: float = TEST_SHARE,
     seed: int = 0,
     device: str = "cpu",
+    training_state: Path | None = None,
+    replicas: Replicas = ALONE,
 ) -> tuple[AttributeModel, pd.DataFrame]:
     """Train a model and evaluate it on styles that it has not seen, as the pipeline does every day.
 
@@ -125,6 +130,8 @@ def fit_and_evaluate(
         test_share: share of the styles that are held out (published: 0.1).
         seed: of the split.
         device: where to compute.
+        training_state: a file in which training keeps its state, as :class:`AttributeModel` has it.
+        replicas: likewise, the processes that train together.
 
     Returns:
         The model, and :func:`evaluate`'s table on the articles held out.
@@ -137,5 +144,7 @@ def fit_and_evaluate(
     unseen = articles.rows(held_out)
     theirs = unseen.find(every["article_id"]) >= 0
     # The model would count the labels of held-out articles as labels of unknown articles.
-    model = AttributeModel(config, device=device).fit(articles.rows(~held_out), every[~theirs])
+    model = AttributeModel(config, device=device)
+    model.training_state, model.replicas = training_state, replicas
+    model.fit(articles.rows(~held_out), every[~theirs])
     return model, evaluate(model, unseen, every[theirs])

@@ -33,6 +33,7 @@ from atelier.attributes.temperature import fit_temperatures
 from atelier.devices import choose_device, own_random_state
 from atelier.errors import AtelierError
 from atelier.frames import Frame
+from atelier.nn.replicas import ALONE
 from atelier.nn.training_loop import Epoch, Observer
 
 
@@ -113,6 +114,7 @@ class AttributeModel:
         network: the trained network; None where there is nothing to predict.
         training_state: a file in which training keeps its state, so that the same ``fit`` resumes where the process was
             killed; None: nothing is kept.
+        replicas: the processes that train the network together, each of which calls the same ``fit``.
     """
 
     def __init__(self, config: AttributeConfig | None = None, *, device: str | torch.device = "cpu") -> None:
@@ -124,6 +126,7 @@ class AttributeModel:
         self.prediction_sets = PredictionSets.of_everything(0)
         self.network: AttributeNetwork | None = None
         self.training_state: Path | None = None
+        self.replicas = ALONE
         self._encoding: Encoding | None = None
         self._applicability: Applicability | None = None
         self._mentions: MentionReader | None = None
@@ -212,8 +215,8 @@ class AttributeModel:
             goal = torch.from_numpy(np.maximum(targets, UNLABELLED)).to(self.device)
             rows, judges = torch.from_numpy(training), torch.from_numpy(validation)
             observer = Observer(monitor.every, self._shown(monitor)) if monitor else None
-            kept = self.training_state
-            self.history = train(network, batches, goal, self.heads, config, rows, judges, observer, kept)
+            kept = self.training_state, self.replicas
+            self.history = train(network, batches, goal, self.heads, config, rows, judges, observer, *kept)
             if len(judges):
                 logits = self._logits(network, batches, judges, goal.cpu()[judges])
                 parts = [part.cpu() for part in network.split(logits)]

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from atelier.nn.batch_norm import BatchNorm
+
 
 class Dense(nn.Module):
     """A dense layer with batch normalisation: [b, inputs] → [b, units]."""
@@ -20,7 +22,7 @@ class Dense(nn.Module):
         super().__init__()
         self.inputs = inputs
         self.linear = nn.Linear(inputs, units, bias=False)  # the normalisation has its own
-        self.norm = nn.BatchNorm1d(units)
+        self.norm = BatchNorm(units)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:

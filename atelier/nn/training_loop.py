@@ -8,6 +8,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, Protocol, Self, TypeVar
 
@@ -17,10 +18,11 @@ from torch import Tensor, nn
 
 from atelier.devices import own_random_state, repeatable
 from atelier.errors import AtelierError
-from atelier.nn.training_state import TrainingStateError, read_state, write_state
+from atelier.nn.replicas import ALONE, Replicas
+from atelier.nn.training_state import TrainingStateError, kept, read_state, write_state
 from atelier.progress import progress
 
-FORMAT = 1
+FORMAT = 2
 """The layout of a saved state; a change that makes older ones unreadable raises it."""
 MEMORY = ("_taken", "_stale", "_best_step", "_best_figure", "_best")
 """What a loop remembers beside its history, as a saved state names it."""
@@ -160,6 +162,10 @@ class TrainingLoop(Generic[NetworkT]):
             are to that within the first 30% of ``steps``, and fall to nearly nothing with the last one (L. Smith and N.
             Topin, Super-Convergence, 2018; PyTorch's ``OneCycleLR``, momentum stays). A training that stops early stops
             in the middle of the cycle. ``constant`` leaves them, and schedules among ``parts``, alone.
+        replicas: the processes that train the network together, each of which runs this loop from the same beginning.
+            The first one alone scores, is watched and observed, and keeps the state, from which all go on. A step's
+            loss is then the share that this replica has in it, and torch's random numbers, dropout for example, are
+            drawn anew in each step, by each replica others.
 
     Raises:
         ValueError: the schedule is ``one_cycle``, and no part is an optimiser.
@@ -183,6 +189,7 @@ class TrainingLoop(Generic[NetworkT]):
     state: Path | None = None
     made_from: str = ""
     schedule: Schedule = "constant"
+    replicas: Replicas = ALONE
 
     def __post_init__(self) -> None:
         self._history: list[Epoch] = []
@@ -205,11 +212,11 @@ class TrainingLoop(Generic[NetworkT]):
             DivergedError: the loss, the deciding figure or the weights are not finite, and no look before was better.
                 Where one was, training ends with its weights and a warning.
             TrainingStateError: the file cannot be read, or belongs to another training.
+            ReplicaLostError: another replica does not answer.
         """
+        seed = torch.initial_seed()
         with own_random_state(self.device), repeatable(self.device):
-            if self.state is not None and self.state.exists():
-                self._resume(self.state)
-            else:
+            if not self._resumed():
                 self._observe(0)
                 if self.from_start:
                     self._look(0, None)
@@ -218,6 +225,7 @@ class TrainingLoop(Generic[NetworkT]):
             for step in progress(range(self._taken + 1, self.steps + 1), self.description, unit="step"):
                 if self._stale >= self.patience:
                     break
+                self.replicas.seed(seed, step, self.device)
                 loss = self.step()
                 if step < self.steps:  # a cycle has a rate for each step, and none after the last
                     for each in self._schedules.values():
@@ -225,11 +233,11 @@ class TrainingLoop(Generic[NetworkT]):
                 total, weight = loss.total if not weight else total + loss.total, weight + loss.weight
                 self._observe(step)
                 if step % self.every == 0 or step == self.steps:
-                    if not self._look(step, float(total) / weight):
+                    if not self._look(step, float(self.replicas.summed(total)) / weight):
                         break
                     weight = 0
         self.network.load_state_dict(self._best)
-        if self.state is not None:
+        if self.state is not None and self.replicas.first:
             self.state.unlink(missing_ok=True)
         return self._history
 
@@ -253,7 +261,7 @@ class TrainingLoop(Generic[NetworkT]):
 
     def _observe(self, step: int) -> None:
         """Let the observer look where it is time to, and leave mode and random state as they were."""
-        if self.observer is not None and step % self.observer.every == 0:
+        if self.observer is not None and self.replicas.first and step % self.observer.every == 0:
             was_training = self.network.training
             with own_random_state(self.device):
                 self.observer.look(step, self.network.eval())
@@ -263,7 +271,7 @@ class TrainingLoop(Generic[NetworkT]):
         """Judge the network and keep its weights if they are better; False where the numbers are not finite."""
         weights = self.network.eval().state_dict()
         finite = (loss is None or math.isfinite(loss)) and _finite(weights)
-        figures = dict(self.score()) if finite and self.score is not None else {}
+        figures = self.replicas.agreed(self.score) if finite and self.score is not None else {}
         figure = figures[self.by] if finite and self.by is not None else None
         if not finite or (figure is not None and not math.isfinite(figure)):
             self._diverged(step, loss, figure)
@@ -274,9 +282,9 @@ class TrainingLoop(Generic[NetworkT]):
         if self._is_better(figure):
             self._best = {name: value.detach().clone() for name, value in weights.items()}
             self._best_figure, self._best_step, self._stale = figure, step, 0
-        if self.state is not None:
+        if self.state is not None and self.replicas.first:
             self._save(self.state)
-        if self.watch is not None:
+        if self.watch is not None and self.replicas.first:
             self.watch(self._history[-1])
         self.network.train()
         return True
@@ -299,7 +307,7 @@ class TrainingLoop(Generic[NetworkT]):
     def _identity(self) -> dict[str, Any]:
         """What has to be the same for a state to be this training's."""
         names = ("description", "steps", "every", "patience", "by", "direction", "from_start", "made_from", "schedule")
-        plan = {name: getattr(self, name) for name in names}
+        plan = {name: getattr(self, name) for name in names} | {"replicas": self.replicas.count}
         return {"format": FORMAT, "device": self.device.type, "learning_rates": dict(self.learning_rates), **plan}
 
     def _save(self, path: Path) -> None:
@@ -313,13 +321,19 @@ class TrainingLoop(Generic[NetworkT]):
         now = {"network": self.network.state_dict(), "parts": parts, "random": random, "history": history}
         write_state(path, self._identity() | now | memory)
 
-    def _resume(self, path: Path) -> None:
-        """Take up what was saved.
+    def _resumed(self) -> bool:
+        """Take up what was saved; False where nothing is. The first replica reads the file, and sends it to the others.
 
         Raises:
             TrainingStateError: it cannot be read, or is not this training's.
         """
-        saved = read_state(path)
+        path = self.state
+        if path is None:
+            return False
+        content = self.replicas.told(partial(kept, path))
+        if content is None:
+            return False
+        saved = read_state(path, content)
         for name, value in self._identity().items():
             if saved.get(name) != value:
                 raise TrainingStateError(
@@ -335,6 +349,7 @@ class TrainingLoop(Generic[NetworkT]):
         self._history = [Epoch.from_row(row) for row in saved["history"]]
         for name in MEMORY:
             setattr(self, name, saved[name])
+        return True
 
 
 def _state(part: Part) -> Any:

@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from atelier.errors import AtelierError
 
 JSON = "state"
 """The entry of the file's header that holds everything but the tensors."""
+HEADER = 8
+"""Bytes at the beginning of a safetensors file that say how long its header, which is JSON, is."""
 
 
 class TrainingStateError(AtelierError):
@@ -58,21 +60,42 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
     fresh.replace(path)
 
 
-def read_state(path: Path) -> dict[str, Any]:
-    """What :func:`write_state` wrote, with its tensors in main memory.
+def kept(path: Path) -> bytes | None:
+    """What a state's file holds; None where there is none.
 
     Raises:
         TrainingStateError: the file cannot be read.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            state: dict[str, Any] = _unpacked(json.loads(file.metadata()[JSON]), tensors)
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def read_state(path: Path, content: bytes | None = None) -> dict[str, Any]:
+    """What :func:`write_state` wrote, with its tensors in main memory.
+
+    Args:
+        path: the file, which errors name.
+        content: what the file holds, which may lie on another machine; None: it is read.
+
+    Raises:
+        TrainingStateError: the file cannot be read.
+    """
+    try:
+        found = path.read_bytes() if content is None else content
+        tensors = load(found)
+        header = json.loads(found[HEADER : HEADER + int.from_bytes(found[:HEADER], "little")])
+        state: dict[str, Any] = _unpacked(json.loads(header["__metadata__"][JSON]), tensors)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise TrainingStateError(
-            f"the training state {path} cannot be read ({error}): delete it to train from the start"
-        ) from error
+        raise _unreadable(path, error) from error
     return state
+
+
+def _unreadable(path: Path, error: Exception) -> TrainingStateError:
+    return TrainingStateError(f"the training state {path} cannot be read ({error}): delete it to train from the start")
 
 
 def _packed(value: Any, tensors: dict[str, Tensor]) -> Any:

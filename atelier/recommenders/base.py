@@ -40,6 +40,7 @@ from atelier.recommenders.schemas import RECOMMENDED, SIMILAR, encoded, plain
 from atelier.search.ragged import Indices, Mask, Pairs, RaggedLists, Ranked, check_k
 
 if TYPE_CHECKING:
+    from atelier.nn.replicas import Replicas
     from atelier.nn.training_loop import Watch
 
 Ranker = Callable[[Indices, Pairs], Ranked]
@@ -102,6 +103,8 @@ class Recommender(ABC, Generic[ConfigT]):
         watch: is told of each epoch of a network that is trained step by step, whose figures then hold ``ndcg``, the
             mean of 1 / log2(1 + rank) of interactions that were held out; what it raises ends the fit. The model is the
             same with and without it. None: nobody is told. Models that are not trained so ignore it.
+        replicas: the processes that train the network together, each of which calls the same ``fit``; None: this one by
+            itself. Only models that :attr:`trains_on_replicas` heed it.
     """
 
     declaration: ClassVar[Declaration]
@@ -123,12 +126,18 @@ class Recommender(ABC, Generic[ConfigT]):
         self.weights: dict[str, Array] = {}
         self.training_state: Path | None = None
         self.watch: Watch | None = None
+        self.replicas: Replicas | None = None
 
     # What a model adds
 
     @property
     def ranks_unsold(self) -> bool:
         """Whether it can rank an article that nobody has interacted with."""
+        return False
+
+    @property
+    def trains_on_replicas(self) -> bool:
+        """Whether several processes can train it together (:attr:`replicas`)."""
         return False
 
     def _rankable(self, train: Interactions, catalogue: Catalogue | None) -> Mask:

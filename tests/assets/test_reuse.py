@@ -10,7 +10,9 @@ import pytest
 from assets import recommenders as stages
 from assets.recommenders import fit_model
 from assets.step import RunResources, Step
+from atelier.nn.replicas import ALONE
 from atelier.recommenders.baselines.popular_config import PopularConfig
+from atelier.recommenders.factorisation.hybrid_config import HybridConfig
 from resources.compute import Compute
 from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
@@ -38,9 +40,13 @@ class Shop:
 
     def fit(self, day: date = DAY, code_version: str = "1", **config: Any) -> Step:
         """What the stage does; returns its step."""
-        step = Step(RunResources(self.home, self.store, self.models, Compute("cpu", 1)), [day], "run", code_version)
+        step = self.step(Compute("cpu", 1), day, code_version)
         fit_model("popular", step, PopularConfig(**config))
         return step
+
+    def step(self, compute: Compute, day: date = DAY, code_version: str = "1") -> Step:
+        """A step that has done nothing yet."""
+        return Step(RunResources(self.home, self.store, self.models, compute), [day], "run", code_version)
 
     def reused(self, step: Step) -> bool:
         return "reused" in step.outcome.notes[MODEL]
@@ -91,6 +97,21 @@ def test_other_settings_other_code_and_another_day_are_trained(shop: Shop) -> No
     shop.fit(DAY + timedelta(days=1))
     assert len(shop.trained) == 4
     assert not shop.reused(shop.fit(DAY + timedelta(days=1), code_version="3"))
+
+
+@pytest.mark.filterwarnings("ignore:hybrid has no examples")
+def test_a_network_that_several_processes_train_is_another(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bits are others. A model that the step's own process trains all the same stays what it is."""
+    monkeypatch.setattr("resources.cluster_training.fit_on_cluster", lambda _, fit: fit(ALONE))
+    told = []
+    for compute in (Compute("cpu", 1), Compute("cpu", 1, "ray"), Compute("cpu", 1, "ray", training_workers=2)):
+        for _ in range(2):
+            step = shop.step(compute)
+            fit_model("hybrid", step, HybridConfig(mode="collaborative"))
+            fit_model("popular", step, PopularConfig())
+            told += [(name, notes["replicas"]) for name, notes in step.outcome.notes.items() if "replicas" in notes]
+    assert told == [("hybrid_model", 2)]
+    assert len(shop.trained) == 3, "popular once, hybrid by itself and together"
 
 
 def test_a_damaged_bundle_is_trained_again(shop: Shop) -> None:

@@ -55,6 +55,40 @@ def test_what_the_cluster_makes_is_what_one_machine_makes(house: House, tmp_path
     assert here.tobytes() == there.tobytes()
 
 
+def test_networks_are_trained_on_the_cluster(house: House, tmp_path: Path) -> None:
+    """Others than those of one process: the step of a recommender is a process of its own, which asks the cluster."""
+    shutil.copytree(house.home.root, tmp_path / "home")
+    home, names = Home(tmp_path / "home"), ["hybrid_model", "attribute_model"]
+    with loopback_cluster(nodes=2, processors=1) as cluster:
+        compute = Compute("cpu", 1, "ray", cluster.address, training_workers=2)
+        result = (
+            build_defs(home, compute=compute)
+            .get_repository_def()
+            .get_job("daily_retrain")
+            .execute_in_process(
+                instance=house.instance,
+                partition_key=house.ds.isoformat(),
+                asset_selection=[dg.AssetKey.from_user_string(name) for name in [*names, "attribute_metrics"]],
+            )
+        )
+    assert result.success
+    found = {
+        event.materialization.asset_key.to_user_string(): event.materialization.metadata
+        for event in result.get_asset_materialization_events()
+    }
+    assert {name: found[name]["replicas"].value for name in names} == dict.fromkeys(names, 2)
+    now = House(home, house.instance, house.ds)
+    for name in names:
+        assert now.models(house.ds)[name] != house.models(house.ds)[name]
+    assert not list((home.store / "_staging").glob("training-*"))
+    scores = [
+        each.store.read("attribute_metrics", house.ds).to_pandas().set_index(["attribute", "metric"])["value"]
+        for each in (house, now)
+    ]
+    here, there = (each["mean", "weighted_f1"] for each in scores)
+    assert there == pytest.approx(here, abs=0.1)
+
+
 def test_a_search_on_the_cluster_leaves_what_one_machine_leaves(house: House, tmp_path: Path) -> None:
     config = {"model": "als", "trials": 5, "fixed": {"iterations": 2}, "parameters": ["regularization"], "k": 5}
     tables = ("tuning_trials", "tuning_parameters")

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from atelier.articles.text import PADDING, SPECIAL
 from atelier.attributes.config import AttributeConfig
+from atelier.nn.batch_norm import BatchNorm
 from atelier.nn.layers import Dense
 
 EMBEDDING_SCALE = 0.1
@@ -79,7 +80,7 @@ class TextBranch(nn.Module):
         nn.init.normal_(self.embedding.weight[SPECIAL - 1 :].detach(), std=EMBEDDING_SCALE)
         # A convolution over words as one product of matrices: several times faster than Conv1d on a processor.
         self.convolution = nn.Linear(config.kernel * config.token_dim, config.filters, bias=False)
-        self.norm = nn.BatchNorm1d(config.filters)
+        self.norm = BatchNorm(config.filters)
         self.dense = Dense(config.filters, config.text_units, config.dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -111,7 +112,7 @@ class PairBranch(nn.Module):
         self.words, self.slots = words + SPECIAL, config.pair_slots
         self.bag = nn.EmbeddingBag(self.words + self.slots, config.pair_units, mode="sum", padding_idx=PADDING)
         nn.init.normal_(self.bag.weight[SPECIAL - 1 :].detach(), std=EMBEDDING_SCALE)
-        self.norm = nn.BatchNorm1d(config.pair_units)
+        self.norm = BatchNorm(config.pair_units)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:

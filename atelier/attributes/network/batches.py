@@ -110,6 +110,18 @@ class ArticleBatches:
                 yield self.batch(part)
 
 
+def share_of(batch: ArticleBatch, rows: slice) -> ArticleBatch:
+    """Some of the articles, whose texts stay as wide as the batch's longest: normalisation sees its padding too."""
+    return ArticleBatch(
+        images=batch.images[rows],
+        tokens=batch.tokens[rows],
+        types=batch.types[rows],
+        brands=batch.brands[rows],
+        divisions=batch.divisions[rows],
+        mentions=None if batch.mentions is None else batch.mentions[rows],
+    )
+
+
 def word_dropout(batch: ArticleBatch, share: float, generator: torch.Generator) -> ArticleBatch:
     """Replace a share of the words, each drawn independently, by the unknown word."""
     if share == 0:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from atelier.attributes.config import AttributeConfig
 from atelier.attributes.labels import Heads
 from atelier.attributes.network.architecture import AttributeNetwork, MentionWeights
-from atelier.attributes.network.batches import ArticleBatches, mention_dropout, modality_dropout, word_dropout
+from atelier.attributes.network.batches import ArticleBatches, mention_dropout, modality_dropout, share_of, word_dropout
 from atelier.attributes.network.loss import JointLoss
 from atelier.devices import autocast, copied
+from atelier.nn.replicas import ALONE, Replicas
 from atelier.nn.training_loop import Part, Passes, StepLoss
 
 LARGEST_GRADIENT = 5.0
@@ -30,6 +31,7 @@ class JointTraining:
         heads: the attributes.
         config: see :class:`AttributeConfig`.
         training: int64, in main memory: rows to train on, at least one.
+        replicas: the processes that train the network together.
 
     Attributes:
         steps_per_epoch: steps in which every article is seen once.
@@ -43,8 +45,9 @@ class JointTraining:
         heads: Heads,
         config: AttributeConfig,
         training: Tensor,
+        replicas: Replicas = ALONE,
     ) -> None:
-        self.network, self.batches, self.targets = network, batches, targets
+        self.network, self.batches, self.targets, self.replicas = network, batches, targets, replicas
         self.config, self.training = config, training
         self.generator = torch.Generator().manual_seed(config.seed)
         self.loss = JointLoss(config, heads, len(training)).to(targets.device)
@@ -80,12 +83,14 @@ class JointTraining:
         batch = modality_dropout(self.batches.batch(rows), self.config.modality_dropout, self.generator)
         batch = mention_dropout(batch, self.config.mention_dropout, self.generator)
         batch = word_dropout(batch, self.config.word_dropout, self.generator)
+        mine = self.replicas.share(len(rows))
         with autocast(self.config.precision, self.targets.device):
-            logits = self.network(batch)
-        targets = self.targets[copied(rows, self.targets.device)]
-        value: Tensor = self.loss(self.network.split(logits), targets)
+            logits = self.network(share_of(batch, mine))
+        targets = self.targets[copied(rows[mine], self.targets.device)]
+        value: Tensor = self.loss(self.network.split(logits), targets, len(rows))
         self.optimiser.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
+        self.replicas.sum_gradients(list(self.network.parameters()))
         nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
         self.optimiser.step()
         self.schedule.step()

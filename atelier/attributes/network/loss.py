@@ -31,12 +31,19 @@ class JointLoss(nn.Module):
             weights = shares**-config.class_weighting
             self.register_buffer(f"class_weights_{place}", weights / (shares * weights).sum())
 
-    def forward(self, logits: tuple[Tensor, ...], targets: Tensor) -> Tensor:
-        """The loss of a batch: logits of each attribute [b, classes], targets int64 [b, attributes], −1 unlabelled.
+    def forward(self, logits: tuple[Tensor, ...], targets: Tensor, articles: int | None = None) -> Tensor:
+        """The loss of a batch, or the part of it that a share of its articles has.
 
         Of an ensemble, whose members' logits stand one after the other, [members · b, classes], it is their mean.
+
+        Args:
+            logits: of each attribute [b, classes].
+            targets: int64 [b, attributes], −1 unlabelled.
+            articles: how many the batch has; None: these b are all.
         """
-        targets = targets.repeat(len(logits[0]) // len(targets), 1)
+        members = len(logits[0]) // max(len(targets), 1)
+        articles = len(targets) if articles is None else articles
+        targets = targets.repeat(members, 1)
         losses = [
             functional.cross_entropy(
                 part,
@@ -48,4 +55,4 @@ class JointLoss(nn.Module):
             )
             for place, part in enumerate(logits)
         ]
-        return (torch.stack(losses) * self.attribute_weights).sum() / len(targets)
+        return (torch.stack(losses) * self.attribute_weights).sum() / (max(members, 1) * articles)

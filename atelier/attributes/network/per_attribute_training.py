@@ -16,8 +16,9 @@ from torch.nn import functional
 from atelier.attributes.config import AttributeConfig
 from atelier.attributes.labels import UNLABELLED, Heads
 from atelier.attributes.network.architecture import AttributeNetwork
-from atelier.attributes.network.batches import ArticleBatches, modality_dropout, word_dropout
+from atelier.attributes.network.batches import ArticleBatches, modality_dropout, share_of, word_dropout
 from atelier.devices import autocast, copied
+from atelier.nn.replicas import ALONE, Replicas
 from atelier.nn.training_loop import Part, StepLoss
 
 HEADS = ("heads.weight", "heads.bias")
@@ -69,6 +70,7 @@ class PerAttributeTraining:
         heads: the attributes.
         config: see :class:`AttributeConfig`.
         training: int64, in main memory: rows to train on, at least one of them labelled.
+        replicas: the processes that train the network together.
 
     Attributes:
         steps_per_epoch: steps in which as many labels are seen as there are. Attributes take turns whatever their
@@ -83,8 +85,10 @@ class PerAttributeTraining:
         heads: Heads,
         config: AttributeConfig,
         training: Tensor,
+        replicas: Replicas = ALONE,
     ) -> None:
         self.network, self.batches, self.targets, self.config = network, batches, targets, config
+        self.replicas = replicas
         self.generator = torch.Generator().manual_seed(config.seed)
         labelled = targets.cpu()[training] != UNLABELLED
         decks = [Deck(training[labelled[:, place]], self.generator) for place in range(len(heads))]
@@ -96,9 +100,9 @@ class PerAttributeTraining:
         last = network.heads
         slices = [torch.split(whole.detach(), list(heads.sizes)) for whole in (last.weight, last.bias)]
         self.leaves = [tuple(part.requires_grad_() for part in pair) for pair in zip(*slices, strict=True)]
-        body = [parameter for name, parameter in network.named_parameters() if name not in HEADS]
+        self.body = [parameter for name, parameter in network.named_parameters() if name not in HEADS]
         leaves = [leaf for pair in self.leaves for leaf in pair]
-        self.optimiser = torch.optim.SGD([*body, *leaves], lr=config.learning_rate)
+        self.optimiser = torch.optim.SGD([*self.body, *leaves], lr=config.learning_rate)
         orders = {f"deck {place}": deck for place, deck in self.decks.items()} | {"turns": self.turns}
         self.parts: dict[str, Part] = {"optimiser": self.optimiser, "generator": self.generator, **orders}
 
@@ -112,12 +116,13 @@ class PerAttributeTraining:
         rows = rows.repeat(2) if len(rows) == 1 else rows
         batch = modality_dropout(self.batches.batch(rows), self.config.modality_dropout, self.generator)
         batch = word_dropout(batch, self.config.word_dropout, self.generator)
-        mine = dict(zip(HEADS, self.leaves[place], strict=True))
+        mine, share = dict(zip(HEADS, self.leaves[place], strict=True)), self.replicas.share(len(rows))
         with autocast(self.config.precision, self.targets.device):
-            logits = functional_call(self.network, mine, (batch,))  # [b, classes of this attribute]
-        targets = self.targets[copied(rows, self.targets.device), place]
-        loss = functional.cross_entropy(logits, targets)
+            logits = functional_call(self.network, mine, (share_of(batch, share),))  # [b, classes of this attribute]
+        targets = self.targets[copied(rows[share], self.targets.device), place]
+        loss = functional.cross_entropy(logits, targets, reduction="sum") / len(rows)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.replicas.sum_gradients([*self.body, *self.leaves[place]])
         self.optimiser.step()
         return loss.detach()

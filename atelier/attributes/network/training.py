@@ -19,6 +19,8 @@ from atelier.attributes.network.batches import ArticleBatches
 from atelier.attributes.network.joint_training import JointTraining
 from atelier.attributes.network.per_attribute_training import PerAttributeTraining
 from atelier.attributes.scores import weighted_f1
+from atelier.nn.batch_norm import share_statistics
+from atelier.nn.replicas import ALONE, Replicas
 from atelier.nn.training_loop import Epoch, Observer, TrainingLoop
 from atelier.nn.training_state import fingerprint
 
@@ -39,6 +41,7 @@ def train(
     validation: Tensor,
     observer: Observer[AttributeNetwork] | None = None,
     state: Path | None = None,
+    replicas: Replicas = ALONE,
 ) -> list[Epoch]:
     """Train until the validation score stops rising; the network ends with the weights of its best look.
 
@@ -52,6 +55,7 @@ def train(
         validation: likewise: rows that decide when to stop; without labels among them, all epochs are run.
         observer: looks on.
         state: a file to resume from, see :class:`~atelier.nn.training_loop.TrainingLoop`.
+        replicas: the processes that train the network together, each of which calls this.
 
     Returns:
         A record of each look, with the figures of :func:`validation_scores`; training stops by ``score``.
@@ -60,10 +64,11 @@ def train(
         DivergedError: the loss is not a number at the first look. Later on, training ends with the best weights.
         TrainingStateError: ``state`` is unreadable, or of another training.
     """
-    way = TRAINERS[config.training](network, batches, targets, heads, config, training)
+    way = TRAINERS[config.training](network, batches, targets, heads, config, training, replicas)
+    share_statistics(network, replicas)
     tensors = (*vars(batches).values(), targets, training, validation)
     data = [each for each in tensors if isinstance(each, Tensor)]
-    return TrainingLoop(
+    history = TrainingLoop(
         "training attributes",
         network,
         way.step,
@@ -79,7 +84,10 @@ def train(
         observer=observer,
         state=state,
         made_from=fingerprint(config.model_dump_json(), *data) if state else "",
+        replicas=replicas,
     ).run()
+    share_statistics(network, ALONE)
+    return history
 
 
 def validation_scores(

@@ -20,6 +20,7 @@ from atelier.devices import own_random_state
 from atelier.errors import UndatedWarning
 from atelier.interactions import Interactions
 from atelier.nn.customer_network import CustomerNetwork
+from atelier.nn.replicas import ALONE
 from atelier.nn.training_loop import Epoch
 from atelier.nn.training_state import fingerprint
 from atelier.recommenders.content_explanation import Recommended
@@ -67,6 +68,11 @@ class Hybrid(ContentRecommender[HybridConfig]):
 
     # Learning
 
+    @property
+    def trains_on_replicas(self) -> bool:
+        """It does."""
+        return True
+
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
         self._warn_of_defaults(train)
         n_articles = len(self.article_ids)
@@ -112,7 +118,8 @@ class Hybrid(ContentRecommender[HybridConfig]):
             )
             self.ranked[:] = False
             return
-        trainer = Trainer(network, config, len(self.article_ids), attributes, self.torch_device)
+        replicas = self.replicas or ALONE
+        trainer = Trainer(network, config, len(self.article_ids), attributes, self.torch_device, replicas)
         made_from = ""
         if self.training_state is not None:
             content = () if network.features is None else network.features.tensors()

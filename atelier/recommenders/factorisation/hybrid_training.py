@@ -21,9 +21,9 @@ from atelier.catalogue import Catalogue
 from atelier.devices import autocast, copied
 from atelier.ids import Codes
 from atelier.interactions import Interactions
-from atelier.nn.article_network import EmbeddedArticles
 from atelier.nn.content_features import CPU
 from atelier.nn.ranking_losses import LOSSES
+from atelier.nn.replicas import ALONE, Replicas
 from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop, Watch
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
 from atelier.recommenders.factorisation.hybrid_network import Factorisation
@@ -116,8 +116,10 @@ class Trainer:
         n_articles: how many articles numbers run over.
         attributes: float32 [customers, positions], read by the customer network.
         device: where the network and its content lie.
+        replicas: the processes that train the network together.
 
     Attributes:
+        replicas: likewise.
         parts: what steps depend on beside the network: the optimiser. The embedding's squares are part of the network.
     """
 
@@ -128,8 +130,9 @@ class Trainer:
         n_articles: int,
         attributes: npt.NDArray[np.float32],
         device: torch.device = CPU,
+        replicas: Replicas = ALONE,
     ) -> None:
-        self.network, self.device, self._config = network, device, config
+        self.network, self.device, self._config, self.replicas = network, device, config, replicas
         self._attributes = torch.from_numpy(attributes).to(device)
         self._zero = torch.zeros((), device=device)
         self._place = np.zeros(n_articles, dtype=np.int64)
@@ -139,19 +142,50 @@ class Trainer:
         self.parts: dict[str, Part] = {} if self._adam is None else {"adam": self._adam}
 
     def step(self, batch: TrainingBatch) -> Tensor:
-        """Move the weights by one batch; gives its mean loss."""
+        """Move the weights by one batch; gives its mean loss, or the part that this replica's share has in it."""
         self.network.train()
         articles = self._distinct(batch)
         embedded = self.network.embedded(articles)
-        loss, penalty = self._losses(batch, articles, embedded)
         if self._adam is not None:
             self._adam.zero_grad(set_to_none=True)
-        (loss.mean() + penalty).backward()  # type: ignore[no-untyped-call]
+        loss = self._loss_of_share(batch, articles, None if embedded is None else embedded.vectors)
+        leaves = [] if embedded is None else [leaf for _, _, leaf in embedded.leaves]
+        self.replicas.sum_gradients([*self.network.parameters(), *leaves])
         if self._adam is not None:
             self._adam.step()
         if embedded is not None:
             embedded.step()
-        return loss.detach().mean()
+        return loss
+
+    def _loss_of_share(self, batch: TrainingBatch, articles: Tensor, embeddings: Tensor | None) -> Tensor:
+        """The part of a batch's mean loss that this replica's share has; its gradients are gathered.
+
+        Content is computed for the articles of the share only. An article that several replicas read counts for each of
+        them as the part of one in the penalty on lengths.
+
+        Args:
+            batch: all of it.
+            articles: its distinct ones.
+            embeddings: theirs.
+        """
+        examples, weights = len(batch.positives), None
+        if self.replicas.count > 1:
+            counts = torch.zeros(len(articles))
+            for rows in self.replicas.shares(examples):
+                if rows.start < rows.stop:
+                    counts += torch.isin(articles, self._distinct(batch.of(rows)))
+            batch = batch.of(self.replicas.share(examples))
+            if not len(batch.positives):
+                return self._zero
+            own = self._distinct(batch)
+            places = torch.searchsorted(articles, own)
+            weights = copied(1 / (counts[places] * len(articles)), self.device)
+            embeddings = None if embeddings is None else embeddings[copied(places, self.device)]
+            articles = own
+        losses, penalty = self._losses(batch, articles, embeddings, weights)
+        loss = losses.sum() / examples
+        (loss + penalty).backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
 
     @torch.no_grad()
     def loss(self, batches: Sequence[TrainingBatch]) -> float:
@@ -160,7 +194,8 @@ class Trainer:
         total = 0.0
         for batch in batches:
             articles = self._distinct(batch)
-            total += float(self._losses(batch, articles, self.network.embedded(articles))[0].sum())
+            embedded = self.network.embedded(articles)
+            total += float(self._losses(batch, articles, None if embedded is None else embedded.vectors)[0].sum())
         examples = sum(len(batch.positives) for batch in batches)
         return total / examples if examples else float("nan")
 
@@ -197,19 +232,26 @@ class Trainer:
         return torch.from_numpy(distinct)
 
     def _losses(
-        self, batch: TrainingBatch, articles: Tensor, embedded: EmbeddedArticles | None
+        self, batch: TrainingBatch, articles: Tensor, embeddings: Tensor | None, weights: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The loss of each example [b], and the penalty on lengths."""
+        """The loss of each example [b], and the penalty on lengths.
+
+        Args:
+            batch: the examples.
+            articles: int64 [n], their distinct ones.
+            embeddings: float32 [n, factors], theirs, or None.
+            weights: float32 [n]: what the length of each counts in the penalty; None: it is the mean.
+        """
         with autocast(self._config.precision, self.device):
             content = self.network.content_part(articles)
-            embeddings = None if embedded is None else embedded.vectors
             parts = [part for part in (embeddings, content) if part is not None]
             vectors = parts[0] if len(parts) == 1 else parts[0] + parts[1]  # [distinct, factors]
             positive, negative = self._scores(batch, vectors)
         counts, scale = self._there(batch.valid), self._config.rank_scale
         r = self._there(batch.importance) if scale == "articles/sampled" else self._zero + float(scale)
         penalties = zip((self._config.l2_embedding, self._config.l2_content), (embeddings, content), strict=True)
-        lengths = [weight * part.square().sum(1).mean() for weight, part in penalties if weight and part is not None]
+        squares = [(weight, part.square().sum(1)) for weight, part in penalties if weight and part is not None]
+        lengths = [weight * (each.mean() if weights is None else (each * weights).sum()) for weight, each in squares]
         return self._loss(positive.float(), negative.float(), counts, r), sum(lengths, self._zero)
 
     def _scores(self, batch: TrainingBatch, vectors: Tensor) -> tuple[Tensor, Tensor]:
@@ -304,6 +346,7 @@ def train(
         state=state,
         made_from=made_from,
         watch=watch,
+        replicas=trainer.replicas,
     ).run()
 
 

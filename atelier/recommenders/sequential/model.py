@@ -28,6 +28,7 @@ from atelier.nn.content_features import Content
 from atelier.nn.customer_network import CustomerNetwork, CustomerVectors
 from atelier.nn.embeddings import RowEmbedding
 from atelier.nn.layers import JoinedLayers
+from atelier.nn.replicas import ALONE
 from atelier.nn.training_loop import Epoch
 from atelier.nn.training_state import fingerprint
 from atelier.recommenders.base import Ranker
@@ -105,6 +106,11 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         return {"epochs": len(self.epochs), "loss": best.loss, **figures}
 
     # Learning
+
+    @property
+    def trains_on_replicas(self) -> bool:
+        """Unless the loss holds all targets of a batch against each other."""
+        return self.config.loss != "in_batch"
 
     def _fit(self, train: Interactions, catalogue: Catalogue | None, customers: Any) -> dict[str, Array]:
         factors = self._factors(len(distinct_values(train.articles)))
@@ -241,7 +247,7 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             self.ranked[:] = False
             return None
         pool = Pool.of(histories, len(self.article_ids))
-        trainer = Trainer(network, self.config, pool, len(self.article_ids), self.torch_device)
+        trainer = Trainer(network, self.config, pool, len(self.article_ids), self.torch_device, self.replicas or ALONE)
         made_from = ""
         if self.training_state is not None:
             features = network.articles.features

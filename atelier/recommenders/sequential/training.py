@@ -4,7 +4,7 @@ What belongs here: from histories to trained weights. What does not: when to sto
 losses (:mod:`atelier.nn.ranking_losses`), how batches are cut (:mod:`atelier.recommenders.training_data.sequences`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self, cast
@@ -15,14 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from atelier.arrays import distinct_values
 from atelier.devices import autocast, copied
 from atelier.ids import Codes
-from atelier.nn.article_network import ArticleNetwork
-from atelier.nn.embeddings import RowEmbedding
 from atelier.nn.loss_names import LossName
 from atelier.nn.ranking_losses import LOSSES, Loss, bpr_max, full_softmax, gbce, gbce_exponent, in_batch
+from atelier.nn.replicas import ALONE, Replicas, ReplicasError
 from atelier.nn.training_loop import Epoch, Part, Passes, StepLoss, TrainingLoop, Watch
+from atelier.recommenders.sequential.batch_vectors import BatchVectors
 from atelier.recommenders.sequential.config import SequenceConfig
 from atelier.recommenders.sequential.network import SequenceNetwork, inputs_of
 from atelier.recommenders.training_data.negatives import SharedNegatives
@@ -151,79 +150,6 @@ class Pool:
         return cls(articles, counts[articles])
 
 
-class ArticlesInUse:
-    """The distinct articles that a batch reads, and their embeddings.
-
-    Args:
-        network: whose vectors they have.
-        read: numbers of articles, in any order.
-
-    Attributes:
-        distinct: int64 [n], ascending.
-        embedded: their embeddings; None where there are none.
-    """
-
-    def __init__(self, network: ArticleNetwork, read: Sequence[npt.NDArray[Any]]) -> None:
-        self.distinct = distinct_values(np.concatenate([np.ravel(each) for each in read])).astype(np.int64)
-        self._network, self.embedded = network, network.embedded(torch.from_numpy(self.distinct))
-
-    def places(self, articles: npt.NDArray[Any]) -> Indices:
-        """The place of each article among the distinct ones."""
-        return np.searchsorted(self.distinct, articles)
-
-    def vectors(self) -> Tensor:
-        """The sum of embeddings and content, [n, factors]."""
-        content = self._network.content_part(torch.from_numpy(self.distinct))
-        embeddings = None if self.embedded is None else self.embedded.vectors
-        parts = [part for part in (embeddings, content) if part is not None]
-        return sum(parts[1:], parts[0])
-
-
-class BatchVectors:
-    """The vectors that a batch needs of articles and customers.
-
-    Args:
-        network: whose vectors they are.
-        rows: the windows of the batch.
-        others: int32 [n], the articles that are held against the targets.
-        device: where the network lies.
-
-    Attributes:
-        inputs: the articles that the encoder reads.
-        outputs: the articles that are ranked; with a tied output the same.
-        leaves: all embeddings that they and the customers have, each with its rows and the leaf that gathers their
-            gradient.
-    """
-
-    def __init__(self, network: SequenceNetwork, rows: PaddedRows, others: Codes, device: torch.device) -> None:
-        both = [rows.articles, others]
-        self.inputs = ArticlesInUse(network.articles, both if network.outputs is None else [rows.articles])
-        self.outputs = self.inputs if network.outputs is None else ArticlesInUse(network.outputs, both)
-        self.leaves: list[tuple[RowEmbedding, Tensor, Tensor]] = []
-        for part in {id(each): each for each in (self.inputs, self.outputs)}.values():
-            self.leaves += () if part.embedded is None else part.embedded.leaves
-        self._customers, self._owners = network.customers, torch.from_numpy(rows.owners)
-        self._device = device
-
-    def customers(self) -> Tensor | None:
-        """Of each window's customer, [b, customer's factors]; None where customers have no vectors."""
-        if self._customers is None:
-            return None
-        embedding = self._customers.embedding
-        if embedding is None:
-            return self._customers.of_attributes(copied(self._owners, self._device))
-        distinct, places = torch.unique(self._owners, return_inverse=True)
-        rows = copied(distinct, self._device)
-        leaf = embedding.leaf(rows)
-        self.leaves.append((embedding, rows, leaf))
-        return functional.embedding(copied(places, self._device), leaf)
-
-    def step(self, scale: float) -> None:
-        """Move all embeddings by the gradients that their leaves gathered, in steps of this scale."""
-        for embedding, rows, leaf in self.leaves:
-            embedding.step(rows, leaf, scale)
-
-
 class Trainer:
     """Computes losses of batches, moves the weights, and judges the network.
 
@@ -233,15 +159,32 @@ class Trainer:
         pool: what can be predicted.
         n_articles: how many articles numbers run over.
         device: where the network lies.
+        replicas: the processes that train the network together.
 
     Attributes:
+        replicas: likewise.
         parts: what steps depend on beside the network.
+
+    Raises:
+        ReplicasError: the config's loss is ``in_batch``, and there are several replicas.
     """
 
     def __init__(
-        self, network: SequenceNetwork, config: SequenceConfig, pool: Pool, n_articles: int, device: torch.device
+        self,
+        network: SequenceNetwork,
+        config: SequenceConfig,
+        pool: Pool,
+        n_articles: int,
+        device: torch.device,
+        replicas: Replicas = ALONE,
     ) -> None:
+        if replicas.count > 1 and config.loss == "in_batch":
+            raise ReplicasError(
+                "the loss in_batch holds all targets of a batch against each other, and several replicas have a share "
+                "of them each: choose another loss, or train in one process"
+            )
         self.network, self.device, self._config, self._pool = network, device, config, pool
+        self.replicas = replicas
         self._n_articles = n_articles
         self._often = np.zeros(n_articles, dtype=np.float32)
         self._often[pool.articles] = pool.counts / pool.counts.sum()
@@ -252,19 +195,34 @@ class Trainer:
         self.parts: dict[str, Part] = {"adam": self._adam}
 
     def step(self, rows: PaddedRows, random: np.random.Generator) -> StepLoss:
-        """Move the weights by one batch; its loss is the mean over targets."""
+        """Move the weights by one batch; its loss is the mean over targets, or this replica's share of it."""
         self.network.train()
         negatives = self._drawn(random)
-        vectors = BatchVectors(self.network, rows, self._pool.articles[negatives], self.device)
-        with autocast(self._config.precision, self.device):
-            loss = self.loss(rows, vectors, negatives)
+        share = None if self.replicas.count == 1 else rows.of(self.replicas.share(len(rows.owners)))
+        vectors = BatchVectors(self.network, rows, self._pool.articles[negatives], self.device, share)
         self._adam.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self._loss_of_share(rows, share, vectors, negatives)
+        self.replicas.sum_gradients([*self.network.parameters(), *(leaf for _, _, leaf in vectors.leaves)])
         # A schedule moves the optimiser's rate; the embeddings' goes with it.
         scale = float(self._adam.param_groups[0]["lr"]) / self._config.learning_rate
         self._adam.step()
         vectors.step(scale)
-        return StepLoss(loss.detach())
+        return StepLoss(loss)
+
+    def _loss_of_share(
+        self, rows: PaddedRows, share: PaddedRows | None, vectors: BatchVectors, negatives: Indices
+    ) -> Tensor:
+        """The loss of a step, whose gradients are gathered."""
+        if share is not None and not len(share.owners):
+            return torch.zeros((), device=self.device)
+        with autocast(self._config.precision, self.device):
+            if share is None:
+                loss = self.loss(rows, vectors, negatives)
+            else:
+                targets = int(rows.there[:, 1:].sum())
+                loss = self.loss(share, vectors, negatives) * (int(share.there[:, 1:].sum()) / targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
 
     def _drawn(self, random: np.random.Generator) -> Indices:
         """The places in the pool of what is held against the batch's targets."""
@@ -391,6 +349,7 @@ def train(
         made_from=made_from,
         watch=watch,
         schedule=config.schedule,
+        replicas=trainer.replicas,
     ).run()
 
 

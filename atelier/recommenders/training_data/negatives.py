@@ -39,6 +39,13 @@ class TrainingBatch(NamedTuple):
     valid: Mask
     importance: npt.NDArray[np.float32]
 
+    def of(self, rows: slice) -> "TrainingBatch":
+        """Some of the examples; negatives that all share stay all."""
+        customers, inputs, positives, negatives, valid, importance = self
+        if negatives.ndim > 1:
+            negatives, importance = negatives[rows], importance[rows]
+        return TrainingBatch(customers[rows], inputs[rows], positives[rows], negatives, valid[rows], importance)
+
 
 def negative_pool(
     interactions: Interactions, catalogue: Catalogue | None, window: Window | None, rankable: Mask, needed: int

@@ -67,6 +67,11 @@ class PaddedRows(NamedTuple):
         articles, kinds, gaps, there, owners = self
         return PaddedRows(articles[:, :-1], kinds[:, :-1], gaps[:, :-1], there[:, :-1], owners)
 
+    def of(self, rows: slice) -> "PaddedRows":
+        """Some of the windows, as wide as before."""
+        articles, kinds, gaps, there, owners = self
+        return PaddedRows(articles[rows], kinds[rows], gaps[rows], there[rows], owners[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class Histories:

@@ -14,11 +14,12 @@ from atelier.ids import IdMap
 from atelier.interactions import Interactions
 from atelier.nn.embeddings import EMBEDDING_LENGTH
 from atelier.nn.ranking_losses import full_softmax
+from atelier.recommenders.sequential.batch_vectors import BatchVectors
 from atelier.recommenders.sequential.embedding_start import first_embeddings
 from atelier.recommenders.sequential.network import SequenceNetwork, inputs_of
 from atelier.recommenders.sequential.sequencer import Sequencer
 from atelier.recommenders.sequential.sequencer_config import Cell, SequencerConfig
-from atelier.recommenders.sequential.training import BatchVectors, Pool, Trainer
+from atelier.recommenders.sequential.training import Pool, Trainer
 from atelier.recommenders.training_data.sequences import Histories, Windows
 from tests.recommenders.sequential.circle import circle
 
