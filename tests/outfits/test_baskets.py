@@ -1,6 +1,8 @@
 """Outfits made of purchases, counted by hand."""
 
 import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
 
 from atelier.interactions import Interactions
 from atelier.outfits.baskets import baskets
@@ -34,6 +36,23 @@ def test_one_article_of_each_type_that_a_customer_bought_on_a_day() -> None:
     found = baskets(purchases, KINDS, most=10)
     assert members(found) == {"ann 2026-03-01": ["dress", "shoe"], "bob 2026-03-02": ["bag", "shoe"]}
     assert members(baskets(purchases, KINDS, most=1)) == {"bob 2026-03-02": ["bag", "shoe"]}
+
+
+PURCHASES = st.tuples(st.sampled_from(["ann", "bob"]), st.sampled_from([*KINDS.index, "gone"]), st.integers(0, 60))
+
+
+@given(st.lists(PURCHASES, min_size=1, max_size=30, unique_by=lambda row: row[2]), st.integers(1, 4))
+def test_baskets_equal_the_slow_version(rows: list[tuple[str, str, int]], most: int) -> None:
+    first = pd.Timestamp(2026, 3, 1)
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for customer, article, at in sorted(rows, key=lambda row: row[2]):
+        day = str((first + pd.Timedelta(hours=at)).date())
+        if pd.notna(kind := KINDS.get(article)):
+            found.setdefault((day, customer), {}).setdefault(kind, article)
+    large = {f"{who} {day}": sorted(found[day, who].values()) for day, who in sorted(found) if len(found[day, who]) > 1}
+    expected = dict(list(large.items())[-most:])
+    purchases = bought(*((customer, article, str(first + pd.Timedelta(hours=at))) for customer, article, at in rows))
+    assert list(members(baskets(purchases, KINDS, most)).items()) == list(expected.items())
 
 
 def test_very_large_baskets_are_left_out() -> None:
