@@ -42,7 +42,8 @@ class IndexConfig(dg.Config):
 
     Attributes:
         trees: the number of trees of each forest.
-        search: nodes inspected in a look-up.
+        search: nodes inspected in a look-up; empty: the index's default or, where that finds too little, as many as
+            ``least_recall`` takes.
         seed: of the random planes.
         queries: articles and customers on which recall is measured, at most; chosen by a fixed hash.
         least_recall: the recall@10 below which the check warns.
@@ -59,7 +60,7 @@ def build_index(step: Step, config: IndexConfig) -> None:
     """Annoy's forests of the als model's articles: by cosine for similarity, by inner product for recommendations."""
     from atelier import recommenders
     from atelier.recommenders.article_index import ArticleIndex, ArticleIndexConfig
-    from atelier.recommenders.index_recall import recall_curve
+    from atelier.recommenders.index_recall import enough_nodes, recall_curve
     from atelier.recommenders.vector_model import VectorRecommender
 
     bundle = step.bundle(f"{INDEXED}_model")
@@ -68,6 +69,9 @@ def build_index(step: Step, config: IndexConfig) -> None:
     chosen = config.model_dump(include={"trees", "search", "seed"}, exclude_none=True)
     index = ArticleIndex.build(model, ArticleIndexConfig(**chosen))
     curve = recall_curve(index, model, queries=config.queries)
+    if config.search is None:
+        nodes = enough_nodes(curve, config.least_recall)
+        index, curve = index.searching(nodes), curve.assign(used=curve["nodes"] == nodes)
 
     def save(folder: Path) -> None:
         index.save(folder)

@@ -69,6 +69,22 @@ def recall_curve(
     return pd.DataFrame(rows, columns=["metric", "nodes", "used", "recall", "queries"])
 
 
+def enough_nodes(curve: pd.DataFrame, least: float) -> int:
+    """The nodes that a look-up has to inspect: a catalogue of many articles takes more than a small one.
+
+    Args:
+        curve: of an index, from :func:`recall_curve`.
+        least: the recall that both metrics are to reach.
+
+    Returns:
+        The fewest of those tried with which they do, and no fewer than the index's own; the most where none is enough.
+    """
+    own = int(curve.loc[curve["used"], "nodes"].max())
+    lowest = curve[curve["nodes"] >= own].groupby("nodes")["recall"].min().sort_index()
+    enough = lowest.index[lowest >= least]
+    return int(enough[0] if len(enough) else lowest.index[-1])
+
+
 def _queries(model: VectorRecommender[Any], metric: Metric, size: int) -> tuple[Scores, Pairs]:
     """The vectors of a sample of articles or customers, and the articles that the list of each leaves out."""
     if metric == "cosine":

@@ -15,7 +15,7 @@ from atelier.errors import BundleError, UnknownIdentifier
 from atelier.ids import IdMap
 from atelier.recommenders import article_index
 from atelier.recommenders.article_index import ArticleIndex, ArticleIndexConfig, OtherModelError
-from atelier.recommenders.index_recall import recall_curve
+from atelier.recommenders.index_recall import enough_nodes, recall_curve
 from atelier.recommenders.vector_model import VectorRecommender
 
 CONFIG = ArticleIndexConfig(trees=10, seed=3)
@@ -218,6 +218,24 @@ def test_recall_is_measured_as_look_ups_are_made(model: VectorRecommender[Any], 
     both = found.merge(exact, on=["article_id", "similar_article_id"])
     expected = curve[(curve.metric == "cosine") & (curve.nodes == 50)].recall.item()
     assert len(both) / len(exact) == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("least", "expected"),
+    [(0.5, 500), (0.8, 500), (0.9, 1000), (0.97, 3000), (0.999, 3000)],
+    ids=["the own are enough", "just so", "more", "the slower metric decides", "none is enough"],
+)
+def test_a_look_up_inspects_as_many_nodes_as_the_recall_takes(least: float, expected: int) -> None:
+    found = {"cosine": (0.95, 0.99, 0.995, 0.996), "inner_product": (0.95, 0.8, 0.95, 0.99)}
+    curve = pd.DataFrame(
+        [
+            (metric, nodes, nodes == 500, recall)
+            for metric, recalls in found.items()
+            for nodes, recall in zip((100, 500, 1000, 3000), recalls, strict=True)
+        ],
+        columns=["metric", "nodes", "used", "recall"],
+    )
+    assert enough_nodes(curve, least) == expected
 
 
 def test_inner_products_are_found_among_vectors_of_very_different_lengths() -> None:
