@@ -82,7 +82,7 @@ def attribute_model(step: Step, config: AttributeTraining) -> None:
 
 def _trained(step: Step, config: AttributeTraining, articles: "pd.DataFrame", labels: "pd.DataFrame") -> "pd.DataFrame":
     """Train and publish the day's network, unless the same inputs made one before; the rows of its metrics."""
-    from resources.fit_worker import fitted_and_evaluated
+    from resources.attribute_fit import fitted_and_evaluated
 
     chosen, device = attribute_config(config, labelled(articles, labels)), str(step.compute.apply())
     tables, models = [*INPUTS, "annotated_attributes"], _backbones(step)

@@ -114,8 +114,8 @@ def fitted(
     Returns:
         The model, the interactions that it was fitted on, and the customers of the day.
     """
-    from resources.fit_worker import RecommenderFit
-    from resources.fit_worker import fitted as trained
+    from resources.recommender_fit import RecommenderFit
+    from resources.recommender_fit import fitted as trained
 
     # Lists leave out articles that count as seen, so those interactions are read even if they are not trained on.
     train = training_interactions(step, sorted({*config.train_kinds, *config.seen_kinds}), day)
@@ -155,7 +155,7 @@ def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
 def _trained(asset: str, name: str, step: Step, config: RecommenderConfig, device: str) -> "Bundle":
     """The model of the day: the bundle that the same recipe has made before, else one that is trained now."""
     from atelier import recommenders
-    from resources.fit_worker import replicas_of
+    from resources.recommender_fit import replicas_of
 
     tables = [*READ, "article_vectors"] if config.reads_content else READ
     models = [step.bundle("vector_space")] if config.reads_content else []

@@ -14,7 +14,7 @@ import pandas as pd
 
 from atelier.interactions import Interactions
 from atelier.nn.replicas import Replicas
-from resources.fit_worker import RecommenderFit
+from resources.recommender_fit import RecommenderFit
 
 EPOCHS = 4
 LENGTH = 12

@@ -10,12 +10,13 @@ import pytest
 
 from atelier.nn.replicas import ALONE, ReplicaLostError, Replicas
 from resources import cluster_training
+from resources.attribute_fit import fitted_and_evaluated
 from resources.cluster import ClusterError
 from resources.cluster_calls import TRIES, CallLost
 from resources.cluster_training import fit_on_cluster, interface_of
 from resources.compute import Compute
 from resources.compute_settings import ComputeSettings, compute_of
-from resources.fit_worker import RecommenderFit, fitted, fitted_and_evaluated, replicas_of
+from resources.recommender_fit import RecommenderFit, fitted, replicas_of
 from tests.attributes.conftest import plant
 from tests.resources.training_worker import ATTRIBUTES, recommender_fit
 

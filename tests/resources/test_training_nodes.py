@@ -16,10 +16,11 @@ import torch
 
 from atelier.metrics import evaluate
 from benchmarks.loopback_cluster import LoopbackCluster, loopback_cluster
+from resources.attribute_fit import AttributeFit
 from resources.cluster_calls import TRIES, CallLost
 from resources.cluster_training import fit_on_cluster
 from resources.compute import Compute
-from resources.fit_worker import AttributeFit, fitted
+from resources.recommender_fit import fitted
 from tests.recommenders.factorisation.planted import TRUTH
 from tests.resources.training_worker import Broken, Dying, WaitingFit, attribute_fit, recommender_fit
 from tests.resources.waiting_worker import PATIENCE

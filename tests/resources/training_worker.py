@@ -14,7 +14,7 @@ import torch
 from atelier.attributes import AttributeConfig, fit_and_evaluate
 from atelier.nn.replicas import Replicas
 from atelier.nn.training_loop import TrainingLoop
-from resources.fit_worker import RecommenderFit
+from resources.recommender_fit import RecommenderFit
 from tests.attributes.conftest import plant
 from tests.recommenders.factorisation.planted import CATALOGUE, LEARNS, TRAIN
 from tests.resources.waiting_worker import wait

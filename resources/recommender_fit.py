@@ -1,0 +1,69 @@
+"""Fits of recommenders, by this process or by processes of a cluster that train together.
+
+What belongs here: which fits go to the cluster, and what each of its processes does. What does not: the models
+(:mod:`atelier.recommenders`), the attribute network (:mod:`resources.attribute_fit`), the cluster
+(:mod:`resources.cluster_training`), what models are fitted on (:mod:`assets.recommenders`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resources.compute import Compute
+
+if TYPE_CHECKING:
+    from atelier.nn.replicas import Replicas
+    from atelier.recommenders.base import Recommender
+
+
+@dataclass(frozen=True)
+class RecommenderFit:
+    """The fit of one recommender.
+
+    Attributes:
+        name: of the model.
+        config: its fields.
+        device: where to compute.
+        data: interactions, catalogue and customers, as ``fit`` takes them.
+        state: the file in which training is kept, in a folder that all machines see; None: it is kept nowhere.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    device: str
+    data: tuple[Any, Any, Any]
+    state: Path | None = None
+
+    def model(self) -> "Recommender[Any]":
+        """The model, yet to be fitted."""
+        from atelier import recommenders
+
+        return recommenders.build(self.name, self.device, **self.config)
+
+    def __call__(self, replicas: "Replicas") -> "Recommender[Any]":
+        """Fit it, together with the other replicas."""
+        model = self.model()
+        model.replicas, model.training_state = replicas, self.state
+        model.fit(*self.data)
+        model.replicas = model.training_state = None
+        return model
+
+
+def replicas_of(model: "Recommender[Any]", compute: Compute) -> int:
+    """How many processes train a model: one, unless a cluster is to train and the model allows it."""
+    return compute.training_workers if model.trains_on_replicas else 1
+
+
+def fitted(fit: RecommenderFit, compute: Compute) -> "Recommender[Any]":
+    """The fitted model.
+
+    Raises:
+        ClusterError: as :func:`~resources.cluster_training.fit_on_cluster`.
+    """
+    model = fit.model()
+    if replicas_of(model, compute) == 1:
+        return model.fit(*fit.data)
+    from resources.cluster_training import fit_on_cluster
+
+    return fit_on_cluster(compute, fit)
