@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the processes of a container are found in /proc"),
 ]
 
-SIZES = ("--articles", "120", "--customers", "300", "--days", "12", "--option", "image_size=48")
+SIZES = ("--articles", "120", "--customers", "300", "--days", "12")
 #: The daily job has some fifty steps, two at a time.
 DAILY_SECONDS = 1200
 
