@@ -81,8 +81,8 @@ def test_networks_are_trained_on_the_cluster(house: House, tmp_path: Path) -> No
     for name in names:
         assert now.models(house.ds)[name] != house.models(house.ds)[name]
     assert not list((home.store / "_staging").glob("training-*"))
-    # How good networks of one and of several processes are is compared in tests/nn and tests/resources: on this catalogue
-    # a dozen articles are held out, and one seed differs from another by .3 of their F1.
+    # How good networks of one and of several processes are is compared in tests/nn and tests/resources: of this
+    # catalogue a dozen articles are held out, and one seed differs from another by .3 of their F1.
     metrics = now.store.read("attribute_metrics", house.ds).to_pandas()
     assert set(metrics["model_id"]) == {now.models(house.ds)["attribute_model"]}
 
