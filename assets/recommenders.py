@@ -166,7 +166,7 @@ def _trained(asset: str, name: str, step: Step, config: RecommenderConfig, devic
     bundle = step.reused(asset, recipe)
     if bundle is not None:
         return bundle
-    model, train, _ = fitted(name, step, config, device, None, recipe)
+    model, train, _ = fitted(name, step, config, device, recipe=recipe)
     step.note(asset, **replicas)
     step.note(asset, interactions=len(train), customers=len(train.customer_ids), articles=len(train.article_ids))
     step.note(asset, **model.training_figures())

@@ -1,9 +1,8 @@
 """Training one network by several processes of a Ray cluster together, by Ray Train.
 
 What belongs here: starting these processes, letting them find each other, starting them anew where one is lost. What
-does not: what they do together (:mod:`atelier.nn.replicas`), what is fitted
-(:mod:`resources.recommender_fit`, :mod:`resources.attribute_fit`), connecting
-to the cluster (:mod:`resources.cluster`).
+does not: what they do together (:mod:`atelier.nn.replicas`), what is fitted (:mod:`resources.recommender_fit`,
+:mod:`resources.attribute_fit`), connecting to the cluster (:mod:`resources.cluster`).
 """
 
 import copy

@@ -14,6 +14,7 @@ from atelier import recommenders
 from atelier.nn.replicas import ALONE, Replicas, ReplicasError
 from atelier.nn.training_state import TrainingStateError
 from tests.conftest import REPOSITORY
+from tests.devices import one_torch_thread
 from tests.nn import replica_worker
 from tests.nn.toy import EVERY, Killed, train
 from tests.recommenders.sequential.circle import circle
@@ -25,10 +26,8 @@ Found = list[dict[str, Tensor]]
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_torch_thread():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-import torch
 from PIL import Image
 
 from atelier import recommenders
@@ -31,6 +30,7 @@ from resources.image_worker import encoded_chunks
 from resources.list_worker import SharedLists, request_of
 from resources.model_store import Bundle, ModelStore
 from resources.trial_worker import trial_workers
+from tests.devices import one_torch_thread
 from tests.resources.waiting_worker import PATIENCE, Broken, WaitingEncoder, WaitingJudge
 from tests.studies.tuning_worker import DATA, PLAN, purchases
 
@@ -184,10 +184,8 @@ def test_a_killed_node_costs_time_and_nothing_else(listing: Listing, encoder: En
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_torch_thread():
+        yield
 
 
 def told(found: Tuning) -> list[dict[str, Any]]:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from atelier.metrics import evaluate
 from benchmarks.loopback_cluster import LoopbackCluster, loopback_cluster
@@ -21,6 +20,7 @@ from resources.cluster_calls import TRIES, CallLost
 from resources.cluster_training import fit_on_cluster
 from resources.compute import Compute
 from resources.recommender_fit import fitted
+from tests.devices import one_torch_thread
 from tests.recommenders.factorisation.planted import TRUTH
 from tests.resources.training_worker import Broken, Dying, WaitingFit, attribute_fit, recommender_fit
 from tests.resources.waiting_worker import PATIENCE
@@ -33,10 +33,8 @@ NOISE = 0.05
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with one_torch_thread():
+        yield
 
 
 @pytest.fixture(scope="module")
