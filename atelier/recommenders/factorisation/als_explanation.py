@@ -99,7 +99,7 @@ def whitened(vectors: Scores, regularization: float) -> Floats:
     gram = y.T @ y
     least = 1e-9 * max(float(np.trace(gram)), 1.0)  # λ may be 0, and articles fewer than factors
     lower = np.linalg.cholesky(gram + max(regularization, least) * np.eye(len(gram)))
-    z: Floats = np.linalg.solve(lower, y.T).T
+    z: Floats = np.ascontiguousarray(np.linalg.solve(lower, y.T).T)  # rows are read, each in one piece
     return z
 
 
@@ -191,11 +191,11 @@ class _History:
 
     def _padded(self, customers: Indices) -> tuple[Indices, Floats]:
         """The histories of customers as columns and confidences [n, m]; beyond a history's end both are 0."""
-        cells = RaggedLists(self._lists.starts, np.arange(len(self._confidence), dtype=np.int32)).of(customers)
-        n = len(customers)
-        place = place_in_row(cells.rows, n)
-        shape = (n, int(place.max(initial=0)) + 1)
-        history, confidence = np.zeros(shape, dtype=np.int64), np.zeros(shape)
-        history[cells.rows, place] = self._lists.codes[cells.codes]
-        confidence[cells.rows, place] = self._confidence[cells.codes]
+        starts, lengths = self._lists.starts[customers], np.diff(self._lists.starts)[customers]
+        place = np.arange(max(int(lengths.max(initial=0)), 1))
+        within = place < lengths[:, None]
+        cells = (starts[:, None] + place)[within]
+        history, confidence = np.zeros(within.shape, dtype=np.int64), np.zeros(within.shape)
+        history[within] = self._lists.codes[cells]
+        confidence[within] = self._confidence[cells]
         return history, confidence
