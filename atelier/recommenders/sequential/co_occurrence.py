@@ -25,6 +25,7 @@ from scipy.optimize import minimize
 from scipy.sparse import coo_matrix, csr_matrix
 
 from atelier.bundles import Array
+from atelier.ids import Codes
 from atelier.recommenders.training_data.sequences import Histories
 from atelier.search.exact import ExactTopK
 from atelier.search.ragged import Indices, Pairs, RaggedLists, Ranked, Scores, best, cuts, without
@@ -89,35 +90,66 @@ class CoOccurrence(NamedTuple):
         return sum(others, first)
 
 
-def near(histories: Histories, articles: int, neighbours: int) -> csr_matrix:
-    """S, the cosines of articles that stand near one another, float32 [articles, articles]; of each the largest.
+def following(histories: Histories, articles: int) -> csr_matrix:
+    """How often an article stands up to :data:`WINDOW` places after another, float32 [earlier, later].
 
     Args:
         histories: what is counted.
         articles: how many articles numbers run over.
-        neighbours: how many of an article are kept; ties go to the smaller number.
     """
     owners = np.repeat(np.arange(len(histories.starts) - 1), np.diff(histories.starts))
     counts = csr_matrix((articles, articles), dtype=np.float32)
     for lag in range(1, WINDOW + 1):
         same = owners[lag:] == owners[:-lag]
-        first, second = histories.articles[:-lag][same], histories.articles[lag:][same]
-        once = csr_matrix((np.ones(len(first), np.float32), (first, second)), shape=counts.shape)
-        counts = counts + once + once.T
-    parts = list(_largest_cosines(counts.tocsr(), neighbours))
+        counts = counts + _pairs_counted(histories.articles[:-lag][same], histories.articles[lag:][same], articles)
+    return counts
+
+
+def _pairs_counted(first: Codes, second: Codes, articles: int) -> csr_matrix:
+    """How often each pair occurs, float32 [articles, articles]."""
+    pairs = coo_matrix((np.ones(len(first), np.float32), (first, second)), shape=(articles, articles))
+    # Called canonical, they are not sorted row by row: moved to their columns and then to their rows by counting, they
+    # are in order, at a fraction of the time.
+    pairs.has_canonical_format = True
+    counts = pairs.tocsc().tocsr()
+    counts.has_canonical_format = False
+    counts.sum_duplicates()
+    return counts
+
+
+def following_now(counts: csr_matrix, before: Histories, now: Histories) -> csr_matrix:
+    """:func:`following` of the histories ``now``, where ``counts`` is that of ``before``.
+
+    Only customers with another number of interactions are counted again: one history is the beginning of the other.
+    """
+    changed = np.flatnonzero(np.diff(before.starts) != np.diff(now.starts))
+    articles = counts.shape[0]
+    return counts + following(now.take(changed), articles) - following(before.take(changed), articles)
+
+
+def near(counts: csr_matrix, neighbours: int) -> csr_matrix:
+    """S, the cosines of articles that stand near one another, float32 [articles, articles]; of each the largest.
+
+    Args:
+        counts: :func:`following` of the histories.
+        neighbours: how many of an article are kept; ties go to the smaller number.
+    """
+    parts = list(_largest_cosines(counts, neighbours))
     rows, codes, cosines = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return csr_matrix((cosines, (rows, codes)), shape=counts.shape)
 
 
-def _largest_cosines(counts: csr_matrix, neighbours: int) -> Iterator[tuple[Indices, npt.NDArray[np.int32], Scores]]:
+def _largest_cosines(after: csr_matrix, neighbours: int) -> Iterator[tuple[Indices, npt.NDArray[np.int32], Scores]]:
     """The largest cosines of the rows of counts, some rows at a time: rows, columns, cosines."""
-    lengths, totals = np.diff(counts.indptr), np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
+    before = after.T.tocsr()
+    totals = sum(np.asarray(each.sum(axis=1, dtype=np.float64)).ravel() for each in (before, after))
     scale = 1 / np.sqrt(np.maximum(totals, 1))
-    for first, after in pairwise([0, *cuts(lengths, CELLS), len(lengths)]):
-        some = counts[first:after]
-        rows = np.repeat(np.arange(after - first), np.diff(some.indptr))
+    lengths = np.diff(before.indptr) + np.diff(after.indptr)
+    for first, stop in pairwise([0, *cuts(lengths, CELLS), len(lengths)]):
+        some = before[first:stop] + after[first:stop]
+        rows = np.repeat(np.arange(stop - first), np.diff(some.indptr))
         cosines = (some.data * scale[first + rows] * scale[some.indices]).astype(np.float32)
-        kept = best(rows, some.indices, cosines, after - first, neighbours)
+        kept = best(rows, some.indices, cosines, stop - first, neighbours)
         there = kept.codes >= 0
         yield np.nonzero(there)[0] + first, kept.codes[there], kept.scores[there]
 

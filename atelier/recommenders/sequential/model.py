@@ -34,7 +34,16 @@ from atelier.nn.training_state import fingerprint
 from atelier.recommenders.base import Ranker
 from atelier.recommenders.content_explanation import Recommended
 from atelier.recommenders.content_model import ContentRecommender, style_weights
-from atelier.recommenders.sequential.co_occurrence import MOST_CHOICES, Choices, CoOccurrence, fitted, near, ranked_with
+from atelier.recommenders.sequential.co_occurrence import (
+    MOST_CHOICES,
+    Choices,
+    CoOccurrence,
+    fitted,
+    following,
+    following_now,
+    near,
+    ranked_with,
+)
 from atelier.recommenders.sequential.config import SequenceConfig
 from atelier.recommenders.sequential.embedding_start import first_embeddings
 from atelier.recommenders.sequential.explanation import from_history
@@ -150,8 +159,12 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         codes = distinct_values(histories.articles)
         customers = self._encoded(before, _rows_of(own, whose))
         search = self.exact_search(self.article_vectors(codes), codes)
-        weights = fitted(near(examples.histories, n, neighbours), Choices(before, articles, customers), search)
-        return {} if weights is None else CoOccurrence(near(histories, n, neighbours), weights).arrays()
+        counts = following(examples.histories, n)
+        weights = fitted(near(counts, neighbours), Choices(before, articles, customers), search)
+        if weights is None:
+            return {}
+        counts = following_now(counts, examples.histories, histories)
+        return CoOccurrence(near(counts, neighbours), weights).arrays()
 
     def _article_weights(self, name: str, network: ArticleNetwork) -> dict[str, Array]:
         """The vectors of all articles, and the styles and the content network that they are made of."""

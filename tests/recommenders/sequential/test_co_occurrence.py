@@ -22,6 +22,8 @@ from atelier.recommenders.sequential.co_occurrence import (
     _likeliest,
     evidence,
     fitted,
+    following,
+    following_now,
     near,
     ranked_with,
 )
@@ -38,6 +40,10 @@ def histories(lists: list[list[int]]) -> Histories:
     starts = np.cumsum([0, *map(len, lists)]).astype(np.int64)
     articles = np.array([article for each in lists for article in each], dtype=np.int32)
     return Histories(starts, articles, np.zeros(len(articles), np.uint8), np.zeros(len(articles), np.uint8))
+
+
+def cosines_of(lists: list[list[int]], neighbours: int) -> csr_matrix:
+    return near(following(histories(lists), ARTICLES), neighbours)
 
 
 def slow_cosines(lists: list[list[int]]) -> np.ndarray[Any, Any]:
@@ -67,13 +73,24 @@ def slow_evidence(cosines: np.ndarray[Any, Any], history: list[int]) -> tuple[An
 
 @given(histories_strategy)
 def test_cosines_are_those_of_counting_pairs_one_by_one(lists: list[list[int]]) -> None:
-    found = near(histories(lists), ARTICLES, neighbours=ARTICLES)
+    found = cosines_of(lists, ARTICLES)
     np.testing.assert_allclose(found.toarray(), slow_cosines(lists), rtol=1e-6)
+
+
+@given(histories_strategy, st.data())
+def test_counts_of_longer_histories_are_those_of_counting_all_again(
+    lists: list[list[int]], data: st.DataObject
+) -> None:
+    cut = [each[: data.draw(st.integers(0, len(each)))] for each in lists]
+    found = following_now(following(histories(cut), ARTICLES), histories(cut), histories(lists))
+    expected = following(histories(lists), ARTICLES)
+    np.testing.assert_array_equal(found.toarray(), expected.toarray())
+    assert found.nnz == expected.nnz
 
 
 def test_only_the_largest_cosines_are_kept_ties_go_to_the_smaller_number() -> None:
     lists = [[0, 1], [0, 2], [0, 3], [0, 3]]
-    kept = near(histories(lists), ARTICLES, neighbours=2).toarray()
+    kept = cosines_of(lists, 2).toarray()
     assert np.flatnonzero(kept[0]).tolist() == [1, 3]
     assert kept[0, 1] == pytest.approx(1 / 2)  # C_01 is 1, C_0 is 4, C_1 is 1
     assert np.flatnonzero(kept[3]).tolist() == [0]
@@ -102,7 +119,7 @@ def test_lists_are_those_of_sorting_all_scores(
     vectors = random.integers(-2, 3, (len(eligible), 3)).astype(np.float32)
     customers = random.integers(-2, 3, (len(lists), 3)).astype(np.float32)
     barred = random.random((len(lists), ARTICLES)) < 0.2
-    part = CoOccurrence(near(histories(lists), ARTICLES, ARTICLES), np.array(weights, dtype=np.float32))
+    part = CoOccurrence(cosines_of(lists, ARTICLES), np.array(weights, dtype=np.float32))
     whole = np.full((len(lists), ARTICLES), -np.inf, dtype=np.float32)
     whole[:, eligible] = customers @ vectors.T + part.added(histories(lists)).toarray()[:, eligible]
     whole[barred] = -np.inf
@@ -117,7 +134,7 @@ def test_lists_are_those_of_sorting_all_scores(
 
 def test_what_counts_add_is_a_weighted_sum() -> None:
     lists = [[0, 1, 2, 0, 1], [2, 0], []]
-    part = CoOccurrence(near(histories(lists), ARTICLES, ARTICLES), np.array([1.5, -0.5, -2], np.float32))
+    part = CoOccurrence(cosines_of(lists, ARTICLES), np.array([1.5, -0.5, -2], np.float32))
     added = part.added(histories(lists)).toarray()
     for row, history in enumerate(lists):
         others, own, newest = slow_evidence(slow_cosines(lists), history)
@@ -150,7 +167,7 @@ def test_too_few_choices_give_no_part() -> None:
     vectors = np.eye(ARTICLES, dtype=np.float32)
     search = ExactTopK(vectors, np.arange(ARTICLES, dtype=np.int32), ARTICLES)
     choices = Choices(histories(lists), np.full(20, 3, np.int32), np.ones((20, ARTICLES), np.float32))
-    assert fitted(near(histories(lists), ARTICLES, 5), choices, search) is None
+    assert fitted(cosines_of(lists, 5), choices, search) is None
 
 
 #: Of articles, 2j and 2j + 1: more than a network learns in two epochs.
@@ -220,7 +237,7 @@ def test_counts_that_make_no_list_better_are_left_out() -> None:
     """The network knows every choice; the counts name others."""
     histories_before = histories([[row % 6] for row in range(300)])
     chosen = np.array([6 + row % 6 for row in range(300)], dtype=np.int32)
-    cosines = near(histories([[0, 1], [2, 3], [4, 5]]), ARTICLES, 5)
+    cosines = cosines_of([[0, 1], [2, 3], [4, 5]], 5)
     search = ExactTopK(np.eye(ARTICLES, dtype=np.float32), np.arange(ARTICLES, dtype=np.int32), ARTICLES)
     knows = Choices(histories_before, chosen, 9 * np.eye(ARTICLES, dtype=np.float32)[chosen])
     assert fitted(cosines, knows, search) is None
