@@ -6,6 +6,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 SHARE ?= 0.01
 FULL_SIZE ?= $(ATELIER_HOME)/full-size
+GPU_FIGURES ?= $(ATELIER_HOME)/gpu
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
 export GX_ANALYTICS_ENABLED ?= false
@@ -20,7 +21,7 @@ endif
 export ATELIER_HOME
 override export DAGSTER_HOME = $(ATELIER_HOME)/dagster
 
-.PHONY: help setup demo test test-all test-fast ui report serve lint types format bench bench-full-size lock docs clean
+.PHONY: help setup demo test test-all test-fast ui report serve lint types format bench bench-full-size bench-gpu lock docs clean
 
 help:            ## what there is
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -79,6 +80,10 @@ bench-full-size: setup ## the daily job on a generated retailer; SHARE=0.01 (of 
 	@echo "SHARE=$(SHARE) in $(FULL_SIZE). A day of 1% took 17 processor minutes and one of 10% 50, two years of ingest 15 at 10%, and on busy"
 	@echo "cores two to three times that by the clock. The full size was not measured. Interrupt it at will: the same command goes on where it was."
 	$(BIN)/python -m benchmarks.full_size $(FULL_SIZE) --share $(SHARE)
+
+bench-gpu: setup ## what a CUDA device is used for, beside what limits it; GPU_FIGURES=folder
+	@echo "About 20 minutes on an idle card, a guess; it says what is left and goes on where it was interrupted."
+	$(BIN)/python -m benchmarks.gpu $(GPU_FIGURES) --plot $(GPU_FIGURES)/gpu.svg
 
 docs: setup      ## what the code writes of itself
 	$(BIN)/python -m resources.data_dictionary

@@ -88,13 +88,18 @@ class EncoderConfig(dg.Config):
         backbone: any torchvision backbone by name, or ``small``; if set, a promoted backbone is not used.
         weights: ``DEFAULT``, the path of a .safetensors file, or ``none`` for seeded ones.
         precision: ``auto``, ``float32`` or ``bf16``.
-        batch_size: images encoded together.
+        batch_size: images encoded together; empty: 32 on a processor, 256 on a GPU.
+        decoding: where photographs are decoded and scaled: ``host``, ``device``, or ``auto``: on a GPU where there is
+            one. Vectors of either are those of another encoder.
+        compiled: whether a GPU gets one compiled program of the network, which needs a C compiler.
     """
 
     backbone: str | None = None
     weights: str | None = None
     precision: Literal["auto", "float32", "bf16"] = "auto"
-    batch_size: int = 32
+    batch_size: int | None = None
+    decoding: Literal["auto", "host", "device"] = "auto"
+    compiled: bool = False
 
 
 @stage(
@@ -211,15 +216,13 @@ def build_encoder(step: Step, config: EncoderConfig) -> "tuple[Encoder, Bundle |
 
     named = step.home.settings.encoder
     device = str(step.compute.apply())
+    how = config.model_dump(include={"precision", "batch_size", "decoding", "compiled"})
     if named.promoted and config.backbone is None and config.weights is None:
         bundle = step.models.bundle("image_backbone", named.promoted)
         tuned = FineTuned.load(bundle.path)
-        encoder = Encoder(tuned.backbone, device=device, precision=config.precision, batch_size=config.batch_size)
-        return encoder, bundle
+        return Encoder(tuned.backbone, device=device, **how), bundle
     name, weights, preprocessing = chosen_backbone(named, config.backbone, config.weights)
-    return Encoder.build(
-        name, weights, preprocessing, device=device, precision=config.precision, batch_size=config.batch_size
-    ), None
+    return Encoder.build(name, weights, preprocessing, device=device, **how), None
 
 
 def encode_new(step: Step, encoder: "Encoder", new: "pd.DataFrame") -> set[str]:

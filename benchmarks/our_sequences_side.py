@@ -1,4 +1,4 @@
-"""Atelier's side of ``sequences_against_rectools``: the transformer, fitted as a user fits it.
+"""Atelier's side of ``sequences_against_peers``: the transformer, fitted as a user fits it.
 
 What belongs here: calling, timing and judging ``transformer``. What does not: what both sides share
 (:mod:`benchmarks.sequence_sides`). Prints one line of JSON, a ``SideResult``.

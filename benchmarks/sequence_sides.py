@@ -1,23 +1,25 @@
-"""What both sides of ``sequences_against_rectools`` share: the data, the clock, the judging and the result.
+"""What all sides of ``sequences_against_peers`` share: the data, the clock, the judging and the result.
 
-What belongs here: whatever has to be the same on both sides. What does not: a library that only one side has (it is
-imported by the interpreters of both), the sides themselves.
+What belongs here: whatever has to be the same on all sides. What does not: a library that only one side has (it is
+imported by the interpreters of all), the sides themselves.
 """
 
 import argparse
+import copy
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel
 
-from benchmarks.ratios import Seconds, peak_memory
+from benchmarks.ratios import Seconds, in_turns, peak_memory
 
 K = 10
 """The length of the lists that are judged."""
@@ -274,3 +276,60 @@ def reason_to_stop(curve: Sequence[Point], epochs: int, patience: int, limit: fl
         return f"{epochs} epochs, the most allowed"
     last = curve[-1].processor - (curve[-2].processor if len(curve) > 1 else 0.0)
     return f"the limit of {limit:,.0f} processor seconds" if curve[-1].processor + last > limit else None
+
+
+class Peer(Protocol):
+    """A peer's model that is trained epoch by epoch."""
+
+    def train(self) -> None:
+        """Train for one epoch more, on all but the last two interactions of each customer."""
+        ...
+
+    def lists(self, customers: Integers, last: int) -> pd.DataFrame:
+        """Lists of ``K`` as ``customer, article, rank``, made of all but the ``last`` interactions of each customer."""
+        ...
+
+    def weights(self) -> dict[str, Any]:
+        """The weights as they are; what is given here changes when training goes on."""
+        ...
+
+    def restore(self, weights: dict[str, Any]) -> None:
+        """Go back to a copy of such weights."""
+        ...
+
+
+MakePeer = Callable[[dict[str, Any], Sequences, bool], Peer]
+"""Makes an untrained model of settings, sequences and whether lists may hold what a customer had."""
+
+
+def measure_peer(options: argparse.Namespace, make: MakePeer) -> SideResult:
+    """Train a peer until its validation lists get no better, and judge the lists of its best epoch.
+
+    Keeping the best weights and making the validation lists are not counted in the time of training.
+
+    Args:
+        options: of :func:`side_arguments`.
+        make: makes the peer's model.
+    """
+    sequences, settings = Sequences.load(options.folder), json.loads(options.settings)
+    # What is imported and made at first use is not timed, on no side.
+    make(settings, sequences.drawn(50), options.repeats_allowed).train()
+    peer, clock = make(settings, sequences, options.repeats_allowed), Clock()
+    judged = sequences.some(options.judged)
+    curve: list[Point] = []
+    best: dict[str, Any] = {}
+    kept, ended = 0, None
+    while ended is None:
+        with clock.running():
+            peer.train()
+        ndcg = quality(peer.lists(judged, 2), sequences.from_end(1), judged).ndcg
+        if not curve or ndcg > curve[kept - 1].ndcg:
+            best, kept = copy.deepcopy(peer.weights()), len(curve) + 1
+        curve.append(Point(wall=clock.spent.wall, processor=clock.spent.processor, ndcg=ndcg))
+        say(options.name, curve)
+        ended = reason_to_stop(curve, options.epochs, options.patience, options.limit)
+    peer.restore(best)
+    everyone = np.arange(len(sequences.starts) - 1)
+    (seconds,), (found,) = in_turns(1, lambda: peer.lists(everyone, 1))
+    reached = quality(found, sequences.from_end(0), everyone)
+    return SideResult.of(options, curve, kept, ended, reached, seconds)

@@ -79,6 +79,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--interactions", type=int, default=50_000)
     parser.add_argument("--steps", type=int, default=10, help="of the attribute network")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="of the recommenders")
     parser.add_argument("--only", nargs="*", default=[*FITS, "attributes"])
     return parser.parse_args(given)
 
@@ -90,9 +91,9 @@ def counted(action: Callable[[], object]) -> float:
     return float(counter.get_total_flops()) / GIGA
 
 
-def fit(name: str, settings: Mapping[str, Any], train: Interactions, catalogue: Catalogue) -> object:
+def fit(name: str, device: str, settings: Mapping[str, Any], train: Interactions, catalogue: Catalogue) -> object:
     """Fit a recommender from the beginning."""
-    return recommenders.build(name, **settings).fit(train, catalogue)
+    return recommenders.build(name, device, **settings).fit(train, catalogue)
 
 
 def fits(options: argparse.Namespace) -> Iterable[tuple[str, Callable[[], object]]]:
@@ -108,7 +109,7 @@ def fits(options: argparse.Namespace) -> Iterable[tuple[str, Callable[[], object
     catalogue = Catalogue.from_frames(pd.DataFrame({"article_id": names}), content)
     for what, (name, settings) in FITS.items():
         if what in options.only:
-            yield f"{what}, fit", partial(fit, name, settings, train, catalogue)
+            yield f"{what}, fit", partial(fit, name, options.device, settings, train, catalogue)
 
 
 def trainings(options: argparse.Namespace) -> Iterable[tuple[str, Callable[[], object]]]:

@@ -96,7 +96,7 @@ def compute_activations(
         device: where to compute.
     """
     layers = Normalised(frozen, preprocessing, device, "auto")
-    shape = layers(np.zeros((1, 3, preprocessing.crop, preprocessing.crop), np.uint8)).shape[1:]
+    shape = layers(torch.zeros((1, 3, preprocessing.crop, preprocessing.crop), dtype=torch.uint8)).shape[1:]
     room = viewing.memory_bytes // (2 * shape.numel())  # views of photographs
     photographs = _thin(photographs, room)
     views = max(1, min(viewing.views, room // max(len(photographs), 1)))
@@ -151,6 +151,6 @@ def _fill(
                 log.warning("left out: %s", image)
             else:
                 pixels[index] = image
-        values[start : start + len(batch)] = layers(pixels)[: len(batch)].to(torch.bfloat16).cpu()
+        values[start : start + len(batch)] = layers(torch.from_numpy(pixels))[: len(batch)].to(torch.bfloat16).cpu()
     next(images, None)  # ends the generator, so that the progress bar and the threads finish
     return ok

@@ -32,6 +32,7 @@ class BlockEncoder:
         device: where it computes.
         precision: the encoder's, resolved.
         batch_size: the encoder's.
+        decoding: the encoder's, resolved.
         root: the folder that holds the photographs, under the same name on every machine.
         encoder_id: the encoder's.
 
@@ -40,9 +41,16 @@ class BlockEncoder:
     """
 
     def __init__(
-        self, backbone: Any, device: str, precision: Any, batch_size: int, root: str | Path, encoder_id: str
+        self,
+        backbone: Any,
+        device: str,
+        precision: Any,
+        batch_size: int,
+        decoding: Any,
+        root: str | Path,
+        encoder_id: str,
     ) -> None:
-        self._encoder = Encoder(backbone, device, precision, batch_size)
+        self._encoder = Encoder(backbone, device, precision, batch_size, decoding=decoding)
         self._root = root
         if self._encoder.encoder_id != encoder_id:
             raise AtelierError(
@@ -73,6 +81,7 @@ def arguments(encoder: Encoder, root: str | Path) -> dict[str, Any]:
         "device": encoder.device.type,
         "precision": encoder.precision,
         "batch_size": encoder.batch_size,
+        "decoding": encoder.decoding,
         "root": str(root),
         "encoder_id": encoder.encoder_id,
     }

@@ -3,7 +3,8 @@
 What belongs here: the guards against hostile or broken image files: paths that lead out of the source's folder,
 decompression bombs, truncated and damaged files, files that are no images, odd colour modes and colour spaces. What
 does not: scaling for a model
-(:mod:`atelier.images.preprocessing`), lists of images (:mod:`atelier.images.manifest`).
+(:mod:`atelier.images.preprocessing`), lists of images (:mod:`atelier.images.manifest`), decoders of a device
+(:mod:`atelier.images.device_decoding`).
 """
 
 import io
@@ -142,6 +143,20 @@ def inspect(data: bytes, name: str) -> tuple[int, int]:
     return (height, width) if _orientation(image) in _ON_ITS_SIDE else (width, height)
 
 
+def plain_jpeg(data: bytes, name: str) -> tuple[int, int] | None:
+    """Width and height of a JPEG that any decoder shows as it is; None: only :func:`decode` shows the file rightly.
+
+    A plain one is RGB or grey, upright, and without a usable colour profile of another space than sRGB. Only its header
+    is read here.
+
+    Raises:
+        ImageRejected: not one of ``FORMATS``, or too many pixels.
+    """
+    image = _open(data, name)
+    plain = image.format == "JPEG" and image.mode in ("RGB", "L") and _orientation(image) == 1
+    return image.size if plain and _foreign_profile(image) is None else None
+
+
 def _open(data: bytes, name: str) -> Image.Image:
     """The image with its header read and its size accepted, no pixel decoded."""
     try:
@@ -187,7 +202,7 @@ def _load(data: bytes, name: str, at_least: int | None) -> Image.Image:
     """The image with its pixels decoded, as its file has them."""
     image = _open(data, name)
     if image.format == "JPEG":
-        _check_jpeg(data, name)
+        check_jpeg(data, name)
     try:
         if at_least is not None:
             image.draft(None, (at_least, at_least))  # None keeps the colour mode
@@ -197,7 +212,7 @@ def _load(data: bytes, name: str, at_least: int | None) -> Image.Image:
     return image
 
 
-def _check_jpeg(data: bytes, name: str) -> None:
+def check_jpeg(data: bytes, name: str) -> None:
     """Refuse a JPEG whose data do not decode as they were encoded: Pillow fills what is wrong and says nothing.
 
     Decoded at an eighth of its size, which reads all of its data. What libjpeg finds harmless passes, and so do one or
@@ -240,17 +255,26 @@ def _in_srgb(image: Image.Image) -> Image.Image:
 
     A profile that is damaged or for another mode than the image's is left out, as browsers do.
     """
-    profile = image.info.get("icc_profile")
-    if not profile or len(profile) > MAX_PROFILE_BYTES:
+    source = _foreign_profile(image)
+    if source is None:
         return image
     if image.mode in ("P", "PA") or (image.has_transparency_data and image.mode != "RGBA"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if "srgb" in ImageCms.getProfileDescription(source).casefold():
-            return image
         mode = "RGBA" if image.mode == "RGBA" else "RGB"
         converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode)
     except (ImageCms.PyCMSError, OSError, ValueError):
         return image
     return converted or image
+
+
+def _foreign_profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
+    """The colour profile of another space than sRGB; None where there is none, or none that can be used."""
+    profile = image.info.get("icc_profile")
+    if not profile or len(profile) > MAX_PROFILE_BYTES:
+        return None
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return None if "srgb" in ImageCms.getProfileDescription(source).casefold() else source
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return None

@@ -1,12 +1,14 @@
 """Encoding of photographs as vectors by a backbone.
 
 What belongs here: devices, precision, batches, and the overlap of decoding with computing. What does not: networks
-(:mod:`atelier.images.backbones`), storage of vectors.
+(:mod:`atelier.images.backbones`), decoding (:mod:`atelier.images.decode` on a processor,
+:mod:`atelier.images.device_decoding` on a device), storage of vectors.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,19 +22,23 @@ from torch import Tensor, nn
 
 from atelier.arrays import Float64s
 from atelier.devices import Precision as ProductPrecision
-from atelier.devices import autocast, choose_device, has_bfloat16
+from atelier.devices import autocast, choose_device, copied, has_bfloat16
 from atelier.errors import AtelierError
 from atelier.images import small
 from atelier.images.backbones import Backbone, Pool, build_backbone
 from atelier.images.decode import ImageRejected
-from atelier.images.loading import DECODE_THREADS, Pixels, load
-from atelier.images.preprocessing import Preprocessing
+from atelier.images.device_decoding import DeviceDecoder, Prepared
+from atelier.images.loading import DECODE_THREADS, Pixels, load, load_files
+from atelier.images.preprocessing import Box, Preprocessing
 from atelier.progress import progress
 
 Precision = Literal["auto", "float32", "bf16"]
+Decoding = Literal["auto", "host", "device"]
 Vectors = npt.NDArray[np.float32]
 
 BATCH_SIZE = 32
+DEVICE_BATCH_SIZE = 256
+"""Images computed at a time on any other device than a processor, which has more to do at once."""
 _VERSION = 1  # raised when something else changes the vectors, such as how far a JPEG is reduced
 
 
@@ -59,26 +65,38 @@ class Normalised:
         preprocessing: the preprocessing that belongs to its weights.
         device: where it computes.
         precision: of matrix products.
+        compiled: whether ``torch.compile`` makes one program of normalisation and network, for batches of one size. It
+            needs a C compiler, takes a minute, and changes last bits.
     """
 
     def __init__(
-        self, module: nn.Module, preprocessing: Preprocessing, device: torch.device, precision: ProductPrecision
+        self,
+        module: nn.Module,
+        preprocessing: Preprocessing,
+        device: torch.device,
+        precision: ProductPrecision,
+        *,
+        compiled: bool = False,
     ) -> None:
         self._module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._device, self._precision = device, precision
         statistics = torch.tensor([preprocessing.mean, preprocessing.std], device=device)
         self._mean, self._std = statistics[:, None, :, None, None]  # each [1, 3, 1, 1]
+        self._output = torch.compile(self._normalised_output, dynamic=False) if compiled else self._normalised_output
 
-    def __call__(self, pixels: Pixels) -> Tensor:
-        """The network's output on pixels, uint8 [n, 3, crop, crop]."""
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """The network's output on pixels, uint8 [n, 3, crop, crop], in main memory or on the device."""
         with (
             torch.inference_mode(),
             autocast(self._precision, self._device),
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
         ):
-            images = torch.from_numpy(pixels).to(self._device).float().div_(255).sub_(self._mean).div_(self._std)
-            found: Tensor = self._module(images.contiguous(memory_format=torch.channels_last))
-            return found
+            return self._output(pixels if pixels.device == self._device else copied(pixels, self._device))
+
+    def _normalised_output(self, pixels: Tensor) -> Tensor:
+        images = pixels.float().div_(255).sub_(self._mean).div_(self._std)
+        found: Tensor = self._module(images.contiguous(memory_format=torch.channels_last))
+        return found
 
 
 class Encoder:
@@ -86,14 +104,19 @@ class Encoder:
 
     Every batch has the same size, filled up with black images, so that an image's vector does not depend on the other
     images of its batch. Its last bits depend on ``batch_size`` (libraries choose other algorithms) and on the device.
-    The precision changes it a little more, and is therefore part of ``encoder_id``.
+    The precision changes it a little more, and so does where photographs are decoded and scaled; both are therefore
+    part of ``encoder_id``.
 
     Attributes:
         backbone: the network.
         preprocessing: how images are scaled and normalised.
         device: where it computes.
         precision: ``float32`` or ``bf16`` (bfloat16 with float32 weights and channels last).
-        encoder_id: identifies the vectors: backbone and a digest of weights, preprocessing, pooling and precision.
+        decoding: ``host``: by Pillow in threads; ``device``: where the network computes (see
+            :mod:`atelier.images.device_decoding`).
+        compiled: see :class:`Normalised`.
+        encoder_id: identifies the vectors: backbone and a digest of weights, preprocessing, pooling, precision and
+            decoding.
     """
 
     def __init__(
@@ -101,20 +124,26 @@ class Encoder:
         backbone: Backbone,
         device: str | torch.device = "auto",
         precision: Precision = "auto",
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         threads: int = DECODE_THREADS,
+        decoding: Decoding = "auto",
+        *,
+        compiled: bool = False,
     ) -> None:
-        if batch_size < 1 or threads < 1:
+        self.device = choose_device(device)
+        size = batch_size or (BATCH_SIZE if self.device.type == "cpu" else DEVICE_BATCH_SIZE)
+        if batch_size == 0 or size < 1 or threads < 1:
             raise ValueError(f"batch_size and threads must be at least 1, not {batch_size} and {threads}")
         self.backbone = backbone
         self.preprocessing = backbone.preprocessing
-        self.device = choose_device(device)
         self.precision = _precision(precision, self.device, backbone.name)
-        self.encoder_id = _encoder_id(backbone, self.preprocessing, self.precision)
+        self.decoding = _decoding(decoding, self.device)
+        self.compiled = compiled
+        self.encoder_id = _encoder_id(backbone, self.preprocessing, self.precision, self.decoding)
         self._threads = threads
-        self._batch_size = batch_size
+        self._batch_size = size
         products: ProductPrecision = "bfloat16" if self.precision == "bf16" else "float32"
-        self._module = Normalised(backbone.module, self.preprocessing, self.device, products)
+        self._module = Normalised(backbone.module, self.preprocessing, self.device, products, compiled=compiled)
 
     @classmethod
     def build(
@@ -127,8 +156,10 @@ class Encoder:
         pool: Pool | None = None,
         device: str | torch.device = "auto",
         precision: Precision = "auto",
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         threads: int = DECODE_THREADS,
+        decoding: Decoding = "auto",
+        compiled: bool = False,
     ) -> "Encoder":
         """Build backbone and encoder.
 
@@ -140,15 +171,17 @@ class Encoder:
             pool: ``max`` or ``avg``; None: as published for the backbone.
             device: ``auto`` (CUDA where there is one), ``cpu`` or ``cuda``.
             precision: ``auto`` is bf16 where the device computes it natively, else float32.
-            batch_size: images computed at a time; halved when memory runs out.
+            batch_size: images computed at a time; halved when memory runs out. None: 32 on a processor, else 256.
             threads: threads that read and decode.
+            decoding: ``auto`` is ``device`` on CUDA, else ``host``.
+            compiled: see :class:`Normalised`.
 
         Raises:
             WeightsError: unknown backbone, or weights that cannot be loaded or do not fit.
             AtelierError: ``device`` is ``cuda`` and there is none.
         """
         built = build_backbone(backbone, weights, pool, seed, preprocessing)
-        return cls(built, device, precision, batch_size, threads)
+        return cls(built, device, precision, batch_size, threads, decoding, compiled=compiled)
 
     @property
     def dimension(self) -> int:
@@ -188,34 +221,69 @@ class Encoder:
         if digests is not None and len(digests) != len(paths):
             raise ValueError(f"{len(digests)} digests for {len(paths)} paths")
 
-        def reader(index: int, image: Image.Image) -> Pixels:
-            return self.preprocessing.pixels(image, None if boxes is None else tuple(boxes[index].tolist()))
-
-        decoded = load(
-            paths,
-            reader,
-            needed=self.preprocessing.needed,
-            ahead=2 * self._batch_size,
-            root=root,
-            digests=digests,
-            threads=self._threads,
-        )
-        images = progress(decoded, description, total=len(paths), unit="image")
+        size = self._batch_size
+        load_some = self._loaded_on_host if self.decoding == "host" else self._loaded_on_device
         ok = np.zeros(len(paths), bool)
         errors: list[ImageRejected] = []
         vectors = [np.empty((0, self.dimension), np.float32)]
-        size = self._batch_size
+        images = progress(load_some(paths, root, digests, boxes), description, total=len(paths), unit="image")
         for start in range(0, len(paths), size):
             batch = list(islice(images, size))
             errors += [image for image in batch if isinstance(image, ImageRejected)]
             pixels = [image for image in batch if not isinstance(image, ImageRejected)]
             ok[start : start + len(batch)] = [not isinstance(image, ImageRejected) for image in batch]
             if pixels:
-                vectors.append(self._vectors(np.stack(pixels)))
+                vectors.append(self._vectors(torch.stack(pixels)))
         next(images, None)  # ends the generator, so that the progress bar and the threads finish
         return EncodedImages(np.concatenate(vectors), ok, errors)
 
-    def _vectors(self, pixels: Pixels) -> Vectors:
+    def output(self, pixels: Tensor) -> Tensor:
+        """The vectors of pixels, uint8 [n, 3, crop, crop], [n, dimension] on the device, as the precision has them."""
+        return self._module(pixels)
+
+    def _loaded_on_host(
+        self,
+        paths: Sequence[str | Path],
+        root: str | Path | None,
+        digests: Sequence[str] | None,
+        boxes: Float64s | None,
+    ) -> Iterator[Tensor | ImageRejected]:
+        """The pixels of each photograph in main memory, uint8 [3, crop, crop], decoded and scaled by Pillow."""
+
+        def reader(index: int, image: Image.Image) -> Pixels:
+            return self.preprocessing.pixels(image, _part(boxes, index))
+
+        given = {"root": root, "digests": digests, "threads": self._threads}
+        decoded = load(paths, reader, needed=self.preprocessing.needed, ahead=2 * self._batch_size, **given)
+        for image in decoded:
+            yield image if isinstance(image, ImageRejected) else torch.from_numpy(image)
+
+    def _loaded_on_device(
+        self,
+        paths: Sequence[str | Path],
+        root: str | Path | None,
+        digests: Sequence[str] | None,
+        boxes: Float64s | None,
+    ) -> Iterator[Tensor | ImageRejected]:
+        """The same on the device, which decodes a batch ahead of the network."""
+        decoder, size = DeviceDecoder(self.preprocessing, self.device), self._batch_size
+
+        def prepare(index: int, data: bytes) -> Prepared:
+            given = {"inspected": digests is not None, "part": _part(boxes, index)}
+            return decoder.prepare(data, str(paths[index]), **given)
+
+        given = {"root": root, "digests": digests, "threads": self._threads}
+        files = load_files(paths, prepare, ahead=2 * size, **given)
+        with ThreadPoolExecutor(1, thread_name_prefix="device-decode") as pool:
+            following = pool.submit(_decoded, decoder, list(islice(files, size)))
+            for start in range(0, len(paths), size):
+                batch = following.result()
+                if start + size < len(paths):
+                    following = pool.submit(_decoded, decoder, list(islice(files, size)))
+                yield from batch
+        next(files, None)  # ends the generator, so that its threads finish
+
+    def _vectors(self, pixels: Tensor) -> Vectors:
         """float32 [n, dimension] of uint8 [n, 3, crop, crop]; halves the batch until it fits into memory."""
         while True:
             size = self._batch_size
@@ -234,9 +302,9 @@ class Encoder:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _forward(self, pixels: Pixels) -> Vectors:
+    def _forward(self, pixels: Tensor) -> Vectors:
         """float32 [n, dimension] of n ≤ ``batch_size`` images, computed as a full batch."""
-        full = np.zeros((self._batch_size, *pixels.shape[1:]), np.uint8)
+        full = pixels.new_zeros((self._batch_size, *pixels.shape[1:]))
         full[: len(pixels)] = pixels
         return self._module(full)[: len(pixels)].float().cpu().numpy()
 
@@ -251,7 +319,7 @@ def embed_images(
     pool: Pool | None = None,
     device: str = "auto",
     precision: Precision = "auto",
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
     threads: int = DECODE_THREADS,
 ) -> Vectors:
     """Vectors of image files; the arguments are those of :meth:`Encoder.build`.
@@ -293,9 +361,30 @@ def _precision(precision: Precision, device: torch.device, backbone: str) -> Lit
     return "bf16" if has_bfloat16(device) else "float32"
 
 
-def _encoder_id(backbone: Backbone, preprocessing: Preprocessing, precision: str) -> str:
+def _decoding(decoding: Decoding, device: torch.device) -> Literal["host", "device"]:
+    """Resolve ``auto``: on the device where it is faster than the network waits for, which a processor is not."""
+    if decoding not in ("auto", "host", "device"):
+        raise ValueError(f"decoding must be auto, host or device, not {decoding!r}")
+    if decoding != "auto":
+        return decoding
+    return "device" if device.type == "cuda" else "host"
+
+
+def _decoded(decoder: DeviceDecoder, files: Iterable[Prepared | ImageRejected]) -> list[Tensor | ImageRejected]:
+    """The pixels of each file of a batch, in order; those that were refused before stay refused."""
+    batch = list(files)
+    pixels = iter(decoder([file for file in batch if isinstance(file, Prepared)]))
+    return [next(pixels) if isinstance(file, Prepared) else file for file in batch]
+
+
+def _part(boxes: Float64s | None, index: int) -> Box | None:
+    return None if boxes is None else tuple(boxes[index].tolist())
+
+
+def _encoder_id(backbone: Backbone, preprocessing: Preprocessing, precision: str, decoding: str) -> str:
     """The backbone's name and twelve hexadecimal digits of a digest of everything else that changes the vectors."""
     parts = [backbone.weights_digest, preprocessing.model_dump(mode="json"), backbone.pool, precision, _VERSION]
+    parts += [] if decoding == "host" else [decoding]  # the ids of most homes are older than the choice
     return f"{backbone.name}-{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]}"
 
 

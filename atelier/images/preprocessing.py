@@ -73,16 +73,27 @@ class Preprocessing(BaseModel):
         Returns:
             uint8 [3, crop, crop]. Mean and deviation are applied on the device.
         """
-        box = self._box(*image.size) if self.fit == "crop" else None
-        if part is not None:
-            box = _within(box or (0, 0, *image.size), part)
-        scaled = image.resize((self.crop, self.crop), _RESAMPLING[self.interpolation], box=box)
+        scaled = image.resize((self.crop, self.crop), _RESAMPLING[self.interpolation], box=self.box(image.size, part))
         return np.ascontiguousarray(np.asarray(scaled).transpose(2, 0, 1))
+
+    def box(self, size: tuple[int, int], part: Box | None = None) -> Box:
+        """What of an image of a size (width, height) fills the square, in pixels: left, top, right, bottom.
+
+        Args:
+            size: width and height in pixels.
+            part: see :meth:`pixels`.
+        """
+        whole = self._box(*size) if self.fit == "crop" else (0.0, 0.0, float(size[0]), float(size[1]))
+        return whole if part is None else _within(whole, part)
+
+    def scaled_size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height in pixels after torchvision's Resize."""
+        shorter = min(width, height)
+        return self.resize * width // shorter, self.resize * height // shorter
 
     def _box(self, width: int, height: int) -> Box:
         """The part that torchvision's Resize and CenterCrop would show, in pixels: left, top, right, bottom."""
-        shorter = min(width, height)
-        scaled = [self.resize * side // shorter for side in (width, height)]
+        scaled = self.scaled_size(width, height)
         start = [round((side - self.crop) / 2) for side in scaled]
         left, top = (s * side / size for s, side, size in zip(start, (width, height), scaled, strict=True))
         right = min(left + self.crop * width / scaled[0], width)

@@ -1,23 +1,24 @@
-"""Our transformer against RecTools' SASRec and its settings as in eSASRec: quality, time to it, lists, memory.
+"""Our transformer against RecTools' and RePlay's SASRec: quality, time to it, lists, memory.
 
-    python -m benchmarks.sequences_against_rectools --sequences beauty/Beauty.txt --kept FOLDER --plot PLOT.svg
-    python -m benchmarks.sequences_against_rectools --sequences hm_sequences --customers 10000 --repeats-allowed
+    python -m benchmarks.sequences_against_peers --sequences beauty/Beauty.txt --kept FOLDER --plot PLOT.svg
+    python -m benchmarks.sequences_against_peers --sequences hm_sequences --customers 10000 --repeats-allowed
 
 ``--sequences`` is a file as :mod:`benchmarks.leave_one_out` reads it, or the folder of ``sequences.parquet``, whose
 consecutive repeats are dropped. Of each customer the last interaction is the truth; the last but one is never trained
 on and decides when training stops, and is an input of the lists that are judged by the truth. All articles are ranked,
 without those the customer had unless ``--repeats-allowed``.
 
-RecTools has an environment of its own, made from ``benchmarks/requirements-rectools-torch.lock`` when it is missing
-or the lock has changed. Each side is a process of its own, one after the other, with the same number of threads. After
-each epoch both write down the processor time of their training so far and NDCG@10 of the validation lists, which their
-public functions make; making them is not counted. Ours counts its own look at the held-out interactions, RecTools keeps
-the best weights free of charge. **Time to the same quality** is the processor time until RecTools' best epoch over that
-until our first epoch as good. A side whose next epoch would pass ``--limit`` ends there, and the table says so. With
+Each library has an environment of its own, made from its lock beside this file when it is missing or the lock has
+changed. Each side is a process of its own, one after the other, with the same number of threads. After each epoch all
+write down the processor time of their training so far and NDCG@10 of the validation lists, which their public functions
+make; making them is not counted. Ours counts its own look at the held-out interactions, the others keep the best
+weights free of charge. **Time to the same quality** is the processor time until a peer's best epoch over that until
+our first epoch as good. A side whose next epoch would pass ``--limit`` ends there, and the table says so. With
 ``--kept`` a side that was measured before, with the same options and data, is not run again.
 
 What belongs here: the data, the settings, running the sides, the table and the plot. What does not: the sides
-(``our_sequences_side``, ``rectools_sequences_side``) and what they share (``sequence_sides``).
+(``our_sequences_side``, ``rectools_sequences_side``, ``replay_sequences_side``) and what they share
+(``sequence_sides``).
 """
 
 import argparse
@@ -27,7 +28,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -41,29 +42,53 @@ from benchmarks.ratios import run
 from benchmarks.sequence_sides import Sequences, SideResult
 
 OURS = "transformer"
-LOCK = Path(__file__).with_name("requirements-rectools-torch.lock")
-ENVIRONMENT = ENVIRONMENTS / "rectools-torch"
 GOAL = 3.0
 """How many times faster ours is to be to the same quality."""
 SETTINGS: Mapping[str, Any] = {"factors": 128, "dropout": 0.5, "embedding_learning_rate": 0.02}
 """Of our side, by default: those of docs/sequence_models.md."""
-PEERS: Mapping[str, Mapping[str, Any]] = {
-    "sasrec": {"session_max_len": 50},
-    "sasrec_sampled": {"session_max_len": 50, "loss": "sampled_softmax", "n_negatives": 256},
-    "gsasrec": {"session_max_len": 50, "loss": "gBCE", "n_negatives": 256, "gbce_t": 0.75},
-    "esasrec": {"session_max_len": 50, "layers": "ligr", "loss": "sampled_softmax", "n_negatives": 256},
-    "esasrec_small": {
-        "session_max_len": 20,
-        "layers": "ligr",
-        "loss": "sampled_softmax",
-        "n_negatives": 32,
-        "n_factors": 64,
-    },
+
+
+class Library(NamedTuple):
+    """A library with sequence models.
+
+    Attributes:
+        module: its side.
+        lock: pins what its environment has.
+    """
+
+    module: str
+    lock: str
+
+    @property
+    def file(self) -> Path:
+        """The lock's."""
+        return Path(__file__).with_name(self.lock)
+
+    def python(self, environments: Path) -> Path:
+        """The interpreter of its environment, which is made if it is missing, in a folder of environments."""
+        return environment(environments / Path(self.lock).stem.removeprefix("requirements-"), self.file)
+
+
+RECTOOLS = Library("benchmarks.rectools_sequences_side", "requirements-rectools-torch.lock")
+REPLAY = Library("benchmarks.replay_sequences_side", "requirements-replay.lock")
+PEERS: Mapping[str, tuple[Library, Mapping[str, Any]]] = {
+    "sasrec": (RECTOOLS, {"session_max_len": 50}),
+    "sasrec_sampled": (RECTOOLS, {"session_max_len": 50, "loss": "sampled_softmax", "n_negatives": 256}),
+    "gsasrec": (RECTOOLS, {"session_max_len": 50, "loss": "gBCE", "n_negatives": 256, "gbce_t": 0.75}),
+    "esasrec": (RECTOOLS, {"session_max_len": 50, "layers": "ligr", "loss": "sampled_softmax", "n_negatives": 256}),
+    "esasrec_small": (
+        RECTOOLS,
+        {"session_max_len": 20, "layers": "ligr", "loss": "sampled_softmax", "n_negatives": 32, "n_factors": 64},
+    ),
+    "replay": (REPLAY, {}),
+    "replay_small": (REPLAY, {"max_sequence_length": 20, "embedding_dim": 64, "negatives": 256}),
 }
-"""RecTools' settings, all else by its defaults (2 blocks, 4 heads, 256 factors, full softmax, dropout .2, Adam 1e-3,
-batches of 128). ``sasrec`` changes the length of histories only; ``esasrec`` has eSASRec's layers and loss (Tikhonovich
-and others 2025, 2508.06450: LiGR, sampled softmax), ``gsasrec`` the loss of Petrov and Macdonald (2023);
-``esasrec_small`` is cut to train fast on a processor."""
+"""The library of each peer and its settings, all else by the library's defaults: of RecTools 2 blocks, 4 heads, 256
+factors, full softmax, dropout .2, Adam 1e-3, batches of 128; of RePlay 2 blocks, 4 heads, 192 factors, full softmax,
+dropout .3, Adam 1e-3, and the same batches, for which it has no default. ``sasrec`` changes the length of histories
+only; ``esasrec`` has eSASRec's layers and loss (Tikhonovich and others 2025, 2508.06450: LiGR, sampled softmax),
+``gsasrec`` the loss of Petrov and Macdonald (2023); ``esasrec_small`` and ``replay_small`` are cut to train fast on a
+processor, the latter with a softmax over sampled negatives."""
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -81,7 +106,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--limit", type=float, default=1500.0, help="processor seconds of a peer's training, at most")
     parser.add_argument("--judged", type=int, default=10_000, help="customers whose validation lists make the curve")
     parser.add_argument("--repeats-allowed", action="store_true", help="lists may hold what a customer had")
-    parser.add_argument("--environment", type=Path, default=ENVIRONMENT, help="where RecTools is, or will be")
+    parser.add_argument("--environments", type=Path, default=ENVIRONMENTS, help="where the libraries are, or will be")
     parser.add_argument("--kept", type=Path, help="a folder for the sides' results")
     parser.add_argument("--plot", type=Path, help="where the plot is written")
     return parser.parse_args(given)
@@ -117,8 +142,11 @@ def measured(name: str, settings: Mapping[str, Any], folder: Path, options: argp
     kept = None if options.kept is None else options.kept / f"{name}-{digest}.json"
     if kept is not None and kept.exists():
         return SideResult.model_validate_json(kept.read_text(encoding="utf-8"))
-    python = sys.executable if name == OURS else environment(options.environment, LOCK)
-    module = "benchmarks.our_sequences_side" if name == OURS else "benchmarks.rectools_sequences_side"
+    if name == OURS:
+        python, module = Path(sys.executable), "benchmarks.our_sequences_side"
+    else:
+        library, _ = PEERS[name]
+        python, module = library.python(options.environments), library.module
     result = SideResult.model_validate_json(run(python, module, [str(folder), *given], cwd=ROOT).splitlines()[-1])
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +212,7 @@ def main(given: Sequence[str] | None = None) -> None:
     """Measure, print, draw."""
     options = arguments(given)
     sequences = sequences_of(options.sequences, options.customers)
-    settings = {OURS: options.ours} | {name: PEERS[name] for name in options.peers}
+    settings = {OURS: options.ours} | {name: PEERS[name][1] for name in options.peers}
     with tempfile.TemporaryDirectory() as folder:
         sequences.save(Path(folder))
         results = [measured(name, chosen, Path(folder), options) for name, chosen in settings.items()]

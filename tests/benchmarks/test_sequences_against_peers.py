@@ -1,6 +1,6 @@
-"""The comparison with RecTools' sequence models on tiny data: protocol, clock, table, plot. RecTools is recorded.
+"""The comparison with sequence models of other libraries on tiny data: protocol, clock, table, plot.
 
-What RecTools itself gives is tested where its environment has been made, and skipped elsewhere.
+What the libraries themselves give is recorded, tested where their environments have been made, and skipped elsewhere.
 """
 
 import json
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from atelier.recommenders.sequential.transformer import Transformer
 from atelier.recommenders.sequential.transformer_config import TransformerConfig
-from benchmarks import our_sequences_side, ratios, rectools_sequences_side, sequences_against_rectools
+from benchmarks import our_sequences_side, ratios, sequences_against_peers
 from benchmarks.leave_one_out import PROTOCOL
 from benchmarks.our_sequences_side import Watched
 from benchmarks.ratios import Seconds
@@ -30,18 +30,25 @@ from benchmarks.sequence_sides import (
     side_arguments,
 )
 
-RECORDED = Path(__file__).with_name("rectools_sequences_side.json")
-"""What ``rectools_sequences_side`` printed for :func:`cycles` with the options of :data:`OPTIONS`."""
-SETTINGS = {
-    "layers": "ligr",
-    "loss": "sampled_softmax",
-    "n_negatives": 8,
-    "n_factors": 16,
-    "session_max_len": 8,
-    "batch_size": 8,
-    "lr": 0.01,
+SETTINGS: dict[str, dict[str, object]] = {
+    "esasrec": {
+        "layers": "ligr",
+        "loss": "sampled_softmax",
+        "n_negatives": 8,
+        "n_factors": 16,
+        "session_max_len": 8,
+        "batch_size": 8,
+        "lr": 0.01,
+    },
+    "replay_small": {"embedding_dim": 16, "num_heads": 2, "max_sequence_length": 8, "batch_size": 8, "negatives": 8},
 }
+"""Of each library a peer that was recorded."""
 OPTIONS = ("--threads=1", "--epochs=3", "--patience=3", "--limit=600", "--judged=50", "--repeats-allowed")
+
+
+def recorded(peer: str) -> str:
+    """What the peer's side printed for :func:`cycles` with its :data:`SETTINGS` and the options of :data:`OPTIONS`."""
+    return Path(__file__).with_name(f"sequences_of_{peer}.json").read_text(encoding="utf-8")
 
 
 def cycles() -> Sequences:
@@ -129,18 +136,18 @@ def test_the_table_tells_the_time_to_the_same_quality() -> None:
     ours = result("transformer", [(1.0, 0.02), (2.0, 0.05), (3.0, 0.07), (4.0, 0.06)], 3, 0.06, lists=2.0)
     slow = result("slow", [(5.0, 0.01), (10.0, 0.05), (15.0, 0.04)], 2, 0.05, lists=6.0)
     better = result("better", [(5.0, 0.08)], 1, 0.065)
-    rows = sequences_against_rectools.table([ours, slow, better])
+    rows = sequences_against_peers.table([ours, slow, better])
     assert rows["fit"].tolist() == [3.0, 10.0, 5.0]
     assert rows["epochs"].tolist() == ["3 of 4", "2 of 3", "1 of 1"]
     assert rows["ours_as_good"].tolist()[:2] == [3.0, 2.0]
     assert rows["faster"].tolist()[:2] == [1.0, 5.0]
     assert np.isnan(rows["faster"][2])
     assert rows["lists_faster"].tolist() == [1.0, 3.0, 0.5]
-    first, second = sequences_against_rectools.verdict([ours, slow, better]).splitlines()
+    first, second = sequences_against_peers.verdict([ours, slow, better]).splitlines()
     assert first == "slow: 5.0 times faster to its best, NDCG@10 equal or better; goal (3 times, equal or better) met"
     assert second.startswith("better: its best was never reached, NDCG@10 worse;")
     assert second.endswith("missed")
-    drawn = sequences_against_rectools.plot([ours, slow, better])
+    drawn = sequences_against_peers.plot([ours, slow, better])
     assert drawn.startswith("<svg")
     assert all(name in drawn for name in ("slow", "better", "NDCG@10 on validation"))
 
@@ -182,51 +189,56 @@ def test_a_watched_fit_has_what_counts_add() -> None:
 
 def test_a_side_that_was_measured_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    recorded = json.dumps(json.loads(RECORDED.read_text(encoding="utf-8")))
+    printed = json.dumps(json.loads(recorded("esasrec")))
 
     def run(python: Path | str, module: str, given: list[str], cwd: Path) -> str:
         asked.append(module)
-        return f"some line\n{recorded}\n"
+        return f"some line\n{printed}\n"
 
-    monkeypatch.setattr(sequences_against_rectools, "run", run)
-    monkeypatch.setattr(sequences_against_rectools, "environment", lambda folder, lock: folder / "bin" / "python")
+    monkeypatch.setattr(sequences_against_peers, "run", run)
+    monkeypatch.setattr(sequences_against_peers, "environment", lambda folder, lock: folder / "bin" / "python")
     file, plot = tmp_path / "data.txt", tmp_path / "plot.svg"
     file.write_text("\n".join(f"{customer} 1 2 3 4 {customer}" for customer in range(1, 6)), encoding="utf-8")
     given = ["--sequences", str(file), "--peers", "esasrec", "--kept", str(tmp_path / "kept"), "--plot", str(plot)]
     for _ in range(2):
-        sequences_against_rectools.main(given)
+        sequences_against_peers.main(given)
     assert asked == ["benchmarks.our_sequences_side", "benchmarks.rectools_sequences_side"]
     assert plot.read_text(encoding="utf-8").startswith("<svg")
-    sequences_against_rectools.main([*given, "--limit=7"])
+    sequences_against_peers.main([*given, "--limit=7"])
     assert len(asked) == 4
 
 
 def test_data_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="--sequences is the file or folder"):
-        sequences_against_rectools.main(["--sequences", str(tmp_path / "nothing")])
+        sequences_against_peers.main(["--sequences", str(tmp_path / "nothing")])
 
 
-def test_the_record_is_a_result_of_rectools() -> None:
-    found = SideResult.model_validate_json(RECORDED.read_text(encoding="utf-8"))
-    assert json.loads(found.settings) == SETTINGS
+@pytest.mark.parametrize("peer", SETTINGS)
+def test_the_record_is_a_result_of_the_library(peer: str) -> None:
+    found = SideResult.model_validate_json(recorded(peer))
+    assert json.loads(found.settings) == SETTINGS[peer]
     assert found.fit.ndcg == max(point.ndcg for point in found.curve)
 
 
-def test_rectools_settings_are_words_it_knows() -> None:
-    """Its own arguments, by name, but for the layers."""
-    known = {"session_max_len", "loss", "n_negatives", "gbce_t", "n_factors", "layers"}
-    assert {name for peer in sequences_against_rectools.PEERS.values() for name in peer} <= known
-    assert "rectools==" in sequences_against_rectools.LOCK.read_text(encoding="utf-8")
-    assert "://" not in sequences_against_rectools.LOCK.read_text(encoding="utf-8")
+def test_locks_pin_the_libraries_and_say_no_address() -> None:
+    for library, package in (
+        (sequences_against_peers.RECTOOLS, "rectools"),
+        (sequences_against_peers.REPLAY, "replay-rec"),
+    ):
+        lock = library.file.read_text(encoding="utf-8")
+        assert f"{package}==" in lock
+        assert "://" not in lock
 
 
-def test_rectools_gives_what_was_recorded(folder: Path) -> None:
-    python = Path(os.environ.get("RECTOOLS_PYTHON", sequences_against_rectools.ENVIRONMENT / "bin" / "python"))
+@pytest.mark.parametrize("peer", SETTINGS)
+def test_the_library_gives_what_was_recorded(peer: str, folder: Path) -> None:
+    library, _ = sequences_against_peers.PEERS[peer]
+    environments = Path(os.environ.get("PEER_ENVIRONMENTS", sequences_against_peers.ENVIRONMENTS))
+    python = environments / library.file.stem.removeprefix("requirements-") / "bin" / "python"
     if not python.exists():
-        pytest.skip("RecTools' environment is missing: benchmarks.sequences_against_rectools makes it")
-    given = [str(folder), "--name=esasrec", f"--settings={json.dumps(SETTINGS)}", *OPTIONS]
-    printed = ratios.run(python, rectools_sequences_side.__name__, given, cwd=Path(ratios.__file__).parents[1])
-    found = SideResult.model_validate_json(printed.splitlines()[-1])
-    recorded = SideResult.model_validate_json(RECORDED.read_text(encoding="utf-8"))
-    assert [point.ndcg for point in found.curve] == pytest.approx([point.ndcg for point in recorded.curve], abs=0.05)
-    assert (found.recall, found.ndcg) == pytest.approx((recorded.recall, recorded.ndcg), abs=0.05)
+        pytest.skip(f"the environment of {library.lock} is missing: benchmarks.sequences_against_peers makes it")
+    given = [str(folder), f"--name={peer}", f"--settings={json.dumps(SETTINGS[peer])}", *OPTIONS]
+    printed = ratios.run(python, library.module, given, cwd=Path(ratios.__file__).parents[1])
+    found, before = (SideResult.model_validate_json(each) for each in (printed.splitlines()[-1], recorded(peer)))
+    assert [point.ndcg for point in found.curve] == pytest.approx([point.ndcg for point in before.curve], abs=0.05)
+    assert (found.recall, found.ndcg) == pytest.approx((before.recall, before.ndcg), abs=0.05)
