@@ -82,7 +82,7 @@ def _inspected(
 
 
 class EncoderConfig(dg.Config):
-    """Which encoder. Fields left empty are as in atelier.toml, because nightly runs must not change the encoder.
+    """Which encoder. Without backbone and weights it is that of atelier.toml: nightly runs must not change it.
 
     Attributes:
         backbone: any torchvision backbone by name, or ``small``; if set, a promoted backbone is not used.
@@ -91,7 +91,7 @@ class EncoderConfig(dg.Config):
         batch_size: images encoded together; empty: 32 on a processor, 256 on a GPU.
         decoding: where photographs are decoded and scaled: ``host``, ``device``, or ``auto``: on a GPU where there is
             one. Vectors of either are those of another encoder.
-        compiled: whether a GPU gets one compiled program of the network, which needs a C compiler.
+        compiled: whether one program is compiled of the network, which a GPU gains by; it needs a C compiler.
     """
 
     backbone: str | None = None

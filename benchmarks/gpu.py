@@ -6,10 +6,10 @@
 not measured again, so that a run that was stopped goes on. It says beforehand how much there is to do.
 
 - **images**, for each backbone: photographs a second of the bare network in bfloat16, also compiled, on pixels that lie
-  on the device; of decoding and scaling alone; and of the whole way from files in memory to vectors. The limit is the
-  lower of decoding and compiled network, the goal half of it. Beside it the lowest cosine of the vectors, without what
-  all share, to those that a processor makes in float32 of pixels that Pillow decoded, and the share of the ten nearest
-  neighbours that are the same.
+  on the device; of decoding and scaling alone; and of the whole way from files in the disk cache to vectors. The limit
+  is the lower of decoding and network (compiled, unless ``--plain``), the goal half of it. Beside it the lowest cosine
+  of the vectors, without what all share, to those that a processor makes in float32 of pixels that Pillow decoded, and
+  the share of the ten nearest neighbours that are the same.
 - **training**: seconds of a fit, and billions of operations a second of its products of matrices. The limit is what the
   device does in a product of two large float32 matrices.
 - **lists**: the 30 best of all articles for every customer, exactly, without 20 that each had; the same limit.
@@ -21,6 +21,7 @@ What belongs here: what is measured and its table. What does not: the same on a 
 """
 
 import argparse
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -78,8 +79,8 @@ FULL = Sizes(
     ("vgg16", "resnet50", "resnet152"), 20_000, 200, 256, (200_000, 100_000, 3_000_000), (1_370_000, 105_000, 200), 8192
 )
 SMALL = Sizes(("mobilenet_v2",), 12, 12, 4, (300, 100, 2_000), (300, 200, 8), 256)
-MINUTES = {"images": 6, "training": 5, "lists": 2}
-"""About how long each part takes in full; guesses, since no GPU was there when they were written."""
+MINUTES = {"images": 2.0, "training": 1.5, "lists": 2.0}
+"""About how long a measurement of each part takes in full; guesses, since no GPU was there when they were written."""
 
 
 class Figure(BaseModel, frozen=True, extra="forbid"):
@@ -119,6 +120,7 @@ class Bench:
 
     def __init__(self, device: torch.device, sizes: Sizes, *, compiled: bool) -> None:
         self.device, self.sizes, self._compiled = device, sizes, compiled
+        self.described = f"{sizes}, {'compiled' if compiled else 'plain'}"
         self.name = torch.cuda.get_device_name(device) if device.type == "cuda" else "processor"
 
     def tasks(self, only: Sequence[str]) -> dict[str, Callable[[], list[Figure]]]:
@@ -133,7 +135,7 @@ class Bench:
     def figure(self, part: str, what: str, value: float, unit: str, **more: float | str | None) -> Figure:
         """A figure of this device."""
         given = {"part": part, "what": what, "value": value, "unit": unit, "device": self.name}
-        return Figure.model_validate(given | {"sizes": str(self.sizes)} | more)
+        return Figure.model_validate(given | {"sizes": self.described} | more)
 
     def seconds(self, action: Callable[[], object], repeats: int = 2) -> float:
         """Seconds by the clock until the device has done what an action asks of it, the least of some runs."""
@@ -157,23 +159,37 @@ class Bench:
         with tempfile.TemporaryDirectory() as folder:
             few = drawn(Path(folder), min(self.sizes.photographs, 500))  # drawing takes longer than encoding
             paths = [few[place % len(few)] for place in range(self.sizes.photographs)]
-            given = {"device": self.device, "batch_size": self.sizes.batch, "threads": os.cpu_count() or 1}
-            build = partial(Encoder.build, backbone, None, decoding="device", **given)
-            encoder = build()
-            fast = build(compiled=True) if self._compiled else encoder
+            encoder = self._encoder(backbone)
+            fast = self._encoder(backbone, compiled=True) if self._compiled else encoder
             decoding = self._decoding(encoder, few)
-            bare, compiled = self._network(encoder), self._network(fast)
+            bare = self._network(encoder)
+            compiled = self._network(fast) if self._compiled else bare
             limit = min(decoding, compiled)
+            hashes = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in few}
+            digests = [hashes[path] for path in paths]  # as the daily job has them
             fast.encode(paths[: self.sizes.batch])
-            whole = len(paths) / self.seconds(lambda: fast.encode(paths, digests=None), repeats=1)
+            whole = len(paths) / self.seconds(lambda: fast.encode(paths, digests=digests), repeats=1)
             said = self._compared(encoder, few[: self.sizes.compared])
         per = "photographs/s"
+        rows = [self.figure("images", f"{backbone}: network, {encoder.precision}", bare, per)]
+        if self._compiled:
+            rows.append(self.figure("images", f"{backbone}: network, compiled", compiled, per))
         return [
-            self.figure("images", f"{backbone}: network, {encoder.precision}", bare, per),
-            self.figure("images", f"{backbone}: network, compiled", compiled, per),
+            *rows,
             self.figure("images", f"{backbone}: decoding and scaling", decoding, per),
             self.figure("images", f"{backbone}: files to vectors", whole, per, limit=limit, goal=limit / 2, said=said),
         ]
+
+    def _encoder(self, backbone: str, *, compiled: bool = False) -> Encoder:
+        return Encoder.build(
+            backbone,
+            None,
+            device=self.device,
+            batch_size=self.sizes.batch,
+            threads=os.cpu_count() or 1,
+            decoding="device",
+            compiled=compiled,
+        )
 
     def _decoding(self, encoder: Encoder, paths: Sequence[Path]) -> float:
         decoder = DeviceDecoder(encoder.preprocessing, self.device)
@@ -277,12 +293,12 @@ def kept(file: Path) -> list[Figure]:
 
 def measured(bench: Bench, only: Sequence[str], file: Path) -> Iterator[Figure]:
     """The figures of all tasks; those that the file has are not measured again, the others are added to it."""
-    before = [row for row in kept(file) if (row.device, row.sizes) == (bench.name, str(bench.sizes))]
+    before = [row for row in kept(file) if (row.device, row.sizes) == (bench.name, bench.described)]
     done = {name for row in before for name in bench.tasks(only) if _belongs(row, name)}
     yield from (row for row in before if row.part in only)
     left = {name: task for name, task in bench.tasks(only).items() if name not in done}
-    parts = {name.partition(" ")[0] for name in left}
-    print(f"{bench.name}: {len(left)} measurements to do, about {sum(MINUTES[part] for part in parts)} minutes in full")
+    minutes = sum(MINUTES[name.partition(" ")[0]] for name in left)
+    print(f"{bench.name}: {len(left)} measurements to do; in full sizes about {minutes:.0f} minutes, a guess")
     for task in progress(list(left.values()), "on the device", unit="measurement"):
         found = task()
         with file.open("a", encoding="utf-8") as added:

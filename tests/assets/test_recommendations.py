@@ -145,6 +145,7 @@ def test_hybrid_can_serve_everybody(house: House, tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.toml.write_text(home.toml.read_text().replace('serving_model = "als"', 'serving_model = "hybrid"'))
     config = {"k": 7, "judged_sample": 100, "explained_ranks": 3, "explained_sample": 40}
+    told = {name: config | ({"explained_sample": 0} if name == "two_stage" else {}) for name in DAILY}
     result = (
         build_defs(home)
         .get_repository_def()
@@ -153,7 +154,7 @@ def test_hybrid_can_serve_everybody(house: House, tmp_path: Path) -> None:
             instance=house.instance,
             partition_key=house.ds.isoformat(),
             asset_selection=[dg.AssetKey(["recommendations", name]) for name in DAILY],
-            run_config={"ops": {f"recommendations_{name}": {"config": config} for name in DAILY}},
+            run_config={"ops": {f"recommendations_{name}": {"config": told[name]} for name in DAILY}},
         )
     )
     checks = [e for e in result.get_asset_check_evaluations() if e.check_name == "every_customer_is_served"]
@@ -177,6 +178,7 @@ def test_hybrid_can_serve_everybody(house: House, tmp_path: Path) -> None:
     assert others["rank"].max() == 3
     assert others["customer_id"].nunique() <= 40
     assert set(explained["seen"]) == {"excluded"}
+    assert set(explained["model"]) == {"als", "hybrid", "transformer"}  # two_stage was asked for none
     stock = store.read("articles", house.ds).to_pandas().set_index("article_id")["in_stock"]
     assert stock[hybrid["article_id"]].all()
 

@@ -8,7 +8,7 @@ import pytest
 from atelier.report.album import Album
 from atelier.report.pairs import render_pairs
 from resources.outfit_answers import read_answers
-from tests.browser.test_ui import Browser, browser  # noqa: F401 — a fixture
+from tests.browser.looking import Browser
 
 pytestmark = pytest.mark.browser
 
@@ -21,7 +21,7 @@ document.getElementById("save").click();
 </script></body>"""
 
 
-def test_the_answers_that_were_ticked_are_saved(browser: Browser, tmp_path: Path) -> None:  # noqa: F811
+def test_the_answers_that_were_ticked_are_saved(browser: Browser, tmp_path: Path) -> None:
     names = ['a,"1"', "<b>", "c"]
     pairs = pd.DataFrame({"article_id": names, "complement_article_id": ["d", "e", "f"]})
     page = render_pairs(pairs, Album(), "What goes together", "2026-03-01", "answers.csv")

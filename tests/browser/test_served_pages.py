@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.test_ui import Browser, browser, measured  # noqa: F401 — browser is a fixture
+from tests.browser.looking import Browser, measured
 from tests.web.shop import SCRIPT, Shop, make_home, serving
 
 pytestmark = pytest.mark.browser
@@ -30,7 +30,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_asks_this_server_alone_and_complains_of_nothing(browser: Browser, shop: Shop, name: str) -> None:  # noqa: F811
+def test_a_page_asks_this_server_alone_and_complains_of_nothing(browser: Browser, shop: Shop, name: str) -> None:
     here = f"http://127.0.0.1:{shop.port}"
     seen = browser.look(here + PAGES[name], expecting=["</footer>"])
     assert seen.console == []
@@ -41,7 +41,7 @@ def test_a_page_asks_this_server_alone_and_complains_of_nothing(browser: Browser
     assert any(red > 200 > 60 > max(green, blue) for red, green, blue in colours) == pictured, "the red photograph"
 
 
-def test_markup_of_the_catalogue_is_shown_and_does_not_run(browser: Browser, shop: Shop) -> None:  # noqa: F811
+def test_markup_of_the_catalogue_is_shown_and_does_not_run(browser: Browser, shop: Shop) -> None:
     seen = browser.look(f"http://127.0.0.1:{shop.port}/article?id=a", expecting=["</footer>"])
     assert html.escape(SCRIPT, quote=False) in seen.dom
     assert "<script" not in seen.dom
@@ -49,7 +49,7 @@ def test_markup_of_the_catalogue_is_shown_and_does_not_run(browser: Browser, sho
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Browser, shop: Shop, name: str, tmp_path: Path) -> None:  # noqa: F811
+def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Browser, shop: Shop, name: str, tmp_path: Path) -> None:
     def inlined(found: re.Match[str]) -> str:
         """The frame that is as wide as a phone has no server: its photographs stand in it."""
         content = base64.b64encode(shop.ask(html.unescape(found[1])).body).decode()

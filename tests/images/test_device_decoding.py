@@ -3,8 +3,10 @@
 All of it runs on a processor and, where there is one, on a GPU.
 """
 
+import gc
 import hashlib
 import io
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from PIL import Image, ImageCms
 from torchvision.transforms import InterpolationMode, v2
 
+from atelier.errors import AtelierError
 from atelier.images import device_decoding
 from atelier.images.decode import ImageRejected, decode, plain_jpeg
 from atelier.images.device_decoding import DeviceDecoder
@@ -88,8 +91,13 @@ def test_every_image_is_where_it_was_in_the_list(device: str) -> None:
         assert apart(found, TINY.pixels(decode(data, "host"))) < 4
 
 
+def stored_as_rgb(seed: int) -> bytes:
+    """A photograph whose JPEG has red, green and blue as they are."""
+    return jpeg(photograph(seed), keep_rgb=True)
+
+
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("make", [turned, wide_gamut], ids=["on its side", "another colour space"])
+@pytest.mark.parametrize("make", [turned, wide_gamut, stored_as_rgb], ids=["turned", "another colour space", "RGB"])
 def test_what_its_decoder_would_show_wrongly_is_decoded_by_the_host(device: str, make: object) -> None:
     assert callable(make)
     data = make(3)
@@ -135,6 +143,18 @@ def test_a_very_long_image_costs_no_more_than_its_middle(device: str, monkeypatc
     (found,) = pixels_of(DeviceDecoder(TINY, torch.device(device)), [data])
     assert apart(found, TINY.pixels(decode(data, "host"))) < 4
     assert max(scaled) <= 3 * 40 * 40 * device_decoding.LONGEST
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_what_a_kernel_has_no_room_for_is_scaled_by_the_host(device: str, interpolation: str) -> None:
+    preprocessing = Preprocessing(resize=32, crop=32, fit="stretch", interpolation=interpolation)
+    wide = jpeg(photograph(6, (32 * device_decoding.STEEPEST + 32, 40)))
+    decoder = DeviceDecoder(preprocessing, torch.device(device))
+    prepared = decoder.prepare(wide, "wide", inspected=True)
+    assert prepared.pixels is not None
+    (found,) = pixels_of(decoder, [wide])
+    np.testing.assert_array_equal(found, preprocessing.pixels(decode(wide, "host", preprocessing.needed)))
 
 
 def test_a_damaged_file_is_refused_where_nobody_inspected_it() -> None:
@@ -186,6 +206,33 @@ def test_memory_holds_a_bounded_number_of_pixels(device: str, monkeypatch: pytes
     assert sizes == [2, 2, 1]
 
 
+def test_memory_that_runs_out_is_shared_by_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Photographs are then taken one by one; a good one is never decoded in another way for lack of memory."""
+    files, decoder = [jpeg(photograph(seed)) for seed in range(3)], DeviceDecoder(TINY, torch.device("cpu"))
+    expected, real = pixels_of(decoder, files), device_decoding.decode_jpeg
+    room = [2]
+
+    def scarce(encoded: list[torch.Tensor], *given: object) -> object:
+        if len(encoded) > room[0]:
+            raise RuntimeError("nvjpegDecode failed: NVJPEG_STATUS_ALLOCATOR_FAILURE")
+        return real(encoded, *given)
+
+    monkeypatch.setattr(device_decoding, "decode_jpeg", scarce)
+    np.testing.assert_array_equal(np.stack(pixels_of(decoder, files)), np.stack(expected))
+    room[0] = 0
+    with pytest.raises(AtelierError, match="memory on cpu does not suffice to decode its 150 × 200 pixels"):
+        pixels_of(decoder, files)
+
+
+def test_a_torchvision_without_decoder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*given: object) -> object:
+        raise RuntimeError("decode_jpegs_cuda: torchvision not compiled with nvJPEG support")
+
+    monkeypatch.setattr(device_decoding, "decode_jpeg", absent)
+    with pytest.raises(AtelierError, match=r'cannot decode JPEGs on cpu.*set decoding to "host"'):
+        pixels_of(DeviceDecoder(TINY, torch.device("cpu")), [jpeg(photograph(0))])
+
+
 # --- the encoder
 
 
@@ -235,6 +282,22 @@ def test_what_cannot_be_used_is_an_error_in_its_place(device: str, photographs: 
     changed = there.encode(photographs, digests=[*digests[:-1], "0" * 64])
     assert changed.ok.tolist() == [*[True] * 6, False]
     assert there.encode([]).vectors.shape == (0, 512)
+
+
+def test_who_stops_early_leaves_no_thread_behind(photographs: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    there = encoder("cpu", "device")
+
+    def broken(pixels: torch.Tensor) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(there, "_module", broken)
+    before = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt):
+        there.encode(photographs)
+    gc.collect()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+    assert set(threading.enumerate()) <= before
 
 
 def test_other_words_are_refused() -> None:

@@ -170,8 +170,10 @@ def test_a_cluster_that_was_written_by_hand_is_no_other_request(tmp_path: Path) 
     home = Home(tmp_path)
     write_settings(home, some_settings())
     text = home.toml.read_text()
-    home.toml.write_text(text.replace('executor = "local"', 'executor = "ray"\naddress = "10.0.0.7:6379"'))
-    assert home.settings.compute == ComputeSettings(executor="ray", address="10.0.0.7:6379")
+    by_hand = 'executor = "ray"\naddress = "10.0.0.7:6379"\nworkers = 3\ntraining_workers = 2'
+    home.toml.write_text(text.replace('executor = "local"', by_hand))
+    told = ComputeSettings(executor="ray", address="10.0.0.7:6379", workers=3, training_workers=2)
+    assert home.settings.compute == told
     assert check_settings(home, some_settings())
 
 

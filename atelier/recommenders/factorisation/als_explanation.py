@@ -191,7 +191,8 @@ class _History:
 
     def _padded(self, customers: Indices) -> tuple[Indices, Floats]:
         """The histories of customers as columns and confidences [n, m]; beyond a history's end both are 0."""
-        starts, lengths = self._lists.starts[customers], np.diff(self._lists.starts)[customers]
+        starts = self._lists.starts[customers]
+        lengths = self._lists.starts[customers + 1] - starts
         place = np.arange(max(int(lengths.max(initial=0)), 1))
         within = place < lengths[:, None]
         cells = (starts[:, None] + place)[within]

@@ -108,8 +108,8 @@ def following(histories: Histories, articles: int) -> csr_matrix:
 def _pairs_counted(first: Codes, second: Codes, articles: int) -> csr_matrix:
     """How often each pair occurs, float32 [articles, articles]."""
     pairs = coo_matrix((np.ones(len(first), np.float32), (first, second)), shape=(articles, articles))
-    # Called canonical, they are not sorted row by row: moved to their columns and then to their rows by counting, they
-    # are in order, at a fraction of the time.
+    # Of a matrix that is said to be canonical SciPy does not sort every row, which is slow. Converted to columns and
+    # back to rows, its entries are in order, in linear time; what occurs twice is added up afterwards.
     pairs.has_canonical_format = True
     counts = pairs.tocsc().tocsr()
     counts.has_canonical_format = False

@@ -4,7 +4,7 @@ What belongs here: what is kept of a history, cutting it into windows, batches o
 not: which interactions speak for a preference (:mod:`atelier.recommenders.base`), negatives, networks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -120,10 +120,19 @@ class Histories:
         return places
 
     def without_repeats(self) -> Self:
-        """The same without interactions with the article of the interaction before: the first of each run is kept."""
+        """The same without interactions with the article of the interaction before: the first of each run is kept.
+
+        Its gap becomes the longest of all gaps since the interaction that is kept before it, so that a visit which
+        begins with a repeat still begins.
+        """
         first = np.zeros(len(self.articles), dtype=bool)
         first[self.starts[:-1][np.diff(self.starts) > 0]] = True
-        return self.keep(first | (np.diff(self.articles, prepend=self.articles[:1]) != 0))
+        kept = first | (np.diff(self.articles, prepend=self.articles[:1]) != 0)
+        found, places = self.keep(kept), np.flatnonzero(kept)
+        if not len(places):
+            return found
+        longest = np.maximum.reduceat(self.gaps[: places[-1] + 1], np.append(0, places[:-1] + 1))
+        return replace(found, gaps=np.where(first[kept], found.gaps, longest))
 
     def take(self, rows: Indices) -> Self:
         """The histories of some customers, in that order; one may come several times."""

@@ -92,6 +92,25 @@ def test_of_a_run_of_one_article_the_first_is_kept() -> None:
     assert kept.kinds.tolist() == [0, 2, 3, 5, 7, 8, 9]
 
 
+@given(st.lists(st.lists(st.tuples(st.integers(0, 2), st.integers(1, GAPS - 1)), max_size=8), max_size=5))
+def test_a_visit_that_begins_with_a_repeat_still_begins(drawn: list[list[tuple[int, int]]]) -> None:
+    starts = np.cumsum([0, *map(len, drawn)]).astype(np.int64)
+    articles = np.array([article for each in drawn for article, _ in each], dtype=np.int32)
+    gaps = [[UNKNOWN, *(gap for _, gap in each[1:])] if each else [] for each in drawn]
+    whole = Histories(
+        starts, articles, np.zeros(len(articles), np.uint8), np.array([gap for own in gaps for gap in own], np.uint8)
+    )
+    expected = []
+    for each, own in zip(drawn, gaps, strict=True):
+        since = 0
+        for place, (article, gap) in enumerate(zip((article for article, _ in each), own, strict=True)):
+            since = max(since, gap)
+            if not place or article != each[place - 1][0]:
+                expected.append(since)
+                since = 0
+    assert whole.without_repeats().gaps.tolist() == expected
+
+
 def test_rows_say_whose_they_are() -> None:
     histories = of_lengths([0, 4, 0, 0, 2, 3, 0])
     windows = histories.windows(3)
