@@ -5,6 +5,7 @@ what the files mean (:mod:`resources.pointers`, :mod:`resources.feature_store`).
 case; every change there is one ``os.replace`` after ``fsync``. On object storage a PUT is the atomic step.
 """
 
+import errno
 import os
 import shutil
 import uuid
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
+from atelier.errors import AtelierError
 from resources import integrity
 from resources.integrity import Recorded
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 STAGING = "_staging"
 LOCKS = "_locks"
 GLOB_CHARACTERS = frozenset("*?[]")
+#: How a disk says that it is full, that a quota is used up, that it is read-only, or that permission is missing.
+REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 
 Root: TypeAlias = Union[str, Path, "Storage"]
 """What a store may be opened by: a local folder, the URL of object storage, or a storage that is open."""
@@ -72,15 +76,54 @@ def exclusive(root: Path, name: str) -> Iterator[None]:
         yield
 
 
+class DiskRefused(AtelierError):
+    """Nothing can be written: the disk is full or read-only, or permission is missing; the message has the remedy."""
+
+
+@contextmanager
+def disk_of(root: Path) -> Iterator[None]:
+    """Name the folder and the remedy where its disk refuses what is written within the block.
+
+    Raises:
+        DiskRefused: it does.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        raise DiskRefused(_refused(root, error)) from error
+    except Exception as error:  # DuckDB, when it spills, has an error for it that says so in words alone
+        if "No space left on device" not in str(error):
+            raise
+        raise DiskRefused(_refused(root, error)) from error
+
+
+def _refused(root: Path, error: Exception) -> str:
+    where = getattr(error, "filename", None) or root
+    said = str(error).strip().splitlines()[0]
+    free = shutil.disk_usage(root).free / 2**20
+    return (
+        f"{where}: the disk refuses to be written to ({said}; {free:,.0f} MiB are free). Nothing that is stored was "
+        f"changed. Make room on the disk of {root} (`atelier vacuum` removes what is no longer used) or make it "
+        "writable, then run the same command or step again"
+    )
+
+
 @contextmanager
 def staging_folder(root: Path) -> Iterator[Path]:
-    """A new folder ``<root>/_staging/<random>``, on the same disk as its destination, removed on leaving."""
+    """A new folder ``<root>/_staging/<random>``, on the same disk as its destination, removed on leaving.
+
+    Raises:
+        DiskRefused: the disk refuses what is written within the block.
+    """
     folder = root / STAGING / uuid.uuid4().hex
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with disk_of(root):
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def scratch_name(root: Path) -> Path:
@@ -117,9 +160,10 @@ def replace_file(source: Path, target: Path) -> None:
 
 def replace_text(root: Path, text: str, target: Path) -> None:
     """Put a small text in place, durably and as a whole; the temporary file lies in ``<root>/_staging``."""
-    temporary = scratch_name(root)
-    temporary.write_text(text, encoding="utf-8")
-    replace_file(temporary, target)
+    with disk_of(root):
+        temporary = scratch_name(root)
+        temporary.write_text(text, encoding="utf-8")
+        replace_file(temporary, target)
 
 
 def as_text(content: bytes) -> str:
