@@ -85,24 +85,28 @@ def drift_config(config: DriftSettings) -> "DriftConfig":
 def figures_up_to(step: Step, history: int) -> "dict[date, pd.DataFrame]":
     """The figures of the step's day and of the days before it that verdicts read.
 
-    What earlier runs stored is used where nothing that it was measured from has changed since; everything else is
-    measured anew, so that a verdict never depends on which days were run before.
+    What earlier runs stored or remembered is used where nothing that it was measured from has changed since; everything
+    else is measured anew, so that a verdict never depends on which days were run before.
     """
     from atelier.monitoring.drift.verdicts import SEASON
     from resources.day_figures import DayTables, measured
+    from resources.figure_memory import FigureMemory
 
-    tables = DayTables(step.store, step.cache)
+    tables, memory = DayTables(step.store, step.cache), FigureMemory(step.store.storage)
+    remembered = memory.read()
     first = max(step.ds - timedelta(days=history + SEASON), step.home.settings.first_day)
     days = [first + timedelta(days=back) for back in range((step.ds - first).days + 1)]
-    return {day: measured(tables, day, _kept(step, day), step.code_version) for day in days}
+    found = {day: measured(tables, day, _kept(step, day, remembered), step.code_version) for day in days}
+    memory.keep({day: frame for day, frame in found.items() if day != step.ds})
+    return found
 
 
-def _kept(step: Step, day: date) -> "pd.DataFrame | None":
-    """The figures that were stored for a day, if any."""
+def _kept(step: Step, day: date, remembered: "dict[date, pd.DataFrame]") -> "pd.DataFrame | None":
+    """The figures that were stored for a day or, of a day without a night, remembered; None: there are none."""
     try:
         stored: pd.DataFrame = step.store.read(FIGURES, day).to_pandas()
     except PartitionMissing:
-        return None
+        return remembered.get(day)
     return stored.rename(columns={"name": "what", "sample_size": "rows"})
 
 

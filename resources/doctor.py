@@ -19,6 +19,8 @@ from atelier.errors import BundleError, DamagedFile
 from resources.embedding_cache import EmbeddingCache
 from resources.encoders import backbone_of
 from resources.encoders import records as encoder_records
+from resources.figure_memory import FILE as FIGURES
+from resources.figure_memory import read_figures
 from resources.image_memory import FILE as MEMORY
 from resources.image_memory import read_memory
 from resources.made_from import FOLDER as MADE_FROM
@@ -112,7 +114,8 @@ def examine(home: Home, *, sizes_only: bool = False) -> Examination:
     found.findings += _unnamed_files(storage, pointers, found)
     _models(home, storage, found, sizes_only)
     _vectors(store, [each for each in pointers if each.file not in damaged], found, sizes_only)
-    found.findings += [*_memory(home, storage, pointers), *_promotions(storage), *_inputs(storage)]
+    found.findings += [*_memory(home, storage, pointers), *_figures(home, storage, pointers)]
+    found.findings += [*_promotions(storage), *_inputs(storage)]
     found.findings += [*_records(home), *_database(home, storage, pointers)]
     return found
 
@@ -271,6 +274,18 @@ def _memory(home: Home, storage: Storage, pointers: list[Pointer]) -> Iterator[F
         newest = max((each.ds for each in pointers if each.table == "images"), default=home.settings.first_day)
         again = launch_command(table("images"), newest)
         yield Finding("broken", _place(storage, MEMORY), _without_command(error, storage.location(MEMORY)), again)
+
+
+def _figures(home: Home, storage: Storage, pointers: list[Pointer]) -> Iterator[Finding]:
+    """What is remembered of days without a night; it only saves work, and the next ``drift`` makes it anew."""
+    if not storage.exists(FIGURES):
+        return
+    try:
+        read_figures(storage)
+    except DamagedFile as error:
+        newest = max((each.ds for each in pointers if each.table == "drift"), default=home.settings.first_day)
+        again = launch_command(table("drift"), newest)
+        yield Finding("broken", _place(storage, FIGURES), _without_command(error, storage.location(FIGURES)), again)
 
 
 def _promotions(storage: Storage) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ NOTE = """
 <p class="note none">Taken out, because it named a customer who was forgotten on request. Run <code>{again}</code>.</p>
 """
 #: What holds columns or numbers alone, and no text; such a file cannot name anybody. Copies are removed as a whole.
-WITHOUT_NAMES = {"embedding_cache", "image_memory.parquet", LOCKS, STAGING, COPIES}
+WITHOUT_NAMES = {"embedding_cache", "image_memory.parquet", "figure_memory.parquet", LOCKS, STAGING, COPIES}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from assets.drift import FIGURES, TABLE, DriftSettings, drift, drift_config, fig
 from assets.step import RunResources, Step
 from resources import day_figures
 from resources.compute import Compute
+from resources.doctor import examine
 from resources.embedding_cache import EmbeddingCache
 from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
@@ -125,6 +126,39 @@ def test_what_was_measured_is_kept_until_what_it_was_measured_from_changes(
     seen.clear()
     figures_up_to(Step(step.resources, [last], "run", "other code"), 28)
     assert first in seen
+
+
+def test_a_night_measures_no_day_that_the_night_before_has_measured(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those days that had no night of their own."""
+    seen: list[date] = []
+    group = day_figures.GROUPS["articles"]
+
+    def measure(tables: day_figures.DayTables, ds: date) -> pd.DataFrame:
+        seen.append(ds)
+        return group.measure(tables, ds)
+
+    counted = day_figures.Group(group.reads, measure)
+    monkeypatch.setattr(day_figures, "GROUPS", {**day_figures.GROUPS, "articles": counted})
+    first = run(home, day(DAYS - 2))
+    assert len(set(seen)) == len(seen) == DAYS - 1
+    seen.clear()
+    again = run(home, day(DAYS - 2))
+    assert seen == []
+    assert again.store.pointer(TABLE, again.ds) == first.store.pointer(TABLE, first.ds)
+    run(home, day(DAYS - 1))
+    assert seen == [day(DAYS - 1)]
+    seen.clear()
+    file = home.store / "figure_memory.parquet"
+    file.write_bytes(file.read_bytes()[:100])
+    (finding,) = [each for each in examine(home).findings if each.file.endswith(file.name)]
+    assert finding.state == "broken"
+    assert finding.command == f"dg launch --job daily_retrain --partition {day(DAYS - 1)}"
+    with pytest.warns(UserWarning, match=r"figure_memory\.parquet is damaged .* earlier days are measured again"):
+        run(home, day(DAYS - 1))
+    assert len(seen) == DAYS - 2  # the other two have nights of their own
+    assert not [each for each in examine(home).findings if each.file.endswith(file.name)]
 
 
 def test_a_config_out_of_range_names_the_field() -> None:
