@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.io import ImageReadMode, decode_jpeg
 
 from atelier.errors import AtelierError
 from atelier.images.decode import ImageRejected, check_jpeg, decode, plain_jpeg
@@ -186,8 +185,7 @@ class DeviceDecoder:
         if self._stream is not None:
             # The decoder writes on a stream of its own, into memory that kernels of this stream may still read.
             self._stream.synchronize()
-        found: list[Tensor] = decode_jpeg(encoded, ImageReadMode.RGB, self._device)
-        return found
+        return decode_jpeg(encoded, self._device)
 
     def _scaled(self, decoded: Sequence[tuple[Prepared, Tensor] | ImageRejected]) -> list[Tensor | ImageRejected]:
         """Scaled and cropped, those of one size together."""
@@ -236,6 +234,19 @@ class DeviceDecoder:
         )
         top, left = (round((side - crop) / 2) for side in scaled.shape[2:])
         return scaled[:, :, top : top + crop, left : left + crop].round_().clamp_(0, 255).to(torch.uint8)
+
+
+def decode_jpeg(encoded: list[Tensor], device: torch.device) -> list[Tensor]:
+    """Decode JPEGs (each uint8 [bytes] in main memory) by torchvision: uint8 [3, height, width] each, on the device.
+
+    Raises:
+        RuntimeError: one of them cannot be decoded, memory does not suffice, or there is no decoder for the device.
+    """
+    from torchvision.io import ImageReadMode
+    from torchvision.io import decode_jpeg as decode_jpegs
+
+    found: list[Tensor] = decode_jpegs(encoded, ImageReadMode.RGB, device)
+    return found
 
 
 def lacks_memory(error: RuntimeError) -> bool:
