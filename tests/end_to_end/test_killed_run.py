@@ -101,7 +101,7 @@ DEATHS: dict[str, Callable[[], None]] = {
 
 
 @pytest.fixture(scope="module")
-def ingested(make_house: Callable[..., House]) -> House:
+def with_history(make_house: Callable[..., House]) -> House:
     """A home in which history has been ingested, and nothing else."""
     house = make_house()
     house.run("ingest", house.home.settings.first_day, house.ds - timedelta(days=1))
@@ -110,9 +110,9 @@ def ingested(make_house: Callable[..., House]) -> House:
 
 
 @pytest.fixture
-def home(ingested: House, tmp_path: Path) -> Home:
+def home(with_history: House, tmp_path: Path) -> Home:
     """A copy of that home."""
-    shutil.copytree(ingested.home.root, tmp_path / "home")
+    shutil.copytree(with_history.home.root, tmp_path / "home")
     return Home(tmp_path / "home")
 
 
