@@ -114,8 +114,7 @@ def examine(home: Home, *, sizes_only: bool = False) -> Examination:
     found.findings += _unnamed_files(storage, pointers, found)
     _models(home, storage, found, sizes_only)
     _vectors(store, [each for each in pointers if each.file not in damaged], found, sizes_only)
-    found.findings += [*_memory(home, storage, pointers), *_figures(home, storage, pointers)]
-    found.findings += [*_promotions(storage), *_inputs(storage)]
+    found.findings += [*_remembered(home, storage, pointers), *_promotions(storage), *_inputs(storage)]
     found.findings += [*_records(home), *_database(home, storage, pointers)]
     return found
 
@@ -264,28 +263,17 @@ def _without_vector(needed: "pa.Table", known: Mapping[str, "pa.Array"]) -> int:
     return absent
 
 
-def _memory(home: Home, storage: Storage, pointers: list[Pointer]) -> Iterator[Finding]:
-    """What is remembered of photographs; it only saves work, and the next ``ingest`` makes it anew."""
-    if not storage.exists(MEMORY):
-        return
-    try:
-        read_memory(storage)
-    except DamagedFile as error:
-        newest = max((each.ds for each in pointers if each.table == "images"), default=home.settings.first_day)
-        again = launch_command(table("images"), newest)
-        yield Finding("broken", _place(storage, MEMORY), _without_command(error, storage.location(MEMORY)), again)
-
-
-def _figures(home: Home, storage: Storage, pointers: list[Pointer]) -> Iterator[Finding]:
-    """What is remembered of days without a night; it only saves work, and the next ``drift`` makes it anew."""
-    if not storage.exists(FIGURES):
-        return
-    try:
-        read_figures(storage)
-    except DamagedFile as error:
-        newest = max((each.ds for each in pointers if each.table == "drift"), default=home.settings.first_day)
-        again = launch_command(table("drift"), newest)
-        yield Finding("broken", _place(storage, FIGURES), _without_command(error, storage.location(FIGURES)), again)
+def _remembered(home: Home, storage: Storage, pointers: list[Pointer]) -> Iterator[Finding]:
+    """What is remembered of photographs and of days without a night: it only saves work, and a run makes it anew."""
+    for file, read, made_with in ((MEMORY, read_memory, "images"), (FIGURES, read_figures, "drift")):
+        if not storage.exists(file):
+            continue
+        try:
+            read(storage)
+        except DamagedFile as error:
+            newest = max((each.ds for each in pointers if each.table == made_with), default=home.settings.first_day)
+            again = launch_command(table(made_with), newest)
+            yield Finding("broken", _place(storage, file), _without_command(error, storage.location(file)), again)
 
 
 def _promotions(storage: Storage) -> Iterator[Finding]:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 STAGING = "_staging"
 LOCKS = "_locks"
 GLOB_CHARACTERS = frozenset("*?[]")
-#: How a disk says that it is full, that a quota is used up, that it is read-only, or that permission is missing.
-REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+#: How a disk says that it is full, that a quota is used up, or that it is read-only.
+REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 Root: TypeAlias = Union[str, Path, "Storage"]
 """What a store may be opened by: a local folder, the URL of object storage, or a storage that is open."""
@@ -90,13 +90,20 @@ def disk_of(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in REFUSALS:
+        if not _is_refusal(root, error):
             raise
         raise DiskRefused(_refused(root, error)) from error
     except Exception as error:  # DuckDB, when it spills, has an error for it that says so in words alone
         if "No space left on device" not in str(error):
             raise
         raise DiskRefused(_refused(root, error)) from error
+
+
+def _is_refusal(root: Path, error: OSError) -> bool:
+    """Whether the disk refuses; permission may also be missing to read a source, which is another matter."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return isinstance(error.filename, str) and Path(error.filename).is_relative_to(root)
+    return error.errno in REFUSALS
 
 
 def _refused(root: Path, error: Exception) -> str:

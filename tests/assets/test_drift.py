@@ -66,6 +66,20 @@ def run(home: Home, ds: date) -> Step:
     return step
 
 
+def days_measured(monkeypatch: pytest.MonkeyPatch) -> list[date]:
+    """The days of which articles are measured from now on."""
+    seen: list[date] = []
+    group = day_figures.GROUPS["articles"]
+
+    def measure(tables: day_figures.DayTables, ds: date) -> pd.DataFrame:
+        seen.append(ds)
+        return group.measure(tables, ds)
+
+    counted = day_figures.Group(group.reads, measure)
+    monkeypatch.setattr(day_figures, "GROUPS", {**day_figures.GROUPS, "articles": counted})
+    return seen
+
+
 def test_a_quiet_day_passes_and_prices_in_pence_are_named(home: Home) -> None:
     store, last = FeatureStore(home.store, threads=1), day(DAYS - 1)
     (quiet,) = run(home, last).outcome.checks
@@ -105,15 +119,7 @@ def test_what_was_measured_is_kept_until_what_it_was_measured_from_changes(
     first, last = day(DAYS - 2), day(DAYS - 1)
     step = run(home, first)
     kept = step.store.read(FIGURES, first).to_pandas()
-    seen: list[date] = []
-    group = day_figures.GROUPS["articles"]
-
-    def measure(tables: day_figures.DayTables, ds: date) -> pd.DataFrame:
-        seen.append(ds)
-        return group.measure(tables, ds)
-
-    changed = day_figures.Group(group.reads, measure)
-    monkeypatch.setattr(day_figures, "GROUPS", {**day_figures.GROUPS, "articles": changed})
+    seen = days_measured(monkeypatch)
     step = Step(step.resources, [last], "run", "code")
     figures = figures_up_to(step, 28)
     assert first not in seen
@@ -132,15 +138,7 @@ def test_a_night_measures_no_day_that_the_night_before_has_measured(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also those days that had no night of their own."""
-    seen: list[date] = []
-    group = day_figures.GROUPS["articles"]
-
-    def measure(tables: day_figures.DayTables, ds: date) -> pd.DataFrame:
-        seen.append(ds)
-        return group.measure(tables, ds)
-
-    counted = day_figures.Group(group.reads, measure)
-    monkeypatch.setattr(day_figures, "GROUPS", {**day_figures.GROUPS, "articles": counted})
+    seen = days_measured(monkeypatch)
     first = run(home, day(DAYS - 2))
     assert len(set(seen)) == len(seen) == DAYS - 1
     seen.clear()

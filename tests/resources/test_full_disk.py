@@ -1,5 +1,6 @@
 """A disk that is full, and one that is read-only: real file systems of a few megabytes, where one may be mounted."""
 
+import errno
 import subprocess
 from collections.abc import Iterator
 from datetime import date
@@ -83,6 +84,12 @@ def test_a_read_only_disk_is_named(disk: Path) -> None:
 
 
 def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
-    store = FeatureStore(tmp_path)
+    """Permission to read a source, for example, is missing elsewhere than in the home."""
+    store = FeatureStore(tmp_path / "home")
     with pytest.raises(FileNotFoundError), store.storage.staging() as folder:
         (folder / "nothing").read_text()
+    source = tmp_path / "source.parquet"
+    with pytest.raises(PermissionError), store.storage.staging():
+        raise PermissionError(errno.EACCES, "Permission denied", str(source))
+    with pytest.raises(DiskRefused, match="Permission denied"), store.storage.staging() as folder:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder / "file"))
