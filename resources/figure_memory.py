@@ -70,6 +70,7 @@ def read_figures(storage: Storage) -> "pd.DataFrame":
     import pyarrow as pa
 
     try:
-        return pd.read_parquet(storage.parquet(FILE), page_checksum_verification=True)
-    except (OSError, ValueError, pa.ArrowException) as error:
+        kept = pd.read_parquet(storage.parquet(FILE), page_checksum_verification=True)
+        return kept[[DAY, *kept.columns.drop([DAY, "made_from"]), "made_from"]]
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise DamagedFile(f"{storage.location(FILE)} is damaged ({error}); earlier days are measured again") from error

@@ -14,6 +14,7 @@ from resources.compute import Compute
 from resources.doctor import examine
 from resources.embedding_cache import EmbeddingCache
 from resources.feature_store import FeatureStore
+from resources.figure_memory import FigureMemory
 from resources.model_store import ModelStore
 from resources.retailer import Home, Settings, write_settings
 
@@ -149,7 +150,11 @@ def test_a_night_measures_no_day_that_the_night_before_has_measured(
     assert seen == [day(DAYS - 1)]
     seen.clear()
     file = home.store / "figure_memory.parquet"
-    file.write_bytes(file.read_bytes()[:100])
+    whole = file.read_bytes()
+    pd.DataFrame({"another": [1]}).to_parquet(file)  # sound, but none of ours
+    with pytest.warns(UserWarning, match=r"figure_memory\.parquet is damaged .*made_from"):
+        assert FigureMemory(home.store).read() == {}
+    file.write_bytes(whole[:100])
     (finding,) = [each for each in examine(home).findings if each.file.endswith(file.name)]
     assert finding.state == "broken"
     assert finding.command == f"dg launch --job daily_retrain --partition {day(DAYS - 1)}"
