@@ -66,8 +66,8 @@ def line(what: str, unit: str, amount: float, seconds: Seconds) -> str:
     return f"{what:<44}{amount / seconds.wall:>10.1f}{amount / seconds.processor:>12.1f}  {unit}"
 
 
-def measure(options: argparse.Namespace) -> list[str]:
-    """The lines of the table."""
+def timed(options: argparse.Namespace) -> list[tuple[str, str, float, Seconds]]:
+    """Of products in float32 and in bfloat16 and of a copy: what, its unit, how many billions, and the best seconds."""
     torch.set_num_threads(options.threads)
     operations, bytes_ = "billion operations", "billion bytes, read and written"
     tasks = [
@@ -78,8 +78,12 @@ def measure(options: argparse.Namespace) -> list[str]:
     for *_, action in tasks:
         action()
     seconds, _ = in_turns(options.repeats, *(action for *_, action in tasks))
-    lines = [f"{'':<44}{'a second':>10}{'a processor second':>20}"]
-    lines += [line(what, unit, amount, spent) for (what, unit, amount, _), spent in zip(tasks, seconds, strict=True)]
+    return [(what, unit, amount, spent) for (what, unit, amount, _), spent in zip(tasks, seconds, strict=True)]
+
+
+def measure(options: argparse.Namespace) -> list[str]:
+    """The lines of the table."""
+    lines = [f"{'':<44}{'a second':>10}{'a processor second':>20}", *(line(*each) for each in timed(options))]
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         rate = max(written(options.megabytes, Path(folder)) for _ in range(options.repeats))
     return [*lines, f"{'written to disk':<44}{rate:>10.1f}{'':>12}  billion bytes"]
