@@ -180,7 +180,8 @@ def main(given: Sequence[str] | None = None) -> None:
     night = None
     if options.stage in DAYS:
         day = history_ends() + timedelta(days=DAYS.index(options.stage))
-        night = Night.of(home_in(options.folder / f"share-{options.share:g}"), day, whole.epochs)
+        home = home_in(options.folder / f"share-{options.share:g}")
+        night = Night.of(home, options.share, day, whole.epochs)
     machine = Machine.measured(machine_limits.arguments([]))
     found = limits(rows, night, machine)
     if not found:

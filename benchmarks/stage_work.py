@@ -28,7 +28,7 @@ from atelier.recommenders.factorisation.hybrid_config import OF_MANY as POSITIVE
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
 from atelier.recommenders.sequential.config import OF_MANY as INTERACTIONS
 from atelier.recommenders.sequential.transformer_config import TransformerConfig
-from benchmarks.full_size_retailer import LABELLED, NEW_PHOTOGRAPHS, TYPES, VALUES, history_ends
+from benchmarks.full_size_retailer import LABELLED, NEW_PHOTOGRAPHS, TYPES, VALUES, Size, history_ends
 from resources.model_store import ModelStore
 from resources.retailer import Home
 
@@ -77,12 +77,13 @@ class Night:
     epochs: int | None
 
     @classmethod
-    def of(cls, home: Home, day: date, epochs: int | None = None) -> Self:
+    def of(cls, home: Home, share: float, day: date, epochs: int | None = None) -> Self:
         """The sizes of a day that was run, as its models have them.
 
         Args:
-            home: of the full-size retailer, at any share.
-            day: of the night.
+            home: of the full-size retailer.
+            share: of it.
+            day: of the night: the last of the history, or the day after, on which new photographs arrive.
             epochs: of the networks of recommenders; all that were allowed count as trained.
 
         Raises:
@@ -112,7 +113,7 @@ class Night:
             positions=positions,
             factors=factors,
             attribute_examples=max(each["step"] for each in told["history"]) * told["config"]["batch_size"],
-            photographs=round(len(ranked) * NEW_PHOTOGRAPHS) if day > history_ends() else 0,
+            photographs=round(Size.of_share(share).articles * NEW_PHOTOGRAPHS) if day > history_ends() else 0,
             epochs=epochs,
         )
 

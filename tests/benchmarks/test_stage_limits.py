@@ -102,7 +102,7 @@ def test_every_step_of_a_night_has_an_entry() -> None:
 def test_sizes_are_those_of_the_models_of_the_day(tmp_path: Path) -> None:
     home, day = Home(tmp_path), history_ends() + timedelta(days=1)
     with pytest.raises(PartitionMissing, match="als_model"):
-        Night.of(home, day)
+        Night.of(home, 0.01, day)
     als = {
         "article.ranked": np.array([True, True, False]),
         "article.offered": np.array([True, False, True]),
@@ -119,8 +119,8 @@ def test_sizes_are_those_of_the_models_of_the_day(tmp_path: Path) -> None:
     }
     for name, save in saves.items():
         ModelStore(home.store).publish(name, day, save, {})
-    wanted = Night(3, 2, 2, 1, 5, 4, 9, 7, 16, attribute_examples=40, photographs=0, epochs=5)
-    assert Night.of(home, day, 5) == wanted
+    wanted = Night(3, 2, 2, 1, 5, 4, 9, 7, 16, attribute_examples=40, photographs=11, epochs=5)
+    assert Night.of(home, 0.01, day, 5) == wanted
 
 
 def _row(step: str, processor: float | None, moved: int = 0) -> Row:
