@@ -203,19 +203,20 @@ def _block(factors: int, config: TransformerConfig) -> int:
 def transformer_fit(night: Night, config: TransformerConfig | None = None) -> float | None:
     """Each interaction of an epoch through the blocks and against the drawn articles, forward and backward.
 
-    None where nobody kept for how many epochs it was trained.
+    The last interaction of each window is no input, and windows are as long as histories are on average: those of the
+    customers who were there last, on whom it trains, are longer. None where nobody kept how many epochs there were.
     """
     if night.epochs is None:
         return None
     config, f = config or TransformerConfig(), night.factors
-    each = config.blocks * _block(f, config) + config.negatives * 2 * f
-    return TRAINED * night.epochs * min(INTERACTIONS.epoch, night.pairs) * each
+    inputs = min(INTERACTIONS.epoch, night.pairs) * (1 - night.fitted / night.positions)
+    return TRAINED * night.epochs * inputs * (config.blocks * _block(f, config) + config.negatives * 2 * f)
 
 
 def hybrid_fit(night: Night, config: HybridConfig | None = None) -> float | None:
     """Each positive of an epoch against the drawn articles, forward and backward; the network of content is left out.
 
-    None where nobody kept for how many epochs it was trained.
+    None where nobody kept how many epochs there were.
     """
     if night.epochs is None:
         return None
@@ -226,9 +227,18 @@ def hybrid_fit(night: Night, config: HybridConfig | None = None) -> float | None
 def attribute_network(config: AttributeConfig) -> int:
     """One article through the layers of the attribute model; the convolution over words is left out."""
     types, values = len(TYPES), sum(map(len, VALUES.values()))
-    image = dense(IMAGE + types, config.image_units)
     joined = config.image_units + config.text_units + config.brand_dim + config.division_dim + types
-    return image + dense(config.filters, config.text_units) + dense(joined, config.joint_units, values)
+    return _image_layer(config) + dense(config.filters, config.text_units) + dense(joined, config.joint_units, values)
+
+
+def attribute_training(config: AttributeConfig) -> int:
+    """The same forward and backward; photographs need no gradient."""
+    return TRAINED * attribute_network(config) - _image_layer(config)
+
+
+def _image_layer(config: AttributeConfig) -> int:
+    """The layer that reads photographs and the product type."""
+    return dense(IMAGE + len(TYPES), config.image_units)
 
 
 def labelled(night: Night) -> int:
@@ -238,7 +248,7 @@ def labelled(night: Night) -> int:
 
 def attribute_fit(night: Night) -> float:
     """The articles that training passed, forward and backward."""
-    return TRAINED * night.attribute_examples * attribute_network(AttributeConfig.for_data(labelled(night)))
+    return night.attribute_examples * attribute_training(AttributeConfig.for_data(labelled(night)))
 
 
 def attribute_prediction(night: Night) -> float:
@@ -250,7 +260,8 @@ def error_search(night: Night, config: ErrorSearch | None = None) -> float:
     """A small network for each fold: trained on the other folds, then asked for its own."""
     config, known = config or ErrorSearch(), labelled(night)
     small = config_for(known, seed=config.seed, max_epochs=config.max_epochs)
-    return known * (TRAINED * small.max_epochs * (config.folds - 1) + 1) * attribute_network(small)
+    trained = small.max_epochs * (config.folds - 1) * attribute_training(small)
+    return known * (trained + attribute_network(small))
 
 
 FLOAT32, BFLOAT16 = "float32", "bfloat16"

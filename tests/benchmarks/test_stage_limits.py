@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
 
 from assets.catalogue_errors import ErrorSearch
 from assets.daily import STAGES
 from atelier.attributes.config import AttributeConfig
+from atelier.attributes.network.architecture import ArticleBatch, AttributeNetwork, Sizes
 from atelier.bundles import CONFIG, WEIGHTS
 from atelier.errors import PartitionMissing
+from atelier.nn.attention import CausalTransformer
 from atelier.recommenders.factorisation.als_config import ALSConfig
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
 from atelier.recommenders.sequential.transformer_config import TransformerConfig
@@ -22,8 +25,10 @@ from benchmarks import machine_limits, stage_limits, stage_work
 from benchmarks.full_size_figures import WHOLE, Row, append
 from benchmarks.full_size_job import RECOMMENDERS
 from benchmarks.full_size_retailer import history_ends
+from benchmarks.machine_limits import GIGA
 from benchmarks.stage_limits import BYTES, PRODUCTS, START, Machine
 from benchmarks.stage_work import BFLOAT16, FLOAT32, WORK, Night, Work
+from benchmarks.training_limits import counted
 from resources.model_store import ModelStore
 from resources.retailer import Home
 
@@ -70,7 +75,7 @@ def test_the_last_block_of_a_history_is_computed_at_its_last_position() -> None:
 
 def test_trainings_go_forward_and_backward_for_the_epochs_that_are_known() -> None:
     blocks = TransformerConfig(blocks=1, feed_forward=2, negatives=5)
-    assert stage_work.transformer_fit(NIGHT, blocks) == 3 * 3 * 100 * (32 + 5 * 4)
+    assert stage_work.transformer_fit(NIGHT, blocks) == 3 * 3 * 50 * (32 + 5 * 4)
     assert stage_work.hybrid_fit(NIGHT, HybridConfig(negatives=5)) == 3 * 3 * 100 * 5 * 2
     unknown = replace(NIGHT, epochs=None)
     assert stage_work.transformer_fit(unknown) is None
@@ -83,14 +88,37 @@ def test_the_network_of_attributes_is_the_sum_of_its_layers() -> None:
     each = (2048 + 30) * 1 + 2 * 3 + (1 + 3 + 4 + 5 + 30) * 6 + 6 * 48
     assert stage_work.attribute_network(config) == each
     assert stage_work.labelled(replace(NIGHT, articles=1000)) == 996
+    assert stage_work.attribute_training(config) == 3 * each - 2078
     whole = stage_work.attribute_network(AttributeConfig.for_data(10))
-    assert stage_work.attribute_fit(NIGHT) == 3 * 6 * whole
+    assert stage_work.attribute_fit(NIGHT) == 6 * stage_work.attribute_training(AttributeConfig.for_data(10))
     assert stage_work.attribute_prediction(NIGHT) == 10 * whole
 
 
+def test_pytorch_counts_the_same_of_the_network_of_attributes() -> None:
+    config = AttributeConfig.for_data(100_000)
+    sizes = Sizes(image=2048, types=30, words=10, brands=1, divisions=1, classes=(40, 8))
+    network, none = AttributeNetwork(config, sizes).train(), torch.zeros(4, dtype=torch.int64)
+    batch = ArticleBatch(torch.rand(4, 1, 2048), torch.full((4, 3), 5), none, none, none, torch.zeros(4, 48, 4))
+    convolution = 3 * config.token_dim * config.filters  # of three words, at one position
+    forward = 4 * (stage_work.attribute_network(config) + convolution)
+    assert counted(lambda: network(batch)) == pytest.approx(2 * forward / GIGA)
+    training = 4 * (stage_work.attribute_training(config) + 3 * convolution)
+    assert counted(lambda: network(batch).sum().backward()) == pytest.approx(2 * training / GIGA)
+
+
+def test_pytorch_counts_the_same_of_a_history_but_for_products_between_its_positions() -> None:
+    night, config = replace(NIGHT, factors=16), TransformerConfig(heads=2)  # 50 histories of two positions
+    layers = CausalTransformer(16, 2, config.blocks, config.heads, 32, 0.0, gated=False).eval()
+    between = 2 * 16 * (4 + 2)  # keys and values, of two positions in the first block and of the last in the second
+    with torch.inference_mode():
+        found = counted(lambda: layers.at(torch.rand(50, 2, 16), torch.ones(50, dtype=torch.int64)))
+    assert found == pytest.approx(2 * (stage_work.encoded_histories(night, config) + 50 * between) / GIGA)
+
+
 def test_the_search_for_errors_trains_a_network_for_each_fold() -> None:
-    small = stage_work.attribute_network(stage_work.config_for(10, max_epochs=2))
-    assert stage_work.error_search(NIGHT, ErrorSearch(folds=3, max_epochs=2)) == 10 * (3 * 2 * 2 + 1) * small
+    small = stage_work.config_for(10, max_epochs=2)
+    each = 2 * 2 * stage_work.attribute_training(small) + stage_work.attribute_network(small)
+    assert stage_work.error_search(NIGHT, ErrorSearch(folds=3, max_epochs=2)) == 10 * each
 
 
 def test_every_step_of_a_night_has_an_entry() -> None:
