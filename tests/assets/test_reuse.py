@@ -59,9 +59,9 @@ NONE = {"age": None, "profile": None}
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     made, fitted = Shop(tmp_path), stages.fitted
 
-    def counted(name: str, step: Step, *rest: Any, **named: Any) -> Any:
+    def counted(step: Step, *rest: Any, **named: Any) -> Any:
         made.trained.append(step.ds)
-        return fitted(name, step, *rest, **named)
+        return fitted(step, *rest, **named)
 
     monkeypatch.setattr(stages, "fitted", counted)
     return made
