@@ -19,7 +19,8 @@ from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
 from resources.promotions import Promotions
 from resources.recipes import Recipe, recipe_of
-from resources.retailer import Home, Preset, Settings, write_preset, write_settings
+from resources.retailer import Home, Preset, Settings
+from resources.settings_file import write_preset, write_settings
 from resources.tables import REGISTRY
 
 FIRST, HORIZON = date(2025, 3, 3), 2
