@@ -263,7 +263,7 @@ def _streamed(
     made = data.map_batches(
         Loaded,
         fn_constructor_args=(make, [sent], compute, workers_code(), counter.remote()),
-        batch_size=None,
+        batch_size=1,  # one block is one row; where workers have cards, Ray refuses to be told nothing
         batch_format="pyarrow",
         compute=pool,
         num_cpus=compute.threads,
