@@ -14,7 +14,7 @@ from assets.champions import chosen_bundle, failed
 from assets.stage import stage
 from assets.step import Step
 from resources.article_inputs import INPUTS, article_inputs
-from resources.compute import gpu_pool
+from resources.compute import gpu_pool, replicas_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,8 +86,7 @@ def _trained(step: Step, config: AttributeTraining, articles: "pd.DataFrame", la
 
     chosen, device = attribute_config(config, labelled(articles, labels)), str(step.compute.apply())
     tables, models = [*INPUTS, "annotated_attributes"], _backbones(step)
-    together = step.compute.training_workers
-    replicas = {} if together == 1 else {"replicas": together}  # they differ in the last bits
+    replicas = replicas_record(step.compute.training_workers)
     recipe = step.recipe(
         tables, models, config=chosen.model_dump(mode="json"), test_share=config.test_share, device=device, **replicas
     )

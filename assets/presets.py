@@ -1,8 +1,8 @@
 """Presets: how the stage of a recommender takes the settings that the job ``tune`` found, or that were promoted.
 
 What belongs here: the field ``preset`` of a stage's config, what follows from it, and the check for leakage. What does
-not: finding settings (:mod:`assets.tune`), the file they are written into (:mod:`resources.retailer`), promoting them
-(:mod:`resources.promotions`).
+not: finding settings (:mod:`assets.tune`), the file they are written into (:mod:`resources.settings_file`), promoting
+them (:mod:`resources.promotions`).
 """
 
 from collections.abc import Mapping

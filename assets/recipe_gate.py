@@ -14,7 +14,7 @@ from assets.evaluation import KINDS, check_days
 from assets.gates import GROUP
 from assets.presets import PRESET_CONFIGS, settled
 from assets.recommendations import evaluation_sample
-from assets.recommenders import CONTENT, READ, TRAIN_KINDS, fitted, training_interactions
+from assets.recommenders import CONTENT, READ, TRAIN_KINDS, UnfittedModel, fitted, training_interactions
 from assets.stage import stage
 from assets.step import Step
 from atelier.code_version import code_version
@@ -72,7 +72,7 @@ def judge_recipe(step: Step, config: RecipeGate) -> None:
     device, chosen = str(step.compute.apply()), candidate_config(step, config, origin)
     candidate = recipe_of(config.model, chosen.model_dump(mode="json"), code_of(config.model))
     champion, theirs = champion_of(step, origin, device)
-    ours, *_ = fitted(config.model, step, chosen, device, origin)
+    ours, *_ = fitted(step, UnfittedModel(config.model, chosen, device), origin)
     verdict = compare_lists(step, config, origin, champion, ours)
     row = {
         "recipe": candidate.digest,
@@ -155,7 +155,8 @@ def champion_of(step: Step, origin: date, device: str) -> "tuple[Recommender[Any
             f"{name} with today's code by `atelier promote {name} --anyway --why TEXT`",
             allow_retries=False,
         )
-    model, *_ = fitted(name, step, declared(name).config.model_validate(recipe.config), device, origin)
+    config = declared(name).config.model_validate(recipe.config)
+    model, *_ = fitted(step, UnfittedModel(name, config, device), origin)
     return model, recipe
 
 
@@ -167,7 +168,7 @@ def compare_lists(
     from atelier.monitoring.noninferiority import judge
 
     limits = step.home.settings.gates
-    fallback, *_ = fitted(FALLBACK, step, declared(FALLBACK).config(), "cpu", origin)
+    fallback, *_ = fitted(step, UnfittedModel(FALLBACK, declared(FALLBACK).config(), "cpu"), origin)
     train = training_interactions(step, sorted({*TRAIN_KINDS, *KINDS}), origin)
     with step.connect("interactions") as con:
         truth = con.sql(query("truth"), params={"origin": origin, "kinds": list(KINDS)}).df()

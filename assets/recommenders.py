@@ -6,6 +6,7 @@ preset (:mod:`assets.presets`).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from assets.training_curve import show_training_curve
 from atelier.recommenders import DAILY, FALLBACK, MODELS
 from atelier.recommenders.config import RecommenderConfig
 from atelier.recommenders.declaration import Declaration
-from resources.compute import gpu_pool
+from resources.compute import gpu_pool, replicas_record
 from resources.promotions import Promotions
 from resources.retailer import SettingsError
 
@@ -98,16 +99,34 @@ def known_customers(step: Step, columns: Sequence[str] = (), day: date | None = 
     return frame
 
 
+@dataclass(frozen=True)
+class UnfittedModel:
+    """A recommender that is to be fitted.
+
+    Attributes:
+        name: of the recommender.
+        config: its settings.
+        device: where it computes.
+    """
+
+    name: str
+    config: RecommenderConfig
+    device: str
+
+    def fields(self, threads: int) -> dict[str, Any]:
+        """The fields of its config; where one of them is a number of threads, it is ``threads``."""
+        chosen = {field: getattr(self.config, field) for field in type(self.config).model_fields}
+        return chosen | {"threads": threads} if "threads" in chosen else chosen
+
+
 def fitted(
-    name: str, step: Step, config: RecommenderConfig, device: str, day: date | None = None, recipe: str | None = None
+    step: Step, model: UnfittedModel, day: date | None = None, recipe: str | None = None
 ) -> "tuple[Recommender[Any], Interactions, pd.DataFrame]":
-    """A model of a config, fitted on what was known on a day, the step's by default; with its data.
+    """A model, fitted on what was known on a day, the step's by default; with its data.
 
     Args:
-        name: of the model.
         step: whose stores and machines are used.
-        config: of the model.
-        device: where to compute.
+        model: which one.
         day: up to which everything is read.
         recipe: of the model, under which a training by a cluster is kept until its end; None: it is not kept.
 
@@ -117,21 +136,14 @@ def fitted(
     from resources.recommender_fit import RecommenderFit
     from resources.recommender_fit import fitted as trained
 
+    config = model.config
     # Lists leave out articles that count as seen, so those interactions are read even if they are not trained on.
     train = training_interactions(step, sorted({*config.train_kinds, *config.seen_kinds}), day)
     customers = known_customers(step, config.customer_columns, day)
     data = train, catalogue(step, day, content=config.reads_content), customers
     state = None if recipe is None else step.training_state(recipe)
-    model = trained(RecommenderFit(name, _chosen(step, config), device, data, state), step.compute)
-    return model, train, customers
-
-
-def _chosen(step: Step, config: RecommenderConfig) -> dict[str, Any]:
-    """The fields of a config, with the threads that the step may use."""
-    chosen = {field: getattr(config, field) for field in type(config).model_fields}
-    if "threads" in chosen:
-        chosen["threads"] = step.compute.threads
-    return chosen
+    fit = RecommenderFit(model.name, model.fields(step.compute.threads), model.device, data, state)
+    return trained(fit, step.compute), train, customers
 
 
 def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
@@ -141,7 +153,7 @@ def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
     promoted = Promotions(step.home.storage).of_model(name, step.ds)
     config, preset = settled(name, config, step.home.settings.presets, promoted)
     device, asset = str(step.compute.apply()), f"{name}_model"
-    bundle = _trained(asset, name, step, config, device)
+    bundle = _trained(step, asset, UnfittedModel(name, config, device))
     step.note(asset, **({} if preset is None else {"preset": preset.study}))
     step.note(asset, **({} if promoted is None or preset else {"promotion": promoted.number}))
     check_preset(step, preset)
@@ -152,21 +164,22 @@ def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
     show_training_curve(step, asset, model)
 
 
-def _trained(asset: str, name: str, step: Step, config: RecommenderConfig, device: str) -> "Bundle":
+def _trained(step: Step, asset: str, unfitted: UnfittedModel) -> "Bundle":
     """The model of the day: the bundle that the same recipe has made before, else one that is trained now."""
     from atelier import recommenders
     from resources.recommender_fit import replicas_of
 
+    name, config, device = unfitted.name, unfitted.config, unfitted.device
     tables = [*READ, "article_vectors"] if config.reads_content else READ
     models = [step.bundle("vector_space")] if config.reads_content else []
     own = {field: value for field, value in config.model_dump(mode="json").items() if field != "preset"}
-    together = replicas_of(recommenders.build(name, device, **_chosen(step, config)), step.compute)
-    replicas = {} if together == 1 else {"replicas": together}  # they differ in the last bits
+    built = recommenders.build(name, device, **unfitted.fields(step.compute.threads))
+    replicas = replicas_record(replicas_of(built, step.compute))
     recipe = step.recipe(tables, models, model=name, config=own, device=device, **replicas)
     bundle = step.reused(asset, recipe)
     if bundle is not None:
         return bundle
-    model, train, _ = fitted(name, step, config, device, recipe=recipe)
+    model, train, _ = fitted(step, unfitted, recipe=recipe)
     step.note(asset, **replicas)
     step.note(asset, interactions=len(train), customers=len(train.customer_ids), articles=len(train.article_ids))
     step.note(asset, **model.training_figures())

@@ -263,7 +263,7 @@ def preset_of(found: "Tuning", last_day_seen: date) -> "Preset":
 
 
 def _write_preset(step: Step, config: TuneConfig, found: "Tuning") -> None:
-    from resources.retailer import write_preset
+    from resources.settings_file import write_preset
 
     if not config.write_preset:
         return

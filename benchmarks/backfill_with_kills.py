@@ -29,7 +29,8 @@ from pathlib import Path
 
 import numpy as np
 
-from resources.retailer import Home, Settings, day_range, write_settings
+from resources.retailer import Home, Settings, day_range
+from resources.settings_file import write_settings
 from resources.storage import LOCKS
 
 FIRST, DAYS = date(2020, 9, 16), 7

@@ -29,7 +29,8 @@ from dagster_project.run import run_job_in_processes
 from resources.compute import Compute
 from resources.embedding_cache import EmbeddingCache
 from resources.encoders import chosen_backbone
-from resources.retailer import EncoderSettings, Home, Settings, write_settings
+from resources.retailer import EncoderSettings, Home, Settings
+from resources.settings_file import write_settings
 
 MAKE = "make"
 #: What the daily job fits: one of each kind, and the popular articles for those whom no other can serve.

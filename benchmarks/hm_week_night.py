@@ -19,7 +19,8 @@ from benchmarks.full_size import Attempt, Stage, collect, run
 from benchmarks.full_size_figures import conditions, stage_table
 from benchmarks.full_size_job import home_in
 from dagster_project.commands.init import write_dagster_yaml
-from resources.retailer import Settings, write_settings
+from resources.retailer import Settings
+from resources.settings_file import write_settings
 
 FIRST, LAST = date(2020, 9, 16), date(2020, 9, 22)
 STAGES = (Stage("ingest", "ingest", FIRST, LAST - timedelta(days=1)), Stage("night", "daily_retrain", LAST))

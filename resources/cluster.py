@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 MADE = "made"
 #: What Ray itself reads: whether its ports want a token, which stands in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH.
 AUTHENTICATION = "RAY_AUTH_MODE"
+#: Processes that a block or a call may cost before it is given up.
+TRIES = 3
 #: Seconds within which the head of the cluster has to take a connection.
 PATIENCE = 5.0
 
@@ -55,7 +58,8 @@ def over_blocks(
     """What workers on the cluster make of blocks, in the order of the blocks, as it becomes ready.
 
     Each worker is made once and takes one block after another. Where a worker or its machine is lost, others do its
-    blocks again, which gives the same, because a worker depends on its block alone.
+    blocks again, which gives the same, because a worker depends on its block alone. A block that :data:`TRIES`
+    processes began in vain is given up: it may be what kills them.
 
     Args:
         compute: the cluster's address, how many workers, and the device and threads of each.
@@ -69,7 +73,8 @@ def over_blocks(
 
     Raises:
         ClusterUnreachable: the cluster does not answer.
-        ClusterError: Ray is not installed, no machine of the cluster has room, or one has another version of the code.
+        ClusterError: Ray is not installed, no machine of the cluster has room, one has another version of the code, or
+            a block was given up.
     """
     if not blocks:
         return
@@ -151,6 +156,21 @@ def places(ray: ModuleType, compute: Compute) -> int:
     return sum(each)
 
 
+class Attempts:
+    """How many processes have begun each block, counted in a process of the cluster that is none of them.
+
+    Ray Data itself begins a block without end that kills every process which takes it.
+    """
+
+    def __init__(self) -> None:
+        self._begun: Counter[int] = Counter()
+
+    def begin(self, block: int) -> int:
+        """Count one more process that begins a block; how many there were, this one included."""
+        self._begun[block] += 1
+        return self._begun[block]
+
+
 class Loaded:
     """A worker in a process of the cluster; blocks reach it, and what it makes of them leaves it, as Arrow's bytes.
 
@@ -159,21 +179,37 @@ class Loaded:
         arguments: a list of one reference, to the arguments of ``make``; Ray would resolve it outside of a list.
         compute: the device and the threads.
         code: the version of the code of the process that hands out the blocks.
+        attempts: :class:`Attempts`, as Ray reaches it.
 
     Raises:
         ClusterError: the code of this machine has another version.
     """
 
-    def __init__(self, make: Callable[..., Worker], arguments: Any, compute: Compute, code: str) -> None:
+    def __init__(self, make: Callable[..., Worker], arguments: Any, compute: Compute, code: str, attempts: Any) -> None:
         [given] = arrived(arguments, compute, code)
-        self._worker = make(**given)
+        self._worker, self._attempts = make(**given), attempts
 
     def __call__(self, rows: "pa.Table") -> "pa.Table":
-        """One row for each row of ``rows``, whose only column is a block."""
+        """One row for each row of ``rows``: the number of a block, and the block.
+
+        Raises:
+            ClusterError: a block is given up.
+        """
         import pyarrow as pa
 
-        made = [[_bytes(each) for each in self._worker(_batch(block.as_py()))] for block in rows.column(0)]
+        made = [self._made(number.as_py(), _batch(block.as_py())) for number, block in zip(*rows.columns, strict=True)]
         return pa.table({MADE: pa.array(made, pa.list_(pa.large_binary()))})
+
+    def _made(self, number: int, block: "pa.RecordBatch") -> list[bytes]:
+        import ray
+
+        if ray.get(self._attempts.begin.remote(number)) > TRIES:
+            raise ClusterError(
+                f"{TRIES} processes of the cluster died while they had block {number} ({block.num_rows:,} rows): "
+                "Ray's logs say what ended them; where it was memory, take machines that have more, or fewer workers "
+                "on each"
+            )
+        return [_bytes(each) for each in self._worker(block)]
 
 
 def arrived(references: Any, compute: Compute, code: str) -> list[Any]:
@@ -207,28 +243,38 @@ def _streamed(
     """The blocks through a pool of at most ``workers``, by Ray Data."""
     import pyarrow as pa
     from ray.data import ActorPoolStrategy, from_arrow
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     logging.getLogger("ray.data").setLevel(logging.WARNING)
-    rows = [pa.table({"block": pa.array([_bytes(block)], pa.large_binary())}) for block in blocks]
+    rows = [
+        pa.table({"number": [number], "block": pa.array([_bytes(block)], pa.large_binary())})
+        for number, block in enumerate(blocks)
+    ]
     data = from_arrow(rows)
     data.context.execution_options.preserve_order = True
     data.context.enable_progress_bars = False  # our own says how many photographs or customers there are
     data.context.raise_original_map_exception = True
     sent = ray.put(dict(arguments))
+    # On this machine, without which there is no step: no other machine that is lost takes the counts with it.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    counter = ray.remote(Attempts).options(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)
     # The pool may shrink to one: a worker whose machine was lost starts again where another has become idle.
     pool = ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers)
     made = data.map_batches(
         Loaded,
-        fn_constructor_args=(make, [sent], compute, workers_code()),
-        batch_size=None,
+        fn_constructor_args=(make, [sent], compute, workers_code(), counter.remote()),
+        batch_size=1,  # one block is one row; where workers have cards, Ray refuses to be told nothing
         batch_format="pyarrow",
         compute=pool,
         num_cpus=compute.threads,
         num_gpus=1 if compute.torch_device().type == "cuda" else None,
     )
-    for table in made.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
-        for row in table[MADE]:
-            yield [_batch(each) for each in row.as_py()]
+    try:
+        for table in made.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
+            for row in table[MADE]:
+                yield [_batch(each) for each in row.as_py()]
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error  # its own message is the traceback of the other process
 
 
 def workers_code() -> str:

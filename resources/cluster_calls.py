@@ -1,6 +1,6 @@
 """Single calls of one function on a Ray cluster, each begun anew where its process or its machine is lost.
 
-What belongs here: handing out calls, giving them up, how often one is tried. What does not: connecting to the cluster
+What belongs here: handing out calls, giving them up. What does not: connecting to the cluster
 and blocks of rows (:mod:`resources.cluster`), what is called.
 """
 
@@ -10,14 +10,11 @@ from functools import partial
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-from resources.cluster import ClusterError, arrived, connected, room, workers_code
+from resources.cluster import TRIES, ClusterError, arrived, connected, room, workers_code
 from resources.compute import Compute
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
-
-TRIES = 3
-"""Processes that a call may cost before it is given up."""
 
 
 class CallLost(ClusterError):
@@ -112,7 +109,7 @@ class Call(Generic[Made]):
         """What the function returned; what it raised is raised.
 
         Raises:
-            CallLost: as many processes as :data:`TRIES` died of it.
+            CallLost: as many processes as :data:`~resources.cluster.TRIES` died of it.
         """
         errors, attempt = self._ray.exceptions, 1
         while True:

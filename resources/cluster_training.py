@@ -18,8 +18,8 @@ from ipaddress import IPv4Address, IPv4Network
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from resources.cluster import ClusterError, arrived, connected, own_signals, places, workers_code
-from resources.cluster_calls import TRIES, CallLost
+from resources.cluster import TRIES, ClusterError, arrived, connected, own_signals, places, workers_code
+from resources.cluster_calls import CallLost
 from resources.compute import Compute
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def fit_on_cluster(compute: Compute, fit: "Callable[[Replicas], Made]") -> Made:
         ClusterUnreachable: the cluster does not answer.
         ClusterError: Ray is not installed, the machines of the cluster have too few processors or cards, or one has
             another version of the code.
-        CallLost: of as many groups as :data:`~resources.cluster_calls.TRIES` a process was lost. What the function
+        CallLost: of as many groups as :data:`~resources.cluster.TRIES` a process was lost. What the function
             raised itself is raised.
     """
     for name, value in PLAIN.items():

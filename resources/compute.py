@@ -39,6 +39,18 @@ def pin_threads() -> None:
         threadpool_limits(int(os.environ[BLAS_THREADS]), user_api="blas")
 
 
+def replicas_record(replicas: int) -> dict[str, int]:
+    """What a recipe and a record say of the processes that train a network together: nothing of one by itself.
+
+    Their number belongs there because it changes the last bits. One is left out: the recipes of most homes are older
+    than the choice.
+
+    Args:
+        replicas: how many processes.
+    """
+    return {} if replicas == 1 else {"replicas": replicas}
+
+
 def gpu_pool(device: Device = "auto") -> str | None:
     """The pool for steps that embed or train: ``gpu`` where they will run on CUDA, else None.
 

@@ -1,24 +1,20 @@
 """Encoding of photographs as vectors by a backbone.
 
-What belongs here: devices, precision, batches, and the overlap of decoding with computing. What does not: networks
-(:mod:`atelier.images.backbones`), decoding (:mod:`atelier.images.decode` on a processor,
-:mod:`atelier.images.device_decoding` on a device), storage of vectors.
+What belongs here: devices, precision, batches. What does not: networks (:mod:`atelier.images.backbones`), the pixels of
+files, on a processor or a device (:mod:`atelier.images.pixel_loaders`), storage of vectors.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from atelier.arrays import Float64s
@@ -28,9 +24,10 @@ from atelier.errors import AtelierError
 from atelier.images import small
 from atelier.images.backbones import Backbone, Pool, build_backbone
 from atelier.images.decode import ImageRejected
-from atelier.images.device_decoding import DeviceDecoder, Prepared, lacks_memory
-from atelier.images.loading import DECODE_THREADS, Pixels, load, load_files
-from atelier.images.preprocessing import Box, Preprocessing
+from atelier.images.device_decoding import lacks_memory
+from atelier.images.loading import DECODE_THREADS
+from atelier.images.pixel_loaders import DeviceLoader, HostLoader, ImageFiles, PixelLoader
+from atelier.images.preprocessing import Preprocessing
 from atelier.progress import progress
 
 Precision = Literal["auto", "float32", "bf16"]
@@ -142,11 +139,14 @@ class Encoder:
         self.decoding = _decoding(decoding, self.device)
         self.compiled = compiled
         self.encoder_id = _encoder_id(backbone, self.preprocessing, self.precision, self.decoding)
-        self._threads = threads
         self._batch_size = size
         products: ProductPrecision = "bfloat16" if self.precision == "bf16" else "float32"
         self._module = Normalised(backbone.module, self.preprocessing, self.device, products, compiled=compiled)
-        self._decoder = DeviceDecoder(self.preprocessing, self.device) if self.decoding == "device" else None
+        self._pixels: PixelLoader = (
+            HostLoader(self.preprocessing, threads)
+            if self.decoding == "host"
+            else DeviceLoader(self.preprocessing, threads, self.device)
+        )
 
     @classmethod
     def build(
@@ -221,15 +221,11 @@ class Encoder:
         Raises:
             AtelierError: not even a single image fits into memory.
         """
-        if digests is not None and len(digests) != len(paths):
-            raise ValueError(f"{len(digests)} digests for {len(paths)} paths")
-
-        size = self._batch_size
-        load_some = self._loaded_on_host if self.decoding == "host" else self._loaded_on_device
+        files, size = ImageFiles(paths, root, digests, boxes), self._batch_size
         ok = np.zeros(len(paths), bool)
         errors: list[ImageRejected] = []
         vectors = [np.empty((0, self.dimension), np.float32)]
-        images = progress(load_some(paths, root, digests, boxes), description, total=len(paths), unit="image")
+        images = progress(self._pixels(files, size), description, total=len(paths), unit="image")
         for start in range(0, len(paths), size):
             batch = list(islice(images, size))
             errors += [image for image in batch if isinstance(image, ImageRejected)]
@@ -243,52 +239,6 @@ class Encoder:
     def output(self, pixels: Tensor) -> Tensor:
         """The vectors of pixels, uint8 [n, 3, crop, crop], [n, dimension] on the device, as the precision has them."""
         return self._module(pixels)
-
-    def _loaded_on_host(
-        self,
-        paths: Sequence[str | Path],
-        root: str | Path | None,
-        digests: Sequence[str] | None,
-        boxes: Float64s | None,
-    ) -> Iterator[Tensor | ImageRejected]:
-        """The pixels of each photograph in main memory, uint8 [3, crop, crop], decoded and scaled by Pillow."""
-
-        def reader(index: int, image: Image.Image) -> Pixels:
-            return self.preprocessing.pixels(image, _part(boxes, index))
-
-        decoded = load(
-            paths,
-            reader,
-            needed=self.preprocessing.needed,
-            ahead=2 * self._batch_size,
-            root=root,
-            digests=digests,
-            threads=self._threads,
-        )
-        for image in decoded:
-            yield image if isinstance(image, ImageRejected) else torch.from_numpy(image)
-
-    def _loaded_on_device(
-        self,
-        paths: Sequence[str | Path],
-        root: str | Path | None,
-        digests: Sequence[str] | None,
-        boxes: Float64s | None,
-    ) -> Iterator[Tensor | ImageRejected]:
-        """The same on the device, which decodes a batch ahead of the network."""
-        decoder, size = cast(DeviceDecoder, self._decoder), self._batch_size
-
-        def prepare(index: int, data: bytes) -> Prepared:
-            return decoder.prepare(data, str(paths[index]), inspected=digests is not None, part=_part(boxes, index))
-
-        loaded = load_files(paths, prepare, ahead=size, root=root, digests=digests, threads=self._threads)
-        with closing(loaded) as files, ThreadPoolExecutor(1, thread_name_prefix="device-decode") as pool:
-            following = pool.submit(_decoded, decoder, list(islice(files, size)))
-            for start in range(0, len(paths), size):
-                batch = following.result()
-                if start + size < len(paths):
-                    following = pool.submit(_decoded, decoder, list(islice(files, size)))
-                yield from batch
 
     def _vectors(self, pixels: Tensor) -> Vectors:
         """float32 [n, dimension] of uint8 [n, 3, crop, crop]; halves the batch until it fits into memory."""
@@ -375,17 +325,6 @@ def _decoding(decoding: Decoding, device: torch.device) -> Literal["host", "devi
     if decoding != "auto":
         return decoding
     return "device" if device.type == "cuda" else "host"
-
-
-def _decoded(decoder: DeviceDecoder, files: Iterable[Prepared | ImageRejected]) -> list[Tensor | ImageRejected]:
-    """The pixels of each file of a batch, in order; those that were refused before stay refused."""
-    batch = list(files)
-    pixels = iter(decoder([file for file in batch if isinstance(file, Prepared)]))
-    return [next(pixels) if isinstance(file, Prepared) else file for file in batch]
-
-
-def _part(boxes: Float64s | None, index: int) -> Box | None:
-    return None if boxes is None else tuple(boxes[index].tolist())
 
 
 def _encoder_id(backbone: Backbone, preprocessing: Preprocessing, precision: str, decoding: str) -> str:

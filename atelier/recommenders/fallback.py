@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from atelier.ids import column, texts
-from atelier.recommenders.base import BATCH, RECOMMENDED, Recommender
+from atelier.recommenders.base import BATCH, Recommender
+from atelier.recommenders.schemas import RECOMMENDED
 
 SERVED: pa.Schema = RECOMMENDED.append(pa.field("fallback", pa.bool_()))
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 from atelier.bundles import Array
 from atelier.devices import choose_device
 from atelier.ids import Codes
-from atelier.recommenders.base import BATCH, ConfigT, NeighbourRanker, Ranker, Recommender
+from atelier.recommenders.abstract_recommender import ConfigT, NeighbourRanker, Ranker
+from atelier.recommenders.base import BATCH, Recommender
 from atelier.recommenders.eligibility import fitting_k
 from atelier.recommenders.schemas import SIMILAR_CUSTOMERS, encoded, plain
 from atelier.search.exact import ExactTopK

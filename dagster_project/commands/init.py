@@ -13,7 +13,8 @@ import click
 from pydantic import ValidationError
 
 from resources.compute_settings import ComputeSettings
-from resources.retailer import EncoderSettings, Home, Settings, SettingsError, check_settings, faults, write_settings
+from resources.retailer import EncoderSettings, Home, Settings, SettingsError, faults
+from resources.settings_file import check_settings, write_settings
 
 if TYPE_CHECKING:
     from atelier.sources.sample import SampleConfig

@@ -1,7 +1,7 @@
 """``atelier promote``: a recommender serves, or a fine-tuned backbone encodes, from now on.
 
 What belongs here: the group of commands, and the backbone's. What does not: training (:mod:`assets.image_backbone`),
-the file of settings (:mod:`resources.retailer`), recommenders (:mod:`dagster_project.commands.promote_recipe`).
+the file of settings (:mod:`resources.settings_file`), recommenders (:mod:`dagster_project.commands.promote_recipe`).
 """
 
 from datetime import date, datetime
@@ -19,7 +19,8 @@ from dagster_project.commands.promote_recipe import (
     who_option,
 )
 from dagster_project.terminal import clean
-from resources.retailer import Home, promote_encoder
+from resources.retailer import Home
+from resources.settings_file import promote_encoder
 
 if TYPE_CHECKING:
     from resources.model_store import Bundle

@@ -107,7 +107,7 @@ def _with_history(
     """The model as it knows the customer, with the bag where there is one; None where it cannot rank for them."""
     if bag:
         model = model.with_histories(history)
-    elif customer not in set(model.customer_profiles.ids.values.to_pylist()):
+    elif model.customer_profiles.ids.encode([customer], unknown="minus_one")[0] < 0:
         return None
     return model if model.can_serve([customer])[0] else None
 

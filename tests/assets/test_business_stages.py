@@ -13,7 +13,8 @@ from assets.step import RunResources, Step
 from resources.compute import Compute
 from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 from resources.tables import REGISTRY
 
 FIRST = date(2025, 3, 3)

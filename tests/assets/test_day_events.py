@@ -19,7 +19,8 @@ from assets.step import RunResources, Step
 from resources.compute import Compute
 from resources.contracts import audit
 from resources.model_store import ModelStore
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 
 FIRST = date(2025, 1, 1)
 DAYS = [FIRST + timedelta(days=n) for n in range(4)]

@@ -16,7 +16,8 @@ from resources.embedding_cache import EmbeddingCache
 from resources.feature_store import FeatureStore
 from resources.figure_memory import FigureMemory
 from resources.model_store import ModelStore
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 
 FIRST = date(2026, 3, 2)
 DAYS = 16

@@ -16,7 +16,8 @@ from atelier.report.album import Album
 from resources.compute import Compute
 from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 from resources.tables import table
 
 DAY = date(2025, 3, 4)

@@ -21,7 +21,8 @@ from resources.model_store import ModelStore
 from resources.promotions import Promotions
 from resources.publishing import publish
 from resources.recipes import recipe_of_bundle
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 from resources.tables import REGISTRY
 
 FIRST = date(2025, 3, 3)

@@ -19,7 +19,7 @@ from dagster_project.commands.promote import promote_backbone
 from dagster_project.run import run_job
 from resources.encoders import backbone_of, encoder_of
 from resources.model_store import ModelStore
-from resources.retailer import promote_encoder
+from resources.settings_file import promote_encoder
 from tests.end_to_end.house import House
 
 QUICK = {"fine_tune_backbone": {"epochs": 1, "views": 1}}

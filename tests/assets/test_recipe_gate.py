@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from assets.recipe_gate import CHECK, TABLE, RecipeGate, candidate_config, champion_of, code_of, judge_recipe
-from assets.recommenders import READ, fitted
+from assets.recommenders import READ, UnfittedModel, fitted
 from assets.step import RunResources, Step
 from atelier.recommenders import declared
 from resources.compute import Compute
@@ -19,7 +19,8 @@ from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
 from resources.promotions import Promotions
 from resources.recipes import Recipe, recipe_of
-from resources.retailer import Home, Preset, Settings, write_preset, write_settings
+from resources.retailer import Home, Preset, Settings
+from resources.settings_file import write_preset, write_settings
 from resources.tables import REGISTRY
 
 FIRST, HORIZON = date(2025, 3, 3), 2
@@ -104,7 +105,7 @@ def test_the_same_recipe_on_few_customers_does_not_pass(write: Write) -> None:
 def test_the_champion_is_its_own_bundle_where_that_saw_the_same_data(write: Write) -> None:
     step = write()
     day = Step(step.resources, [ORIGIN], "run", "older code")
-    model, *_ = fitted("popular", day, declared("popular").config(), "cpu")
+    model, *_ = fitted(day, UnfittedModel("popular", declared("popular").config(), "cpu"))
     day.save_model("popular_model", model.save, tables=READ, seed=0)
     assert champion_of(step, ORIGIN, "cpu")[1].code_version == "older code"
     promotions = Promotions(step.home.store)

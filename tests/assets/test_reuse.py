@@ -16,7 +16,8 @@ from atelier.recommenders.factorisation.hybrid_config import HybridConfig
 from resources.compute import Compute
 from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 from resources.tables import REGISTRY
 from tests.resources.test_made_from import interactions
 
@@ -59,9 +60,9 @@ NONE = {"age": None, "profile": None}
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
     made, fitted = Shop(tmp_path), stages.fitted
 
-    def counted(name: str, step: Step, *rest: Any, **named: Any) -> Any:
+    def counted(step: Step, *rest: Any, **named: Any) -> Any:
         made.trained.append(step.ds)
-        return fitted(name, step, *rest, **named)
+        return fitted(step, *rest, **named)
 
     monkeypatch.setattr(stages, "fitted", counted)
     return made

@@ -7,7 +7,8 @@ import pytest
 from atelier.sources.sample import SampleConfig, generate
 from resources.feature_store import FeatureStore
 from resources.frames import empty_table
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 from resources.tables import REGISTRY
 
 INGESTED = date(2025, 3, 17)

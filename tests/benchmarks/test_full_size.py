@@ -23,7 +23,8 @@ from benchmarks.full_size_figures import WHOLE, Row
 from benchmarks.full_size_job import home_in, not_made
 from benchmarks.processes import Use
 from dagster_project.commands.init import write_dagster_yaml
-from resources.retailer import Settings, write_settings
+from resources.retailer import Settings
+from resources.settings_file import write_settings
 
 SIZE = retailer.Size(articles=300, customers=200, interactions=12_000)
 DAY = retailer.history_ends()

@@ -29,7 +29,8 @@ from dagster_project.commands.backfill import (
 )
 from dagster_project.daemon import HEARD_WITHIN, daemon_at_work
 from resources.days import NoSuchDay, day_of, newest_day
-from resources.retailer import Home, Settings, SettingsError, write_settings
+from resources.retailer import Home, Settings, SettingsError
+from resources.settings_file import write_settings
 
 FIRST, LAST = date(2025, 3, 3), date(2025, 3, 20)
 SETTINGS = Settings(source="sample", path="retailer", first_day=FIRST, last_day=LAST)

@@ -20,7 +20,8 @@ from assets.step import Step
 from dagster_project.build import build_defs
 from dagster_project.commands.init import write_dagster_yaml
 from resources.feature_store import FeatureStore
-from resources.retailer import Home, Settings, SettingsError, write_settings
+from resources.retailer import Home, Settings, SettingsError
+from resources.settings_file import write_settings
 from resources.storage import LOCKS
 from resources.tables import REGISTRY
 

@@ -12,7 +12,8 @@ from assets.results import table_of
 from assets.stage import COMPARED
 from dagster_project.build import build_defs
 from resources.model_store import ModelStore
-from resources.retailer import Home, Settings, promote_encoder, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import promote_encoder, write_settings
 
 FIRST, LAST = date(2025, 1, 1), date(2025, 12, 31)
 PUBLISHED = {"feature_store", "report"}

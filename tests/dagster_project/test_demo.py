@@ -9,7 +9,8 @@ import pytest
 from atelier.errors import AtelierError
 from atelier.recommenders import DAILY
 from dagster_project import demo
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ from dagster_project.commands.init import write_dagster_yaml
 from dagster_project.run import run_job_in_processes
 from dagster_project.run_locks import process_is_gone
 from resources.feature_store import FeatureStore
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 
 REPOSITORY = Path(dagster_project.__file__).resolve().parent.parent
 DAY = date(2025, 3, 3)

@@ -23,7 +23,8 @@ from dagster_project.late_days import Asked, recent_days, remakes, runs_of_days
 from resources.feature_store import FeatureStore
 from resources.made_from import CHANGED, FOLLOWS, UNKNOWN, Superseded, superseded
 from resources.model_store import ModelStore
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 
 DAYS = [date(2025, 3, 3) + timedelta(days=n) for n in range(4)]
 FIRST, SECOND, THIRD, LAST = DAYS

@@ -14,7 +14,8 @@ from atelier.errors import AtelierError
 from dagster_project.cli import cli
 from dagster_project.commands import lineage as command
 from dagster_project.commands.lineage import clean, show, tree
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 from tests.report.lineages import BACKBONE, BUNDLE, lineage, unpredicted
 
 

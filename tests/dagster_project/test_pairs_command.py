@@ -15,7 +15,8 @@ from atelier.answers import ACCEPTED, FEEDBACK, REJECTED
 from atelier.report.album import Album
 from atelier.report.self_contained import loaded_from_elsewhere
 from dagster_project import cli
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 from tests.assets.test_complements import DAY, Run, articles, looks, purchases
 
 Command = Callable[..., Result]

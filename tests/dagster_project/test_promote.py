@@ -17,7 +17,8 @@ from atelier.images.backbones import build_backbone
 from dagster_project.cli import cli
 from dagster_project.commands.promote import NotBetter
 from resources.model_store import ModelStore
-from resources.retailer import Home, Settings, SettingsError, check_settings, write_settings
+from resources.retailer import Home, Settings, SettingsError
+from resources.settings_file import check_settings, write_settings
 
 Run = Callable[..., Result]
 FIRST, SECOND = date(2025, 3, 4), date(2025, 3, 9)

@@ -16,7 +16,8 @@ from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
 from resources.promotions import Promotions
 from resources.recipes import recipe_of_bundle
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 
 FIRST = date(2025, 3, 3)
 SECOND = FIRST + timedelta(days=1)

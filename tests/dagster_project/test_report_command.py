@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from dagster_project.cli import cli
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 
 
 @pytest.fixture

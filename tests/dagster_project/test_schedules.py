@@ -18,7 +18,8 @@ from dagster_project.build import build_defs
 from dagster_project.commands.init import write_dagster_yaml
 from dagster_project.schedules import CAUGHT_UP, DAY_TAG, TRIES, absent_days, not_caught_up, outside
 from resources.feature_store import FeatureStore
-from resources.retailer import Home, Settings, day_range, write_settings
+from resources.retailer import Home, Settings, day_range
+from resources.settings_file import write_settings
 
 LONDON = ZoneInfo("Europe/London")
 NIGHTLY = ("daily_retrain_nightly", "judge_nightly")

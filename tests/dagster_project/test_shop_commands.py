@@ -18,7 +18,8 @@ from atelier.interactions import Interactions
 from dagster_project import cli
 from resources.encoders import EncoderGone, encoder_of
 from resources.model_store import ModelStore
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 from resources.tables import REGISTRY
 
 DAY = date(2025, 3, 4)

@@ -13,7 +13,8 @@ from atelier.complement_lists import BOUGHT, LOOK
 from atelier.outfits import OutfitModel
 from atelier.outfits.completion import complete, reasons
 from dagster_project import cli
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 from tests.assets.test_attributes import filled
 from tests.assets.test_complements import DAY, Run, articles, looks, purchases
 

@@ -21,7 +21,8 @@ from dagster_shared.serdes import serialize_value
 import dagster_project
 from dagster_project import code_server, ui
 from dagster_project.commands.init import write_dagster_yaml
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 
 REPOSITORY = Path(dagster_project.__file__).resolve().parent.parent
 SECONDS = 240

@@ -13,7 +13,8 @@ import pytest
 
 from assets.isolation import PRELOADED
 from atelier.sources.sample import SampleConfig, generate
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 from tests.end_to_end.house import HORIZON, House
 
 

@@ -26,7 +26,8 @@ from dagster_project.build import build_defs
 from dagster_project.commands.init import write_dagster_yaml
 from dagster_project.run import run_job
 from resources.feature_store import FeatureStore
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 
 REPOSITORY = Path(dagster_project.__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent

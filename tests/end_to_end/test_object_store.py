@@ -16,7 +16,8 @@ from dagster_project.cli import cli
 from resources.doctor import examine
 from resources.model_store import ModelStore
 from resources.publishing import COPY
-from resources.retailer import Home, write_settings
+from resources.retailer import Home
+from resources.settings_file import write_settings
 from resources.store_owner import StoreTaken
 from resources.usage_lock import in_use
 from tests.end_to_end.house import House

@@ -1,10 +1,8 @@
-"""What every recommender must do, whatever it is: one suite, run for each registered model.
+"""What every recommender must do, whatever it is: how it learns, its lists and its neighbours.
 
-A new model joins by its name in ``MODELS``; ``SMALL`` may give it a config that suits forty customers, or one for each
-mode in which it works, as "name mode".
+One suite, run for each registered model (:mod:`tests.recommenders.contract_world`).
 """
 
-import json
 import tracemalloc
 import warnings
 from pathlib import Path
@@ -14,150 +12,37 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from pydantic import ValidationError
-from safetensors.numpy import load_file, save_file
 
-from atelier import recommenders
 from atelier.catalogue import Catalogue, CatalogueError
-from atelier.errors import BundleError, UnknownIdentifier
-from atelier.ids import IdentifierError, IdMap
+from atelier.errors import UnknownIdentifier
+from atelier.ids import IdentifierError
 from atelier.interactions import Interactions, InteractionsError
-from atelier.recommenders import MODELS
 from atelier.recommenders.base import NotFittedError, Recommender
-from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
 from atelier.recommenders.vector_model import VectorRecommender
-
-SMALL: dict[str, dict[str, Any]] = {
-    "als": {"factors": 8, "threads": 1},
-    **{
-        f"hybrid {mode}": {"mode": mode, "factors": 8, "hidden": [8], "max_epochs": 3}
-        for mode in ("content", "collaborative", "hybrid")
-    },
-    **{
-        f"transformer {mode}": {"mode": mode, "factors": 8, "hidden": [8], "heads": 2, "history": 6, "max_epochs": 3}
-        for mode in ("content", "hybrid")
-    },
-    "sequencer": {"factors": 8, "hidden": [8], "history": 6, "max_epochs": 3},
-    "sequencer attention": {"cell": "attention", "factors": 8, "hidden": [8], "history": 6, "max_epochs": 2}
-    | {"output": "untied", "drop_consecutive_repeats": True, "schedule": "one_cycle"},
-    "sequencer transformer": {"cell": "transformer", "mode": "collaborative", "factors": 8, "history": 6}
-    | {"heads": 2, "customer_factors": 4, "embedding_optimiser": "adam", "max_epochs": 2},
-    "two_tower": {"hidden": [16], "factors": 8, "embedding": 8, "max_epochs": 3, "batch_size": 64},
-    "two_stage": {"candidates": 8, "trees": 10, "min_examples_in_leaf": 5, "threads": 1},
-    "two_stage network": {"ranker": "network", "network_epochs": 2, "candidates": 8},
-    "two_stage published": TwoStageConfig.published(candidates=8, network_epochs=2).model_dump(),
-    "two_stage asking": {"recommenders": ["als"], "candidates": 8, "trees": 5, "min_examples_in_leaf": 5},
-}
-VARIANTS = sorted({*MODELS, *SMALL} - {"hybrid", "transformer"})
-"""Every model, and each mode of one that has modes."""
-OUT_OF_STOCK, UNSOLD, DELISTED, UNPOPULAR = ["a03", "a11"], "a90", "a20", "a19"
-NOBODY = "c99"  # known from the customers frame only
+from tests.recommenders.contract_world import (
+    ARTICLES,
+    CUSTOMERS,
+    FRAME,
+    NOBODY,
+    OUT_OF_STOCK,
+    PURCHASED,
+    UNSOLD,
+    VARIANTS,
+    VECTORS,
+    bundle,
+    catalogue,
+    check_frame,
+    eligible,
+    fitted,
+    history,
+    like,
+    lists,
+)
 
 
-def world(seed: int = 0) -> pd.DataFrame:
-    """Forty customers, twenty-one articles in two tastes, three kinds, no two rows at one time."""
-    random = np.random.default_rng(seed)
-    customers = np.repeat(np.arange(40), 9)
-    # A customer of an even number likes even articles.
-    strays = random.random(len(customers)) < 0.15
-    articles = (random.zipf(1.6, len(customers)) - 1) % 10 * 2 + (customers + strays) % 2
-    frame = pd.DataFrame(
-        {
-            "customer_id": [f"c{c:02d}" for c in customers],
-            "article_id": [f"a{a:02d}" for a in articles],
-            "occurred_at": pd.Timestamp("2020-03-01") + pd.to_timedelta(random.permutation(len(customers)), unit="h"),
-            "kind": random.choice(["view", "bag", "purchase"], len(customers)),
-        }
-    )
-    rare = pd.DataFrame(
-        {
-            "customer_id": ["c00", "c01"],
-            "article_id": [DELISTED, UNPOPULAR],
-            "kind": ["purchase", "bag"],
-            "occurred_at": [pd.Timestamp("2020-02-01"), pd.Timestamp("2020-02-02")],
-        }
-    )
-    return pd.concat([frame, rare], ignore_index=True)
-
-
-FRAME = world()
-ARTICLES = pd.DataFrame({"article_id": [*sorted(set(FRAME.article_id) - {DELISTED}), UNSOLD]})
-ARTICLES["in_stock"] = ~ARTICLES.article_id.isin(OUT_OF_STOCK)
-ARTICLES["product_type"] = np.where(ARTICLES.article_id.str[-1].astype(int) % 2 == 0, "Dress", "Shirt")
-VECTORS = np.random.default_rng(1).normal(size=(len(ARTICLES), 6)).astype(np.float32)
-CUSTOMERS = pd.DataFrame({"customer_id": [*sorted(set(FRAME.customer_id)), NOBODY]})
-TRAIN_KINDS = ["save", "bag", "purchase"]
-PURCHASED = FRAME[FRAME.kind == "purchase"].groupby("customer_id").article_id.agg(set).to_dict()
-
-
-def catalogue() -> Catalogue:
-    return Catalogue.from_frames(ARTICLES, VECTORS)
-
-
-def build(name: str, **config: Any) -> Recommender[Any]:
-    return recommenders.build(name.split()[0], **{**SMALL.get(name, {}), **config})
-
-
-def like(model: Recommender[Any], **config: Any) -> Recommender[Any]:
-    """A new model with the config of another, and changes."""
-    return recommenders.build(model.name, **{**model.config.model_dump(), **config})
-
-
-@pytest.fixture(scope="module", params=VARIANTS)
+@pytest.fixture(params=VARIANTS)
 def model(request: pytest.FixtureRequest) -> Recommender[Any]:
-    return build(request.param).fit(FRAME, catalogue=catalogue(), customers=CUSTOMERS)
-
-
-def eligible(model: Recommender[Any]) -> set[str]:
-    """What may be recommended to someone who has seen nothing."""
-    stocked = set(ARTICLES[ARTICLES.in_stock].article_id)
-    return stocked if model.ranks_unsold else stocked & set(FRAME[FRAME.kind.isin(TRAIN_KINDS)].article_id)
-
-
-def lists(recs: pd.DataFrame) -> dict[str, list[str]]:
-    return recs.groupby("customer_id", sort=False).article_id.agg(list).to_dict()
-
-
-def bundle(path: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in sorted(path.iterdir())}
-
-
-def check_frame(recs: pd.DataFrame, score: str, owner: str, item: str) -> None:
-    assert list(recs.columns) == [owner, item, score, "rank"]
-    assert (recs[score].dtype, recs["rank"].dtype) == (np.float32, np.int32)
-    assert pd.api.types.is_string_dtype(recs[owner])
-    assert pd.api.types.is_string_dtype(recs[item])
-    for _, rows in recs.groupby(owner, sort=False):
-        assert rows["rank"].tolist() == list(range(1, len(rows) + 1))
-        assert (rows[score].diff().dropna() <= 0).all()
-        assert rows[item].is_unique
-    assert np.isfinite(recs[score]).all()
-
-
-# Forgetting
-
-
-def test_forgotten_customers_leave_no_row_and_change_nobody_elses_list(model: Recommender[Any], tmp_path: Path) -> None:
-    gone = ["c00", "c17", "c39", NOBODY, "never heard of"]
-    model.save(tmp_path / "before")
-    left = recommenders.load(tmp_path / "before")
-    assert left.forget(gone)
-    assert not left.forget(gone)
-    left.save(tmp_path / "after")
-    again = recommenders.load(tmp_path / "after")
-    others = [each for each in model.customer_profiles.ids.values.to_pylist() if each not in gone]
-    assert again.customer_profiles.ids.values.to_pylist() == others
-    served = np.asarray(others)[model.can_serve(others)].tolist()
-    assert np.asarray(others)[again.can_serve(others)].tolist() == served
-    expected = model.recommend(served, k=5, exclude_seen=True)
-    pd.testing.assert_frame_equal(again.recommend(served, k=5, exclude_seen=True), expected)
-    for name, array in again.customer_profiles.profiles.items():
-        assert array.dtype == model.customer_profiles.profiles[name].dtype, name
-    with pytest.raises(UnknownIdentifier):
-        again.recommend(["c17"])
-    assert {name: array.tobytes() for name, array in again.weights.items()} == {
-        name: array.tobytes() for name, array in model.weights.items()
-    }
+    return fitted(request.param)
 
 
 # Learning
@@ -421,11 +306,6 @@ def test_batches_make_up_the_frame(model: Recommender[Any]) -> None:
 # New customers
 
 
-def history(customer: str, articles: list[str], kind: str = "purchase") -> pd.DataFrame:
-    times = pd.Timestamp("2020-03-10") + pd.to_timedelta(range(len(articles)), unit="h")
-    return pd.DataFrame({"customer_id": customer, "article_id": articles, "occurred_at": times, "kind": kind})
-
-
 def test_new_customers_are_served_from_their_histories(model: Recommender[Any]) -> None:
     new = pd.concat([history("z", ["a00", "a02"]), history("y", ["a01"], "bag")])
     recs = model.recommend(histories=new, k=1000)
@@ -498,92 +378,6 @@ def test_articles_that_cannot_be_compared_are_left_out_aloud(model: Recommender[
         with pytest.warns(UserWarning, match=r"leaves out 1 of 2 articles.*'a90'"):
             near = model.similar([UNSOLD, "a00"])
         assert set(near.article_id) == {"a00"}
-
-
-# Bundles and configs
-
-
-def test_load_equals_save(model: Recommender[Any], tmp_path: Path) -> None:
-    model.save(tmp_path / "model")
-    loaded = recommenders.load(tmp_path / "model")
-    assert type(loaded) is type(model)
-    assert loaded.config.model_dump() == model.config.model_dump()
-    for exclude_seen in (True, False):
-        pd.testing.assert_frame_equal(
-            loaded.recommend(k=9, exclude_seen=exclude_seen), model.recommend(k=9, exclude_seen=exclude_seen)
-        )
-    new = history("z", ["a00", "a02"])
-    pd.testing.assert_frame_equal(loaded.recommend(histories=new), model.recommend(histories=new))
-    pd.testing.assert_frame_equal(loaded.similar(), model.similar())
-    loaded.save(tmp_path / "again")
-    assert bundle(tmp_path / "model") == bundle(tmp_path / "again")
-    assert all(Path(name).suffix in {".json", ".parquet", ".safetensors"} for name in bundle(tmp_path / "model"))
-
-
-def test_config_round_trip(model: Recommender[Any]) -> None:
-    raw = json.loads(json.dumps(model.config.model_dump(mode="json")))
-    assert recommenders.build(model.name, **raw).config.model_dump(mode="json") == raw
-    assert model.Config.model_validate_json(model.config.model_dump_json()).model_dump(mode="json") == raw
-    like(model, seed=2**31 - 1).fit(FRAME, catalogue())
-    with pytest.raises(ValidationError, match="seed"):
-        like(model, seed=2**31)
-    with pytest.raises(ValidationError, match="no_such_field"):
-        recommenders.build(model.name, no_such_field=1)
-
-
-def test_broken_bundles_are_refused(model: Recommender[Any], tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="no model bundle"):
-        recommenders.load(tmp_path)
-    for name in ("config.json", "weights.safetensors", "articles.parquet", "customers.parquet"):
-        for content in (None, b"", b"{}"):
-            model.save(tmp_path)
-            (tmp_path / name).unlink() if content is None else (tmp_path / name).write_bytes(content)
-            with pytest.raises(BundleError, match=str(tmp_path)):
-                recommenders.load(tmp_path)
-    model.save(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**config, "format": 99}))
-    with pytest.raises(BundleError, match="format 99"):
-        recommenders.load(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"config": {"no_such_field": 1}}, "no_such_field"),
-        ({"config": {"seed": -1}}, "seed"),
-        ({"model": "best"}, "no recommender 'best'"),
-        ({"model": ["als"]}, "no recommender"),
-        ({"config": None}, "lacks config"),
-        ({"arrays": 3, "config": []}, "lacks config and arrays"),
-        ({"format": 1}, "has format 1, this version reads 3: train the model again"),
-    ],
-)
-def test_what_config_json_must_not_say(
-    model: Recommender[Any], tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
-    model.save(tmp_path)
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    with pytest.raises(BundleError, match=message):
-        recommenders.load(tmp_path)
-
-
-def test_arrays_and_maps_that_do_not_belong_to_a_bundle_are_refused(model: Recommender[Any], tmp_path: Path) -> None:
-    model.save(tmp_path)
-    weights = tmp_path / "weights.safetensors"
-    arrays = load_file(weights)
-    for name, array in arrays.items():
-        for other in ({name: np.resize(array, (len(array) + 1, *array.shape[1:]))}, {"another": array}, {name: None}):
-            kept = {key: value for key, value in (arrays | other).items() if value is not None}
-            save_file(kept, weights)
-            with pytest.raises(BundleError, match=r"does not belong to its config\.json.*train the model again"):
-                recommenders.load(tmp_path)
-    for name, ids in (("articles", model.article_ids), ("customers", model.customer_profiles.ids)):
-        model.save(tmp_path)
-        IdMap(ids.values[:-1]).save(tmp_path / f"{name}.parquet")
-        with pytest.raises(BundleError, match=r"id maps of .* are not those of its weights"):
-            recommenders.load(tmp_path)
 
 
 def test_serving_all_is_quiet(model: Recommender[Any]) -> None:

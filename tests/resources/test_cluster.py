@@ -14,7 +14,7 @@ import pytest
 from assets.retries import is_transient
 from benchmarks.loopback_cluster import REPOSITORY, free_port
 from resources import cluster
-from resources.cluster import ClusterError, ClusterUnreachable, Loaded, over_blocks, room
+from resources.cluster import TRIES, Attempts, ClusterError, ClusterUnreachable, Loaded, over_blocks, room, workers_code
 from resources.compute import Compute
 from resources.compute_settings import ComputeSettings, compute_of
 
@@ -145,7 +145,7 @@ def test_on_cards_a_worker_has_one_of_its_own(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_worker_with_other_code_is_refused() -> None:
     with pytest.raises(ClusterError, match=r"another version of Atelier .*install the same on all machines"):
-        Loaded(dict, [], Compute("cpu", 1), "0123456789ab")
+        Loaded(dict, [], Compute("cpu", 1), "0123456789ab", None)
 
 
 def test_a_batch_comes_out_as_it_went_in() -> None:
@@ -157,3 +157,20 @@ def test_a_batch_comes_out_as_it_went_in() -> None:
     again = cluster._batch(cluster._bytes(batch))
     assert again.equals(batch, check_metadata=True)
     assert again["name"].dictionary.equals(names.dictionary)
+
+
+def test_a_block_that_processes_died_of_is_given_up_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process counts the blocks that it begins; Ray's part is that the count outlives the process."""
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get=lambda reference: reference))
+    counted, block = Attempts(), cluster._bytes(ROWS[0])
+    attempts = SimpleNamespace(begin=SimpleNamespace(remote=counted.begin))
+
+    def begun(number: int) -> pa.Table:
+        process = Loaded(lambda: lambda block: [block], [{}], Compute("cpu", 1), workers_code(), attempts)
+        return process(pa.table({"number": [number], "block": pa.array([block], pa.large_binary())}))
+
+    for _ in range(TRIES):
+        assert begun(7)[cluster.MADE].to_pylist() == [[block]]
+    with pytest.raises(ClusterError, match=r"3 processes .* died while they had block 7 \(2 rows\)"):
+        begun(7)
+    assert begun(8).num_rows == 1, "another block"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from resources.cluster import ClusterError
-from resources.cluster_calls import TRIES, Call, CallLost, Calls
+from resources.cluster import TRIES, ClusterError
+from resources.cluster_calls import Call, CallLost, Calls
 from resources.compute import Compute
 from resources.trial_worker import trial_workers
 

@@ -23,7 +23,7 @@ from atelier.studies.tuning import tune
 from atelier.studies.tuning_plan import Tuning, TuningPlan
 from atelier.studies.tuning_trial import Workers
 from benchmarks.loopback_cluster import LoopbackCluster, loopback_cluster
-from resources.cluster import over_blocks
+from resources.cluster import TRIES, ClusterError, over_blocks
 from resources.compute import Compute
 from resources.embedding_cache import EmbeddingCache
 from resources.image_worker import encoded_chunks
@@ -31,7 +31,7 @@ from resources.list_worker import SharedLists, request_of
 from resources.model_store import Bundle, ModelStore
 from resources.trial_worker import trial_workers
 from tests.devices import one_torch_thread
-from tests.resources.waiting_worker import PATIENCE, Broken, WaitingEncoder, WaitingJudge
+from tests.resources.waiting_worker import PATIENCE, Broken, Deadly, WaitingEncoder, WaitingJudge
 from tests.studies.tuning_worker import DATA, PLAN, purchases
 
 pytestmark = pytest.mark.nightly
@@ -145,6 +145,14 @@ def test_what_is_wrong_with_a_block_is_said_as_it_is(nodes: LoopbackCluster) -> 
     block = pa.record_batch({"x": pa.array([1, 2, 3])})
     with pytest.raises(ValueError, match="3 rows are too many"):
         list(over_blocks(Compute("cpu", 1, "ray", nodes.address), Broken, {}, [block]))
+
+
+def test_a_block_that_kills_every_process_is_given_up(nodes: LoopbackCluster, tmp_path: Path) -> None:
+    given = [pa.record_batch({"x": pa.array([number])}) for number in (2, 1, 0, 3)]
+    made = over_blocks(Compute("cpu", 1, "ray", nodes.address), Deadly, {"folder": tmp_path}, given)
+    with pytest.raises(ClusterError, match=r"^3 processes of the cluster died while they had block 2 \(1 rows\)"):
+        list(made)
+    assert len(list(tmp_path.glob("killed *"))) == TRIES
 
 
 @contextmanager

@@ -11,8 +11,8 @@ import pytest
 from atelier.nn.replicas import ALONE, ReplicaLostError, Replicas
 from resources import cluster_training
 from resources.attribute_fit import fitted_and_evaluated
-from resources.cluster import ClusterError
-from resources.cluster_calls import TRIES, CallLost
+from resources.cluster import TRIES, ClusterError
+from resources.cluster_calls import CallLost
 from resources.cluster_training import fit_on_cluster, interface_of
 from resources.compute import Compute
 from resources.compute_settings import ComputeSettings, compute_of

@@ -32,7 +32,8 @@ from resources.model_store import ModelStore
 from resources.promotions import Promotions
 from resources.publishing import publish
 from resources.recipes import Recipe
-from resources.retailer import Home, Settings, promote_encoder, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import promote_encoder, write_settings
 
 DAYS = [date(2025, 3, 3) + timedelta(days=n) for n in range(3)]
 FIRST, SECOND, THIRD = DAYS

@@ -10,7 +10,8 @@ import pytest
 
 from atelier.sources import open_source
 from resources.landing_zone import changed_files, noted_files
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 
 DAYS = [date(2025, 3, 3) + timedelta(days=n) for n in range(3)]
 FIRST, SECOND, THIRD = DAYS

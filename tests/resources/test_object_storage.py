@@ -35,7 +35,8 @@ from resources.promotions import PromotionError, Promotions
 from resources.published import PublishedDatabase
 from resources.publishing import COPY
 from resources.recipes import Recipe
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 from resources.storage import Storage, open_storage
 from resources.store_owner import MARK, StoreTaken
 from resources.usage_lock import alone, in_use

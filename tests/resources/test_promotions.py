@@ -15,7 +15,8 @@ from resources.bundle_manifest import BundleManifest
 from resources.model_store import Bundle
 from resources.promotions import FOLDER, PromotionError, Promotions, rows, serving_model
 from resources.recipes import Recipe, recipe_of, recipe_of_bundle
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 
 DAY = date(2025, 3, 3)
 ALS, POPULAR = Recipe("als", {"factors": 8}, "code"), Recipe("popular", {}, "code")

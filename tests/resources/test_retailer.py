@@ -13,18 +13,8 @@ from pydantic import ValidationError
 from atelier.errors import SourceError
 from atelier.sources.sample import SampleConfig, generate
 from resources.compute_settings import ComputeSettings
-from resources.retailer import (
-    UNINITIALISED,
-    EncoderSettings,
-    Home,
-    Preset,
-    Settings,
-    SettingsError,
-    check_settings,
-    read_settings,
-    write_preset,
-    write_settings,
-)
+from resources.retailer import UNINITIALISED, EncoderSettings, Home, Preset, Settings, SettingsError, read_settings
+from resources.settings_file import check_settings, write_preset, write_settings
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 JSON = st.recursive(

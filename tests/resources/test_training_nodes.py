@@ -16,7 +16,8 @@ import pytest
 from atelier.metrics import evaluate
 from benchmarks.loopback_cluster import LoopbackCluster, loopback_cluster
 from resources.attribute_fit import AttributeFit
-from resources.cluster_calls import TRIES, CallLost
+from resources.cluster import TRIES
+from resources.cluster_calls import CallLost
 from resources.cluster_training import fit_on_cluster
 from resources.compute import Compute
 from resources.recommender_fit import fitted

@@ -4,6 +4,7 @@ What belongs here: what a process of the cluster runs. What does not: the tests.
 """
 
 import os
+import signal
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -82,3 +83,21 @@ class Broken:
     def __call__(self, block: pa.RecordBatch) -> Iterable[pa.RecordBatch]:
         """Raise what is wrong with it."""
         raise ValueError(f"{block.num_rows} rows are too many")
+
+
+class Deadly:
+    """A worker whose process is killed by each block with a zero in it.
+
+    Args:
+        folder: gets a file for each process that was killed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, block: pa.RecordBatch) -> Iterable[pa.RecordBatch]:
+        """The block itself."""
+        if 0 in block.column(0).to_pylist():
+            (self._folder / f"killed {os.getpid()}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [block]

@@ -21,7 +21,8 @@ from PIL import Image
 from dagster_project.commands.serve import make_server
 from dagster_project.web.upkeep import Upkeep
 from resources.publishing import publish
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 from resources.tables import REGISTRY
 
 DAY = date(2025, 3, 9)  # a Sunday

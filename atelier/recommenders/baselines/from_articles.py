@@ -15,7 +15,7 @@ from atelier.bundles import Array
 from atelier.catalogue import Catalogue
 from atelier.ids import Codes
 from atelier.interactions import Interactions
-from atelier.recommenders.base import Ranker
+from atelier.recommenders.abstract_recommender import Ranker
 from atelier.recommenders.baselines.item_knn_config import ItemKNNConfig
 from atelier.recommenders.baselines.markov_config import MarkovConfig
 from atelier.recommenders.baselines.popular import CountingRecommender

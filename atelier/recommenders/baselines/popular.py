@@ -13,7 +13,8 @@ from atelier.bundles import Array
 from atelier.catalogue import Catalogue
 from atelier.ids import Codes
 from atelier.interactions import Interactions
-from atelier.recommenders.base import NeighbourRanker, Ranker, Recommender
+from atelier.recommenders.abstract_recommender import NeighbourRanker, Ranker
+from atelier.recommenders.base import Recommender
 from atelier.recommenders.baselines.popular_config import DECLARATION, PopularConfig
 from atelier.search.ragged import Indices, Mask, Pairs, RaggedLists, Ranked, Scores, best, cuts, first_of_order
 

@@ -9,7 +9,7 @@ import numpy as np
 from atelier.bundles import Array
 from atelier.ids import Codes
 from atelier.interactions import Interactions
-from atelier.recommenders.base import Ranker
+from atelier.recommenders.abstract_recommender import Ranker
 from atelier.recommenders.baselines.popular import CountingRecommender
 from atelier.recommenders.baselines.repeat_config import DECLARATION, RepeatConfig
 from atelier.search.ragged import (

@@ -31,7 +31,7 @@ from atelier.nn.layers import JoinedLayers
 from atelier.nn.replicas import ALONE
 from atelier.nn.training_loop import Epoch
 from atelier.nn.training_state import fingerprint
-from atelier.recommenders.base import Ranker
+from atelier.recommenders.abstract_recommender import Ranker
 from atelier.recommenders.content_explanation import Recommended
 from atelier.recommenders.content_model import ContentRecommender, style_weights
 from atelier.recommenders.sequential.co_occurrence import (

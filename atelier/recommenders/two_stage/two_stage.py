@@ -35,7 +35,8 @@ from atelier.errors import BundleError
 from atelier.ids import Codes, IdMap
 from atelier.interactions import Interactions
 from atelier.progress import progress
-from atelier.recommenders.base import NeighbourRanker, Ranker, Recommender
+from atelier.recommenders.abstract_recommender import NeighbourRanker, Ranker
+from atelier.recommenders.base import Recommender
 from atelier.recommenders.baselines.popular import neighbours_by_common_customers
 from atelier.recommenders.training_data.customer_features import number_column
 from atelier.recommenders.two_stage import explanation

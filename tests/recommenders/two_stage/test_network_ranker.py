@@ -1,6 +1,6 @@
 """The ranking network: its scaler, that it learns an order, and that its arrays are its bundle.
 
-That the scaler is made of the lists of training alone is tested where they are made: ``test_two_stage.py``.
+That the scaler is made of the lists of training alone is tested where they are made: ``test_labels.py``.
 """
 
 import numpy as np

@@ -32,7 +32,8 @@ from dagster_project.commands.init import write_dagster_yaml
 from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
 from resources.publishing import publish
-from resources.retailer import Home, Settings, write_settings
+from resources.retailer import Home, Settings
+from resources.settings_file import write_settings
 
 DAYS = [date(2025, 3, 3) + timedelta(days=n) for n in range(3)]
 FIRST, SECOND, THIRD = DAYS
