@@ -6,6 +6,7 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 SHARE ?= 0.01
 FULL_SIZE ?= $(ATELIER_HOME)/full-size
+BENCH_FIGURES ?= $(ATELIER_HOME)/bench
 GPU_FIGURES ?= $(ATELIER_HOME)/gpu
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= passive
@@ -73,8 +74,8 @@ format: setup    ## rewrite what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup     ## side-by-side measurements, as ratios: one table, and docs/speed.svg
-	$(BIN)/python -m benchmarks.speed
+bench: setup     ## side-by-side measurements, as ratios: one table, and docs/speed.svg; BENCH_FIGURES=folder
+	$(BIN)/python -m benchmarks.speed $(BENCH_FIGURES)
 
 bench-full-size: setup ## the daily job on a generated retailer; SHARE=0.01 (of H&M's size), FULL_SIZE=folder
 	@echo "SHARE=$(SHARE) in $(FULL_SIZE). A day of 1% took 17 processor minutes, one of 10% 50 and one of the full size 68 (38 by the clock on two idle"

@@ -1,8 +1,8 @@
 """The version of code: a digest of modules and of what they import.
 
 What belongs here: finding the modules that a module imports, at any depth, in this repository. What does not: what has
-a version: stages of the daily DAG, results of studies. An edit of a report's template changes the version of the report
-and of nothing else.
+a version: stages of the daily DAG, results of studies, comparisons of speed. An edit of a report's template changes the
+version of the report and of nothing else.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("assets", "atelier", "resources", "sql")
+PACKAGES = ("assets", "atelier", "benchmarks", "resources", "sql")
 #: What a package reads beside its modules.
 DATA = {"atelier.report": "atelier/report/templates/*", "resources.publishing": "sql/views/*.sql"}
 

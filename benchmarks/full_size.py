@@ -34,11 +34,11 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from benchmarks import kept_figures
 from benchmarks.full_size_figures import (
     DAYS,
     WHOLE,
     Row,
-    append,
     conditions,
     days_table,
     plot,
@@ -219,8 +219,7 @@ def measure(root: Path, share: float, names: Sequence[str], epochs: int | None =
         _keep(file, folder, running, complete=False)
     if again:
         others = [row for row in read(file) if (row.share, row.stage) not in {(share, name) for name in names}]
-        file.unlink(missing_ok=True)
-        append(file, others)
+        kept_figures.write(file, others)
     done = {(row.share, row.stage) for row in read(file) if row.step == WHOLE and row.complete}
     for name in names:
         if (share, name) in done:
@@ -235,7 +234,7 @@ def measure(root: Path, share: float, names: Sequence[str], epochs: int | None =
 
 
 def _keep(file: Path, folder: Path, running: Path, *, complete: bool) -> None:
-    append(file, collect(folder, Attempt.load_from(running), complete=complete))
+    kept_figures.append(file, collect(folder, Attempt.load_from(running), complete=complete))
     running.unlink()
 
 

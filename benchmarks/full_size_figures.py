@@ -1,6 +1,7 @@
-"""The figures of the full-size benchmark: rows in a file, tables in Markdown, the plot.
+"""The figures of the full-size benchmark: rows, tables in Markdown, the plot.
 
-What belongs here: what is made of the rows. What does not: measuring (:mod:`benchmarks.full_size`).
+What belongs here: what is made of the rows. What does not: measuring (:mod:`benchmarks.full_size`), keeping the rows
+(:mod:`benchmarks.kept_figures`).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from atelier.report import figures
+from benchmarks import kept_figures
 
 GIB = 2**30
 GB = 10**9
@@ -55,21 +57,12 @@ class Row(BaseModel, frozen=True, extra="forbid"):
 
 
 def read(file: Path) -> list[Row]:
-    """The rows of a file, none where it is not there; a last line that a kill cut off is left out."""
-    if not file.exists():
-        return []
-    lines = file.read_text(encoding="utf-8").split("\n")
-    return [Row.model_validate_json(line) for line in lines[:-1] if line]
+    """The rows of a file, none where it is not there; a last line that a kill cut off is left out.
 
-
-def append(file: Path, rows: Iterable[Row]) -> None:
-    """Add rows to a file."""
-    known = file.read_bytes() if file.exists() else b""
-    whole = known[: known.rfind(b"\n") + 1] if known else b""
-    added = "".join(row.model_dump_json() + "\n" for row in rows).encode()
-    staged = file.with_suffix(".new")
-    staged.write_bytes(whole + added)
-    staged.replace(file)
+    Raises:
+        DamagedFile: a line is no such row.
+    """
+    return kept_figures.read(file, Row)
 
 
 def summed(rows: Iterable[Row]) -> list[Row]:

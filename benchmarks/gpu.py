@@ -36,7 +36,7 @@ import torch
 from pydantic import BaseModel
 
 from atelier.devices import choose_device
-from atelier.errors import AtelierError
+from atelier.errors import AtelierError, DamagedFile
 from atelier.images.device_decoding import DeviceDecoder
 from atelier.images.embedding import Encoder, Vectors
 from atelier.progress import progress
@@ -45,6 +45,7 @@ from atelier.search.exact import ExactTopK
 from atelier.search.ragged import Pairs, Ranked
 from benchmarks import training_limits
 from benchmarks.image_embedding import drawn
+from benchmarks.kept_figures import append, read
 from benchmarks.machine_limits import GIGA
 from benchmarks.ratios import in_turns
 
@@ -285,15 +286,9 @@ def plot(rows: Sequence[Figure]) -> str:
         return figures.standalone(figures.svg(drawing))
 
 
-def kept(file: Path) -> list[Figure]:
-    """The figures of a file; none without it."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    return [Figure.model_validate_json(line) for line in lines]
-
-
 def measured(bench: Bench, only: Sequence[str], file: Path) -> Iterator[Figure]:
     """The figures of all tasks; those that the file has are not measured again, the others are added to it."""
-    before = [row for row in kept(file) if (row.device, row.sizes) == (bench.name, bench.described)]
+    before = [row for row in read(file, Figure) if (row.device, row.sizes) == (bench.name, bench.described)]
     done = {name for row in before for name in bench.tasks(only) if _belongs(row, name)}
     yield from (row for row in before if row.part in only)
     left = {name: task for name, task in bench.tasks(only).items() if name not in done}
@@ -301,8 +296,7 @@ def measured(bench: Bench, only: Sequence[str], file: Path) -> Iterator[Figure]:
     print(f"{bench.name}: {len(left)} measurements to do; in full sizes about {minutes:.0f} minutes, a guess")
     for task in progress(list(left.values()), "on the device", unit="measurement"):
         found = task()
-        with file.open("a", encoding="utf-8") as added:
-            added.writelines(f"{row.model_dump_json()}\n" for row in found)
+        append(file, found)
         yield from found
 
 
@@ -333,7 +327,10 @@ def main(given: Sequence[str] | None = None) -> None:
         raise SystemExit(f"{error}; to see that it runs: --device cpu --small --plain") from None
     options.folder.mkdir(parents=True, exist_ok=True)
     bench = Bench(device, SMALL if options.small else FULL, compiled=not options.plain)
-    rows = list(measured(bench, options.only, options.folder / "figures.jsonl"))
+    try:
+        rows = list(measured(bench, options.only, options.folder / "figures.jsonl"))
+    except DamagedFile as error:
+        raise SystemExit(str(error)) from None
     print(f"\n{bench.name}, torch {torch.__version__}\n\n{table(rows)}")
     if options.plot is not None:
         options.plot.write_text(plot(rows), encoding="utf-8")

@@ -1,23 +1,40 @@
 """Every comparison of speed in one run: one table of ratios, one plot.
 
-Run it as ``make bench`` or ``python -m benchmarks.speed``. Each benchmark is a process of its own, one after the other;
-run it on an idle machine. ``--small`` shrinks all of them to a few minutes at most, to test that they run: its ratios
-have no meaning. ``--only`` selects some; the plot then holds only these. ``--threads`` is for those that have it.
+    python -m benchmarks.speed [FOLDER] [--only als metrics] [--again]
 
-What belongs here: which benchmarks there are, their sizes, the table and the plot. What does not: what they measure.
+Run it as above or as ``make bench``, on an idle machine. Each benchmark is a process of its own, one after the other.
+``FOLDER`` (by default ``bench`` in the home) keeps what each one found (``figures.jsonl``) as soon as it ends: the same
+command goes on with those that are missing, and says beforehand which these are and about how long each takes. What was
+measured on another machine, with other versions, with other options or by other code of Atelier's is told and measured
+again; it stays in the file. ``--again`` measures everything again.
+
+``--small`` shrinks all of them to a few minutes at most, to test that they run: its ratios have no meaning. ``--only``
+selects some. ``--threads`` is for those that have it. The plot shows all rows that are kept and hold.
+
+What belongs here: which benchmarks there are, their sizes, the table and the plot. What does not: what they measure;
+what is kept of them (:mod:`benchmarks.speed_figures`).
 """
 
 import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
+from atelier.code_version import code_version
+from atelier.errors import DamagedFile
+from atelier.progress import progress
 from atelier.report import figures
+from benchmarks import kept_figures
+from benchmarks.machine import Machine, this_machine
 from benchmarks.ratios import Row, read, run, table, write
+from benchmarks.speed_figures import Conditions, Measurement, duration, forget, found, outlook, times
+from resources.retailer import Home
 
 PLOT = Path(__file__).parents[1] / "docs" / "speed.svg"
 FULL = ("--customers=1370000", "--articles=105000", "--interactions=31800000", "--factors=200")
@@ -34,6 +51,19 @@ BENCHMARKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "warp": ("warp_against_lightfm", ()),
 }
 """The module of each benchmark, and its options."""
+SECONDS: Mapping[str, float] = {
+    "als": 166,
+    "als_full": 107,
+    "hybrid": 118,
+    "metrics": 99,
+    "search": 254,
+    "features": 56,
+    "images": 139,
+    "pca": 39,
+    "attributes": 14,
+    "warp": 86,
+}
+"""How long each took on the machine of docs/speed.md, beside other work: for who has measured none yet."""
 THREADED = ("als", "als_full", "hybrid", "search", "features", "images", "attributes", "warp")
 """The benchmarks with an option for the number of threads; metrics and PCA use one on either side."""
 SMALL: Mapping[str, tuple[str, ...]] = {
@@ -60,7 +90,9 @@ SMALL: Mapping[str, tuple[str, ...]] = {
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, help="keeps what was measured; by default bench in the home")
     parser.add_argument("--only", nargs="+", choices=tuple(BENCHMARKS), default=list(BENCHMARKS))
+    parser.add_argument("--again", action="store_true", help="measure again what is kept")
     parser.add_argument("--small", action="store_true", help="sizes that only show that everything runs")
     parser.add_argument("--threads", type=int, default=0, help=f"of {', '.join(THREADED)}; 0: one for each core")
     parser.add_argument("--out", type=Path, help="where the rows are written as JSON")
@@ -68,16 +100,73 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
-def rows_of(name: str, *, small: bool, threads: int = 0) -> list[Row]:
-    """Run a benchmark and print its output; gives its rows."""
+def conditions(name: str, machine: Machine, *, small: bool = False, threads: int = 0) -> Conditions:
+    """What a benchmark's rows belong to, where it runs now."""
     module, options = BENCHMARKS[name]
+    threaded = (f"--threads={threads}",) if name in THREADED else ()
+    given = (*options, *(SMALL[name] if small else ()), *threaded)
+    return Conditions(comparison=name, options=given, machine=machine, code=code_version(f"benchmarks.{module}"))
+
+
+def measure(wanted: Conditions) -> Measurement:
+    """Run a benchmark and print its output.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    module, _ = BENCHMARKS[wanted.comparison]
+    print(f"\n{time.strftime('%H:%M:%S')} {_headed(wanted)}", flush=True)
+    began, started, load = datetime.now(UTC), time.perf_counter(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.json"
-        threaded = [f"--threads={threads}"] if name in THREADED else []
-        given = [*options, *(SMALL[name] if small else ()), *threaded, f"--out={out}"]
-        print(f"\n{name}: python -m benchmarks.{module} {' '.join(given[:-1])}", flush=True)
-        print(run(sys.executable, f"benchmarks.{module}", given), flush=True)
-        return read(out)
+        printed = run(sys.executable, f"benchmarks.{module}", [*wanted.options, f"--out={out}"])
+        rows = tuple(read(out))
+    print(printed, flush=True)
+    seconds, after = time.perf_counter() - started, os.getloadavg()[0]
+    return Measurement(conditions=wanted, began=began, seconds=seconds, load=(load, after), printed=printed, rows=rows)
+
+
+def _headed(wanted: Conditions) -> str:
+    module, _ = BENCHMARKS[wanted.comparison]
+    return f"{wanted.comparison}: python -m benchmarks.{module} {' '.join(wanted.options)}"
+
+
+def measured(wanted: Sequence[Conditions], file: Path) -> Iterator[Measurement]:
+    """The measurements of all; those that the file has are printed again, the others made, and added to it.
+
+    Raises:
+        DamagedFile: the file cannot be read.
+        RuntimeError: a benchmark failed; those before it are kept.
+    """
+    kept = kept_figures.read(file, Measurement)
+    known = [(each, found(kept, each)) for each in wanted]
+    left = [each for each, before in known if before is None]
+    print(announced(kept, left, len(wanted)), flush=True)
+    for each, before in known:
+        if before is not None:
+            print(f"\nmeasured {before.began:%Y-%m-%d %H:%M} UTC, {_headed(each)}\n{before.printed}", flush=True)
+            yield before
+    for each in progress(left, "comparisons of speed", unit="comparison"):
+        made = measure(each)
+        kept_figures.append(file, [made])
+        yield made
+
+
+def announced(kept: Sequence[Measurement], left: Sequence[Conditions], of: int) -> str:
+    """Which comparisons are left, and about how long each will take."""
+    told = [outlook(kept, each, usual(each)) for each in left]
+    known = [seconds for seconds, _ in told if seconds is not None]
+    about = [f"about {duration(sum(known))}"] if known else []
+    unknown = [f"how long {len(told) - len(known)} of them take is not known"] if len(known) < len(told) else []
+    first = ", ".join([f"{len(left)} of {of} comparisons left", *about, *unknown])
+    ends = ["Interrupt it at will: the same command goes on where it was."] if left else []
+    return "\n".join([first, *(line for _, line in told), *ends])
+
+
+def usual(wanted: Conditions) -> float | None:
+    """How long a benchmark took us, where it is as :data:`BENCHMARKS` has it and on all cores."""
+    plain = conditions(wanted.comparison, wanted.machine)
+    return SECONDS.get(wanted.comparison) if plain.options == wanted.options else None
 
 
 def plot(rows: Sequence[Row]) -> str:
@@ -103,17 +192,28 @@ def plot(rows: Sequence[Row]) -> str:
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Run, print, draw."""
+    """Run what is missing, print, draw."""
     options = arguments(given)
-    started = os.getloadavg()[0]
-    rows = [row for name in options.only for row in rows_of(name, small=options.small, threads=options.threads)]
-    print(f"\nload {started:.1f} at the start, {os.getloadavg()[0]:.1f} at the end, {os.cpu_count()} cores\n")
-    print(table(rows))
+    file = (options.folder or Home.from_environment().root / "bench") / "figures.jsonl"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    machine = this_machine()
+    every = {name: conditions(name, machine, small=options.small, threads=options.threads) for name in BENCHMARKS}
+    wanted = [every[name] for name in options.only]
+    try:
+        if options.again:
+            forget(file, wanted)
+        those = sorted(measured(wanted, file), key=lambda each: wanted.index(each.conditions))
+    except DamagedFile as error:
+        raise SystemExit(str(error)) from None
+    rows = [row for each in those for row in each.rows]
+    print(f"\n{table(rows)}\n\n{times(those)}\n\n{machine}")
     write(rows, options.out)
     everything = not options.small and set(options.only) == set(BENCHMARKS)
     target = options.plot or (PLOT if everything else None)
     if target is not None:
-        target.write_text(plot(rows), encoding="utf-8")
+        kept = kept_figures.read(file, Measurement)
+        drawn = [row for each in every.values() if (known := found(kept, each)) for row in known.rows]
+        target.write_text(plot(drawn), encoding="utf-8")
 
 
 if __name__ == "__main__":

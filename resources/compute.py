@@ -121,14 +121,14 @@ class Compute:
         device = self.torch_device()
         return {
             "device": device.type,
-            "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+            "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name(),
             "torch_threads": torch.get_num_threads(),
             "blas_threads": os.environ.get(BLAS_THREADS, "unset"),
             "torch_version": torch.__version__,
         }
 
 
-def _processor() -> str:
+def processor_name() -> str:
     """The processor's name, as far as the system tells."""
     import platform
 

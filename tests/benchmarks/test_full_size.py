@@ -149,15 +149,6 @@ ROWS = [
 ]
 
 
-def test_rows_survive_a_line_that_a_kill_cut_off(tmp_path: Path) -> None:
-    file = tmp_path / "figures.jsonl"
-    figures.append(file, ROWS[:2])
-    file.write_bytes(file.read_bytes() + b'{"share": 0.')
-    assert figures.read(file) == ROWS[:2]
-    figures.append(file, ROWS[2:])
-    assert figures.read(file) == ROWS
-
-
 def test_the_parts_of_an_interrupted_run_add_up() -> None:
     parts = [row(1, WHOLE, 5.0, peak=7, read=1).model_copy(update={"complete": False}), row(1, WHOLE, 6.0, peak=4)]
     (whole,) = figures.summed(parts)

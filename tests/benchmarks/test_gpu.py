@@ -8,6 +8,7 @@ import torch
 
 from benchmarks import gpu, training_limits
 from benchmarks.gpu import Bench, Figure
+from benchmarks.kept_figures import read
 
 SMALL = ("--device=cpu", "--small", "--plain")
 
@@ -24,7 +25,7 @@ def test_everything_is_measured_once(tmp_path: Path, capsys: pytest.CaptureFixtu
     gpu.main([str(tmp_path / "kept"), *SMALL, "--plot", str(plot)])
     printed = capsys.readouterr().out
     assert "3 measurements to do" in printed
-    rows = gpu.kept(tmp_path / "kept" / "figures.jsonl")
+    rows = read(tmp_path / "kept" / "figures.jsonl", Figure)
     assert [row.what.split(":")[0].split(",")[0] for row in rows] == [*["mobilenet_v2"] * 3, "hybrid", rows[-1].what]
     assert all(row.value > 0 for row in rows)
     network, decoding, whole = rows[:3]
@@ -36,7 +37,7 @@ def test_everything_is_measured_once(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert plot.read_text(encoding="utf-8").startswith("<svg")
     gpu.main([str(tmp_path / "kept"), *SMALL])
     assert "0 measurements to do" in capsys.readouterr().out
-    assert gpu.kept(tmp_path / "kept" / "figures.jsonl") == rows
+    assert read(tmp_path / "kept" / "figures.jsonl", Figure) == rows
 
 
 @pytest.mark.usefixtures("one_fit")
@@ -55,10 +56,16 @@ def test_what_was_measured_elsewhere_or_in_other_sizes_is_measured_again(
     file.write_text("".join(f"{row.model_dump_json()}\n" for row in others), encoding="utf-8")
     assert [row.value for row in gpu.measured(bench, ["lists"], file)] == [7.0]
     assert [row.value for row in gpu.measured(bench, ["lists"], file)] == [7.0]
-    assert len(gpu.kept(file)) == 3
+    assert len(read(file, Figure)) == 3
 
 
 def test_without_a_gpu_the_way_on_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit, match=r"no CUDA device.*--device cpu --small"):
         gpu.main([str(tmp_path)])
+
+
+def test_a_damaged_file_is_told_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "figures.jsonl").write_text("{}\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"line 1 of .*figures\.jsonl .*remove that line, or the file"):
+        gpu.main([str(tmp_path), *SMALL])

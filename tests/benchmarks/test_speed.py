@@ -87,6 +87,7 @@ def test_the_peak_memory_of_a_child_is_not_its_parents() -> None:
 
 
 def test_all_benchmarks_are_run_and_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATELIER_HOME", str(tmp_path))
     asked: list[str] = []
 
     def run(python: str, module: str, arguments: list[str]) -> str:
@@ -117,7 +118,7 @@ def test_threads_are_for_those_that_take_them(tmp_path: Path, monkeypatch: pytes
         return "text"
 
     monkeypatch.setattr(speed, "run", run)
-    speed.main(["--threads", "3", "--plot", str(tmp_path / "speed.svg")])
+    speed.main([str(tmp_path), "--threads", "3", "--plot", str(tmp_path / "speed.svg")])
     without = {"metrics_against_rectools", "pca_against_sklearn"}
     assert {module for module, given in told.items() if not given} == without
     assert all(given == ["--threads=3"] for module, given in told.items() if module not in without)
