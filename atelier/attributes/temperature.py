@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from atelier.arrays import Float64s
 from atelier.attributes.labels import UNLABELLED
@@ -76,10 +75,13 @@ class _Labelled:
 
     @classmethod
     def of(cls, logits: Tensor, truth: Tensor, blocks: Tensor) -> "_Labelled":
-        divided = [logits / t for t in CANDIDATES.tolist()]
-        losses = torch.stack([functional.cross_entropy(each, truth, reduction="none") for each in divided])
-        confidence = torch.stack([torch.softmax(each, dim=1).amax(1) for each in divided])
-        return cls(losses, confidence, logits.argmax(1) == truth, blocks)
+        highest, likeliest = logits.float().max(1)
+        below = logits.float() - highest[:, None]
+        own = below.gather(1, truth[:, None])[:, 0]
+        # Σ exp((z − max z) / T), the reciprocal of the largest probability.
+        sums = torch.stack([(below / t).exp_().sum(1) for t in CANDIDATES.tolist()])
+        losses = sums.log() - own / CANDIDATES[:, None]
+        return cls(losses, sums.reciprocal_(), likeliest == truth, blocks)
 
     def calibration_error(self, candidates: Tensor) -> float:
         """Of the labels, each with the confidence by the candidate of its block, int64 [blocks]."""

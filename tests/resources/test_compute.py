@@ -1,6 +1,7 @@
 """The choice of a device and of threads."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,25 @@ def test_what_the_environment_says_wins(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delitem(sys.modules, "numpy", raising=False)  # as before its first import
     pin_threads()
     assert os.environ[compute.BLAS_THREADS] == "2"
+
+
+FAULTS = """
+import resource
+blocks = [len(b"x" * (64 << 20)) for _ in range(20)]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc reads these settings")
+def test_processes_started_later_keep_the_memory_that_they_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(compute.ALLOCATOR, "")  # so that it is put back afterwards as it was
+    monkeypatch.delenv(compute.ALLOCATOR)
+    by_default = int(run(FAULTS))
+    compute.keep_freed_memory()
+    assert int(run(FAULTS)) < by_default / 4
+    monkeypatch.setenv(compute.ALLOCATOR, "glibc.malloc.hugetlb=0")
+    compute.keep_freed_memory()
+    assert os.environ[compute.ALLOCATOR] == "glibc.malloc.hugetlb=0"
 
 
 def test_auto_takes_cuda_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,14 +87,11 @@ class TextBranch(nn.Module):
         """Apply the branch to token ids, int64 [b, length], length ≥ kernel."""
         lengths = (tokens != PADDING).sum(1)  # [b]
         positions = tokens.shape[1] - self.kernel + 1
-        vectors = self.embedding(tokens)  # [b, length, token_dim]
-        windows = torch.cat([vectors[:, k : k + positions] for k in range(self.kernel)], dim=2)
-        found = self.convolution(windows)  # [b, positions, filters]
-        found = self.norm(found.flatten(0, 1)).view_as(found)
+        windows = self.embedding(tokens.unfold(1, self.kernel, 1)).flatten(2)  # [b, positions, kernel · token_dim]
         last = (lengths - self.kernel).clamp(min=0)  # [b]: the last window inside the text
         outside = torch.arange(positions, device=tokens.device) > last[:, None]  # [b, positions]
-        found = found.masked_fill(outside[:, :, None], float("-inf"))
-        return cast(Tensor, self.dense(functional.relu(found.amax(1))))
+        found = self.norm.largest(self.convolution(windows), outside)  # [b, filters]
+        return cast(Tensor, self.dense(functional.relu(found)))
 
 
 class PairBranch(nn.Module):

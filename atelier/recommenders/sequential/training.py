@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from atelier.devices import autocast, copied
 from atelier.ids import Codes
+from atelier.nn.choice_ranks import choice_ranks
 from atelier.nn.loss_names import LossName
 from atelier.nn.ranking_losses import LOSSES, Loss, bpr_max, full_softmax, gbce, gbce_exponent, in_batch
 from atelier.nn.replicas import ALONE, Replicas, ReplicasError
@@ -288,10 +289,9 @@ class Trainer:
             given = inputs_of(before, vectors, before.articles.astype(np.int64), own_vectors)
             customers = self.network.encoder.at(given, self._there(ends - 1))
             targets = self._there(np.searchsorted(self._pool.articles, rows.articles[np.arange(len(ends)), ends]))
-            scores = customers @ pool.T
-            own = scores.gather(1, targets[:, None])
-            loss += float(full_softmax(scores, targets).sum())
-            gain += float((1 / torch.log2(1 + (scores >= own).sum(1))).sum())
+            losses, ranks = choice_ranks(customers, pool, targets)
+            loss += float(losses.sum())
+            gain += float((1 / torch.log2(1 + ranks)).sum())
             count += len(ends)
         return {"loss": loss / count, "ndcg": gain / count} if count else {"loss": float("nan"), "ndcg": float("nan")}
 
