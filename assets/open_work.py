@@ -1,4 +1,4 @@
-"""What wants a person on a day, for its page: likely catalogue errors, abstained values, articles in no list.
+"""What needs a person on a day, for its page: likely catalogue errors, abstained values, articles in no list.
 
 What belongs here: which tables and days they are found in. What does not: how they are shown
 (:mod:`atelier.report.open_work`).
@@ -26,7 +26,7 @@ BESIDE = {SIMILAR: "similar_article_id", COMPLEMENTS: "complement_article_id"}
 
 
 def open_work(step: Step) -> "OpenWork":
-    """What wants a person on the step's day; what was not made is None."""
+    """What needs a person on the step's day; what was not made is None."""
     from atelier.report.open_work import SHOWN, OpenWork
 
     errors = partition(step, "catalogue_errors")

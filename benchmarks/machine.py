@@ -16,7 +16,10 @@ from pydantic import BaseModel
 from benchmarks.environments import PEERS
 from resources.compute import processor_name
 
-LIBRARIES = ("numpy", "torch", "duckdb", "pyarrow", "scipy", "scikit-learn", "implicit", "annoy")
+LIBRARIES = (
+    *("numpy", "torch", "torchvision", "pillow", "duckdb", "pandas", "pyarrow"),
+    *("scipy", "scikit-learn", "implicit", "annoy"),
+)
 """What computes in Atelier's own environment, on either side."""
 ELSEWHERE = {
     PEERS: ("faiss-cpu", "usearch", "pandas", "polars", "rectools-lightfm"),
@@ -55,7 +58,8 @@ class Machine(BaseModel, frozen=True, extra="forbid"):
     @property
     def versions(self) -> dict[str, str]:
         """The version of Python, of every library and peer."""
-        return {"Python": self.python, **self.libraries, **self.peers}
+        peers = {f"{name} of the peers": number for name, number in self.peers.items()}
+        return {"Python": self.python, **self.libraries, **peers}
 
     def __str__(self) -> str:
         """Three lines: the hardware, our libraries, the peers in environments of their own."""

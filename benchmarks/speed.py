@@ -17,6 +17,7 @@ what is kept of them (:mod:`benchmarks.speed_figures`).
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 import time
@@ -105,7 +106,14 @@ def conditions(name: str, machine: Machine, *, small: bool = False, threads: int
     module, options = BENCHMARKS[name]
     threaded = (f"--threads={threads}",) if name in THREADED else ()
     given = (*options, *(SMALL[name] if small else ()), *threaded)
-    return Conditions(comparison=name, options=given, machine=machine, code=code_version(f"benchmarks.{module}"))
+    code = code_version(f"benchmarks.{module}", *sides(module))
+    return Conditions(comparison=name, options=given, machine=machine, code=code)
+
+
+def sides(module: str) -> tuple[str, ...]:
+    """The modules that a benchmark runs in another environment, which it names and does not import."""
+    source = (Path(__file__).parent / f"{module}.py").read_text(encoding="utf-8")
+    return tuple(sorted(set(re.findall(r"benchmarks\.\w+_side\b", source))))
 
 
 def measure(wanted: Conditions) -> Measurement:
@@ -157,7 +165,7 @@ def announced(kept: Sequence[Measurement], left: Sequence[Conditions], of: int) 
     told = [outlook(kept, each, usual(each)) for each in left]
     known = [seconds for seconds, _ in told if seconds is not None]
     about = [f"about {duration(sum(known))}"] if known else []
-    unknown = [f"how long {len(told) - len(known)} of them take is not known"] if len(known) < len(told) else []
+    unknown = [f"of {len(told) - len(known)} it is not known how long"] if len(known) < len(told) else []
     first = ", ".join([f"{len(left)} of {of} comparisons left", *about, *unknown])
     ends = ["Interrupt it at will: the same command goes on where it was."] if left else []
     return "\n".join([first, *(line for _, line in told), *ends])

@@ -86,7 +86,8 @@ def outlook(kept: Sequence[Measurement], wanted: Conditions, usual: float | None
     seconds = alike[-1].seconds if alike else usual
     told = "how long is not known" if seconds is None else f"about {duration(seconds)}"
     if alike:
-        told += f", as on {alike[-1].began:%Y-%m-%d}"
+        elsewhere = alike[-1].conditions.machine.hardware != wanted.machine.hardware
+        told += f", as on {alike[-1].began:%Y-%m-%d}{' on another machine' if elsewhere else ''}"
     elif seconds is not None:
         told += ", as on the machine of docs/speed.md"
     unused = [each for each in (*earlier, *alike) if each.rows]  # with the same options, where there are such

@@ -157,7 +157,7 @@ def places(ray: ModuleType, compute: Compute) -> int:
 
 
 class Attempts:
-    """How many processes have begun each block, counted in a process of the cluster that is none of them.
+    """How many processes have begun each block and not ended it, counted in a process of its own.
 
     Ray Data itself begins a block without end that kills every process which takes it.
     """
@@ -166,9 +166,13 @@ class Attempts:
         self._begun: Counter[int] = Counter()
 
     def begin(self, block: int) -> int:
-        """Count one more process that begins a block; how many there were, this one included."""
+        """Count one more process that begins a block; how many there are, this one included."""
         self._begun[block] += 1
         return self._begun[block]
+
+    def end(self, block: int) -> None:
+        """The process lived: a block whose result is lost with a machine may be made again however often."""
+        self._begun[block] -= 1
 
 
 class Loaded:
@@ -209,7 +213,9 @@ class Loaded:
                 "Ray's logs say what ended them; where it was memory, take machines that have more, or fewer workers "
                 "on each"
             )
-        return [_bytes(each) for each in self._worker(block)]
+        made = [_bytes(each) for each in self._worker(block)]
+        ray.get(self._attempts.end.remote(number))
+        return made
 
 
 def arrived(references: Any, compute: Compute, code: str) -> list[Any]:

@@ -75,8 +75,9 @@ class _Labelled:
 
     @classmethod
     def of(cls, logits: Tensor, truth: Tensor, blocks: Tensor) -> "_Labelled":
-        highest, likeliest = logits.float().max(1)
-        below = logits.float() - highest[:, None]
+        values = logits.float()
+        highest, likeliest = values.max(1)
+        below = values - highest[:, None]
         own = below.gather(1, truth[:, None])[:, 0]
         # Σ exp((z − max z) / T), the reciprocal of the largest probability.
         sums = torch.stack([(below / t).exp_().sum(1) for t in CANDIDATES.tolist()])

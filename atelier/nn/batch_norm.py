@@ -35,7 +35,7 @@ class BatchNorm(nn.BatchNorm1d):
 
         Normalising a unit keeps the order of its values, or turns it around where its weight is negative. So the
         largest is found first, and only that one is normalised: the same values and gradients but for rounding, and
-        that of equal values only the first has a gradient, in a few passes over x in place of a dozen.
+        that of equal values only one has a gradient. It takes fewer passes over x, most of them backward.
 
         Args:
             x: [b, positions, units]; mean and variance are of all of them.
@@ -43,6 +43,9 @@ class BatchNorm(nn.BatchNorm1d):
 
         Returns:
             float32 [b, units].
+
+        Raises:
+            ValueError: x has no rows in training, or the layer has no running mean, or a momentum of None.
         """
         b, positions, units = x.shape
         mean, variance = self._moments(x.flatten(0, 1)) if self.training else (self.running_mean, self.running_var)
@@ -62,16 +65,19 @@ class BatchNorm(nn.BatchNorm1d):
 
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance [units] of x, [rows, units], in training, which also move the running ones."""
+        if self.momentum is None:
+            raise ValueError("a mean over all batches, which a momentum of None asks for, is not kept")
         if self.replicas.count == 1:
+            if not len(x):
+                raise ValueError("there is nothing to take a mean of")
             mean, variance = _Moments.apply(x)
             rows = x.new_full((), len(x), dtype=torch.float32)
         else:
             mean, variance, rows = self._of_all(x.float())
         with torch.no_grad():
-            momentum = self.momentum or 0.0
             if self.running_mean is not None and self.running_var is not None:
-                self.running_mean.lerp_(mean, momentum)
-                self.running_var.lerp_(variance * (rows / (rows - 1).clamp(min=1)), momentum)
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance * (rows / (rows - 1).clamp(min=1)), self.momentum)
             if self.num_batches_tracked is not None:
                 self.num_batches_tracked.add_(1)
         return mean, variance
@@ -112,7 +118,8 @@ class _Moments(torch.autograd.Function):
         x, mean = context.saved_tensors
         slope = of_variance * (2 / len(x))
         level = of_mean / len(x) - slope * mean
-        return torch.addcmul(level.to(x.dtype), x, slope.to(x.dtype))
+        # In float32: where a mean is large against its deviation, both parts nearly cancel.
+        return torch.addcmul(level, x.float(), slope).to(x.dtype)
 
 
 def share_statistics(network: nn.Module, replicas: Replicas) -> None:

@@ -10,6 +10,8 @@ from torch import Tensor
 
 CUSTOMERS, ARTICLES = 512, 2048
 """Scores that are computed at once on a processor, 4 MiB: a third of the time of all articles at once."""
+CLOSE = 1e-6
+"""Scores that differ by less than this share of the product of both vectors' lengths count as ties."""
 ON_A_CARD = 1 << 17
 """Articles that are scored at once elsewhere, where each block costs a wait for the card's kernels to begin."""
 
@@ -32,8 +34,9 @@ def choice_ranks(customers: Tensor, articles: Tensor, chosen: Tensor) -> tuple[T
 
 
 def _of_block(customers: Tensor, articles: Tensor, chosen: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    # As a product of matrices, whose sums are in the order of those below: equal vectors have equal scores.
-    own = (customers @ articles[chosen].T).diagonal()
+    theirs = articles[chosen]
+    own = (customers * theirs).sum(1)
+    tied = own - CLOSE * customers.norm(dim=1) * theirs.norm(dim=1)
     ranks = torch.ones_like(chosen)
     sums = [own]  # of the exponentials of some articles' scores, as logarithms
     for first in range(0, len(articles), width):
@@ -42,6 +45,6 @@ def _of_block(customers: Tensor, articles: Tensor, chosen: Tensor, width: int) -
         inside, place = (place >= 0) & (place < scores.shape[1]), place.clamp(0, scores.shape[1] - 1)
         # The choice itself is counted apart.
         scores.scatter_(1, place, scores.gather(1, place).masked_fill_(inside, float("-inf")))
-        ranks += (scores >= own[:, None]).sum(1)
+        ranks += (scores >= tied[:, None]).sum(1)
         sums.append(scores.logsumexp(1))
     return torch.stack(sums).logsumexp(0) - own, ranks

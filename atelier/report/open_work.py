@@ -1,4 +1,4 @@
-"""The three things that want a person: likely catalogue errors, abstained values that sell, articles in no list.
+"""The three things that need a person: likely catalogue errors, abstained values that sell, articles in no list.
 
 What belongs here: their cards on the first screen, and their section. What does not: finding them (SQL,
 :mod:`assets.open_work`), the photographs of catalogue errors (:mod:`atelier.report.catalogue_errors`).
@@ -23,7 +23,7 @@ Row = Mapping[Hashable, Any]
 
 @dataclass(frozen=True)
 class OpenWork:
-    """What wants a person on a day; of each the first rows. None: what it is found in was not made.
+    """What needs a person on a day; of each the first rows. None: what it is found in was not made.
 
     Attributes:
         window: the days of sales that count.
@@ -71,7 +71,7 @@ def cards(work: OpenWork, album: Album) -> Markup:
             _lines(work.unlisted, _unlisted_line, album),
         ),
     ]
-    return Markup('<h3>What wants a person</h3>\n<ul class="cards">{}</ul>\n').format(Markup("").join(made))
+    return Markup('<h3>What needs a person</h3>\n<ul class="cards">{}</ul>\n').format(Markup("").join(made))
 
 
 def _card(number: int | None, name: str, anchor: str, lines: Markup) -> Markup:
@@ -104,7 +104,7 @@ def _named(row: Row, album: Album) -> str:
     return album.named(str(row["article_id"]))
 
 
-@parts.section("What wants a person", SECTION, "Neither values nor lists were made on this day.")
+@parts.section("What needs a person", SECTION, "Neither values nor lists were made on this day.")
 def open_work_section(work: OpenWork, album: Album) -> Iterator[str]:
     """The abstained values of articles that sell and the articles nobody sees, each with its first rows.
 

@@ -74,7 +74,7 @@ def test_an_interrupted_run_goes_on_with_what_is_missing(main: Main, runs: Runs,
     runs.killed_at = None
     printed = main("--out", str(tmp_path / "rows.json"))
     assert runs.asked == [ALS, METRICS, METRICS, PCA]
-    assert "2 of 3 comparisons left, how long 2 of them take is not known\n  metrics" in printed
+    assert "2 of 3 comparisons left, of 2 it is not known how long\n  metrics" in printed
     assert printed.index(f"{ALS} has spoken") < printed.index(f"{METRICS} has spoken")
     assert [row.ours for row in ratios.read(tmp_path / "rows.json")] == [1.0, 3.0, 4.0]
     drawn = speed.PLOT.read_text()
@@ -135,8 +135,13 @@ def test_rows_of_other_code_are_told_and_measured_again(
     assert runs.asked == [ALS, ALS]
 
 
-def test_the_code_of_a_side_that_is_a_process_counts() -> None:
-    assert "benchmarks.features_peers_side" in reachable(("benchmarks.features_against_peers",))
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [("features", "features_peers_side"), ("metrics", "rectools_side"), ("search", "search_peers_side")],
+)
+def test_the_code_of_a_side_that_is_a_process_counts(name: str, side: str) -> None:
+    module, _ = speed.BENCHMARKS[name]
+    assert f"benchmarks.{side}" in {*reachable((f"benchmarks.{module}",)), *speed.sides(module)}
 
 
 def test_the_plot_shows_all_rows_that_hold(main: Main, tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from atelier.nn.attention import CausalTransformer
 from atelier.recommenders.factorisation.als_config import ALSConfig
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
 from atelier.recommenders.sequential.transformer_config import TransformerConfig
-from benchmarks import machine_limits, stage_limits, stage_work
-from benchmarks.full_size_figures import WHOLE, Row, append
+from benchmarks import kept_figures, machine_limits, stage_limits, stage_work
+from benchmarks.full_size_figures import WHOLE, Row
 from benchmarks.full_size_job import RECOMMENDERS
 from benchmarks.full_size_retailer import history_ends
 from benchmarks.machine_limits import GIGA
@@ -188,7 +188,7 @@ def test_the_command_prints_a_table_of_a_complete_stage(
     with pytest.raises(SystemExit, match="no complete judge"):
         stage_limits.main([f"{tmp_path}", "--stage=judge"])
     rows = [_row("offline_metrics", 4.0), _row("report", 2.0), _row(WHOLE, 7.0)]
-    append(tmp_path / "figures.jsonl", [row.model_copy(update={"stage": "judge"}) for row in rows])
+    kept_figures.append(tmp_path / "figures.jsonl", [row.model_copy(update={"stage": "judge"}) for row in rows])
     stage_limits.main([f"{tmp_path}", "--stage=judge"])
     printed = capsys.readouterr().out
     assert "The start of a process: 2.0 s. The whole run: 7.0 s." in printed

@@ -43,6 +43,28 @@ def test_the_largest_and_its_gradients_are_those_of_normalising_everything(train
         torch.testing.assert_close(own, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_gradients_in_bfloat16_do_not_drift_where_a_mean_is_large() -> None:
+    random = torch.Generator().manual_seed(7)
+    x = (torch.randn(40, 5, 3, generator=random) + 10).bfloat16()
+    weights = torch.randn(40, 3, generator=random)
+    means = []
+    for values in (x, x.float()):
+        given = values.clone().requires_grad_()
+        (BatchNorm(3).largest(given, torch.zeros(40, 5, dtype=torch.bool)) * weights).sum().backward()
+        assert given.grad is not None
+        means.append(given.grad.float().mean((0, 1)))
+    torch.testing.assert_close(means[0], means[1], rtol=0, atol=2e-4)
+
+
+def test_what_has_no_mean_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing to take a mean of"):
+        BatchNorm(2).largest(torch.zeros(0, 3, 2), torch.zeros(0, 3, dtype=torch.bool))
+    norm = BatchNorm(2)
+    norm.momentum = None
+    with pytest.raises(ValueError, match="momentum of None"):
+        norm.largest(torch.ones(2, 3, 2), torch.zeros(2, 3, dtype=torch.bool))
+
+
 def test_a_unit_of_one_value_has_no_endless_gradient() -> None:
     x = torch.ones(3, 2, 1, requires_grad=True)
     BatchNorm(1).largest(x, torch.zeros(3, 2, dtype=torch.bool)).sum().backward()

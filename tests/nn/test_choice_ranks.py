@@ -28,6 +28,25 @@ def test_blocks_give_what_all_scores_at_once_give(monkeypatch: pytest.MonkeyPatc
     ]
 
 
+@pytest.mark.parametrize("customers", [1, 3])
+def test_the_same_vector_in_another_block_ranks_before_the_choice(
+    monkeypatch: pytest.MonkeyPatch, customers: int
+) -> None:
+    monkeypatch.setattr(module, "ARTICLES", 64)
+    random = torch.Generator().manual_seed(0)
+    vectors = torch.randn(150, 200, generator=random)
+    vectors[[20, 70, 149]] = vectors[3]
+    reading = torch.randn(customers, 200, generator=random)
+    _, ranks = choice_ranks(reading, vectors, torch.full((customers,), 3))
+    others = (reading @ vectors[[n for n in range(150) if n not in (3, 20, 70, 149)]].T).gt(reading @ vectors[3:4].T)
+    assert ranks.tolist() == (4 + others.sum(1)).tolist()
+
+
+def test_scores_that_are_no_numbers_have_a_loss_that_is_none() -> None:
+    losses, _ = choice_ranks(torch.full((1, 2), float("nan")), torch.ones(3, 2), torch.tensor([0]))
+    assert not losses.isfinite().any()
+
+
 def test_articles_with_the_same_vector_rank_before_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ARTICLES", 2)
     vectors = torch.tensor([[1.0], [2.0], [1.0], [0.5], [1.0]])

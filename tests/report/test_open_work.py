@@ -1,4 +1,4 @@
-"""What wants a person: counts, links and first rows, and what is said where nothing waits or nothing was made."""
+"""What needs a person: counts, links and first rows, and what is said where nothing waits or nothing was made."""
 
 import pandas as pd
 

@@ -163,14 +163,24 @@ def test_a_block_that_processes_died_of_is_given_up_and_named(monkeypatch: pytes
     """Each process counts the blocks that it begins; Ray's part is that the count outlives the process."""
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get=lambda reference: reference))
     counted, block = Attempts(), cluster._bytes(ROWS[0])
-    attempts = SimpleNamespace(begin=SimpleNamespace(remote=counted.begin))
+    attempts = SimpleNamespace(begin=SimpleNamespace(remote=counted.begin), end=SimpleNamespace(remote=counted.end))
 
-    def begun(number: int) -> pa.Table:
-        process = Loaded(lambda: lambda block: [block], [{}], Compute("cpu", 1), workers_code(), attempts)
+    class Death(BaseException):
+        """Stands in for a signal: nothing of the process runs afterwards."""
+
+    def dies(_block: pa.RecordBatch) -> list[pa.RecordBatch]:
+        raise Death
+
+    def begun(number: int, worker: cluster.Worker) -> pa.Table:
+        process = Loaded(lambda: worker, [{}], Compute("cpu", 1), workers_code(), attempts)
         return process(pa.table({"number": [number], "block": pa.array([block], pa.large_binary())}))
 
+    for _ in range(TRIES + 1):
+        made = begun(7, lambda block: [block])
+        assert made[cluster.MADE].to_pylist() == [[block]], "it succeeds as often as its result is lost"
     for _ in range(TRIES):
-        assert begun(7)[cluster.MADE].to_pylist() == [[block]]
+        with pytest.raises(Death):
+            begun(7, dies)
     with pytest.raises(ClusterError, match=r"3 processes .* died while they had block 7 \(2 rows\)"):
-        begun(7)
-    assert begun(8).num_rows == 1, "another block"
+        begun(7, lambda block: [block])
+    assert begun(8, lambda block: [block]).num_rows == 1, "another block"

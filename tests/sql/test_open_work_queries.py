@@ -1,4 +1,4 @@
-"""What wants a person: abstained values that sell, and articles that no list shows."""
+"""What needs a person: abstained values that sell, and articles that no list shows."""
 
 from datetime import date
 

@@ -21,6 +21,7 @@ from atelier.catalogue import Catalogue
 from atelier.devices import autocast, copied
 from atelier.ids import Codes
 from atelier.interactions import Interactions
+from atelier.nn.choice_ranks import choice_ranks
 from atelier.nn.content_features import CPU
 from atelier.nn.ranking_losses import LOSSES
 from atelier.nn.replicas import ALONE, Replicas
@@ -213,8 +214,10 @@ class Trainer:
         total = 0.0
         for batch in batches:
             positives = self._there(np.searchsorted(articles, batch.positives))
-            scores = self._customers(batch, vectors, np.searchsorted(articles, batch.inputs)) @ vectors.T  # [b, n]
-            ranks = (scores >= scores.gather(1, positives[:, None])).sum(1)
+            customers = self._customers(batch, vectors, np.searchsorted(articles, batch.inputs))
+            losses, ranks = choice_ranks(customers, vectors, positives)
+            if not losses.isfinite().all():  # of scores that are no numbers nothing can be said
+                return float("nan")
             total += float((1 / torch.log2(1 + ranks)).sum())
         examples = sum(len(batch.positives) for batch in batches)
         return total / examples if examples else float("nan")

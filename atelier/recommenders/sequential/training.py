@@ -4,6 +4,7 @@ What belongs here: from histories to trained weights. What does not: when to sto
 losses (:mod:`atelier.nn.ranking_losses`), how batches are cut (:mod:`atelier.recommenders.training_data.sequences`).
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ FEWEST_HELD_OUT = 3
 FEWEST_VISITORS = 1000
 """Customers with enough before their last visit, so that these alone are held out from; with fewer, all customers."""
 JUDGED_INTERACTIONS = 2048
-"""Interactions judged at once: at most half as many customers, whose scores of all articles lie in memory together."""
+"""Interactions whose histories are encoded at once when the network is judged."""
 
 
 class Examples(NamedTuple):
@@ -293,7 +294,9 @@ class Trainer:
             loss += float(losses.sum())
             gain += float((1 / torch.log2(1 + ranks)).sum())
             count += len(ends)
-        return {"loss": loss / count, "ndcg": gain / count} if count else {"loss": float("nan"), "ndcg": float("nan")}
+        if not count or not math.isfinite(loss):  # of scores that are no numbers nothing can be said
+            return {"loss": float("nan"), "ndcg": float("nan")}
+        return {"loss": loss / count, "ndcg": gain / count}
 
     def _there(self, array: npt.NDArray[Any]) -> Tensor:
         return copied(torch.from_numpy(np.ascontiguousarray(array)), self.device)
@@ -360,6 +363,6 @@ def _one_pass(windows: Windows, most: int, config: SequenceConfig, random: np.ra
 
 
 def _judged(examples: Examples) -> Iterator[PaddedRows]:
-    """The held-out windows as matrices of similar length, scored against all articles at once."""
+    """The held-out windows as matrices of similar length."""
     for places in batches(examples.judged, JUDGED_INTERACTIONS, np.random.default_rng(0)):
         yield examples.whole.rows(examples.judged.of(places))
