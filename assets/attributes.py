@@ -64,6 +64,7 @@ class AttributeTraining(NetworkTraining):
         "coverage": "Whether prediction sets hold the true value as often as promised, on styles held out.",
     },
     pool=gpu_pool(),
+    priority=1,
 )
 def attribute_model(step: Step, config: AttributeTraining) -> None:
     """The multi-modal multi-task network, trained on the day's partial labels and evaluated on styles held out."""

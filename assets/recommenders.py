@@ -186,6 +186,10 @@ def _trained(step: Step, asset: str, unfitted: UnfittedModel) -> "Bundle":
     return step.save_model(asset, model.save, tables=tables, seed=config.seed, models=models, recipe=recipe)
 
 
+LONGEST = ("sequencer", "transformer")
+"""The models that are fitted longest, of those that wait for the articles' vectors."""
+
+
 def model_stage(model: Declaration) -> Stage:
     """The stage that fits a model."""
     declare = stage(
@@ -203,6 +207,7 @@ def model_stage(model: Declaration) -> Stage:
         pool=gpu_pool(),
         recommender=model.name,
         code=[model.module],
+        priority=int(model.name in LONGEST),
     )
     return declare(partial(fit_model, model.name))
 

@@ -15,6 +15,7 @@ from functools import cached_property, partial
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import PRIORITY_TAG
 from pydantic import BaseModel
 
 from assets.input_records import recorded_inputs
@@ -103,6 +104,8 @@ class Stage:
         recommender: the recommender that it belongs to; None: it belongs to none.
         code: modules that its work depends on besides those that the function's own module imports.
         keeps_files: whether it writes pages, pictures or results into the home, which object storage gets a copy of.
+        priority: of several steps that could begin, those with the highest begin first. Long trainings have one above
+            0, so that a day does not end with one of them alone.
     """
 
     name: str
@@ -122,6 +125,7 @@ class Stage:
     recommender: str | None
     code: tuple[str, ...]
     keeps_files: bool = False
+    priority: int = 0
 
     @cached_property
     def code_version(self) -> str:
@@ -138,6 +142,7 @@ class Stage:
             partitions_def=partitioning.days,
             backfill_policy=dg.BackfillPolicy.single_run() if self.ranged else dg.BackfillPolicy.multi_run(),
             pool=self.pool,
+            op_tags={PRIORITY_TAG: str(self.priority)} if self.priority else None,
         )
         return decorate(self._op())
 
@@ -235,6 +240,7 @@ def stage(
     recommender: str | None = None,
     code: Sequence[str] = (),
     keeps_files: bool = False,
+    priority: int = 0,
 ) -> Callable[[Callable[..., None]], Stage]:
     """Declare a stage: ``@stage(produces=["article_features"], deps=["articles"], group="features")``.
 
@@ -262,6 +268,7 @@ def stage(
             recommender=recommender,
             code=tuple(code),
             keeps_files=keeps_files,
+            priority=priority,
         )
 
     return declare

@@ -56,10 +56,15 @@ class Seen:
     picture: Image.Image
 
     def keep(self, name: str) -> None:
-        """Keep the upper part of the picture under that name, where the environment says in which folder."""
-        if folder := os.environ.get("ATELIER_PICTURES"):
-            upper = self.picture.crop((0, 0, self.picture.width, PICTURE_HEIGHT)).convert("RGB")
-            upper.quantize(128).save(Path(folder) / f"{name}.png", optimize=True)
+        """Keep the upper part of the picture under that name, see :func:`keep`."""
+        keep(self.picture, name)
+
+
+def keep(picture: Image.Image, name: str) -> None:
+    """Keep the upper part of a picture under a name, where the environment says in which folder."""
+    if folder := os.environ.get("ATELIER_PICTURES"):
+        upper = picture.crop((0, 0, picture.width, PICTURE_HEIGHT)).convert("RGB")
+        upper.quantize(128).save(Path(folder) / f"{name}.png", optimize=True)
 
 
 @dataclass(frozen=True)

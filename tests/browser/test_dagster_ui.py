@@ -7,12 +7,14 @@ without a browser (``tests.end_to_end.test_server``).
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
+from io import BytesIO
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 from atelier.sources.sample import SampleConfig
-from tests.browser.looking import FLAGS, Browser
+from tests.browser.looking import FLAGS, Browser, keep
 from tests.end_to_end.server import Server
 
 pytestmark = pytest.mark.browser
@@ -44,26 +46,26 @@ def materialise(tab: Page, address: str, days: str, button: str) -> None:
     dialog.get_by_role("button", name=button).click()
 
 
+def photograph(tab: Page, name: str) -> None:
+    """Keep what the tab shows, for README."""
+    keep(Image.open(BytesIO(tab.screenshot())), name)
+
+
 @pytest.mark.parametrize(
-    ("name", "path", "expected"),
+    ("path", "expected"),
     [
-        ("asset", "/assets/recommendations/als", ["recommendations", "daily_retrain", "customer_id", "recommenders"]),
-        ("partitions", "/assets/als_model?view=partitions", ["als_model", "Partitions"]),
-        (
-            "group",
-            "/locations/atelier/asset-groups/recommenders/list",
-            ["recommendations", "als_model", "hybrid_model"],
-        ),
-        ("lineage", "/assets/predicted_attributes?view=lineage&lineageScope=upstream", ["attribute_model"]),
-        ("jobs", "/overview/jobs", ["ingest", "daily_retrain", "judge"]),
-        ("schedules", "/automation", ["daily_retrain_nightly", "judge_nightly"]),
+        ("/assets/recommendations/als", ["recommendations", "daily_retrain", "customer_id", "recommenders"]),
+        ("/assets/als_model?view=partitions", ["als_model", "Partitions"]),
+        ("/locations/atelier/asset-groups/recommenders/list", ["recommendations", "als_model", "hybrid_model"]),
+        ("/assets/predicted_attributes?view=lineage&lineageScope=upstream", ["attribute_model"]),
+        ("/overview/jobs", ["ingest", "daily_retrain", "judge"]),
+        ("/automation", ["daily_retrain_nightly", "judge_nightly"]),
     ],
 )
-def test_dagster_shows_our_assets_and_jobs(
-    browser: Browser, server: Server, name: str, path: str, expected: list[str]
-) -> None:
+def test_dagster_shows_our_assets_and_jobs(browser: Browser, server: Server, path: str, expected: list[str]) -> None:
     seen = browser.look(server.url + path, expecting=expected, milliseconds=30_000)
-    seen.keep(name)
+    if path == "/automation":
+        seen.keep("schedules")
     for text in expected:
         assert text in seen.dom, text
     assert "Join the Dagster community" not in seen.dom
@@ -81,6 +83,10 @@ def test_a_day_is_materialised_by_clicking(tab: Page, server: Server) -> None:
     server.finished_run(tab.url.rpartition("/runs/")[2].partition("?")[0])
     expect(tab.get_by_text("Success", exact=True).first).to_be_visible(timeout=1000 * SECONDS)
     assert day in server.materialised_days("articles")
+    for name, view, shown in (("asset", "overview", "Latest materialization"), ("partitions", "partitions", f"{day}")):
+        tab.goto(f"{server.url}/assets/articles?view={view}")
+        expect(tab.get_by_text(shown).first).to_be_visible()
+        photograph(tab, name)
 
 
 def test_checks_of_an_asset_are_told(tab: Page, server: Server) -> None:
@@ -93,7 +99,10 @@ def test_checks_of_an_asset_are_told(tab: Page, server: Server) -> None:
 
 def test_lineage_leads_from_an_asset_to_what_it_is_made_from(tab: Page, server: Server) -> None:
     tab.goto(f"{server.url}/assets/predicted_attributes?view=lineage&lineageScope=upstream")
-    tab.get_by_text("attribute_model", exact=True).first.click()
+    node = tab.get_by_text("attribute_model", exact=True).first
+    expect(node).to_be_visible()
+    photograph(tab, "lineage")
+    node.click()
     tab.wait_for_url(re.compile("attribute_model"))
 
 

@@ -377,6 +377,12 @@ def test_jobs_hold_what_their_names_say(repository: dg.RepositoryDefinition) -> 
     }
 
 
+def test_the_longest_trainings_begin_before_others_that_are_ready(repository: dg.RepositoryDefinition) -> None:
+    nodes = repository.get_job("daily_retrain").nodes
+    first = {node.name for node in nodes if int(node.definition.tags.get("dagster/priority", 0)) > 0}
+    assert first == {"attribute_model", "transformer_model"}
+
+
 def test_schedules_are_there_and_stopped(repository: dg.RepositoryDefinition) -> None:
     schedules = {schedule.name: schedule for schedule in repository.schedule_defs}
     assert {name: each.job_name for name, each in schedules.items()} == {
