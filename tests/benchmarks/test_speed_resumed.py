@@ -156,7 +156,7 @@ def test_the_plot_shows_all_rows_that_hold(main: Main, tmp_path: Path) -> None:
 def test_it_is_said_how_long_each_takes_and_took(main: Main, tmp_path: Path) -> None:
     first = main("--only", "als", "pca")
     assert first.startswith(
-        "2 of 2 comparisons left, about 70 s, how long 1 of them take is not known\n"
+        "2 of 2 comparisons left, about 70 s, of 1 it is not known how long\n"
         "  als         about 70 s, as on the machine of docs/speed.md\n"
         "  pca         how long is not known\n"
         "Interrupt it at will: the same command goes on where it was.\n"
