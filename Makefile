@@ -78,8 +78,8 @@ bench: setup     ## side-by-side measurements, as ratios: one table, and docs/sp
 	$(BIN)/python -m benchmarks.speed $(BENCH_FIGURES)
 
 bench-full-size: setup ## the daily job on a generated retailer; SHARE=0.01 (of H&M's size), FULL_SIZE=folder
-	@echo "SHARE=$(SHARE) in $(FULL_SIZE). A day of 1% took 17 processor minutes, one of 10% 50 and one of the full size 68 (38 by the clock on two idle"
-	@echo "cores, networks trained for 5 epochs), two years of ingest 15 at 10% and 49 at full size. Interrupt it at will: the same command goes on where it was."
+	@echo "SHARE=$(SHARE) in $(FULL_SIZE). A day of 1% took 17 processor minutes, one of 10% 21 and one of the full size 68 (37 by the clock on two idle"
+	@echo "cores), two years of ingest 15 at 10% and 49 at full size. Interrupt it at will: the same command goes on where it was."
 	$(BIN)/python -m benchmarks.full_size $(FULL_SIZE) --share $(SHARE)
 
 bench-gpu: setup ## what a CUDA device is used for, beside what limits it; GPU_FIGURES=folder

@@ -169,6 +169,8 @@ def shares_table(rows: Sequence[Row]) -> str:
 
 def plot(rows: Sequence[Row]) -> str:
     """The costliest steps of one stage by share, with the line that doubles where the share doubles; an SVG."""
+    from matplotlib.ticker import LogLocator
+
     shares = sorted({row.share for row in rows})
     whole = {row.share: row for row in rows if row.step == WHOLE}
     steps = {row.step: row.processor or 0.0 for row in rows if row.share == shares[-1] and row.step != WHOLE}
@@ -184,6 +186,9 @@ def plot(rows: Sequence[Row]) -> str:
             axis.set(title=title, xscale="log", yscale="log", xlabel="share of the full size")
             axis.set_xticks(shares, [f"{share:.0%}" for share in shares])
             axis.minorticks_off()
+            # The texts of an SVG are no formulas, as which powers of ten would be written.
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
             axis.grid(axis="y")
         line = np.array([shares[0], shares[-1]])
         start = whole[shares[0]].processor or 0.0

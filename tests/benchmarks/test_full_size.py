@@ -191,6 +191,7 @@ def test_goals_are_those_of_a_day_at_the_full_size() -> None:
 def test_the_plot_shows_the_line() -> None:
     drawn = figures.plot(ROWS)
     assert drawn.startswith("<svg")
+    assert "$" not in drawn, "a formula that no browser shows"
     for text in ("linear", "als_model", "10%", "processor seconds"):
         assert text in drawn
 
