@@ -166,6 +166,12 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--share", type=float, default=1.0)
     parser.add_argument("--stage", default=DAYS[0], help="a stage of benchmarks.full_size that is a job")
+    parser.add_argument(
+        "--to-bounds",
+        action="store_true",
+        help="hybrid and transformer were trained until they had passed as many examples as they do at most, as the "
+        "progress bars in the log of the day say",
+    )
     return parser.parse_args(given)
 
 
@@ -181,7 +187,7 @@ def main(given: Sequence[str] | None = None) -> None:
     if options.stage in DAYS:
         day = history_ends() + timedelta(days=DAYS.index(options.stage))
         home = home_in(options.folder / f"share-{options.share:g}")
-        night = Night.of(home, options.share, day, whole.epochs)
+        night = Night.of(home, options.share, day, whole.epochs, to_bounds=options.to_bounds)
     machine = Machine.measured(machine_limits.arguments([]))
     found = limits(rows, night, machine)
     if not found:

@@ -28,6 +28,7 @@ from atelier.recommenders.factorisation.hybrid_config import OF_MANY as POSITIVE
 from atelier.recommenders.factorisation.hybrid_config import HybridConfig
 from atelier.recommenders.sequential.config import OF_MANY as INTERACTIONS
 from atelier.recommenders.sequential.transformer_config import TransformerConfig
+from atelier.recommenders.training_data.amount import OfMany
 from benchmarks.full_size_retailer import LABELLED, NEW_PHOTOGRAPHS, TYPES, VALUES, Size, history_ends
 from resources.model_store import ModelStore
 from resources.retailer import Home
@@ -61,6 +62,7 @@ class Night:
         attribute_examples: articles that the training of the attribute model passed, all its epochs together.
         photographs: that are new.
         epochs: that hybrid and transformer were trained for; None: nobody kept it.
+        to_bounds: whether both were trained until as many examples were passed as they pass at most.
     """
 
     articles: int
@@ -75,9 +77,10 @@ class Night:
     attribute_examples: int
     photographs: int
     epochs: int | None
+    to_bounds: bool = False
 
     @classmethod
-    def of(cls, home: Home, share: float, day: date, epochs: int | None = None) -> Self:
+    def of(cls, home: Home, share: float, day: date, epochs: int | None = None, *, to_bounds: bool = False) -> Self:
         """The sizes of a day that was run, as its models have them.
 
         Args:
@@ -85,6 +88,7 @@ class Night:
             share: of it.
             day: of the night: the last of the history, or the day after, on which new photographs arrive.
             epochs: of the networks of recommenders; all that were allowed count as trained.
+            to_bounds: whether they were trained up to their own bounds.
 
         Raises:
             PartitionMissing: a model of the day was never trained.
@@ -115,7 +119,14 @@ class Night:
             attribute_examples=max(each["step"] for each in told["history"]) * told["config"]["batch_size"],
             photographs=round(Size.of_share(share).articles * NEW_PHOTOGRAPHS) if day > history_ends() else 0,
             epochs=epochs,
+            to_bounds=to_bounds,
         )
+
+    def passed(self, examples: int, amount: OfMany) -> int | None:
+        """How many examples a training passed, of so many that there are; None: nobody kept it."""
+        if self.to_bounds:
+            return amount.most
+        return None if self.epochs is None else self.epochs * min(amount.epoch, examples)
 
     @property
     def judged(self) -> float:
@@ -206,11 +217,12 @@ def transformer_fit(night: Night, config: TransformerConfig | None = None) -> fl
     The last interaction of each window is no input, and windows are as long as histories are on average: those of the
     customers who were there last, on whom it trains, are longer. None where nobody kept how many epochs there were.
     """
-    if night.epochs is None:
+    passed = night.passed(night.pairs, INTERACTIONS)
+    if passed is None:
         return None
     config, f = config or TransformerConfig(), night.factors
-    inputs = min(INTERACTIONS.epoch, night.pairs) * (1 - night.fitted / night.positions)
-    return TRAINED * night.epochs * inputs * (config.blocks * _block(f, config) + config.negatives * 2 * f)
+    inputs = passed * (1 - night.fitted / night.positions)
+    return TRAINED * inputs * (config.blocks * _block(f, config) + config.negatives * 2 * f)
 
 
 def hybrid_fit(night: Night, config: HybridConfig | None = None) -> float | None:
@@ -218,10 +230,9 @@ def hybrid_fit(night: Night, config: HybridConfig | None = None) -> float | None
 
     None where nobody kept how many epochs there were.
     """
-    if night.epochs is None:
-        return None
+    passed = night.passed(night.pairs, POSITIVES)
     each = (config or HybridConfig()).negatives * night.factors
-    return TRAINED * night.epochs * min(POSITIVES.epoch, night.pairs) * each
+    return None if passed is None else TRAINED * passed * each
 
 
 def attribute_network(config: AttributeConfig) -> int:

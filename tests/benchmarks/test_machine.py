@@ -40,7 +40,7 @@ def test_a_peer_that_no_lock_pins_is_an_error(monkeypatch: pytest.MonkeyPatch) -
             "measured on Another with neither AVX512-BF16 nor AMX-BF16, 2 cores",
         ),
         ({"cores": 4}, "measured on One with neither AVX512-BF16 nor AMX-BF16, 4 cores"),
-        ({"python": "3.12.0", "peers": {"polars": "2.0"}}, "Python was 3.12.0, polars was 2.0"),
+        ({"python": "3.12.0", "peers": {"polars": "2.0"}}, "Python was 3.12.0, polars of the peers was 2.0"),
         ({"libraries": {"torch": "2", "duckdb": "1"}}, "duckdb was 1"),
         ({"libraries": {}}, "torch was absent"),
     ],

@@ -80,6 +80,9 @@ def test_trainings_go_forward_and_backward_for_the_epochs_that_are_known() -> No
     unknown = replace(NIGHT, epochs=None)
     assert stage_work.transformer_fit(unknown) is None
     assert stage_work.hybrid_fit(unknown) is None
+    bounded = replace(unknown, to_bounds=True)
+    assert stage_work.transformer_fit(bounded, blocks) == 3 * 4_000_000 * (50 / 100) * (32 + 5 * 4)
+    assert stage_work.hybrid_fit(bounded, HybridConfig(negatives=5)) == 3 * 3_000_000 * 5 * 2
 
 
 def test_the_network_of_attributes_is_the_sum_of_its_layers() -> None:

@@ -35,7 +35,7 @@ def test_the_same_vector_in_another_block_ranks_before_the_choice(
     monkeypatch.setattr(module, "ARTICLES", 64)
     random = torch.Generator().manual_seed(0)
     vectors = torch.randn(150, 200, generator=random)
-    vectors[[20, 70, 149]] = vectors[3]
+    vectors[[20, 70, 149]] = vectors[3].clone()
     reading = torch.randn(customers, 200, generator=random)
     _, ranks = choice_ranks(reading, vectors, torch.full((customers,), 3))
     others = (reading @ vectors[[n for n in range(150) if n not in (3, 20, 70, 149)]].T).gt(reading @ vectors[3:4].T)
