@@ -195,7 +195,7 @@ def main(given: Sequence[str] | None = None) -> None:
     print(f"- One thread, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}: a processor second is {machine}.")
     if night:
         sizes = ((name.replace("_", " "), size) for name, size in asdict(night).items())
-        print(f"- Sizes: {', '.join(f'{name} {size:,}' for name, size in sizes if size is not None)}.")
+        print(f"- Sizes: {', '.join(f'{name} {size:,}' for name, size in sizes if type(size) is int)}.")
     print(
         f"- The start of a process: {found[0].bounds[START]:.1f} s. The whole run: {whole.processor or 0.0:,.1f} s.\n"
     )
