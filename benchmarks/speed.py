@@ -53,18 +53,18 @@ BENCHMARKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """The module of each benchmark, and its options."""
 SECONDS: Mapping[str, float] = {
-    "als": 166,
-    "als_full": 107,
-    "hybrid": 118,
-    "metrics": 99,
-    "search": 254,
-    "features": 56,
-    "images": 139,
-    "pca": 39,
-    "attributes": 14,
-    "warp": 86,
+    "als": 76,
+    "als_full": 31,
+    "hybrid": 29,
+    "metrics": 43,
+    "search": 33,
+    "features": 22,
+    "images": 28,
+    "pca": 18,
+    "attributes": 19,
+    "warp": 22,
 }
-"""How long each took on the machine of docs/speed.md, beside other work: for who has measured none yet."""
+"""How long each took on the idle machine of docs/speed.md: for who has measured none yet."""
 THREADED = ("als", "als_full", "hybrid", "search", "features", "images", "attributes", "warp")
 """The benchmarks with an option for the number of threads; metrics and PCA use one on either side."""
 SMALL: Mapping[str, tuple[str, ...]] = {
