@@ -4,8 +4,10 @@ What belongs here: choosing a device, and what PyTorch does or answers different
 not: the number of threads (:mod:`resources.compute`), any computation.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -14,6 +16,9 @@ from torch import Tensor
 from atelier.errors import AtelierError
 
 Precision = Literal["auto", "float32", "bfloat16"]
+
+PROBED = 512
+"""Rows and columns of the matrices that are multiplied to see which precision is faster: a millisecond in float32."""
 
 
 def choose_device(device: str | torch.device) -> torch.device:
@@ -40,11 +45,36 @@ def copied(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for products in bfloat16; without them they are slower than in float32."""
+    """Whether products in bfloat16 are faster on the device than in float32, because it has instructions for them.
+
+    A processor is asked for its instructions, and then tried: a virtual machine may name instructions that it emulates,
+    and ``ONEDNN_MAX_CPU_ISA`` keeps the library for products from using them.
+    """
     if device.type == "cuda":  # PyTorch's own answer is also yes where it would emulate them
         return torch.cuda.get_device_capability(device) >= (8, 0)
     features = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
+    return bool(features.get("avx512_bf16") or features.get("amx_bf16")) and _bfloat16_is_faster()
+
+
+@cache
+def _bfloat16_is_faster() -> bool:
+    """Whether the processor multiplies matrices of bfloat16 in less time than those of float32.
+
+    With instructions for it they take a seventh of the time (AMX), without them five times as much or more, so that the
+    answer is the same on each start, however busy the machine is.
+    """
+    return _product_seconds(torch.bfloat16) < _product_seconds(torch.float32)
+
+
+def _product_seconds(dtype: torch.dtype) -> float:
+    """The least processor seconds of three products, after one that lets the library choose its code."""
+    matrix = torch.ones(PROBED, PROBED, dtype=dtype)
+    seconds = []
+    for _ in range(4):
+        before = time.thread_time()
+        torch.mm(matrix, matrix)
+        seconds.append(time.thread_time() - before)
+    return min(seconds[1:])
 
 
 @contextmanager

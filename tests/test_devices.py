@@ -1,9 +1,14 @@
 """Which device is chosen and what it can do, whatever this machine has; its random numbers and its precision."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 
+from atelier import devices
 from atelier.devices import autocast, choose_device, copied, has_bfloat16, own_random_state, repeatable
 from atelier.errors import AtelierError
 from tests.devices import DEVICES
@@ -69,20 +74,32 @@ def test_products_take_the_precision_asked_for(name: str, precision: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("features", "expected"),
+    ("features", "seconds", "expected"),
     [
-        ({"avx512_bf16": True, "amx_bf16": False}, True),
-        ({"amx_bf16": True}, True),
-        ({"avx2": True}, False),
-        ({}, False),
+        ({"avx512_bf16": True, "amx_bf16": False}, 0.5, True),
+        ({"amx_bf16": True}, 0.5, True),
+        ({"amx_bf16": True}, 5.0, False),
+        ({"avx2": True}, 0.5, False),
+        ({}, 0.5, False),
     ],
 )
-def test_a_processor_is_asked_for_its_instructions(
-    features: dict[str, bool], expected: bool, monkeypatch: pytest.MonkeyPatch
+def test_a_processor_is_asked_for_its_instructions_and_tried(
+    features: dict[str, bool], seconds: float, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """``seconds`` are those of products in bfloat16, where float32 takes one."""
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
+    monkeypatch.setattr(devices, "_product_seconds", lambda dtype: seconds if dtype == torch.bfloat16 else 1.0)
+    monkeypatch.setattr(devices, "_bfloat16_is_faster", devices._bfloat16_is_faster.__wrapped__)
     assert has_bfloat16(torch.device("cpu")) == expected
     assert not has_bfloat16(torch.device("meta"))
+
+
+def test_a_processor_whose_instructions_are_not_used_does_not_have_it() -> None:
+    """The library for products is told to do without them, as where a processor names and emulates them."""
+    code = "import torch; from atelier.devices import has_bfloat16; print(has_bfloat16(torch.device('cpu')))"
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize(("capability", "expected"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])

@@ -182,7 +182,7 @@ def test_the_encoder_id_is_the_same_everywhere() -> None:
 
 @pytest.mark.parametrize(("native", "expected"), [(True, "bf16"), (False, "float32")])
 def test_auto_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch, native: bool, expected: str) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": native, "avx512_bf16": False})
+    monkeypatch.setattr(embedding, "has_bfloat16", lambda device: native)
     assert Encoder.build("squeezenet1_1", None, device="cpu").precision == expected
     assert Encoder.build("small", None, device="cpu").precision == "float32"
 
