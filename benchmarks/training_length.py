@@ -4,13 +4,16 @@
         --bounded '{"newest_positives": 60000, "epoch_positives": 20000, "max_positives": 400000}'
     python -m benchmarks.training_length --hm-sequences FOLDER --articles FILE.csv --customers 40000 --model transformer
         --bounded '{"epoch_interactions": 50000, "max_interactions": 1000000}' [--settings JSON] [--seed 0]
+        [--validation]
 
-Both fits have the same ``--settings``; ``--bounded`` are further ones of the second. The week is trained on 16 to 20
-September 2020 and judged by 21 and 22; of sequences the last purchase of 10,000 customers is held out. Lists of 12 may
-hold what the customer has. Printed are the processor seconds of each fit, how many looks it took, its hit rate and
-recall with standard errors over customers, and the paired difference with its own.
+All fits have the same ``--settings``; ``--bounded`` are further ones of each fit after the first. The week is trained
+on 16 to 20 September 2020 and judged by 21 and 22; of sequences the last purchase of 10,000 customers is held out.
+``--validation`` stays inside the training part, for choosing settings: the week's 16 to 19 judged by the 20th, and of
+sequences the last training purchase of others. Lists of 12 may hold what the customer has. Printed are the processor
+seconds of each fit, how many looks it took, its hit rate and recall with standard errors over customers, and the paired
+differences with their own.
 
-What belongs here: the two fits and what is printed. What does not: reading the data
+What belongs here: the fits and what is printed. What does not: reading the data
 (:mod:`benchmarks.hm_recommenders`), the rule by which training is bounded
 (:mod:`atelier.recommenders.training_data.amount`).
 """
@@ -101,7 +104,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--customers", type=int)
     parser.add_argument("--model", choices=["hybrid", "transformer", "sequencer"], required=True)
     parser.add_argument("--settings", type=json.loads, default={})
-    parser.add_argument("--bounded", type=json.loads, required=True)
+    parser.add_argument("--bounded", type=json.loads, nargs="+", required=True)
+    parser.add_argument("--validation", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(given)
     if options.hm_sequences and not options.articles:
@@ -113,13 +117,14 @@ def data(options: argparse.Namespace) -> tuple[Split, Catalogue]:
     """The split and the articles of the options."""
     if options.hm_week:
         sold = catalogue(pd.read_parquet(options.hm_week / "articles.parquet"))
-        return week_split(read_week(options.hm_week), "two_days"), sold
+        return week_split(read_week(options.hm_week), "two_days", validation=options.validation), sold
     sequences = read_sequences(options.hm_sequences, options.customers)
-    return sequences_split(sequences, "reference"), catalogue(pd.read_csv(options.articles, dtype="str"))
+    split = sequences_split(sequences, "reference", validation=options.validation)
+    return split, catalogue(pd.read_csv(options.articles, dtype="str"))
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Fit twice, print."""
+    """Fit once without bounds and once with each, print."""
     options = arguments(given)
     from resources.compute import Compute
 
@@ -127,10 +132,9 @@ def main(given: Sequence[str] | None = None) -> None:
     split, sold = data(options)
     print(f"{len(split.train):,} interactions, {len(split.train.article_ids):,} articles", flush=True)
     common = options.settings | {"seed": options.seed}
-    fits = {
-        "full": fitted(options.model, common, split, sold),
-        "bounded": fitted(options.model, common | options.bounded, split, sold),
-    }
+    fits = {"full": fitted(options.model, common, split, sold)}
+    for place, bounds in enumerate(options.bounded, start=1):
+        fits[f"bounded {place}"] = fitted(options.model, common | bounds, split, sold)
     print(table(fits), flush=True)
 
 

@@ -14,6 +14,10 @@ from atelier.recommenders.training_data.amount import MANY, Amount, OfMany
 
 OF_MANY = OfMany(epoch=500_000, most=4_000_000)
 """What is passed of many interactions where the config does not say."""
+CONSTANT_EPOCHS, CYCLE_EPOCHS, SMALL_CYCLE_EPOCHS = 40, 8, 20
+"""Passes at most: with constant steps, until lists get no better; in a cycle, which is to reach its end; and in one
+over up to ``SMALL`` interactions, whose passes have few steps."""
+SMALL = 50_000
 
 
 class SequenceConfig(ContentConfig):
@@ -99,9 +103,13 @@ class SequenceConfig(ContentConfig):
         description="How many interactions training passes at most, in whole epochs; empty: as max_epochs says where "
         f"there are up to {MANY:,} or epoch_interactions is given, otherwise {OF_MANY.most:,}.",
     )
-    max_epochs: PositiveInt = Field(default=40, description="Passes over the histories at most.")
+    max_epochs: PositiveInt | None = Field(
+        default=None,
+        description=f"Passes over the histories at most; empty: {CONSTANT_EPOCHS}, and where schedule is one_cycle "
+        f"{CYCLE_EPOCHS}, or {SMALL_CYCLE_EPOCHS} of up to {SMALL:,} interactions.",
+    )
     patience: PositiveInt = Field(
-        default=3, description="Epochs without better lists of the held-out interactions before training stops."
+        default=5, description="Epochs without better lists of the held-out interactions before training stops."
     )
     held_out: Literal["visit", "interaction"] = Field(
         default="visit",
@@ -117,12 +125,12 @@ class SequenceConfig(ContentConfig):
     )
     validation_customers: PositiveInt = Field(default=10_000, description="Of how many customers it is, at most.")
     schedule: Literal["constant", "one_cycle"] = Field(
-        default="constant",
+        default="one_cycle",
         description="What happens to all steps in training: one_cycle lets them rise to what is said here within the "
-        "first 30% of max_epochs and then fall to nearly nothing.",
+        "first 30% of training and then fall to nearly nothing.",
     )
     learning_rate: Annotated[PositiveFloat, Search(3e-4, 1e-2, log=True)] = Field(
-        default=1e-3, description="AdamW's step for the networks."
+        default=3e-3, description="AdamW's step for the networks, its highest where schedule is one_cycle."
     )
     weight_decay: Annotated[float, Search(1e-4, 0.3, log=True)] = Field(
         default=0.01, ge=0, description="AdamW's decay of the networks' weights."
@@ -144,8 +152,14 @@ class SequenceConfig(ContentConfig):
             epoch=self.epoch_interactions,
             most=self.max_interactions,
             of_many=OF_MANY,
-            max_epochs=self.max_epochs,
+            max_epochs=self.max_epochs or self._epochs_of(interactions),
         )
+
+    def _epochs_of(self, interactions: int) -> int:
+        """As many epochs as suit the schedule; of few interactions more, since an epoch of them has few steps."""
+        if self.schedule == "constant":
+            return CONSTANT_EPOCHS
+        return CYCLE_EPOCHS if interactions > SMALL else SMALL_CYCLE_EPOCHS
 
     @property
     def reads_content(self) -> bool:

@@ -37,6 +37,7 @@ SMALL: dict[str, dict[str, Any]] = {
 LEARNS = {
     "mode": "collaborative",
     "history": 8,
+    "schedule": "constant",
     "max_epochs": 30,
     "patience": 30,
     "dropout": 0.1,

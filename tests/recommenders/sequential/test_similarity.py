@@ -14,7 +14,7 @@ from atelier.recommenders.sequential.network import WEIGHT_STEPS, RecentSimilari
 from atelier.search.ragged import Scores
 
 FITTED: dict[str, Any] = {"mode": "collaborative", "factors": 8, "negatives": 20, "max_epochs": 12, "patience": 12}
-FITTED |= {"batch_interactions": 256, "learning_rate": 0.005, "embedding_learning_rate": 0.1}
+FITTED |= {"schedule": "constant", "batch_interactions": 256, "learning_rate": 0.005, "embedding_learning_rate": 0.1}
 
 
 def loyal(customers: int, seed: int) -> pd.DataFrame:
