@@ -128,7 +128,7 @@ def fitted(
         step: whose stores and machines are used.
         model: which one.
         day: up to which everything is read.
-        recipe: of the model, under which a training by a cluster is kept until its end; None: it is not kept.
+        recipe: of the model, under which its training is kept until its end; None: it is not kept.
 
     Returns:
         The model, the interactions that it was fitted on, and the customers of the day.

@@ -261,7 +261,7 @@ class Step:
         return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 
     def training_state(self, recipe: str) -> Path:
-        """The file in which several processes keep a training by a recipe, so that others can go on with it."""
+        """The file in which a training by a recipe is kept until its end, so that another process can go on with it."""
         return self.home.storage.resumable(f"training-{recipe}.safetensors")
 
     def reused(self, name: str, recipe: str) -> "Bundle | None":

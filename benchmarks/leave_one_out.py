@@ -35,6 +35,7 @@ SEQUENCE_MODELS = ("transformer", "sequencer")
 #: What the protocol says of validation, and what is not there: content, kinds and times.
 PROTOCOL: dict[str, object] = {"mode": "collaborative", "reads_kinds": False, "reads_gaps": False}
 PROTOCOL |= {"validation_share": 1.0, "validation_customers": 10**9, "held_out": "interaction"}
+PROTOCOL |= {"counts_held_out": False}
 
 
 def read(file: Path) -> Interactions:

@@ -40,7 +40,7 @@ OPTIONS: tuple[str, ...] = ("--articles=800", "--days=45", "--threads=1")
 #: What the demo trains less than the defaults would, by job and stage.
 TRAINING: dict[str, dict[str, dict[str, Any]]] = {
     BACKBONE: {"fine_tune_backbone": {"epochs": 4, "views": 1}},
-    "daily_retrain": {"hybrid_model": {"max_epochs": 20}, "transformer_model": {"max_epochs": 20}},
+    "daily_retrain": {"hybrid_model": {"max_epochs": 20}},
 }
 
 

@@ -40,7 +40,7 @@ def fitted_and_evaluated(
         test_share: as it takes it.
         seed: likewise.
         device: likewise.
-        state: the file in which training on a cluster is kept, in a folder that all machines see.
+        state: the file in which training is kept until its end, on a cluster in a folder that all machines see.
 
     Raises:
         ClusterError: as :func:`~resources.cluster_training.fit_on_cluster`.
@@ -48,11 +48,12 @@ def fitted_and_evaluated(
     from atelier.attributes import fit_and_evaluate
 
     fit = partial(fit_and_evaluate, articles, labels, config, test_share=test_share, seed=seed, device=device)
+    kept = AttributeFit(fit, state)
     if compute.training_workers == 1:
-        return fit()
+        return kept(None)
     from resources.cluster_training import fit_on_cluster
 
-    return fit_on_cluster(compute, AttributeFit(fit, state))
+    return fit_on_cluster(compute, kept)
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,10 @@ class AttributeFit:
     fit: "partial[tuple[AttributeModel, pd.DataFrame]]"
     state: Path
 
-    def __call__(self, replicas: "Replicas") -> "tuple[AttributeModel, pd.DataFrame]":
-        """Fit it, together with the other replicas."""
+    def __call__(self, replicas: "Replicas | None") -> "tuple[AttributeModel, pd.DataFrame]":
+        """Fit it, together with the other replicas; None: by itself."""
         from atelier.nn.replicas import ALONE
 
-        model, figures = self.fit(training_state=self.state, replicas=replicas)
+        model, figures = self.fit(training_state=self.state, replicas=replicas or ALONE)
         model.replicas, model.training_state = ALONE, None
         return model, figures

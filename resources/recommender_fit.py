@@ -41,8 +41,8 @@ class RecommenderFit:
 
         return recommenders.build(self.name, self.device, **self.config)
 
-    def __call__(self, replicas: "Replicas") -> "Recommender[Any]":
-        """Fit it, together with the other replicas."""
+    def __call__(self, replicas: "Replicas | None") -> "Recommender[Any]":
+        """Fit it, together with the other replicas; None: by itself."""
         model = self.model()
         model.replicas, model.training_state = replicas, self.state
         model.fit(*self.data)
@@ -61,9 +61,8 @@ def fitted(fit: RecommenderFit, compute: Compute) -> "Recommender[Any]":
     Raises:
         ClusterError: as :func:`~resources.cluster_training.fit_on_cluster`.
     """
-    model = fit.model()
-    if replicas_of(model, compute) == 1:
-        return model.fit(*fit.data)
+    if replicas_of(fit.model(), compute) == 1:
+        return fit(None)
     from resources.cluster_training import fit_on_cluster
 
     return fit_on_cluster(compute, fit)

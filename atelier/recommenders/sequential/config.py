@@ -105,8 +105,8 @@ class SequenceConfig(ContentConfig):
     )
     max_epochs: PositiveInt | None = Field(
         default=None,
-        description=f"Passes over the histories at most; empty: {CONSTANT_EPOCHS}, and where schedule is one_cycle "
-        f"{CYCLE_EPOCHS}, or {SMALL_CYCLE_EPOCHS} of up to {SMALL:,} interactions.",
+        description=f"Epochs at most; empty: {CONSTANT_EPOCHS}, and where schedule is one_cycle as many as pass all "
+        f"interactions {CYCLE_EPOCHS} times, or {SMALL_CYCLE_EPOCHS} times where there are up to {SMALL:,}.",
     )
     patience: PositiveInt = Field(
         default=5, description="Epochs without better lists of the held-out interactions before training stops."
@@ -124,6 +124,11 @@ class SequenceConfig(ContentConfig):
         description="Share of the customers of whom an interaction is held out to decide when training stops.",
     )
     validation_customers: PositiveInt = Field(default=10_000, description="Of how many customers it is, at most.")
+    counts_held_out: bool = Field(
+        default=True,
+        description="Whether counts of neighbours, once what they add is decided, count the held-out interactions too, "
+        "as histories do; where the held-out ones may be read but not learned from, they must not.",
+    )
     schedule: Literal["constant", "one_cycle"] = Field(
         default="one_cycle",
         description="What happens to all steps in training: one_cycle lets them rise to what is said here within the "
@@ -152,14 +157,15 @@ class SequenceConfig(ContentConfig):
             epoch=self.epoch_interactions,
             most=self.max_interactions,
             of_many=OF_MANY,
-            max_epochs=self.max_epochs or self._epochs_of(interactions),
+            max_epochs=self.max_epochs or self._most_epochs(interactions),
         )
 
-    def _epochs_of(self, interactions: int) -> int:
-        """As many epochs as suit the schedule; of few interactions more, since an epoch of them has few steps."""
+    def _most_epochs(self, interactions: int) -> int:
+        """As many epochs as suit the schedule; a cycle's are counted in passes, however often an epoch looks."""
         if self.schedule == "constant":
             return CONSTANT_EPOCHS
-        return CYCLE_EPOCHS if interactions > SMALL else SMALL_CYCLE_EPOCHS
+        passes = CYCLE_EPOCHS if interactions > SMALL else SMALL_CYCLE_EPOCHS
+        return -(-passes * interactions // min(interactions, self.epoch_interactions or interactions))
 
     @property
     def reads_content(self) -> bool:

@@ -151,7 +151,7 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         return self._profile(train) | {"customer": vectors}
 
     def _co_occurrence(self, histories: Histories, examples: Examples, own: Scores | None) -> dict[str, Array]:
-        """What counts add to the score: weights fitted on what was held out, and counts of everything."""
+        """What counts add to the score: weights fitted on what was held out, and counts of everything (see config)."""
         n, neighbours = len(self.article_ids), self.config.neighbours
         before, articles, whose = examples.choices(MOST_CHOICES, self.config.history)
         if not len(articles):
@@ -163,7 +163,8 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         weights = fitted(near(counts, neighbours), Choices(before, articles, customers), search)
         if weights is None:
             return {}
-        counts = following_now(counts, examples.histories, histories)
+        if self.config.counts_held_out:
+            counts = following_now(counts, examples.histories, histories)
         return CoOccurrence(near(counts, neighbours), weights).arrays()
 
     def _article_weights(self, name: str, network: ArticleNetwork) -> dict[str, Array]:

@@ -244,19 +244,20 @@ class Trainer:
         is_target = rows.there[:, 1:]
         given = inputs_of(before, read, vectors.inputs.places(before.articles), vectors.customers())
         states = self.network.encoder(given)  # [b, length, output's factors]
-        customers = states[self._there(is_target)]  # [t, output's factors]
+        places = np.flatnonzero(is_target)  # found here: a mask on a GPU would make each step wait for it
+        customers = states.flatten(0, 1).index_select(0, self._there(places))  # [t, output's factors]
         articles = self.network.encoder.ranked(read if vectors.outputs is vectors.inputs else vectors.outputs.vectors())
         targets = rows.articles[:, 1:][is_target]
-        places = self._there(vectors.outputs.places(targets))
+        positives = self._there(vectors.outputs.places(targets))
         if self._config.loss == "in_batch":
-            scores = customers @ functional.embedding(places, articles).T
+            scores = customers @ functional.embedding(positives, articles).T
             return in_batch(scores.float(), self._there(targets), self._there(self._often[targets])).mean()
         others = self._pool.articles[negatives]
         held_against = functional.embedding(self._there(vectors.outputs.places(others)), articles)
         scores = (customers @ held_against.T).float()  # [t, n]
         if self._config.loss == "full_softmax":
             return full_softmax(scores, self._there(np.searchsorted(others, targets))).mean()
-        positive = (customers * functional.embedding(places, articles)).sum(1).float()
+        positive = (customers * functional.embedding(positives, articles)).sum(1).float()
         counts = self._there(targets[:, None] != others[None, :])
         return self._sampled()(positive, scores, counts, self._there(self._negatives.importance[negatives])).mean()
 

@@ -233,6 +233,22 @@ def test_without_held_out_interactions_nothing_is_added(train: pd.DataFrame) -> 
     assert not any(name.startswith("near.") for name in model.weights)
 
 
+def test_counts_of_the_held_out_interactions_can_be_left_out(train: pd.DataFrame) -> None:
+    """Everybody's last interaction is held out, and its article is one that nobody has elsewhere."""
+    last = train.groupby("customer_id").tail(1)
+    odd = train.assign(
+        article_id=train["article_id"].where(~train.index.isin(last.index), "last " + train["article_id"])
+    )
+    settings = CONFIG | {"validation_share": 1.0, "held_out": "interaction", "max_epochs": 1}
+    for counted in (True, False):
+        model = build("transformer", **settings, counts_held_out=counted).fit(odd)
+        lasts = np.array([name.startswith("last ") for name in model.article_ids.values.to_pylist()])
+        part = CoOccurrence.of_arrays(model.weights, len(model.article_ids))
+        assert part is not None
+        assert bool(part.cosines[lasts].nnz) == counted
+        assert bool(part.cosines[:, lasts].nnz) == counted
+
+
 def test_counts_that_make_no_list_better_are_left_out() -> None:
     """The network knows every choice; the counts name others."""
     histories_before = histories([[row % 6] for row in range(300)])

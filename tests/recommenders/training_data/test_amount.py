@@ -47,6 +47,24 @@ def test_the_published_training_of_sequencers_has_no_bound() -> None:
     assert SequencerConfig.published().newest_interactions is None
 
 
+@pytest.mark.parametrize(
+    ("interactions", "change", "expected"),
+    [
+        (40_000, {}, Amount(40_000, 20)),
+        (200_000, {}, Amount(200_000, 8)),
+        (5_000_000, {}, Amount(500_000, 8)),
+        (200_000, {"epoch_interactions": 20_000}, Amount(20_000, 80)),  # as often past everything, in smaller parts
+        (200_000, {"epoch_interactions": 20_000, "max_interactions": 480_000}, Amount(20_000, 24)),
+        (200_000, {"max_epochs": 3}, Amount(200_000, 3)),
+        (200_000, {"schedule": "constant"}, Amount(200_000, 40)),
+    ],
+)
+def test_a_cycle_passes_everything_a_number_of_times(
+    interactions: int, change: dict[str, Any], expected: Amount
+) -> None:
+    assert SequenceConfig(**change).amount(interactions) == expected
+
+
 def days(rows: list[tuple[int, int]]) -> Interactions:
     """Interactions by customer and day."""
     frame = pd.DataFrame({"customer_id": [f"c{customer}" for customer, _ in rows]})
