@@ -28,6 +28,8 @@ SMALL: dict[str, dict[str, Any]] = {
         for mode in ("content", "hybrid")
     },
     "sequencer": {"factors": 8, "hidden": [8], "history": 6, "max_epochs": 3},
+    "sequencer rnn": {"cell": "rnn", "factors": 8, "hidden": [8], "history": 6, "max_epochs": 2},
+    "sequencer lstm": {"cell": "lstm", "factors": 8, "hidden": [8], "history": 6, "max_epochs": 2},
     "sequencer attention": {"cell": "attention", "factors": 8, "hidden": [8], "history": 6, "max_epochs": 2}
     | {"output": "untied", "drop_consecutive_repeats": True, "schedule": "one_cycle"},
     "sequencer transformer": {"cell": "transformer", "mode": "collaborative", "factors": 8, "history": 6}
