@@ -204,3 +204,13 @@ def test_in_batch_is_a_sampled_softmax_over_the_other_positives() -> None:
         total = sum(math.exp(float(scores[b, j])) / (4 * float(often[j])) for j in others)
         own = math.exp(float(scores[b, b]))
         assert float(found[b]) == pytest.approx(-math.log(own / (own + total)), rel=1e-5)
+
+
+def test_in_batch_has_the_gradient_of_its_formula() -> None:
+    random = np.random.default_rng(6)
+    scores = torch.tensor(random.normal(size=(4, 4)), requires_grad=True)
+    articles, often = torch.tensor([7, 9, 7, 3]), torch.tensor(random.random(4) + 0.1)
+    assert torch.autograd.gradcheck(lambda scores: in_batch(scores, articles, often), [scores])
+    in_batch(scores, articles, often).sum().backward()  # type: ignore[no-untyped-call]
+    assert scores.grad is not None
+    assert scores.grad[0, 2] == scores.grad[2, 0] == 0  # the same article is no negative of itself
