@@ -72,7 +72,10 @@ HELD_OUT_CUSTOMERS = 10_000
 FEWEST = 3
 FURTHER_K = (12, 14)
 #: The metrics of the printed tables, with their list lengths.
-SHOWN = (("precision", 10), ("recall", 10), ("hit_rate", 12), ("hit_rate", 14), ("ndcg", 14), ("coverage", 10))
+SHOWN = (
+    *(("precision", 10), ("recall", 10), ("hit_rate", 12), ("hit_rate", 14), ("ndcg", 14)),
+    *(("coverage", 10), ("overlap", 14), ("personalization", 14), ("novelty", 14)),
+)
 
 #: The columns of articles that become attributes of their vectors, one-hot; the others follow from them or are text.
 ATTRIBUTES = (
