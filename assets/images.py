@@ -236,7 +236,7 @@ def encode_new(step: Step, encoder: "Encoder", new: "pd.DataFrame") -> set[str]:
         The digests that could not be encoded.
     """
     failed: set[str] = set()
-    writer = step.cache.writer(encoder.encoder_id)
+    writer = step.cache.writer(encoder.encoder_id, new["digest"].tolist())
     for digests, encoded in _encoded(step, encoder, new):
         writer.append(digests[encoded.ok].tolist(), encoded.vectors)
         failed |= set(digests[~encoded.ok])

@@ -95,11 +95,11 @@ class EmbeddingCache:
         Raises:
             ValueError: shapes, types or dimension do not fit, a value is not finite, or a digest has two vectors.
         """
-        return self.writer(encoder_id).append(digests, vectors)
+        return self.writer(encoder_id, digests).append(digests, vectors)
 
-    def writer(self, encoder_id: str) -> "Writer":
-        """Appends block after block, and reads the digests of each file once for all of them."""
-        return Writer(self, self._storage, encoder_id)
+    def writer(self, encoder_id: str, digests: Iterable[str]) -> "Writer":
+        """Appends vectors of ``digests``, block after block, and reads each file's digests once for all of them."""
+        return Writer(self, self._storage, encoder_id, digests)
 
     def read(self, digests: Sequence[str], encoder_id: str) -> "Vectors":
         """The vectors of ``digests``: float32 ``[len(digests), dimension]``, aligned with them; repeats are allowed.
@@ -228,17 +228,25 @@ class Writer:
         cache: where they go.
         storage: the cache's.
         encoder_id: what computed the vectors.
+        digests: those that may be appended; of the others that the files have none is kept in memory.
     """
 
-    def __init__(self, cache: EmbeddingCache, storage: "Storage", encoder_id: str) -> None:
+    def __init__(self, cache: EmbeddingCache, storage: "Storage", encoder_id: str, digests: Iterable[str]) -> None:
         self._cache, self._storage, self._encoder_id = cache, storage, encoder_id
+        self._wanted = frozenset(digests)
         self._seen: set[str] = set()
         self._present: set[str] = set()
 
     def append(self, digests: Sequence[str], vectors: "Vectors") -> int:
-        """As :meth:`EmbeddingCache.append`."""
+        """As :meth:`EmbeddingCache.append`.
+
+        Raises:
+            ValueError: as there, or a digest is none of those that the writer is for.
+        """
         import numpy as np
 
+        if strange := set(digests) - self._wanted:
+            raise ValueError(f"encoder {self._encoder_id}: the writer is not for {', '.join(sorted(strange)[:NAMED])}")
         self._cache.check(self._encoder_id, digests, vectors)
         names, first, inverse = np.unique(np.asarray(digests, dtype=str), return_index=True, return_inverse=True)
         repeated = first[inverse] != np.arange(len(digests))
@@ -267,7 +275,7 @@ class Writer:
 
     def _note(self, name: str, digests: Iterable[str]) -> None:
         self._seen.add(name)
-        self._present.update(digests)
+        self._present |= self._wanted.intersection(digests)
 
 
 def _recorded(name: str) -> Recorded:

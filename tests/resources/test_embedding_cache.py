@@ -153,7 +153,7 @@ def test_a_writer_reads_each_file_once_however_many_blocks_it_appends(
             read.append(name)
             yield name, file
 
-    writer = local.writer(ENCODER)
+    writer = local.writer(ENCODER, [digest(n) for n in range(10)])
     monkeypatch.setattr(EmbeddingCache, "dimension", lambda cache, encoder_id: 4)
     monkeypatch.setattr(EmbeddingCache, "opened", noted)
     before = local.files(ENCODER)
@@ -161,8 +161,14 @@ def test_a_writer_reads_each_file_once_however_many_blocks_it_appends(
     assert sorted(read) == sorted(before), "neither a file twice nor one of its own"
 
 
+def test_a_writer_is_for_its_digests_only(cache: EmbeddingCache) -> None:
+    with pytest.raises(ValueError, match=f"the writer is not for {digest(2)}"):
+        cache.writer(ENCODER, [digest(1)]).append([digest(1), digest(2)], vectors([1, 2]))
+    assert cache.files(ENCODER) == []
+
+
 def test_a_writer_sees_what_others_add_meanwhile(cache: EmbeddingCache) -> None:
-    writer, other = cache.writer(ENCODER), cache.writer(ENCODER)
+    writer, other = (cache.writer(ENCODER, [digest(n) for n in (1, 2, 3)]) for _ in range(2))
     assert writer.append([digest(1)], vectors([1])) == 1
     assert other.append([digest(1), digest(2)], vectors([9, 2])) == 1
     assert writer.append([digest(2), digest(3)], vectors([9, 3])) == 1
@@ -170,7 +176,7 @@ def test_a_writer_sees_what_others_add_meanwhile(cache: EmbeddingCache) -> None:
 
 
 def test_a_writer_appends_again_what_was_removed_meanwhile(local: EmbeddingCache, tmp_path: Path) -> None:
-    writer = local.writer(ENCODER)
+    writer = local.writer(ENCODER, [digest(n) for n in range(10)])
     writer.append([digest(1)], vectors([1]))
     writer.append([digest(2)], vectors([2]))
     (tmp_path / local.files(ENCODER)[0]).unlink()
@@ -180,7 +186,7 @@ def test_a_writer_appends_again_what_was_removed_meanwhile(local: EmbeddingCache
 
 def test_writers_side_by_side_keep_one_vector_per_digest(cache: EmbeddingCache) -> None:
     def append(offset: int) -> int:
-        writer = cache.writer(ENCODER)
+        writer = cache.writer(ENCODER, [digest(n) for n in range(20)])
         blocks = [range(start, start + 5) for start in (offset, 5, 0, 10)]
         return sum(writer.append([digest(n) for n in block], vectors(block)) for block in blocks)
 
