@@ -148,6 +148,8 @@ def image_embeddings(step: Step, config: EncoderConfig) -> None:
 def norms_of(step: Step, digests: list[str], encoder_id: str, new: set[str]) -> "npt.NDArray[np.floating]":
     """The norms of the vectors of ``digests``; those that yesterday's table has are reused, so that few are computed.
 
+    Vectors are read some at a time: those of a first day may be more than memory holds.
+
     Args:
         step: the day, the store and the cache.
         digests: distinct; all of them are in the cache.
@@ -162,8 +164,8 @@ def norms_of(step: Step, digests: list[str], encoder_id: str, new: set[str]) -> 
     known = _norms_of_day(step, step.ds - timedelta(days=1), encoder_id)
     norms = known[~known.index.isin(new)].reindex(digests).to_numpy(copy=True)
     unknown = np.flatnonzero(np.isnan(norms))
-    vectors = step.cache.read([digests[i] for i in unknown], encoder_id)
-    norms[unknown] = np.linalg.norm(vectors, axis=1)
+    for places, vectors in step.cache.parts([digests[i] for i in unknown], encoder_id):
+        norms[unknown[places]] = np.linalg.norm(vectors, axis=1)
     return norms
 
 
@@ -213,10 +215,12 @@ def build_encoder(step: Step, config: EncoderConfig) -> "tuple[Encoder, Bundle |
         WeightsError: the weights cannot be loaded.
     """
     from atelier.images import Encoder, FineTuned
+    from atelier.images.loading import DECODE_THREADS
 
     named = step.home.settings.encoder
     device = str(step.compute.apply())
     how = config.model_dump(include={"precision", "batch_size", "decoding", "compiled"})
+    how["threads"] = max(DECODE_THREADS, step.compute.threads)  # one thread would let files wait for one another
     if named.promoted and config.backbone is None and config.weights is None:
         bundle = step.models.bundle("image_backbone", named.promoted)
         tuned = FineTuned.load(bundle.path)
@@ -232,8 +236,9 @@ def encode_new(step: Step, encoder: "Encoder", new: "pd.DataFrame") -> set[str]:
         The digests that could not be encoded.
     """
     failed: set[str] = set()
+    writer = step.cache.writer(encoder.encoder_id, new["digest"].tolist())
     for digests, encoded in _encoded(step, encoder, new):
-        step.cache.append(encoder.encoder_id, digests[encoded.ok].tolist(), encoded.vectors)
+        writer.append(digests[encoded.ok].tolist(), encoded.vectors)
         failed |= set(digests[~encoded.ok])
         for error in encoded.errors:
             step.log.warning(f"not encoded: {error}")

@@ -14,7 +14,7 @@ On object storage a file is copied to this machine when it is first read.
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from atelier.errors import AtelierError
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+
+    from resources.storage import Storage
 
     Vectors: TypeAlias = NDArray[np.float32]
 
@@ -93,22 +95,11 @@ class EmbeddingCache:
         Raises:
             ValueError: shapes, types or dimension do not fit, a value is not finite, or a digest has two vectors.
         """
-        import numpy as np
+        return self.writer(encoder_id, digests).append(digests, vectors)
 
-        self._check(encoder_id, digests, vectors)
-        names, first, inverse = np.unique(np.asarray(digests, dtype=str), return_index=True, return_inverse=True)
-        repeated = first[inverse] != np.arange(len(digests))
-        if not np.array_equal(vectors[repeated], vectors[first[inverse][repeated]]):
-            raise ValueError(f"encoder {encoder_id}: a digest comes twice with different vectors")
-        with self._storage.lock(f"embedding_cache-{encoder_id}"), self._storage.staging() as folder:
-            self._remove_damaged(encoder_id)
-            new = np.isin(names, self.missing(names.tolist(), encoder_id))
-            if new.any():
-                path = folder / "vectors.parquet"
-                _write(path, names[new], vectors[first[new]])
-                version = digest_of(path)
-                self._storage.put(path, f"{self._folder(encoder_id)}/{version}.parquet", version)
-        return int(new.sum())
+    def writer(self, encoder_id: str, digests: Iterable[str]) -> "Writer":
+        """Appends vectors of ``digests``, block after block, and reads each file's digests once for all of them."""
+        return Writer(self, self._storage, encoder_id, digests)
 
     def read(self, digests: Sequence[str], encoder_id: str) -> "Vectors":
         """The vectors of ``digests``: float32 ``[len(digests), dimension]``, aligned with them; repeats are allowed.
@@ -120,7 +111,6 @@ class EmbeddingCache:
         """
         import numpy as np
         import pyarrow as pa
-        import pyarrow.compute as pc
 
         if not len(digests):
             return np.zeros((0, self.dimension(encoder_id) or 0), np.float32)
@@ -129,18 +119,34 @@ class EmbeddingCache:
         # the position where each distinct digest first stands: filled from the files; repeats are copied afterwards
         first = np.unique(codes, return_index=True)[1]
         out = np.empty((len(digests), self.dimension(encoder_id) or 0), np.float32)
-        filled = np.zeros(len(first), bool)
-        for file in self._files(encoder_id):
-            _fill(out, filled, first, encoded.dictionary, file)
-        if not filled.all():
-            absent = pc.filter(encoded.dictionary, pa.array(~filled)).to_pylist()
+        for places, vectors in self.parts(encoded.dictionary.to_pylist(), encoder_id):
+            out[first[places]] = vectors
+        repeats = np.flatnonzero(first[codes] != np.arange(len(codes)))
+        out[repeats] = out[first[codes[repeats]]]
+        return out
+
+    def parts(self, digests: Sequence[str], encoder_id: str) -> "Iterator[tuple[NDArray[np.intp], Vectors]]":
+        """The vectors of ``digests`` as the files have them, at most a row group at a time, each file read once.
+
+        Args:
+            digests: distinct.
+            encoder_id: the encoder.
+
+        Yields:
+            Positions in ``digests``, each of which comes once, and their vectors, float32 ``[positions, dimension]``.
+
+        Raises:
+            MissingEmbeddingError: some were never computed; raised after the others were yielded.
+        """
+        left = {digest: place for place, digest in enumerate(digests)}
+        for file in self._files(encoder_id) if left else ():
+            yield from _found(left, file)
+        if left:
+            absent = list(left)
             raise MissingEmbeddingError(
                 f"{len(absent)} images have no vector of encoder {encoder_id}, the first: {', '.join(absent[:NAMED])}"
                 f"{self._told(encoder_id)}; encode them for the day whose images they are with: {ENCODE}"
             )
-        repeats = np.flatnonzero(first[codes] != np.arange(len(codes)))
-        out[repeats] = out[first[codes[repeats]]]
-        return out
 
     def encoders(self) -> list[str]:
         """The encoders that have vectors."""
@@ -148,7 +154,7 @@ class EmbeddingCache:
 
     def files(self, encoder_id: str) -> list[str]:
         """The encoder's files, sound or not, relative to the root."""
-        return self._storage.glob(f"{self._folder(encoder_id)}/*.parquet")
+        return self._storage.glob(f"{self.folder(encoder_id)}/*.parquet")
 
     def damaged(self, encoder_id: str) -> list[str]:
         """The encoder's files whose bytes are not those that were written, relative to the root."""
@@ -161,9 +167,9 @@ class EmbeddingCache:
             What was removed, relative to the root.
         """
         with self._storage.lock(f"embedding_cache-{encoder_id}"):
-            return self._remove_damaged(encoder_id)
+            return self.remove_damaged(encoder_id)
 
-    def _remove_damaged(self, encoder_id: str) -> list[str]:
+    def remove_damaged(self, encoder_id: str) -> list[str]:
         """As :meth:`mend`, for whoever holds the lock."""
         damaged = self.damaged(encoder_id)
         for name in damaged:
@@ -177,7 +183,8 @@ class EmbeddingCache:
         damaged = [self._storage.location(name) for name in self.damaged(encoder_id)]
         return f" (damaged: {', '.join(damaged[:NAMED])})" if damaged else ""
 
-    def _check(self, encoder_id: str, digests: Sequence[str], vectors: "Vectors") -> None:
+    def check(self, encoder_id: str, digests: Sequence[str], vectors: "Vectors") -> None:
+        """Raise ``ValueError`` for vectors that :meth:`append` does not take."""
         import numpy as np
 
         if vectors.ndim != 2 or len(vectors) != len(digests) or vectors.dtype != np.float32 or not vectors.shape[1]:
@@ -191,19 +198,84 @@ class EmbeddingCache:
         if known not in (None, vectors.shape[1]):
             raise ValueError(f"encoder {encoder_id} has vectors of {known} numbers, not {vectors.shape[1]}")
 
-    def _folder(self, encoder_id: str) -> str:
+    def folder(self, encoder_id: str) -> str:
+        """Where the encoder's files lie, relative to the root."""
         if not ENCODER_ID.fullmatch(encoder_id):
             raise ValueError(f"encoder id {encoder_id!r} may hold only letters, digits, '-', '_' and '.'")
         return f"{FOLDER}/{encoder_id}"
 
     def _files(self, encoder_id: str) -> Iterator[Any]:
         """The encoder's files that are sound, opened."""
+        return (file for _, file in self.opened(self.files(encoder_id)))
+
+    def opened(self, names: Iterable[str]) -> Iterator[tuple[str, Any]]:
+        """Those of the named files that are sound, opened, each with its name."""
         import pyarrow.parquet as pq
 
-        for name in self.files(encoder_id):
+        for name in names:
             if self._storage.fetch(name, _recorded(name)) is None:
                 with pq.ParquetFile(self._storage.local_path(name)) as file:
-                    yield file
+                    yield name, file
+
+
+class Writer:
+    """Appends blocks of one encoder's vectors, as :meth:`EmbeddingCache.append` does each.
+
+    What it has read of a file it does not read again: a file never changes, and to read all files for each of thousands
+    of blocks would take longer than the vectors. Files that others add meanwhile are read when they appear.
+
+    Args:
+        cache: where they go.
+        storage: the cache's.
+        encoder_id: what computed the vectors.
+        digests: those that may be appended; of the others that the files have none is kept in memory.
+    """
+
+    def __init__(self, cache: EmbeddingCache, storage: "Storage", encoder_id: str, digests: Iterable[str]) -> None:
+        self._cache, self._storage, self._encoder_id = cache, storage, encoder_id
+        self._wanted = frozenset(digests)
+        self._seen: set[str] = set()
+        self._present: set[str] = set()
+
+    def append(self, digests: Sequence[str], vectors: "Vectors") -> int:
+        """As :meth:`EmbeddingCache.append`.
+
+        Raises:
+            ValueError: as there, or a digest is none of those that the writer is for.
+        """
+        import numpy as np
+
+        if strange := set(digests) - self._wanted:
+            raise ValueError(f"encoder {self._encoder_id}: the writer is not for {', '.join(sorted(strange)[:NAMED])}")
+        self._cache.check(self._encoder_id, digests, vectors)
+        names, first, inverse = np.unique(np.asarray(digests, dtype=str), return_index=True, return_inverse=True)
+        repeated = first[inverse] != np.arange(len(digests))
+        if not np.array_equal(vectors[repeated], vectors[first[inverse][repeated]]):
+            raise ValueError(f"encoder {self._encoder_id}: a digest comes twice with different vectors")
+        with self._storage.lock(f"embedding_cache-{self._encoder_id}"), self._storage.staging() as folder:
+            self._cache.remove_damaged(self._encoder_id)
+            self._look()
+            new = np.array([name not in self._present for name in names.tolist()], bool)
+            if new.any():
+                path = folder / "vectors.parquet"
+                _write(path, names[new], vectors[first[new]])
+                version = digest_of(path)
+                target = f"{self._cache.folder(self._encoder_id)}/{version}.parquet"
+                self._storage.put(path, target, version)
+                self._note(target, names[new].tolist())
+        return int(new.sum())
+
+    def _look(self) -> None:
+        """Read the digests of files that have appeared; of all again where one is gone, which had been damaged."""
+        files = self._cache.files(self._encoder_id)
+        if not self._seen.issubset(files):
+            self._seen, self._present = set(), set()
+        for name, file in self._cache.opened(name for name in files if name not in self._seen):
+            self._note(name, file.read(columns=["digest"])["digest"].to_pylist())
+
+    def _note(self, name: str, digests: Iterable[str]) -> None:
+        self._seen.add(name)
+        self._present |= self._wanted.intersection(digests)
 
 
 def _recorded(name: str) -> Recorded:
@@ -221,19 +293,15 @@ def _write(path: "Path", digests: "NDArray[np.str_]", vectors: "Vectors") -> Non
     pq.write_table(table, path, row_group_size=ROW_GROUP, compression="zstd", use_dictionary=False)
 
 
-def _fill(out: "Vectors", filled: "NDArray[np.bool_]", first: "NDArray[np.intp]", wanted: Any, file: Any) -> None:
-    """Copy what ``file`` knows of the digests ``wanted`` to the rows ``first`` of ``out``, reading few row groups."""
+def _found(left: dict[str, int], file: Any) -> "Iterator[tuple[NDArray[np.intp], Vectors]]":
+    """What ``file`` has of the digests in ``left``, by their positions; takes them out of it, reads few row groups."""
     import numpy as np
-    import pyarrow.compute as pc
 
     for group in range(file.num_row_groups):
-        digests = file.read_row_group(group, columns=["digest"], use_threads=False)["digest"].combine_chunks()
-        codes = pc.fill_null(pc.index_in(digests, value_set=wanted), -1).to_numpy()
-        rows = np.flatnonzero(codes >= 0)
-        rows = rows[~filled[codes[rows]]]
-        if not len(rows):
+        digests = file.read_row_group(group, columns=["digest"], use_threads=False)["digest"].to_pylist()
+        rows = {left.pop(digest): row for row, digest in enumerate(digests) if digest in left}
+        if not rows:
             continue
         column = file.read_row_group(group, columns=["embedding"], use_threads=False)["embedding"].combine_chunks()
         vectors = column.flatten().to_numpy().reshape(len(column), -1)
-        out[first[codes[rows]]] = vectors[rows]
-        filled[codes[rows]] = True
+        yield np.array(list(rows), np.intp), vectors[list(rows.values())]

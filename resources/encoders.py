@@ -11,6 +11,7 @@ asks where a predicted value comes from wants to see it, whatever is promoted by
 
 import json
 from collections.abc import Iterable
+from itertools import product
 from typing import TYPE_CHECKING, Literal
 
 from atelier.errors import AtelierError, BundleError
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from resources.retailer import EncoderSettings, Home
 
 BACKBONE = "image_backbone"
-PRECISIONS: tuple[Literal["float32"], Literal["bf16"]] = ("float32", "bf16")
+PRECISIONS: tuple[Literal["float32", "bf16"], ...] = ("float32", "bf16")
+DECODINGS: tuple[Literal["host", "device"], ...] = ("host", "device")
 
 
 class EncoderGone(AtelierError):
@@ -54,6 +56,9 @@ def chosen_backbone(
 def encoder_of(home: "Home", models: "ModelStore", encoder_id: str, device: str = "cpu") -> "Encoder":
     """The encoder by which stored vectors were computed, so that a further photograph can be compared with them.
 
+    What a card decoded is decoded as there on a processor too, by torchvision; its decoder for cards and that for
+    processors may round differently.
+
     Args:
         home: its settings name the encoder of today.
         models: holds the backbones that were fine-tuned, and may have been promoted then.
@@ -61,29 +66,35 @@ def encoder_of(home: "Home", models: "ModelStore", encoder_id: str, device: str 
         device: where to compute.
 
     Raises:
-        EncoderGone: it was not fine-tuned here, and the settings name another one.
+        EncoderGone: it was not fine-tuned here, and the settings name another one; or its bundle makes another one now.
         BundleError: it was fine-tuned here, and its bundle or the record of it is gone or damaged.
         WeightsError: the weights that the settings name cannot be loaded.
     """
     from atelier.images import Encoder
 
-    backbone = _backbone(home, models, encoder_id)
-    for precision in PRECISIONS:
-        encoder = Encoder(backbone, device=device, precision=precision)
+    model_id = backbone_of(home.storage, [encoder_id])
+    backbone = _backbone(home, models, model_id)
+    for precision, decoding in product(PRECISIONS, DECODINGS):
+        encoder = Encoder(backbone, device=device, precision=precision, decoding=decoding)
         if encoder.encoder_id == encoder_id:
             return encoder
+    why = (
+        "no image_backbone is recorded for it, and the backbone, weights and preprocessing of [encoder] in "
+        "atelier.toml make another one"
+        if model_id is None
+        else f"the image_backbone {model_id} that it was made from makes another one with this version of Atelier"
+    )
     raise EncoderGone(
-        f"the vectors of that day were computed by the encoder {encoder_id}, which the home can no longer build: its "
-        "settings name another one, and no stored image_backbone is it; run daily_retrain with the encoder of today"
+        f"the vectors of that day were computed by the encoder {encoder_id}, which cannot be built from the home: "
+        f"{why}; run daily_retrain with the encoder of today"
     )
 
 
-def _backbone(home: "Home", models: "ModelStore", encoder_id: str) -> "Backbone":
-    """The backbone of an encoder: the one that it is recorded to be made from, else the settings'."""
+def _backbone(home: "Home", models: "ModelStore", model_id: str | None) -> "Backbone":
+    """The backbone of a bundle; None: the settings'."""
     from atelier.images import FineTuned
     from atelier.images.backbones import build_backbone
 
-    model_id = backbone_of(home.storage, [encoder_id])
     if model_id is not None:
         return FineTuned.load(models.bundle(BACKBONE, model_id).path).backbone
     name, weights, preprocessing = chosen_backbone(home.settings.encoder)

@@ -34,6 +34,7 @@ class BlockEncoder:
         batch_size: the encoder's.
         decoding: the encoder's, resolved.
         compiled: the encoder's.
+        threads: the encoder's: threads that read and decode.
         root: the folder that holds the photographs, under the same name on every machine.
         encoder_id: the encoder's.
 
@@ -49,10 +50,11 @@ class BlockEncoder:
         batch_size: int,
         decoding: Any,
         compiled: bool,
+        threads: int,
         root: str | Path,
         encoder_id: str,
     ) -> None:
-        self._encoder = Encoder(backbone, device, precision, batch_size, decoding=decoding, compiled=compiled)
+        self._encoder = Encoder(backbone, device, precision, batch_size, threads, decoding, compiled=compiled)
         self._root = root
         if self._encoder.encoder_id != encoder_id:
             raise AtelierError(
@@ -85,6 +87,7 @@ def arguments(encoder: Encoder, root: str | Path) -> dict[str, Any]:
         "batch_size": encoder.batch_size,
         "decoding": encoder.decoding,
         "compiled": encoder.compiled,
+        "threads": encoder.threads,
         "root": str(root),
         "encoder_id": encoder.encoder_id,
     }

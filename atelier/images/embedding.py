@@ -114,6 +114,7 @@ class Encoder:
         decoding: ``host``: by Pillow in threads; ``device``: where the network computes (see
             :mod:`atelier.images.device_decoding`).
         compiled: see :class:`Normalised`.
+        threads: threads that read and decode, on which no vector depends.
         encoder_id: identifies the vectors: backbone and a digest of weights, preprocessing, pooling, precision and
             decoding.
     """
@@ -138,6 +139,7 @@ class Encoder:
         self.precision = _precision(precision, self.device, backbone.name)
         self.decoding = _decoding(decoding, self.device)
         self.compiled = compiled
+        self.threads = threads
         self.encoder_id = _encoder_id(backbone, self.preprocessing, self.precision, self.decoding)
         self._batch_size = size
         products: ProductPrecision = "bfloat16" if self.precision == "bf16" else "float32"

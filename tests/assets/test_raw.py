@@ -11,17 +11,17 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from assets.images import norms_of
+from assets.images import EncoderConfig, build_encoder, norms_of
 from assets.raw import ingest, land
 from assets.step import RunResources, Step
 from atelier.errors import ContractViolation
 from atelier.sources import Landed
 from atelier.sources.landed import REJECTED_SCHEMA
 from resources.contracts import Audit, ExpectationResult
-from resources.embedding_cache import EmbeddingCache
+from resources.embedding_cache import ROW_GROUP, EmbeddingCache
 from resources.feature_store import FeatureStore
 from resources.pointers import Pointers
-from resources.retailer import Home
+from resources.retailer import EncoderSettings, Home
 from resources.schema import Table
 from resources.staging import StagedFile
 from resources.storage import open_storage
@@ -179,13 +179,13 @@ def embeddings(digests: Sequence[str], norms: Any, encoder_id: str = ENCODER) ->
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The digests of every read of the cache."""
     calls: list[list[str]] = []
-    read = EmbeddingCache.read
+    parts = EmbeddingCache.parts
 
     def noted(cache: EmbeddingCache, digests: Sequence[str], encoder_id: str) -> Any:
         calls.append(list(digests))
-        return read(cache, digests, encoder_id)
+        return parts(cache, digests, encoder_id)
 
-    monkeypatch.setattr(EmbeddingCache, "read", noted)
+    monkeypatch.setattr(EmbeddingCache, "parts", noted)
     return calls
 
 
@@ -224,6 +224,37 @@ def test_norms_of_another_encoder_or_before_a_new_encoding_do_not_count(tmp_path
     assert np.array_equal(norms_of(step, [digest(1), digest(2)], ENCODER, new=set()), true)
     step.store.write("image_embeddings", DAY, embeddings([digest(1), digest(2)], [7.0, 7.0]))
     assert norms_of(step, [digest(1), digest(2)], ENCODER, new={digest(2)}).tolist() == [7.0, float(true[1])]
+
+
+def test_of_all_vectors_a_row_group_at_most_is_read_at_a_time_and_each_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, numbers = step_of(tmp_path, [DAYS[1]]), np.random.default_rng(0).permutation(3 * ROW_GROUP + 5)
+    digests, true = [digest(n) for n in numbers], np.stack([numbers, numbers + 1], axis=1).astype(np.float32)
+    for block in np.array_split(np.arange(len(numbers)), 2):
+        step.cache.append(ENCODER, [digests[i] for i in block], true[block])
+    sizes: list[int] = []
+    norm = np.linalg.norm
+
+    def noted(rows: Any, axis: int) -> Any:
+        sizes.append(len(rows))
+        return norm(rows, axis=axis)
+
+    monkeypatch.setattr(np.linalg, "norm", noted)
+    found = norms_of(step, digests, ENCODER, new=set())
+    assert max(sizes) <= ROW_GROUP
+    assert sum(sizes) == len(digests)
+    assert found.tobytes() == norm(true, axis=1).astype("float64").tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_photographs_are_decoded_by_the_threads_of_the_settings_and_two_at_least(threads: int) -> None:
+    settings = SimpleNamespace(encoder=EncoderSettings(backbone="small", weights="none"))
+    compute = SimpleNamespace(threads=threads, apply=lambda: "cpu")
+    encoder, _ = build_encoder(
+        cast("Step", SimpleNamespace(home=SimpleNamespace(settings=settings), compute=compute)), EncoderConfig()
+    )
+    assert encoder.threads == max(2, threads)
 
 
 @pytest.mark.parametrize("file", ["ds=*.json", "ds=*/*.parquet"], ids=["pointer", "file"])

@@ -26,9 +26,11 @@ def test_everything_is_measured_once(tmp_path: Path, capsys: pytest.CaptureFixtu
     printed = capsys.readouterr().out
     assert "3 measurements to do" in printed
     rows = read(tmp_path / "kept" / "figures.jsonl", Figure)
-    assert [row.what.split(":")[0].split(",")[0] for row in rows] == [*["mobilenet_v2"] * 3, "hybrid", rows[-1].what]
+    assert [row.what.split(":")[0].split(",")[0] for row in rows] == [*["mobilenet_v2"] * 4, "hybrid", rows[-1].what]
     assert all(row.value > 0 for row in rows)
-    network, decoding, whole = rows[:3]
+    network, decoding, whole, night = rows[:4]
+    assert night.what.endswith("a night's defaults")
+    assert night.limit == whole.limit
     assert whole.limit == min(network.value, decoding.value)
     assert whole.goal == whole.limit / 2
     cosine = float(whole.said.split("≥ ")[1].split(",")[0])

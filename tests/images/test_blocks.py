@@ -45,9 +45,17 @@ def test_blocks_give_what_the_whole_list_gives(encoder: Encoder, listing: tuple[
     worker = BlockEncoder(**blocks.arguments(encoder, root))
     found = blocks.joined(paths, (batch for block in cut for batch in worker(block)))
     assert found.vectors.tobytes() == expected.vectors.tobytes()
+    threaded = BlockEncoder(**blocks.arguments(encoder, root) | {"threads": 5})
+    more = blocks.joined(paths, (batch for block in cut for batch in threaded(block)))
+    assert more.vectors.tobytes() == expected.vectors.tobytes(), "no vector depends on the number of threads"
     assert found.ok.tolist() == expected.ok.tolist()
     assert list(map(str, found.errors)) == list(map(str, expected.errors))
     assert [error.path for error in found.errors] == ["5.png", "20.png", "36.png"]
+
+
+def test_a_block_is_decoded_by_as_many_threads_as_the_encoder_has(tmp_path: Path) -> None:
+    encoder = Encoder.build("small", None, threads=5, device="cpu")
+    assert blocks.arguments(encoder, tmp_path)["threads"] == 5
 
 
 def test_this_process_encodes_a_chunk_at_a_time(encoder: Encoder, listing: tuple[Path, list[str], list[str]]) -> None:

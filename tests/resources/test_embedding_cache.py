@@ -1,8 +1,10 @@
 """The embedding cache against the obvious version: a dictionary."""
 
 import shutil
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -136,3 +138,59 @@ def test_concurrent_appends_keep_one_vector_per_digest(cache: EmbeddingCache) ->
     assert sum(counts) == 20
     assert sorted(cache.digests(ENCODER).to_pylist()) == [digest(i) for i in range(20)]
     assert np.array_equal(cache.read([digest(i) for i in range(20)], ENCODER), vectors(range(20)))
+
+
+def test_a_writer_reads_each_file_once_however_many_blocks_it_appends(
+    local: EmbeddingCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(3):
+        local.append(ENCODER, [digest(n)], vectors([n]))
+    read: list[str] = []
+    opened = EmbeddingCache.opened
+
+    def noted(cache: EmbeddingCache, names: Iterable[str]) -> Iterator[tuple[str, Any]]:
+        for name, file in opened(cache, names):
+            read.append(name)
+            yield name, file
+
+    writer = local.writer(ENCODER, [digest(n) for n in range(10)])
+    monkeypatch.setattr(EmbeddingCache, "dimension", lambda cache, encoder_id: 4)
+    monkeypatch.setattr(EmbeddingCache, "opened", noted)
+    before = local.files(ENCODER)
+    assert [writer.append([digest(n), digest(n + 1)], vectors([n, n + 1])) for n in range(1, 7)] == [0, 1, 1, 1, 1, 1]
+    assert sorted(read) == sorted(before), "neither a file twice nor one of its own"
+
+
+def test_a_writer_is_for_its_digests_only(cache: EmbeddingCache) -> None:
+    with pytest.raises(ValueError, match=f"the writer is not for {digest(2)}"):
+        cache.writer(ENCODER, [digest(1)]).append([digest(1), digest(2)], vectors([1, 2]))
+    assert cache.files(ENCODER) == []
+
+
+def test_a_writer_sees_what_others_add_meanwhile(cache: EmbeddingCache) -> None:
+    writer, other = (cache.writer(ENCODER, [digest(n) for n in (1, 2, 3)]) for _ in range(2))
+    assert writer.append([digest(1)], vectors([1])) == 1
+    assert other.append([digest(1), digest(2)], vectors([9, 2])) == 1
+    assert writer.append([digest(2), digest(3)], vectors([9, 3])) == 1
+    assert np.array_equal(cache.read([digest(n) for n in (1, 2, 3)], ENCODER), vectors([1, 2, 3]))
+
+
+def test_a_writer_appends_again_what_was_removed_meanwhile(local: EmbeddingCache, tmp_path: Path) -> None:
+    writer = local.writer(ENCODER, [digest(n) for n in range(10)])
+    writer.append([digest(1)], vectors([1]))
+    writer.append([digest(2)], vectors([2]))
+    (tmp_path / local.files(ENCODER)[0]).unlink()
+    assert writer.append([digest(1), digest(2)], vectors([1, 2])) == 1
+    assert np.array_equal(local.read([digest(1), digest(2)], ENCODER), vectors([1, 2]))
+
+
+def test_writers_side_by_side_keep_one_vector_per_digest(cache: EmbeddingCache) -> None:
+    def append(offset: int) -> int:
+        writer = cache.writer(ENCODER, [digest(n) for n in range(20)])
+        blocks = [range(start, start + 5) for start in (offset, 5, 0, 10)]
+        return sum(writer.append([digest(n) for n in block], vectors(block)) for block in blocks)
+
+    with ThreadPoolExecutor(4) as pool:
+        counts = list(pool.map(append, [0, 3, 7, 10]))
+    assert sum(counts) == 15
+    assert sorted(cache.digests(ENCODER).to_pylist()) == [digest(n) for n in range(15)]
