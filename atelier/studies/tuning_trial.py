@@ -26,8 +26,8 @@ from atelier.studies.tuning_plan import Settings, State, TuningPlan
 
 PRUNED_AFTER = 5
 """Complete trials before a trial can be pruned."""
-WARM_UP = 2
-"""Epochs of a trial that are never a reason to prune it."""
+WARM_UP = 4
+"""Epochs of a trial that are never a reason to prune it: the first half of a cycle of steps, whose peak they are."""
 CURVE = "ndcg"
 """The figure of an epoch by which trials are compared while they run: it does not depend on their losses."""
 

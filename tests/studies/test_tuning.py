@@ -185,15 +185,15 @@ def fit_with_curve(monkeypatch: pytest.MonkeyPatch, curves: list[list[float]]) -
 
 
 def test_a_trial_that_is_worse_than_the_others_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    good, poor = [0.3, 0.4, 0.5, 0.6], [0.3, 0.1, 0.1, 0.1]
+    good, poor = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8], [0.3, 0.1, 0.1, 0.1, 0.1, 0.1]
     plan = PLAN.model_copy(update={"fixed": {**FIXED, "max_epochs": 1}, "trials": 7})
     epochs = fit_with_curve(monkeypatch, [good] * 5 + [poor, good])
     found = tune(*purchases(), plan)
     assert [trial.state for trial in found.trials] == ["complete"] * 5 + ["pruned", "complete"]
     pruned = found.trials[5]
     assert pruned.value is None
-    assert epochs[5] == 3 < 4, "after the epochs in which nothing is pruned"
-    assert pruned.curve == {1: 0.3, 2: 0.1, 3: 0.1}
+    assert epochs[5] == 5 < 6, "after the epochs in which nothing is pruned"
+    assert pruned.curve == {1: 0.3, 2: 0.1, 3: 0.1, 4: 0.1, 5: 0.1}
     epochs = fit_with_curve(monkeypatch, [good] * 5 + [poor, good])
     kept = tune(*purchases(), plan.model_copy(update={"prune": False}))
     assert [trial.state for trial in kept.trials] == ["complete"] * 7
