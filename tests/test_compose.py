@@ -41,6 +41,14 @@ def test_every_service_restarts_is_looked_after_and_has_limits(services: dict[st
         assert service["security_opt"] == ["no-new-privileges:true"]
 
 
+def test_the_database_has_no_rights_and_writes_to_its_volume_alone(services: dict[str, Any]) -> None:
+    database = services["postgres"]
+    assert database["user"] == "postgres"
+    assert database["read_only"] is True
+    assert database["cap_drop"] == ["ALL"]
+    assert database["tmpfs"] == ["/tmp", "/var/run/postgresql"]
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_our_containers_have_no_rights_and_write_to_volumes_alone(services: dict[str, Any], name: str) -> None:
     assert services[name]["read_only"] is True
@@ -60,7 +68,6 @@ def test_the_file_for_cards_changes_the_code_location_alone() -> None:
     assert device["capabilities"] == ["gpu"]
 
 
-@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
 def test_object_storage_is_a_service_without_rights_that_other_containers_alone_can_reach() -> None:
     added = yaml.safe_load((REPOSITORY / "deploy" / "objects.yml").read_text(encoding="utf-8"))["services"]
     assert set(added) == {"objects-volume", "objects", *OURS}
@@ -83,6 +90,7 @@ def test_object_storage_is_a_service_without_rights_that_other_containers_alone_
             assert added[name]["environment"][secret].startswith(f"${{{secret}:?"), "it has no default"
 
 
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
 @pytest.mark.parametrize(
     "files", [(), *(("-f", "docker-compose.yml", "-f", f"deploy/{name}.yml") for name in ("gpu", "objects"))]
 )
