@@ -50,17 +50,34 @@ def _abstained(step: Step, rows: int) -> "pd.DataFrame | None":
 
 
 def _unlisted(step: Step, rows: int) -> "pd.DataFrame | None":
-    """The articles on sale that no served list has; lists beside articles count where they were made."""
+    """The articles on sale that no list has which customers are shown; lists beside articles count where they are."""
     beside = [table for table in BESIDE if step.ds in step.store.days(table)]
     try:
-        with step.connect("articles", LISTS, *beside) as con:
-            con.execute(f"CREATE TEMP VIEW shown AS SELECT DISTINCT article_id FROM {LISTS} WHERE served")  # noqa: S608
-            if con.sql("SELECT NOT EXISTS (FROM shown)").fetchall()[0][0]:
-                return None
+        shown = _shown_articles(step)
+        if shown.empty:
+            return None
+        with step.connect("articles", *beside) as con:
+            con.register("shown", shown)
             selects = [f"SELECT {BESIDE[table]} AS article_id FROM {table}" for table in beside]  # noqa: S608
             none = "SELECT CAST(NULL AS VARCHAR) AS article_id WHERE false"
             con.execute(f"CREATE TEMP VIEW beside AS {' UNION ALL '.join([*selects, none])}")
             frame: pd.DataFrame = con.execute(query("unlisted_articles"), {"rows": rows}).df()
     except PartitionMissing:
         return None
+    return frame
+
+
+def _shown_articles(step: Step) -> "pd.DataFrame":
+    """The articles of the lists that customers are shown: of an earlier day where the serving model failed its gates.
+
+    Then the lists of the fallback, for customers who had none, are not looked at.
+
+    Raises:
+        PartitionMissing: the lists of that day are not there.
+    """
+    champions = partition(step, "champions")
+    made_on = [] if champions is None else list(champions.loc[champions["serving"], "made_on"])
+    day = min([step.ds, *(each.date() if hasattr(each, "date") else each for each in made_on)])
+    with step.store.connect(as_of=day, tables=[LISTS]) as con:
+        frame: pd.DataFrame = con.sql(f"SELECT DISTINCT article_id FROM {LISTS} WHERE served").df()  # noqa: S608
     return frame

@@ -73,7 +73,7 @@ def build_defs(
         assets=assets,
         asset_checks=checks,
         jobs=jobs,
-        schedules=[nightly(job, settings, store) for job in jobs if job.name in NIGHTLY],
+        schedules=[nightly(job, home, store) for job in jobs if job.name in NIGHTLY],
         sensors=[alert_sensor(), late_days_sensor(jobs, home, store)],
         resources={"run_resources": resources},
         executor=steps_in_processes("models"),

@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from assets.evaluation import unmet
-from resources.retailer import Settings, day_range
+from resources.promotions import Promotions, served_by
+from resources.retailer import Home, Settings, day_range
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as AssetJob
@@ -30,16 +31,17 @@ TRIES = 3
 DAY_TAG = "dagster/partition"
 
 
-def nightly(job: "AssetJob", settings: Settings, store: "FeatureStore") -> dg.ScheduleDefinition:
+def nightly(job: "AssetJob", home: Home, store: "FeatureStore") -> dg.ScheduleDefinition:
     """A schedule that requests yesterday's partition of ``job``, after the days that were missed; it starts stopped.
 
     Past the source's last day it skips, and says so.
 
     Args:
         job: one of :data:`NIGHTLY`.
-        settings: of the home.
+        home: its settings, and who serves on which day.
         store: is asked which days are there. Dagster also counts a run as made that judged nothing.
     """
+    settings = home.settings
 
     @dg.schedule(
         name=f"{job.name}_nightly",
@@ -55,7 +57,7 @@ def nightly(job: "AssetJob", settings: Settings, store: "FeatureStore") -> dg.Sc
         reason = outside(yesterday, settings)
         if reason:
             return dg.SkipReason(reason)
-        absent = absent_days(yesterday, done_days(job.name, settings, store))
+        absent = absent_days(yesterday, done_days(job.name, home, store))
         if not absent:
             return dg.SkipReason(f"{job.name} has run for {yesterday} and for every day before it")
         lacking = lacking_days(job.name, absent, settings, store)
@@ -78,15 +80,19 @@ def nightly(job: "AssetJob", settings: Settings, store: "FeatureStore") -> dg.Sc
     return schedule
 
 
-def done_days(job: str, settings: Settings, store: "FeatureStore") -> set[date]:
+def done_days(job: str, home: Home, store: "FeatureStore") -> set[date]:
     """The days for which the store has what a job makes.
 
-    For ``daily_retrain`` these are the lists that are served: no other job makes them, as it does the database and the
-    report, and a day that was published without another model has them, while its ``completeness`` fails.
+    For ``daily_retrain`` these are the lists that are served, by whichever model that is on the day: no other job makes
+    them, as it does the database and the report, and a day that was published without another model has them, while its
+    ``completeness`` fails.
     """
-    if job == "daily_retrain":
-        return store.days("recommendations", settings.serving_model)
-    return store.days("offline_metrics")
+    if job != "daily_retrain":
+        return store.days("offline_metrics")
+    promotions = Promotions(home.storage).in_force()
+    serving = {home.settings.serving_model, *(each.model for each in promotions)}
+    listed = {model: store.days("recommendations", model) for model in serving}
+    return {day for model in serving for day in listed[model] if served_by(promotions, home.settings, day) == model}
 
 
 def absent_days(yesterday: date, done: Collection[date]) -> Sequence[date]:

@@ -21,7 +21,7 @@ from resources.storage import Root, Storage, open_storage
 
 if TYPE_CHECKING:
     from resources.recipes import Recipe
-    from resources.retailer import Home
+    from resources.retailer import Home, Settings
 
 FOLDER = "promotions"
 NAME = re.compile(r"(\d{6})\.json")
@@ -170,8 +170,13 @@ def serving_model(home: "Home", ds: date) -> str:
     Raises:
         PromotionError: a record of promotions cannot be read.
     """
-    promoted = Promotions(home.storage).serving(ds)
-    return home.settings.serving_model if promoted is None else promoted.model
+    return served_by(Promotions(home.storage).in_force(), home.settings, ds)
+
+
+def served_by(in_force: Sequence[Promotion], settings: "Settings", ds: date) -> str:
+    """The same, where the promotions that are in force are known."""
+    promoted = _newest(in_force, ds)
+    return settings.serving_model if promoted is None else promoted.model
 
 
 def rows(records: Sequence[Promotion]) -> list[dict[str, Any]]:

@@ -46,7 +46,7 @@ def test_the_database_has_no_rights_and_writes_to_its_volume_alone(services: dic
     assert database["user"] == "postgres"
     assert database["read_only"] is True
     assert database["cap_drop"] == ["ALL"]
-    assert database["tmpfs"] == ["/tmp", "/var/run/postgresql"]
+    assert "/var/run/postgresql" in database["tmpfs"]
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -52,7 +52,7 @@ class Pages:
         upkeep: has the index of words.
         image_root: the only folder from which photographs are shown; None: there is none.
         title: what the start page is headed by.
-        serving_model: whose figures stand on the start page.
+        serving_model: whose lists customers are shown where no gates have decided it yet.
     """
 
     database: "PublishedDatabase"
@@ -65,6 +65,7 @@ class Pages:
         """The newest day's figures, and the leaderboard."""
         with self.database.reading() as reader:
             newest = reader.newest()
+            serving, _ = self._shown(reader)
             since = newest - timedelta(days=START_SPAN) if newest else date.min
             happened = reader.histories("days_interactions", from_day=since)
             attributes = reader.frame("days_attributes", from_day=since, metric="weighted_f1")
@@ -77,7 +78,7 @@ class Pages:
             board = reader.frame("leaderboard", k=K)
         bought = happened[happened["kind"] == "purchase"]
         mean = attributes[attributes["attribute"] == "mean"]
-        served = ((metric, rows[rows["model"] == self.serving_model]) for metric, rows in judged.items())
+        served = ((metric, rows[rows["model"] == serving]) for metric, rows in judged.items())
         figures = [
             *of_days.figures_of(happened, "kind", "units", "{}, rows", count_text),
             *of_days.figures_of(happened, "kind", "customers", "{}, customers", count_text),
@@ -87,6 +88,13 @@ class Pages:
         ]
         sections = [of_days.newest_section(figures, newest or date.min), of_days.leaderboard_section(board, METRICS, K)]
         return _answer(self.title, newest, sections)
+
+    def _shown(self, reader: "Reader") -> tuple[str, date | None]:
+        """Whose lists customers are shown on the newest day with lists, and of which day where of an earlier one."""
+        newest = reader.newest("recommendations")
+        for row in reader.rows("shown_lists", ds=newest) if newest else ():
+            return str(row["model"]), None if row["made_on"] == newest else row["made_on"]
+        return self.serving_model, None
 
     def days(self, request: "Request") -> Response:
         """Every figure over days."""
@@ -134,7 +142,9 @@ class Pages:
             known = reader.rows("customer", customer=customer)
             history = reader.histories("customer_history", customer=customer, most=ROWS)
             totals = reader.histories("customer_totals", customer=customer)
-            lists = pd.DataFrame(reader.rows("customer_lists", customer=customer, places=PLACES), columns=LISTED)
+            model, stays = self._shown(reader)
+            found = reader.rows("customer_lists", customer=customer, places=PLACES, model=model, made_on=stays)
+            lists = pd.DataFrame(found, columns=LISTED)
             chosen = (str(each["value"]) for row in lists["reasons"] for each in row if each["kind"] == "article")
             album = _album(reader, history["article_id"], lists["article_id"], chosen)
         if not known and history.empty and lists.empty:

@@ -1,5 +1,25 @@
--- The newest lists of one customer by each model and policy, the served one first; $places of each.
-SELECT ds, model, seen, served, rank, article_id, score, fallback, coalesce(reasons, []) AS reasons
-FROM latest_recommendations
-WHERE customer_id = $customer AND rank <= $places
-ORDER BY served DESC, model, seen DESC, rank
+-- The newest lists of one customer by each model and policy, what they are shown first; $places of each. Where the
+-- serving model failed its gates, its list of an earlier day, $made_on, stays: without what cannot be bought any more,
+-- and tonight's fallback serves whom it has no list for. $made_on is null where nothing stays.
+WITH stays AS (
+    SELECT ds, model, seen, true AS served, rank, article_id, score, fallback, reasons
+    FROM recommendations
+    WHERE ds = CAST($made_on AS DATE) AND model = $model AND served AND customer_id = $customer AND rank <= $places
+),
+tonight AS (
+    SELECT * REPLACE (
+        served AND ($made_on IS NULL OR (fallback AND NOT EXISTS (FROM stays))) AS served
+    )
+    FROM (
+        SELECT ds, model, seen, served, rank, article_id, score, fallback, reasons
+        FROM latest_recommendations
+        WHERE customer_id = $customer AND rank <= $places
+    )
+)
+SELECT * REPLACE (coalesce(reasons, []) AS reasons)
+FROM (
+    FROM tonight
+    UNION ALL
+    FROM stays SEMI JOIN (FROM latest_articles WHERE in_stock) AS sold USING (article_id)
+)
+ORDER BY served DESC, model, ds DESC, seen DESC, rank

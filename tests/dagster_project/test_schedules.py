@@ -16,8 +16,10 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 
 from dagster_project.build import build_defs
 from dagster_project.commands.init import write_dagster_yaml
-from dagster_project.schedules import CAUGHT_UP, DAY_TAG, TRIES, absent_days, not_caught_up, outside
+from dagster_project.schedules import CAUGHT_UP, DAY_TAG, TRIES, absent_days, done_days, not_caught_up, outside
 from resources.feature_store import FeatureStore
+from resources.promotions import Promotions
+from resources.recipes import Recipe
 from resources.retailer import Home, Settings, day_range
 from resources.settings_file import write_settings
 
@@ -250,6 +252,16 @@ def test_the_judge_waits_for_the_lists_and_for_the_behaviour_and_says_which_is_m
     reason = evaluate(london, "judge_nightly", AT, Stored(interactions=EVERY_DAY, **judged))
     assert isinstance(reason, str)
     assert reason.startswith("no recommendations of 2025-02-03: run `dg launch --job daily_retrain")
+
+
+def test_a_day_is_done_by_the_model_that_was_promoted_for_it(tmp_path: Path) -> None:
+    """From the 10th on hybrid serves: its lists alone make that day, and als's lists the day before."""
+    home = Home(tmp_path)
+    write_settings(home, Settings(source="sample", path="retailer", first_day=FIRST))
+    Promotions(home.storage).promote(Recipe("hybrid", {}, "code"), date(2025, 2, 10), who="ann", why="better")
+    listed = {"als": {"2025-02-09", "2025-02-11"}, "hybrid": {"2025-02-08", "2025-02-10"}}
+    store = mock.Mock(days=lambda table, part: {date.fromisoformat(day) for day in listed[part]})
+    assert done_days("daily_retrain", home, store) == {date(2025, 2, 9), date(2025, 2, 10)}
 
 
 def test_lists_of_another_model_are_none_that_are_served(tmp_path: Path) -> None:

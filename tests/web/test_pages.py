@@ -2,13 +2,16 @@
 
 import html
 import io
+from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from atelier.report.reasons import WITHOUT_REASONS
 from atelier.report.self_contained import loaded_from_elsewhere
-from tests.web.shop import ODD, Shop
+from resources.publishing import publish
+from tests.web.shop import DAY, ODD, Shop, filled, make_home, serving
 
 PAGES = ["/", "/days", "/customer?id=c", "/article?id=a", "/search?q=coat", "/nothing"]
 
@@ -107,3 +110,40 @@ def test_what_is_not_there_is_said(shop: Shop) -> None:
         assert answer.status == 404
         assert identifier in answer.text
     assert shop.ask("/nothing").status == 404
+
+
+def _champion(model: str, made_on: date) -> dict[str, object]:
+    said = {"recipe": "r", "action": "kept", "who": "gates", "why": "it failed"}
+    return said | {"model": model, "serving": True, "model_id": "0" * 32, "made_on": made_on}
+
+
+def test_of_a_model_that_failed_its_gates_the_earlier_list_is_the_one_that_is_shown(tmp_path: Path) -> None:
+    home, before = make_home(tmp_path), DAY - timedelta(days=1)
+    store = home.open_store()
+    listed = {"model": "als", "seen": "excluded", "customer_id": "c", "fallback": False, "model_id": "m", "score": 1.0}
+    earlier = [
+        listed | {"rank": rank, "served": True, "article_id": article, "reasons": []}
+        for rank, article in enumerate(("gone", "a"), 1)
+    ]
+    store.write("recommendations", before, filled("recommendations", earlier), part="als")
+    store.write("champions", DAY, filled("champions", [_champion("als", before)]))
+    publish(store, home.database)
+    with serving(home) as shop:
+        shop.upkeep.look()
+        text = html.unescape(shop.page("customer", id="c").text)
+    assert f"The serving model of {DAY} did not pass its gates: the list of {before} is still shown." in text
+    served, others = text[text.index(f"Served: als, {before}") :].split(f"als, {DAY}")
+    assert 'href="/article?id=a"' in served
+    assert 'href="/article?id=b"' not in served, "tonight's list"
+    assert 'href="/article?id=gone"' not in served, "it cannot be bought any more"
+    assert 'href="/article?id=b"' in others
+
+
+def test_the_start_page_is_about_the_model_that_serves(tmp_path: Path) -> None:
+    home = make_home(tmp_path)
+    store = home.open_store()
+    store.write("champions", DAY, filled("champions", [_champion("hybrid", DAY)]))
+    publish(store, home.database)
+    with serving(home) as shop:
+        text = shop.page("").text
+    assert "recall@10 of als" not in text

@@ -85,9 +85,13 @@ def lists_section(lists: pd.DataFrame, album: Album) -> Iterator[str]:
             together.
         album: names and photographs.
     """
-    if not lists["served"].any():
+    shown, newest = lists.loc[lists["served"], "ds"], lists["ds"].max()
+    if shown.empty:
         yield parts.note("None of these lists is the one that this customer is shown.")
-    for (model, seen), rows in lists.groupby(["model", "seen"], sort=False):
+    elif shown.iloc[0] != newest:
+        stays = f"the list of {day(shown.iloc[0])} is still shown"
+        yield parts.note(f"The serving model of {day(newest)} did not pass its gates: {stays}.")
+    for (model, seen, _), rows in lists.groupby(["model", "seen", "ds"], sort=False):
         cards = strip(
             album.card(article, sentences(article, reasons, album.name))
             for article, reasons in zip(rows["article_id"].astype(str), rows["reasons"], strict=True)
