@@ -37,10 +37,18 @@ def fingerprint(*parts: str | npt.NDArray[Any] | Tensor) -> str:
         if isinstance(part, str):
             digest.update(json.dumps(part).encode())
             continue
-        array = part.detach().cpu().contiguous().view(torch.uint8).numpy() if isinstance(part, Tensor) else part
+        array = _bytes(part) if isinstance(part, Tensor) else part
         digest.update(f"{part.dtype} {tuple(part.shape)}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def _bytes(tensor: Tensor) -> npt.NDArray[np.uint8]:
+    """The bytes of a tensor of any type, without a copy where it lies in one piece."""
+    flat = tensor.detach().cpu().contiguous().flatten()
+    # A tensor without numbers, or with one, counts as contiguous whatever its stride; as bytes it does not.
+    content: npt.NDArray[np.uint8] = flat.as_strided((flat.numel(),), (1,)).view(torch.uint8).numpy()
+    return content
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:

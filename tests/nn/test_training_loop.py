@@ -345,6 +345,8 @@ def test_a_fingerprint_tells_apart_content_shape_and_type() -> None:
     ]
     assert len({fingerprint(*parts) for parts in different}) == len(different)
     assert fingerprint(zeros.T) == fingerprint(np.ascontiguousarray(zeros.T))
+    for empty in (torch.zeros(()).expand(1), torch.zeros(5).as_strided((5, 0), (0, 0)), torch.zeros(5, 1).T):
+        assert fingerprint(empty) == fingerprint(empty.clone(memory_format=torch.contiguous_format)), empty.stride()
     assert fingerprint(torch.ones(3, dtype=torch.bfloat16)) != fingerprint(torch.zeros(3, dtype=torch.bfloat16))
 
 
