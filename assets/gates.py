@@ -4,9 +4,10 @@ What belongs here: reading the figures from the store, the tables ``gates`` and 
 figure has to satisfy (:mod:`atelier.monitoring.gates`), judging recipes on truth (:mod:`assets.recipe_gate`).
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from assets.attributes import MODEL as ATTRIBUTES
@@ -23,7 +24,17 @@ from atelier.complement_lists import TABLE as COMPLEMENTS
 from atelier.errors import PartitionMissing
 from atelier.monitoring.gates import Gate, ListFigures, finite_gate, index_gate, list_gates, one_serves_gate
 from atelier.recommenders import FALLBACK, MODELS
-from resources.champions import BY_GATES, PASSED, TABLE, UNPROVEN, Champion, Champions, champions_before, shown_champion
+from resources.champions import (
+    BY_GATES,
+    KEPT,
+    PASSED,
+    TABLE,
+    UNPROVEN,
+    Champion,
+    Champions,
+    champions_before,
+    shown_champion,
+)
 from resources.promotions import Promotions, serving_model
 from resources.recipes import recipe_of_bundle
 from sql import query
@@ -157,22 +168,35 @@ def _counted(con: "duckdb.DuckDBPyConnection", lists: str) -> list[tuple[Any, ..
 
 
 def _lists_before(step: Step, earlier: Champions, table: str, lists: str, sample: Any) -> "pa.Table | None":
-    """The lists of the day before of models whose champion is of that day; None where there are none."""
-    before = step.ds - timedelta(days=1)
-    models = [each.model for each in earlier.values() if each.made_on == before and not each.serving]
-    if not models or before not in step.store.days(table):
-        return None
-    with step.store.connect(as_of=before, tables=[table]) as con:
+    """The lists of the models' champions, with which tonight's are compared; None where there are none.
+
+    A champion is of the day before, or of an earlier one where nights since then failed. One that is old because
+    nights were not run is not compared with.
+    """
+    import pyarrow as pa
+
+    before, models = step.ds - timedelta(days=1), defaultdict(list)
+    for each in earlier.values():
+        if not each.serving and (each.made_on == before or each.action == KEPT):
+            models[each.made_on].append(each.model)
+    stored = step.store.days(table)
+    parts = [_lists_of(step, day, models[day], table, lists, sample) for day in sorted(models) if day in stored]
+    return pa.concat_tables(parts, promote_options="permissive") if parts else None
+
+
+def _lists_of(step: Step, day: date, models: Sequence[str], table: str, lists: str, sample: Any) -> "pa.Table":
+    """The first places of the lists of some models of a day."""
+    with step.store.connect(as_of=day, tables=[table]) as con:
         select = f"SELECT model, owner, article_id, rank FROM ({lists})"  # noqa: S608 - our own text
         if sample is not None:
             con.register("sample", sample)
             select += " SEMI JOIN sample ON owner = customer_id WHERE seen = 'excluded'"
         named = f"SELECT * FROM ({select}) WHERE list_contains($models, model) AND rank <= $ranks"  # noqa: S608
-        return con.sql(named, params={"models": models, "ranks": FIRST}).to_arrow_table()
+        return con.sql(named, params={"models": list(models), "ranks": FIRST}).to_arrow_table()
 
 
 def _moves(con: "duckdb.DuckDBPyConnection", lists: str, before: "pa.Table | None") -> Mapping[str, tuple[float, int]]:
-    """How far the lists of each model moved since the day before, and over how many lists."""
+    """How far the lists of each model moved since those of the champions, and over how many lists."""
     if before is None:
         return {}
     con.execute(f"CREATE OR REPLACE TEMP VIEW tonight AS {lists}")

@@ -180,8 +180,16 @@ class Home:
         """The home that ``$ATELIER_HOME`` names.
 
         Where it is not set: the home whose Dagster ``$DAGSTER_HOME`` names, and ``./var`` where that is none either.
+
+        Raises:
+            SettingsError: ``$ATELIER_HOME`` is a URL.
         """
         named, dagster = os.environ.get("ATELIER_HOME"), os.environ.get("DAGSTER_HOME")
+        if named and "://" in named:
+            raise SettingsError(
+                f"ATELIER_HOME is {named!r}, and a home is a folder of this machine, for Dagster's files and what is "
+                f"unfinished; keep what is made in object storage: ATELIER_HOME=FOLDER atelier init --store {named} …"
+            )
         if not named and dagster:
             home = cls(Path(dagster).resolve().parent)
             if home.toml.exists() and home.dagster == Path(dagster).resolve():

@@ -53,7 +53,7 @@ class ListFigures:
         not_on_sale: those that hold an article which cannot be bought.
         articles: distinct articles of the lists that are the model's own.
         on_sale: articles that can be bought.
-        moved: how far the lists moved since the day before, from 0 to 1; None where there is nothing to compare.
+        moved: how far the lists moved since the champion's, from 0 to 1; None where there is nothing to compare.
         owners: over how many lists ``moved`` is a mean.
     """
 
@@ -84,8 +84,10 @@ def finite_gate(model: str, bundle: Path) -> Gate:
                 array = arrays.get_tensor(name)
                 total += array.size
                 wrong += int((np.isinf(array) if name.startswith(DATA) else ~np.isfinite(array)).sum())
-    said = f"{wrong:,} of {total:,} weights are not finite"
-    return Gate(model, FINITE, float(wrong), 0.0, wrong == 0, said if wrong else f"all {total:,} weights are finite")
+    said = f"{wrong:,} of {total:,} weights are not finite" if wrong else f"all {total:,} weights are finite"
+    if not path.is_file():
+        said = f"the bundle has no {path.name}: nothing of it was looked at"
+    return Gate(model, FINITE, float(wrong), 0.0, wrong == 0, said)
 
 
 def list_gates(model: str, found: ListFigures | None, limits: GateLimits, *, personal: bool) -> Iterator[Gate]:
@@ -120,15 +122,15 @@ def list_gates(model: str, found: ListFigures | None, limits: GateLimits, *, per
 
 def _moved(model: str, found: ListFigures, limits: GateLimits) -> Gate:
     if found.moved is None or not found.owners:
-        return Gate(model, MOVED, None, None, True, "there are no lists of the day before that passed, to compare with")
+        return Gate(model, MOVED, None, None, True, "there are no lists of a champion to compare with")
     return Gate(
         model,
         MOVED,
         found.moved,
         limits.moved,
         found.moved <= limits.moved,
-        f"the first places of {found.owners:,} lists moved by {found.moved:.1%} since the day before (1 − Jaccard "
-        f"index); the most is {limits.moved:.1%}",
+        f"the first places of {found.owners:,} lists moved by {found.moved:.1%} since those of the champion (1 − "
+        f"Jaccard index); the most is {limits.moved:.1%}",
     )
 
 

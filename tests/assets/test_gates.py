@@ -89,13 +89,15 @@ def night(step_of: Callable[[date], Step]) -> Night:
         weight: float = 1.0,
         attributes: dict[str, float] | None = None,
         sold_out: tuple[str, ...] = (),
+        dated: bool = True,
         serving: str = "als",
         lists_of_als: bool = True,
         newcomers: tuple[str, ...] = (),
         **config: Any,
     ) -> CheckResult:
         step = step_of(ds)
-        stock = {"in_stock": [name not in sold_out for name in ARTICLES], "price": 1.0, "available_from": FIRST}
+        stock: dict[str, Any] = {"in_stock": [name not in sold_out for name in ARTICLES], "price": 1.0}
+        stock |= {"available_from": FIRST} if dated else {}
         articles = pd.DataFrame({"article_id": ARTICLES, "product_code": ARTICLES, **stock})
         step.write("articles", columns_of("articles", articles))
         known = [*CUSTOMERS, *newcomers]
@@ -165,6 +167,7 @@ def test_how_far_lists_moved_is_the_mean_over_customers(home: Home, night: Night
     [
         ({"weight": float("nan")}, "finite: 1 of 3 weights are not finite"),
         ({"sold_out": ("a5",)}, "on_sale: 2 of 16 places hold articles that are out of stock"),
+        ({"sold_out": ("a5",), "dated": False}, "on_sale: 2 of 16 places hold articles that are out of stock"),
         ({"own": {"c0": ["a0", "unknown"]}}, "on_sale: 2 of 8 places hold articles"),
         ({"own": {}}, "coverage: its lists hold 0 of 8 articles on sale"),
         ({"lists_of_als": False}, "made: its lists have 0 places"),
@@ -243,7 +246,10 @@ def test_thresholds_stand_in_atelier_toml(home: Home, night: Night) -> None:
     assert not gate(home, DAYS[0], "als", "coverage")["passed"]
     assert night(DAYS[0], {"c0": ARTICLES[:4], "c1": ARTICLES[4:]}).passed
     check = night(DAYS[1], {"c0": ARTICLES[4:], "c1": ARTICLES[:4]})
-    assert "moved: the first places of 3 lists moved by 66.7% since the day before" in check.description
+    assert "moved: the first places of 3 lists moved by 66.7% since those of the champion" in check.description
+    again = night(DAYS[2], {"c0": ARTICLES[4:], "c1": ARTICLES[:4]})
+    assert not again.passed, "the lists that were refused are refused on the next night too"
+    assert gate(home, DAYS[2], "als", "moved")["value"] == gate(home, DAYS[1], "als", "moved")["value"]
 
 
 def test_a_backfilled_day_has_the_champion_of_that_day(

@@ -32,6 +32,15 @@ def test_without_a_catalogue_everything_is_offered() -> None:
     assert in_stock_mask(IDS, None, unsold=False).all()
 
 
+@pytest.mark.parametrize("unsold", [False, True])
+def test_where_no_article_has_a_date_stock_decides_alone(unsold: bool) -> None:
+    """A landing zone without the column, which is optional: null for all, of the sold-out ones too."""
+    names = IDS.values.to_pylist()
+    articles = pd.DataFrame({"article_id": names, "in_stock": [name != names[0] for name in names]})
+    undated = Catalogue.from_frames(articles.assign(available_from=pd.Series(pd.NaT, articles.index)))
+    assert in_stock_mask(IDS, undated, unsold=unsold).tolist() == articles["in_stock"].tolist()
+
+
 @pytest.mark.parametrize(("candidates", "expected"), [(None, [1, 3]), ([3, 0, 3], [3]), ([], [])])
 def test_eligible_is_what_is_in_stock_ranked_and_allowed(candidates: list[int] | None, expected: list[int]) -> None:
     in_stock, ranked = np.array([True, True, False, True]), np.array([False, True, True, True])

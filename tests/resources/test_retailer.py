@@ -206,6 +206,9 @@ def test_the_environment_says_where_home_is(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("ATELIER_HOME", str(tmp_path))
     assert Home.from_environment().toml == tmp_path / "atelier.toml"
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ATELIER_HOME", "s3://bucket/shop")
+    with pytest.raises(SettingsError, match=r"a home is a folder .*--store s3://bucket/shop"):
+        Home.from_environment()
     monkeypatch.setenv("ATELIER_HOME", "")
     assert Home.from_environment().root == tmp_path / "var"
 
