@@ -272,8 +272,11 @@ def main(given: Sequence[str] | None = None) -> None:
         measure(options.folder, options.share, names, options.epochs, again=options.again)
     rows = summed(read(options.folder / "figures.jsonl"))
     print(report(rows))
-    if options.plot:
-        options.plot.write_text(plot([row for row in rows if row.stage == "day1"]), encoding="utf-8")
+    drawn = [row for row in rows if row.stage == "day1"]
+    if options.plot and not drawn:
+        print(f"{options.plot} is not drawn: there are no figures of the stage day1 yet")
+    elif options.plot:
+        options.plot.write_text(plot(drawn), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
     python -m benchmarks.gpu FOLDER [--only images training lists] [--plot docs/gpu.svg]
 
-``FOLDER`` keeps the figures (``figures.jsonl``): what was measured on a GPU of the same name, in the same sizes, is
-not measured again, so that a run that was stopped goes on. It says beforehand how much there is to do.
+``FOLDER`` keeps the figures (``figures.jsonl``): what was measured on a GPU of the same name, in the same sizes, by the
+same code and PyTorch, is not measured again, so that a run that was stopped goes on. It says beforehand how much there
+is to do.
 
 - **images**, for each backbone: photographs a second of the bare network in bfloat16, also compiled, on pixels that lie
-  device; of decoding and scaling alone; and of the whole way from files in the disk cache to vectors, once compiled
+  on the device; of decoding and scaling alone; and of the whole way from files in the disk cache to vectors, once compiled
   (unless ``--plain``) and read by as many threads as there are cores, once as a night does it whose settings nobody
   changed. The limit is the lower of decoding and that network, the goal half of it. Beside it the lowest cosine
   of the vectors, without what all share, to those that a processor makes in float32 of pixels that Pillow decoded, and
@@ -36,6 +37,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel
 
+from atelier.code_version import code_version
 from atelier.devices import choose_device
 from atelier.errors import AtelierError, DamagedFile
 from atelier.images.device_decoding import DeviceDecoder
@@ -95,7 +97,7 @@ class Figure(BaseModel, frozen=True, extra="forbid"):
         value: the figure.
         unit: of value, limit and goal.
         device: the name of the device.
-        sizes: in which it was measured, in words.
+        sizes: in which it was measured, in words, with PyTorch's version and a digest of the code.
         limit: what nothing can pass here; None: it is a limit itself, or there is none.
         goal: what was hoped for.
         said: more about it.
@@ -123,7 +125,8 @@ class Bench:
 
     def __init__(self, device: torch.device, sizes: Sizes, *, compiled: bool) -> None:
         self.device, self.sizes, self._compiled = device, sizes, compiled
-        self.described = f"{sizes}, {'compiled' if compiled else 'plain'}"
+        made_by = f"torch {torch.__version__}, code {code_version('benchmarks.gpu')[:12]}"
+        self.described = f"{sizes}, {'compiled' if compiled else 'plain'}, {made_by}"
         self.name = torch.cuda.get_device_name(device) if device.type == "cuda" else "processor"
 
     def tasks(self, only: Sequence[str]) -> dict[str, Callable[[], list[Figure]]]:

@@ -19,6 +19,7 @@ from atelier.sources import ParquetSource, open_source, read
 from benchmarks import full_size as bench
 from benchmarks import full_size_figures as figures
 from benchmarks import full_size_retailer as retailer
+from benchmarks import kept_figures
 from benchmarks.full_size_figures import WHOLE, Row
 from benchmarks.full_size_job import home_in, not_made
 from benchmarks.processes import Use
@@ -301,6 +302,14 @@ def test_complete_stages_are_not_run_again(tmp_path: Path, monkeypatch: pytest.M
     assert ran[4:] == ["ingest"]
     again = figures.read(tmp_path / "figures.jsonl")
     assert [(each.stage, each.complete) for each in again] == [("make", True), ("day1", True), ("ingest", True)]
+
+
+def test_a_plot_without_a_first_day_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ingested = Row(share=0.1, stage="ingest", step=WHOLE, wall=1.0, processor=1.0, complete=True)
+    kept_figures.append(tmp_path / "figures.jsonl", [ingested])
+    bench.main([str(tmp_path), "--plot", str(tmp_path / "plot.svg")])
+    assert "plot.svg is not drawn: there are no figures of the stage day1 yet" in capsys.readouterr().out
+    assert not (tmp_path / "plot.svg").exists()
 
 
 def test_stages_meet_the_days_that_they_need() -> None:
