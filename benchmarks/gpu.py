@@ -7,9 +7,9 @@ same code and PyTorch, is not measured again, so that a run that was stopped goe
 is to do.
 
 - **images**, for each backbone: photographs a second of the bare network in bfloat16, also compiled, on pixels that lie
-  on the device; of decoding and scaling alone; and of the whole way from files in the disk cache to vectors, once compiled
-  (unless ``--plain``) and read by as many threads as there are cores, once as a night does it whose settings nobody
-  changed. The limit is the lower of decoding and that network, the goal half of it. Beside it the lowest cosine
+  on the device; of decoding and scaling alone; and of the whole way from files in the disk cache to vectors, once
+  compiled (unless ``--plain``) and read by as many threads as there are cores, once as a night does it whose settings
+  nobody changed. The limit is the lower of decoding and that network, the goal half of it. Beside it the lowest cosine
   of the vectors, without what all share, to those that a processor makes in float32 of pixels that Pillow decoded, and
   the share of the ten nearest neighbours that are the same.
 - **training**: seconds of a fit, and billions of operations a second of its products of matrices. The limit is what the
