@@ -4,12 +4,12 @@
 
 ``DATA`` is a folder in the layout of H&M's files as Parquet, ``WORK`` a new folder. Of the data, some customers are
 taken (their ids are hashes, so the first ones are a fair sample) and the articles that they bought, into a folder of
-``WORK``. Two homes ingest these days and make them one after the other: features, the recommenders ``popular`` and
-``repeat``, their lists. The attribute network is left out, which would take most of the time;
+``WORK``. Two homes ingest these days and make them one after the other: features, the recommenders ``popular``,
+``repeat`` and ``als``, their lists. The attribute network is left out, which would take most of the time;
 ``tests/end_to_end/test_killed_run.py`` kills it. In the second home the process and all its children are ended by
-SIGKILL, after a time that is drawn with the seed, and the backfill is started again at the first day that was not
-reported as done. Every file of the two stores is compared then, but for the locks; of pointers all but the run and
-the time of writing.
+SIGKILL in the course of several days, spread over the backfill, each at a moment of the day that is drawn with the
+seed, and the backfill is started again at the first day that was not reported as done. Every file of the two stores is
+compared then, but for the locks; of pointers all but the run and the time of writing.
 
 What belongs here: the two backfills and the comparison. What does not: running a job (:mod:`dagster_project.run`).
 """
@@ -34,7 +34,7 @@ from resources.settings_file import write_settings
 from resources.storage import LOCKS
 
 FIRST, DAYS = date(2020, 9, 16), 7
-MODELS = ("popular", "repeat")
+MODELS = ("popular", "repeat", "als")
 #: What is made of each day.
 ASSETS = (
     "article_features",
@@ -64,7 +64,7 @@ def sample(data: Path, folder: Path, customers: int) -> Path:
 
 
 def make_home(root: Path, data: Path, last: date) -> Home:
-    """A home that serves the files of ``data`` up to a day, with the two recommenders."""
+    """A home that serves the files of ``data`` up to a day, with the recommenders."""
     from dagster_project.commands.init import write_dagster_yaml
 
     home = Home(root)
@@ -132,9 +132,23 @@ def undisturbed(home: Home) -> float:
     return time.perf_counter() - begun
 
 
-def killed(home: Home, after: float) -> bool:
-    """Start the backfill and kill it with all its children after so many seconds; False where it had ended by then."""
+def done_in(home: Home) -> list[str]:
+    """What was reported as done so far: ``ingest``, and days."""
+    progress = home.root / PROGRESS
+    return progress.read_text().split() if progress.exists() else []
+
+
+def killed(home: Home, days: int, after: float) -> bool:
+    """Start the backfill and kill it with all its children in the course of a day; False where it had ended by then.
+
+    Args:
+        home: of the backfill.
+        days: so many days have been reported as done when that one begins.
+        after: seconds from then on.
+    """
     process = started(home)
+    while process.poll() is None and len(done_in(home)) <= days:  # ingest is reported too
+        time.sleep(0.1)
     with suppress(subprocess.TimeoutExpired):
         process.wait(after)
     with suppress(ProcessLookupError):
@@ -169,15 +183,11 @@ def compare(data: Path, work: Path, days: int, kills: int, seed: int) -> Sequenc
     calm, disturbed = (make_home(work / name, data, last) for name in ("undisturbed", "killed"))
     seconds = undisturbed(calm)
     print(f"undisturbed: {days} days in {seconds:.0f} s", flush=True)
-    moments = np.random.default_rng(seed).uniform(0.1, 0.9, kills) * seconds / (kills + 1)
-    for moment in moments:
-        died = killed(disturbed, float(moment))
-        progress = disturbed.root / PROGRESS
-        done = progress.read_text().split() if progress.exists() else []
-        print(
-            f"{'killed' if died else 'ENDED'} after {moment:.1f} s; done so far: {', '.join(done) or 'nothing'}",
-            flush=True,
-        )
+    moments = np.random.default_rng(seed).uniform(0.1, 0.9, kills) * seconds / days
+    for number, moment in enumerate(moments):
+        died = killed(disturbed, days * (number + 1) // (kills + 1), float(moment))
+        told = f"{moment:.1f} s into a day; done by then: {', '.join(done_in(disturbed))}"
+        print(f"{'killed' if died else 'ENDED'} {told}", flush=True)
     print(f"the run after them: {undisturbed(disturbed):.0f} s", flush=True)
     for home in (calm, disturbed):
         home.open_store().vacuum(timedelta(0))
