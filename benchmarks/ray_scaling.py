@@ -176,6 +176,7 @@ def _plain(batch: Any) -> bytes:
 def main() -> None:
     """Measure, compare and print."""
     options = arguments()
+    Compute("cpu", 1).apply()  # here as in the workers: the last bits of vectors depend on PyTorch's threads
     with tempfile.TemporaryDirectory() as folder:
         makers = {name: partial(make, options, _made(Path(folder) / name)) for name, make in WORK.items()}
         makers |= {name: partial(training, name, options) for name in TRAINED}
