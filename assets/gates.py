@@ -170,14 +170,17 @@ def _counted(con: "duckdb.DuckDBPyConnection", lists: str) -> list[tuple[Any, ..
 def _lists_before(step: Step, earlier: Champions, table: str, lists: str, sample: Any) -> "pa.Table | None":
     """The lists of the models' champions, with which tonight's are compared; None where there are none.
 
-    A champion is of the day before, or of an earlier one where nights since then failed. One that is old because
-    nights were not run is not compared with.
+    A champion is of the day before, or of an earlier one where the nights since then were run and failed. After
+    ``horizon`` days of that it is too old to tell a bad night from a season, and nothing is compared.
     """
     import pyarrow as pa
 
     before, models = step.ds - timedelta(days=1), defaultdict(list)
+    oldest = step.ds - timedelta(days=step.home.settings.horizon)
+    was_run = before in step.store.days(TABLE)
     for each in earlier.values():
-        if not each.serving and (each.made_on == before or each.action == KEPT):
+        kept = each.action == KEPT and was_run and each.made_on >= oldest
+        if not each.serving and (each.made_on == before or kept):
             models[each.made_on].append(each.model)
     stored = step.store.days(table)
     parts = [_lists_of(step, day, models[day], table, lists, sample) for day in sorted(models) if day in stored]

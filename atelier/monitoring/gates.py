@@ -66,7 +66,7 @@ class ListFigures:
 
 
 def finite_gate(model: str, bundle: Path) -> Gate:
-    """Whether every number of a bundle's ``weights.safetensors`` is finite; without that file nothing is not.
+    """Whether every weight of a bundle's ``weights.safetensors`` is finite; codes and bytes in it are no weights.
 
     In what a bundle keeps of the data NaN says that something is not known, a price or an age, and is no fault.
 
@@ -82,11 +82,13 @@ def finite_gate(model: str, bundle: Path) -> Gate:
         with safe_open(path, framework="np") as arrays:
             for name in arrays.keys():  # noqa: SIM118 - safetensors' own object, which cannot be iterated
                 array = arrays.get_tensor(name)
+                if not np.issubdtype(array.dtype, np.floating):
+                    continue
                 total += array.size
                 wrong += int((np.isinf(array) if name.startswith(DATA) else ~np.isfinite(array)).sum())
     said = f"{wrong:,} of {total:,} weights are not finite" if wrong else f"all {total:,} weights are finite"
-    if not path.is_file():
-        said = f"the bundle has no {path.name}: nothing of it was looked at"
+    if not total:
+        said = "the bundle keeps no weights as numbers: nothing of it was looked at"
     return Gate(model, FINITE, float(wrong), 0.0, wrong == 0, said)
 
 

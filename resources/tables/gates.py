@@ -18,7 +18,7 @@ GATES = Table(
         text(
             "gate",
             "What was measured: made (lists are there), finite (weights), on_sale (no list holds an article that cannot"
-            " be bought), coverage (of the articles on sale by the lists), moved (of lists since the day before),"
+            " be bought), coverage (of the articles on sale by the lists), moved (of lists, from those of the champion),"
             " index_recall, one_serves (one model's lists are served), prediction_sets, calibration.",
         ),
         figure("value", "What was found; null where it could not be measured."),

@@ -250,6 +250,9 @@ def test_thresholds_stand_in_atelier_toml(home: Home, night: Night) -> None:
     again = night(DAYS[2], {"c0": ARTICLES[4:], "c1": ARTICLES[:4]})
     assert not again.passed, "the lists that were refused are refused on the next night too"
     assert gate(home, DAYS[2], "als", "moved")["value"] == gate(home, DAYS[1], "als", "moved")["value"]
+    home.toml.write_text(home.toml.read_text().replace("horizon = 7", "horizon = 1", 1))
+    night(DAYS[2], {"c0": ARTICLES[4:], "c1": ARTICLES[:4]})
+    assert gate(home, DAYS[2], "als", "moved")["value"] is None, "after the horizon the champion is too old for it"
 
 
 def test_a_backfilled_day_has_the_champion_of_that_day(

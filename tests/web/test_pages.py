@@ -139,6 +139,23 @@ def test_of_a_model_that_failed_its_gates_the_earlier_list_is_the_one_that_is_sh
     assert 'href="/article?id=b"' in others
 
 
+@pytest.mark.parametrize("passed", [True, False])
+def test_who_has_no_earlier_list_is_shown_the_fallback_if_that_passed(tmp_path: Path, passed: bool) -> None:
+    home, before = make_home(tmp_path), DAY - timedelta(days=1)
+    store, own = home.open_store(), "1" * 32
+    listed = {"model": "als", "seen": "excluded", "customer_id": "c2", "fallback": True, "model_id": own, "score": 1.0}
+    row = listed | {"rank": 1, "served": True, "article_id": "a", "reasons": None}
+    store.write("recommendations", DAY, filled("recommendations", [row]), part="als")
+    of_popular = {"model": "popular", "serving": False, "model_id": own, "made_on": DAY if passed else before}
+    champions = [_champion("als", before), _champion("popular", DAY) | of_popular]
+    store.write("champions", DAY, filled("champions", champions))
+    publish(store, home.database)
+    with serving(home) as shop:
+        text = html.unescape(shop.page("customer", id="c2").text)
+    assert (f"Served: als, {DAY}" in text) == passed
+    assert ("None of these lists is the one that this customer is shown." in text) != passed
+
+
 def test_the_start_page_is_about_the_model_that_serves(tmp_path: Path) -> None:
     home = make_home(tmp_path)
     store = home.open_store()
