@@ -70,7 +70,8 @@ def _unlisted(step: Step, rows: int) -> "pd.DataFrame | None":
 def _shown_articles(step: Step) -> "pd.DataFrame":
     """The articles of the lists that customers are shown: of an earlier day where the serving model failed its gates.
 
-    Then the lists of the fallback, for customers who had none, are not looked at.
+    Then the fallback's lists of tonight, which customers without an earlier list are shown, are not looked at: they are
+    popular articles, and an article that is in none but them counts as seen by nobody.
 
     Raises:
         PartitionMissing: the lists of that day are not there.

@@ -19,6 +19,8 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 PROBED = 512
 """Rows and columns of the matrices that are multiplied to see which precision is faster: a millisecond in float32."""
+LEAST_GAIN = 0.8
+"""Of the time in float32, what bfloat16 may take at most to be worth it."""
 
 
 def choose_device(device: str | torch.device) -> torch.device:
@@ -60,14 +62,15 @@ def has_bfloat16(device: torch.device) -> bool:
 def _bfloat16_is_faster() -> bool:
     """Whether the processor multiplies matrices of bfloat16 in less time than those of float32.
 
-    With instructions for it they take a seventh of the time (AMX), without them five times as much or more, so that the
-    answer is the same on each start, however busy the machine is.
+    With AMX they take a seventh of the time, emulated five times as much or more, so that the answer is the same on
+    each start, however busy the machine is. Of processors with AVX512-BF16 alone none was at hand: a gain of less than a
+    fifth, which might come and go from start to start, counts as none.
     """
-    return _product_seconds(torch.bfloat16) < _product_seconds(torch.float32)
+    return _product_seconds(torch.bfloat16) < LEAST_GAIN * _product_seconds(torch.float32)
 
 
 def _product_seconds(dtype: torch.dtype) -> float:
-    """The least processor seconds of three products, after one that lets the library choose its code."""
+    """The least processor seconds of this thread in three products, after one that lets the library choose its code."""
     matrix = torch.ones(PROBED, PROBED, dtype=dtype)
     seconds = []
     for _ in range(4):

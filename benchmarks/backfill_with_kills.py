@@ -186,7 +186,7 @@ def compare(data: Path, work: Path, days: int, kills: int, seed: int) -> Sequenc
     moments = np.random.default_rng(seed).uniform(0.1, 0.9, kills) * seconds / days
     for number, moment in enumerate(moments):
         died = killed(disturbed, days * (number + 1) // (kills + 1), float(moment))
-        told = f"{moment:.1f} s into a day; done by then: {', '.join(done_in(disturbed))}"
+        told = f"{moment:.1f} s after a day was done; done by then: {', '.join(done_in(disturbed))}"
         print(f"{'killed' if died else 'ENDED'} {told}", flush=True)
     print(f"the run after them: {undisturbed(disturbed):.0f} s", flush=True)
     for home in (calm, disturbed):

@@ -298,6 +298,8 @@ def _found(left: dict[str, int], file: Any) -> "Iterator[tuple[NDArray[np.intp],
     import numpy as np
 
     for group in range(file.num_row_groups):
+        if not left:
+            return
         digests = file.read_row_group(group, columns=["digest"], use_threads=False)["digest"].to_pylist()
         rows = {left.pop(digest): row for row, digest in enumerate(digests) if digest in left}
         if not rows:

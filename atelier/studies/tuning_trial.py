@@ -27,7 +27,7 @@ from atelier.studies.tuning_plan import Settings, State, TuningPlan
 PRUNED_AFTER = 5
 """Complete trials before a trial can be pruned."""
 WARM_UP = 4
-"""Epochs of a trial that are never a reason to prune it: the first half of a cycle of steps, whose peak they are."""
+"""Epochs of a trial that are never a reason to prune it: half of a cycle of eight, whose steps are the longest."""
 CURVE = "ndcg"
 """The figure of an epoch by which trials are compared while they run: it does not depend on their losses."""
 

@@ -15,8 +15,8 @@ from atelier.recommenders.training_data.amount import MANY, Amount, OfMany
 OF_MANY = OfMany(epoch=500_000, most=4_000_000)
 """What is passed of many interactions where the config does not say."""
 CONSTANT_EPOCHS, CYCLE_EPOCHS, SMALL_CYCLE_EPOCHS = 40, 8, 20
-"""Passes at most: with constant steps, until lists get no better; in a cycle, which is to reach its end; and in one
-over up to ``SMALL`` interactions, whose passes have few steps."""
+"""Passes at most: with constant steps, which stop when lists get no better; in a cycle, which is to reach its end; in a
+cycle over no more than ``SMALL`` interactions, where a pass is a few steps only."""
 SMALL = 50_000
 
 
@@ -109,7 +109,9 @@ class SequenceConfig(ContentConfig):
         f"interactions {CYCLE_EPOCHS} times, or {SMALL_CYCLE_EPOCHS} times where there are up to {SMALL:,}.",
     )
     patience: PositiveInt = Field(
-        default=5, description="Epochs without better lists of the held-out interactions before training stops."
+        default=5,
+        description="Epochs without better lists of the held-out interactions before training stops; "
+        "in a cycle of many short epochs a small number ends it before its steps get shorter.",
     )
     held_out: Literal["visit", "interaction"] = Field(
         default="visit",
@@ -127,7 +129,7 @@ class SequenceConfig(ContentConfig):
     counts_held_out: bool = Field(
         default=True,
         description="Whether counts of neighbours, once what they add is decided, count the held-out interactions too, "
-        "as histories do; where the held-out ones may be read but not learned from, they must not.",
+        "as histories do. False: the model learns nothing from them, and reads them in histories alone.",
     )
     schedule: Literal["constant", "one_cycle"] = Field(
         default="one_cycle",
@@ -165,7 +167,8 @@ class SequenceConfig(ContentConfig):
         if self.schedule == "constant":
             return CONSTANT_EPOCHS
         passes = CYCLE_EPOCHS if interactions > SMALL else SMALL_CYCLE_EPOCHS
-        return -(-passes * interactions // min(interactions, self.epoch_interactions or interactions))
+        each = min(interactions, self.epoch_interactions or (OF_MANY.epoch if interactions > MANY else interactions))
+        return -(-passes * interactions // max(each, 1))
 
     @property
     def reads_content(self) -> bool:

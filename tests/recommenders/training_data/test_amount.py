@@ -55,6 +55,8 @@ def test_the_published_training_of_sequencers_has_no_bound() -> None:
         (5_000_000, {}, Amount(500_000, 8)),
         (200_000, {"epoch_interactions": 20_000}, Amount(20_000, 80)),  # as often past everything, in smaller parts
         (200_000, {"epoch_interactions": 20_000, "max_interactions": 480_000}, Amount(20_000, 24)),
+        (5_000_000, {"max_interactions": 10_000_000}, Amount(500_000, 20)),
+        (0, {}, Amount(0, 0)),
         (200_000, {"max_epochs": 3}, Amount(200_000, 3)),
         (200_000, {"schedule": "constant"}, Amount(200_000, 40)),
     ],
