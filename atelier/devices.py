@@ -63,8 +63,8 @@ def _bfloat16_is_faster() -> bool:
     """Whether the processor multiplies matrices of bfloat16 in less time than those of float32.
 
     With AMX they take a seventh of the time, emulated five times as much or more, so that the answer is the same on
-    each start, however busy the machine is. Of processors with AVX512-BF16 alone none was at hand: a gain of less than a
-    fifth, which might come and go from start to start, counts as none.
+    each start, however busy the machine is. Of processors with AVX512-BF16 alone none was at hand: a gain of less than
+    a fifth, which might come and go from start to start, counts as none.
     """
     return _product_seconds(torch.bfloat16) < LEAST_GAIN * _product_seconds(torch.float32)
 
