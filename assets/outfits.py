@@ -16,13 +16,18 @@ from resources.article_inputs import INPUTS
 from resources.compute import gpu_pool
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from atelier.articles.table import Articles
     from atelier.outfits.config import OutfitConfig
     from atelier.outfits.feedback import Feedback
+    from atelier.outfits.held_out import Measured
     from atelier.outfits.outfits import Outfits
 
 MODEL = "outfit_model"
 CURATED, BASKETS = "outfits", "baskets"
+#: The file of a bundle that has what was measured.
+HELD_OUT = "held_out.json"
 FAMILY = "product_type"
 COLUMNS = (FAMILY, "brand", "division")
 READ = (*INPUTS, "predicted_attributes", "outfits", FEEDBACK, "interactions")
@@ -68,8 +73,9 @@ class Truth(NamedTuple):
 def train_outfits(step: Step, config: OutfitTraining) -> None:
     """Learn what goes together from the day's outfits; where there are too few, from baskets; else train nothing."""
     from atelier.outfits import OutfitModel
+    from atelier.outfits.held_out import Measured
 
-    step.compute.apply()
+    device = str(step.compute.apply())
     articles, settings = described_articles(step), _settings(step, config)
     truth = truth_of(step, articles, config)
     step.note(MODEL, curated_outfits=truth.curated, rows_of_other_articles=truth.dropped)
@@ -79,10 +85,23 @@ def train_outfits(step: Step, config: OutfitTraining) -> None:
         step.note(MODEL, earlier_model_withdrawn=step.withdraw_model(MODEL))
         step.check(LEARNED, False, "whether a model knows more than counting was not measured: nothing was trained")
         return
-    _report_held_out(step, truth.outfits, articles, settings)
-    model = OutfitModel(settings).fit(truth.outfits, articles, feedback)
     tables = [*INPUTS, "predicted_attributes", FEEDBACK, "outfits" if truth.basis == CURATED else "interactions"]
-    step.save_model(MODEL, model.save, tables=tables, seed=config.seed)
+    chosen = config.model_dump(), settings.model_dump(mode="json")
+    recipe = step.recipe(tables, config=chosen, device=device)
+    bundle = step.reused(MODEL, recipe)
+    if bundle is None:
+        measured = _measured(truth.outfits, articles, settings)
+        model = OutfitModel(settings).fit(truth.outfits, articles, feedback)
+
+        def save(folder: "Path") -> None:
+            """Save the model beside what was measured of it, so that a day that reuses it can report that again."""
+            model.save(folder)
+            (folder / HELD_OUT).write_text(measured.to_json(), encoding="utf-8")
+
+        step.save_model(MODEL, save, tables=tables, seed=config.seed, recipe=recipe)
+    else:
+        measured = Measured.from_json((bundle.path / HELD_OUT).read_text(encoding="utf-8"))
+    _report_held_out(step, measured)
     worn = int((truth.outfits.frequency > 0).sum())
     step.note(MODEL, outfits=len(truth.outfits), learned_from=truth.basis, articles=len(articles), articles_worn=worn)
 
@@ -160,16 +179,25 @@ def _check_truth(step: Step, truth: Truth, config: OutfitTraining) -> None:
     step.check(ENOUGH, truth.basis == CURATED, told[truth.basis], curated_outfits=truth.curated)
 
 
-def _report_held_out(step: Step, outfits: "Outfits", articles: "Articles", settings: "OutfitConfig") -> None:
-    """Note and check the right answers about outfits that were held out from a model of the same settings."""
-    from atelier.outfits.held_out import held_out_accuracy
+def _measured(outfits: "Outfits", articles: "Articles", settings: "OutfitConfig") -> "Measured":
+    """The right answers about outfits that were held out from a model of the same settings."""
+    from atelier.outfits.held_out import Measured, held_out_accuracy
     from atelier.outfits.outfits import OutfitsError
 
     try:
-        found = held_out_accuracy(outfits, articles, settings)
+        return Measured(held_out_accuracy(outfits, articles, settings))
     except OutfitsError as error:
-        step.note(MODEL, held_out=f"not measured: {error}")
-        step.check(LEARNED, False, f"whether the model knows more than counting could not be measured: {error}")
+        return Measured(None, str(error))
+
+
+def _report_held_out(step: Step, measured: "Measured") -> None:
+    """Note and check what was measured."""
+    found = measured.found
+    if found is None:
+        step.note(MODEL, held_out=f"not measured: {measured.why_not}")
+        step.check(
+            LEARNED, False, f"whether the model knows more than counting could not be measured: {measured.why_not}"
+        )
         return
     step.note(
         MODEL,

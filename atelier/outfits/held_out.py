@@ -4,7 +4,8 @@ What belongs here: one split, one model, one set of questions: what a daily run 
 several splits, seeds and variants (``benchmarks.mango_outfits``).
 """
 
-from typing import NamedTuple
+import json
+from typing import NamedTuple, Self
 
 from atelier.arrays import Int64s
 from atelier.articles.table import Articles
@@ -36,6 +37,31 @@ class HeldOut(NamedTuple):
     control: str
     best: Interval
     gain: Interval
+
+
+class Measured(NamedTuple):
+    """What is kept of a measurement beside the model, for whoever takes that model again.
+
+    Attributes:
+        found: the answers; None: nothing could be asked.
+        why_not: why nothing could be asked.
+    """
+
+    found: HeldOut | None
+    why_not: str = ""
+
+    def to_json(self) -> str:
+        """The text of a file; numbers keep all their digits."""
+        return json.dumps({"found": self.found, "why_not": self.why_not}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """What :meth:`to_json` wrote."""
+        read = json.loads(text)
+        if read["found"] is None:
+            return cls(None, read["why_not"])
+        questions, model, control, best, gain = read["found"]
+        return cls(HeldOut(questions, Interval(*model), control, Interval(*best), Interval(*gain)), read["why_not"])
 
 
 def held_out_accuracy(outfits: Outfits, articles: Articles, config: OutfitConfig) -> HeldOut:

@@ -19,7 +19,7 @@ from atelier.errors import PartitionMissing
 from atelier.outfits import OutfitModel
 from atelier.outfits.evaluation import Interval
 from atelier.outfits.feedback import Feedback
-from atelier.outfits.held_out import HeldOut
+from atelier.outfits.held_out import HeldOut, Measured
 from resources.compute import Compute
 from resources.contracts import audit
 from resources.feature_store import FeatureStore
@@ -272,14 +272,39 @@ def test_a_day_that_trains_nothing_any_more_ends_as_one_that_never_did(tmp_path:
     assert again.models.bundle("outfit_model", trained.model_id).path.is_dir(), "who recorded its id can still open it"
 
 
+def test_the_same_inputs_train_nothing_and_report_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained, fit = list[int](), OutfitModel.fit
+    monkeypatch.setattr(OutfitModel, "fit", lambda self, *rest: trained.append(1) or fit(self, *rest))
+    run = Run(tmp_path, looks(40), purchases(looks(60)))
+    before, checks, first = run.metadata["outfit_model"], dict(run.checks), run.bundle()
+    assert len(trained) == 2, "the model, and one that is measured"
+    run.learn()
+    assert len(trained) == 2
+    assert run.bundle().model_id == first.model_id
+    assert run.checks == checks
+    assert run.metadata["outfit_model"] == before | {"reused": f"trained on {DAY} from the same inputs"}
+    run.learn(QUICK.model_copy(update={"seed": 1}))
+    assert len(trained) == 4
+    assert run.bundle().model_id != first.model_id
+    inputs = FeatureStore(tmp_path, threads=1)
+    inputs.write("outfits", DAY, filled("outfits", looks(44)))
+    run.learn()
+    assert len(trained) == 6
+
+
+def test_what_was_not_measured_is_kept_too() -> None:
+    for each in (Measured(None, "too few"), Measured(FOUND)):
+        assert Measured.from_json(each.to_json()) == each
+
+
+FOUND = HeldOut(200, Interval(0.5, 0.4, 0.6), "lift", Interval(0.1 + 0.2, 0.3, 0.5), Interval(0.1, 0.0, 0.2))
+
+
 @pytest.mark.parametrize(("low", "passed"), [(0.001, True), (0.0, False), (-0.05, False)])
-def test_a_gain_counts_only_where_its_interval_lies_above_zero(
-    low: float, passed: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = HeldOut(200, Interval(0.5, 0.4, 0.6), "lift", Interval(0.4, 0.3, 0.5), Interval(0.1, low, 0.2))
-    monkeypatch.setattr("atelier.outfits.held_out.held_out_accuracy", lambda *_: found)
+def test_a_gain_counts_only_where_its_interval_lies_above_zero(low: float, passed: bool) -> None:
+    found = FOUND._replace(gain=Interval(0.1, low, 0.2))
     step = Step(cast("Any", None), [DAY], "run", "1")
-    _report_held_out(step, *cast("Any", (None, None, None)))
+    _report_held_out(step, Measured(found))
     [check] = step.outcome.checks
     assert check.passed == passed
     assert ("not surely above 0" in check.description) == (not passed)
