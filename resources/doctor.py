@@ -16,8 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from atelier.errors import BundleError, DamagedFile
+from resources.bundle_manifest import MANIFEST
+from resources.champions import TABLE as CHAMPIONS
+from resources.champions import champions_of
 from resources.embedding_cache import EmbeddingCache
-from resources.encoders import backbone_of
+from resources.encoders import BACKBONE, backbone_of
 from resources.encoders import records as encoder_records
 from resources.figure_memory import FILE as FIGURES
 from resources.figure_memory import read_figures
@@ -26,7 +29,7 @@ from resources.image_memory import read_memory
 from resources.made_from import FOLDER as MADE_FROM
 from resources.made_from import Record as InputRecord
 from resources.made_from import RecordError
-from resources.model_store import ModelStore
+from resources.model_store import Bundle, ModelStore
 from resources.model_store import launch_command as train_command
 from resources.pointers import Pointer, PointerError, Pointers, launch_command
 from resources.promotions import FOLDER as PROMOTIONS
@@ -53,6 +56,8 @@ DAGSTER_SECTIONS = (
     (b"freshness",),
 )
 PUBLISH, VACUUM = "atelier publish", "atelier vacuum"
+#: What is said of bundles that nothing names: no command removes them.
+KEEP = "none: a day that is made again from the inputs of then takes one, and is not trained"
 
 
 @dataclass(frozen=True)
@@ -188,7 +193,7 @@ def _unnamed_files(storage: Storage, pointers: list[Pointer], found: Examination
 
 def _models(home: Home, storage: Storage, found: Examination, sizes_only: bool) -> None:
     """The pointers of models, the bundles that they name, and the bundles that none names."""
-    models = ModelStore(storage)
+    models, sound, named = ModelStore(storage), list[Bundle](), set[str]()
     for name in models.names():
         folder, first_days = f"models/{name}", dict[str, date]()
         for day in models.days(name):
@@ -201,7 +206,7 @@ def _models(home: Home, storage: Storage, found: Examination, sizes_only: bool) 
         for identity in sorted({*models.ids(name), *first_days}):
             found.bundles += 1
             try:
-                models.bundle(name, identity, verify=not sizes_only)
+                sound.append(models.bundle(name, identity, verify=not sizes_only))
             except BundleError as error:
                 file = f"{folder}/{identity}"
                 place, problem = _place(storage, file), _without_command(error, storage.location(file))
@@ -212,12 +217,45 @@ def _models(home: Home, storage: Storage, found: Examination, sizes_only: bool) 
                     unread = f"{problem}; no day's pointer names it"
                     left = Finding("left over", place, unread, _removal(storage, file, folder=True))
                     found.findings.append(left)
+        named.update(first_days)
+    found.findings += _unnamed_bundles(home, storage, sound, named)
     found.findings += _encoder_records(home, storage)
     promoted = home.settings.encoder.promoted
     if promoted is not None and not models.exists("image_backbone", promoted):
         place = _place(storage, f"models/image_backbone/{promoted}")
         problem = "is gone, and atelier.toml says that it encodes photographs"
         found.findings.append(Finding("broken", place, problem, "atelier promote image_backbone --undo"))
+
+
+def _unnamed_bundles(home: Home, storage: Storage, sound: list[Bundle], named: set[str]) -> Iterator[Finding]:
+    """The sound bundles that nothing names any more, a line for each model; no command removes them.
+
+    Beside the days' pointers, bundles are named by champions, encoders and the bundles that were made from them.
+
+    Args:
+        home: an initialised one.
+        storage: its store.
+        sound: all bundles that can be read.
+        named: the ids that days' pointers name.
+    """
+    kept = named | {bundle.model_id for bundle in sound if bundle.manifest.name == BACKBONE}
+    store = home.open_store()
+    for day in store.days(CHAMPIONS):
+        try:
+            kept |= {champion.model_id for champion in champions_of(store, day).values()}
+        except (PointerError, DamagedFile):
+            return  # was named above; nobody can say then what is left over
+    kept |= {identity for bundle in sound if bundle.model_id in kept for identity in bundle.manifest.upstreams.values()}
+    sizes: dict[str, list[int]] = defaultdict(list)
+    for bundle in sound:
+        if bundle.model_id not in kept:
+            folder = f"models/{bundle.manifest.name}/{bundle.model_id}"
+            files = (MANIFEST, *bundle.manifest.files)
+            sizes[bundle.manifest.name].append(sum(storage.size(f"{folder}/{file}") or 0 for file in files))
+    for name, each in sizes.items():
+        count = f"{len(each)} sound bundle{'' if len(each) == 1 else 's'}"
+        problem = f"{count} that nothing names, {sum(each) / 2**20:.1f} MiB"
+        yield Finding("left over", _place(storage, f"models/{name}"), problem, KEEP)
 
 
 def _encoder_records(home: Home, storage: Storage) -> Iterator[Finding]:

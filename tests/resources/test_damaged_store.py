@@ -7,7 +7,7 @@ the one it was, byte for byte.
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from PIL import Image
 from atelier.errors import AtelierError, DamagedFile
 from dagster_project.cli import cli
 from dagster_project.commands.init import write_dagster_yaml
+from resources.champions import PASSED, Champion
 from resources.doctor import examine
 from resources.embedding_cache import EmbeddingCache
 from resources.encoders import record_backbone
@@ -329,6 +330,27 @@ def test_the_doctor_finds_a_bundle_that_is_gone_and_one_that_nobody_names(shop: 
     assert (unnamed.state, unnamed.command) == ("left over", f"rm -r {other.path}")
     promote_encoder(shop.home, "0" * 32)
     assert "atelier promote image_backbone --undo" in {each.command for each in examine(shop.home).broken}
+
+
+def test_the_doctor_counts_sound_bundles_that_nothing_names(shop: Shop) -> None:
+    def told() -> list[tuple[str, str, str]]:
+        left = [each for each in examine(shop.home).findings if each.state == "left over"]
+        return [(each.file, each.problem, each.command.partition(":")[0]) for each in left]
+
+    assert told() == []
+    was = shop.models.bundle("als_model", shop.models.pointer("als_model", THIRD))
+    shop.models.publish("als_model", THIRD, save, {"interactions": "corrected"})
+    assert told() == [("store/models/als_model", "1 sound bundle that nothing names, 0.0 MiB", "none")]
+    upstreams = {"articles": "1", "als_model": was.model_id}
+    other = shop.models.publish("als_index", THIRD, save, upstreams)
+    assert told() == [], "another model was made from it"
+    shop.models.publish("als_index", THIRD, save, {"articles": "2"})
+    assert [place for place, _, _ in told()] == ["store/models/als_index", "store/models/als_model"]
+    for bundle in (was, other):
+        champion = Champion("als", bundle is was, bundle.model_id, THIRD, "r", PASSED, None, "gates", "")
+        rows = pd.DataFrame([asdict(champion)])
+        shop.store.write("champions", FIRST if bundle is was else SECOND, rows)
+    assert told() == [], "customers are shown what they made"
 
 
 def test_the_doctor_reads_nothing_where_only_sizes_are_asked_for(shop: Shop) -> None:
