@@ -1,7 +1,11 @@
 """All stages of the daily DAG, in the order in which data flows.
 
-What belongs here: the list. What does not: which job they are in (:mod:`dagster_project.jobs`).
+What belongs here: the list, and which of them people wait for every morning. What does not: which job they are in
+(:mod:`dagster_project.jobs`).
 """
+
+from collections.abc import Iterable
+from dataclasses import replace
 
 from assets import (
     attributes,
@@ -26,25 +30,33 @@ from assets import (
 )
 from assets.stage import Stage
 
+
+def awaited(stages: Iterable[Stage]) -> tuple[Stage, ...]:
+    """The stages, each with the deadline of every morning."""
+    return tuple(replace(each, awaited=True) for each in stages)
+
+
+#: Figures of a day need the days after it, and what follows an ingest by itself is for days without a night: they have
+#: no deadline.
 STAGES: tuple[Stage, ...] = (
-    *raw.STAGES,
-    *images.STAGES,
-    *attributes.STAGES,
-    *catalogue_errors.STAGES,
-    *catalogue_map.STAGES,
-    *features.STAGES,
-    *recommenders.STAGES,
-    *recommendations.STAGES,
-    *retrieval.STAGES,
-    *image_similarity.STAGES,
-    *outfits.STAGES,
-    *complements.STAGES,
-    *gates.STAGES,
+    *awaited(raw.STAGES),
+    *awaited(images.STAGES),
+    *awaited(attributes.STAGES),
+    *awaited(catalogue_errors.STAGES),
+    *awaited(catalogue_map.STAGES),
+    *awaited(features.STAGES),
+    *awaited(recommenders.STAGES),
+    *awaited(recommendations.STAGES),
+    *awaited(retrieval.STAGES),
+    *awaited(image_similarity.STAGES),
+    *awaited(outfits.STAGES),
+    *awaited(complements.STAGES),
+    *awaited(gates.STAGES),
     *evaluation.STAGES,
-    *business.STAGES,
-    *drift.STAGES,
-    *publishing.STAGES,
+    *awaited(business.STAGES),
+    *awaited(drift.STAGES),
+    *awaited(publishing.STAGES),
     *publishing.AFTER_INGEST,
-    *report.STAGES,
-    *completeness.STAGES,
+    *awaited(report.STAGES),
+    *awaited(completeness.STAGES),
 )

@@ -12,7 +12,7 @@ from assets.stage import Partitioning
 from resources.model_store import ModelStore
 from resources.retailer import Home, Settings
 
-#: Yesterday's run starts at 04:00; what people wait for has to be there at eight.
+#: Yesterday's run starts at 04:00; what it makes has to be there at eight.
 DEADLINE = "0 8 * * *"
 BEFORE_DEADLINE = timedelta(hours=4)
 
@@ -37,7 +37,7 @@ def promoted_day(home: Home) -> date | None:
 
 
 def deadline(settings: Settings) -> dg.FreshnessPolicy | None:
-    """By when the newest day has to be published every morning; None for a source that has ended."""
+    """By when the newest day has to be made every morning; None for a source that has ended."""
     if settings.last_day is not None:
         return None
     return dg.FreshnessPolicy.cron(

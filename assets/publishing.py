@@ -52,7 +52,7 @@ SHOWN = (
 CHECKS = {SHOWS: "Whether atelier.duckdb opens, and has every row of the day that the store has."}
 
 
-@stage(produces=["feature_store"], deps=SHOWN, group=GROUP, checks=CHECKS, pool=POOL, awaited=True)
+@stage(produces=["feature_store"], deps=SHOWN, group=GROUP, checks=CHECKS, pool=POOL)
 def feature_store(step: Step) -> None:
     """atelier.duckdb, which always holds the newest state of the whole store, whichever day is run."""
     _publish(step, "feature_store")

@@ -47,7 +47,6 @@ INGESTED = (*(each.name for each in RAW), "images")
     deps=SHOWN,
     group=GROUP,
     checks={"stands_alone": "Whether the page runs and loads nothing: it can be mailed, and read without a network."},
-    awaited=True,
     keeps_files=True,
 )
 def report(step: Step) -> None:

@@ -47,7 +47,7 @@ class Partitioning:
         days: the daily partitions.
         horizon: the recommendations of a day are evaluated on the interactions of this many days after it.
         promoted: the day whose fine-tuned backbone was promoted, and encodes the photographs of all days; None: none.
-        deadline: by when what is published has to be there every day; None for a source that has ended.
+        deadline: by when what is made every night has to be there; None for a source that has ended.
     """
 
     days: dg.DailyPartitionsDefinition
@@ -98,7 +98,6 @@ class Stage:
             and what it says.
         config: the class of its config; None: it has none.
         ranged: whether one run may do many days.
-        awaited: whether people wait for it every morning, so that it has a deadline.
         isolated: whether its work is done in a process of its own, whose failure is recorded and stops no other step.
         pool: the concurrency pool in which it waits; None: no pool.
         recommender: the recommender that it belongs to; None: it belongs to none.
@@ -106,6 +105,7 @@ class Stage:
         keeps_files: whether it writes pages, pictures or results into the home, which object storage gets a copy of.
         priority: of several steps that could begin, those with the highest begin first. Long trainings have one above
             0, so that a day does not end with one of them alone.
+        awaited: whether it is made every night, so that it has a deadline; :mod:`assets.daily` says of which.
     """
 
     name: str
@@ -119,13 +119,13 @@ class Stage:
     checks: Mapping[str, str]
     config: type[BaseModel] | None
     ranged: bool
-    awaited: bool
     isolated: bool
     pool: str | None
     recommender: str | None
     code: tuple[str, ...]
     keeps_files: bool = False
     priority: int = 0
+    awaited: bool = False
 
     @cached_property
     def code_version(self) -> str:
@@ -234,7 +234,6 @@ def stage(
     name: str | None = None,
     description: str | None = None,
     ranged: bool = False,
-    awaited: bool = False,
     isolated: bool = False,
     pool: str | None = None,
     recommender: str | None = None,
@@ -262,7 +261,6 @@ def stage(
             checks=dict(checks or {}),
             config=config or (parameter.annotation if parameter else None),
             ranged=ranged,
-            awaited=awaited,
             isolated=isolated,
             pool=pool,
             recommender=recommender,

@@ -14,6 +14,7 @@ from dagster_project.build import build_defs
 from resources.model_store import ModelStore
 from resources.retailer import Home, Settings
 from resources.settings_file import promote_encoder, write_settings
+from resources.tables import REGISTRY
 
 FIRST, LAST = date(2025, 1, 1), date(2025, 12, 31)
 PUBLISHED = {"feature_store", "report"}
@@ -63,6 +64,16 @@ def test_every_asset_says_what_it_is_and_whose(repository: dg.RepositoryDefiniti
         assert node.group_name, key
         assert node.group_name != "default", key
         assert node.code_version, key
+
+
+def test_owners_kinds_and_tags_are_those_of_the_group_and_the_table(repository: dg.RepositoryDefinition) -> None:
+    graph = repository.asset_graph
+    for key in graph.get_all_asset_keys():
+        node, table = graph.get(key), table_of(key.to_user_string())
+        team = "data-engineering" if node.group_name == "raw" else "machine-learning"
+        assert node.owners == [f"team:{team}"], key
+        assert node.kinds == ({"parquet", "duckdb"} if table else {"python"}), key
+        assert node.tags["atelier/kind"] == (REGISTRY[table].kind if table else "made"), key
 
 
 def test_every_check_says_what_it_checks_and_has_a_result_of_every_day(repository: dg.RepositoryDefinition) -> None:
@@ -129,7 +140,9 @@ def test_photographs_depend_on_the_backbone_that_was_promoted_and_on_no_other(tm
     assert upstream_of(after, "image_embeddings", "image_backbone", LAST) == [FIRST.isoformat()]
 
 
-def test_what_is_awaited_has_a_deadline_where_the_source_goes_on(tmp_path: Path) -> None:
+def test_what_is_made_every_night_has_a_deadline_where_the_source_goes_on(
+    repository: dg.RepositoryDefinition, tmp_path: Path
+) -> None:
     def deadlines(last: date | None, folder: str) -> dict[str, object]:
         graph = build_defs(home_of(tmp_path / folder, last)).get_repository_def().asset_graph
         policies = {key.to_user_string(): graph.get(key).freshness_policy for key in graph.get_all_asset_keys()}
@@ -137,6 +150,8 @@ def test_what_is_awaited_has_a_deadline_where_the_source_goes_on(tmp_path: Path)
 
     assert deadlines(LAST, "ended") == {}
     live = deadlines(None, "live")
-    assert live.keys() == PUBLISHED
+    nightly = {key.to_user_string() for key in repository.get_job("daily_retrain").asset_layer.selected_asset_keys}
+    assert nightly > PUBLISHED
+    assert live.keys() == nightly
     assert {getattr(policy, "deadline_cron", None) for policy in live.values()} == {"0 8 * * *"}
     assert {getattr(policy, "timezone", None) for policy in live.values()} == {"Europe/London"}
