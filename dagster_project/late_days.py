@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from resources.days import runs_of_days
 from resources.landing_zone import Changed, changed_files
 from resources.made_from import CHANGED, Superseded, superseded
 from resources.retailer import Home, day_range
@@ -142,17 +143,6 @@ def ingests(changed: Mapping[date, Changed]) -> Iterator[tuple[str, dg.RunReques
         one = first == last
         request = dg.RunRequest(job_name=INGEST, partition_key=first if one else None, tags={} if one else ends)
         yield _digest([[str(day), changed[day]] for day in days]), request
-
-
-def runs_of_days(days: Sequence[date]) -> list[list[date]]:
-    """Ascending days, cut where one is left out."""
-    found: list[list[date]] = []
-    for day in days:
-        if found and day - found[-1][-1] == timedelta(days=1):
-            found[-1].append(day)
-        else:
-            found.append([day])
-    return found
 
 
 def remakes(found: Sequence[Superseded]) -> Iterator[tuple[str, dg.RunRequest]]:

@@ -1,9 +1,11 @@
 """The days of a home: which there are, and how a person or a run names one.
 
-What belongs here: turning text into a day of the home, or into the reason why it is none. What does not: the settings
-themselves (:mod:`resources.retailer`), partitions (:mod:`assets.partitions`).
+What belongs here: turning text into a day of the home, or into the reason why it is none; rows of days that
+follow each other. What does not: the settings themselves (:mod:`resources.retailer`), partitions
+(:mod:`assets.partitions`).
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -38,3 +40,14 @@ def day_of(text: str, settings: Settings) -> date:
     if not settings.first_day <= day <= last:
         raise NoSuchDay(f"{text} is not a day of this home: its days are {settings.first_day} … {last}")
     return day
+
+
+def runs_of_days(days: Sequence[date]) -> list[list[date]]:
+    """Ascending days, cut where one is left out."""
+    found: list[list[date]] = []
+    for day in days:
+        if found and day - found[-1][-1] == timedelta(days=1):
+            found[-1].append(day)
+        else:
+            found.append([day])
+    return found

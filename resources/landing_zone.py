@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from atelier.sources import Source
     from resources.retailer import Home
 
+FOLDER = "landed"
 #: Size and time of modification, in nanoseconds, of each file by its path below the source's folder.
 Stamps: TypeAlias = Mapping[str, tuple[int, int]]
 #: The files of a day that are not what was noted, with their stamps as they are now; None where one is gone or unknown.
@@ -42,6 +43,11 @@ def noted_files(home: "Home", source: "Source", table: str, days: Sequence[date]
     yield
     for day, stamps in before.items():
         replace_text(home.store, json.dumps(stamps, sort_keys=True) + "\n", _note(home, table, day))
+
+
+def notes_files(home: "Home") -> bool:
+    """Whether any day was ingested from this folder; another machine that reads the same store has no notes."""
+    return (home.root / FOLDER).is_dir()
 
 
 def changed_files(home: "Home", source: "Source", days: Iterable[date]) -> Mapping[date, Changed]:
@@ -103,4 +109,4 @@ def _noted(file: Path) -> Stamps | None:
 
 
 def _note(home: "Home", table: str, day: date) -> Path:
-    return home.root / "landed" / table / f"ds={day}.json"
+    return home.root / FOLDER / table / f"ds={day}.json"

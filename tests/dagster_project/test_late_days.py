@@ -19,7 +19,8 @@ from dagster_project.build import build_defs
 from dagster_project.cli import cli
 from dagster_project.commands.backfill import superseded_days
 from dagster_project.commands.init import write_dagster_yaml
-from dagster_project.late_days import Asked, recent_days, remakes, runs_of_days
+from dagster_project.late_days import Asked, recent_days, remakes
+from resources.days import runs_of_days
 from resources.feature_store import FeatureStore
 from resources.made_from import CHANGED, FOLLOWS, UNKNOWN, Superseded, superseded
 from resources.model_store import ModelStore
@@ -135,6 +136,14 @@ def test_a_corrected_day_goes_from_the_file_to_the_models_and_back(
     shop.events(SECOND, 9)
     assert shop.tick() == [("ingest", str(SECOND))]
     assert shop.tick() == [], "asked for already"
+    said = run(cli, ["superseded"])
+    assert said.exit_code == 1
+    assert said.output.splitlines() == [
+        f"{SECOND}  ingest  interactions/ds={SECOND}.parquet  (changed since the day was ingested)",
+        "ingest them again with:",
+        f"  atelier backfill {SECOND} {SECOND} --job ingest",
+        "then look again: what was made from them follows",
+    ]
     shop.ingest(SECOND)
     assert shop.store.read("interactions", SECOND).num_rows == 9
     assert shop.listed() == [SECOND, THIRD, LAST]
@@ -175,6 +184,21 @@ def test_a_corrected_day_goes_from_the_file_to_the_models_and_back(
     assert "reused" in _metadata(shop.make(SECOND), "popular_model")
     assert shop.models() == [before[0], *after[1:]]
     assert shop.listed() == [THIRD, LAST]
+
+
+def test_files_that_cannot_be_compared_are_told(shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    other = Home(tmp_path)
+    shutil.copy(shop.home.toml, other.toml)
+    monkeypatch.setenv("ATELIER_HOME", str(other.root))
+    found = CliRunner().invoke(cli, ["superseded"])
+    assert (found.exit_code, found.stderr) == (0, "no file was ingested from this folder: files are not compared\n")
+    (tmp_path / "landed").mkdir()
+    settings = other.toml.read_text().replace(str(shop.zone), str(tmp_path / "gone\\u001b"))
+    other.toml.write_text(settings)
+    found = CliRunner().invoke(cli, ["superseded"])
+    assert found.exit_code == 0
+    assert found.stderr.startswith("files are not compared: ")
+    assert "gone?" in found.stderr
 
 
 def _metadata(result: dg.ExecuteInProcessResult, asset: str) -> set[str]:
