@@ -23,6 +23,8 @@ from atelier.bundles import (
 )
 from atelier.errors import BundleError
 
+pytestmark = pytest.mark.hostile
+
 ARRAYS = {"b.x": np.arange(6, dtype=np.float32).reshape(2, 3), "a": np.array([True, False]), "b.y": np.array(3)}
 
 

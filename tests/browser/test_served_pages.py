@@ -11,7 +11,7 @@ import pytest
 from tests.browser.looking import Browser, measured
 from tests.web.shop import SCRIPT, Shop, make_home, serving
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.hostile]
 
 PAGES = {
     "start": "/",

@@ -18,6 +18,8 @@ from resources.retailer import Home, Settings
 from resources.settings_file import write_settings
 from tests.report.lineages import BACKBONE, BUNDLE, lineage, unpredicted
 
+pytestmark = pytest.mark.hostile
+
 
 def printed(shown: Tree, width: int = 120) -> str:
     """The tree as a terminal of that width shows it, without colours."""

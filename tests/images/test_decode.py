@@ -16,6 +16,8 @@ from PIL import Image, ImageCms, PngImagePlugin
 from atelier.images import decode
 from atelier.images.decode import ImageRejected
 
+pytestmark = pytest.mark.hostile
+
 
 def picture(width: int = 40, height: int = 24) -> Image.Image:
     """Left half red, right half blue, so that every turn can be told from every other; top row green."""

@@ -12,6 +12,8 @@ from PIL import Image
 from atelier.errors import SourceError
 from atelier.images import build_manifest, decode, manifest
 
+pytestmark = pytest.mark.hostile
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

@@ -19,6 +19,8 @@ from atelier.outfits.files import (
     read_polyvore_questions,
 )
 
+pytestmark = pytest.mark.hostile
+
 PRODUCTS = """cod_modelo_color,cod_color_code,des_product_family,des_filename
 2-01,01,Shoes,some/folder/2019_2_01.jpg
 1-99,99,"Belts, ties",1_99.jpg

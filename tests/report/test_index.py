@@ -15,6 +15,8 @@ from atelier.report.this_day import SIGNS, Line
 from tests.report.test_page import HOSTILE, outline
 from tests.report.test_sections import text
 
+pytestmark = pytest.mark.hostile
+
 DAYS = [date(2025, 3, 7), date(2025, 3, 13), date(2025, 3, 14)]
 LINES = [Line("Rows", "good", "812", "", "ingest"), Line("Customers", "warn", "35.0% fallback", "", "recommendations")]
 

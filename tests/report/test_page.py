@@ -24,6 +24,8 @@ from atelier.report.parts import Section
 from atelier.report.recommendations import recommendations_section
 from atelier.report.search import search_section
 
+pytestmark = pytest.mark.hostile
+
 HOSTILE = "<script>alert('$x$')</script> & \"x\" $\\frac{"
 MODELS = ("popular", "als")
 VOID = {"meta", "img", "br", "link", "input", "hr"}

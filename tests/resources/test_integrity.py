@@ -11,6 +11,8 @@ from resources import integrity
 from resources.integrity import Recorded, fault, faults, trust
 from resources.storage import open_storage
 
+pytestmark = pytest.mark.hostile
+
 CONTENT = b"what was written"
 WRITTEN = Recorded(sha256(CONTENT).hexdigest(), len(CONTENT))
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from resources.markdown import markdown_cell
 
+pytestmark = pytest.mark.hostile
+
 
 @pytest.mark.parametrize(
     ("text", "cell"),

@@ -12,6 +12,8 @@ from atelier.errors import BundleError, PartitionMissing
 from resources.model_store import ModelStore
 from resources.storage import Storage
 
+pytestmark = pytest.mark.hostile
+
 DAY = date(2020, 9, 22)
 UPSTREAMS = {"interactions/ds=2020-09-22": "ab", "articles/ds=2020-09-22": "cd"}
 

@@ -12,6 +12,8 @@ from resources.histories import histories_path
 from resources.published import NotPublished, PublishedDatabase, TookTooLong
 from tests.resources.test_histories import FIRST, Shelf, shelf  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.hostile
+
 
 def units(database: PublishedDatabase, customer: str = "u") -> int:
     with database.reading() as reader:

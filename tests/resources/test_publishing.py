@@ -24,6 +24,8 @@ from resources.feature_store import FeatureStore
 from resources.publishing import PublishError, publish
 from resources.tables import REGISTRY
 
+pytestmark = pytest.mark.hostile
+
 DAY = date(2020, 9, 1)
 DIGESTS = ("0" * 64, "1" * 64)
 

@@ -19,6 +19,8 @@ from atelier.errors import SourceError
 from atelier.sources import REJECTED_SCHEMA, Landed, Source, open_source
 from atelier.sources.reading import ROW, load
 
+pytestmark = pytest.mark.hostile
+
 Land = Callable[..., Landed]
 A, B = "0000000001", "0000000002"
 FIRST = date(2020, 9, 1)

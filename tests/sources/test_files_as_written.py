@@ -19,6 +19,8 @@ from atelier.sources.file_format import check_format
 from atelier.sources.line_ends import unify_line_ends
 from atelier.sources.reading import EngineOptions, engine, load
 
+pytestmark = pytest.mark.hostile
+
 Land = Callable[..., Landed]
 FIRST = date(2020, 9, 1)
 AWKWARD = ["brand=HM", "kind=purchase", "export[1]", "all*", "what?", "ds=1999-01-01", "é ü", "a'b"]

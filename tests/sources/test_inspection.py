@@ -13,6 +13,8 @@ from atelier.sources import open_source
 from atelier.sources.inspection import Inspection, inspect
 from dagster_project import cli
 
+pytestmark = pytest.mark.hostile
+
 
 def found(zone: Any) -> dict[str, Inspection]:
     return {one.table: one for one in inspect(open_source("parquet", zone.root), zone.days)}

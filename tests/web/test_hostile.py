@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from dagster_project.web.guard import HEADERS, LONGEST_TARGET, POLICY
 from tests.web.shop import ARTICLES, ODD, OUTSIDE, SCRIPT, Shop
 
+pytestmark = pytest.mark.hostile
+
 PAGES = ("customer", "article", "photograph")
 INJECTIONS = (
     "' OR 1=1 --",

@@ -15,6 +15,8 @@ from resources.publishing import publish
 from resources.retailer import Home
 from tests.web.shop import DAY, interactions, make_home, serving
 
+pytestmark = pytest.mark.hostile
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
