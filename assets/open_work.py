@@ -76,9 +76,12 @@ def _shown_articles(step: Step) -> "pd.DataFrame":
     Raises:
         PartitionMissing: the lists of that day are not there.
     """
+    import pandas as pd
+
     champions = partition(step, "champions")
-    made_on = [] if champions is None else list(champions.loc[champions["serving"], "made_on"])
-    day = min([step.ds, *(each.date() if hasattr(each, "date") else each for each in made_on)])
+    found = [] if champions is None else champions[champions["serving"]].to_dict("records")
+    model, day = (found[0]["model"], pd.Timestamp(found[0]["made_on"]).date()) if found else (None, step.ds)
+    shown = f"SELECT DISTINCT article_id FROM {LISTS} WHERE served AND model = coalesce($model, model)"  # noqa: S608
     with step.store.connect(as_of=day, tables=[LISTS]) as con:
-        frame: pd.DataFrame = con.sql(f"SELECT DISTINCT article_id FROM {LISTS} WHERE served").df()  # noqa: S608
+        frame: pd.DataFrame = con.sql(shown, params={"model": model}).df()
     return frame

@@ -65,3 +65,24 @@ def test_a_first_day_without_interactions_has_zeros(step_of: Callable[[date], St
     assert (figures["window_days"], figures["active_customers"], figures["revenue"]) == (1, 0, 0)
     assert pd.isna(figures["conversion"])
     assert step.outcome.notes[FIGURES] == {"revenue_1d": 0, "active_customers_1d": 0}
+
+
+def test_articles_that_nobody_sees_are_those_of_no_list_that_is_shown(step_of: Callable[[date], Step]) -> None:
+    """The serving model failed its gates: a's list of the day before stays, and tonight's, of b, is shown to nobody."""
+    step, before = step_of(DAYS[8]), DAYS[7]
+    articles = [{"article_id": name, "in_stock": True} for name in ("a", "b", "c")]
+    step.store.write("articles", step.ds, rows_of("articles", articles))
+    row = {"seen": "excluded", "customer_id": "c1", "rank": 1, "served": True, "fallback": False, "model_id": "m"}
+    lists = {(before, "als"): "a", (before, "hybrid"): "c", (step.ds, "als"): "b"}
+    for (day, model), article in lists.items():
+        listed = rows_of("recommendations", [row | {"model": model, "article_id": article, "score": 1.0}])
+        step.store.write("recommendations", day, listed, part=model)
+    work = open_work(step)
+    assert work.unlisted is not None
+    assert set(work.unlisted["article_id"]) == {"a", "c"}, "no gates were run: tonight's lists are shown"
+    champion = {"model": "als", "serving": True, "model_id": "0" * 32, "made_on": before}
+    champion |= {"recipe": "r", "action": "kept", "who": "gates", "why": "-"}
+    step.store.write("champions", step.ds, rows_of("champions", [champion]))
+    work = open_work(step)
+    assert work.unlisted is not None
+    assert set(work.unlisted["article_id"]) == {"b", "c"}
