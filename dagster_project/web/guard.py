@@ -4,6 +4,7 @@ What belongs here: the ASGI middleware around all pages, reading parameters with
 """
 
 from collections.abc import Iterable
+from datetime import date
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
@@ -99,6 +100,19 @@ def number_of(request: "Request", name: str, default: int, highest: int) -> int:
     if not (text.isascii() and text.isdecimal()) or len(text) > 9 or int(text) > highest:
         raise HTTPException(400, f"{name} must be a whole number from 0 to {highest:,}")
     return int(text)
+
+
+def day_of(request: "Request", name: str) -> date | None:
+    """A parameter that is a day, as 2025-04-16; None: it is missing or empty.
+
+    Raises:
+        HTTPException: 400, where it is none.
+    """
+    text = text_of(request, name, "")
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise HTTPException(400, f"{name} must be a day such as 2025-04-16") from error
 
 
 def one_of(request: "Request", name: str, default: str, allowed: Iterable[str]) -> str:

@@ -25,7 +25,7 @@ from atelier.report.served import days as of_days
 from atelier.report.served import found
 from atelier.report.served.frame import LinkedAlbum, address, served_page
 from dagster_project.commands.find import match_text
-from dagster_project.web.guard import number_of, one_of, text_of
+from dagster_project.web.guard import day_of, number_of, one_of, text_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -67,11 +67,17 @@ class Pages:
             newest = reader.newest()
             serving, _ = self._shown(reader)
             since = newest - timedelta(days=START_SPAN) if newest else date.min
-            happened = reader.histories("days_interactions", from_day=since)
-            attributes = reader.frame("days_attributes", from_day=since, metric="weighted_f1")
+            happened = reader.histories("days_interactions", from_day=since, to_day=date.max)
+            attributes = reader.frame("days_attributes", from_day=since, to_day=date.max, metric="weighted_f1")
             judged = {
                 metric: reader.frame(
-                    "days_recommenders", from_day=since, metric=metric, k=K, segment="all", seen="excluded"
+                    "days_recommenders",
+                    from_day=since,
+                    to_day=date.max,
+                    metric=metric,
+                    k=K,
+                    segment="all",
+                    seen="excluded",
                 )
                 for metric in ("recall", "coverage")
             }
@@ -105,32 +111,39 @@ class Pages:
             segment=text_of(request, "segment", default.segment),
             seen=text_of(request, "seen", default.seen),
             attribute_metric=text_of(request, "attribute_metric", default.attribute_metric),
-            span=number_of(request, "span", default.span, max(of_days.SPANS)),
+            figure=text_of(request, "figure", default.figure),
+            span=number_of(request, "span", default.span, of_days.LONGEST_SPAN),
+            until=day_of(request, "until"),
         )
         with self.database.reading() as reader:
             newest = reader.newest()
-            since = newest - timedelta(days=choice.span) if newest else date.min
+            last = choice.until or newest or date.min
+            window = {"from_day": last - min(timedelta(days=choice.span), last - date.min), "to_day": last}
             there = reader.frame("days_choices")
             metrics = [row["metric"] for row in reader.rows("days_attribute_metrics")]
+            names = [row["name"] for row in reader.rows("days_figure_names")]
             judged = reader.frame(
                 "days_recommenders",
-                from_day=since,
+                **window,
                 metric=choice.metric,
                 k=choice.k,
                 segment=choice.segment,
                 seen=choice.seen,
             )
-            business = reader.frame("days_business", from_day=since)
-            drift = reader.frame("days_drift", from_day=since)
-            attributes = reader.frame("days_attributes", from_day=since, metric=choice.attribute_metric)
-            happened = reader.histories("days_interactions", from_day=since)
+            business = reader.frame("days_business", **window)
+            drift = reader.frame("days_drift", **window)
+            data = reader.frame("days_figure", **window, figure=choice.figure)
+            flagged = reader.frame("days_flagged", **window, figure=choice.figure)
+            attributes = reader.frame("days_attributes", **window, metric=choice.attribute_metric)
+            happened = reader.histories("days_interactions", **window)
         sections = [
-            of_days.choice_section(there, metrics, choice),
+            of_days.choice_section(there, metrics, names, choice),
             of_days.recommenders_section(judged, choice),
             of_days.attributes_section(attributes, choice),
             of_days.interactions_section(happened),
             of_days.business_section(business),
             of_days.drift_section(drift),
+            of_days.data_section(data, flagged, choice),
         ]
         return _answer("All days", newest, sections)
 

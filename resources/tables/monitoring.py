@@ -28,8 +28,11 @@ DAY_FIGURES = Table(
     upstreams=MEASURED,
     columns=(
         text("name", "The figure, beginning with its table, for example `articles: price changed`."),
-        text("kind", "How it is compared.", values=("count", "share", "mean", "shares", "projections")),
-        text("level", "The level or the direction, of figures that have several; else empty."),
+        text("kind", "How it is compared.", values=("count", "share", "mean", "shares", "times", "projections")),
+        text(
+            "level",
+            "The level, half hour of the day (00 to 47) or direction, of figures that have several; else empty.",
+        ),
         figure("value", "How many rows there are, are marked, or have the level; or the mean."),
         Column("variance", "DOUBLE", "Of means the variance of one row; else 0.", low=0),
         count("sample_size", "Rows that it comes from.", "rows"),
@@ -57,7 +60,11 @@ DRIFT = Table(
         ),
         share("p_value", "By the F distribution.", nullable=True),
         share("p_holm", "The same, Holm-corrected for all figures of the day.", nullable=True),
-        figure("effect", "The size of the difference: relative, a share, or in standard deviations.", low=0),
+        figure(
+            "effect",
+            "The size of the difference: relative, a share, in standard deviations, or of times of day in hours.",
+            low=0,
+        ),
         figure("least_effect", "The size below which nothing is flagged.", low=0),
         count("sample_size", "Rows of the smaller of the two samples.", "rows"),
         count("days", "Earlier days that say how far days ordinarily differ.", "days"),

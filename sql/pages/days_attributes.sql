@@ -1,5 +1,5 @@
--- One figure of each attribute on each day from $from_day on.
+-- One figure of each attribute on each day from $from_day to $to_day.
 SELECT ds, attribute, "value"
 FROM attribute_metrics
-WHERE ds >= $from_day AND metric = $metric
+WHERE ds BETWEEN $from_day AND $to_day AND metric = $metric
 ORDER BY ds, attribute

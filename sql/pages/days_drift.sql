@@ -1,6 +1,6 @@
--- How many figures of each day from $from_day on have each verdict.
+-- How many figures of each day from $from_day to $to_day have each verdict.
 SELECT ds, verdict, count(*) AS "value"
 FROM drift
-WHERE ds >= $from_day
+WHERE ds BETWEEN $from_day AND $to_day
 GROUP BY ds, verdict
 ORDER BY ds, verdict

@@ -140,6 +140,11 @@ def _write_lists(home: Home) -> None:
         store.write("business_figures", day, filled("business_figures", [week]))
         verdicts = [{"name": "articles: rows", "verdict": "usual"}, {"name": "brands", "verdict": "flagged"}]
         store.write("drift", day, filled("drift", verdicts))
+        measured = {"name": "articles: brand", "kind": "shares", "sample_size": 8}
+        levels = [
+            measured | {"level": level, "value": 8 * share} for level, share in (("b1", value), ("b2", 1 - value))
+        ]
+        store.write("day_figures", day, filled("day_figures", [{**levels[0], "name": "brands"}, *levels]))
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,7 @@ def test_what_is_too_long_is_refused(shop: Shop) -> None:
         ("/days?k=-1", "k must be"),
         ("/days?k=1e3", "k must be"),
         ("/days?span=99999999999999999999", "span must be"),
+        ("/days?until=yesterday", "until must be a day"),
         ("/days?k=%D9%A3", "k must be"),  # a digit, but not ours
         ("/photograph?id=a&size=huge", "size must be"),
         ("/photograph?id=a&shot=x", "shot must be"),

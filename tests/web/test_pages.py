@@ -60,11 +60,31 @@ def test_an_article_without_stock_names_its_replacement(shop: Shop) -> None:
 def test_all_days_are_drawn_and_what_is_chosen_is_shown(shop: Shop) -> None:
     text = shop.page("days", metric="recall", span=30).text
     assert text.count("<svg") >= 5
-    assert "<option selected>30</option>" in text
+    assert '<input name="span" type="number" min="1" max="3660" value="30">' in text
     assert "revenue per active customer in 7 days" in text
     assert "customers of the 7 days before who came again" not in text, "it is not known"
     assert "figures by verdict of flagged, usual on 2 days" in text
     assert "No list has been judged" in shop.page("days", metric="none of these").text
+
+
+def test_any_figure_of_the_data_is_drawn_level_by_level_with_the_days_that_it_was_flagged(shop: Shop) -> None:
+    text = shop.page("days", figure="articles: brand").text
+    assert "<option selected>articles: brand</option>" in text
+    assert "articles: brand of b1, b2 on 2 days" in text
+    assert "Days on which it was unlike the days before" not in text
+    assert "Days on which it was unlike the days before" in shop.page("days", figure="brands").text
+    assert "That figure was not measured" in shop.page("days", figure="none of these").text
+
+
+def test_days_end_where_it_is_said(shop: Shop) -> None:
+    before = DAY - timedelta(days=1)
+    text = shop.page("days", until=before.isoformat(), span=7).text
+    assert f'value="{before}"' in text
+    shown = text[text.index('id="recommenders"') :]
+    assert str(before) in shown
+    assert f">{DAY}<" not in shown
+    assert f">{DAY}<" in shop.page("days").text
+    assert shop.page("days", until="0001-01-02").status == 200
 
 
 @pytest.mark.parametrize(("asked", "page"), [("a", "article"), ("c2", "customer"), ("gone", "article")])

@@ -19,7 +19,9 @@ from atelier.monitoring.drift.figures import (
     share,
     share_of,
     shares,
+    times,
     together,
+    unknown_levels,
 )
 
 #: A price that differs from the catalogue's by more than this share is another price, and no rounding.
@@ -59,13 +61,12 @@ def interaction_figures(
     hours = moments.dt.hour.map("{:02d}".format)
     # What a customer does at one sitting says no more of the clock than its beginning.
     first = moments.groupby(today["customer_id"]).min()
-    time_of_day = (first - first.dt.normalize()).dt.total_seconds() / 3600
     with np.errstate(divide="ignore"):
         log_price = np.log(pd.to_numeric(today["price"]).astype("float64").clip(lower=0))
     parts = [
         count("interactions", len(today)),
         by_level({"interactions: hour": hours, "interactions: kind": today["kind"]}),
-        mean("interactions: time of day of each customer's first, in hours", time_of_day),
+        times("interactions: time of day of each customer's first, in hours", first),
         by_level({"interactions: channel": today["channel"]}),
         shares("interactions: price", bands(today["price"], 0.5, logarithmic=True)),
         mean("interactions: price, logarithm", log_price),
@@ -76,6 +77,7 @@ def interaction_figures(
     ]
     if yesterday is not None:
         parts.append(share_of("interactions: rows that came yesterday", _came_before(today, yesterday)))
+        parts.append(unknown_levels("interactions: rows of channels", today["channel"], yesterday["channel"]))
     if articles is not None:
         parts.append(_prices_paid(today, articles))
     if recent is not None and len(recent):

@@ -1,6 +1,6 @@
 """The figures of a day: numbers that know from how many rows they come.
 
-What belongs here: the five kinds of figure, and making them from columns. What does not: which figures a table has
+What belongs here: the six kinds of figure, and making them from columns. What does not: which figures a table has
 (:mod:`atelier.monitoring.drift.catalogue`, :mod:`atelier.monitoring.drift.behaviour`,
 :mod:`atelier.monitoring.drift.models`), comparing them (:mod:`atelier.monitoring.drift.comparison`).
 
@@ -13,6 +13,8 @@ count       how many there are    0                                   the same
 share       how many of the rows  0                                   how many rows there are
 mean        the mean              of one row                          rows it is the mean of
 shares      rows of each level    0                                   rows of all levels
+times       rows of each half     0                                   rows of the whole day
+            hour of the day
 projections the mean along each   of one row along that direction     rows it is the mean of
             of several directions
 =========== ===================== =================================== ======================
@@ -27,7 +29,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 COLUMNS = ("what", "kind", "level", "value", "variance", "rows")
-KINDS = ("count", "share", "mean", "shares", "projections")
+KINDS = ("count", "share", "mean", "shares", "times", "projections")
+#: Into how many parts of equal length a day is cut for times of day.
+PARTS_OF_DAY = 48
 #: A figure of a table whose rows have no value there.
 ABSENT = "(none)"
 
@@ -86,6 +90,15 @@ def shares(what: str, levels: "pd.Series[Any]") -> Rows:
     found = levels.astype("object").where(levels.notna(), ABSENT).astype("str").value_counts().sort_index()
     total = int(found.sum())
     return [(what, "shares", str(level), int(number), 0.0, total) for level, number in found.items()]
+
+
+def times(what: str, moments: "pd.Series[Any]") -> Rows:
+    """How many moments lie in each half hour of the day, whose number is the level; none of them has no figure."""
+    since = moments.dropna()
+    seconds = (since - since.dt.normalize()).dt.total_seconds().to_numpy(np.float64)
+    numbers = np.bincount((seconds * PARTS_OF_DAY // 86_400).astype(np.int64), minlength=PARTS_OF_DAY)
+    some = np.flatnonzero(numbers)
+    return [(what, "times", f"{part:02d}", int(numbers[part]), 0.0, len(since)) for part in some]
 
 
 def concentration(what: str, things: "pd.Series[Any]") -> Rows:

@@ -69,6 +69,7 @@ class DriftConfig(BaseModel):
     least_shares: float = Field(
         default=0.03, ge=0, description="Smallest total variation distance of shares of levels."
     )
+    least_times: float = Field(default=0.25, ge=0, description="Smallest shift of times of day, in hours.")
     least_projections: float = Field(
         default=0.1, ge=0, description="Smallest change of a mean vector, in standard deviations."
     )

@@ -17,7 +17,7 @@ from atelier.report import parts
 from atelier.report.served.frame import day
 from atelier.report.served.plots import days_plot
 
-SPANS = (30, 90, 365)
+LONGEST_SPAN = 3_660
 """How many days back a page may look."""
 BUSINESS = {
     "active_customers": ("active customers in 7 days", 0),
@@ -29,6 +29,8 @@ BUSINESS = {
 COMPARED = {"the day before": 1, "a week before": 7}
 MOST_OPTIONS = 300
 """Options of one choice, at most: segments can be many."""
+MOST_LEVELS = 8
+"""Levels of one figure that are drawn, at most: those with the largest values."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class Choice:
         segment: of whom.
         seen: which evaluation.
         attribute_metric: of the attribute model.
+        figure: of the data, see :mod:`atelier.monitoring.drift.figures`.
         span: how many days back.
+        until: the last day; None: the newest.
     """
 
     metric: str = "recall"
@@ -49,7 +53,9 @@ class Choice:
     segment: str = "all"
     seen: str = "excluded"
     attribute_metric: str = "weighted_f1"
+    figure: str = "interactions"
     span: int = 90
+    until: date | None = None
 
 
 @dataclass(frozen=True)
@@ -91,14 +97,18 @@ def figures_of(
 
 
 @parts.section("What to show", "choice", "", "", may_be_empty=True)
-def choice_section(there: pd.DataFrame, attribute_metrics: Sequence[str], choice: Choice) -> Iterator[str]:
+def choice_section(
+    there: pd.DataFrame, attribute_metrics: Sequence[str], figures: Sequence[str], choice: Choice
+) -> Iterator[str]:
     """The choices as a form; what is chosen stands in the address.
 
     Args:
         there: metric, k, segment, seen: which figures of the recommenders there are.
         attribute_metrics: which of the attribute model.
+        figures: which of the data.
         choice: what is shown now.
     """
+    until = "" if choice.until is None else choice.until.isoformat()
     boxes = [
         _select(name, label, options, now)
         for name, label, options, now in (
@@ -107,9 +117,11 @@ def choice_section(there: pd.DataFrame, attribute_metrics: Sequence[str], choice
             ("segment", "of", sorted(set(there["segment"]), key=lambda each: (each != "all", each)), choice.segment),
             ("seen", "bought before", sorted(set(there["seen"])), choice.seen),
             ("attribute_metric", "Attributes: metric", sorted(attribute_metrics), choice.attribute_metric),
-            ("span", "Days", SPANS, choice.span),
+            ("figure", "Data: figure", figures, choice.figure),
         )
     ]
+    boxes.append(_input("span", "Days", f'type="number" min="1" max="{LONGEST_SPAN}"', str(choice.span)))
+    boxes.append(_input("until", "up to (empty: the newest)", 'type="date"', until))
     yield Markup('<form action="/days" method="get">\n{}<button type="submit">Show</button>\n</form>\n').format(
         parts.joined(*boxes)
     )
@@ -122,6 +134,12 @@ def _select(name: str, label: str, options: Sequence[object], now: object) -> Ma
         *(Markup("<option{}>{}</option>").format(chosen if each == now else "", each) for each in shown)
     )
     return Markup('<label>{}<select name="{}">{}</select></label>\n').format(label, name, inside)
+
+
+def _input(name: str, label: str, kind: str, now: str) -> Markup:
+    """A field of a form; ``kind`` is of this module and is not escaped."""
+    field = Markup('<label>{}<input name="{}" {} value="{}"></label>\n')
+    return field.format(label, name, Markup(kind), now)  # noqa: S704
 
 
 @parts.section("Recommenders", "recommenders", "No list has been judged for what is chosen.", "judge")
@@ -171,6 +189,35 @@ def business_section(figures: pd.DataFrame) -> Iterator[str]:
         if figures[column].notna().any():
             value = figures[column].astype("float64")
             yield from _moved(figures.assign(value=value, name=title), "name", title, digits)
+
+
+@parts.section("The data", "data", "That figure was not measured on these days.", "drift")
+def data_section(figures: pd.DataFrame, flagged: pd.DataFrame, choice: Choice) -> Iterator[str]:
+    """One figure of the data or of the lists over days, as drift is judged by, and when it was flagged.
+
+    Args:
+        figures: ds, level, value, sample_size; shares of 1 where levels have them.
+        flagged: ds, level, today, earlier, compared_with.
+        choice: says which figure.
+    """
+    most = figures.groupby("level")["value"].max().nlargest(MOST_LEVELS)
+    shown = figures[figures["level"].isin(most.index)]
+    left = figures["level"].nunique() - len(most)
+    title = f"{choice.figure} ({left} smaller levels are left out)" if left else choice.figure
+    yield from _moved(shown.assign(level=shown["level"].replace("", choice.figure)), "level", title, 4)
+    if len(flagged):
+        heads = ("Day", "Level", "That day", "Earlier", "Held against")
+        rows = [
+            [
+                day(each.ds),
+                each.level,
+                parts.figure_text(each.today),
+                parts.figure_text(each.earlier),
+                day(each.compared_with),
+            ]
+            for each in flagged.itertuples(index=False)
+        ]
+        yield parts.table("Days on which it was unlike the days before.", heads, rows, heads[:2])
 
 
 @parts.section("Drift", "drift", "No figure of these days was held against earlier days.")

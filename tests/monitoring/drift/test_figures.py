@@ -28,6 +28,7 @@ from atelier.monitoring.drift.figures import (
     projections,
     share,
     shares,
+    times,
 )
 from atelier.monitoring.drift.models import feature_figures, list_changes, list_figures
 
@@ -154,7 +155,8 @@ def test_figures_of_interactions() -> None:
     assert single["interactions: customers of the week before"] == (1, 2)
     assert single["interactions: articles of the week before"] == (1, 2)
     assert single["interactions: articles that the same customer had in the week before"] == (1, 3)
-    assert single["interactions: time of day of each customer's first, in hours"] == ((8 + 21) / 2, 2)
+    assert levels(found, "interactions: time of day of each customer's first, in hours") == {"16": 1, "42": 1}
+    assert single["interactions: rows of channels that are new"] == (0, 4)
     assert levels(found, "interactions: hour") == {"08": 2, "21": 2}
     assert levels(found, "interactions: channel") == {"web": 2, "app": 1, ABSENT: 1}
 
@@ -174,6 +176,60 @@ def test_concentration_is_simpsons_index_and_does_not_depend_on_the_number_of_ro
     assert np.exp(values).mean() == pytest.approx((p**2).sum(), rel=0.05)
     assert values.var() == pytest.approx(variances.mean() / 200, rel=0.5)
     assert concentration("c", pd.Series(["a", "b"])) == []
+
+
+def at_noon_and_in_the_evening(rng: np.random.Generator, rows: int, later: float = 0.0) -> "pd.Series[Any]":
+    """Moments of a day, so many hours later than usual; what would be of another day is of its first or last minute."""
+    hours = np.where(rng.random(rows) < 0.35, rng.normal(12.5, 2, rows), rng.normal(20, 2, rows)) + later
+    return pd.Series(pd.Timestamp("2026-03-04") + pd.to_timedelta(np.clip(hours, 0, 23.99), unit="h"))
+
+
+def test_times_are_counted_by_half_hour() -> None:
+    moments = pd.Series(pd.to_datetime(["2026-03-04 00:00:00", "2026-03-04 00:29:59", "2026-03-04 23:59:59", None]))
+    assert [row[2:] for row in times("t", moments)] == [("00", 2, 0.0, 3), ("47", 1, 0.0, 3)]
+    assert times("t", moments.head(0)) == []
+
+
+def test_times_of_two_usual_days_differ_by_chance_alone() -> None:
+    rng = np.random.default_rng(0)
+    found = [
+        compared(times("t", at_noon_and_in_the_evening(rng, 300)), times("t", at_noon_and_in_the_evening(rng, 900)))
+        for _ in range(400)
+    ]
+    p = stats.chi2.sf([each["chi2"] for each in found], 1)
+    assert {each["df"] for each in found} == {1}
+    assert (p < 0.05).mean() == pytest.approx(0.05, abs=0.03)
+    assert (p < 0.5).mean() == pytest.approx(0.5, abs=0.08)
+
+
+@pytest.mark.parametrize("later", [-1.0, 1.0])
+def test_a_shift_of_times_is_found_with_fewer_rows_than_by_their_means(later: float) -> None:
+    rng = np.random.default_rng(1)
+    usual, shifted = at_noon_and_in_the_evening(rng, 2000), at_noon_and_in_the_evening(rng, 2000, later)
+    found = compared(times("t", shifted), times("t", usual))
+    hours = [(each - each.dt.normalize()).dt.total_seconds() / 3600 for each in (shifted, usual)]
+    by_means = compared(mean("t", hours[0]), mean("t", hours[1]))
+    assert found["chi2"] > 2 * by_means["chi2"]
+    assert found["effect"] == pytest.approx(abs(later), rel=0.3)
+    assert (found["today"], found["earlier"]) == pytest.approx([each.mean() for each in hours], abs=0.05)
+
+
+def test_the_score_of_a_shift_is_the_slope_over_the_height_of_the_smoothed_day() -> None:
+    today, earlier = {16: 3, 17: 5, 42: 2}, {16: 4, 20: 4, 42: 6, 47: 2}
+    rows = [
+        [("t", "times", f"{part:02d}", n, 0.0, sum(day.values())) for part, n in day.items()]
+        for day in (today, earlier)
+    ]
+    found = compared(*rows)
+    both = [today.get(part, 0) + earlier.get(part, 0) for part in range(48)]
+    weights = [np.exp(-0.5 * min(part, 48 - part) ** 2) for part in range(48)]
+    height = [sum(weights[(part - i) % 48] * both[i] for i in range(48)) / sum(weights) + 0.5 for part in range(48)]
+    score = [-(height[(part + 1) % 48] - height[part - 1]) / 2 / height[part] for part in range(48)]
+    scores = np.repeat(score, both)
+    difference = sum(score[part] * n for part, n in today.items()) / 10
+    difference -= sum(score[part] * n for part, n in earlier.items()) / 16
+    assert found["chi2"] == pytest.approx(difference**2 / scores.var() / (1 / 10 + 1 / 16))
+    assert found["effect"] == pytest.approx(abs(difference) / scores.var() / 2)
 
 
 def test_projections_show_a_moved_mean() -> None:
