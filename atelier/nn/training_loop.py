@@ -211,7 +211,7 @@ class TrainingLoop(Generic[NetworkT]):
         Raises:
             DivergedError: the loss, the deciding figure or the weights are not finite, and no look before was better.
                 Where one was, training ends with its weights and a warning.
-            TrainingStateError: the file cannot be read, or belongs to another training.
+            TrainingStateError: the file cannot be opened, or belongs to another training.
             ReplicaLostError: another replica does not answer.
         """
         seed = torch.initial_seed()
@@ -324,8 +324,10 @@ class TrainingLoop(Generic[NetworkT]):
     def _resumed(self) -> bool:
         """Take up what was saved; False where nothing is. The first replica reads the file, and sends it to the others.
 
+        A file that is damaged is as good as none: a warning names it, and training starts anew and replaces it.
+
         Raises:
-            TrainingStateError: it cannot be read, or is not this training's.
+            TrainingStateError: the file cannot be opened, or is another training's.
         """
         path = self.state
         if path is None:
@@ -333,7 +335,11 @@ class TrainingLoop(Generic[NetworkT]):
         content = self.replicas.told(partial(kept, path))
         if content is None:
             return False
-        saved = read_state(path, content)
+        try:
+            saved = read_state(path, content)
+        except TrainingStateError as error:
+            warnings.warn(f"{self.description}: {error}. Training starts anew", stacklevel=3)
+            return False
         for name, value in self._identity().items():
             if saved.get(name) != value:
                 raise TrainingStateError(

@@ -10,6 +10,7 @@ import json
 import os
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -61,11 +62,14 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
     tensors: dict[str, Tensor] = {}
     text = json.dumps(_packed(state, tensors))
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    save_file(tensors, fresh, {JSON: text})
-    with fresh.open("rb") as file:
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    fresh = path.with_name(f"{path.name}.{uuid4().hex}.new")  # two processes may train the same at once
+    try:
+        save_file(tensors, fresh, {JSON: text})
+        with fresh.open("rb") as file:
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def kept(path: Path) -> bytes | None:
@@ -79,7 +83,7 @@ def kept(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise TrainingStateError(f"{_unreadable(path, error)}: delete it to train from the start") from error
 
 
 def read_state(path: Path, content: bytes | None = None) -> dict[str, Any]:
@@ -103,7 +107,7 @@ def read_state(path: Path, content: bytes | None = None) -> dict[str, Any]:
 
 
 def _unreadable(path: Path, error: Exception) -> TrainingStateError:
-    return TrainingStateError(f"the training state {path} cannot be read ({error}): delete it to train from the start")
+    return TrainingStateError(f"the training state {path} cannot be read ({error})")
 
 
 def _packed(value: Any, tensors: dict[str, Tensor]) -> Any:

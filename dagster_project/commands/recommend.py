@@ -15,17 +15,20 @@ from atelier.report.reasons import WITHOUT_REASONS, are_without_reasons, sentenc
 from dagster_project.commands.find import open_search
 from dagster_project.commands.serving import rank_for, served_day
 from dagster_project.terminal import clean
-from resources.champions import champions_of, shown_champion
+from resources.champions import Champions, champions_of, shown_champion
 from resources.retailer import Home
 
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
+    from resources.feature_store import FeatureStore
+
 TABLE = "recommendations"
 SHOWN_REASONS = 3
 LISTS = """
-    SELECT r.model, r.rank, r.article_id, a.name, a.product_type, a.price, r.score, r.fallback, r.served, r.reasons
+    SELECT r.model, r.rank, r.article_id, a.name, a.product_type, a.price, r.score, r.fallback, r.served,
+           r.model_id, r.reasons
     FROM recommendations AS r LEFT JOIN articles AS a USING (article_id)
     WHERE r.customer_id = $customer AND r.seen = $seen AND r.rank <= $k
     ORDER BY NOT r.served, r.model, r.rank"""
@@ -84,16 +87,37 @@ def recommend(
         if found.empty:
             raise AtelierError(_why_none(connection, customer, model, seen, ds))
         names = _names(connection, found)
+    champions = champions_of(store, ds)
+    shown = shown_champion(champions)
+    found = found.assign(served=_shown_places(store, ds, champions, customer, found))
     for name, rows in found.groupby("model", sort=False):
         _print(str(name), rows, names, f"{clean(customer)}, {ds}, purchased articles {seen}")
         if are_without_reasons(rows):
             click.echo(WITHOUT_REASONS)
-    shown = shown_champion(champions_of(store, ds))
     if shown is not None and shown.made_on != ds:
         click.echo(f"customers are shown the lists of {shown.model} of {shown.made_on}: {clean(shown.why)}")
+        click.echo(f"to see that of this customer: --model {shown.model} --day {shown.made_on}")
     if page is not None:
         _write_page(home, ds, customer, found, page)
         click.echo(f"{page}")
+
+
+def _shown_places(
+    store: "FeatureStore", ds: date, champions: Champions, customer: str, lists: "pd.DataFrame"
+) -> "pd.Series[bool]":
+    """Which places of a day's lists customers are shown, as the view served_recommendations has it.
+
+    Where a champion of an earlier day stays, they are those of the day's fallback, if it passed, and if the champion
+    has no list of the customer.
+    """
+    kept = shown_champion(champions)
+    if kept is None or kept.made_on == ds:
+        return lists["served"]
+    query = "SELECT 1 FROM recommendations WHERE model = $model AND served AND customer_id = $customer LIMIT 1"
+    with store.connect(as_of=kept.made_on, tables=[TABLE]) as connection:
+        has_list = connection.execute(query, {"model": kept.model, "customer": customer}).fetchone() is not None
+    passed = [each.model_id for each in champions.values() if not each.serving and each.made_on == ds]
+    return lists["served"] & lists["fallback"] & lists["model_id"].isin(passed) & (not has_list)
 
 
 def _rank_now(

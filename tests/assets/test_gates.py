@@ -10,10 +10,12 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from safetensors.numpy import save_file
 
 from assets.gates import CHECK, write_gates
 from assets.step import CheckResult, RunResources, Step
+from dagster_project.commands.recommend import recommend
 from resources.champions import champions_of
 from resources.compute import Compute
 from resources.feature_store import FeatureStore
@@ -194,6 +196,25 @@ def test_a_model_that_fails_a_gate_is_not_shown_and_the_champion_stays(
     assert {(name, article) for name, _, article, *_ in places} == {e for e in expected if e[1] not in sold_out}
     assert night(DAYS[2]).passed, "the next good night is shown"
     assert champions_of(FeatureStore(home.store), DAYS[2])["als", True].made_on == DAYS[2]
+
+
+def test_recommend_does_not_call_a_refused_list_served(
+    home: Home, night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATELIER_HOME", str(home.root))
+    night(DAYS[0])
+    night(DAYS[1], weight=float("nan"), newcomers=("new",))
+
+    def said(*arguments: str) -> list[str]:
+        done = CliRunner().invoke(recommend, arguments)
+        assert done.exit_code == 0, done.output
+        return done.output.splitlines()
+
+    assert said("c0", "--day", str(DAYS[0]))[0] == f"als (served): c0, {DAYS[0]}, purchased articles excluded"
+    refused = said("c0")
+    assert f"als: c0, {DAYS[1]}, purchased articles excluded" in refused
+    assert refused[-1] == f"to see that of this customer: --model als --day {DAYS[0]}"
+    assert said("new")[0].startswith("als (served, fallback): new"), "the champion has no list of them"
 
 
 def test_a_champion_stays_over_several_bad_nights_and_newcomers_get_the_fallback(home: Home, night: Night) -> None:

@@ -15,9 +15,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 from atelier.devices import own_random_state
+from atelier.nn import training_state
 from atelier.nn.training_loop import DivergedError, Epoch, Observer, StepLoss, TrainingLoop
 from atelier.nn.training_state import TrainingStateError, fingerprint, read_state, write_state
 from tests.conftest import REPOSITORY
@@ -278,19 +280,39 @@ def test_the_state_of_another_training_is_refused(killed: Path, change: dict[str
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "other file"])
-def test_a_state_that_cannot_be_read_is_named(killed: Path, damage: str) -> None:
+def test_a_damaged_state_is_told_and_training_starts_anew(killed: Path, damage: str) -> None:
     whole = killed.read_bytes()
     killed.write_bytes({"truncated": whole[: len(whole) // 2], "empty": b"", "other file": b"{}" * 99}[damage])
-    with pytest.raises(TrainingStateError, match=f"{killed} cannot be read .*delete it to train from the start"):
-        train(killed)
+    with pytest.warns(UserWarning, match=f"{killed} cannot be read .* Training starts anew"):
+        history, weights = train(killed)
+    undisturbed = train(None)
+    assert history == undisturbed[0]
+    assert all(torch.equal(weights[name], value) for name, value in undisturbed[1].items())
 
 
-def test_a_write_that_was_cut_off_leaves_the_state_before(killed: Path) -> None:
-    killed.with_name("state.new").write_bytes(b"half")
-    whole = train(None)
-    history, weights = train(killed)
-    assert history == whole[0]
-    assert all(torch.equal(weights[name], value) for name, value in whole[1].items())
+def test_a_state_that_cannot_be_opened_is_an_error_that_names_it(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    with pytest.raises(TrainingStateError, match=f"{state} cannot be read .*delete it to train from the start"):
+        train(state)
+
+
+def test_two_processes_that_save_the_same_training_write_files_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+
+    def save(tensors: dict[str, torch.Tensor], file: Path, header: dict[str, str]) -> None:
+        written.append(file)
+        if len(written) == 1:
+            write_state(tmp_path / "state", {"by": "the other"})
+        save_file(tensors, file, header)
+
+    monkeypatch.setattr(training_state, "save_file", save)
+    write_state(tmp_path / "state", {"by": "the first"})
+    assert len(set(written)) == 2
+    assert read_state(tmp_path / "state") == {"by": "the first"}
+    assert [file.name for file in tmp_path.iterdir()] == ["state"]
 
 
 def test_a_state_is_json_and_tensors(killed: Path) -> None:
