@@ -22,15 +22,15 @@ def in_stock_mask(article_ids: IdMap, catalogue: Catalogue | None, *, unsold: bo
     """Which articles may be recommended: those in stock, and with ``unsold`` also those not yet on sale: bool [n].
 
     The stock of an article that was never on sale (``available_from`` null) is not known: it is a candidate for models
-    that read its content, and for no others. Where no article has a date, nobody told since when any is sold: nulls say
-    nothing then, and stock decides alone.
+    that read its content, and for no others. Where no article has a date, or one without a date is in stock, a missing
+    date does not mean that an article was never on sale, and stock decides alone.
     """
     if catalogue is None:
         return np.ones(len(article_ids), dtype=bool)
     candidates = catalogue.in_stock
     if unsold and "available_from" in catalogue.frame:
         never = catalogue.frame["available_from"].isna().to_numpy()
-        candidates = candidates | (never & (not never.all()))
+        candidates = candidates | (never & (not never.all() and not (never & candidates).any()))
     in_stock = np.zeros(len(article_ids), dtype=bool)
     in_stock[article_ids.encode(catalogue.ids.values)] = candidates
     return in_stock

@@ -1,7 +1,7 @@
 """The gates of a day on a tiny store: what is measured, and whose results are shown where something fails."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ def night(step_of: Callable[[date], Step]) -> Night:
         weight: float = 1.0,
         attributes: dict[str, float] | None = None,
         sold_out: tuple[str, ...] = (),
-        dated: bool = True,
+        dated: Sequence[str] = ARTICLES,
         serving: str = "als",
         lists_of_als: bool = True,
         newcomers: tuple[str, ...] = (),
@@ -99,7 +99,7 @@ def night(step_of: Callable[[date], Step]) -> Night:
     ) -> CheckResult:
         step = step_of(ds)
         stock: dict[str, Any] = {"in_stock": [name not in sold_out for name in ARTICLES], "price": 1.0}
-        stock |= {"available_from": FIRST} if dated else {}
+        stock |= {"available_from": [FIRST if name in dated else None for name in ARTICLES]}
         articles = pd.DataFrame({"article_id": ARTICLES, "product_code": ARTICLES, **stock})
         step.write("articles", columns_of("articles", articles))
         known = [*CUSTOMERS, *newcomers]
@@ -169,7 +169,8 @@ def test_how_far_lists_moved_is_the_mean_over_customers(home: Home, night: Night
     [
         ({"weight": float("nan")}, "finite: 1 of 3 weights are not finite"),
         ({"sold_out": ("a5",)}, "on_sale: 2 of 16 places hold articles that are out of stock"),
-        ({"sold_out": ("a5",), "dated": False}, "on_sale: 2 of 16 places hold articles that are out of stock"),
+        ({"sold_out": ("a5",), "dated": ()}, "on_sale: 2 of 16 places hold articles that are out of stock"),
+        ({"sold_out": ("a5",), "dated": ARTICLES[:4]}, "on_sale: 2 of 16 places hold articles that are out of stock"),
         ({"own": {"c0": ["a0", "unknown"]}}, "on_sale: 2 of 8 places hold articles"),
         ({"own": {}}, "coverage: its lists hold 0 of 8 articles on sale"),
         ({"lists_of_als": False}, "made: its lists have 0 places"),

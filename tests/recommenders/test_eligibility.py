@@ -56,3 +56,12 @@ def test_seen_is_each_article_once_in_the_order_of_numbers() -> None:
     seen = seen_articles(Interactions.from_frame(frame).aligned(customers, IDS))
     assert seen.starts.tolist() == [0, 0, 2, 3]
     assert IDS.take(seen.codes).to_pylist() == ["a", "c", "b"]
+
+
+def test_where_an_article_without_a_date_is_in_stock_a_missing_date_says_nothing() -> None:
+    frame = pd.DataFrame({"article_id": IDS.values.to_pylist(), "in_stock": [True, False, False, True]})
+    dates = pd.Series([pd.Timestamp("2025-01-01"), pd.NaT, pd.NaT, pd.NaT])
+    some = Catalogue.from_frames(frame.assign(available_from=dates))
+    assert in_stock_mask(IDS, some, unsold=True).tolist() == [True, False, False, True]
+    sold_out = Catalogue.from_frames(frame.assign(available_from=dates, in_stock=[True, False, False, False]))
+    assert in_stock_mask(IDS, sold_out, unsold=True).all(), "without a date and out of stock: never on sale"
