@@ -1,10 +1,11 @@
 """A day's sequence model from yesterday's weights against one from random weights, over a real week of H&M.
 
-    python -m benchmarks.warm_start_days --hm-week FOLDER [--first 2020-09-17] [--config JSON] [--out FILE.csv]
-        [--threads 1]
+    python -m benchmarks.warm_start_days --hm-week FOLDER [--first 2020-09-17] [--config JSON] [--warm-config JSON]
+        [--out FILE.csv] [--threads 1]
 
 For each day from ``--first`` to 21 September 2020 two models are trained on all transactions up to that day: one from
-random weights, the other from the weights that its own predecessor of the day before ended with. They are evaluated on
+random weights, the other from the weights that its own predecessor of the day before ended with, for which
+``--warm-config`` says what differs (it may train for fewer epochs). They are evaluated on
 the next day: customers with a history, repeats allowed, only articles sold so far, hit rate and NDCG at 12. The first
 day has no predecessor; it is trained once and does not count. Articles have content: texts, types and attributes.
 
@@ -19,7 +20,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,8 +91,10 @@ def judged(model: SequenceRecommender[Any], day: Day) -> pd.DataFrame:
     return values[values["metric"].isin(SHOWN)]
 
 
-def compared(transactions: Interactions, first: date, config: dict[str, Any], sold: Catalogue | None) -> pd.DataFrame:
-    """Each day after the first by each start.
+def compared(
+    transactions: Interactions, first: date, configs: Mapping[str, dict[str, Any]], sold: Catalogue | None
+) -> pd.DataFrame:
+    """Each day after the first by each start, whose config is that of ``configs``.
 
     Returns:
         day, start, customers, hit_rate, ndcg, processor_seconds, epochs; of the start from yesterday also difference
@@ -102,7 +105,7 @@ def compared(transactions: Interactions, first: date, config: dict[str, Any], so
     for day in days(transactions, first):
         values = {}
         for start in STARTS if before is not None else STARTS[:1]:
-            model, seconds = fitted(config, day, sold, before if start == "yesterday" else None)
+            model, seconds = fitted(configs[start], day, sold, before if start == "yesterday" else None)
             values[start] = judged(model, day)
             rows.append({"day": day.day, "start": start, **_figures(values[start])})
             rows[-1] |= {"processor_seconds": round(seconds, 1), "epochs": len(model.epochs)}
@@ -124,6 +127,7 @@ def main() -> None:
     parser.add_argument("--hm-week", type=Path, required=True)
     parser.add_argument("--first", type=date.fromisoformat, default=date(2020, 9, 17))
     parser.add_argument("--config", type=json.loads, default={})
+    parser.add_argument("--warm-config", type=json.loads, default={})
     parser.add_argument("--out", type=Path)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -131,7 +135,8 @@ def main() -> None:
     # The length of the vectors has to be the same on all days; by default it goes with the number of articles.
     config = {"factors": 128, **options.config}
     sold = catalogue(pd.read_parquet(options.hm_week / "articles.parquet"))
-    table = compared(read_week(options.hm_week), options.first, config, sold)
+    configs = dict(zip(STARTS, (config, config | options.warm_config), strict=True))
+    table = compared(read_week(options.hm_week), options.first, configs, sold)
     print(table.to_string(index=False))
     both = table[table["day"] > table["day"].min()]
     print(both.groupby("start")[[*SHOWN, "processor_seconds", "epochs"]].mean().to_string())
