@@ -7,7 +7,7 @@ preset (:mod:`assets.presets`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,15 @@ from assets.presets import PRESET_CONFIGS, SEEN_BY_PRESET, check_preset, settled
 from assets.stage import Stage, stage
 from assets.step import Step
 from assets.training_curve import show_training_curve
+from atelier.errors import BundleError, PartitionMissing
 from atelier.recommenders import DAILY, FALLBACK, MODELS
 from atelier.recommenders.config import RecommenderConfig
 from atelier.recommenders.declaration import Declaration
+from atelier.recommenders.sequential.config import SequenceConfig
 from resources.compute import gpu_pool, replicas_record
 from resources.promotions import Promotions
 from resources.retailer import SettingsError
+from resources.tables import REGISTRY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +123,7 @@ class UnfittedModel:
 
 
 def fitted(
-    step: Step, model: UnfittedModel, day: date | None = None, recipe: str | None = None
+    step: Step, model: UnfittedModel, day: date | None = None, recipe: str | None = None, before: "Bundle | None" = None
 ) -> "tuple[Recommender[Any], Interactions, pd.DataFrame]":
     """A model, fitted on what was known on a day, the step's by default; with its data.
 
@@ -129,10 +132,12 @@ def fitted(
         model: which one.
         day: up to which everything is read.
         recipe: of the model, under which its training is kept until its end; None: it is not kept.
+        before: the model that its training starts from; None: it starts from random weights.
 
     Returns:
         The model, the interactions that it was fitted on, and the customers of the day.
     """
+    from atelier import recommenders
     from resources.recommender_fit import RecommenderFit
     from resources.recommender_fit import fitted as trained
 
@@ -142,7 +147,8 @@ def fitted(
     customers = known_customers(step, config.customer_columns, day)
     data = train, catalogue(step, day, content=config.reads_content), customers
     state = None if recipe is None else step.training_state(recipe)
-    fit = RecommenderFit(model.name, model.fields(step.compute.threads), model.device, data, state)
+    start = None if before is None else recommenders.load(before.path)
+    fit = RecommenderFit(model.name, model.fields(step.compute.threads), model.device, data, state, start)
     return trained(fit, step.compute), train, customers
 
 
@@ -165,21 +171,78 @@ def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
 
 
 def _trained(step: Step, asset: str, unfitted: UnfittedModel) -> "Bundle":
-    """The model of the day: the bundle that the same recipe has made before, else one that is trained now."""
+    """The model of the day, trained from the one before where the config asks for it and the layers are the same."""
+    from atelier.recommenders.sequential.warm_start import WarmStartError
+
+    before, why = model_before(step, asset, unfitted)
+    try:
+        bundle = _made(step, asset, unfitted, before)
+    except WarmStartError as error:
+        before, why = None, f"from random weights: {error}"
+        bundle = _made(step, asset, unfitted, None)
+    if why:
+        step.note(asset, warm_start=why)
+    return bundle
+
+
+def model_before(step: Step, asset: str, unfitted: UnfittedModel) -> "tuple[Bundle | None, str]":
+    """The model that a training starts from, and a sentence about it, which is empty where none is asked for.
+
+    It is the newest one of the ``horizon`` days before that has the same settings, if what it was made from is what is
+    stored now. So nothing is left of rows that were corrected, and of customers who were forgotten.
+    """
     from atelier import recommenders
+
+    if not isinstance(unfitted.config, SequenceConfig) or unfitted.config.warm_start is None:
+        return None, ""
+    oldest = step.ds - timedelta(days=step.home.settings.horizon)
+    days = [day for day in step.models.days(asset) if oldest <= day < step.ds]
+    if not days:
+        return None, f"from random weights: there is no model of the days from {oldest} on"
+    day = days[-1]
+    try:
+        bundle = step.models.bundle(asset, step.models.pointer(asset, day))
+    except BundleError as error:
+        return None, f"from random weights: {error}"
+    read = {name: version for name, version in bundle.manifest.upstreams.items() if name in REGISTRY}
+    replaced = sorted(name for name, version in read.items() if _version(step, name, day) != version)
+    if replaced:
+        return None, f"from random weights: {', '.join(replaced)} of {day} have changed since that day's model was made"
+    if recommenders.load(bundle.path).config != built(unfitted, step).config:
+        return None, f"from random weights: the model of {day} has other settings"
+    return bundle, f"from the model of {day}"
+
+
+def _version(step: Step, table: str, day: date) -> str | None:
+    """What is stored of a table on a day; None where it is gone."""
+    try:
+        return step.store.data_version(table, day)
+    except PartitionMissing:
+        return None
+
+
+def built(unfitted: UnfittedModel, step: Step) -> "Recommender[Any]":
+    """The model with the settings that it is fitted with, yet to be fitted."""
+    from atelier import recommenders
+
+    return recommenders.build(unfitted.name, unfitted.device, **unfitted.fields(step.compute.threads))
+
+
+def _made(step: Step, asset: str, unfitted: UnfittedModel, before: "Bundle | None") -> "Bundle":
+    """The model of the day: the bundle that the same recipe has made before, else one that is trained now."""
     from resources.recommender_fit import replicas_of
 
     name, config, device = unfitted.name, unfitted.config, unfitted.device
     tables = [*READ, "article_vectors"] if config.reads_content else READ
     models = [step.bundle("vector_space")] if config.reads_content else []
+    models += [] if before is None else [before]
     own = {field: value for field, value in config.model_dump(mode="json").items() if field != "preset"}
-    built = recommenders.build(name, device, **unfitted.fields(step.compute.threads))
-    replicas = replicas_record(replicas_of(built, step.compute))
+    replicas = replicas_record(replicas_of(built(unfitted, step), step.compute))
     recipe = step.recipe(tables, models, model=name, config=own, device=device, **replicas)
     bundle = step.reused(asset, recipe)
     if bundle is not None:
         return bundle
-    model, train, _ = fitted(step, unfitted, recipe=recipe)
+    model, train, _ = fitted(step, unfitted, recipe=recipe, before=before)
     step.note(asset, **replicas)
     step.note(asset, interactions=len(train), customers=len(train.customer_ids), articles=len(train.article_ids))
     step.note(asset, **model.training_figures())

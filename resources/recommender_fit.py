@@ -27,6 +27,7 @@ class RecommenderFit:
         device: where to compute.
         data: interactions, catalogue and customers, as ``fit`` takes them.
         state: the file in which training is kept, in a folder that all machines see; None: it is kept nowhere.
+        before: the fitted model that training starts from, of a kind that can; None: from random weights.
     """
 
     name: str
@@ -34,6 +35,7 @@ class RecommenderFit:
     device: str
     data: tuple[Any, Any, Any]
     state: Path | None = None
+    before: "Recommender[Any] | None" = None
 
     def model(self) -> "Recommender[Any]":
         """The model, yet to be fitted."""
@@ -45,9 +47,26 @@ class RecommenderFit:
         """Fit it, together with the other replicas; None: by itself."""
         model = self.model()
         model.replicas, model.training_state = replicas, self.state
+        if self.before is not None:
+            start_at(model, self.before)
         model.fit(*self.data)
         model.replicas = model.training_state = None
+        if self.before is not None:
+            start_at(model, None)
         return model
+
+
+def start_at(model: "Recommender[Any]", before: "Recommender[Any] | None") -> None:
+    """Let the next fit of a sequence model start from the weights of another; None: from random ones.
+
+    Raises:
+        TypeError: one of them is of another kind, which has no warm start.
+    """
+    from atelier.recommenders.sequential.model import SequenceRecommender
+
+    if not isinstance(model, SequenceRecommender) or not isinstance(before, SequenceRecommender | None):
+        raise TypeError(f"the training of {model.name} cannot start from another model")
+    model.warm_start = before
 
 
 def replicas_of(model: "Recommender[Any]", compute: Compute) -> int:

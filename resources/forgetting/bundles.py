@@ -95,7 +95,8 @@ class CustomerBundles:
         Raises:
             BundleError: a bundle is damaged; the message names the command that trains it again.
         """
-        for key in self._manifests:
+        # A model may start from that of the day before: from the oldest on, no chain of them is long.
+        for key in sorted(self._manifests, key=lambda key: self._manifests[key].training_day):
             yield from self._replace(key)
 
     def _kept(self, key: tuple[str, str]) -> list[str]:

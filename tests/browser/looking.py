@@ -36,6 +36,7 @@ FLAGS = (
 CONSOLE = re.compile(r':CONSOLE:\d+\] "(.*)", source: ')
 PICTURE_HEIGHT = 900
 SECONDS = 180
+"""For what a page does by itself; the machine may be busy."""
 ATTEMPTS = 3
 
 

@@ -5,34 +5,21 @@ without a browser (``tests.end_to_end.test_server``).
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from io import BytesIO
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from atelier.sources.sample import SampleConfig
-from tests.browser.looking import FLAGS, Browser, keep
+from tests.browser.looking import SECONDS, Browser, keep
 from tests.end_to_end.server import Server
 
 pytestmark = pytest.mark.browser
 
-SECONDS = 120
-"""For what the page does by itself; the machine may be busy."""
 FIRST = SampleConfig().first_day
-
-
-@pytest.fixture(scope="module")
-def tab(browser: Browser) -> Iterator[Page]:
-    """A tab of the browser, which reaches loopback only."""
-    with sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=browser.program, args=list(FLAGS))
-        page = started.new_page(viewport={"width": 1280, "height": 1000})
-        page.set_default_timeout(1000 * SECONDS)
-        yield page
-        started.close()
 
 
 def materialise(tab: Page, address: str, days: str, button: str) -> None:

@@ -3,6 +3,8 @@
 What belongs here: the fields that ``transformer`` and ``sequencer`` share. What does not: the fields of one of them.
 """
 
+import math
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -148,19 +150,34 @@ class SequenceConfig(ContentConfig):
     embedding_learning_rate: Annotated[PositiveFloat, Search(5e-3, 0.1, log=True)] = Field(
         default=0.02, description="Its step for the embeddings."
     )
+    warm_start: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="What share of the epochs is enough where training starts from another model. With it the daily "
+        "job starts from the model of the day before, if that has the same settings and was made from what is still "
+        "stored; otherwise, and if this is empty, from random weights.",
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32", description="Of the products of matrices in training; vectors and scores are always float32."
     )
 
-    def amount(self, interactions: int) -> Amount:
-        """How many of so many interactions an epoch passes, and how many epochs there are at most."""
-        return Amount.of(
+    def amount(self, interactions: int, *, from_model: bool = False) -> Amount:
+        """How many of so many interactions an epoch passes, and how many epochs there are at most.
+
+        Args:
+            interactions: how many there are.
+            from_model: whether training starts from another model.
+        """
+        whole = Amount.of(
             interactions,
             epoch=self.epoch_interactions,
             most=self.max_interactions,
             of_many=OF_MANY,
             max_epochs=self.max_epochs or self._most_epochs(interactions),
         )
+        share = self.warm_start if from_model and self.warm_start is not None else 1.0
+        return replace(whole, epochs=math.ceil(share * whole.epochs))
 
     def _most_epochs(self, interactions: int) -> int:
         """As many epochs as suit the schedule; a cycle's are counted in passes, however often an epoch looks."""

@@ -55,7 +55,7 @@ from atelier.recommenders.sequential.network import (
     with_directions,
 )
 from atelier.recommenders.sequential.training import Examples, Pool, Trainer, train
-from atelier.recommenders.sequential.warm_start import start_from
+from atelier.recommenders.sequential.warm_start import CONTENT_NAMES, Start, packed_names, start_from
 from atelier.recommenders.training_data.customer_features import AttributeSpace
 from atelier.recommenders.training_data.sequences import Histories, Windows, batches, last_moments
 from atelier.search.ragged import Indices, Pairs, Ranked, Scores
@@ -77,7 +77,8 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
     Attributes:
         epochs: what each epoch of the last fit gave; not part of the bundle.
         warm_start: a fitted model with the same layers, from whose weights ``fit`` starts; None: from random ones. See
-            :mod:`atelier.recommenders.sequential.warm_start`. It is not part of the bundle either.
+            :mod:`atelier.recommenders.sequential.warm_start`. It is not part of the bundle either. How much is trained
+            then says the config's field of that name.
     """
 
     def __init__(self, config: SequenceConfigT | None = None, device: str = "cpu") -> None:
@@ -131,13 +132,16 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             described = self._content(catalogue), self._styles(catalogue), first
             network = self._network(factors, described, attributes).to(self.torch_device)
             if (before := self.warm_start) is not None:
-                start_from(network, before.weights, before.article_ids, self.article_ids, self._vector_sets)
+                names = None if catalogue is None else catalogue.names
+                start_from(network, Start(before, names), self.article_ids, self._vector_sets)
             examples = self._train(network, Examples.of(histories, self.config, last_moments(train)), first, attributes)
         self.weights = {}
         for name, part in (("articles", network.articles), ("outputs", network.outputs)):
             if part is not None:
                 self.weights |= self._article_weights(name, part)
         self.weights |= _state("encoder.", network.encoder)
+        if network.articles.content is not None and catalogue is not None and catalogue.names is not None:
+            self.weights[CONTENT_NAMES] = packed_names(catalogue.names)
         own = None if network.customers is None else network.customers.vectors()[0].cpu().numpy()
         if examples is not None and self.config.adds_co_occurrence:
             self.weights |= self._co_occurrence(histories, examples, own)
@@ -273,7 +277,9 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             made_from = fingerprint(
                 self.config.model_dump_json(), *read, *content, *styles, *start, *before, attributes
             )
-        self.epochs = train(self.name, trainer, examples, self.config, self.training_state, made_from, self.watch)
+        kept = self.training_state, made_from, self.watch
+        from_model = self.warm_start is not None
+        self.epochs = train(self.name, trainer, examples, self.config, *kept, from_model=from_model)
         return examples
 
     # Vectors

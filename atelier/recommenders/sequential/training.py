@@ -311,6 +311,8 @@ def train(
     state: Path | None = None,
     made_from: str = "",
     watch: Watch | None = None,
+    *,
+    from_model: bool = False,
 ) -> list[Epoch]:
     """Train until the held-out interactions' lists get no better; the network ends with the weights of its best epoch.
 
@@ -322,6 +324,7 @@ def train(
         state: a file to resume from, see :class:`~atelier.nn.training_loop.TrainingLoop`.
         made_from: the fingerprint of what is trained on.
         watch: is told of each epoch.
+        from_model: whether the network has the weights of another model.
 
     Returns:
         A record of each epoch, with the figures of :meth:`Trainer.judge`.
@@ -331,7 +334,7 @@ def train(
         TrainingStateError: ``state`` is unreadable, or of another training.
     """
     order, draws = (np.random.default_rng([config.seed, stream]) for stream in (1, 2))
-    amount = config.amount(int(examples.windows.lengths.sum()))
+    amount = config.amount(int(examples.windows.lengths.sum()), from_model=from_model)
     an_epoch = len(_one_pass(examples.windows, amount.epoch, config, np.random.default_rng(0)))
     passes = Passes(lambda: _one_pass(examples.windows, amount.epoch, config, order))
     judged = list(_judged(examples))

@@ -105,3 +105,39 @@ def test_the_same_start_gives_the_same_model_and_leaves_the_first_alone() -> Non
         np.testing.assert_array_equal(value, models[1].weights[name])
     for name, value in kept.items():
         np.testing.assert_array_equal(value, before.weights[name])
+
+
+def test_features_are_matched_by_their_names() -> None:
+    """The day after, one word is gone, another is new, and the others stand at other places."""
+    config = {"mode": "content", "hidden": (8,), "content_dropout": 0.0}
+    before = built("transformer", **config).fit(circle(300), SOLD)
+    order = [4, 2, 0, 3, 1]
+    assert SOLD.vectors is not None
+    vectors = np.concatenate([SOLD.vectors[:, order], RANDOM.normal(size=(ARTICLES, 1)).astype(np.float32)], axis=1)
+    later = Catalogue.from_frames(SOLD.frame, vectors, [*(f"text: {place}" for place in order), "text: new"])
+    models = []
+    for start in (before, None):
+        model = built("transformer", **config, **STANDS)
+        model.warm_start = start
+        models.append(model.fit(circle(60, seed=7), later))
+    first = models[0].weights["content.first"]
+    np.testing.assert_allclose(first[:5], before.weights["content.first"][order], atol=1e-5)
+    np.testing.assert_allclose(first[5], models[1].weights["content.first"][5], atol=1e-5)
+
+
+def test_content_of_another_length_without_names_is_refused() -> None:
+    config = {"mode": "content", "hidden": (8,)}
+    before = built("transformer", **config).fit(circle(30), SOLD)
+    model = built("transformer", **config)
+    model.warm_start = before
+    assert SOLD.vectors is not None
+    with pytest.raises(WarmStartError, match="content of the same length or with names"):
+        model.fit(circle(30), Catalogue.from_frames(SOLD.frame, SOLD.vectors[:, :5]))
+
+
+def test_a_share_of_the_epochs_is_enough_from_a_model_alone() -> None:
+    before = built("transformer", max_epochs=1).fit(circle(60))
+    for start, share, epochs in ((None, 0.3, 10), (before, 0.3, 3), (before, 0.01, 1), (before, None, 10)):
+        model = built("transformer", max_epochs=10, warm_start=share)
+        model.warm_start = start
+        assert len(model.fit(circle(60)).epochs) == epochs
