@@ -2,11 +2,13 @@
 
     python -m benchmarks.sequences_against_peers --sequences beauty/Beauty.txt --kept FOLDER --plot PLOT.svg
     python -m benchmarks.sequences_against_peers --sequences hm_sequences --customers 10000 --repeats-allowed
+    python -m benchmarks.sequences_against_peers --planted 3000 --out ROWS.json
 
-``--sequences`` is a file as :mod:`benchmarks.leave_one_out` reads it, or the folder of ``sequences.parquet``, whose
-consecutive repeats are dropped. Of each customer the last interaction is the truth; the last but one is never trained
-on and decides when training stops, and is an input of the lists that are judged by the truth. All articles are ranked,
-without those the customer had unless ``--repeats-allowed``.
+``--planted`` draws so many customers who mostly go on from an article to one of a few that follow it: what there is to
+be learned is known, and no data is needed. ``--sequences`` is a file as :mod:`benchmarks.leave_one_out` reads it, or
+the folder of ``sequences.parquet``, whose consecutive repeats are dropped. Of each customer the last interaction is the
+truth; the last but one is never trained on and decides when training stops, and is an input of the lists that are
+judged by the truth. All articles are ranked, without those the customer had unless ``--repeats-allowed``.
 
 Each library has an environment of its own, made from its lock beside this file when it is missing or the lock has
 changed. Each side is a process of its own, one after the other, with the same number of threads. After each epoch all
@@ -24,6 +26,7 @@ What belongs here: the data, the settings, running the sides, the table and the 
 import argparse
 import hashlib
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -38,10 +41,13 @@ from atelier.report.figures import line_plot, standalone
 from benchmarks.environments import ENVIRONMENTS, ROOT, environment
 from benchmarks.hm_recommenders import read_sequences, reference_purchases
 from benchmarks.leave_one_out import read
-from benchmarks.ratios import run
-from benchmarks.sequence_sides import Sequences, SideResult
+from benchmarks.ratios import Row, Seconds, run, write
+from benchmarks.sequence_sides import FEWEST, Sequences, SideResult
 
+NAME = "sequences_against_peers"
 OURS = "transformer"
+FOLLOWERS, FOLLOWS, LONGEST = 4, 0.7, 20
+"""Of planted sequences: how many articles follow one, how often one of them does, and the longest history."""
 GOAL = 3.0
 """How many times faster ours is to be to the same quality."""
 SETTINGS: Mapping[str, Any] = {
@@ -61,10 +67,12 @@ class Library(NamedTuple):
     """A library with sequence models.
 
     Attributes:
+        title: what it is called.
         module: its side.
         lock: pins what its environment has.
     """
 
+    title: str
     module: str
     lock: str
 
@@ -78,8 +86,8 @@ class Library(NamedTuple):
         return environment(environments / Path(self.lock).stem.removeprefix("requirements-"), self.file)
 
 
-RECTOOLS = Library("benchmarks.rectools_sequences_side", "requirements-rectools-torch.lock")
-REPLAY = Library("benchmarks.replay_sequences_side", "requirements-replay.lock")
+RECTOOLS = Library("RecTools", "benchmarks.rectools_sequences_side", "requirements-rectools-torch.lock")
+REPLAY = Library("RePlay", "benchmarks.replay_sequences_side", "requirements-replay.lock")
 PEERS: Mapping[str, tuple[Library, Mapping[str, Any]]] = {
     "sasrec": (RECTOOLS, {"session_max_len": 50}),
     "sasrec_sampled": (RECTOOLS, {"session_max_len": 50, "loss": "sampled_softmax", "n_negatives": 256}),
@@ -103,13 +111,13 @@ processor, the latter with a softmax over sampled negatives."""
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--sequences", type=Path, required=True, help="a file of lines, or a folder with a Parquet file"
-    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--sequences", type=Path, help="a file of lines, or a folder with a Parquet file")
+    source.add_argument("--planted", type=int, metavar="CUSTOMERS", help="draw the sequences of so many customers")
     parser.add_argument("--customers", type=int, help="so many drawn at random; all without it")
     parser.add_argument("--peers", nargs="+", choices=tuple(PEERS), default=["esasrec_small", "replay_small"])
     parser.add_argument("--ours", type=json.loads, default=SETTINGS, metavar="JSON", help="our transformer's settings")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="0: one for each core")
     parser.add_argument("--epochs", type=int, default=40, help="of every side, at most")
     parser.add_argument("--patience", type=int, default=4, help="epochs without better lists that end training")
     parser.add_argument("--limit", type=float, default=1500.0, help="processor seconds of a peer's training, at most")
@@ -118,7 +126,10 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--environments", type=Path, default=ENVIRONMENTS, help="where the libraries are, or will be")
     parser.add_argument("--kept", type=Path, help="a folder for the sides' results")
     parser.add_argument("--plot", type=Path, help="where the plot is written")
-    return parser.parse_args(given)
+    parser.add_argument("--out", type=Path, help="where the rows of the table of speed are written as JSON")
+    options = parser.parse_args(given)
+    options.threads = options.threads or os.cpu_count() or 1
+    return options
 
 
 def sequences_of(path: Path, customers: int | None) -> Sequences:
@@ -132,6 +143,24 @@ def sequences_of(path: Path, customers: int | None) -> Sequences:
     found: Interactions = reference_purchases(read_sequences(path)) if path.is_dir() else read(path)
     whole = Sequences.of(found.customers, found.articles)
     return whole if customers is None else whole.drawn(customers)
+
+
+def planted(customers: int) -> Sequences:
+    """Sequences in which an article is mostly followed by one of ``FOLLOWERS`` others, else by any, by popularity."""
+    random = np.random.default_rng(0)
+    articles = max(customers // 3, 2 * FOLLOWERS)
+    popularity = 1 / np.arange(10, articles + 10)
+    often = popularity / popularity.sum()
+    following = random.choice(articles, (articles, FOLLOWERS), p=often)
+    places = np.empty((customers, LONGEST), np.int64)
+    places[:, 0] = random.choice(articles, customers, p=often)
+    for step in range(1, LONGEST):
+        follows = random.random(customers) < FOLLOWS
+        next_ones = following[places[:, step - 1], random.integers(0, FOLLOWERS, customers)]
+        places[:, step] = np.where(follows, next_ones, random.choice(articles, customers, p=often))
+    lengths = random.integers(FEWEST, LONGEST + 1, customers)
+    there = np.arange(LONGEST) < lengths[:, None]
+    return Sequences.of(np.repeat(np.arange(customers), lengths), places[there])
 
 
 def measured(name: str, settings: Mapping[str, Any], folder: Path, options: argparse.Namespace) -> SideResult:
@@ -208,6 +237,28 @@ def verdict(results: Sequence[SideResult]) -> str:
     return "\n".join(lines)
 
 
+def speed_rows(results: Sequence[SideResult], size: str) -> list[Row]:
+    """The rows of the table of speed: of each peer the training to its best lists, and the lists of all customers.
+
+    A quality that ours did not reach has all of our training as its time, and the row says so.
+    """
+    ours, rows, goal = results[0], [], 1 / GOAL
+    for side in results[1:]:
+        reached = ours.reaches(side.best.ndcg)
+        to = reached or ours.curve[-1]
+        told = f"validation NDCG@10 {side.best.ndcg:.4f} {'reached' if reached else 'NOT REACHED'}"
+        told += (
+            f"; of the truth {ours.ndcg:.4f} and {side.ndcg:.4f}, memory {ours.memory:,.0f} and {side.memory:,.0f} MiB"
+        )
+        library = PEERS[side.name][0].title
+        fit, lists = f"transformer: fit to the same NDCG@10, {size}", f"transformer: lists of all customers, {size}"
+        pair = Seconds(to.wall, to.processor), Seconds(side.best.wall, side.best.processor)
+        rows.append(Row.of(NAME, fit, f"{library}, {side.name}", *pair, goal=goal, checked=told))
+        scored = [Seconds(each.scoring_wall, each.scoring_processor) for each in (ours, side)]
+        rows.append(Row.of(NAME, lists, f"{library}, {side.name}", *scored, goal=goal))
+    return rows
+
+
 def plot(results: Sequence[SideResult]) -> str:
     """Validation NDCG@10 of each side by the processor time of its training; an SVG that stands alone."""
     lines = {
@@ -220,7 +271,8 @@ def plot(results: Sequence[SideResult]) -> str:
 def main(given: Sequence[str] | None = None) -> None:
     """Measure, print, draw."""
     options = arguments(given)
-    sequences = sequences_of(options.sequences, options.customers)
+    drawn = options.planted is not None
+    sequences = planted(options.planted) if drawn else sequences_of(options.sequences, options.customers)
     settings = {OURS: options.ours} | {name: PEERS[name][1] for name in options.peers}
     with tempfile.TemporaryDirectory() as folder:
         sequences.save(Path(folder))
@@ -230,6 +282,8 @@ def main(given: Sequence[str] | None = None) -> None:
     print(f"{size}, {len(sequences.articles):,} interactions, {options.threads} threads\n")
     print(rows.to_string(index=False, float_format="{:.4g}".format))
     print(f"\n{verdict(results)}")
+    short = f"{len(sequences.starts) - 1:,} × {sequences.articles.max() + 1:,}"
+    write(speed_rows(results, short), options.out)
     if options.plot is not None:
         options.plot.write_text(plot(results), encoding="utf-8")
 

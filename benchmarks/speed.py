@@ -50,6 +50,7 @@ BENCHMARKS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "pca": ("pca_against_sklearn", ("--articles=8000", "--repeats=1")),
     "attributes": ("attributes_against_linear", ()),
     "warp": ("warp_against_lightfm", ()),
+    "sequences": ("sequences_against_peers", ("--planted=3000", "--limit=60")),
 }
 """The module of each benchmark, and its options."""
 SECONDS: Mapping[str, float] = {
@@ -65,7 +66,7 @@ SECONDS: Mapping[str, float] = {
     "warp": 22,
 }
 """How long each took on the idle machine of docs/speed.md: for who has measured none yet."""
-THREADED = ("als", "als_full", "hybrid", "search", "features", "images", "attributes", "warp")
+THREADED = ("als", "als_full", "hybrid", "search", "features", "images", "attributes", "warp", "sequences")
 """The benchmarks with an option for the number of threads; metrics and PCA use one on either side."""
 SMALL: Mapping[str, tuple[str, ...]] = {
     "als": ("--customers=2000", "--articles=800", "--interactions=8000", "--factors=16", "--repeats=1"),
@@ -85,6 +86,7 @@ SMALL: Mapping[str, tuple[str, ...]] = {
     "pca": ("--articles=300", "--dimension=64", "--components=8"),
     "attributes": ("--articles=120",),
     "warp": ("--customers=300", "--articles=100", "--factors=8", "--epochs=2", "--judged=300"),
+    "sequences": ("--planted=60", "--epochs=1"),
 }
 
 

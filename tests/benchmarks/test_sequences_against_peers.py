@@ -242,3 +242,30 @@ def test_the_library_gives_what_was_recorded(peer: str, folder: Path) -> None:
     found, before = (SideResult.model_validate_json(each) for each in (printed.splitlines()[-1], recorded(peer)))
     assert [point.ndcg for point in found.curve] == pytest.approx([point.ndcg for point in before.curve], abs=0.05)
     assert (found.recall, found.ndcg) == pytest.approx((before.recall, before.ndcg), abs=0.05)
+
+
+def test_planted_sequences_mostly_go_on_to_one_of_a_few_articles() -> None:
+    found = sequences_against_peers.planted(600)
+    lengths = np.diff(found.starts)
+    assert len(lengths) == 600
+    assert lengths.min() == FEWEST
+    assert lengths.max() == sequences_against_peers.LONGEST
+    inside = np.ones(len(found.articles) - 1, dtype=bool)
+    inside[found.starts[1:-1] - 1] = False
+    pairs = pd.DataFrame({"article": found.articles[:-1][inside], "next": found.articles[1:][inside]})
+    often = pairs.groupby("article")["next"].agg(lambda after: after.value_counts().head(4).sum() / len(after))
+    assert often[pairs["article"].value_counts() > 40].mean() > 0.65
+    assert (found.articles == sequences_against_peers.planted(600).articles).all()
+
+
+def test_rows_of_the_table_of_speed_say_what_was_reached() -> None:
+    ours = result("transformer", [(1.0, 0.02), (2.0, 0.05)], 2, 0.04, lists=1.0)
+    slow, better = (
+        result(name, [(8.0, best)], 1, best, lists=4.0)
+        for name, best in (("esasrec_small", 0.05), ("replay_small", 0.06))
+    )
+    rows = sequences_against_peers.speed_rows([ours, slow, better], "9 × 9")
+    assert [row.peer for row in rows[::2]] == ["RecTools, esasrec_small", "RePlay, replay_small"]
+    assert [row.processor_ratio for row in rows] == [0.25] * 4
+    assert "0.0500 reached" in rows[0].checked
+    assert "0.0600 NOT REACHED" in rows[2].checked

@@ -21,6 +21,7 @@ from benchmarks import (
     pca_against_sklearn,
     ratios,
     search_against_peers,
+    sequences_against_peers,
     speed,
     warp_against_lightfm,
 )
@@ -135,10 +136,13 @@ def test_every_option_that_speed_gives_is_known() -> None:
         metrics_against_rectools,
         pca_against_sklearn,
         search_against_peers,
+        sequences_against_peers,
         warp_against_lightfm,
     )
     modules = {module.NAME: module for module in compared}
-    assert all("threads" in modules[speed.BENCHMARKS[name][0]].arguments([]) for name in speed.THREADED)
+    for name in speed.THREADED:
+        module, options = speed.BENCHMARKS[name]
+        assert "threads" in modules[module].arguments(list(options))
     for name, (module, options) in speed.BENCHMARKS.items():
         for given in (options, (*options, *speed.SMALL[name])):
             modules[module].arguments(list(given))

@@ -55,7 +55,7 @@ from atelier.recommenders.sequential.network import (
     with_directions,
 )
 from atelier.recommenders.sequential.training import Examples, Pool, Trainer, train
-from atelier.recommenders.sequential.warm_start import CONTENT_NAMES, Start, packed_names, start_from
+from atelier.recommenders.sequential.warm_start import CONTENT_NAMES, Start, hash_order, packed_names, start_from
 from atelier.recommenders.training_data.customer_features import AttributeSpace
 from atelier.recommenders.training_data.sequences import Histories, Windows, batches, last_moments
 from atelier.search.ragged import Indices, Pairs, Ranked, Scores
@@ -134,7 +134,10 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             if (before := self.warm_start) is not None:
                 names = None if catalogue is None else catalogue.names
                 start_from(network, Start(before, names), self.article_ids, self._vector_sets)
-            examples = self._train(network, Examples.of(histories, self.config, last_moments(train)), first, attributes)
+            # The same customers every day, so that no day is judged by what the model before was trained on.
+            order = None if self.config.warm_start is None else hash_order(train.customer_ids)
+            made = Examples.of(histories, self.config, last_moments(train), order)
+            examples = self._train(network, made, first, attributes)
         self.weights = {}
         for name, part in (("articles", network.articles), ("outputs", network.outputs)):
             if part is not None:

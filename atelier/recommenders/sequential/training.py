@@ -62,7 +62,13 @@ class Examples(NamedTuple):
     whole: Histories
 
     @classmethod
-    def of(cls, histories: Histories, config: SequenceConfig, last: Moments | None = None) -> Self:
+    def of(
+        cls,
+        histories: Histories,
+        config: SequenceConfig,
+        last: Moments | None = None,
+        order: npt.NDArray[np.uint64] | None = None,
+    ) -> Self:
         """Hold out an interaction of some customers, with all that came after it, and cut the rest into windows.
 
         Args:
@@ -70,11 +76,15 @@ class Examples(NamedTuple):
             config: see :class:`SequenceConfig`.
             last: when each customer's last interaction was (:func:`last_moments`); None: nobody knows, and nothing is
                 left out for being old.
+            order: uint64 [n], of the customers, from the first of whom on something is held out; None: they are drawn.
         """
         recent = None if last is None else newest(histories, config.history + 1, config.newest_interactions, last)
         places, able, most = to_hold_out(histories, recent, config)
         count = min(most, config.validation_customers)
-        held_out = np.sort(np.random.default_rng([config.seed, 0]).permutation(able)[:count])
+        drawn = (
+            np.random.default_rng([config.seed, 0]).permutation(able) if order is None else able[order[able].argsort()]
+        )
+        held_out = np.sort(drawn[:count])
         ends = places[held_out] + 1
         starts = np.maximum(histories.starts[:-1][held_out], ends - config.history - 1)
         stops = histories.starts[1:].copy()

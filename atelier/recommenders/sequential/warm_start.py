@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import torch
 
 from atelier.bundles import Array, under
@@ -44,6 +46,12 @@ class Start(NamedTuple):
 def packed_names(names: Sequence[str]) -> Array:
     """Names as weights can hold them, uint8."""
     return np.frombuffer(json.dumps(list(names)).encode(), dtype=np.uint8)
+
+
+def hash_order(customers: IdMap) -> npt.NDArray[np.uint64]:
+    """An order of customers that is theirs whoever else there is, uint64 [n]."""
+    hashes: npt.NDArray[np.uint64] = pd.util.hash_array(customers.values.to_numpy(zero_copy_only=False))
+    return hashes
 
 
 def start_from(network: SequenceNetwork, start: Start, mine: IdMap, sets: dict[str, str]) -> None:
