@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -232,6 +233,45 @@ def test_a_parrot_is_recognised(real_data: Path) -> None:
         probabilities = logits.softmax(0)
         assert int(probabilities.argmax()) == 88
         assert float(probabilities[88]) > 0.99
+
+
+@pytest.mark.real_data
+def test_a_jpeg_that_is_decoded_at_a_fraction_of_its_size_has_the_same_vector(
+    real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Photographs of 1,200 × 1,600 pixels, decoded at half of that, by real weights; neighbours are the same too."""
+    weights = real_data / "weights" / "mobilenet_v2-imagenet1k.safetensors"
+    photographs = sorted((real_data / "mango" / "images").glob("*.jpg"))[:60]
+    if not weights.exists() or not photographs:
+        pytest.skip(f"{weights} or the photographs are absent")
+    for number, file in enumerate(photographs):
+        with Image.open(file) as image:
+            large = image.convert("RGB").resize((1200, 1600), Image.Resampling.LANCZOS)
+        large.save(tmp_path / f"{number:02d}.jpg", quality=92)
+    files = sorted(tmp_path.glob("*.jpg"))
+    plain = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
+    encoder = Encoder.build("mobilenet_v2", weights, plain, device="cpu", precision="float32")
+    sizes = []
+    pixels = Preprocessing.pixels
+
+    def watched(self: Preprocessing, image: Image.Image, part: Any = None) -> Any:
+        sizes.append(image.size)
+        return pixels(self, image, part)
+
+    monkeypatch.setattr(Preprocessing, "pixels", watched)
+    scaled = encoder.encode(files).vectors
+    monkeypatch.setattr(Preprocessing, "needed", 10_000)
+    whole = encoder.encode(files).vectors
+    assert set(sizes) == {(600, 800), (1200, 1600)}
+    assert cosine(scaled, whole).min() > 0.999
+    nearest = [np.argsort(-each @ each.T, axis=1)[:, 1:6] for each in map(unit, (scaled, whole))]
+    same = [len(set(a) & set(b)) / 5 for a, b in zip(*nearest, strict=True)]
+    assert np.mean(same) > 0.95
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors at unit length."""
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
