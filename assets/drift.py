@@ -49,6 +49,7 @@ class DriftSettings(dg.Config):
     group=GROUP,
     checks={"nothing_drifted": "Whether no figure of the day is unlike yesterday's and those of the same weekday."},
     code=["atelier.monitoring.drift.verdicts", "resources.day_figures"],
+    isolated=True,
 )
 def drift(step: Step, config: DriftSettings) -> None:
     """Measures the day, and holds it against yesterday and the same weekday of the weeks before."""
@@ -92,9 +93,10 @@ def figures_up_to(step: Step, history: int) -> "dict[date, pd.DataFrame]":
     from resources.day_figures import DayTables, measured
     from resources.figure_memory import FigureMemory
 
-    tables, memory = DayTables(step.store, step.cache), FigureMemory(step.store.storage)
-    remembered = memory.read()
     first = max(step.ds - timedelta(days=history + SEASON), step.home.settings.first_day)
+    read = first - timedelta(days=2 * SEASON), step.ds
+    tables, memory = DayTables(step.store, step.cache, days=read), FigureMemory(step.store.storage)
+    remembered = memory.read()
     days = [first + timedelta(days=back) for back in range((step.ds - first).days + 1)]
     found = {day: measured(tables, day, _kept(step, day, remembered), step.code_version) for day in days}
     memory.keep({day: frame for day, frame in found.items() if day != step.ds})

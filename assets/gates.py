@@ -33,7 +33,7 @@ from resources.champions import (
     Champion,
     Champions,
     champions_before,
-    shown_champion,
+    shown_lists,
 )
 from resources.promotions import Promotions, serving_model
 from resources.recipes import recipe_of_bundle
@@ -225,7 +225,8 @@ def champions(step: Step, by_model: Mapping[str, Sequence[Gate]], earlier: Champ
         if found is not None:
             yield found
     serving, promotion = serving_model(step.home, step.ds), Promotions(step.home.storage).serving(step.ds)
-    shown = _champion(step, serving, failed(by_model[serving]), shown_champion(earlier))
+    before = shown_lists(step.store, step.ds - timedelta(days=1))
+    shown = _champion(step, serving, failed(by_model[serving]), before)
     if shown is not None:
         shown = replace(shown, serving=True, promotion=promotion.number if promotion else None)
         promoted = promotion if shown.action == PASSED else None

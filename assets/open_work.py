@@ -12,6 +12,7 @@ from assets.retrieval import SIMILAR
 from assets.step import Step
 from atelier.complement_lists import TABLE as COMPLEMENTS
 from atelier.errors import PartitionMissing
+from resources.champions import shown_lists
 from sql import query
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def _unlisted(step: Step, rows: int) -> "pd.DataFrame | None":
 
 
 def _shown_articles(step: Step) -> "pd.DataFrame":
-    """The articles of the lists that customers are shown: of an earlier day where the serving model failed its gates.
+    """The articles of the lists that customers are shown: of an earlier day where the serving model did not pass.
 
     Then the fallback's lists of tonight, which customers without an earlier list are shown, are not looked at: they are
     popular articles, and an article that is in none but them counts as seen by nobody.
@@ -76,11 +77,8 @@ def _shown_articles(step: Step) -> "pd.DataFrame":
     Raises:
         PartitionMissing: the lists of that day are not there.
     """
-    import pandas as pd
-
-    champions = partition(step, "champions")
-    found = [] if champions is None else champions[champions["serving"]].to_dict("records")
-    model, day = (found[0]["model"], pd.Timestamp(found[0]["made_on"]).date()) if found else (None, step.ds)
+    found = shown_lists(step.store, step.ds)
+    model, day = (None, step.ds) if found is None else (found.model, found.made_on)
     shown = f"SELECT DISTINCT article_id FROM {LISTS} WHERE served AND model = coalesce($model, model)"  # noqa: S608
     with step.store.connect(as_of=day, tables=[LISTS]) as con:
         frame: pd.DataFrame = con.sql(shown, params={"model": model}).df()

@@ -101,8 +101,20 @@ def _preset(name: str, chosen: str, presets: "Mapping[str, Preset]") -> "Preset"
     return preset
 
 
-def check_preset(step: Step, preset: "Preset | None") -> None:
-    """Warn where the settings were chosen by purchases of this day or later, because nothing else shows that."""
+def check_preset(step: Step, preset: "Preset | None", promoted: "Promotion | None" = None) -> None:
+    """Warn where the settings were chosen by purchases of this day or later, because nothing else shows that.
+
+    Args:
+        step: the step.
+        preset: that the settings come from, if any.
+        promoted: the promotion that they come from otherwise. It may be of the day by whose purchases it was judged.
+    """
+    if preset is None and promoted is not None and promoted.judged_on is not None:
+        early = step.ds < promoted.judged_on
+        by = f"promotion {promoted.number} was judged by purchases up to {promoted.judged_on}"
+        better = f"{by}: figures of {step.ds} are better than they could have been"
+        step.check(SEEN_BY_PRESET, not early, better if early else f"{by}, none of them later than this day")
+        return
     leaks = preset is not None and step.ds <= preset.last_day_seen
     found: dict[str, Any] = (
         {} if preset is None else {"study": preset.study, "last_day_seen": str(preset.last_day_seen)}

@@ -162,7 +162,7 @@ def fit_model(name: str, step: Step, config: RecommenderConfig) -> None:
     bundle = _trained(step, asset, UnfittedModel(name, config, device))
     step.note(asset, **({} if preset is None else {"preset": preset.study}))
     step.note(asset, **({} if promoted is None or preset else {"promotion": promoted.number}))
-    check_preset(step, preset)
+    check_preset(step, preset, promoted)
     model = recommenders.load(bundle.path, device)
     share = float(model.can_serve(known_customers(step)["customer_id"]).mean())
     step.check(SERVES, share > 0, f"{name} can rank articles for {share:.1%} of the customers", share=share)

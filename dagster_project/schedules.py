@@ -27,6 +27,8 @@ NIGHTLY = {"daily_retrain": "0 4 * * *", "judge": "5 4-23 * * *"}
 CAUGHT_UP = 14
 #: How often a day is run, once a night at most, before somebody has to look at why it is still not there.
 TRIES = 3
+#: What the daily job makes of every day after the lists, and publishes with them.
+BEFORE_PUBLISHING = ("champions", "drift")
 #: Dagster puts it onto every run of a single day: from a schedule, a backfill, the launchpad.
 DAY_TAG = "dagster/partition"
 
@@ -83,16 +85,17 @@ def nightly(job: "AssetJob", home: Home, store: "FeatureStore") -> dg.ScheduleDe
 def done_days(job: str, home: Home, store: "FeatureStore") -> set[date]:
     """The days for which the store has what a job makes.
 
-    For ``daily_retrain`` these are the lists that are served, by whichever model that is on the day: no other job makes
-    them, as it does the database and the report, and a day that was published without another model has them, while its
-    ``completeness`` fails.
+    For ``daily_retrain`` these are the lists that are served, by whichever model that is on the day, and what is made
+    after them and before the day is published: who may be shown, and what is unlike the days before. No other job makes
+    them. A day that was published without another model has them, while its ``completeness`` fails.
     """
     if job != "daily_retrain":
         return store.days("offline_metrics")
     promotions = Promotions(home.storage).in_force()
     serving = {home.settings.serving_model, *(each.model for each in promotions)}
     listed = {model: store.days("recommendations", model) for model in serving}
-    return {day for model in serving for day in listed[model] if served_by(promotions, home.settings, day) == model}
+    served = {day for model in serving for day in listed[model] if served_by(promotions, home.settings, day) == model}
+    return served.intersection(*(store.days(table) for table in BEFORE_PUBLISHING))
 
 
 def absent_days(yesterday: date, done: Collection[date]) -> Sequence[date]:

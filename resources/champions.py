@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from atelier.recommenders import FALLBACK
 from resources.model_store import Bundle, ModelStore
 from resources.promotions import Promotions, serving_model
 
@@ -60,16 +61,38 @@ def champions_before(store: "FeatureStore", ds: date) -> Champions:
     return {key: each for key, each in found.items() if each.action != UNPROVEN}
 
 
-def shown_champion(champions: Champions) -> Champion | None:
-    """The one whose lists customers are shown; None where there is none."""
-    return next((each for each in champions.values() if each.serving), None)
+def champions_until(store: "FeatureStore", ds: date) -> Champions:
+    """The champions of a day, or, where its gates were not run, of the newest day before."""
+    return champions_of(store, ds) or champions_before(store, ds)
+
+
+def shown_lists(store: "FeatureStore", ds: date) -> Champion | None:
+    """Whose lists customers are shown on a day: those of the newest day up to it on which the serving model passed.
+
+    A day whose gates failed, or were not run, shows those of an earlier one. So does a day whose lists were written
+    after its gates had decided: nobody has measured them. None: no day ever passed, and the day's own are shown.
+    ``sql/views/passed_lists.sql`` says the same of the published database.
+    """
+    for day in sorted((day for day in store.days(TABLE) if day <= ds), reverse=True):
+        serving = next((each for each in champions_of(store, day).values() if each.serving), None)
+        passed = serving is not None and serving.action == PASSED and serving.made_on == day
+        if serving is not None and passed and not _listed_again(store, day, serving.model):
+            return serving
+    return None
+
+
+def _listed_again(store: "FeatureStore", ds: date, model: str) -> bool:
+    """Whether lists of a day that are shown were written after its gates had decided."""
+    decided = store.pointer(TABLE, ds)
+    lists = (store.pointer("recommendations", ds, part) for part in (model, FALLBACK))
+    return decided is None or any(each is not None and each.written_at > decided.written_at for each in lists)
 
 
 def served_bundles(home: "Home", ds: date, fallback: str) -> list[Bundle]:
     """The bundle that ranks for customers on a day, and behind it the fallback's, where that is another.
 
-    It is the bundle of the lists that customers are shown. Where the gates of the day were not run, or another model
-    was promoted for it since, it is the champion of the model that serves now.
+    It is the bundle of the lists that customers are shown. Where another model was promoted for the day since, it is
+    the champion of the model that serves now.
 
     Args:
         home: whose store and settings.
@@ -81,8 +104,9 @@ def served_bundles(home: "Home", ds: date, fallback: str) -> list[Bundle]:
         BundleError: one is damaged.
         PromotionError: a record of promotions cannot be read.
     """
-    models, champions = ModelStore(home.storage), champions_of(home.open_store(), ds)
-    promoted, shown = Promotions(home.storage).serving(ds), shown_champion(champions)
+    models, store = ModelStore(home.storage), home.open_store()
+    champions, shown = champions_until(store, ds), shown_lists(store, ds)
+    promoted = Promotions(home.storage).serving(ds)
     chosen = {model: each.model_id for (model, serving), each in champions.items() if not serving}
     serving = serving_model(home, ds)
     if shown is not None and shown.promotion == (promoted.number if promoted else None):

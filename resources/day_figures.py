@@ -4,15 +4,16 @@ What belongs here: which tables of which days each group of figures is measured 
 measuring (:mod:`atelier.monitoring.drift`), verdicts (:mod:`atelier.monitoring.drift.verdicts`).
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from atelier.errors import PartitionMissing
+from atelier.errors import DamagedFile, PartitionMissing
 from resources.frames import dictionary_table
-from resources.pointers import combined_version
+from resources.pointers import PointerError, combined_version
 from sql import query
 
 if TYPE_CHECKING:
@@ -58,16 +59,28 @@ class DayTables:
         store: the feature store.
         vectors: the cache of the vectors of photographs.
         customers: of how many the lists are read.
+        days: the first and the last day that are asked for. What cannot be read of a day before the last counts as
+            absent, with a warning: monitoring must not stop a night for it.
     """
 
-    def __init__(self, store: "FeatureStore", vectors: "EmbeddingCache", customers: int = CUSTOMERS) -> None:
-        self._store, self._cache, self._customers = store, vectors, customers
+    def __init__(
+        self,
+        store: "FeatureStore",
+        vectors: "EmbeddingCache",
+        customers: int = CUSTOMERS,
+        days: tuple[date, date] = (date.min, date.max),
+    ) -> None:
+        self._store, self._cache, self._customers, self._days = store, vectors, customers, days
         self._held = lru_cache(maxsize=HELD)(self._read)
         self._versions = cache(self._index)
 
     def read(self, table: str, ds: date) -> "pd.DataFrame | None":
         """A table of a day; ``vectors``: digest, embedding of its photographs, read anew each time: they are large."""
         return self._read(table, ds) if table == VECTORS else self._held(table, ds)
+
+    def is_earlier(self, ds: date) -> bool:
+        """Whether a day is before the last one that is asked for."""
+        return ds < self._days[1]
 
     def version(self, table: str, ds: date) -> str:
         """The digest of what :meth:`read` reads; empty where there is nothing."""
@@ -77,7 +90,7 @@ class DayTables:
     def _index(self, table: str) -> dict[date, str]:
         """The version of each day of a table; pointers are read once."""
         found: dict[date, list[str]] = {}
-        for each in self._store.pointers(table):
+        for each in self._store.readable_pointers(table, *self._days):
             found.setdefault(each.ds, []).append(f"{each.part}/{each.data_version}")
         return {day: combined_version(versions) for day, versions in found.items()}
 
@@ -90,6 +103,11 @@ class DayTables:
             rows, columns = self._store.read(table, ds), READ[table]
             frame: pd.DataFrame = (rows if columns is None else rows.select(list(columns))).to_pandas()
         except PartitionMissing:
+            return None
+        except (PointerError, DamagedFile) as error:
+            if not self.is_earlier(ds):
+                raise
+            warnings.warn(f"{ds} counts as a day without {table}: {error}", stacklevel=2)
             return None
         return frame
 
@@ -148,7 +166,15 @@ def measured(tables: DayTables, ds: date, kept: "pd.DataFrame | None" = None, co
         versions = [tables.version(table, ds - timedelta(days=n)) for table, n in group.reads]
         made_from = combined_version([name, code, *versions])
         same = None if kept is None else kept[kept["made_from"] == made_from]
-        parts.append(same if same is not None and len(same) else group.measure(tables, ds).assign(made_from=made_from))
+        if same is not None and len(same):
+            parts.append(same)
+            continue
+        try:
+            parts.append(group.measure(tables, ds).assign(made_from=made_from))
+        except PartitionMissing:
+            if not tables.is_earlier(ds):
+                raise
+            # A table of an earlier day cannot be read, which a warning has told: the day has no such figures.
     kept_parts = [part for part in parts if len(part)]
     return pd.concat(kept_parts, ignore_index=True) if kept_parts else figures([]).assign(made_from="")
 

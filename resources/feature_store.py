@@ -317,6 +317,10 @@ class FeatureStore:
         names = list(registry.REGISTRY) if table is None else [table]
         return [pointer for name in names for pointer in self._pointers.of_table(registry.table(name))]
 
+    def readable_pointers(self, table: str, first: date, last: date) -> list[Pointer]:
+        """The pointers of a table of some days; one that cannot be read is left out, and a warning names it."""
+        return self._pointers.readable(registry.table(table), first, last)
+
     def days(self, table: str, part: str | None = None) -> set[date]:
         """The days of a table, or of one part of it, by the names of its pointers: no damaged one is in the way."""
         declared = registry.table(table)

@@ -179,11 +179,25 @@ class Pointers:
 
     def of_table(self, table: Table, until: date | None = None) -> list[Pointer]:
         """All pointers of a table, by day and part; with ``until`` only up to that day (inclusive)."""
-        names = self.names(table)
-        if until is not None:
-            start = len(f"{table.name}/ds=")
-            names = [name for name in names if name[start : start + 10] <= until.isoformat()]
-        return self._read(table, names)
+        return self._read(table, self._between(table, date.min, until or date.max))
+
+    def readable(self, table: Table, first: date, last: date) -> list[Pointer]:
+        """The pointers of the days from ``first`` to ``last``, but for those that cannot be read: a warning names each.
+
+        It is for who looks at earlier days only to compare them: one of them must not stop tonight's run.
+        """
+        found = []
+        for name in self._between(table, first, last):
+            try:
+                found += self._read(table, [name])
+            except PointerError as error:
+                warnings.warn(str(error), stacklevel=2)
+        return found
+
+    def _between(self, table: Table, first: date, last: date) -> list[str]:
+        start = len(f"{table.name}/ds=")
+        wanted = first.isoformat(), last.isoformat()
+        return [name for name in self.names(table) if wanted[0] <= name[start : start + 10] <= wanted[1]]
 
     def put(self, table: Table, pointer: Pointer) -> None:
         """Replace the partition's pointer."""

@@ -43,6 +43,12 @@ PROMOTIONS = Table(
         Column("why", "VARCHAR", "Why."),
         Column("written_at", "TIMESTAMP WITH TIME ZONE", "When."),
         Column("undoes", "BIGINT", "Of an undo, the number of the promotion that it takes back.", nullable=True),
+        Column(
+            "judged_on",
+            "DATE",
+            "The newest day whose purchases the recipe was judged by; null where nobody judged it.",
+            nullable=True,
+        ),
     ),
 )
 
@@ -66,6 +72,7 @@ class Promotion:
     why: str
     written_at: str
     undoes: int | None = None
+    judged_on: date | None = None
 
 
 class Promotions:
@@ -110,8 +117,17 @@ class Promotions:
         """The promotion whose recipe a recommender is fitted by on a day; None: by its defaults."""
         return _newest([record for record in self.in_force() if record.model == model], ds)
 
-    def promote(self, recipe: "Recipe", day: date, *, who: str, why: str) -> tuple[Promotion, bool]:
+    def promote(
+        self, recipe: "Recipe", day: date, *, who: str, why: str, judged_on: date | None = None
+    ) -> tuple[Promotion, bool]:
         """Let a recommender serve by a recipe, from a day on.
+
+        Args:
+            recipe: by which it is fitted.
+            day: the first day.
+            who: promotes.
+            why: the reason.
+            judged_on: the newest day whose purchases the recipe was judged by.
 
         Returns:
             The promotion, and whether it is new: the same recipe that serves on that day by the same day's promotion
@@ -135,6 +151,7 @@ class Promotions:
                 who,
                 why,
                 datetime.now(UTC).isoformat(),
+                judged_on=judged_on,
             )
             self._write(record)
         return record, True
@@ -155,7 +172,8 @@ class Promotions:
         return last
 
     def _write(self, record: Promotion) -> None:
-        text = json.dumps(asdict(record) | {"day": record.day.isoformat()}, indent=1)
+        days = {"day": record.day.isoformat(), "judged_on": record.judged_on and record.judged_on.isoformat()}
+        text = json.dumps(asdict(record) | days, indent=1)
         if not self._storage.create_text(text + "\n", _file(record.number)):
             raise PromotionError("another machine recorded a promotion at the same moment; look at it, and try again")
 
@@ -199,7 +217,9 @@ def _newest(records: Sequence[Promotion], ds: date) -> Promotion | None:
 def _read(storage: Storage, text: str, number: int) -> Promotion:
     try:
         found = json.loads(text)
-        record = Promotion(**found | {"day": date.fromisoformat(found["day"])})
+        judged_on = found.get("judged_on")  # records of before do not have it
+        days = {"day": date.fromisoformat(found["day"]), "judged_on": judged_on and date.fromisoformat(judged_on)}
+        record = Promotion(**found | days)
         datetime.fromisoformat(record.written_at)
         if record.number != number or record.action not in ("promote", "undo") or not isinstance(record.config, dict):
             raise ValueError(f"it says {record.action} {record.number}")

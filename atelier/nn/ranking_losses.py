@@ -78,23 +78,28 @@ def full_softmax(scores: Tensor, positives: Tensor) -> Tensor:
     return functional.cross_entropy(scores, positives, reduction="none")
 
 
-def in_batch(scores: Tensor, positives: Tensor, often: Tensor) -> Tensor:
-    """:func:`sampled_softmax` whose negatives are the positives of the batch's other examples.
+def in_batch(scores: Tensor, positives: Tensor, often: Tensor, owners: Tensor) -> Tensor:
+    """:func:`sampled_softmax` whose negatives are the positives of the batch's other customers.
 
-    An article is drawn as often as it is a positive, so that popular ones need the correction: each counts 1 / (b q).
-    A positive is no negative of its own, wherever it stands. Source: X. Yi and others, Sampling-Bias-Corrected Neural
-    Modeling for Large Corpus Item Recommendations, RecSys 2019, section 3.
+    An article is drawn as often as it is a positive, so that popular ones need the correction: each counts 1 / (n q)
+    where the batch has n positives of other customers. A positive is no negative of its own, wherever it stands. Nor
+    are the customer's other positives: they are always in the batch and were not drawn, so that no correction fits
+    them. Source: X. Yi and others, Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations,
+    RecSys 2019, section 3.
 
     Args:
         scores: float32 [b, b], s_uj of each example's customer and each example's positive; the diagonal is s_ui.
         positives: int64 [b], which articles they are.
         often: float32 [b], q_j: the share of all positives that are of the article.
+        owners: int64 [b], whose examples they are.
 
     Returns:
         float32 [b], the loss of each example.
     """
-    others = positives[:, None] != positives[None, :]
-    return sampled_softmax(scores.diagonal(), scores, others, 1 / (len(scores) * often))
+    drawn = owners[:, None] != owners[None, :]
+    others = drawn & (positives[:, None] != positives[None, :])
+    size = drawn.sum(1, keepdim=True).clamp(min=1)
+    return sampled_softmax(scores.diagonal(), scores, others, 1 / (size * often))
 
 
 def gbce(exponent: float) -> Loss:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from assets.completeness import AFTERWARDS
 from atelier.errors import AtelierError
 from atelier.recommenders import DAILY, MODELS
 from dagster_project.terminal import clean
-from resources.champions import champions_of, shown_champion
+from resources.champions import shown_lists
 from resources.model_store import ModelStore
 from resources.promotions import Promotion, Promotions, serving_model
 from resources.recipes import Recipe, recipe_of_bundle
@@ -118,19 +119,24 @@ def promote_recommender(home: Home, asked: Request) -> list[str]:
     if asked.recipe is not None and asked.recipe != recipe.digest:
         recipe = _judged_recipe(store, asked, judged)
     promotions, before = Promotions(home.storage), serving_model(home, day)
-    shown = (shown_champion(champions_of(store, day)), promotions.serving(day))
+    shown = (shown_lists(store, day), promotions.serving(day))
     serves_already = recipe.digest in [each.recipe for each in shown if each is not None]
     if not (asked.anyway or serves_already):
-        _check_verdict(asked.model, recipe, judged, before)
+        _check_verdict(asked.model, recipe, judged, before, promotions)
+        _check_day(asked.model, recipe, judged, day)
     why = asked.why or (str(judged["reason"]) if judged else "it serves already")
-    record, new = promotions.promote(recipe, day, who=asked.who, why=why)
+    judged_on = None if judged is None else judged["judged_on"]
+    record, new = promotions.promote(recipe, day, who=asked.who, why=why, judged_on=judged_on)
     return list(_told(home, record, new, before, same_config=recipe.digest == recipe_of_bundle(bundle).digest))
 
 
 def newest_verdict(store: "FeatureStore", recipe: str) -> dict[str, Any] | None:
-    """The newest row of ``recipe_gates`` about a recipe; None where it was never judged."""
+    """The newest row of ``recipe_gates`` about a recipe, with its day as ``judged_on``; None: it was never judged."""
     found = [pointer.ds for pointer in store.pointers(RECIPE_GATES) if pointer.part == recipe]
-    return store.read(RECIPE_GATES, max(found), part=recipe).to_pylist()[0] if found else None
+    if not found:
+        return None
+    row: dict[str, Any] = store.read(RECIPE_GATES, max(found), part=recipe).to_pylist()[0]
+    return row | {"judged_on": max(found)}
 
 
 def _judged_recipe(store: "FeatureStore", asked: Request, judged: dict[str, Any] | None) -> Recipe:
@@ -142,7 +148,9 @@ def _judged_recipe(store: "FeatureStore", asked: Request, judged: dict[str, Any]
     return Recipe(judged["model"], json.loads(judged["config"]), judged["code_version"])
 
 
-def _check_verdict(model: str, recipe: Recipe, judged: dict[str, Any] | None, serving: str) -> None:
+def _check_verdict(
+    model: str, recipe: Recipe, judged: dict[str, Any] | None, serving: str, promotions: Promotions
+) -> None:
     """Refuse a recipe that did not pass the gate against the model that serves.
 
     Raises:
@@ -158,6 +166,29 @@ def _check_verdict(model: str, recipe: Recipe, judged: dict[str, Any] | None, se
             f"not promoted: {what} was judged against {judged['champion']}, and {serving} serves now; judge it again "
             f"with `{gate_command(model)}`; {or_else}"
         )
+    promoted = promotions.serving(judged["judged_on"])
+    gone = {each.recipe for each in promotions.history() if each.model == serving} - {promoted and promoted.recipe}
+    against = judged["champion_recipe"]
+    if against != promoted.recipe if promoted else against in gone:
+        raise NotPromoted(
+            f"not promoted: {what} was judged against the recipe {against} of {serving}, which serves by "
+            f"{promoted.recipe if promoted else 'its own settings'} now; judge it again with `{gate_command(model)}`; "
+            f"{or_else}"
+        )
+
+
+def _check_day(model: str, recipe: Recipe, judged: dict[str, Any] | None, day: date) -> None:
+    """Refuse a day that has not seen the purchases by which the recipe was judged.
+
+    Raises:
+        NotPromoted: the message names the first day that has.
+    """
+    if judged is not None and day < judged["judged_on"]:
+        raise NotPromoted(
+            f"not promoted: the recipe {recipe.digest} of {model} was judged by purchases up to {judged['judged_on']}, "
+            f"which nobody knew on {day}: promote it with --day {judged['judged_on']}; --anyway --why TEXT promotes it "
+            "all the same"
+        )
 
 
 def _told(home: Home, record: Promotion, new: bool, before: str, *, same_config: bool) -> Iterator[str]:
@@ -166,7 +197,7 @@ def _told(home: Home, record: Promotion, new: bool, before: str, *, same_config:
     yield f"recorded: {record.who}, because {record.why}"
     if new and home.open_store().pointer("recommendations", record.day, record.model) is not None:
         lists = ",".join(f"recommendations/{name}" for name in dict.fromkeys([before, record.model]))
-        again = f'--assets "{lists},gates,champions,feature_store,report"' if same_config else "--job daily_retrain"
+        again = f'--assets "{lists},{",".join(AFTERWARDS)}"' if same_config else "--job daily_retrain"
         yield (
             f"commands rank with it now; the stored lists of {record.day} follow with: "
             f"dg launch {again} --partition {record.day}"

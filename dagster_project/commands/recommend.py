@@ -15,7 +15,7 @@ from atelier.report.reasons import WITHOUT_REASONS, are_without_reasons, sentenc
 from dagster_project.commands.find import open_search
 from dagster_project.commands.serving import rank_for, served_day
 from dagster_project.terminal import clean
-from resources.champions import Champions, champions_of, shown_champion
+from resources.champions import Champion, champions_of, shown_lists
 from resources.retailer import Home
 
 if TYPE_CHECKING:
@@ -87,9 +87,8 @@ def recommend(
         if found.empty:
             raise AtelierError(_why_none(connection, customer, model, seen, ds))
         names = _names(connection, found)
-    champions = champions_of(store, ds)
-    shown = shown_champion(champions)
-    found = found.assign(served=_shown_places(store, ds, champions, customer, found))
+    shown = shown_lists(store, ds)
+    found = found.assign(served=_shown_places(store, ds, shown, customer, found))
     for name, rows in found.groupby("model", sort=False):
         _print(str(name), rows, names, f"{clean(customer)}, {ds}, purchased articles {seen}")
         if are_without_reasons(rows):
@@ -103,20 +102,20 @@ def recommend(
 
 
 def _shown_places(
-    store: "FeatureStore", ds: date, champions: Champions, customer: str, lists: "pd.DataFrame"
+    store: "FeatureStore", ds: date, kept: Champion | None, customer: str, lists: "pd.DataFrame"
 ) -> "pd.Series[bool]":
     """Which places of a day's lists customers are shown, as the view served_recommendations has it.
 
     Where a champion of an earlier day stays, they are those of the day's fallback, if it passed, and if the champion
     has no list of the customer.
     """
-    kept = shown_champion(champions)
     if kept is None or kept.made_on == ds:
         return lists["served"]
     query = "SELECT 1 FROM recommendations WHERE model = $model AND served AND customer_id = $customer LIMIT 1"
     with store.connect(as_of=kept.made_on, tables=[TABLE]) as connection:
         has_list = connection.execute(query, {"model": kept.model, "customer": customer}).fetchone() is not None
-    passed = [each.model_id for each in champions.values() if not each.serving and each.made_on == ds]
+    tonight = champions_of(store, ds).values()
+    passed = [each.model_id for each in tonight if not each.serving and each.made_on == ds]
     return lists["served"] & lists["fallback"] & lists["model_id"].isin(passed) & (not has_list)
 
 

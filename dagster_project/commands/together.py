@@ -14,7 +14,7 @@ import click
 from atelier.complement_lists import BOUGHT, LISTS, LOOK, TABLE
 from atelier.errors import AtelierError, PartitionMissing
 from dagster_project.terminal import clean
-from resources.champions import champions_of
+from resources.champions import champions_until
 from resources.retailer import Home
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def open_outfit_model(home: Home, ds: date) -> "OutfitModel":
 
     models = ModelStore(home.storage)
     try:
-        champion = champions_of(home.open_store(), ds).get((MODEL, False))
+        champion = champions_until(home.open_store(), ds).get((MODEL, False))
         pointer = champion.model_id if champion else models.pointer(MODEL, ds)
     except PartitionMissing:
         if home.open_store().pointer(TABLE, ds) is None:

@@ -1,3 +1,3 @@
--- Which model's lists customers are shown on a day, and on which day they were made: an earlier one where the model
--- failed the gates of $ds. No row: the day has not been through the gates.
-SELECT model, made_on FROM champions WHERE serving AND ds = $ds
+-- Which model's lists customers are shown on $ds, and on which day they were made: the newest that passed its gates. No
+-- row: none ever did, and those of $ds are shown.
+SELECT model, ds AS made_on FROM passed_lists WHERE ds <= $ds ORDER BY ds DESC LIMIT 1

@@ -1,9 +1,17 @@
 -- What customers are shown: the lists of the model that served on each day, with what is known of the articles then.
 -- One row for each customer and place. fallback: the serving model knew too little of the customer, and the list is
--- popular's. made_on: an earlier day where the serving model of ds failed its gates: then the lists of that day stay,
--- without what cannot be bought any more, and customers who had none get the fallback's. Filter by ds: a day has a
+-- popular's. made_on: an earlier day where the serving model of ds failed its gates, or has not been through them: then
+-- the lists of the newest day that passed stay, without what cannot be bought any more, and customers who had none get
+-- the fallback's, if that passed. Where no day up to ds ever passed, its own lists are shown. Filter by ds: a day has a
 -- list for every customer.
-WITH stays AS (SELECT ds, model, made_on FROM champions WHERE serving AND made_on <> ds),
+WITH known AS (
+    SELECT ds FROM materialisations WHERE "table" IN ('recommendations', 'champions') GROUP BY ds
+),
+stays AS (
+    SELECT known.ds, passed.model, passed.ds AS made_on
+    FROM known ASOF JOIN passed_lists AS passed ON known.ds >= passed.ds
+    WHERE passed.ds <> known.ds
+),
 listed AS (
     SELECT *, ds AS made_on FROM recommendations ANTI JOIN stays USING (ds) WHERE served
     UNION ALL BY NAME

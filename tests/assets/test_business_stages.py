@@ -79,10 +79,14 @@ def test_articles_that_nobody_sees_are_those_of_no_list_that_is_shown(step_of: C
         step.store.write("recommendations", day, listed, part=model)
     work = open_work(step)
     assert work.unlisted is not None
-    assert set(work.unlisted["article_id"]) == {"a", "c"}, "no gates were run: tonight's lists are shown"
+    assert set(work.unlisted["article_id"]) == {"a", "c"}, "no day has passed: tonight's lists are shown"
     champion = {"model": "als", "serving": True, "model_id": "0" * 32, "made_on": before}
-    champion |= {"recipe": "r", "action": "kept", "who": "gates", "why": "-"}
-    step.store.write("champions", step.ds, rows_of("champions", [champion]))
+    champion |= {"recipe": "r", "action": "passed", "who": "gates", "why": "-"}
+    step.store.write("champions", before, rows_of("champions", [champion]))
+    work = open_work(step)
+    assert work.unlisted is not None
+    assert set(work.unlisted["article_id"]) == {"b", "c"}, "the gates of tonight were not run"
+    step.store.write("champions", step.ds, rows_of("champions", [champion | {"action": "kept"}]))
     work = open_work(step)
     assert work.unlisted is not None
     assert set(work.unlisted["article_id"]) == {"b", "c"}

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from assets.gates import CHECK, write_gates
 from assets.step import CheckResult, RunResources, Step
 from dagster_project.commands.recommend import recommend
-from resources.champions import champions_of
+from resources.champions import champions_of, served_bundles, shown_lists
 from resources.compute import Compute
 from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
@@ -197,6 +197,37 @@ def test_a_model_that_fails_a_gate_is_not_shown_and_the_champion_stays(
     assert {(name, article) for name, _, article, *_ in places} == {e for e in expected if e[1] not in sold_out}
     assert night(DAYS[2]).passed, "the next good night is shown"
     assert champions_of(FeatureStore(home.store), DAYS[2])["als", True].made_on == DAYS[2]
+
+
+def test_lists_that_no_gate_has_measured_are_not_shown(
+    home: Home, night: Night, step_of: Callable[[date], Step], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step that measures was killed, or somebody made the lists alone: the champion of before stays."""
+    night(DAYS[0])
+    with monkeypatch.context() as patched:
+        patched.setattr("tests.assets.test_gates.write_gates", lambda step: step.gate(CHECK, True, "it was killed"))
+        night(DAYS[1], {"c0": ["a1", "a0"]})
+    assert {(model, made_on) for *_, model, made_on in shown(home, DAYS[1])} == {("als", DAYS[0])}
+    found = shown_lists(FeatureStore(home.store), DAYS[1])
+    assert found is not None
+    assert (found.model, found.made_on) == ("als", DAYS[0])
+    night(DAYS[1])
+    assert {made_on for *_, made_on in shown(home, DAYS[1])} == {DAYS[1]}
+    lists(step_of(DAYS[1]), "als", {"c0": ["a4"]}, served=True, fallback={})
+    assert {made_on for *_, made_on in shown(home, DAYS[1])} == {DAYS[0]}, "written after the gates had decided"
+
+
+def test_a_champion_whose_day_was_made_again_and_failed_is_shown_no_more(home: Home, night: Night) -> None:
+    """The third day kept the lists of the second, which late data made anew and which fail now."""
+    night(DAYS[0])
+    night(DAYS[1])
+    night(DAYS[2], weight=float("nan"))
+    assert {made_on for *_, made_on in shown(home, DAYS[2])} == {DAYS[1]}
+    night(DAYS[1], {"c0": ["a7", "a6"]}, weight=float("nan"))
+    for day in DAYS[1:3]:
+        assert {made_on for *_, made_on in shown(home, day)} == {DAYS[0]}
+    models = {bundle.model_id for bundle in served_bundles(home, DAYS[2], "popular")}
+    assert champions_of(FeatureStore(home.store), DAYS[0])["als", True].model_id in models
 
 
 def test_recommend_does_not_call_a_refused_list_served(

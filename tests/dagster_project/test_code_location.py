@@ -97,7 +97,7 @@ NO_CONTRACT = {
     "recipe_verdict",
 }
 #: Their work is done in a process of its own, whose failure is recorded and stops no other step.
-ISOLATED = GROUPS["recommenders"] | {"catalogue_map", "gates", "champions"}
+ISOLATED = GROUPS["recommenders"] | {"catalogue_map", "gates", "champions", "day_figures", "drift"}
 INGESTED = {"contract", "rows_add_up", "few_rows_rejected"}
 EARLIER = "rows_against_earlier_days"
 CHECKS = {
@@ -128,7 +128,8 @@ CHECKS = {
     "complementary_articles": {"contract", "articles_have_complements", "complements_can_be_offered", "made"},
     "offline_metrics": {"contract", "judged", "enough_customers"},
     "article_vectors": {"contract", "vectors_have_length"},
-    "day_figures": {"contract", "nothing_drifted"},
+    "day_figures": {"contract", "nothing_drifted", "made"},
+    "drift": {"contract", "made"},
     "feature_store": {"shows_the_day"},
     "ingested_store": {"shows_the_day"},
     "report": {"stands_alone"},

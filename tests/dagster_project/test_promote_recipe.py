@@ -56,9 +56,18 @@ def recipe(home: Home, model: str, day: date = SECOND) -> str:
     return recipe_of_bundle(models.bundle(f"{model}_model", models.pointer(f"{model}_model", day))).digest
 
 
-def judged(home: Home, model: str, digest: str, *, passed: bool, champion: str = "als", config: str = "{}") -> None:
+def judged(
+    home: Home,
+    model: str,
+    digest: str,
+    *,
+    passed: bool,
+    champion: str = "als",
+    config: str = "{}",
+    champion_recipe: str = "0" * 12,
+) -> None:
     row = {"recipe": digest, "model": model, "config": config, "code_version": "code", "champion": champion}
-    row |= {"champion_recipe": "0" * 12, "origin": FIRST, "metric": "ndcg", "k": 12, "customers": 900}
+    row |= {"champion_recipe": champion_recipe, "origin": FIRST, "metric": "ndcg", "k": 12, "customers": 900}
     figures = dict.fromkeys(
         ["champion_value", "candidate_value", "difference", "standard_error", "lower", "least"], 0.1
     )
@@ -89,11 +98,16 @@ def test_what_passed_the_gate_is_promoted_and_taken_back(home: Home, run: Run) -
 
 def test_a_recipe_of_another_config_is_promoted_by_its_digest(home: Home, run: Run) -> None:
     judged(home, "als", "123456789abc", passed=True, config='{"factors": 8}')
-    done = run("als", "--recipe", "123456789abc", "--day", "2025-03-03")
+    early = str(run("als", "--recipe", "123456789abc", "--day", str(FIRST)).exception)
+    assert (
+        f"was judged by purchases up to {SECOND}, which nobody knew on {FIRST}: promote it with --day {SECOND}" in early
+    )
+    done = run("als", "--recipe", "123456789abc", "--day", str(SECOND))
     assert done.exit_code == 0, done.output
-    found = Promotions(home.store).of_model("als", FIRST)
+    found = Promotions(home.store).of_model("als", SECOND)
     assert found is not None
-    assert (found.config, found.code_version, found.day) == ({"factors": 8}, "code", FIRST)
+    assert (found.config, found.code_version, found.day) == ({"factors": 8}, "code", SECOND)
+    assert found.judged_on == SECOND
     unknown = run("als", "--recipe", "ffffffffffff")
     assert "no recipe 'ffffffffffff' of als was judged; there are 123456789abc" in str(unknown.exception)
 
@@ -134,6 +148,30 @@ def test_a_recipe_that_failed_is_promoted_only_with_a_reason(home: Home, run: Ru
 def test_a_verdict_against_another_champion_does_not_count(home: Home, run: Run) -> None:
     judged(home, "repeat", recipe(home, "repeat"), passed=True, champion="popular")
     assert "was judged against popular, and als serves now; judge it again" in str(run("repeat").exception)
+
+
+def test_a_verdict_against_another_recipe_of_the_champion_does_not_count(home: Home, run: Run) -> None:
+    judged(home, "als", "123456789abc", passed=True, config='{"factors": 8}')
+    judged(home, "repeat", recipe(home, "repeat"), passed=True)
+    assert run("als", "--recipe", "123456789abc").exit_code == 0
+    said = str(run("repeat").exception)
+    promoted = Promotions(home.store).serving(SECOND)
+    assert promoted is not None
+    assert f"was judged against the recipe {'0' * 12} of als, which serves by {promoted.recipe} now" in said
+    judged(home, "repeat", recipe(home, "repeat"), passed=True, champion_recipe=promoted.recipe)
+    run("--undo")
+    assert f"the recipe {promoted.recipe} of als, which serves by its own settings now" in str(run("repeat").exception)
+    judged(home, "repeat", recipe(home, "repeat"), passed=True)
+    assert run("repeat").exit_code == 0
+
+
+def test_a_record_of_before_has_no_day_of_judgement(home: Home, run: Run) -> None:
+    assert run("repeat", "--anyway", "--why", "x").exit_code == 0
+    (file,) = (home.store / "promotions").glob("*.json")
+    record = json.loads(file.read_text())
+    assert record.pop("judged_on") is None
+    file.write_text(json.dumps(record))
+    assert Promotions(home.store).history()[0].judged_on is None
 
 
 def test_a_broken_bundle_is_not_promoted(home: Home, run: Run) -> None:

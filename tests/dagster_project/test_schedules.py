@@ -60,12 +60,17 @@ EVERY_DAY = [str(date(2024, 12, 1) + timedelta(days=n)) for n in range(1000)]
 INPUTS = {"recommendations": EVERY_DAY, "interactions": EVERY_DAY}
 #: Before the first night; for the judge, which needs lists and behaviour, with these of every day, and none judged.
 BEFORE = {"daily_retrain_nightly": Stored(), "judge_nightly": Stored(**INPUTS)}
-TABLES = {"daily_retrain_nightly": "recommendations", "judge_nightly": "offline_metrics"}
+TABLES = {"daily_retrain_nightly": ("recommendations", "champions", "drift"), "judge_nightly": ("offline_metrics",)}
 
 
 def after(schedule: str, done: Collection[str]) -> Stored:
     """The store after the schedule's job was run for some days; the judge has what it needs of every day."""
-    return Stored(**({} if schedule == "daily_retrain_nightly" else INPUTS) | {TABLES[schedule]: done})
+    return Stored(**({} if schedule == "daily_retrain_nightly" else INPUTS) | made(schedule, done))
+
+
+def made(schedule: str, days: Collection[str]) -> dict[str, Collection[str]]:
+    """What the schedule's job makes of days."""
+    return dict.fromkeys(TABLES[schedule], days)
 
 
 @cache
@@ -226,7 +231,7 @@ def test_days_that_are_too_long_ago_are_named_and_not_requested(london: dg.Repos
 
 def test_where_only_days_of_long_ago_are_absent_the_reason_names_them(london: dg.RepositoryDefinition) -> None:
     done = [day for day in EVERY_DAY if day != "2025-01-10"]
-    reason = evaluate(london, "daily_retrain_nightly", AT, Stored(recommendations=done))
+    reason = evaluate(london, "daily_retrain_nightly", AT, after("daily_retrain_nightly", done))
     assert reason == not_caught_up("daily_retrain", [date(2025, 1, 10)])
 
 
@@ -260,8 +265,24 @@ def test_a_day_is_done_by_the_model_that_was_promoted_for_it(tmp_path: Path) -> 
     write_settings(home, Settings(source="sample", path="retailer", first_day=FIRST))
     Promotions(home.storage).promote(Recipe("hybrid", {}, "code"), date(2025, 2, 10), who="ann", why="better")
     listed = {"als": {"2025-02-09", "2025-02-11"}, "hybrid": {"2025-02-08", "2025-02-10"}}
-    store = mock.Mock(days=lambda table, part: {date.fromisoformat(day) for day in listed[part]})
+    every_day = {date(2025, 2, day) for day in range(1, 20)}
+
+    def days(table: str, part: str | None = None) -> set[date]:
+        return every_day if part is None else {date.fromisoformat(day) for day in listed[part]}
+
+    store = mock.Mock(days=days)
     assert done_days("daily_retrain", home, store) == {date(2025, 2, 9), date(2025, 2, 10)}
+
+
+@pytest.mark.parametrize("absent", ["champions", "drift"])
+def test_a_night_that_was_killed_before_it_was_published_is_requested_again(
+    london: dg.RepositoryDefinition, absent: str
+) -> None:
+    """Its lists are there; no gate has measured them, or nobody has looked what changed."""
+    whole = made("daily_retrain_nightly", EVERY_DAY)
+    killed = whole | {absent: [day for day in EVERY_DAY if day != "2025-02-10"]}
+    assert days_of(evaluate(london, "daily_retrain_nightly", AT, Stored(**killed))) == ["2025-02-10"]
+    assert isinstance(evaluate(london, "daily_retrain_nightly", AT, Stored(**whole)), str)
 
 
 def test_lists_of_another_model_are_none_that_are_served(tmp_path: Path) -> None:
@@ -343,7 +364,7 @@ def test_a_day_that_was_not_made_is_tried_again_the_next_night_three_times_in_al
     stored = yesterday_absent(schedule)
     day = str(tick_of().date() - timedelta(days=1))
     done = str(date.fromisoformat(day) - timedelta(days=1))
-    before = Stored(**{name: set(map(str, days)) for name, days in stored.tables.items()} | {TABLES[schedule]: [done]})
+    before = Stored(**{name: set(map(str, days)) for name, days in stored.tables.items()} | made(schedule, [done]))
     with dg.DagsterInstance.ephemeral() as instance:
         first = evaluate(live, schedule, tick_of(), before, instance)
         assert days_of(first) == [day]
@@ -365,7 +386,7 @@ def test_a_day_that_is_done_is_not_requested_by_the_next_tick(live: dg.Repositor
     with dg.DagsterInstance.ephemeral() as instance:
         (found,) = days_of(evaluate(live, schedule, tick_of(), stored, instance))
         day = str(found)
-        done = Stored(**{name: set(map(str, days)) for name, days in stored.tables.items()} | {TABLES[schedule]: [day]})
+        done = Stored(**{name: set(map(str, days)) for name, days in stored.tables.items()} | made(schedule, [day]))
         reason = evaluate(live, schedule, tick_of(), done, instance)
     job = schedule.removesuffix("_nightly")
     assert reason == f"{job} has run for {day} and for every day before it"

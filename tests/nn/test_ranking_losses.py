@@ -195,22 +195,43 @@ def test_sampled_softmax_has_the_gradient_of_the_corrected_log_q() -> None:
         torch.testing.assert_close(mine, published)
 
 
-def test_in_batch_is_a_sampled_softmax_over_the_other_positives() -> None:
+def test_in_batch_is_a_sampled_softmax_over_the_other_customers_positives() -> None:
     scores = torch.tensor([[1.0, 0.5, 2.0, 0.0], [0.3, 1.5, 0.1, 0.2], [0.0, 1.0, 2.0, 0.0], [1.0, 1.0, 1.0, 1.0]])
     articles, often = torch.tensor([7, 9, 7, 3]), torch.tensor([0.5, 0.25, 0.5, 0.125])
-    found = in_batch(scores, articles, often)
+    owners = torch.tensor([0, 0, 1, 2])
+    found = in_batch(scores, articles, often, owners)
     for b in range(4):
-        others = [j for j in range(4) if articles[j] != articles[b]]  # the article 7 is no negative of itself
-        total = sum(math.exp(float(scores[b, j])) / (4 * float(often[j])) for j in others)
+        drawn = [j for j in range(4) if owners[j] != owners[b]]
+        others = [j for j in drawn if articles[j] != articles[b]]  # the article 7 is no negative of itself
+        total = sum(math.exp(float(scores[b, j])) / (len(drawn) * float(often[j])) for j in others)
         own = math.exp(float(scores[b, b]))
         assert float(found[b]) == pytest.approx(-math.log(own / (own + total)), rel=1e-5)
+
+
+def test_in_batch_estimates_the_full_softmax_where_customers_have_several_positives() -> None:
+    """A customer's own positives are of few articles; over many batches all articles weigh what they should."""
+    random, articles, each, customers = np.random.default_rng(0), 12, 4, 200
+    scores = torch.tensor(random.normal(size=articles))
+    found = []
+    for _ in range(50):
+        tastes = random.integers(0, articles - 1, customers)
+        chosen = (tastes[:, None] + random.integers(0, 2, (customers, each))).ravel()
+        owners = torch.arange(customers).repeat_interleave(each)
+        share = torch.tensor(np.bincount(chosen, minlength=articles) / len(chosen))
+        row = scores[torch.tensor(chosen)]
+        losses = in_batch(row.repeat(len(chosen), 1), torch.tensor(chosen), share[torch.tensor(chosen)], owners)
+        wanted = torch.logsumexp(scores, 0) - row
+        found.append(float((losses - wanted).mean()))
+    assert np.mean(found) == pytest.approx(0, abs=0.01)
 
 
 def test_in_batch_has_the_gradient_of_its_formula() -> None:
     random = np.random.default_rng(6)
     scores = torch.tensor(random.normal(size=(4, 4)), requires_grad=True)
     articles, often = torch.tensor([7, 9, 7, 3]), torch.tensor(random.random(4) + 0.1)
-    assert torch.autograd.gradcheck(lambda scores: in_batch(scores, articles, often), [scores])
-    in_batch(scores, articles, often).sum().backward()  # type: ignore[no-untyped-call]
+    owners = torch.tensor([0, 0, 1, 2])
+    assert torch.autograd.gradcheck(lambda scores: in_batch(scores, articles, often, owners), [scores])
+    in_batch(scores, articles, often, owners).sum().backward()  # type: ignore[no-untyped-call]
     assert scores.grad is not None
     assert scores.grad[0, 2] == scores.grad[2, 0] == 0  # the same article is no negative of itself
+    assert scores.grad[0, 1] == scores.grad[1, 0] == 0  # nor is another positive of the same customer

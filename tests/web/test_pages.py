@@ -132,12 +132,15 @@ def test_what_is_not_there_is_said(shop: Shop) -> None:
     assert shop.ask("/nothing").status == 404
 
 
-def _champion(model: str, made_on: date) -> dict[str, object]:
-    said = {"recipe": "r", "action": "kept", "who": "gates", "why": "it failed"}
+def _champion(model: str, made_on: date, action: str = "kept") -> dict[str, object]:
+    said = {"recipe": "r", "action": action, "who": "gates", "why": "it failed"}
     return said | {"model": model, "serving": True, "model_id": "0" * 32, "made_on": made_on}
 
 
-def test_of_a_model_that_failed_its_gates_the_earlier_list_is_the_one_that_is_shown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("run", [True, False])
+def test_where_the_gates_failed_or_were_not_run_the_earlier_list_is_the_one_that_is_shown(
+    tmp_path: Path, run: bool
+) -> None:
     home, before = make_home(tmp_path), DAY - timedelta(days=1)
     store = home.open_store()
     listed = {"model": "als", "seen": "excluded", "customer_id": "c", "fallback": False, "model_id": "m", "score": 1.0}
@@ -146,12 +149,14 @@ def test_of_a_model_that_failed_its_gates_the_earlier_list_is_the_one_that_is_sh
         for rank, article in enumerate(("gone", "a"), 1)
     ]
     store.write("recommendations", before, filled("recommendations", earlier), part="als")
-    store.write("champions", DAY, filled("champions", [_champion("als", before)]))
+    store.write("champions", before, filled("champions", [_champion("als", before, "passed")]))
+    if run:
+        store.write("champions", DAY, filled("champions", [_champion("als", before)]))
     publish(store, home.database)
     with serving(home) as shop:
         shop.upkeep.look()
         text = html.unescape(shop.page("customer", id="c").text)
-    assert f"The serving model of {DAY} did not pass its gates: the list of {before} is still shown." in text
+    assert f"The serving model of {DAY} has not passed its gates: the list of {before} is still shown." in text
     served, others = text[text.index(f"Served: als, {before}") :].split(f"als, {DAY}")
     assert 'href="/article?id=a"' in served
     assert 'href="/article?id=b"' not in served, "tonight's list"
@@ -167,6 +172,7 @@ def test_who_has_no_earlier_list_is_shown_the_fallback_if_that_passed(tmp_path: 
     row = listed | {"rank": 1, "served": True, "article_id": "a", "reasons": None}
     store.write("recommendations", DAY, filled("recommendations", [row]), part="als")
     of_popular = {"model": "popular", "serving": False, "model_id": own, "made_on": DAY if passed else before}
+    store.write("champions", before, filled("champions", [_champion("als", before, "passed")]))
     champions = [_champion("als", before), _champion("popular", DAY) | of_popular]
     store.write("champions", DAY, filled("champions", champions))
     publish(store, home.database)
@@ -179,7 +185,7 @@ def test_who_has_no_earlier_list_is_shown_the_fallback_if_that_passed(tmp_path: 
 def test_the_start_page_is_about_the_model_that_serves(tmp_path: Path) -> None:
     home = make_home(tmp_path)
     store = home.open_store()
-    store.write("champions", DAY, filled("champions", [_champion("hybrid", DAY)]))
+    store.write("champions", DAY, filled("champions", [_champion("hybrid", DAY, "passed")]))
     publish(store, home.database)
     with serving(home) as shop:
         text = shop.page("").text

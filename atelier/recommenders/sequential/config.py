@@ -78,7 +78,8 @@ class SequenceConfig(ContentConfig):
         default=0.5,
         ge=0,
         le=1,
-        description="How often an article is drawn as a negative goes with this power of its interactions.",
+        description="How often an article is drawn as a negative goes with this power of its interactions; the loss "
+        "gbce draws all equally often, whatever stands here.",
     )
     gbce_calibration: float = Field(default=0.75, ge=0, le=1, description="t of the loss gbce.")
     bpr_max_regularisation: float = Field(default=0.5, ge=0, description="λ of the loss bpr_max.")
@@ -130,8 +131,9 @@ class SequenceConfig(ContentConfig):
     validation_customers: PositiveInt = Field(default=10_000, description="Of how many customers it is, at most.")
     counts_held_out: bool = Field(
         default=True,
-        description="Whether counts of neighbours, once what they add is decided, count the held-out interactions too, "
-        "as histories do. False: the model learns nothing from them, and reads them in histories alone.",
+        description="Whether the held-out interactions count in how often articles are chosen, by which negatives are "
+        "drawn, and, once what they add is decided, in counts of neighbours. False: the model learns nothing from "
+        "them, and reads them in histories alone.",
     )
     schedule: Literal["constant", "one_cycle"] = Field(
         default="one_cycle",

@@ -142,6 +142,8 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
         for name, part in (("articles", network.articles), ("outputs", network.outputs)):
             if part is not None:
                 self.weights |= self._article_weights(name, part)
+        if not self.config.counts_held_out:  # an article that was held out alone has learned nothing: it is not ranked
+            self.ranked &= self.weights[self._ranking_set].any(axis=1)
         self.weights |= _state("encoder.", network.encoder)
         if network.articles.content is not None and catalogue is not None and catalogue.names is not None:
             self.weights[CONTENT_NAMES] = packed_names(catalogue.names)
@@ -267,7 +269,8 @@ class SequenceRecommender(ContentRecommender[SequenceConfigT]):
             )
             self.ranked[:] = False
             return None
-        pool = Pool.of(histories, len(self.article_ids))
+        counted = histories if self.config.counts_held_out else examples.histories
+        pool = Pool.of(histories, counted, len(self.article_ids))
         trainer = Trainer(network, self.config, pool, len(self.article_ids), self.torch_device, self.replicas or ALONE)
         made_from = ""
         if self.training_state is not None:

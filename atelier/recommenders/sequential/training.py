@@ -147,19 +147,27 @@ class Pool:
     """The articles that can be predicted.
 
     Attributes:
-        articles: int32 [n], ascending.
-        counts: int64 [n]: how often each is interacted with.
+        articles: int32 [n], ascending: among these held-out interactions are ranked.
+        negatives: int32 [m], ascending: those of them that are held against the targets.
+        counts: int64 [m]: how often each of ``negatives`` is interacted with.
     """
 
     articles: Codes
+    negatives: Codes
     counts: Indices
 
     @classmethod
-    def of(cls, histories: Histories, n_articles: int) -> Self:
-        """Those that somebody interacted with."""
-        counts = np.bincount(histories.articles, minlength=n_articles)
-        articles = np.flatnonzero(counts).astype(np.int32)
-        return cls(articles, counts[articles])
+    def of(cls, whole: Histories, counted: Histories, n_articles: int) -> Self:
+        """Those that somebody interacted with.
+
+        Args:
+            whole: of all interactions, held-out ones too.
+            counted: those by which negatives are chosen and drawn.
+            n_articles: how many articles numbers run over.
+        """
+        counts = np.bincount(counted.articles, minlength=n_articles)
+        negatives = np.flatnonzero(counts).astype(np.int32)
+        return cls(np.unique(whole.articles).astype(np.int32), negatives, counts[negatives])
 
 
 class Trainer:
@@ -199,8 +207,10 @@ class Trainer:
         self.replicas = replicas
         self._n_articles = n_articles
         self._often = np.zeros(n_articles, dtype=np.float32)
-        self._often[pool.articles] = pool.counts / pool.counts.sum()
-        self._negatives = SharedNegatives(pool.articles, pool.counts, config.negatives, config.negative_popularity)
+        self._often[pool.negatives] = pool.counts / pool.counts.sum()
+        # β of gbce is for negatives that are drawn equally often.
+        popularity = 0.0 if config.loss == "gbce" else config.negative_popularity
+        self._negatives = SharedNegatives(pool.negatives, pool.counts, config.negatives, popularity)
         self._adam = torch.optim.AdamW(
             network.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
@@ -211,7 +221,7 @@ class Trainer:
         self.network.train()
         negatives = self._drawn(random)
         share = None if self.replicas.count == 1 else rows.of(self.replicas.share(len(rows.owners)))
-        vectors = BatchVectors(self.network, rows, self._pool.articles[negatives], self.device, share)
+        vectors = BatchVectors(self.network, rows, self._pool.negatives[negatives], self.device, share)
         self._adam.zero_grad(set_to_none=True)
         loss = self._loss_of_share(rows, share, vectors, negatives)
         self.replicas.sum_gradients([*self.network.parameters(), *(leaf for _, _, leaf in vectors.leaves)])
@@ -237,9 +247,9 @@ class Trainer:
         return loss.detach()
 
     def _drawn(self, random: np.random.Generator) -> Indices:
-        """The places in the pool of what is held against the batch's targets."""
+        """The places among the pool's negatives of what is held against the batch's targets."""
         if self._config.loss == "full_softmax":
-            return np.arange(len(self._pool.articles))
+            return np.arange(len(self._pool.negatives))
         return np.zeros(0, np.int64) if self._config.loss == "in_batch" else self._negatives.draw(random)
 
     def loss(self, rows: PaddedRows, vectors: BatchVectors, negatives: Indices) -> Tensor:
@@ -248,7 +258,7 @@ class Trainer:
         Args:
             rows: b windows.
             vectors: of the batch.
-            negatives: int64 [n], the places in the pool of what is held against the targets.
+            negatives: int64 [n], the places among the pool's negatives of what is held against the targets.
         """
         before, read = rows.before(), vectors.inputs.vectors()
         is_target = rows.there[:, 1:]
@@ -261,8 +271,9 @@ class Trainer:
         positives = self._there(vectors.outputs.places(targets))
         if self._config.loss == "in_batch":
             scores = customers @ functional.embedding(positives, articles).T
-            return in_batch(scores.float(), self._there(targets), self._there(self._often[targets])).mean()
-        others = self._pool.articles[negatives]
+            owners = self._there(rows.owners[places // is_target.shape[1]])
+            return in_batch(scores.float(), self._there(targets), self._there(self._often[targets]), owners).mean()
+        others = self._pool.negatives[negatives]
         held_against = functional.embedding(self._there(vectors.outputs.places(others)), articles)
         scores = (customers @ held_against.T).float()  # [t, n]
         if self._config.loss == "full_softmax":
@@ -275,7 +286,7 @@ class Trainer:
         """The loss of a sample of negatives."""
         config = self._config
         if config.loss == "gbce":
-            return gbce(gbce_exponent(config.negatives, len(self._pool.articles), config.gbce_calibration))
+            return gbce(gbce_exponent(config.negatives, len(self._pool.negatives), config.gbce_calibration))
         if config.loss == "bpr_max":
             return bpr_max(config.bpr_max_regularisation)
         return LOSSES[cast(LossName, config.loss)]

@@ -272,7 +272,8 @@ class TwoTower(VectorRecommender[TwoTowerConfig]):
             seen = seen_before(train, chosen, place[chosen], config.history, own)
             positives = copied(torch.from_numpy(train.articles[chosen].astype(np.int64)), self.torch_device)
             customers, articles = towers.customers(seen), towers.articles(positives)
-            loss = in_batch(customers @ articles.T / config.temperature, positives, often[positives]).mean()
+            owners = copied(torch.from_numpy(train.customers[chosen].astype(np.int64)), self.torch_device)
+            loss = in_batch(customers @ articles.T / config.temperature, positives, often[positives], owners).mean()
             if towers.ranking is not None:
                 drawn = sold[random.integers(0, len(sold), (len(chosen), config.ranking_negatives))]
                 others = towers.articles(copied(torch.from_numpy(drawn), self.torch_device).flatten())

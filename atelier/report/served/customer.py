@@ -90,7 +90,7 @@ def lists_section(lists: pd.DataFrame, album: Album) -> Iterator[str]:
         yield parts.note("None of these lists is the one that this customer is shown.")
     elif shown.iloc[0] != newest:
         stays = f"the list of {day(shown.iloc[0])} is still shown"
-        yield parts.note(f"The serving model of {day(newest)} did not pass its gates: {stays}.")
+        yield parts.note(f"The serving model of {day(newest)} has not passed its gates: {stays}.")
     for (model, seen, _), rows in lists.groupby(["model", "seen", "ds"], sort=False):
         cards = strip(
             album.card(article, sentences(article, reasons, album.name))

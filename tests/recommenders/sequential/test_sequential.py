@@ -12,12 +12,14 @@ from atelier import recommenders
 from atelier.catalogue import Catalogue
 from atelier.interactions import Interactions
 from atelier.nn.training_loop import TrainingLoop
+from atelier.recommenders.sequential import training
 from atelier.recommenders.sequential.config import SequenceConfig
 from atelier.recommenders.sequential.explanation import TRIED
 from atelier.recommenders.sequential.model import SequenceRecommender, histories_of
 from atelier.recommenders.sequential.sequencer_config import SequencerConfig
-from atelier.recommenders.sequential.training import Examples
+from atelier.recommenders.sequential.training import Examples, Pool
 from atelier.recommenders.sequential.transformer import Transformer
+from atelier.recommenders.training_data.negatives import SharedNegatives
 from atelier.recommenders.training_data.sequences import Histories
 from tests.devices import DEVICES
 from tests.recommenders.sequential.circle import ARTICLES, circle
@@ -303,3 +305,43 @@ def test_the_protocol_of_published_figures_trains_on_no_validation_interaction()
     everybody = Examples.of(histories, SequenceConfig(validation_share=1.0, validation_customers=10**9))
     assert len(everybody.judged.starts) == 12_000
     assert len(everybody.histories.articles) == 3 * 12_000
+
+
+def test_what_is_held_out_is_no_negative_where_the_model_learns_nothing_from_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The last article of each customer is chosen by nobody else: it can be ranked, and is drawn by nobody."""
+    pools: list[Pool] = []
+    pool_of = Pool.of
+
+    def noted(*given: Any) -> Pool:
+        pools.append(pool_of(*given))
+        return pools[-1]
+
+    monkeypatch.setattr(Pool, "of", noted)
+    frame = circle(60, length=6)
+    last = frame.groupby("customer_id").cumcount(ascending=False) == 0
+    frame.loc[last, "article_id"] = "z" + frame["customer_id"]
+    for counted in (True, False):
+        config = {"validation_share": 1.0, "counts_held_out": counted, "max_epochs": 1}
+        model = recommenders.build("transformer", **(LEARNS | SMALL["transformer"] | config))
+        model.fit(Interactions.from_frame(frame))
+        assert model.ranked.sum() == (ARTICLES + 60 if counted else ARTICLES)
+    both, trained = pools
+    assert len(both.negatives) == len(both.articles) == len(trained.articles) == ARTICLES + 60
+    assert len(trained.negatives) == ARTICLES
+    assert trained.counts.sum() == 5 * 60
+
+
+@pytest.mark.parametrize(("loss", "popularity"), [("gbce", 0.0), ("sampled_softmax", 0.5)])
+def test_gbce_draws_all_articles_equally_often(monkeypatch: pytest.MonkeyPatch, loss: str, popularity: float) -> None:
+    drawn: list[float] = []
+
+    class Negatives(SharedNegatives):
+        def __init__(self, *given: Any) -> None:
+            drawn.append(given[-1])
+            super().__init__(*given)
+
+    monkeypatch.setattr(training, "SharedNegatives", Negatives)
+    recommenders.build("transformer", **(LEARNS | SMALL["transformer"] | {"loss": loss, "max_epochs": 1})).fit(TRAIN)
+    assert drawn == [popularity]
