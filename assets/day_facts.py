@@ -19,6 +19,7 @@ from assets.retrieval import SIMILAR
 from assets.step import Step
 from atelier.errors import PartitionMissing
 from atelier.recommenders import declared
+from resources.champions import shown_lists
 from resources.promotions import serving_model
 from resources.retailer import day_range
 from sql import query
@@ -51,6 +52,7 @@ def day_facts(step: Step) -> "DayFacts":
         serving=serving,
         served=lists,
         served_before=_served_before(step, serving),
+        kept=_kept(step),
         values=_values(step),
         articles=articles,
         without_neighbours=without,
@@ -101,6 +103,17 @@ def _served(step: Step, ds: date) -> "dict[str, Served]":
         return {}
     serving = serving_model(step.home, step.ds)
     return {model: Served(*counts) for model, *counts in rows if model == serving or declared(model).reads_content}
+
+
+def _kept(step: Step) -> tuple[str, date, int] | None:
+    """The model and the day whose lists are shown in place of tonight's, and how many customers have one; or None."""
+    shown = shown_lists(step.store, step.ds)
+    if shown is None or shown.made_on == step.ds:
+        return None
+    count = f"SELECT count(DISTINCT customer_id) FROM {LISTS} WHERE served AND model = $model"  # noqa: S608 - our own name
+    with step.store.connect(as_of=shown.made_on, tables=[LISTS]) as con:
+        ((customers,),) = con.execute(count, {"model": shown.model}).fetchall()
+    return shown.model, shown.made_on, customers
 
 
 def _served_before(step: Step, model: str) -> "tuple[date, Served] | None":

@@ -22,6 +22,7 @@ from atelier.recommenders import DAILY, FALLBACK, MODELS
 from atelier.recommenders.config import RecommenderConfig
 from atelier.recommenders.declaration import Declaration
 from atelier.recommenders.sequential.config import SequenceConfig
+from resources.champions import champions_before
 from resources.compute import gpu_pool, replicas_record
 from resources.promotions import Promotions
 from resources.retailer import SettingsError
@@ -188,20 +189,21 @@ def _trained(step: Step, asset: str, unfitted: UnfittedModel) -> "Bundle":
 def model_before(step: Step, asset: str, unfitted: UnfittedModel) -> "tuple[Bundle | None, str]":
     """The model that a training starts from, and a sentence about it, which is empty where none is asked for.
 
-    It is the newest one of the ``horizon`` days before that has the same settings, if what it was made from is what is
-    stored now. So nothing is left of rows that were corrected, and of customers who were forgotten.
+    It is the model's champion of the ``horizon`` days before, which has passed its gates, if it has the same settings
+    and what it was made from is what is stored now. So nothing is left of weights that are no numbers, of rows that
+    were corrected, and of customers who were forgotten.
     """
     from atelier import recommenders
 
     if not isinstance(unfitted.config, SequenceConfig) or unfitted.config.warm_start is None:
         return None, ""
     oldest = step.ds - timedelta(days=step.home.settings.horizon)
-    days = [day for day in step.models.days(asset) if oldest <= day < step.ds]
-    if not days:
-        return None, f"from random weights: there is no model of the days from {oldest} on"
-    day = days[-1]
+    champion = champions_before(step.store, step.ds).get((unfitted.name, False))
+    if champion is None or champion.made_on < oldest:
+        return None, f"from random weights: no model of the days from {oldest} on has passed its gates"
+    day = champion.made_on
     try:
-        bundle = step.models.bundle(asset, step.models.pointer(asset, day))
+        bundle = step.models.bundle(asset, champion.model_id)
     except BundleError as error:
         return None, f"from random weights: {error}"
     read = {name: version for name, version in bundle.manifest.upstreams.items() if name in REGISTRY}

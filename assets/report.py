@@ -25,6 +25,7 @@ from assets.stage import stage
 from assets.step import Step, markdown
 from atelier.complement_lists import TABLE as COMPLEMENTS
 from atelier.errors import PartitionMissing
+from resources.champions import shown_lists
 from resources.made_from import superseded
 from resources.promotions import serving_model
 from resources.tables import REGISTRY
@@ -91,7 +92,9 @@ def _watched(step: Step) -> "list[Line]":
     """The lines on gates and drift; none of what was not measured."""
     from atelier.report.watched import drift_line, gates_line
 
-    lines = [gates_line(partition(step, "gates"), partition(step, "champions")), drift_line(_drifted(step))]
+    listed = bool(step.store.days("recommendations") & {step.ds})
+    gates = gates_line(partition(step, "gates"), partition(step, "champions"), listed=listed)
+    lines = [gates, drift_line(_drifted(step))]
     return [line for line in lines if line is not None]
 
 
@@ -344,7 +347,9 @@ def _recommendations(step: Step) -> "Section":
     except PartitionMissing:
         return recommendations_section(None)
     attention = attention_of(step.models, step.ds, set(lists["customer_id"].astype(str)))
-    return recommendations_section(lists, album_of(step), attention)
+    shown = shown_lists(step.store, step.ds)
+    kept = "" if shown is None or shown.made_on == step.ds else f"those of {shown.model} of {shown.made_on} stay"
+    return recommendations_section(lists, album_of(step), attention, kept)
 
 
 def _search(step: Step) -> "Section":

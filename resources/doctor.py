@@ -1,21 +1,25 @@
 """What is broken in a home, file by file, and the command that mends each.
 
 What belongs here: looking at what a home holds: pointers and their files, bundles, vectors, promotions, records of
-inputs, what is remembered of photographs and of days, the database, Dagster's settings. What does not: mending (runs
-and the commands that are named do that), printing (:mod:`dagster_project.commands.doctor`).
+inputs, what is remembered of photographs and of days, the database, Dagster's settings, the list of who is forgotten.
+What does not: mending (runs and the commands that are named do that), printing
+(:mod:`dagster_project.commands.doctor`).
 
 Nothing is written.
 """
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from atelier.errors import BundleError, DamagedFile
+from atelier.recommenders import MODELS
 from resources.bundle_manifest import MANIFEST
 from resources.champions import TABLE as CHAMPIONS
 from resources.champions import champions_of
@@ -37,6 +41,7 @@ from resources.promotions import PromotionError, Promotions
 from resources.publishing import COPY
 from resources.retailer import Home
 from resources.storage import STAGING, Storage, as_text
+from resources.suppression import LIST, SuppressionError, suppression_of
 from resources.tables import REGISTRY, table
 
 if TYPE_CHECKING:
@@ -120,8 +125,17 @@ def examine(home: Home, *, sizes_only: bool = False) -> Examination:
     _models(home, storage, found, sizes_only)
     _vectors(store, [each for each in pointers if each.file not in damaged], found, sizes_only)
     found.findings += [*_remembered(home, storage, pointers), *_promotions(storage), *_inputs(storage)]
-    found.findings += [*_records(home), *_database(home, storage, pointers)]
+    found.findings += [*_records(home), *_database(home, storage, pointers), *_forgotten(home)]
     return found
+
+
+def _forgotten(home: Home) -> Iterator[Finding]:
+    """The list of who asked to be forgotten, without which nothing is ingested."""
+    try:
+        suppression_of(home)
+    except (SuppressionError, OSError) as error:
+        problem, _, remedy = str(error).replace(f"{home.root}{os.sep}", "").partition(": ")
+        yield Finding("broken", LIST, f"{problem}; nothing is ingested", remedy.partition(", ")[0].partition(". ")[0])
 
 
 def _dagster(home: Home) -> Iterator[Finding]:
@@ -194,6 +208,13 @@ def _unnamed_files(storage: Storage, pointers: list[Pointer], found: Examination
 def _models(home: Home, storage: Storage, found: Examination, sizes_only: bool) -> None:
     """The pointers of models, the bundles that they name, and the bundles that none names."""
     models, sound, named = ModelStore(storage), list[Bundle](), set[str]()
+    shown = _champion_days(home)
+    there = {identity for name in models.names() for identity in models.ids(name)}
+    for (name, identity), day in shown.items():
+        if identity not in there:
+            place, problem = _place(storage, f"models/{name}/{identity}"), "is gone, and it is a champion"
+            found.findings.append(Finding("broken", place, problem, train_command(name, day)))
+    champions = {identity: day for (_, identity), day in shown.items()}
     for name in models.names():
         folder, first_days = f"models/{name}", dict[str, date]()
         for day in models.days(name):
@@ -210,15 +231,15 @@ def _models(home: Home, storage: Storage, found: Examination, sizes_only: bool) 
             except BundleError as error:
                 file = f"{folder}/{identity}"
                 place, problem = _place(storage, file), _without_command(error, storage.location(file))
-                if identity in first_days:
-                    again = train_command(name, first_days[identity])
+                if (day_of := first_days.get(identity, champions.get(identity))) is not None:
+                    again = train_command(name, day_of)
                     found.findings.append(Finding("broken", place, problem, again))
                 else:
                     unread = f"{problem}; no day's pointer names it"
                     left = Finding("left over", place, unread, _removal(storage, file, folder=True))
                     found.findings.append(left)
         named.update(first_days)
-    found.findings += _unnamed_bundles(home, storage, sound, named)
+    found.findings += _unnamed_bundles(sound, named | set(champions), storage)
     found.findings += _encoder_records(home, storage)
     promoted = home.settings.encoder.promoted
     if promoted is not None and not models.exists("image_backbone", promoted):
@@ -227,24 +248,28 @@ def _models(home: Home, storage: Storage, found: Examination, sizes_only: bool) 
         found.findings.append(Finding("broken", place, problem, "atelier promote image_backbone --undo"))
 
 
-def _unnamed_bundles(home: Home, storage: Storage, sound: list[Bundle], named: set[str]) -> Iterator[Finding]:
+def _champion_days(home: Home) -> dict[tuple[str, str], date]:
+    """The bundles that champions name, by the model's asset and their id, each with the day that it was made for."""
+    store, found = home.open_store(), dict[tuple[str, str], date]()
+    for day in store.days(CHAMPIONS):
+        with suppress(PointerError, DamagedFile):  # was named above
+            for each in champions_of(store, day).values():
+                name = each.model if each.model not in MODELS else f"{each.model}_model"
+                found.setdefault((name, each.model_id), each.made_on)
+    return found
+
+
+def _unnamed_bundles(sound: list[Bundle], named: set[str], storage: Storage) -> Iterator[Finding]:
     """The sound bundles that nothing names any more, a line for each model; no command removes them.
 
     Beside the days' pointers, bundles are named by champions, encoders and the bundles that were made from them.
 
     Args:
-        home: an initialised one.
-        storage: its store.
         sound: all bundles that can be read.
-        named: the ids that days' pointers name.
+        named: the ids that days' pointers and champions name.
+        storage: the store.
     """
     kept = named | {bundle.model_id for bundle in sound if bundle.manifest.name == BACKBONE}
-    store = home.open_store()
-    for day in store.days(CHAMPIONS):
-        try:
-            kept |= {champion.model_id for champion in champions_of(store, day).values()}
-        except (PointerError, DamagedFile):
-            return  # was named above; nobody can say then what is left over
     kept |= {identity for bundle in sound if bundle.model_id in kept for identity in bundle.manifest.upstreams.values()}
     sizes: dict[str, list[int]] = defaultdict(list)
     for bundle in sound:

@@ -22,7 +22,7 @@ ATTENDED = 8
     "Recommendations and their reasons", "recommendations", "No recommendations with reasons have been made yet."
 )
 def recommendations_section(
-    lists: pd.DataFrame, album: Album | None = None, attention: pd.DataFrame | None = None
+    lists: pd.DataFrame, album: Album | None = None, attention: pd.DataFrame | None = None, kept: str = ""
 ) -> Iterator[str]:
     """What a few customers are recommended, and why; all but the first are folded away.
 
@@ -30,7 +30,10 @@ def recommendations_section(
         lists: model, customer_id, rank, article_id, reasons (a list of kind, value and weight): every row is shown.
         album: names and photographs.
         attention: model, customer_id, article_id, position, share: what models that attend to histories look at.
+        kept: which lists customers are shown in place of tonight's, in words; empty: tonight's.
     """
+    if kept:
+        yield parts.note(f"Nobody is shown these lists, which have not passed the gates: {kept}.", "bad")
     album = album or Album()
     attended = pd.DataFrame(columns=["model", "customer_id"]) if attention is None else attention
     yield parts.paragraph(

@@ -88,6 +88,8 @@ class DayFacts:
         served: whom the lists of ``serving`` and of the models that could be served in its place serve, by model; a
             model that has no lists is absent.
         served_before: of the model ``serving`` on the newest earlier day that has lists, and that day.
+        kept: where tonight's lists have not passed the gates, the model and the day whose lists are shown instead, and
+            how many customers have one; None: tonight's are shown.
         values: attribute, annotated, predicted, abstained (counts); None: no values were made.
         articles: the articles of the day.
         without_neighbours: how many of them have no similar article, by model; None: none were computed.
@@ -118,6 +120,7 @@ class DayFacts:
     before_first_lists: bool = False
     not_ingested: Sequence[date] = ()
     served_before: tuple[date, Served] | None = None
+    kept: tuple[str, date, int] | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     remake: str = ""
 
@@ -247,6 +250,14 @@ def _rejected(facts: DayFacts) -> Line:
 
 def _customers(facts: DayFacts) -> Line:
     """Who is served by the model, who by the fallback, and why."""
+    if facts.kept is not None:
+        model, day, customers = facts.kept
+        text = (
+            f"Tonight's lists have not passed the gates: those of {model} of {day} are shown, which "
+            f"{count_text(customers)} of {count_text(facts.customers)} customers have. Others are shown tonight's list "
+            "of the fallback, if that passed."
+        )
+        return Line("Customers", BAD, f"lists of {day}", text, "gates")
     served = facts.served.get(facts.serving)
     if served is None:
         text = f"Nobody has a list of {facts.serving}."

@@ -17,15 +17,18 @@ ACTIONS = {"passed": "tonight's", "kept": "kept", "unproven": "tonight's, though
 _KINDS = {"passed": GOOD, "kept": BAD, "unproven": BAD}
 
 
-def gates_line(gates: pd.DataFrame | None, champions: pd.DataFrame | None) -> Line | None:
-    """Whether tonight's models pass their gates, and whose lists customers are shown; None: there were no gates.
+def gates_line(gates: pd.DataFrame | None, champions: pd.DataFrame | None, *, listed: bool = False) -> Line | None:
+    """Whether tonight's models pass their gates, and whose lists customers are shown; None: nothing is to be measured.
 
     Args:
         gates: the table gates of the day.
         champions: the table champions of the day.
+        listed: whether the day has lists, which have to be measured.
     """
     if gates is None or gates.empty:
-        return None
+        text = "No gate has measured tonight's lists: nobody is shown them where an earlier day's have passed."
+        todo = "Mend the cause, then run the day again."
+        return Line("Gates", BAD, "not measured", text, "gates", todo) if listed else None
     failed = gates[~gates["passed"].astype(bool)].sort_values(["model", "gate"])
     models = gates["model"].nunique()
     unfit = failed["model"].nunique()

@@ -65,17 +65,28 @@ class Shop:
 
     def fit(self, n: int, **config: Any) -> tuple[str, SequenceRecommender[Any]]:
         """What the stage does on a day; what it says of the start, and the model."""
-        step = Step(RunResources(self.home, self.store, self.models, Compute("cpu", 1)), [DAYS[n]], "run", "1")
-        fit_model("transformer", step, TransformerConfig(**CONFIG | config))
+        step = self.fitted(n, **config)
         model = recommenders.load(step.outcome.bundles[MODEL].path)
         assert isinstance(model, SequenceRecommender)
         return str(step.outcome.notes[MODEL].get("warm_start", "")), model
 
     def epochs(self, n: int) -> float:
         """How many epochs the training of a day took; 0 where a bundle was reused."""
+        return float(self.fitted(n).outcome.notes[MODEL].get("epochs", 0))
+
+    def fitted(self, n: int, **config: Any) -> Step:
+        """The step of a day's fit, whose model passes its gates."""
         step = Step(RunResources(self.home, self.store, self.models, Compute("cpu", 1)), [DAYS[n]], "run", "1")
-        fit_model("transformer", step, TransformerConfig(**CONFIG))
-        return float(step.outcome.notes[MODEL].get("epochs", 0))
+        fit_model("transformer", step, TransformerConfig(**CONFIG | config))
+        self.judge(n, passed=True)
+        return step
+
+    def judge(self, n: int, *, passed: bool) -> None:
+        """Write the day's champions: its model, or the one of the day before."""
+        day = DAYS[n] if passed else DAYS[n - 1]
+        row = {"model": "transformer", "serving": False, "model_id": self.models.pointer(MODEL, day), "made_on": day}
+        row |= {"recipe": "r", "action": "passed" if passed else "kept", "promotion": None, "who": "gates", "why": "-"}
+        self.store.write("champions", DAYS[n], pd.DataFrame([row]).astype({"promotion": "Int64"}))
 
     def upstreams(self, n: int) -> dict[str, str]:
         """What the model of a day was made from."""
@@ -99,8 +110,8 @@ def test_a_day_starts_from_the_day_before_and_trains_less(shop: Shop) -> None:
 
 
 def test_what_was_corrected_or_is_too_old_or_has_other_settings_is_no_start(shop: Shop) -> None:
-    assert shop.fit(4)[0] == f"from random weights: there is no model of the days from {DAYS[1]} on"
-    assert shop.fit(8)[0].startswith("from random weights: there is no model")
+    assert shop.fit(4)[0] == f"from random weights: no model of the days from {DAYS[1]} on has passed its gates"
+    assert shop.fit(8)[0].startswith("from random weights: no model of the days from")
     assert shop.fit(5, dropout=0.2)[0] == f"from random weights: the model of {DAYS[4]} has other settings"
     assert shop.fit(5)[0] == f"from the model of {DAYS[4]}"
     shop.sell(3, session_id="corrected")
@@ -109,6 +120,13 @@ def test_what_was_corrected_or_is_too_old_or_has_other_settings_is_no_start(shop
     assert shop.fit(5)[0] == replaced.replace(str(DAYS[5]), str(DAYS[4])), "and so on, back to the corrected day"
     shop.fit(4)
     assert shop.fit(5)[0] == f"from the model of {DAYS[4]}"
+
+
+def test_a_model_that_failed_its_gates_is_no_start(shop: Shop) -> None:
+    for n in (4, 5):
+        shop.fit(n)
+    shop.judge(5, passed=False)
+    assert shop.fit(6)[0] == f"from the model of {DAYS[4]}"
 
 
 def test_layers_of_another_size_and_a_damaged_model_are_no_start(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +149,8 @@ def test_the_weights_of_who_was_forgotten_end_with_the_next_night(shop: Shop) ->
     bundles = CustomerBundles(shop.home, [gone])
     told = list(bundles.forget())
     assert {each.training_day for each in told} == set(DAYS[4:7])
+    for n in (4, 5, 6):
+        shop.judge(n, passed=True)  # as forgetting rewrites the tables that name a bundle
     bundles.remove_replaced()
     assert shop.upstreams(6)[MODEL] == shop.models.pointer(MODEL, DAYS[5]), "the chain names the new bundles"
     rows = shop.store.read("interactions", DAYS[4]).to_pandas()

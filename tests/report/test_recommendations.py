@@ -98,6 +98,13 @@ def test_customers_models_and_what_was_chosen_before() -> None:
     assert shown.count("als recommends") == 1
 
 
+def test_lists_that_have_not_passed_the_gates_are_called_so() -> None:
+    rows = lists(("als", "c1", 1, "a", [reason("article", "h1")]))
+    said = "Nobody is shown these lists, which have not passed the gates: those of als of 2025-03-01 stay."
+    assert said in text(recommendations_section(rows, Album(NAMES), kept="those of als of 2025-03-01 stay").html)
+    assert "Nobody is shown" not in text(recommendations_section(rows, Album(NAMES)).html)
+
+
 def test_photographs_only_from_within_the_root(tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
     for path in (tmp_path / "shop" / "a.jpg", tmp_path / "h.jpg"):

@@ -230,3 +230,9 @@ def test_hostile_texts_are_shown_as_text() -> None:
     outline(page)
     assert "<script" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_on_a_night_that_failed_its_gates_the_customers_line_is_about_the_lists_that_are_shown() -> None:
+    found = line("Customers", kept=("als", date(2025, 3, 1), 7))
+    assert (found.mark, found.figure, found.anchor) == ("bad", "lists of 2025-03-01", "gates")
+    assert "those of als of 2025-03-01 are shown, which 7 of 300 customers have" in found.text

@@ -34,6 +34,12 @@ def test_a_failed_gate_is_named_and_so_is_what_customers_see() -> None:
     assert "gru: 3 rows" in found.todo
 
 
+def test_lists_that_no_gate_has_measured_are_told() -> None:
+    found = line(gates_line(None, None, listed=True))
+    assert (found.mark, found.figure) == (BAD, "not measured")
+    assert gates_line(None, None) is None
+
+
 def test_gates_that_pass_leave_nothing_to_do() -> None:
     found = line(gates_line(GATES.head(1), None))
     assert (found.mark, found.todo) == (GOOD, "")

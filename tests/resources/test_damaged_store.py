@@ -35,6 +35,7 @@ from resources.publishing import publish
 from resources.recipes import Recipe
 from resources.retailer import Home, Settings
 from resources.settings_file import promote_encoder, write_settings
+from resources.suppression import add_requests
 
 DAYS = [date(2025, 3, 3) + timedelta(days=n) for n in range(3)]
 FIRST, SECOND, THIRD = DAYS
@@ -351,6 +352,34 @@ def test_the_doctor_counts_sound_bundles_that_nothing_names(shop: Shop) -> None:
         rows = pd.DataFrame([asdict(champion)])
         shop.store.write("champions", FIRST if bundle is was else SECOND, rows)
     assert told() == [], "customers are shown what they made"
+
+
+def test_the_doctor_names_champions_that_are_damaged_or_gone(shop: Shop) -> None:
+    """No day's pointer names them any more; customers are shown what they made."""
+    kept = shop.models.bundle("als_model", shop.models.pointer("als_model", THIRD))
+    shop.models.publish("als_model", THIRD, save, {"interactions": "corrected"})
+    champion = Champion("als", True, kept.model_id, THIRD, "r", PASSED, None, "gates", "")
+    shop.store.write("champions", THIRD, pd.DataFrame([asdict(champion)]))
+    flip(next(path for path in kept.path.iterdir() if path.name != "manifest.json"))
+    again = f"dg launch --job daily_retrain --partition {THIRD}"
+    assert [(each.file, each.command) for each in examine(shop.home).broken] == [
+        (f"store/models/als_model/{kept.model_id}", again)
+    ]
+    shutil.rmtree(kept.path)
+    (gone,) = examine(shop.home).broken
+    assert (gone.problem, gone.command) == ("is gone, and it is a champion", again)
+
+
+def test_the_doctor_says_that_nothing_is_ingested_without_the_list_of_the_forgotten(shop: Shop) -> None:
+    add_requests(shop.home, ["c1"], {}, THIRD)
+    assert examine(shop.home).broken == []
+    (shop.root / "forgotten.key").chmod(0o644)
+    (open_to_others,) = examine(shop.home).broken
+    assert open_to_others.command == "chmod 600 forgotten.key"
+    (shop.root / "forgotten.key").unlink()
+    (gone,) = examine(shop.home).broken
+    assert (gone.file, gone.problem) == ("forgotten.json", "forgotten.key is gone; nothing is ingested")
+    assert gone.command == "put it back from a backup"
 
 
 def test_the_doctor_reads_nothing_where_only_sizes_are_asked_for(shop: Shop) -> None:
