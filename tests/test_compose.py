@@ -10,7 +10,7 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMPOSE = REPOSITORY / "docker-compose.yml"
-OURS = ("code-location", "webserver", "daemon")
+OURS = ("code-location", "webserver", "pages", "daemon")
 
 
 @pytest.fixture(scope="module")

@@ -79,7 +79,8 @@ def make_server(home: Home, listen: str, port: int, names: tuple[str, ...] = ())
         image_root = None
         tell(f"no photograph can be shown: {error}")
     upkeep = Upkeep(home, database, tell)
-    pages = Pages(database, upkeep, image_root, f"Atelier: {home.settings.source}", home.settings.serving_model)
+    title, serving = f"Atelier: {home.settings.source}", home.settings.serving_model
+    pages = Pages(database, upkeep, image_root, title, serving, home.reports)
     config = uvicorn.Config(
         application(pages, (*LOOPBACK, *names), tell),
         host=listen,

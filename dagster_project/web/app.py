@@ -5,6 +5,7 @@ What belongs here: routes, errors, whose Host header is believed. What does not:
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -20,6 +21,7 @@ from atelier.report import parts
 from atelier.report.served.frame import served_page
 from dagster_project.web.guard import Guard
 from dagster_project.web.pages import Page, Pages
+from dagster_project.web.reports import written_page
 from resources.published import NotPublished, TookTooLong
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def application(pages: Pages, hosts: Sequence[str], tell: Callable[[str], None])
         "/customer": pages.customer,
         "/article": pages.article,
         "/photograph": pages.photograph,
+        "/reports/{name:path}": partial(written_page, pages.reports),
         "/favicon.ico": _no_icon,
     }
 

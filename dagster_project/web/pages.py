@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from atelier.attributes.catalogue_search import SearchError
 from atelier.images.decode import ImageRejected
 from atelier.report.album import SIZE, small_picture
+from atelier.report.index import INDEX
 from atelier.report.neighbours import neighbours_section
 from atelier.report.parts import Section, count_text, money_text
 from atelier.report.served import article as of_article
@@ -53,6 +54,7 @@ class Pages:
         image_root: the only folder from which photographs are shown; None: there is none.
         title: what the start page is headed by.
         serving_model: whose lists customers are shown where no gates have decided it yet.
+        reports: the folder of the pages that the daily job writes.
     """
 
     database: "PublishedDatabase"
@@ -60,6 +62,7 @@ class Pages:
     image_root: Path | None
     title: str
     serving_model: str
+    reports: Path
 
     def start(self, request: "Request") -> Response:
         """The newest day's figures, and the leaderboard."""
@@ -92,7 +95,11 @@ class Pages:
             *(each for m, rows in served for each in of_days.figures_of(rows, "model", "value", f"{m}@{K} of {{}}")),
             *of_days.figures_of(mean, "attribute", "value", "weighted F1 of attributes, {}"),
         ]
-        sections = [of_days.newest_section(figures, newest or date.min), of_days.leaderboard_section(board, METRICS, K)]
+        sections = [
+            of_days.newest_section(figures, newest or date.min),
+            of_days.leaderboard_section(board, METRICS, K),
+            of_days.written_section([INDEX] if (self.reports / INDEX).is_file() else []),
+        ]
         return _answer(self.title, newest, sections)
 
     def _shown(self, reader: "Reader") -> tuple[str, date | None]:

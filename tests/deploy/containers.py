@@ -37,9 +37,9 @@ HEALTHY_SECONDS = 180
 #: The variable by which the processes of a container are known.
 MARK = "ATELIER_TEST_CONTAINER"
 #: The ports that the files name.
-PORTS = ("5432", "4000", "3000")
+PORTS = ("5432", "4000", "3000", "3100")
 #: Who listens on which of them: a health check is a program, and is not run before somebody listens.
-LISTENS = {"postgres": "5432", "code-location": "4000", "webserver": "3000"}
+LISTENS = {"postgres": "5432", "code-location": "4000", "webserver": "3000", "pages": "3100"}
 PAUSE = 0.2
 #: ``${NAME}``, ``${NAME:-default}``, ``${NAME:?reason}``.
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")

@@ -131,7 +131,8 @@ def deployed(folder: Path, *init: str) -> Iterator[Deployment]:
         containers.wait_until_healthy("code-location")
         containers.start("webserver")
         containers.start("daemon")
-        containers.wait_until_healthy("webserver", "daemon")
+        containers.start("pages")
+        containers.wait_until_healthy("webserver", "daemon", "pages")
         server = Server(f"http://127.0.0.1:{containers.port['3000']}", Home(containers.home), containers.logs)
         yield Deployment(containers, server, webhook)
     finally:

@@ -82,7 +82,7 @@ def test_a_day_waits_for_a_killed_daemon_and_outlives_a_killed_database(deployme
     assert {"RUN_ENQUEUED", "RUN_STARTING", "RUN_SUCCESS"} <= set(kinds)
     assert deployment.server.store.read("interactions", QUEUED_FIRST).num_rows == 2
     assert deployment.containers.is_up("daemon")
-    deployment.containers.wait_until_healthy("code-location", "webserver", "daemon")
+    deployment.containers.wait_until_healthy("code-location", "webserver", "daemon", "pages")
 
 
 def test_a_run_whose_code_location_was_killed_fails_is_told_of_and_can_be_run_again(deployment: Deployment) -> None:

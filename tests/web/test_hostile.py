@@ -178,3 +178,27 @@ def test_no_answer_holds_a_path_of_this_machine(shop: Shop) -> None:
         text = shop.ask(target).body.decode("utf-8", "replace")
         assert not [place for place in places if place in text]
     assert ODD in ARTICLES
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../atelier.duckdb",
+        "..%2Fatelier.toml",
+        "%2e%2e/atelier.toml",
+        "ds=2025-03-09.json",
+        "ds=2025-03-09.html/../../atelier.toml",
+        "ds=2025-03-09-lineage/../../atelier.toml",
+        "secret.html",
+        "link",
+    ],
+)
+def test_of_the_folder_of_pages_only_what_the_daily_job_wrote_is_handed_out(shop: Shop, name: str) -> None:
+    reports = shop.home.reports
+    reports.mkdir(exist_ok=True)
+    (reports / "secret.html").write_text("secret")
+    (reports / "ds=2025-03-09.json").write_text("secret")
+    answer = shop.ask(f"/reports/{name}")
+    assert answer.status in (400, 404)
+    assert "secret" not in answer.text
+    assert "[" not in answer.text or "path =" not in answer.text

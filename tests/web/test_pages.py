@@ -190,3 +190,21 @@ def test_the_start_page_is_about_the_model_that_serves(tmp_path: Path) -> None:
     with serving(home) as shop:
         text = shop.page("").text
     assert "recall@10 of als" not in text
+
+
+def test_the_pages_that_the_daily_job_wrote_are_handed_out_with_their_own_policy(tmp_path: Path) -> None:
+    home = make_home(tmp_path)
+    with serving(home) as shop:
+        assert "No day has a page yet" in shop.page("").text
+        assert shop.ask("/reports/index.html").status == 404
+        folder = home.reports / f"ds={DAY}-lineage"
+        folder.mkdir(parents=True)
+        for name in ("index.html", f"ds={DAY}.html", f"ds={DAY}-map.html", f"{folder.name}/a-1.html"):
+            (home.reports / name).write_text(f"<p>{name}</p>")
+            answer = shop.ask(f"/reports/{name}")
+            assert (answer.status, answer.text) == (200, f"<p>{name}</p>")
+            assert "img-src data: blob:" in answer.headers["content-security-policy"]
+            assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert 'href="/reports/index.html"' in shop.page("").text
+        (home.reports / "ds=2025-01-01.html").symlink_to(home.toml)
+        assert shop.ask("/reports/ds=2025-01-01.html").status == 404

@@ -270,6 +270,19 @@ def newest_section(figures: Sequence[Figure], newest: date) -> Iterator[str]:
     yield parts.table(f"The newest value of each figure up to {newest}, and the same before.", heads, rows, heads[:2])
 
 
+@parts.section("The page of each day", "pages", "No day has a page yet.", "daily_retrain")
+def written_section(pages: Sequence[str]) -> Iterator[str]:
+    """The way to the pages that the daily job wrote.
+
+    Args:
+        pages: the page of all days, if it is there.
+    """
+    for name in pages:
+        yield Markup('<p><a href="/reports/{}">What was made on each day, and what wants a person</a></p>\n').format(
+            name
+        )
+
+
 @parts.section("Leaderboard", "leaderboard", "No list has been judged yet.", "")
 def leaderboard_section(figures: pd.DataFrame, metrics: Sequence[str], k: int) -> Iterator[str]:
     """Every model's figures on the newest judged day.
