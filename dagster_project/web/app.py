@@ -44,7 +44,7 @@ def application(pages: Pages, hosts: Sequence[str], tell: Callable[[str], None])
             page of the web can reach it under a name of its own that resolves to this machine (DNS rebinding).
         tell: is given what went wrong, for whoever runs the server; the answer does not name files.
     """
-    shown = {
+    shown: dict[str, Page] = {
         "/": pages.start,
         "/days": pages.days,
         "/search": pages.search,

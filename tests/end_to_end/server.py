@@ -49,6 +49,9 @@ LOGS = """query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { ev
     ... on ExecutionStepFailureEvent { stepKey error { message } }
     ... on RunFailureEvent { message error { message } }
 } } } }"""
+TERMINATE = """mutation($id: String!) {
+    terminateRun(runId: $id, terminatePolicy: SAFE_TERMINATE) { __typename ... on Error { message } }
+}"""
 LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
     __typename
     ... on LaunchRunSuccess { run { runId } }
@@ -120,6 +123,14 @@ class Server:
         launched = self.ask(LAUNCH_BACKFILL, params=params)["launchPartitionBackfill"]
         assert launched["__typename"] == "LaunchBackfillSuccess", launched
         return str(launched["backfillId"])
+
+    def cancel(self, run_id: str) -> None:
+        """Cancel a run once it is at work, and wait until it has ended."""
+        self._until(lambda: self._run(run_id), lambda run: run["status"] == "STARTED")
+        told = self.ask(TERMINATE, id=run_id)["terminateRun"]
+        assert told["__typename"] == "TerminateRunSuccess", told
+        run = self._until(lambda: self._run(run_id), lambda run: run["status"] in FINISHED)
+        assert run["status"] == "CANCELED", self.failures(run_id)
 
     def finished_run(self, run_id: str) -> Any:
         """The run, once it has succeeded."""

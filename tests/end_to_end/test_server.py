@@ -14,6 +14,7 @@ import pytest
 from assets.on_demand import JOBS, STAGES
 from assets.stage import without_other_recommenders
 from atelier.recommenders import DAILY
+from resources.doctor import examine
 from resources.retailer import day_range
 from tests.end_to_end.server import CODE, Server
 
@@ -203,3 +204,18 @@ def test_two_days_of_daily_retrain_are_two_runs(
         assert pointer.rows == server.store.read("customers", day).num_rows
     assert server.materialised_days("customer_features") == days
     assert set(rows_of(server, "customer_features")) == set(runs)
+
+
+def test_a_run_that_is_cancelled_leaves_nothing_half_written_and_holds_no_slot(
+    server: Server, requested: Requested, next_days: Sequence[date]
+) -> None:
+    for backfill in (requested.ranged, requested.daily):
+        server.finished_backfill(backfill)
+    day, tables = next_days[-1] + timedelta(days=1), ("articles", "customers", "interactions", "images")
+    cancelled, again = (server.launch("ingest", day, *tables) for _ in range(2))
+    server.cancel(cancelled)
+    assert [finding.problem for finding in examine(server.home).broken] == [], "every pointer names a whole file"
+    run = server.finished_run(again)
+    assert tags_of(run)["dagster/partition"] == day.isoformat()
+    assert {server.store.pointer(table, day).rows > 0 for table in tables} == {True}
+    assert examine(server.home).broken == []
