@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from atelier import recommenders
 from atelier.catalogue import Catalogue
 from atelier.recommenders import MODELS
 from atelier.recommenders.base import Recommender
 from atelier.recommenders.two_stage.two_stage_config import TwoStageConfig
+from tests.devices import DEVICES
 
 SMALL: dict[str, dict[str, Any]] = {
     "als": {"factors": 8, "threads": 1},
@@ -40,8 +42,20 @@ SMALL: dict[str, dict[str, Any]] = {
     "two_stage published": TwoStageConfig.published(candidates=8, network_epochs=2).model_dump(),
     "two_stage asking": {"recommenders": ["als"], "candidates": 8, "trees": 5, "min_examples_in_leaf": 5},
 }
-VARIANTS = sorted({*MODELS, *SMALL} - {"hybrid", "transformer"})
+NAMES = sorted({*MODELS, *SMALL} - {"hybrid", "transformer"})
 """Every model, and each mode of one that has modes."""
+COMPUTES = ("hybrid", "transformer", "sequencer", "two_tower")
+"""The models whose training takes the device."""
+CUDA = " on cuda"
+VARIANTS = [
+    *NAMES,
+    *(
+        pytest.param(name + CUDA, marks=DEVICES[1].marks)  # type: ignore[attr-defined]
+        for name in NAMES
+        if name.split()[0] in COMPUTES
+    ),
+]
+"""Each of them on the processor, and those whose training takes a device on CUDA too, where there is any."""
 OUT_OF_STOCK, UNSOLD, DELISTED, UNPOPULAR = ["a03", "a11"], "a90", "a20", "a19"
 NOBODY = "c99"  # known from the customers frame only
 
@@ -86,13 +100,21 @@ def catalogue() -> Catalogue:
     return Catalogue.from_frames(ARTICLES, VECTORS)
 
 
-def build(name: str, **config: Any) -> Recommender[Any]:
-    return recommenders.build(name.split()[0], **{**SMALL.get(name, {}), **config})
+def build(variant: str, **config: Any) -> Recommender[Any]:
+    name = variant.removesuffix(CUDA)
+    device = "cpu" if name == variant else "cuda"
+    return recommenders.build(name.split()[0], device, **{**SMALL.get(name, {}), **config})
 
 
 def like(model: Recommender[Any], **config: Any) -> Recommender[Any]:
     """A new model with the config of another, and changes."""
-    return recommenders.build(model.name, **{**model.config.model_dump(), **config})
+    return recommenders.build(model.name, model.device, **{**model.config.model_dump(), **config})
+
+
+def repeats(model: Recommender[Any]) -> None:
+    """Skip what compares two fits to the bit, which a GPU does not repeat."""
+    if model.device == "cuda":
+        pytest.skip("a fit on CUDA is not repeated to the bit")
 
 
 @cache

@@ -37,6 +37,7 @@ from tests.recommenders.contract_world import (
     history,
     like,
     lists,
+    repeats,
 )
 
 
@@ -49,6 +50,7 @@ def model(request: pytest.FixtureRequest) -> Recommender[Any]:
 
 
 def test_refit_equals_fit(model: Recommender[Any], tmp_path: Path) -> None:
+    repeats(model)
     model.save(tmp_path / "first")
     again = like(model).fit(FRAME, catalogue=catalogue(), customers=CUSTOMERS)
     again.save(tmp_path / "again")
@@ -57,6 +59,7 @@ def test_refit_equals_fit(model: Recommender[Any], tmp_path: Path) -> None:
 
 
 def test_the_order_of_input_rows_does_not_matter(model: Recommender[Any], tmp_path: Path) -> None:
+    repeats(model)
     shuffled = FRAME.sample(frac=1, random_state=3)
     other = Catalogue.from_frames(ARTICLES.iloc[::-1], VECTORS[::-1])
     like(model).fit(shuffled, catalogue=other, customers=CUSTOMERS[::-1]).save(tmp_path / "shuffled")
@@ -65,6 +68,7 @@ def test_the_order_of_input_rows_does_not_matter(model: Recommender[Any], tmp_pa
 
 
 def test_frames_and_interactions_are_the_same(model: Recommender[Any]) -> None:
+    repeats(model)
     other = like(model).fit(Interactions.from_frame(pa.Table.from_pandas(FRAME)), catalogue(), CUSTOMERS)
     pd.testing.assert_frame_equal(other.recommend(), model.recommend())
 
@@ -86,6 +90,7 @@ def test_no_input_is_changed(model: Recommender[Any]) -> None:
 
 def test_only_train_kinds_teach(model: Recommender[Any], tmp_path: Path) -> None:
     """Views, which no default learns from, change nothing about articles and customers that others mention too."""
+    repeats(model)
     views = FRAME[FRAME.kind == "purchase"].assign(kind="view")
     like(model).fit(pd.concat([FRAME, views]), catalogue(), CUSTOMERS).save(tmp_path / "more")
     model.save(tmp_path / "model")

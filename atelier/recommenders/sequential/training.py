@@ -279,7 +279,7 @@ class Trainer:
         if self._config.loss == "full_softmax":
             return full_softmax(scores, self._there(np.searchsorted(others, targets))).mean()
         positive = (customers * functional.embedding(positives, articles)).sum(1).float()
-        counts = self._there(targets[:, None] != others[None, :])
+        counts = self._there(targets)[:, None] != self._there(others)[None, :]
         return self._sampled()(positive, scores, counts, self._there(self._negatives.importance[negatives])).mean()
 
     def _sampled(self) -> Loss:
