@@ -278,6 +278,7 @@ def study(split: Split, seen: str, sold: Catalogue, options: argparse.Namespace)
         candidates=split.train.article_ids.values if split.sold_only else None,
         cache=ResultsCache(options.kept) if options.kept else None,
         data=identity,
+        device=options.device,
     )
 
 
@@ -415,6 +416,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="where the models compute, as PyTorch names it, or auto")
     options = parser.parse_args(given)
     possible = WEEK if options.hm_week else SEQUENCES
     wrong = [name for name in options.protocol or [] if name not in possible]
@@ -434,7 +436,7 @@ def main() -> None:
     options = arguments()
     from resources.compute import Compute
 
-    Compute("cpu", options.threads).apply()
+    Compute(options.device, options.threads).apply()
     found, sold = splits(options)
     studies = []
     for split in found:

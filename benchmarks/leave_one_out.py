@@ -1,7 +1,7 @@
 """Sequence models by the protocol of published figures: each customer's last interaction is the truth.
 
     python -m benchmarks.leave_one_out --sequences FILE [--models transformer als popularity] [--transformer JSON]
-        [--sequencer JSON] [--als JSON] [--seeds 3] [--validation] [--kept FOLDER] [--threads 2]
+        [--sequencer JSON] [--als JSON] [--seeds 3] [--validation] [--kept FOLDER] [--threads 2] [--device cpu]
 
 ``FILE`` has a line for each customer: the customer's number, then the articles' in order. Of each customer the
 last interaction is the truth and the last but one decides when training stops: it is read at the evaluation and never
@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--kept", type=Path)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="where the models compute, as PyTorch names it, or auto")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     train, truth = read(options.sequences).leave_last_out()
@@ -79,7 +80,7 @@ def main() -> None:
         train, truth = train.leave_last_out()
     data = {"file": hashlib.sha256(options.sequences.read_bytes()).hexdigest(), "validation": str(options.validation)}
     cache = ResultsCache(options.kept) if options.kept else None
-    results = run_study(train, truth, plan_of(options), cache=cache, data=data)
+    results = run_study(train, truth, plan_of(options), cache=cache, data=data, device=options.device)
     scores = scores_of(results)
     shown = scores[(scores["segment"] == "all") & scores["metric"].isin(SHOWN) & (scores["k"] == 10)]
     print(

@@ -5,6 +5,7 @@
         [--customers 30000] [--seeds 1] [--studied transformer] [--transformer JSON] [--sequencer JSON] [--hybrid JSON]
         [--als JSON] [--tuned JSON] [--lengths 1 10 20 128 256] [--histories 5 10 20 50] [--models als transformer …]
         [--k 14] [--resume FOLDER] [--out FOLDER] [--threads 1]
+        [--device cpu]
 
 Studies:
 
@@ -151,7 +152,15 @@ class Studies:
     def part(self, part: Part) -> Made:
         """A part of the plan."""
         data, fits = self.data, fits_of(self.options)[part]
-        found = run_study(data.train, data.truth, fits, catalogue=data.sold, cache=self.cache, data=self.identity)
+        found = run_study(
+            data.train,
+            data.truth,
+            fits,
+            catalogue=data.sold,
+            cache=self.cache,
+            data=self.identity,
+            device=self.options.device,
+        )
         return told(part, found)
 
     def transfer(self) -> Made:
@@ -299,6 +308,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--resume", type=Path)
     made.add_argument("--out", type=Path)
     made.add_argument("--threads", type=int, default=1)
+    made.add_argument(
+        "--device", default="cpu", help="where models, sizes, order and history compute, as PyTorch names it, or auto"
+    )
     return made
 
 
@@ -327,7 +339,7 @@ def main() -> None:
     options = arguments()
     from resources.compute import Compute
 
-    Compute("cpu", options.threads).apply()
+    Compute(options.device, options.threads).apply()
     if options.sample:
         data = sample_retailer(options.sample, ARTICLES_OF_SAMPLE)
     else:

@@ -1,7 +1,7 @@
 """A day's sequence model from yesterday's weights against one from random weights, over a real week of H&M.
 
     python -m benchmarks.warm_start_days --hm-week FOLDER [--first 2020-09-17] [--config JSON] [--warm-config JSON]
-        [--out FILE.csv] [--threads 1]
+        [--out FILE.csv] [--threads 1] [--device cpu]
 
 For each day from ``--first`` to 21 September 2020 two models are trained on all transactions up to that day: one from
 random weights, the other from the weights that its own predecessor of the day before ended with, for which
@@ -9,8 +9,9 @@ random weights, the other from the weights that its own predecessor of the day b
 the next day: customers with a history, repeats allowed, only articles sold so far, hit rate and NDCG at 12. The first
 day has no predecessor; it is trained once and does not count. Articles have content: texts, types and attributes.
 
-Which epoch is kept is decided by interactions that a fit holds out of its own training data. A predecessor may have
-trained on some of them, so that the second model may stop late; what is printed is of the next day, which no model saw.
+Which epoch is kept is decided by interactions that a fit holds out of its own training data. Where a config has
+``warm_start``, they are those of the same customers every day, and a predecessor has not trained on them; otherwise it
+may have, so that the second model may stop late. What is printed is of the next day, which no model saw.
 
 What belongs here: the days, the comparison, printing. What does not: how a training starts from weights
 (:mod:`atelier.recommenders.sequential.warm_start`), the data (:mod:`benchmarks.hm_recommenders`).
@@ -69,10 +70,14 @@ def days(transactions: Interactions, first: date) -> Iterator[Day]:
 
 
 def fitted(
-    config: dict[str, Any], day: Day, sold: Catalogue | None, before: SequenceRecommender[Any] | None
+    config: dict[str, Any],
+    day: Day,
+    sold: Catalogue | None,
+    before: SequenceRecommender[Any] | None,
+    device: str = "cpu",
 ) -> tuple[SequenceRecommender[Any], float]:
     """The model of a day, and the processor seconds of its fit."""
-    model = recommenders.build("transformer", **config)
+    model = recommenders.build("transformer", device, **config)
     if not isinstance(model, SequenceRecommender):
         raise TypeError(f"{model.name} has no warm start")
     model.warm_start = before
@@ -92,7 +97,11 @@ def judged(model: SequenceRecommender[Any], day: Day) -> pd.DataFrame:
 
 
 def compared(
-    transactions: Interactions, first: date, configs: Mapping[str, dict[str, Any]], sold: Catalogue | None
+    transactions: Interactions,
+    first: date,
+    configs: Mapping[str, dict[str, Any]],
+    sold: Catalogue | None,
+    device: str = "cpu",
 ) -> pd.DataFrame:
     """Each day after the first by each start, whose config is that of ``configs``.
 
@@ -105,7 +114,7 @@ def compared(
     for day in days(transactions, first):
         values = {}
         for start in STARTS if before is not None else STARTS[:1]:
-            model, seconds = fitted(configs[start], day, sold, before if start == "yesterday" else None)
+            model, seconds = fitted(configs[start], day, sold, before if start == "yesterday" else None, device)
             values[start] = judged(model, day)
             rows.append({"day": day.day, "start": start, **_figures(values[start])})
             rows[-1] |= {"processor_seconds": round(seconds, 1), "epochs": len(model.epochs)}
@@ -130,13 +139,14 @@ def main() -> None:
     parser.add_argument("--warm-config", type=json.loads, default={})
     parser.add_argument("--out", type=Path)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="where the models compute, as PyTorch names it, or auto")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     # The length of the vectors has to be the same on all days; by default it goes with the number of articles.
     config = {"factors": 128, **options.config}
     sold = catalogue(pd.read_parquet(options.hm_week / "articles.parquet"))
     configs = dict(zip(STARTS, (config, config | options.warm_config), strict=True))
-    table = compared(read_week(options.hm_week), options.first, configs, sold)
+    table = compared(read_week(options.hm_week), options.first, configs, sold, options.device)
     print(table.to_string(index=False))
     both = table[table["day"] > table["day"].min()]
     print(both.groupby("start")[[*SHOWN, "processor_seconds", "epochs"]].mean().to_string())
