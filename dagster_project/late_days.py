@@ -10,6 +10,7 @@ is one run of a job, and because a mapping of partitions does not know of files.
 
 import hashlib
 import json
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 NAME = "late_days"
 #: How often the landing zone is looked at, in seconds.
 EVERY = 300
+#: A file that was written to so many seconds ago, or later, may not be whole yet: its day waits.
+SETTLED = 300
 #: The jobs that it requests, in this order: what comes later reads what comes before.
 INGEST, REMAKING = "ingest", ("daily_retrain", "judge")
 #: Named in a message, at most.
@@ -65,10 +68,13 @@ def late_days_sensor(jobs: Sequence["AssetJob"], home: Home, store: "FeatureStor
         for day, files in changed.items():
             context.log.info(f"{day}: {_named(sorted(files))} changed since the day was ingested")
         asked = Asked.from_cursor(context.cursor)
-        requests = asked.new(INGEST, ingests(changed))
-        busy = unfinished(context.instance)
+        busy, whole = unfinished(context.instance), settled(changed, time.time_ns())
+        for day in changed.keys() - whole.keys():
+            context.log.info(f"{day}: waits until nobody has written to its files for {SETTLED // 60} minutes")
+        # What is asked for while an ingest is at work may be what it is reading.
+        requests = [] if INGEST in busy else asked.new(INGEST, ingests(whole))
         # Whoever reads a day that is about to be ingested, or made again, would be superseded at once.
-        if not requests and not busy:
+        if not requests and not busy and len(whole) == len(changed):
             recent = recent_days(store.days("recommendations"), home.settings.horizon)
             requests = asked.new("remake", remakes(superseded(home.storage, recent)))
         if requests:
@@ -77,6 +83,8 @@ def late_days_sensor(jobs: Sequence["AssetJob"], home: Home, store: "FeatureStor
         return dg.SkipReason(
             f"waits for {', '.join(busy)}: what they make may supersede other days"
             if busy
+            else "waits for files that somebody may still be writing"
+            if len(whole) < len(changed)
             else "nothing has changed that was not asked for already; `atelier superseded` lists what is out of date"
         )
 
@@ -124,6 +132,21 @@ class Asked:
                 requests.append(request)
         self.states[phase] = now
         return requests
+
+
+def settled(changed: Mapping[date, Changed], now: int) -> dict[date, Changed]:
+    """The days all of whose changed files were last written to more than :data:`SETTLED` seconds ago.
+
+    Args:
+        changed: the changed files of each day.
+        now: nanoseconds since 1970, as the times of files are.
+    """
+    newest = now - SETTLED * 10**9
+    return {
+        day: files
+        for day, files in changed.items()
+        if all(stamp is None or stamp[1] < newest for stamp in files.values())
+    }
 
 
 def recent_days(made: Collection[date], horizon: int) -> Sequence[date]:

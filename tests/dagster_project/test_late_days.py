@@ -1,6 +1,9 @@
 """Late and corrected days, from the file to the run: what the sensor asks for, what is listed, what clears the list."""
 
+import itertools
+import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -19,7 +22,7 @@ from dagster_project.build import build_defs
 from dagster_project.cli import cli
 from dagster_project.commands.backfill import superseded_days
 from dagster_project.commands.init import write_dagster_yaml
-from dagster_project.late_days import Asked, recent_days, remakes
+from dagster_project.late_days import SETTLED, Asked, recent_days, remakes
 from resources.days import runs_of_days
 from resources.feature_store import FeatureStore
 from resources.made_from import CHANGED, FOLLOWS, UNKNOWN, Superseded, superseded
@@ -64,7 +67,7 @@ class Shop:
         (self.zone / table).mkdir(parents=True, exist_ok=True)
         file = self.zone / table / f"ds={day}.parquet"
         pq.write_table(pa.Table.from_pylist(list(rows)), file)
-        return file
+        return written_long_ago(file)
 
     def events(self, day: date, count: int) -> Path:
         moment = datetime(day.year, day.month, day.day, 12)
@@ -103,6 +106,16 @@ class Shop:
     def models(self) -> list[str]:
         models = ModelStore(self.home.store)
         return [models.pointer("popular_model", day) for day in DAYS[1:]]
+
+
+_moments = itertools.count(1)
+
+
+def written_long_ago(file: Path) -> Path:
+    """Let a file be of another moment, long enough ago for the sensor to take it as whole."""
+    moment = time.time_ns() - 2 * SETTLED * 10**9 + next(_moments) * 10**6
+    os.utime(file, ns=(moment, moment))
+    return file
 
 
 def _days(request: dg.RunRequest) -> str:
@@ -149,7 +162,7 @@ def test_a_corrected_day_goes_from_the_file_to_the_models_and_back(
     assert shop.listed() == [SECOND, THIRD, LAST]
 
     # The original bytes again, before anything was made from the others: nothing is to be done.
-    shutil.copy(original, file)
+    written_long_ago(Path(shutil.copy(original, file)))
     assert shop.tick() == [("ingest", str(SECOND))]
     shop.ingest(SECOND)
     assert shop.listed() == []
@@ -179,11 +192,32 @@ def test_a_corrected_day_goes_from_the_file_to_the_models_and_back(
     assert all(new != old for new, old in zip(after, before, strict=True))
 
     # The original again: nothing is trained anew, because the bundle is there.
-    shutil.copy(original, file)
+    written_long_ago(Path(shutil.copy(original, file)))
     shop.ingest(SECOND)
     assert "reused" in _metadata(shop.make(SECOND), "popular_model")
     assert shop.models() == [before[0], *after[1:]]
     assert shop.listed() == [THIRD, LAST]
+
+
+def test_a_file_that_somebody_may_still_be_writing_waits(shop: Shop) -> None:
+    file = shop.events(LAST, 11)
+    os.utime(file)
+    assert shop.tick() == []
+    written_long_ago(file)
+    assert shop.tick() == [("ingest", str(LAST))]
+    shop.ingest(LAST)
+
+
+def test_nothing_is_ingested_while_an_ingest_is_at_work(shop: Shop) -> None:
+    run = shop.instance.create_run_for_job(
+        shop.repository.get_job("ingest"), status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": str(LAST)}
+    )
+    file = shop.events(LAST, 12)
+    assert shop.tick() == []
+    shop.instance.delete_run(run.run_id)
+    assert shop.tick() == [("ingest", str(LAST))]
+    shop.ingest(LAST)
+    assert file.exists()
 
 
 def test_files_that_cannot_be_compared_are_told(shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 No container engine is needed: see :mod:`tests.deploy.containers` for what stands in for it.
 """
 
+import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dagster_project.late_days import SETTLED
 from tests.deploy.containers import Containers
 from tests.deploy.deployment import SLOTS, Deployment, deployed
 
@@ -52,7 +55,10 @@ def put(zone: Path, day: date, interactions: int) -> None:
     }
     for table, rows in tables.items():
         (zone / table).mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.Table.from_pylist(list(rows)), zone / table / f"ds={day}.parquet")
+        file = zone / table / f"ds={day}.parquet"
+        pq.write_table(pa.Table.from_pylist(list(rows)), file)
+        long_ago = time.time() - 2 * SETTLED  # so that nobody can still be writing to it
+        os.utime(file, (long_ago, long_ago))
 
 
 @pytest.fixture(scope="module")
