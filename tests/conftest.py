@@ -35,8 +35,8 @@ HOUSE = frozenset(
     for folder, names in {
         "assets": "day_facts image_backbone isolation recommendations recommender_study sequence_study tune",
         "browser": "looks ui",
-        "end_to_end": "broken_contracts check_history daily_dag documentation forgotten_customer gates killed_run "
-        "lineage object_store ray runs_at_once",
+        "end_to_end": "broken_contracts check_history daily_dag documentation forgotten_customer gates killed_backfill "
+        "killed_run lineage object_store ray runs_at_once",
     }.items()
     for name in names.split()
 )
