@@ -43,15 +43,7 @@ class DriftSettings(dg.Config):
     history: int = 28
 
 
-@stage(
-    produces=[FIGURES, TABLE],
-    deps=READ,
-    group=GROUP,
-    checks={"nothing_drifted": "Whether no figure of the day is unlike yesterday's and those of the same weekday."},
-    code=["atelier.monitoring.drift.verdicts", "resources.day_figures"],
-    isolated=True,
-)
-def drift(step: Step, config: DriftSettings) -> None:
+def write_drift(step: Step, config: DriftSettings) -> None:
     """Measures the day, and holds it against yesterday and the same weekday of the weeks before."""
     from atelier.monitoring.drift.verdicts import FLAGGED, UNKNOWN, drift_of
 
@@ -124,5 +116,16 @@ def summary(flagged: "pd.DataFrame", known: int) -> str:
     more = f"; and {len(flagged) - NAMED} more" if len(flagged) > NAMED else ""
     return f"{len(flagged)} of {known} figures are unusual: {named}{more}"
 
+
+drift = stage(
+    name=TABLE,
+    description="Measures the day, and holds it against yesterday and the same weekday of the weeks before.",
+    produces=[FIGURES, TABLE],
+    deps=READ,
+    group=GROUP,
+    checks={"nothing_drifted": "Whether no figure of the day is unlike yesterday's and those of the same weekday."},
+    code=["atelier.monitoring.drift.verdicts", "resources.day_figures"],
+    isolated=True,
+)(write_drift)
 
 STAGES = (drift,)
