@@ -1,5 +1,6 @@
 """What people who know Dagster expect of every asset and check, asserted over the whole code location."""
 
+import pickle
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from assets.on_demand import STAGES
 from assets.results import table_of
-from assets.stage import COMPARED
+from assets.stage import COMPARED, Stage
 from dagster_project.build import build_defs
 from resources.model_store import ModelStore
 from resources.retailer import Home, Settings
@@ -155,3 +156,9 @@ def test_what_is_made_every_night_has_a_deadline_where_the_source_goes_on(
     assert live.keys() == nightly
     assert {getattr(policy, "deadline_cron", None) for policy in live.values()} == {"0 8 * * *"}
     assert {getattr(policy, "timezone", None) for policy in live.values()} == {"Europe/London"}
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage.isolated], ids=lambda stage: stage.name)
+def test_the_work_of_an_isolated_stage_can_be_sent_to_its_process(stage: Stage) -> None:
+    """It is pickled by its name, so that a decorator must not have taken the name for the stage."""
+    assert pickle.loads(pickle.dumps(stage.compute)).__class__ is stage.compute.__class__  # noqa: S301 - our own
