@@ -125,7 +125,9 @@ def test_a_customer_is_searched_by_the_keyboard(tab: Page, shop: Shop) -> None:
 
 
 def test_an_article_of_the_map_is_shown_when_it_is_pointed_at(tab: Page, house: House) -> None:
-    page, said = tab.context.new_page(), list[str]()  # a tab in which no earlier page is still loading
+    browser, said = tab.context.browser, list[str]()
+    assert browser is not None
+    page = browser.new_page()  # in which no earlier page is still loading
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     asked: list[str] = []
