@@ -122,7 +122,8 @@ def promote_recommender(home: Home, asked: Request) -> list[str]:
     shown = (shown_lists(store, day), promotions.serving(day))
     serves_already = recipe.digest in [each.recipe for each in shown if each is not None]
     if not (asked.anyway or serves_already):
-        _check_verdict(asked.model, recipe, judged, before, promotions)
+        _check_verdict(asked.model, recipe, judged, before)
+        _check_champion(asked.model, judged, promotions, day)
         _check_day(asked.model, recipe, judged, day)
     why = asked.why or (str(judged["reason"]) if judged else "it serves already")
     judged_on = None if judged is None else judged["judged_on"]
@@ -148,9 +149,7 @@ def _judged_recipe(store: "FeatureStore", asked: Request, judged: dict[str, Any]
     return Recipe(judged["model"], json.loads(judged["config"]), judged["code_version"])
 
 
-def _check_verdict(
-    model: str, recipe: Recipe, judged: dict[str, Any] | None, serving: str, promotions: Promotions
-) -> None:
+def _check_verdict(model: str, recipe: Recipe, judged: dict[str, Any] | None, serving: str) -> None:
     """Refuse a recipe that did not pass the gate against the model that serves.
 
     Raises:
@@ -166,14 +165,30 @@ def _check_verdict(
             f"not promoted: {what} was judged against {judged['champion']}, and {serving} serves now; judge it again "
             f"with `{gate_command(model)}`; {or_else}"
         )
-    promoted = promotions.serving(judged["judged_on"])
-    gone = {each.recipe for each in promotions.history() if each.model == serving} - {promoted and promoted.recipe}
-    against = judged["champion_recipe"]
-    if against != promoted.recipe if promoted else against in gone:
+
+
+def _check_champion(model: str, judged: dict[str, Any] | None, promotions: Promotions, day: date) -> None:
+    """Refuse a verdict against another recipe of the champion than the one that serves on the day.
+
+    Where none was promoted the champion has its own settings, perhaps with code of before: then only a recipe that was
+    promoted and taken back is another one.
+
+    Raises:
+        NotPromoted: the message says what to do.
+    """
+    if judged is None:
+        return
+    promoted, against = promotions.serving(day), judged["champion_recipe"]
+    if promoted is not None:
+        other = against != promoted.recipe
+    else:
+        other = against in {each.recipe for each in promotions.history()}
+    if other:
+        now = promoted.recipe if promoted else "its own settings"
         raise NotPromoted(
-            f"not promoted: {what} was judged against the recipe {against} of {serving}, which serves by "
-            f"{promoted.recipe if promoted else 'its own settings'} now; judge it again with `{gate_command(model)}`; "
-            f"{or_else}"
+            f"not promoted: the recipe {judged['recipe']} of {model} was judged against the recipe {against} of "
+            f"{judged['champion']}, which serves by {now} now; judge it again with `{gate_command(model)}`; "
+            "--anyway --why TEXT promotes it all the same"
         )
 
 

@@ -143,7 +143,7 @@ class CustomerPartitions:
             version, size = digest_of(path), path.stat().st_size
             name = f"{first.file.rpartition('/')[0]}/{version}.parquet"
             self._storage.put(path, name, version)
-        for pointer in pointers:
+        for pointer in pointers:  # when it was written stays: it tells whether gates have measured a day's lists
             self._pointers.put(table, replace(pointer, file=name, rows=rows, data_version=version, size=size))
         return first.rows - rows
 
