@@ -24,9 +24,11 @@ def test_a_day_knows_nothing_of_the_next_one() -> None:
 
 def test_both_starts_are_judged_on_the_same_customers_of_each_day() -> None:
     config = {"mode": "collaborative", "factors": 8, "heads": 2, "blocks": 1, "max_epochs": 2, "negatives": 20}
-    table = bench.compared(transactions(), date(2020, 9, 19), config, None)
+    configs = {"random": config, "yesterday": config | {"max_epochs": 1}}
+    table = bench.compared(transactions(), date(2020, 9, 19), configs, None)
     assert list(table.start) == ["random", "random", "yesterday", "random", "yesterday"]
     both = table[table.day > table.day.min()]
+    assert both.groupby("start").epochs.unique().map(list).to_dict() == {"random": [2], "yesterday": [1]}
     assert (both.groupby("day").customers.nunique() == 1).all()
     assert both[bench.SHOWN[0]].between(0, 1).all()
     for _, rows in both.groupby("day"):
