@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from atelier.recommenders import FALLBACK
 from resources.model_store import Bundle, ModelStore
 from resources.promotions import Promotions, serving_model
 
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
 TABLE = "champions"
 PASSED, KEPT, UNPROVEN = "passed", "kept", "unproven"
 BY_GATES = "gates"
+#: The fallback of :mod:`atelier.recommenders`, which is not imported: the attribute network, which has a champion too,
+#: would then depend on the code of every recommender.
+FALLBACK = "popular"
 
 
 @dataclass(frozen=True)

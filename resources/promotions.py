@@ -223,7 +223,7 @@ def _read(storage: Storage, text: str, number: int) -> Promotion:
         datetime.fromisoformat(record.written_at)
         if record.number != number or record.action not in ("promote", "undo") or not isinstance(record.config, dict):
             raise ValueError(f"it says {record.action} {record.number}")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PromotionError(
             f"{storage.location(_file(number))} is no record of a promotion ({error}); restore it from a backup, or "
             "where it is the newest one, delete it and promote again"

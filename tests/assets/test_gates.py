@@ -15,8 +15,9 @@ from safetensors.numpy import save_file
 
 from assets.gates import CHECK, write_gates
 from assets.step import CheckResult, RunResources, Step
+from atelier import recommenders
 from dagster_project.commands.recommend import recommend
-from resources.champions import champions_of, served_bundles, shown_lists
+from resources.champions import FALLBACK, champions_of, served_bundles, shown_lists
 from resources.compute import Compute
 from resources.feature_store import FeatureStore
 from resources.model_store import ModelStore
@@ -338,3 +339,7 @@ def test_lists_that_were_made_before_a_promotion_are_named(home: Home, night: Ni
         "the lists of als are marked as served, and popular is to serve; run recommendations of both"
         in check.description
     )
+
+
+def test_the_fallback_is_that_of_the_recommenders() -> None:
+    assert recommenders.FALLBACK == FALLBACK

@@ -51,7 +51,7 @@ class Shelf:
                 *(reader.histories("customer_history", customer=c, most=100) for c in "uvw"),
                 *(reader.histories("customer_totals", customer=c) for c in "uvw"),
                 *(reader.histories("article_sales", article=a) for a in "ab"),
-                reader.histories("days_interactions", from_day=FIRST),
+                reader.histories("days_interactions", from_day=FIRST, to_day=date.max),
             ]
         return tuple(frame.astype("str").to_numpy().tolist() for frame in frames)
 

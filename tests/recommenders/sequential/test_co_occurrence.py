@@ -234,8 +234,8 @@ def test_without_held_out_interactions_nothing_is_added(train: pd.DataFrame) -> 
 
 
 def test_counts_of_the_held_out_interactions_can_be_left_out(train: pd.DataFrame) -> None:
-    """Everybody's last interaction is held out, and its article is one that nobody has elsewhere."""
-    last = train.groupby("customer_id").tail(1)
+    """Everybody's last interaction is held out; of every tenth customer its article is nobody else's."""
+    last = train.groupby("customer_id").tail(1).iloc[::10]
     odd = train.assign(
         article_id=train["article_id"].where(~train.index.isin(last.index), "last " + train["article_id"])
     )

@@ -78,7 +78,7 @@ def test_one_pass_over_histories_is_a_sample_for_each_prefix(cell: Cell, output:
     codes = np.concatenate([np.arange(ARTICLES), random.integers(0, ARTICLES, 19 - ARTICLES)]).astype(np.int32)
     bare = np.zeros(19, np.uint8)
     histories = Histories(starts, codes, bare, bare)
-    pool, everything = Pool.of(histories, ARTICLES), np.arange(ARTICLES)
+    pool, everything = Pool.of(histories, histories, ARTICLES), np.arange(ARTICLES)
     found = []
     for each_prefix in (False, True):
         network = untrained(config, ARTICLES, 4)
