@@ -137,6 +137,8 @@ class Asked:
 def settled(changed: Mapping[date, Changed], now: int) -> dict[date, Changed]:
     """The days all of whose changed files were last written to more than :data:`SETTLED` seconds ago.
 
+    A time that is still to come is that of another clock, and says nothing: such a file is not waited for.
+
     Args:
         changed: the changed files of each day.
         now: nanoseconds since 1970, as the times of files are.
@@ -145,7 +147,7 @@ def settled(changed: Mapping[date, Changed], now: int) -> dict[date, Changed]:
     return {
         day: files
         for day, files in changed.items()
-        if all(stamp is None or stamp[1] < newest for stamp in files.values())
+        if all(stamp is None or not newest <= stamp[1] <= now for stamp in files.values())
     }
 
 

@@ -33,6 +33,7 @@ def written_page(reports: Path, request: "Request") -> Response:
     """
     name = str(request.path_params.get("name") or INDEX)
     file = reports / name
-    if not WRITTEN.fullmatch(name) or file.is_symlink() or not file.is_file():
+    # Nothing that leads out of the folder, whichever part of the name is a link.
+    if not WRITTEN.fullmatch(name) or file.resolve() != reports.resolve() / name or not file.is_file():
         raise HTTPException(404, "There is no such page of a day. The job daily_retrain writes one for each day.")
     return HTMLResponse(file.read_bytes(), headers={"content-security-policy": POLICY})

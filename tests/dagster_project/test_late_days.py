@@ -22,7 +22,7 @@ from dagster_project.build import build_defs
 from dagster_project.cli import cli
 from dagster_project.commands.backfill import superseded_days
 from dagster_project.commands.init import write_dagster_yaml
-from dagster_project.late_days import SETTLED, Asked, recent_days, remakes
+from dagster_project.late_days import SETTLED, Asked, recent_days, remakes, settled
 from resources.days import runs_of_days
 from resources.feature_store import FeatureStore
 from resources.made_from import CHANGED, FOLLOWS, UNKNOWN, Superseded, superseded
@@ -204,6 +204,10 @@ def test_a_file_that_somebody_may_still_be_writing_waits(shop: Shop) -> None:
     os.utime(file)
     assert shop.tick() == []
     written_long_ago(file)
+    now, second = time.time_ns(), 10**9
+    stamps = {"long ago": now - 2 * SETTLED * second, "just now": now - second, "another clock's": now + 3600 * second}
+    changed = {day: {name: (1, moment)} for day, (name, moment) in zip(DAYS, stamps.items(), strict=False)}
+    assert list(settled(changed | {LAST: {"gone": None}}, now)) == [FIRST, THIRD, LAST]
     assert shop.tick() == [("ingest", str(LAST))]
     shop.ingest(LAST)
 

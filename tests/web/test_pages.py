@@ -208,3 +208,5 @@ def test_the_pages_that_the_daily_job_wrote_are_handed_out_with_their_own_policy
         assert 'href="/reports/index.html"' in shop.page("").text
         (home.reports / "ds=2025-01-01.html").symlink_to(home.toml)
         assert shop.ask("/reports/ds=2025-01-01.html").status == 404
+        (home.reports / "ds=2025-01-01-lineage").symlink_to(folder)
+        assert shop.ask("/reports/ds=2025-01-01-lineage/a-1.html").status == 404
