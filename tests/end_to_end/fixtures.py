@@ -46,12 +46,12 @@ def make_house(
     folder, config = retailer
     with dg.DagsterInstance.ephemeral() as instance:
 
-        def make(copy: bool = False, path: Path | None = None, like: House | None = None) -> House:
+        def make(copy: bool = False, like: House | None = None) -> House:
             home = Home(tmp_path_factory.mktemp("home"))
             if like:
                 shutil.copytree(like.home.root, home.root, dirs_exist_ok=True)
                 return House(home, instance, like.ds)
-            files = path or folder
+            files = folder
             if copy:
                 files = home.root / "files"
                 shutil.copytree(folder, files)

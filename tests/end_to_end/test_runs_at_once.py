@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -71,9 +70,7 @@ def test_two_days_that_are_made_at_the_same_time_are_what_they_are_one_after_the
     assert not list((home.store / "_staging").iterdir())
 
 
-def test_a_month_of_history_is_one_run_of_dg_launch(
-    make_house: Callable[..., House], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_month_of_history_is_one_run_of_dg_launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = SampleConfig(articles=40, customers=60, days=MONTH, image_size=32)
     generate(tmp_path / "retailer", config)
     home = Home(tmp_path / "home")
@@ -88,9 +85,10 @@ def test_a_month_of_history_is_one_run_of_dg_launch(
     launch = [str(Path(sys.executable).with_name("dg")), "launch", "--job", "ingest", "--partition-range", days]
     done = subprocess.run(launch, cwd=REPOSITORY, env=dict(os.environ), capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stderr[-3000:]
-    expected = make_house(path=tmp_path / "retailer")
-    write_settings(expected.home, settings)
-    expected.run("ingest", config.first_day, config.last_day)
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        expected = House(Home(tmp_path / "expected"), ephemeral, config.last_day)
+        write_settings(expected.home, settings)
+        expected.run("ingest", config.first_day, config.last_day)
     versions = {(pointer.table, pointer.ds): pointer.data_version for pointer in FeatureStore(home.store).pointers()}
     assert versions == {(each.table, each.ds): each.data_version for each in expected.store.pointers()}
     assert len({ds for table, ds in versions if table == "interactions"}) == MONTH
